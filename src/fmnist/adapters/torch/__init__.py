@@ -1,0 +1,1 @@
+"""PyTorch: the networks, and weights as a `Classifier`."""

@@ -1,0 +1,27 @@
+"""Weights at rest: a state dict written by `torch.save`, read back without unpickling anything but tensors."""
+
+import pickle
+from pathlib import Path
+from typing import BinaryIO
+
+import torch
+from torch import nn
+
+from fmnist.adapters.torch.networks import build_network
+from fmnist.domain.model.errors import CorruptModel
+from fmnist.ports.model_store import TrainedWeights
+
+
+def load_network(weights: TrainedWeights, source: BinaryIO | None = None) -> nn.Module:
+    """Return the network with these weights on the CPU, in evaluation mode; `source` stands in for the file.
+
+    Raises:
+        CorruptModel: no such file, or not the state of this architecture.
+    """
+    network = build_network(weights.architecture)
+    try:
+        state = torch.load(source or Path(weights.path), map_location="cpu", weights_only=True)
+        network.load_state_dict(state)
+    except (OSError, EOFError, RuntimeError, AttributeError, pickle.UnpicklingError) as error:
+        raise CorruptModel(f"{weights.path} does not hold weights of {weights.architecture}: {error}") from error
+    return network.eval()

@@ -1,0 +1,52 @@
+"""Everything that can go wrong, told apart the way a caller has to react to it.
+
+Adapters turn each vendor's exception into one of these, with the cause chained and a message that says what to do.
+"""
+
+
+class FmnistError(Exception):
+    """Root of the tree: the work failed, and the message is meant for a person."""
+
+
+class BadInput(FmnistError):
+    """What the caller asked for cannot work, whoever runs it: a wrong value, or a name that is not there."""
+
+
+class InvalidImages(BadInput):
+    """Pixels in a layout, type or range that is not a batch of 28x28 grey pictures."""
+
+
+class InvalidSetting(BadInput):
+    """A flag, variable or file with a value outside of what it means."""
+
+
+class DataVersionNotFound(BadInput):
+    """The data registry has no such version."""
+
+
+class SplitNotFound(BadInput):
+    """The data version has no such split."""
+
+
+class RunNotFound(BadInput):
+    """The tracker knows no such run."""
+
+
+class ModelNotFound(BadInput):
+    """The model store has no such model, version or alias."""
+
+
+class CorruptData(FmnistError):
+    """Stored data is not what its hash, schema or metadata says."""
+
+
+class CorruptModel(FmnistError):
+    """A stored model lacks a part, or does not answer as it did when it was saved."""
+
+
+class StoreUnavailable(FmnistError):
+    """A registry, tracker, store or disk does not answer or may not be written."""
+
+
+class TrainingFailed(FmnistError):
+    """Training ended without a model."""

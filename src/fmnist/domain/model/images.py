@@ -1,0 +1,138 @@
+"""Fashion-MNIST pictures: their classes, and the one way from any accepted layout to a uint8 batch.
+
+A batch is a C-contiguous uint8 array of shape (n, 28, 28), n >= 1, 0 = black background. Nothing here ever rounds,
+clips or casts a value: a pixel that is not an integer in 0..255 is refused, with its position.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fmnist.domain.model.errors import InvalidImages
+
+Images = npt.NDArray[np.uint8]
+
+CLASS_NAMES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+SIDE = 28
+PIXELS = SIDE * SIDE
+_ONE_IMAGE = ((SIDE, SIDE), (PIXELS,))
+_LAYOUTS = f"one of (n, {SIDE}, {SIDE}), (n, {PIXELS}), (n, 1, {SIDE}, {SIDE}), ({SIDE}, {SIDE}), ({PIXELS},)"
+
+
+def decode_images(raw: object) -> Images:
+    """Return any accepted layout as one uint8 batch of shape (n, 28, 28).
+
+    Accepted are arrays of any integer dtype in the layouts (n, 28, 28), (n, 784), (n, 1, 28, 28), (28, 28) and (784,);
+    bytes of n x 784 pixels; and sequences of images, each of them 784 integers or 28 rows of 28 integers.
+
+    Raises:
+        InvalidImages: with the position of the first bad value, and never the input itself.
+    """
+    match raw:
+        case bytes() | bytearray() | memoryview():
+            return images_from_bytes(raw)
+        case np.ndarray():
+            return images_from_array(raw)
+        case list() | tuple():
+            return images_from_sequence(raw)
+    raise InvalidImages(f"images must be an array, bytes or a list, found {_kind(raw)}")
+
+
+def images_from_bytes(raw: bytes | bytearray | memoryview) -> Images:
+    """Return n x 784 bytes, row by row, as a batch (a view of `raw`)."""
+    flat = np.frombuffer(raw, dtype=np.uint8)
+    if flat.size == 0:
+        raise InvalidImages("no images: expected at least one")
+    if flat.size % PIXELS:
+        raise InvalidImages(f"{flat.size} bytes are not a whole number of images of {PIXELS} bytes")
+    return flat.reshape(-1, SIDE, SIDE)
+
+
+def images_from_array(array: npt.NDArray[Any]) -> Images:
+    """Return an integer array as a batch, in the layouts of `decode_images`."""
+    if array.dtype.kind not in "iu":
+        raise InvalidImages(f"images must be integers 0-255, found dtype {array.dtype}")
+    if not (array.shape in _ONE_IMAGE or array.shape[1:] in (*_ONE_IMAGE, (1, SIDE, SIDE))):
+        raise InvalidImages(f"images of shape {array.shape}: expected {_LAYOUTS}")
+    batch = array.reshape(-1, SIDE, SIDE)
+    if len(batch) == 0:
+        raise InvalidImages("no images: expected at least one")
+    if batch.dtype != np.uint8:
+        _check_range(batch)
+    return np.ascontiguousarray(batch, dtype=np.uint8)
+
+
+def images_from_sequence(images: Sequence[object]) -> Images:
+    """Return a list of images, each 784 integers or 28 rows of 28, as a batch; booleans and floats are no integers."""
+    if len(images) == 0:
+        raise InvalidImages("no images: expected at least one")
+    return images_from_bytes(b"".join(_image_bytes(image, index) for index, image in enumerate(images)))
+
+
+def _image_bytes(image: object, index: int) -> bytes:
+    where = f"images[{index}]"
+    if not isinstance(image, list | tuple):
+        raise InvalidImages(f"{where} must be a list of {PIXELS} or {SIDE}x{SIDE} integers, found {_kind(image)}")
+    if len(image) == PIXELS:
+        return _pixel_bytes(image, where)
+    if len(image) != SIDE:
+        raise InvalidImages(f"{where} has {len(image)} values, expected {PIXELS} or {SIDE} rows of {SIDE}")
+    for row_index, row in enumerate(image):
+        if not isinstance(row, list | tuple):
+            raise InvalidImages(f"{where}[{row_index}] must be a row of {SIDE} integers, found {_kind(row)}")
+        if len(row) != SIDE:
+            raise InvalidImages(f"{where}[{row_index}] has {len(row)} values, expected {SIDE}")
+    return b"".join(_pixel_bytes(row, f"{where}[{row_index}]") for row_index, row in enumerate(image))
+
+
+def _pixel_bytes(values: Sequence[object], where: str) -> bytes:
+    # One pass in C for good input; the slow walk that names the position runs only when something is wrong.
+    if set(map(type, values)) == {int}:
+        try:
+            return bytes(values)  # type: ignore[arg-type]
+        except (ValueError, OverflowError):
+            pass
+    for position, value in enumerate(values):
+        if type(value) is not int or not 0 <= value <= 255:
+            raise InvalidImages(f"{where}[{position}] must be an integer 0-255, found {_kind(value)}")
+    raise AssertionError("unreachable: bytes() refused integers that are all in 0..255")
+
+
+def _check_range(batch: npt.NDArray[Any]) -> None:
+    outside = (batch < 0) | (batch > 255)
+    if outside.any():
+        image, row, column = (int(axis) for axis in np.argwhere(outside)[0])
+        raise InvalidImages(
+            f"images[{image}][{row}][{column}] must be an integer 0-255, found {_kind(int(batch[image, row, column]))}"
+        )
+
+
+def _kind(value: object) -> str:
+    """Say what a bad value is in a few words; input is never echoed beyond a small number."""
+    match value:
+        case bool():
+            return "a boolean"
+        case int():
+            return str(value) if -(10**6) < value < 10**6 else "an integer far outside of it"
+        case float():
+            return "a decimal number" if np.isfinite(value) else "a number that is not finite"
+        case str():
+            return "a string"
+        case None:
+            return "null"
+        case list() | tuple():
+            return "a list"
+    return f"a value of type {type(value).__name__}"

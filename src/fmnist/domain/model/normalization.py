@@ -1,0 +1,63 @@
+"""The one formula between pixels and the network's input; training and serving both take their numbers from here.
+
+`(x / 255 - mean) / std`, with the train split's mean and standard deviation in [0, 1] units (platform contract).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from fmnist.domain.model.errors import CorruptData
+from fmnist.domain.model.images import Images
+
+
+@dataclass(frozen=True, slots=True)
+class Normalization:
+    """Mean and standard deviation of the train split's pixels, both in [0, 1] units.
+
+    Raises:
+        CorruptData: a mean outside [0, 1], or a standard deviation outside (0, 1].
+    """
+
+    mean: float
+    std: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.mean) and 0 <= self.mean <= 1):
+            raise CorruptData(f"pixel_mean must lie in [0, 1], found {self.mean}")
+        if not (math.isfinite(self.std) and 0 < self.std <= 1):
+            raise CorruptData(f"pixel_std must lie in (0, 1], found {self.std}")
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, Any]) -> Self:
+        """Read `metrics.train.pixel_mean` and `pixel_std` of a data version's `metadata.json`.
+
+        Raises:
+            CorruptData: when either is absent or not a number.
+        """
+        try:
+            train = metadata["metrics"]["train"]
+            return cls(mean=float(train["pixel_mean"]), std=float(train["pixel_std"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptData(f"metadata has no usable metrics.train.pixel_mean and pixel_std: {error!r}") from error
+
+    def apply(self, images: Images) -> npt.NDArray[np.float32]:
+        """Turn a uint8 batch (n, 28, 28) into the network's input, float32 (n, 1, 28, 28)."""
+        inputs = images.astype(np.float32)[:, np.newaxis]
+        inputs /= np.float32(255)
+        inputs -= np.float32(self.mean)
+        inputs /= np.float32(self.std)
+        return inputs
+
+    def invert(self, inputs: npt.NDArray[np.float32]) -> Images:
+        """Turn network inputs (n, 1, 28, 28) back into the uint8 batch (n, 28, 28) that they came from."""
+        pixels = (inputs[:, 0] * np.float32(self.std) + np.float32(self.mean)) * np.float32(255)
+        return np.asarray(np.clip(np.rint(pixels), 0, 255), dtype=np.uint8)
+
+    def agrees_with(self, other: "Normalization") -> bool:
+        """Whether both give the same input to within float32 rounding."""
+        return math.isclose(self.mean, other.mean, abs_tol=1e-6) and math.isclose(self.std, other.std, abs_tol=1e-6)

@@ -1,0 +1,233 @@
+"""What a training run is told, what it may report on the way, and what it comes back with."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self, get_args
+
+from fmnist.domain.model.errors import InvalidSetting
+from fmnist.domain.model.metrics import Evaluation
+from fmnist.domain.model.registry import ModelVersion
+
+Architecture = Literal["cnn", "resnet18", "resnet18-3x3"]
+Optimizer = Literal["adamw", "sgd"]
+Schedule = Literal["constant", "one_cycle"]
+
+ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
+EPOCH_METRICS = tuple(
+    f"{phase}_{name}" for phase in ("train", "val") for name in ("loss", "acc", "precision", "recall", "f1")
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How a network is trained, whatever it runs on. The defaults are those of the platform contract's flags.
+
+    Attributes:
+        batch_size: images per worker and step.
+        lr: the constant learning rate, or the peak of a one-cycle schedule.
+        weight_decay: decoupled for adamw, L2 for sgd.
+        label_smoothing: share of the target spread over all classes, in [0, 1).
+        flip: whether training images are mirrored left to right at random.
+    """
+
+    architecture: Architecture = "resnet18"
+    optimizer: Optimizer = "adamw"
+    schedule: Schedule = "constant"
+    batch_size: int = 128
+    lr: float = 0.001
+    max_epochs: int = 2
+    weight_decay: float = 0.01
+    label_smoothing: float = 0.0
+    flip: bool = False
+
+    def __post_init__(self) -> None:
+        _check_types(self)
+        _check_choice("architecture", self.architecture, ARCHITECTURES)
+        _check_choice("optimizer", self.optimizer, get_args(Optimizer))
+        _check_choice("schedule", self.schedule, get_args(Schedule))
+        _check(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
+        _check(self.max_epochs >= 1, "max_epochs", "at least 1", self.max_epochs)
+        _check(math.isfinite(self.lr) and self.lr > 0, "lr", "above 0", self.lr)
+        _check(
+            math.isfinite(self.weight_decay) and self.weight_decay >= 0, "weight_decay", "0 or more", self.weight_decay
+        )
+        _check(0 <= self.label_smoothing < 1, "label_smoothing", "in [0, 1)", self.label_smoothing)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """Read a recipe, as a preset file holds it; what is absent keeps its default.
+
+        Raises:
+            InvalidSetting: a name that is none of the attributes, or a value that one of them cannot take.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - names):
+            raise InvalidSetting(f"a recipe has no {', '.join(unknown)}: it has {', '.join(sorted(names))}")
+        return cls(**values)
+
+    def override(self, **values: Any) -> Self:
+        """Return this recipe with every value that is not None in place of its own."""
+        return dataclasses.replace(self, **{name: value for name, value in values.items() if value is not None})
+
+
+PRESETS: Mapping[str, Recipe] = {
+    "fast": Recipe(
+        architecture="cnn",
+        optimizer="sgd",
+        schedule="one_cycle",
+        batch_size=128,
+        lr=0.2,
+        max_epochs=6,
+        weight_decay=5e-4,
+        label_smoothing=0.1,
+        flip=True,
+    ),
+    "resnet18": Recipe(),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSpec:
+    """One training run in full: a recipe, and what it runs on. Equal specs on equal data give equal weights on a CPU.
+
+    Attributes:
+        seed: of the initial weights, the shuffling and the augmentation.
+        num_workers: data-parallel workers; the global batch is `num_workers * recipe.batch_size`.
+        gpu_per_worker: GPUs of each worker; a fraction shares one GPU between workers.
+        limit_train, limit_val: use only the first so many rows of the split.
+    """
+
+    recipe: Recipe
+    seed: int = 0
+    num_workers: int = 1
+    gpu_per_worker: float = 0.0
+    limit_train: int | None = None
+    limit_val: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_types(self)
+        _check(0 <= self.seed < 2**32, "seed", "in [0, 2**32)", self.seed)
+        _check(self.num_workers >= 1, "num_workers", "at least 1", self.num_workers)
+        _check(
+            math.isfinite(self.gpu_per_worker) and self.gpu_per_worker >= 0,
+            "gpu_per_worker",
+            "0 or more",
+            self.gpu_per_worker,
+        )
+        for name, limit in (("limit_train", self.limit_train), ("limit_val", self.limit_val)):
+            _check(limit is None or limit >= 1, name, "at least 1", limit)
+
+    @property
+    def global_batch_size(self) -> int:
+        """Images per optimizer step over all workers."""
+        return self.num_workers * self.recipe.batch_size
+
+    def params(self) -> dict[str, str]:
+        """Name every value as a run's parameter; `from_params` is its inverse."""
+        own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "recipe"}
+        values = {**dataclasses.asdict(self.recipe), **own}
+        return {name: str(value) for name, value in values.items() if value is not None}
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, str]) -> Self:
+        """Read a spec back from a run's parameters; parameters that are not of a spec are passed over.
+
+        Raises:
+            InvalidSetting: a value that does not parse.
+        """
+        recipe = Recipe(**_parse(Recipe, params))
+        return cls(recipe=recipe, **_parse(cls, params))
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where training stands: `step` of `steps` done in 0-based `epoch` of `epochs`.
+
+    Attributes:
+        loss: the training loss of the last step, when one is known.
+        metrics: of the epoch, on its last report only; named as in `EPOCH_METRICS`.
+    """
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float | None = None
+    metrics: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lineage:
+    """Where a model comes from; every field is a run tag of the same name."""
+
+    argo_workflow_uid: str
+    docker_image_tag: str
+    dvc_data_version: str
+    git_commit: str
+    dvc_data_sha: str
+    data_digest: str
+
+    def tags(self) -> dict[str, str]:
+        """The lineage as tags of a run or a model version."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingResult:
+    """A finished run: its registered model, and what the chosen checkpoint was measured at.
+
+    Attributes:
+        history: metrics of each epoch, the index being the epoch.
+        test: None when the data version has no test split.
+        seconds: of training alone, from the first step's epoch to the last epoch's end.
+    """
+
+    run_id: str
+    model: ModelVersion
+    history: Sequence[Mapping[str, float]]
+    best_epoch: int
+    val: Evaluation
+    test: Evaluation | None
+    seconds: float
+
+
+def best_epoch(history: Sequence[Mapping[str, float]]) -> int:
+    """Return the epoch of the highest `val_acc`, the earliest on a tie."""
+    return max(range(len(history)), key=lambda epoch: (history[epoch]["val_acc"], -epoch))
+
+
+def _check(holds: object, name: str, expected: str, found: object) -> None:
+    if not holds:
+        raise InvalidSetting(f"{name} must be {expected}, found {found}")
+
+
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    _check(value in choices, name, "one of " + ", ".join(choices), value)
+
+
+def _check_types(values: Any) -> None:
+    """Refuse what a preset file or a library caller may give where a number belongs; an int is a fine float."""
+    for field in dataclasses.fields(values):
+        value, kind = getattr(values, field.name), _scalar(field.type)
+        if kind and value is not None:
+            right = type(value) is kind or (kind is float and type(value) is int)
+            _check(right, field.name, f"of type {kind.__name__}", repr(value))
+
+
+def _parse(cls: type, params: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(cls):
+        if field.name in params:
+            text, kind = params[field.name], _scalar(field.type) or str
+            try:
+                values[field.name] = {"True": True, "False": False}[text] if kind is bool else kind(text)
+            except (KeyError, ValueError) as error:
+                raise InvalidSetting(f"{field.name} must be of type {kind.__name__}, found {text!r}") from error
+    return values
+
+
+def _scalar(annotation: Any) -> type | None:
+    """Return int, float or bool when the annotation is one of them or an optional one, else None."""
+    return next((kind for kind in (int, float, bool) if kind in (get_args(annotation) or (annotation,))), None)

@@ -1,0 +1,68 @@
+"""Where networks run: fitting one on a data version, and predicting a whole split with one."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from fmnist.domain.model.dataset import DatasetVersion, Labels
+from fmnist.domain.model.metrics import Probabilities
+from fmnist.domain.model.training import Progress, TrainingSpec
+from fmnist.ports.model_store import ClassifierFactory, TrainedWeights
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class FitResult:
+    """What training came back with.
+
+    Attributes:
+        weights: of the best epoch.
+        history: metrics of each epoch, the index being the epoch.
+        seconds: spent in epochs, over all attempts.
+    """
+
+    weights: TrainedWeights
+    history: Sequence[Mapping[str, float]]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SplitPredictions:
+    """Labels uint8 (n,) of a split and probabilities float32 (n, classes) for them, in the split's order."""
+
+    labels: Labels
+    probabilities: Probabilities
+
+
+class Compute(Protocol):
+    """Runs training and prediction on some hardware."""
+
+    @abstractmethod
+    def fit(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, on_progress: OnProgress) -> FitResult:
+        """Train on `train`, validate on `val` after each epoch, and return the best epoch's weights.
+
+        Each epoch's metrics are logged to the run once, `step` being the epoch. Called again with the same run id,
+        it goes on from the run's last checkpoint, and ends as if it had never stopped. It reads no other split.
+
+        Raises:
+            CorruptData: a split is not what the version promises.
+            TrainingFailed: for what a retry cannot mend, and when retries are used up.
+            InvalidSetting: the spec asks for what this compute or data cannot give.
+        """
+
+    @abstractmethod
+    def weights_classifier(self, weights: TrainedWeights, dataset: DatasetVersion) -> ClassifierFactory:
+        """Return what loads fitted weights as a classifier, before they are saved in a store."""
+
+    @abstractmethod
+    def predict(
+        self, classifier: ClassifierFactory, dataset: DatasetVersion, split: str, limit: int | None = None
+    ) -> SplitPredictions:
+        """Classify the first `limit` images of a split, or all, with the classifier's own normalization.
+
+        Raises:
+            SplitNotFound: the version has no such split.
+            CorruptData: the split is not what the version promises.
+        """

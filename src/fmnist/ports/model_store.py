@@ -1,0 +1,78 @@
+"""Trained models: saved with all it takes to serve them, registered by name and version, loaded as classifiers."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fmnist.domain.model.images import Images
+from fmnist.domain.model.registry import ModelInfo, ModelVersion
+
+
+class Classifier(Protocol):
+    """A network that is ready to answer, and what its artifact says of it."""
+
+    @property
+    @abstractmethod
+    def info(self) -> ModelInfo:
+        """Architecture, normalization, class names, lineage and metrics."""
+
+    @abstractmethod
+    def logits(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return logits (n, classes) for normalized inputs (n, 1, 28, 28), n >= 1. Safe to call from many threads."""
+
+
+ClassifierFactory = Callable[[], Classifier]
+"""Loads a classifier where it is called; picklable for every real adapter, so that it can travel to a worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedWeights:
+    """The chosen weights of a run, before they are a model of the store: an architecture and a state file's path."""
+
+    architecture: str
+    path: str
+
+
+class ModelStore(Protocol):
+    """Keeps models. A model URI is `models:/NAME/VERSION` or `models:/NAME@ALIAS`. Every method raises
+    `StoreUnavailable` when the store does not answer, and `ModelNotFound` for a name, version or alias that is not
+    there.
+    """
+
+    @abstractmethod
+    def save(self, run_id: str, name: str, weights: TrainedWeights, info: ModelInfo, golden: Images) -> ModelVersion:
+        """Store the model in the run and register it as the next version of `name`, tagged with its lineage.
+
+        `golden` are images uint8 (n, 28, 28); the answers that the saved model gives for them are stored with it, and
+        `classifier` replays them at load.
+
+        Raises:
+            CorruptModel: the saved forms of the model do not agree with each other.
+        """
+
+    @abstractmethod
+    def classifier(self, uri: str) -> ClassifierFactory:
+        """Pin `uri` to a version and return what loads it.
+
+        Calling it raises `CorruptModel` when the artifact lacks a part or does not replay its golden batch.
+        """
+
+    @abstractmethod
+    def resolve(self, uri: str) -> ModelVersion:
+        """Return the version that `uri` stands for now."""
+
+    @abstractmethod
+    def versions(self, name: str) -> list[ModelVersion]:
+        """Return all versions of `name`, newest first; an empty list when nothing is registered under it."""
+
+    @abstractmethod
+    def copy(self, source: ModelVersion, name: str) -> ModelVersion:
+        """Register the same model as the next version of another name; run id and tags come along, aliases do not."""
+
+    @abstractmethod
+    def label(self, version: ModelVersion, *, alias: str | None = None, tags: Mapping[str, str] | None = None) -> None:
+        """Point `alias` at the version, away from any other, and set tags on it."""
