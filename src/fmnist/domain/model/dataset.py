@@ -54,11 +54,14 @@ class DatasetVersion:
         """The ten class names in the order of their labels, from the metadata."""
         try:
             classes = self.metadata["schema"]["features"]["label"]["classes"]
-            return tuple(classes[str(label)] for label in range(len(CLASS_NAMES)))
+            names = tuple(classes[str(label)] for label in range(len(CLASS_NAMES)))
         except (KeyError, TypeError) as error:
             raise CorruptData(
                 f"metadata of {self.version} does not name classes 0-9 in schema.features.label.classes: {error!r}"
             ) from error
+        if not all(isinstance(name, str) for name in names):
+            raise CorruptData(f"metadata of {self.version} has class names that are no strings")
+        return names
 
     @property
     def digest(self) -> str:

@@ -53,6 +53,8 @@ def decode_images(raw: object) -> Images:
 
 def images_from_bytes(raw: bytes | bytearray | memoryview) -> Images:
     """Return n x 784 bytes, row by row, as a batch (a view of `raw`)."""
+    if isinstance(raw, memoryview) and not (raw.format == "B" and raw.c_contiguous):
+        raise InvalidImages(f"a memoryview of pixels must be contiguous bytes, found items of format {raw.format!r}")
     flat = np.frombuffer(raw, dtype=np.uint8)
     if flat.size == 0:
         raise InvalidImages("no images: expected at least one")
@@ -64,7 +66,7 @@ def images_from_bytes(raw: bytes | bytearray | memoryview) -> Images:
 def images_from_array(array: npt.NDArray[Any]) -> Images:
     """Return an integer array as a batch, in the layouts of `decode_images`."""
     if array.dtype.kind not in "iu":
-        raise InvalidImages(f"images must be integers 0-255, found dtype {array.dtype}")
+        raise InvalidImages(f"images must be integers 0-255, found dtype {array.dtype.name}")
     if not (array.shape in _ONE_IMAGE or array.shape[1:] in (*_ONE_IMAGE, (1, SIDE, SIDE))):
         raise InvalidImages(f"images of shape {array.shape}: expected {_LAYOUTS}")
     batch = array.reshape(-1, SIDE, SIDE)
@@ -90,12 +92,15 @@ def _image_bytes(image: object, index: int) -> bytes:
         return _pixel_bytes(image, where)
     if len(image) != SIDE:
         raise InvalidImages(f"{where} has {len(image)} values, expected {PIXELS} or {SIDE} rows of {SIDE}")
-    for row_index, row in enumerate(image):
-        if not isinstance(row, list | tuple):
-            raise InvalidImages(f"{where}[{row_index}] must be a row of {SIDE} integers, found {_kind(row)}")
-        if len(row) != SIDE:
-            raise InvalidImages(f"{where}[{row_index}] has {len(row)} values, expected {SIDE}")
-    return b"".join(_pixel_bytes(row, f"{where}[{row_index}]") for row_index, row in enumerate(image))
+    return b"".join(_row_bytes(row, f"{where}[{row_index}]") for row_index, row in enumerate(image))
+
+
+def _row_bytes(row: object, where: str) -> bytes:
+    if not isinstance(row, list | tuple):
+        raise InvalidImages(f"{where} must be a row of {SIDE} integers, found {_kind(row)}")
+    if len(row) != SIDE:
+        raise InvalidImages(f"{where} has {len(row)} values, expected {SIDE}")
+    return _pixel_bytes(row, where)
 
 
 def _pixel_bytes(values: Sequence[object], where: str) -> bytes:
@@ -135,4 +140,6 @@ def _kind(value: object) -> str:
             return "null"
         case list() | tuple():
             return "a list"
+        case dict():
+            return "an object"
     return f"a value of type {type(value).__name__}"

@@ -122,7 +122,7 @@ def summarize(confusion: Confusion) -> dict[str, float]:
 def log_loss(labels: npt.NDArray[Any], probabilities: Probabilities) -> float:
     """Mean negative log likelihood in nats; a probability of 0 counts as float32's smallest step from 1."""
     chosen = probabilities[np.arange(len(labels)), labels.astype(np.int64)].astype(np.float64)
-    return float(-np.log(np.maximum(chosen, np.finfo(np.float32).eps)).mean())
+    return float(np.negative(np.log(np.maximum(chosen, np.finfo(np.float32).eps))).mean())
 
 
 def expected_calibration_error(labels: npt.NDArray[Any], probabilities: Probabilities) -> float:

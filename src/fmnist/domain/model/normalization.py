@@ -27,9 +27,9 @@ class Normalization:
     std: float
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.mean) and 0 <= self.mean <= 1):
+        if not 0 <= self.mean <= 1:
             raise CorruptData(f"pixel_mean must lie in [0, 1], found {self.mean}")
-        if not (math.isfinite(self.std) and 0 < self.std <= 1):
+        if not 0 < self.std <= 1:
             raise CorruptData(f"pixel_std must lie in (0, 1], found {self.std}")
 
     @classmethod
@@ -41,9 +41,13 @@ class Normalization:
         """
         try:
             train = metadata["metrics"]["train"]
-            return cls(mean=float(train["pixel_mean"]), std=float(train["pixel_std"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise CorruptData(f"metadata has no usable metrics.train.pixel_mean and pixel_std: {error!r}") from error
+            mean, std = train["pixel_mean"], train["pixel_std"]
+        except (KeyError, TypeError) as error:
+            raise CorruptData(f"metadata has no metrics.train.pixel_mean and pixel_std: {error!r}") from error
+        for name, value in (("pixel_mean", mean), ("pixel_std", std)):
+            if type(value) not in (int, float):
+                raise CorruptData(f"metadata's metrics.train.{name} must be a number, found {type(value).__name__}")
+        return cls(mean=mean, std=std)
 
     def apply(self, images: Images) -> npt.NDArray[np.float32]:
         """Turn a uint8 batch (n, 28, 28) into the network's input, float32 (n, 1, 28, 28)."""

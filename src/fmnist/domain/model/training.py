@@ -63,7 +63,7 @@ class Recipe:
             InvalidSetting: a name that is none of the attributes, or a value that one of them cannot take.
         """
         names = {field.name for field in dataclasses.fields(cls)}
-        if unknown := sorted(set(values) - names):
+        if unknown := sorted(str(name) for name in set(values) - names):
             raise InvalidSetting(f"a recipe has no {', '.join(unknown)}: it has {', '.join(sorted(names))}")
         return cls(**values)
 
@@ -135,10 +135,9 @@ class TrainingSpec:
         """Read a spec back from a run's parameters; parameters that are not of a spec are passed over.
 
         Raises:
-            InvalidSetting: a value that does not parse.
+            InvalidSetting: a value that is absent or does not parse.
         """
-        recipe = Recipe(**_parse(Recipe, params))
-        return cls(recipe=recipe, **_parse(cls, params))
+        return cls(recipe=Recipe(**_parse(Recipe, params)), **_parse(cls, params))
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,20 +210,24 @@ def _check_types(values: Any) -> None:
     """Refuse what a preset file or a library caller may give where a number belongs; an int is a fine float."""
     for field in dataclasses.fields(values):
         value, kind = getattr(values, field.name), _scalar(field.type)
-        if kind and value is not None:
-            right = type(value) is kind or (kind is float and type(value) is int)
-            _check(right, field.name, f"of type {kind.__name__}", repr(value))
+        if kind is None or (value is None and type(None) in get_args(field.type)):
+            continue
+        right = type(value) is kind or (kind is float and type(value) is int and abs(value) < 2**63)
+        _check(right, field.name, f"of type {kind.__name__}", f"a {type(value).__name__}")
 
 
 def _parse(cls: type, params: Mapping[str, str]) -> dict[str, Any]:
+    """Read the scalar fields of `cls`; only an optional one may be absent, as a default would train another network."""
     values: dict[str, Any] = {}
     for field in dataclasses.fields(cls):
-        if field.name in params:
-            text, kind = params[field.name], _scalar(field.type) or str
-            try:
-                values[field.name] = {"True": True, "False": False}[text] if kind is bool else kind(text)
-            except (KeyError, ValueError) as error:
-                raise InvalidSetting(f"{field.name} must be of type {kind.__name__}, found {text!r}") from error
+        if field.type is Recipe or (field.name not in params and type(None) in get_args(field.type)):
+            continue
+        _check(field.name in params, field.name, "among the run's parameters", "none of that name")
+        text, kind = params[field.name], _scalar(field.type) or str
+        try:
+            values[field.name] = {"True": True, "False": False}[text] if kind is bool else kind(text)
+        except (KeyError, ValueError) as error:
+            raise InvalidSetting(f"{field.name} must be of type {kind.__name__}, found {text!r}") from error
     return values
 
 
