@@ -61,7 +61,11 @@ class Tracker(Protocol):
         metrics: Mapping[str, float] | None = None,
         step: int = 0,
     ) -> None:
-        """Record parameters (each written once), tags (the last one counts), and metrics at `step`."""
+        """Record parameters (each written once), tags (the last one counts), and metrics at `step`.
+
+        Raises:
+            InvalidSetting: a parameter already has another value; the same value again is fine.
+        """
 
     @abstractmethod
     def log_artifact(self, run_id: str, path: str, content: bytes) -> None:

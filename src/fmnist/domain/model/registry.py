@@ -1,12 +1,74 @@
 """A registered model: what it is called, which version of it, and what its artifact says of itself."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
+from fmnist.domain.model.errors import InvalidSetting
 from fmnist.domain.model.normalization import Normalization
 
 MODEL_LAYOUT_VERSION = 1
 GOLDEN_IMAGES = 64
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_ALIAS = re.compile(r"[A-Za-z0-9_-]+")
+_RESERVED_ALIAS = re.compile(r"latest|v\d+", re.IGNORECASE)
+_VERSION = re.compile(r"[1-9][0-9]*")
+
+
+def check_model_name(name: str) -> str:
+    """Return the registered model's name.
+
+    Raises:
+        InvalidSetting: it holds more than letters, digits, `.`, `_` and `-`.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidSetting(f"registered model {name!r} must be named with letters, digits, '.', '_' and '-' alone")
+    return name
+
+
+def check_alias(alias: str) -> str:
+    """Return the alias.
+
+    Raises:
+        InvalidSetting: it holds more than letters, digits, `_` and `-`, or is `latest` or `v` and a number, which a
+            registry keeps for itself.
+    """
+    if not _ALIAS.fullmatch(alias):
+        raise InvalidSetting(f"alias {alias!r} must be made of letters, digits, '_' and '-' alone")
+    if _RESERVED_ALIAS.fullmatch(alias):
+        raise InvalidSetting(f"alias {alias!r} is reserved by the registry: choose another, such as 'champion'")
+    return alias
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUri:
+    """`models:/NAME/VERSION` or `models:/NAME@ALIAS` taken apart: either `version` or `alias` is not None."""
+
+    name: str
+    version: int | None
+    alias: str | None
+
+    @classmethod
+    def parse(cls, uri: str) -> Self:
+        """Read one of the two forms.
+
+        Raises:
+            InvalidSetting: anything else, such as a stage, `latest` or an address of another scheme.
+        """
+        scheme, _, rest = uri.partition(":/")
+        if scheme == "models":
+            name, at, alias = rest.partition("@")
+            if at:
+                return cls(check_model_name(name), None, check_alias(alias))
+            name, _, version = rest.partition("/")
+            if _VERSION.fullmatch(version):
+                return cls(check_model_name(name), int(version), None)
+        raise InvalidSetting(f"model URI {uri!r} must be models:/NAME/VERSION or models:/NAME@ALIAS")
+
+    def __str__(self) -> str:
+        return f"models:/{self.name}" + (f"@{self.alias}" if self.version is None else f"/{self.version}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,29 +1,29 @@
-"""What the store tells of a model names it without doubt."""
-
-import dataclasses
-import pickle
-
 import pytest
 
-from fmnist.domain.model.normalization import Normalization
-from fmnist.domain.model.registry import ModelInfo, ModelVersion
-
-VERSION = ModelVersion("ci.fashion-mnist-classifier", 3, "abc", ("candidate",), {}, 0.0)
+from fmnist.domain.model.errors import InvalidSetting
+from fmnist.domain.model.registry import ModelUri
 
 
-def test_a_version_s_uri_names_it_and_no_other() -> None:
-    assert VERSION.uri == "models:/ci.fashion-mnist-classifier/3"
-    assert dataclasses.replace(VERSION, version=4).uri != VERSION.uri
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("models:/dev.fashion-mnist-classifier/12", ModelUri("dev.fashion-mnist-classifier", 12, None)),
+        ("models:/prod.x@champion", ModelUri("prod.x", None, "champion")),
+    ],
+)
+def test_both_forms_are_read_and_written_back(uri: str, expected: ModelUri) -> None:
+    assert ModelUri.parse(uri) == expected
+    assert str(expected) == uri
 
 
-def test_what_a_model_says_of_itself_travels_to_a_worker_unchanged() -> None:
-    info = ModelInfo(
-        architecture="cnn",
-        normalization=Normalization(0.286, 0.353),
-        class_names=("a", "b"),
-        lineage={"run_id": "abc"},
-        metrics={"val_acc": 0.9},
-    )
-    assert pickle.loads(pickle.dumps(info)) == info
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        info.architecture = "resnet18"  # type: ignore[misc]
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *("models:/x/0", "models:/x/01", "models:/x/-1", "models:/x/1/", "models:/x/1@champion", "models:/x/latest"),
+        *("models:/x@", "models:/x@latest", "models:/x@v2", "models:/@champion", "models://x/1", "models:x/1"),
+        *("models:/m-0123456789abcdef", "models:/x y/1", "MODELS:/x/1", " models:/x/1", "models:/x/1\n"),
+    ],
+)
+def test_anything_else_is_refused(uri: str) -> None:
+    with pytest.raises(InvalidSetting):
+        ModelUri.parse(uri)

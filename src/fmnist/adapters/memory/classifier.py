@@ -1,0 +1,51 @@
+"""The simplest classifier that learns: one mean image a class. It stands in for a network where torch must not be."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fmnist.domain.model.errors import CorruptModel
+from fmnist.domain.model.images import CLASS_NAMES, PIXELS
+from fmnist.domain.model.registry import ModelInfo
+from fmnist.ports.model_store import Classifier
+
+Means = npt.NDArray[np.float32]
+
+
+class MeanClassifier(Classifier):
+    """Logits are minus the squared distance of a normalized image to each class mean, float32 (classes, 784)."""
+
+    def __init__(self, means: Means, info: ModelInfo) -> None:
+        self._means = means
+        self._info = info
+
+    @property
+    def info(self) -> ModelInfo:
+        return self._info
+
+    def logits(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        images = inputs.reshape(len(inputs), PIXELS)
+        return np.stack([-np.square(images - mean).sum(axis=1) for mean in self._means], axis=1)
+
+
+def save_means(path: str | Path, means: Means) -> None:
+    """Write class means, float32 (classes, 784) of normalized images, as the weights file of a `TrainedWeights`."""
+    with Path(path).open("wb") as file:
+        np.savez(file, means=np.asarray(means, dtype=np.float32))
+
+
+def load_means(path: str | Path) -> Means:
+    """Read class means back.
+
+    Raises:
+        CorruptModel: no such file, or not one of class means.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            means = np.asarray(arrays["means"], dtype=np.float32)
+    except (OSError, ValueError, KeyError, EOFError, TypeError) as error:
+        raise CorruptModel(f"{path} does not hold class means: {error}") from error
+    if means.shape != (len(CLASS_NAMES), PIXELS):
+        raise CorruptModel(f"{path} holds means of shape {means.shape}, expected {(len(CLASS_NAMES), PIXELS)}")
+    return means

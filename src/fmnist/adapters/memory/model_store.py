@@ -1,0 +1,83 @@
+"""A model store that keeps its models in a dictionary. The weights that it takes are those of a `MeanClassifier`."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+from fmnist.adapters.memory.classifier import MeanClassifier, load_means
+from fmnist.domain.model.errors import ModelNotFound
+from fmnist.domain.model.images import Images
+from fmnist.domain.model.registry import ModelInfo, ModelUri, ModelVersion, check_alias, check_model_name
+from fmnist.ports.model_store import ClassifierFactory, ModelStore, TrainedWeights
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A version as it was registered, and what loads it; aliases stand beside the entries, for they move."""
+
+    version: ModelVersion
+    factory: ClassifierFactory
+
+
+class MemoryModelStore(ModelStore):
+    """A `ModelStore` without a disk; its classifier factories are picklable as those of real stores are."""
+
+    def __init__(self) -> None:
+        self._models: dict[str, list[_Entry]] = {}
+        self._aliases: dict[str, dict[str, int]] = {}
+
+    def save(self, run_id: str, name: str, weights: TrainedWeights, info: ModelInfo, golden: Images) -> ModelVersion:
+        # A golden batch guards against what a disk or another runtime may do to a model: here is neither.
+        del golden
+        return self._register(name, run_id, info.lineage, partial(MeanClassifier, load_means(weights.path), info))
+
+    def classifier(self, uri: str) -> ClassifierFactory:
+        version = self.resolve(uri)
+        return self._entry(version.name, version.version).factory
+
+    def resolve(self, uri: str) -> ModelVersion:
+        wanted = ModelUri.parse(uri)
+        number = wanted.version
+        if wanted.alias is not None:
+            aliases = self._aliases.get(wanted.name, {})
+            if wanted.alias not in aliases:
+                there = ", ".join(sorted(aliases)) or "none"
+                raise ModelNotFound(f"{uri}: {wanted.name} has no alias {wanted.alias!r}; its aliases: {there}")
+            number = aliases[wanted.alias]
+        return self._read(self._entry(wanted.name, number or 0))
+
+    def versions(self, name: str) -> list[ModelVersion]:
+        return [self._read(entry) for entry in reversed(self._models.get(check_model_name(name), []))]
+
+    def copy(self, source: ModelVersion, name: str) -> ModelVersion:
+        entry = self._entry(source.name, source.version)
+        return self._register(name, entry.version.run_id, entry.version.tags, entry.factory)
+
+    def label(self, version: ModelVersion, *, alias: str | None = None, tags: Mapping[str, str] | None = None) -> None:
+        entry = self._entry(version.name, version.version)
+        if alias is not None:
+            self._aliases.setdefault(version.name, {})[check_alias(alias)] = version.version
+        labelled = replace(entry.version, tags={**entry.version.tags, **(tags or {})})
+        self._models[version.name][version.version - 1] = replace(entry, version=labelled)
+
+    def _register(self, name: str, run_id: str, tags: Mapping[str, str], factory: ClassifierFactory) -> ModelVersion:
+        entries = self._models.setdefault(check_model_name(name), [])
+        version = ModelVersion(
+            name=name, version=len(entries) + 1, run_id=run_id, aliases=(), tags=dict(tags), created=time.time()
+        )
+        entries.append(_Entry(version, factory))
+        return version
+
+    def _entry(self, name: str, number: int) -> _Entry:
+        entries = self._models.get(name)
+        if entries is None:
+            raise ModelNotFound(f"no registered model {name!r}: there are {', '.join(sorted(self._models)) or 'none'}")
+        if not 1 <= number <= len(entries):
+            raise ModelNotFound(f"{name} has no version {number}: it has 1 to {len(entries)}")
+        return entries[number - 1]
+
+    def _read(self, entry: _Entry) -> ModelVersion:
+        pointing = self._aliases.get(entry.version.name, {}).items()
+        aliases = sorted(alias for alias, number in pointing if number == entry.version.version)
+        return replace(entry.version, aliases=tuple(aliases), tags=dict(entry.version.tags))

@@ -1,0 +1,1 @@
+"""What other packages test with: the in-memory adapters, and the contract suites that every adapter passes."""

@@ -1,0 +1,200 @@
+"""What every `ModelStore` must do, whatever stands behind it and whatever weights it takes."""
+
+# ruff: noqa: D102 - the name of a test says what it protects
+
+import pickle
+import uuid
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fmnist.domain.model.errors import CorruptModel, InvalidSetting, ModelNotFound
+from fmnist.domain.model.images import CLASS_NAMES, SIDE, Images
+from fmnist.domain.model.normalization import Normalization
+from fmnist.domain.model.registry import ModelInfo, ModelVersion
+from fmnist.ports.model_store import ModelStore, TrainedWeights
+
+
+class ModelStoreContract:
+    """Subclass it as `Test...` and supply `store`, `run_id` and `weights`.
+
+    One model is saved for all tests, for saving a network takes seconds; each test works on a copy under its own name.
+    """
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def store(cls) -> ModelStore:
+        """The store under test; it may already hold models."""
+        raise NotImplementedError
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def run_id(cls) -> str:
+        """A run that the store may save models in."""
+        raise NotImplementedError
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def weights(cls) -> TrainedWeights:
+        """Weights of a kind that the store takes."""
+        raise NotImplementedError
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def info(cls, run_id: str, weights: TrainedWeights) -> ModelInfo:
+        """What the artifact of the saved model has to say."""
+        return ModelInfo(
+            architecture=weights.architecture,
+            normalization=Normalization(mean=0.286, std=0.353),
+            class_names=CLASS_NAMES,
+            lineage={"run_id": run_id, "git_commit": "0" * 40, "dvc_data_version": "fashion-mnist-v1.0.0"},
+            metrics={"val_acc": 0.91, "test_acc": 0.9},
+        )
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def golden(cls) -> Images:
+        """The batch whose answers are stored with the model."""
+        return np.random.default_rng(0).integers(0, 256, (64, SIDE, SIDE), dtype=np.uint8)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def saved(
+        cls, store: ModelStore, run_id: str, weights: TrainedWeights, info: ModelInfo, golden: Images
+    ) -> ModelVersion:
+        """The model that all tests share."""
+        return store.save(run_id, _new_name(), weights, info, golden)
+
+    @pytest.fixture
+    def version(self, store: ModelStore, saved: ModelVersion) -> ModelVersion:
+        """A copy of it as the first version of a fresh name."""
+        return store.copy(saved, _new_name())
+
+    def test_saved_model_is_version_1_of_its_run_tagged_with_its_lineage(
+        self, store: ModelStore, saved: ModelVersion, run_id: str, info: ModelInfo
+    ) -> None:
+        assert (saved.version, saved.run_id, saved.aliases, saved.tags) == (1, run_id, (), info.lineage)
+        assert saved.created > 1.5e9
+        assert store.resolve(saved.uri) == saved
+
+    def test_classifier_says_what_was_saved(self, store: ModelStore, saved: ModelVersion, info: ModelInfo) -> None:
+        assert store.classifier(saved.uri)().info == info
+
+    @pytest.mark.parametrize("count", [1, 2, 7])
+    def test_classifier_answers_each_image_alike_in_any_batch(
+        self, store: ModelStore, saved: ModelVersion, info: ModelInfo, golden: Images, count: int
+    ) -> None:
+        classifier = store.classifier(saved.uri)()
+        inputs = info.normalization.apply(golden)
+        logits = classifier.logits(inputs[:count])
+        assert logits.shape == (count, len(CLASS_NAMES))
+        assert logits.dtype == np.float32
+        np.testing.assert_allclose(logits, classifier.logits(inputs)[:count], rtol=1e-4, atol=1e-4)
+
+    def test_classifier_factory_travels_by_pickle(self, store: ModelStore, saved: ModelVersion, golden: Images) -> None:
+        factory = store.classifier(saved.uri)
+        travelled = pickle.loads(pickle.dumps(factory))()  # noqa: S301 - our own bytes, written on this line
+        inputs = travelled.info.normalization.apply(golden)
+        np.testing.assert_array_equal(travelled.logits(inputs), factory().logits(inputs))
+
+    def test_classifier_stays_with_the_version_that_the_alias_meant(
+        self, store: ModelStore, version: ModelVersion, weights: TrainedWeights, info: ModelInfo, golden: Images
+    ) -> None:
+        store.label(version, alias="champion")
+        factory = store.classifier(f"models:/{version.name}@champion")
+        second = store.save(version.run_id, version.name, weights, replace(info, metrics={"val_acc": 0.5}), golden)
+        store.label(second, alias="champion")
+        assert second.version == 2
+        assert factory().info.metrics == info.metrics
+        assert store.classifier(f"models:/{version.name}@champion")().info.metrics == {"val_acc": 0.5}
+
+    def test_copy_keeps_run_and_tags_and_leaves_aliases(self, store: ModelStore, version: ModelVersion) -> None:
+        store.label(version, alias="champion", tags={"approved_by": "a person"})
+        copy = store.copy(version, _new_name())
+        assert (copy.version, copy.run_id, copy.aliases) == (1, version.run_id, ())
+        assert copy.tags == {**version.tags, "approved_by": "a person"}
+        assert store.classifier(copy.uri)().info == store.classifier(version.uri)().info
+
+    def test_versions_are_listed_newest_first_with_their_aliases(
+        self, store: ModelStore, version: ModelVersion
+    ) -> None:
+        second = store.copy(version, version.name)
+        store.label(version, alias="previous")
+        listed = store.versions(version.name)
+        assert [(each.version, each.aliases) for each in listed] == [(2, ()), (1, ("previous",))]
+        assert listed == [store.resolve(second.uri), store.resolve(version.uri)]
+
+    def test_no_versions_of_a_name_that_nobody_registered(self, store: ModelStore) -> None:
+        assert store.versions(_new_name()) == []
+
+    def test_alias_points_at_one_version(self, store: ModelStore, version: ModelVersion) -> None:
+        second = store.copy(version, version.name)
+        store.label(version, alias="champion")
+        store.label(second, alias="champion")
+        assert store.resolve(f"models:/{version.name}@champion").version == second.version
+        assert store.resolve(version.uri).aliases == ()
+        store.label(second, alias="candidate")
+        assert sorted(store.resolve(second.uri).aliases) == ["candidate", "champion"]
+
+    def test_tags_are_added_and_overwritten_one_by_one(self, store: ModelStore, version: ModelVersion) -> None:
+        store.label(version, tags={"image": "a", "who": "x"})
+        store.label(version, tags={"image": "b"})
+        assert store.resolve(version.uri).tags == {**version.tags, "image": "b", "who": "x"}
+
+    @pytest.mark.parametrize("alias", ["latest", "Latest", "v1", "V12", "with space", "a/b", ""])
+    def test_alias_that_registries_keep_for_themselves_is_refused(
+        self, store: ModelStore, version: ModelVersion, alias: str
+    ) -> None:
+        with pytest.raises(InvalidSetting, match="alias"):
+            store.label(version, alias=alias)
+        assert store.resolve(version.uri).aliases == ()
+
+    @pytest.mark.parametrize("where", ["/2", "@champion"])
+    def test_missing_version_and_alias_are_named(self, store: ModelStore, version: ModelVersion, where: str) -> None:
+        uri = f"models:/{version.name}{where}"
+        with pytest.raises(ModelNotFound, match=where[1:]):
+            store.resolve(uri)
+        with pytest.raises(ModelNotFound, match=where[1:]):
+            store.classifier(uri)
+
+    @pytest.mark.parametrize("where", ["/1", "@champion"])
+    def test_missing_model_is_named(self, store: ModelStore, where: str) -> None:
+        name = _new_name()
+        with pytest.raises(ModelNotFound, match=name):
+            store.resolve(f"models:/{name}{where}")
+
+    def test_version_that_is_gone_is_neither_copied_nor_labelled(self, store: ModelStore, saved: ModelVersion) -> None:
+        name = _new_name()
+        gone = ModelVersion(name=name, version=1, run_id=saved.run_id, aliases=(), tags={}, created=0.0)
+        with pytest.raises(ModelNotFound, match=name):
+            store.copy(gone, _new_name())
+        with pytest.raises(ModelNotFound, match=name):
+            store.label(gone, alias="champion")
+        with pytest.raises(ModelNotFound, match=name):
+            store.label(gone, tags={"image": "a"})
+
+    @pytest.mark.parametrize("uri", ["", "models:/", "models:/name", "models:/name/latest", "runs:/0/model", "/a/path"])
+    def test_uri_of_another_form_is_refused(self, store: ModelStore, uri: str) -> None:
+        with pytest.raises(InvalidSetting, match="models:/NAME/VERSION"):
+            store.resolve(uri)
+
+    @pytest.mark.parametrize("name", ["", "a/b", "a@b", "it's", "with space"])
+    def test_name_that_no_uri_can_hold_is_refused(self, store: ModelStore, saved: ModelVersion, name: str) -> None:
+        with pytest.raises(InvalidSetting, match="registered model"):
+            store.copy(saved, name)
+        with pytest.raises(InvalidSetting, match="registered model"):
+            store.versions(name)
+
+    def test_weights_that_are_no_weights_are_refused_and_register_nothing(
+        self, store: ModelStore, run_id: str, weights: TrainedWeights, info: ModelInfo, golden: Images
+    ) -> None:
+        name = _new_name()
+        missing = TrainedWeights(architecture=weights.architecture, path=weights.path + ".absent")
+        with pytest.raises(CorruptModel, match="absent"):
+            store.save(run_id, name, missing, info, golden)
+        assert store.versions(name) == []
+
+
+def _new_name() -> str:
+    return f"dev.contract-{uuid.uuid4().hex[:8]}"
