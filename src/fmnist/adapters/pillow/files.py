@@ -1,0 +1,110 @@
+"""Reads PNG, JPEG and `.npy` files as uint8 batches. A file is known by its content, and judged before it is decoded.
+
+Fashion-MNIST shows light articles on black. A picture on white is read as it is, never inverted: what to make of it is
+for the caller to say, and a guess would be wrong for some.
+"""
+
+import struct
+import warnings
+import zlib
+from pathlib import Path
+from tokenize import TokenError
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from fmnist.domain.model.errors import InvalidImages
+from fmnist.domain.model.images import SIDE, Images, decode_images
+
+_NPY_MAGIC = b"\x93NUMPY"
+# A 32-megapixel photograph takes 100 MB once decoded; what is larger has no use here, and may be meant to harm.
+_MAX_PIXELS = 32_000_000
+_MAX_NPY_BYTES = 1_000_000_000
+
+
+def read_image_file(path: str | Path) -> Images:
+    """Return the images of one file, uint8 (n, 28, 28).
+
+    A picture becomes one grey image: its longer side is scaled to 28 pixels and the shorter one filled up with black on
+    both sides, as Fashion-MNIST itself was made. What is transparent shows black. An array holds images in any layout
+    of `decode_images`; no object in it is ever unpickled.
+
+    Raises:
+        InvalidImages: the file is absent, unreadable, too large, or neither a picture nor an array of images.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Both libraries warn of oddities, such as damaged EXIF data, in files that they go on to read or to refuse.
+            warnings.simplefilter("ignore")
+            return _read(Path(path))
+    except InvalidImages as error:
+        raise InvalidImages(f"{path}: {error}") from error
+    except OSError as error:
+        raise InvalidImages(f"{path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise InvalidImages(f"{str(path)!r} is no path: {error}") from error
+
+
+def _read(path: Path) -> Images:
+    # Asked before it is opened: opening a pipe would wait for whoever writes to it.
+    if path.exists() and not path.is_file():
+        raise InvalidImages("not a regular file")
+    with path.open("rb") as file:
+        is_array = file.read(len(_NPY_MAGIC)) == _NPY_MAGIC
+    return _read_array(path) if is_array else _read_picture(path)[np.newaxis]
+
+
+def _read_array(path: Path) -> Images:
+    try:
+        # Mapped, so that a header that promises more than the file holds is refused before any memory is taken.
+        mapped = np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, TypeError, OverflowError, EOFError, SyntaxError, KeyError, TokenError) as error:
+        raise InvalidImages(f"not a readable .npy file of numbers ({type(error).__name__})") from error
+    if mapped.nbytes > _MAX_NPY_BYTES:
+        raise InvalidImages(f"an array of {mapped.nbytes} bytes, expected at most {_MAX_NPY_BYTES}")
+    # A copy, so that the images stay what they are when the file changes.
+    return np.array(decode_images(mapped))
+
+
+def _read_picture(path: Path) -> Images:
+    try:
+        with Image.open(path, formats=("PNG", "JPEG")) as picture:
+            if picture.width * picture.height > _MAX_PIXELS:
+                raise InvalidImages(
+                    f"a picture of {picture.width}x{picture.height} pixels, expected at most {_MAX_PIXELS} in all"
+                )
+            frames = getattr(picture, "n_frames", 1)
+            # Cameras put a preview or a depth map behind a JPEG's picture; in a PNG more frames are an animation.
+            if picture.format == "PNG" and frames > 1:
+                raise InvalidImages(f"an animation of {frames} pictures, expected one")
+            return _fit(_grey(ImageOps.exif_transpose(picture)))
+    except Image.DecompressionBombError as error:
+        raise InvalidImages(f"a picture of too many pixels, expected at most {_MAX_PIXELS} in all") from error
+    except UnidentifiedImageError as error:
+        raise InvalidImages("not a PNG, JPEG or .npy file") from error
+    except (ValueError, TypeError, EOFError, SyntaxError, IndexError, struct.error, zlib.error) as error:
+        raise InvalidImages(f"a damaged picture ({error})") from error
+
+
+def _grey(picture: Image.Image) -> Image.Image:
+    """Return the picture's lightness in 8 bits, laid over black where it is transparent."""
+    if picture.mode.startswith("I"):
+        # Pillow would cut 16-bit values off at 255.
+        return Image.fromarray((np.asarray(picture) >> 8).clip(0, 255).astype(np.uint8))
+    if picture.has_transparency_data:
+        black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
+        picture = Image.alpha_composite(black, picture.convert("RGBA"))
+    return picture.convert("L")
+
+
+def _fit(picture: Image.Image) -> Images:
+    """Scale the longer side to 28 and centre the picture on black; 28x28 pixels stay as they are.
+
+    Lanczos keeps edges sharpest when a picture shrinks, and Fashion-MNIST's were sharpened (Xiao et al. 2017).
+    """
+    scale = SIDE / max(picture.size)
+    width, height = (max(1, round(side * scale)) for side in picture.size)
+    canvas = Image.new("L", (SIDE, SIDE), 0)
+    small = picture.resize((width, height), Image.Resampling.LANCZOS)
+    canvas.paste(small, ((SIDE - width) // 2, (SIDE - height) // 2))
+    return np.array(canvas)
