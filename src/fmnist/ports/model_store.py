@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fmnist.domain.model.images import Images
 from fmnist.domain.model.registry import ModelInfo, ModelVersion
+from fmnist.domain.model.training import Architecture
 
 
 class Classifier(Protocol):
@@ -33,7 +34,7 @@ ClassifierFactory = Callable[[], Classifier]
 class TrainedWeights:
     """The chosen weights of a run, before they are a model of the store: an architecture and a state file's path."""
 
-    architecture: str
+    architecture: Architecture
     path: str
 
 

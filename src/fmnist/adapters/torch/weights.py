@@ -1,14 +1,19 @@
 """Weights at rest: a state dict written by `torch.save`, read back without unpickling anything but tensors."""
 
+import io
 import pickle
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import torch
 from torch import nn
 
+from fmnist.adapters.torch.classifier import TorchClassifier
 from fmnist.adapters.torch.networks import build_network
+from fmnist.domain.model.dataset import DatasetVersion
 from fmnist.domain.model.errors import CorruptModel
+from fmnist.domain.model.registry import ModelInfo
 from fmnist.ports.model_store import TrainedWeights
 
 
@@ -25,3 +30,27 @@ def load_network(weights: TrainedWeights, source: BinaryIO | None = None) -> nn.
     except (OSError, EOFError, RuntimeError, AttributeError, pickle.UnpicklingError) as error:
         raise CorruptModel(f"{weights.path} does not hold weights of {weights.architecture}: {error}") from error
     return network.eval()
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsClassifier:
+    """A `ClassifierFactory` that carries the weights with it, so that no worker needs to reach their file."""
+
+    weights: TrainedWeights
+    state: bytes
+    info: ModelInfo
+
+    @classmethod
+    def of(cls, weights: TrainedWeights, dataset: DatasetVersion) -> "WeightsClassifier":
+        """Read the weights' file; normalization and class names are those of the data they were fitted on."""
+        info = ModelInfo(
+            architecture=weights.architecture,
+            normalization=dataset.normalization,
+            class_names=dataset.class_names,
+            lineage={},
+            metrics={},
+        )
+        return cls(weights, Path(weights.path).read_bytes(), info)
+
+    def __call__(self) -> TorchClassifier:
+        return TorchClassifier(load_network(self.weights, io.BytesIO(self.state)), self.info)

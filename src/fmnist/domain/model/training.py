@@ -72,22 +72,6 @@ class Recipe:
         return dataclasses.replace(self, **{name: value for name, value in values.items() if value is not None})
 
 
-PRESETS: Mapping[str, Recipe] = {
-    "fast": Recipe(
-        architecture="cnn",
-        optimizer="sgd",
-        schedule="one_cycle",
-        batch_size=128,
-        lr=0.2,
-        max_epochs=6,
-        weight_decay=5e-4,
-        label_smoothing=0.1,
-        flip=True,
-    ),
-    "resnet18": Recipe(),
-}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSpec:
     """One training run in full: a recipe, and what it runs on. Equal specs on equal data give equal weights on a CPU.

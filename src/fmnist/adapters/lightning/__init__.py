@@ -1,0 +1,1 @@
+"""Lightning: how a network is trained, in one process or as one of several, and in-process `Compute`."""

@@ -1,0 +1,72 @@
+"""`Compute` in this process, on one device: for quick work, tests, and wherever a cluster would be in the way."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from fmnist.adapters.lightning.checkpoint import BEST, History, KeptCheckpoints
+from fmnist.adapters.lightning.fitting import fit_network
+from fmnist.adapters.torch.weights import WeightsClassifier
+from fmnist.domain.model.dataset import DatasetVersion
+from fmnist.domain.model.errors import InvalidSetting
+from fmnist.domain.model.training import TrainingSpec
+from fmnist.domain.services.epoch_log import EpochLog
+from fmnist.domain.services.prediction import Prediction
+from fmnist.ports.compute import Compute, FitResult, OnProgress, SplitPredictions
+from fmnist.ports.data_registry import DataRegistry
+from fmnist.ports.model_store import ClassifierFactory, TrainedWeights
+from fmnist.ports.tracker import Tracker
+
+
+@dataclass(frozen=True, slots=True)
+class LocalCompute(Compute):
+    """Trains and predicts in this process, with one worker, on the GPU where there is one.
+
+    Args:
+        checkpoints: a directory; each run keeps its newest checkpoint below it, under the run's id.
+        threads: that torch computes with on a CPU.
+    """
+
+    registry: DataRegistry
+    tracker: Tracker
+    checkpoints: Path
+    threads: int
+
+    def fit(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, on_progress: OnProgress) -> FitResult:
+        if spec.num_workers != 1:
+            raise InvalidSetting(f"in-process compute has one worker, {spec.num_workers} were asked for: use ray")
+        train = self.registry.read(dataset, "train").head(spec.limit_train)
+        val = self.registry.read(dataset, "val").head(spec.limit_val)
+        kept = KeptCheckpoints(self.checkpoints / run_id)
+        log = EpochLog(self.tracker, run_id)
+
+        def save(directory: Path, history: History) -> None:
+            kept.add(directory, epoch=len(history.epochs) - 1)
+            log.write(history.epochs)
+
+        torch.set_num_threads(self.threads)
+        with torch.random.fork_rng():
+            history = fit_network(
+                spec,
+                dataset.normalization,
+                train,
+                val,
+                resume_from=kept.newest(),
+                save=save,
+                on_progress=on_progress,
+                trainer_options={"accelerator": "gpu" if torch.cuda.is_available() else "cpu", "devices": 1},
+            )
+        newest = kept.newest()
+        assert newest is not None, "every epoch keeps a checkpoint"
+        weights = TrainedWeights(spec.recipe.architecture, str(newest / BEST))
+        return FitResult(weights, history.epochs, history.seconds)
+
+    def weights_classifier(self, weights: TrainedWeights, dataset: DatasetVersion) -> ClassifierFactory:
+        return WeightsClassifier.of(weights, dataset)
+
+    def predict(
+        self, classifier: ClassifierFactory, dataset: DatasetVersion, split: str, limit: int | None = None
+    ) -> SplitPredictions:
+        data = self.registry.read(dataset, split).head(limit)
+        return SplitPredictions(data.labels, Prediction(classifier()).probabilities(data.images))

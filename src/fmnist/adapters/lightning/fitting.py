@@ -1,0 +1,77 @@
+"""The one way a network is trained, called by the in-process compute and by every Ray Train worker alike."""
+
+import logging
+import signal
+import threading
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as lightning
+
+from fmnist.adapters.lightning.checkpoint import STATE, Checkpointing, History, SaveCheckpoint
+from fmnist.adapters.lightning.module import ImageClassification
+from fmnist.adapters.lightning.progress import ProgressReports
+from fmnist.domain.model.dataset import LabeledImages
+from fmnist.domain.model.normalization import Normalization
+from fmnist.domain.model.training import TrainingSpec
+from fmnist.ports.compute import OnProgress
+
+
+def fit_network(
+    spec: TrainingSpec,
+    normalization: Normalization,
+    train: LabeledImages,
+    val: LabeledImages,
+    *,
+    resume_from: Path | None,
+    save: SaveCheckpoint,
+    on_progress: OnProgress,
+    trainer_options: dict[str, Any],
+) -> History:
+    """Train until the recipe's last epoch and return the history, that of earlier attempts included.
+
+    Args:
+        train, val: this worker's part of each split.
+        resume_from: the checkpoint directory to go on from, if any.
+        save: keeps each epoch's checkpoint; called on every worker, with files on rank 0 alone.
+        on_progress: told on rank 0 alone.
+        trainer_options: of Lightning's `Trainer`, for the hardware: accelerator, devices, strategy, plugins.
+
+    Raises:
+        TrainingFailed: the loss is not finite.
+    """
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    module = ImageClassification(spec, normalization, train, val)
+    checkpointing = Checkpointing(resume_from, save, time.perf_counter)
+    epochs, steps = spec.recipe.max_epochs, module.steps_per_epoch
+    trainer = lightning.Trainer(
+        max_epochs=epochs,
+        callbacks=[checkpointing, ProgressReports(on_progress, checkpointing, epochs, steps)],
+        reload_dataloaders_every_n_epochs=1,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+        logger=False,
+        **trainer_options,
+    )
+    with warnings.catch_warnings():
+        # Batches come out of memory: more loader processes, which Lightning recommends, would only slow them down.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        _fit(trainer, module, resume_from)
+    return checkpointing.history
+
+
+def _fit(trainer: lightning.Trainer, module: ImageClassification, resume_from: Path | None) -> None:
+    interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        # The state is our own and holds no code, but its optimizer and loop states are more than plain tensors.
+        trainer.fit(module, ckpt_path=resume_from and resume_from / STATE, weights_only=True)
+    except SystemExit as error:
+        # Lightning turns an interrupt into an exit and goes deaf to further ones; undo both.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, interrupt)
+        raise error.__context__ or error from None

@@ -1,0 +1,33 @@
+"""Optimizers and learning rate schedules, as recipes name them."""
+
+from torch import nn
+from torch.optim import SGD, AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+
+from fmnist.domain.model.training import Recipe
+
+
+def build_optimizer(recipe: Recipe, network: nn.Module) -> Optimizer:
+    """Return the recipe's optimizer over all of the network's parameters."""
+    parameters = list(network.parameters())
+    if recipe.optimizer == "adamw":
+        return AdamW(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
+    return SGD(parameters, lr=recipe.lr, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay)
+
+
+def build_schedule(recipe: Recipe, optimizer: Optimizer, steps_per_epoch: int) -> LRScheduler:
+    """Return the recipe's schedule, to be advanced after every step.
+
+    One-cycle: Smith and Topin 2017, "Super-Convergence"; up over a fifth of the steps, down to almost 0, both linear.
+    """
+    if recipe.schedule == "constant":
+        return LambdaLR(optimizer, lambda _: 1.0)
+    return OneCycleLR(
+        optimizer,
+        max_lr=recipe.lr,
+        total_steps=recipe.max_epochs * steps_per_epoch,
+        pct_start=0.2,
+        anneal_strategy="linear",
+        cycle_momentum=False,
+        final_div_factor=1e3,
+    )

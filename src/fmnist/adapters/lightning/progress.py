@@ -1,0 +1,49 @@
+"""Tells how training gets on, often enough to look live and seldom enough to cost nothing."""
+
+import time
+
+import lightning.pytorch as lightning
+import torch
+
+from fmnist.adapters.lightning.checkpoint import Checkpointing
+from fmnist.domain.model.training import Progress
+from fmnist.ports.compute import OnProgress
+
+_INTERVAL_SECONDS = 0.2
+
+
+class ProgressReports(lightning.Callback):
+    """Reports the step and its loss now and then, and every epoch's metrics, from rank 0 alone."""
+
+    def __init__(self, on_progress: OnProgress, checkpointing: Checkpointing, epochs: int, steps: int) -> None:
+        self._on_progress = on_progress
+        self._checkpointing = checkpointing
+        self._epochs = epochs
+        self._steps = steps
+        self._last = 0.0
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        if trainer.is_global_zero:
+            self._on_progress(Progress(trainer.current_epoch, self._epochs, 0, self._steps))
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+    ) -> None:
+        now = time.monotonic()
+        if trainer.is_global_zero and now - self._last >= _INTERVAL_SECONDS:
+            self._last = now
+            assert isinstance(outputs, dict)
+            loss: torch.Tensor = outputs["loss"]
+            self._on_progress(
+                Progress(trainer.current_epoch, self._epochs, batch_idx + 1, self._steps, loss=float(loss))
+            )
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        if trainer.is_global_zero:
+            metrics = self._checkpointing.history.epochs[-1]
+            self._on_progress(Progress(trainer.current_epoch, self._epochs, self._steps, self._steps, metrics=metrics))

@@ -1,0 +1,86 @@
+"""Joins a Ray cluster, or starts a small quiet one on this machine, and says what a worker may take of it."""
+
+import logging
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import ray
+
+from fmnist.domain.model.errors import StoreUnavailable
+
+_OBJECT_STORE_BYTES = 512 * 2**20  # the dataset takes 43 MB; Ray's default is 30 % of the machine
+
+# Ray reads these when it starts. Whatever the caller has set stays.
+_ENVIRONMENT = {
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",  # the default of 2 s holds up every report by as much
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """How Ray is reached.
+
+    Attributes:
+        address: of a cluster that is there (`auto`, `HOST:PORT`, `ray://...`); None starts one in this process's name.
+        verbose: forward what workers print, for finding out what went wrong.
+    """
+
+    address: str | None = None
+    verbose: bool = False
+
+
+def join_cluster(settings: ClusterSettings) -> None:
+    """Connect this process to Ray, once; a connection that is there already is used.
+
+    Raises:
+        StoreUnavailable: no cluster answers at the address.
+    """
+    if ray.is_initialized():
+        return
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    local = (
+        {}
+        if settings.address
+        else {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES, "num_cpus": _cpus()}
+    )
+    try:
+        ray.init(
+            # Without an address Ray looks for one that an earlier `ray start` left behind.
+            address=settings.address or "local",
+            log_to_driver=settings.verbose,
+            logging_level=logging.INFO if settings.verbose else logging.ERROR,
+            **local,
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise StoreUnavailable(
+            f"no Ray cluster at {settings.address or 'this machine'}: {error}; check RAY_ADDRESS, or unset it to "
+            "start a cluster here"
+        ) from error
+    for name in ("ray.data", "ray.train"):
+        logging.getLogger(name).setLevel(logging.INFO if settings.verbose else logging.ERROR)
+
+
+def node_cpus() -> list[float]:
+    """Return the CPUs of each live node of the cluster."""
+    return [float(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+
+
+def cpus_per_worker(nodes: Sequence[float], workers: int) -> float:
+    """Return the most CPUs that each of `workers` can have when no worker spans two nodes.
+
+    Whole CPUs while there are enough of them, an equal share of all when there are more workers than CPUs.
+    """
+    for cpus in range(math.floor(max(nodes)), 0, -1):
+        if sum(math.floor(node / cpus) for node in nodes) >= workers:
+            return float(cpus)
+    return math.floor(sum(nodes) / workers * 1000) / 1000
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0))

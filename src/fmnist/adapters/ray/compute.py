@@ -1,0 +1,167 @@
+"""`Compute` on Ray: Ray Data reads, Ray Train and Lightning fit, and a task predicts."""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import ray
+import ray.train
+from ray.train.torch import TorchConfig, TorchTrainer
+from ray.util.queue import Empty, Queue
+
+from fmnist.adapters.lightning.checkpoint import BEST, History
+from fmnist.adapters.parquet.reader import SplitReader
+from fmnist.adapters.ray.cluster import ClusterSettings, cpus_per_worker, join_cluster, node_cpus
+from fmnist.adapters.ray.data import PartPerWorker, start_reading, to_dataset
+from fmnist.adapters.ray.storage import CheckpointStorage
+from fmnist.adapters.ray.worker import WorkerTask, train
+from fmnist.adapters.torch.weights import WeightsClassifier
+from fmnist.domain.model.dataset import DatasetVersion, SplitFile
+from fmnist.domain.model.errors import FmnistError, InvalidSetting, TrainingFailed
+from fmnist.domain.model.training import Progress, TrainingSpec
+from fmnist.domain.services.prediction import Prediction
+from fmnist.ports.compute import Compute, FitResult, OnProgress, SplitPredictions
+from fmnist.ports.model_store import ClassifierFactory, TrainedWeights
+from fmnist.ports.tracker import Tracker
+
+logger = logging.getLogger(__name__)
+
+_RETRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RayCompute(Compute):
+    """Trains with 1 to N workers on a Ray cluster.
+
+    Args:
+        reader: reads split files, on whichever node the task runs.
+        tracker: makes the tracker that rank 0 logs epochs to.
+        storage: where checkpoints are kept, under the run's id.
+    """
+
+    cluster: ClusterSettings
+    reader: SplitReader
+    tracker: Callable[[], Tracker]
+    storage: CheckpointStorage
+
+    def fit(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, on_progress: OnProgress) -> FitResult:
+        self.storage.prepare()
+        join_cluster(self.cluster)
+        trainer = self._trainer(spec, dataset, run_id, progress := Queue(actor_options={"num_cpus": 0}))
+        # Not in this thread: Ray would take over the process's SIGINT for good.
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="ray-train") as executor:
+            training = executor.submit(trainer.fit)
+            try:
+                _pass_on(progress, on_progress, training)
+            except BaseException:
+                ray.shutdown()  # ends the training that the other thread waits for
+                raise
+        progress.shutdown()
+        return self._result(spec, training)
+
+    def weights_classifier(self, weights: TrainedWeights, dataset: DatasetVersion) -> ClassifierFactory:
+        return WeightsClassifier.of(weights, dataset)
+
+    def predict(
+        self, classifier: ClassifierFactory, dataset: DatasetVersion, split: str, limit: int | None = None
+    ) -> SplitPredictions:
+        file = dataset.file(split)
+        join_cluster(self.cluster)
+        task = ray.remote(num_cpus=max(1, int(max(node_cpus()))), max_retries=_RETRIES)(_predict)
+        try:
+            predictions: SplitPredictions = ray.get(task.remote(classifier, self.reader, file, limit))
+        except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, FmnistError):
+                raise error.cause from error
+            raise
+        return predictions
+
+    def _trainer(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, progress: Queue) -> TorchTrainer:
+        workers, gpus = spec.num_workers, spec.gpu_per_worker
+        if self.cluster.address is None and gpus * workers > ray.cluster_resources().get("GPU", 0):
+            raise InvalidSetting(
+                f"{workers} workers with {gpus:g} GPUs each were asked for, and this machine has "
+                f"{ray.cluster_resources().get('GPU', 0):g}: lower --gpu-per-worker"
+            )
+        # Both reads run side by side. Materialized, since workers may reserve every CPU and starve a lazy dataset.
+        reading = {
+            "train": start_reading(self.reader, dataset.file("train"), spec.limit_train, workers, equal=True),
+            "val": start_reading(self.reader, dataset.file("val"), spec.limit_val, workers, equal=False),
+        }
+        cpus = cpus_per_worker(node_cpus(), workers)
+        task = WorkerTask(
+            spec=spec,
+            normalization=dataset.normalization,
+            run_id=run_id,
+            tracker=self.tracker,
+            progress=progress,
+            threads=max(1, int(cpus)),
+        )
+        return TorchTrainer(
+            train,
+            train_loop_config={"task": task},
+            # NCCL refuses two ranks on one GPU.
+            torch_config=TorchConfig(backend="nccl" if gpus >= 1 else "gloo"),
+            scaling_config=ray.train.ScalingConfig(
+                num_workers=workers,
+                use_gpu=gpus > 0,
+                resources_per_worker={"CPU": cpus, **({"GPU": gpus} if gpus else {})},
+            ),
+            run_config=ray.train.RunConfig(
+                name=run_id,
+                storage_path=self.storage.path,
+                storage_filesystem=self.storage.filesystem(),
+                checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1),  # the newest one holds the best weights
+                failure_config=ray.train.FailureConfig(max_failures=_RETRIES),
+            ),
+            datasets={split: to_dataset(parts) for split, parts in reading.items()},
+            dataset_config=PartPerWorker(),
+        )
+
+    def _result(self, spec: TrainingSpec, training: "Future[ray.train.Result]") -> FitResult:
+        try:
+            result = training.result()
+        except ray.train.TrainingFailedError as error:
+            raise TrainingFailed(f"training failed after {_RETRIES} retries: {_cause(error)}") from error
+        if isinstance(result.return_value, FmnistError):
+            raise result.return_value
+        checkpoint = result.checkpoint
+        directory = Path(checkpoint.to_directory() if self.storage.s3 else checkpoint.path)
+        history = History.read(directory)
+        weights = TrainedWeights(spec.recipe.architecture, str(directory / BEST))
+        return FitResult(weights, history.epochs, history.seconds)
+
+
+def _pass_on(progress: Queue, on_progress: OnProgress, training: "Future[ray.train.Result]") -> None:
+    """Hand workers' progress to the caller, in the caller's thread, until training is over."""
+    reached = (0, 0)
+    while True:
+        over = training.done()
+        try:
+            report: Progress = progress.get(timeout=0.1)
+        except Empty:
+            if over:
+                return
+            continue
+        except ray.exceptions.RayError:
+            if over:
+                return
+            raise
+        if (report.epoch, report.step) < reached:
+            logger.warning("a worker was lost; training goes on from the start of epoch %d", report.epoch + 1)
+        reached = (report.epoch, report.step)
+        on_progress(report)
+
+
+def _predict(
+    classifier: ClassifierFactory, reader: SplitReader, file: SplitFile, limit: int | None
+) -> SplitPredictions:
+    data = reader(file).head(limit)
+    return SplitPredictions(data.labels, Prediction(classifier()).probabilities(data.images))
+
+
+def _cause(error: ray.train.TrainingFailedError) -> str:
+    failures = getattr(error, "worker_failures", None)
+    return str(next(iter(failures.values()))) if failures else str(error)

@@ -1,0 +1,74 @@
+"""Splits as Ray Datasets: read once, in parallel, verified, and cut so that each worker's part is always the same."""
+
+from typing import Any
+
+import pyarrow as pa
+import ray
+import ray.data
+import ray.train
+
+from fmnist.adapters.parquet.reader import SplitReader
+from fmnist.adapters.parquet.schema import to_labeled_images
+from fmnist.domain.model.dataset import LabeledImages, SplitFile
+from fmnist.domain.model.errors import FmnistError, InvalidSetting
+
+
+def start_reading(reader: SplitReader, file: SplitFile, limit: int | None, parts: int, *, equal: bool) -> list[Any]:
+    """Start a task that reads the first `limit` rows of a split and cuts them into `parts`; return their references.
+
+    `equal` drops the rows that would make some parts longer, as data-parallel steps need it.
+    """
+    task = ray.remote(num_returns=parts, max_retries=0)(_read_parts)
+    references = task.remote(reader, file, limit, parts, equal=equal)
+    return list(references) if parts > 1 else [references]
+
+
+def to_dataset(references: list[Any]) -> ray.data.Dataset:
+    """Wait for the parts and return them as a dataset of one block a part.
+
+    Raises:
+        FmnistError: what went wrong with reading, as the task raised it.
+    """
+    try:
+        ray.wait(references, num_returns=len(references), fetch_local=False)
+        ray.get(references[0])
+        return ray.data.from_arrow_refs(references)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, FmnistError):
+            raise error.cause from error
+        raise
+
+
+class PartPerWorker(ray.train.DataConfig):  # type: ignore[misc]  # ray is not typed here
+    """Gives the worker of rank k the k-th block of each dataset, whatever is quickest to reach: runs are repeatable."""
+
+    def configure(
+        self,
+        datasets: dict[str, ray.data.Dataset],
+        world_size: int,
+        worker_handles: list[Any] | None,
+        worker_node_ids: list[str] | None,
+        **kwargs: object,
+    ) -> list[dict[str, ray.data.DataIterator]]:
+        parts = {name: dataset.split(world_size) for name, dataset in datasets.items()}
+        return [{name: parts[name][rank].iterator() for name in parts} for rank in range(world_size)]
+
+
+def own_part(name: str) -> LabeledImages:
+    """Return this worker's part of a split; only a worker may ask."""
+    shard = ray.train.get_dataset_shard(name)
+    return to_labeled_images(pa.concat_tables(shard.iter_batches(batch_size=None, batch_format="pyarrow")))
+
+
+def _read_parts(reader: SplitReader, file: SplitFile, limit: int | None, parts: int, *, equal: bool) -> Any:
+    table = reader.table(file).slice(0, limit)
+    if table.num_rows < parts:
+        raise InvalidSetting(f"{table.num_rows} images of {file.split!r} cannot be shared among {parts} workers")
+    length, longer = divmod(table.num_rows, parts)
+    # All parts as long as the shortest, or the first ones longer by one.
+    lengths = [length + (0 if equal else int(rank < longer)) for rank in range(parts)]
+    tables, start = [], 0
+    for size in lengths:
+        tables.append(table.slice(start, size))
+        start += size
+    return tables if parts > 1 else tables[0]

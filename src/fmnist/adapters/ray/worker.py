@@ -1,0 +1,88 @@
+"""What each Ray Train worker runs. It gets plain values and factories, never a container, client or handle of ours."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import ray.train
+import ray.train.lightning
+import torch
+from ray.train import Checkpoint
+from ray.util.queue import Queue
+
+from fmnist.adapters.lightning.checkpoint import History
+from fmnist.adapters.lightning.fitting import fit_network
+from fmnist.adapters.ray.data import own_part
+from fmnist.domain.model.errors import FmnistError
+from fmnist.domain.model.normalization import Normalization
+from fmnist.domain.model.training import TrainingSpec
+from fmnist.domain.services.epoch_log import EpochLog
+from fmnist.ports.tracker import Tracker
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerTask:
+    """All that a worker is told.
+
+    Attributes:
+        tracker: makes the tracker that rank 0 logs epochs to.
+        progress: takes `Progress` on its way to the driver.
+        threads: that torch computes with on a CPU.
+    """
+
+    spec: TrainingSpec
+    normalization: Normalization
+    run_id: str
+    tracker: Callable[[], Tracker]
+    progress: Queue
+    threads: int
+
+
+def train(config: dict[str, WorkerTask]) -> FmnistError | None:
+    """Train this worker's part, from the run's last checkpoint if there is one.
+
+    An error of ours is returned, not raised: Ray retries whatever a worker raises, and no retry mends bad data or a
+    loss that is no number.
+    """
+    task = config["task"]
+    torch.set_num_threads(task.threads)
+    checkpoint = ray.train.get_checkpoint()
+    try:
+        if checkpoint is None:
+            _fit(task, None)
+        else:
+            with checkpoint.as_directory() as directory:
+                _fit(task, Path(directory))
+    except FmnistError as error:
+        return error
+    return None
+
+
+def _fit(task: WorkerTask, resume_from: Path | None) -> None:
+    is_first = ray.train.get_context().get_world_rank() == 0
+    log: EpochLog | None = None
+
+    def save(directory: Path, history: History) -> None:
+        nonlocal log
+        # Every worker reports, and waits for the others; the one checkpoint is that of rank 0.
+        ray.train.report(dict(history.epochs[-1]), checkpoint=Checkpoint(directory) if is_first else None)
+        if is_first:
+            # Made here, not before the first step: it imports the tracker's client.
+            log = log or EpochLog(task.tracker(), task.run_id)
+            log.write(history.epochs)
+
+    fit_network(
+        task.spec,
+        task.normalization,
+        own_part("train"),
+        own_part("val"),
+        resume_from=resume_from,
+        save=save,
+        on_progress=task.progress.put,
+        trainer_options={
+            "accelerator": "gpu" if torch.cuda.is_available() else "cpu",
+            "devices": "auto",
+            "strategy": ray.train.lightning.RayDDPStrategy(),
+            "plugins": [ray.train.lightning.RayLightningEnvironment()],
+        },
+    )

@@ -1,0 +1,57 @@
+"""From pictures to labels: decoding, the training run's normalization, the network, and the names of the classes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fmnist.domain.model.images import Images, decode_images
+from fmnist.domain.model.metrics import Probabilities, softmax
+from fmnist.domain.model.registry import ModelInfo
+from fmnist.ports.model_store import Classifier
+
+_BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ClassPrediction:
+    """One class for one image, with its probability in [0, 1]."""
+
+    class_id: int
+    class_name: str
+    confidence: float
+
+
+class Prediction:
+    """Classifies images with one loaded classifier, normalized as it was trained. Safe to call from many threads."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self._classifier = classifier
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the model says of itself: architecture, normalization, class names, lineage and metrics."""
+        return self._classifier.info
+
+    def __call__(self, images: object) -> list[ClassPrediction]:
+        """Return the most probable class of each image, in any layout of `decode_images`.
+
+        Raises:
+            InvalidImages: with the position of the first bad value.
+        """
+        return [best[0] for best in self.top_k(images, 1)]
+
+    def top_k(self, images: object, k: int) -> list[list[ClassPrediction]]:
+        """Return the `k` most probable classes of each image, best first."""
+        probabilities = self.probabilities(decode_images(images))
+        names = self.info.class_names
+        ranked = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
+        return [
+            [ClassPrediction(int(label), names[label], float(row[label])) for label in labels]
+            for row, labels in zip(probabilities, ranked, strict=True)
+        ]
+
+    def probabilities(self, images: Images) -> Probabilities:
+        """Return probabilities float32 (n, classes) for a uint8 batch (n, 28, 28), in pieces of bounded size."""
+        normalization = self.info.normalization
+        pieces = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
+        return np.concatenate([softmax(self._classifier.logits(normalization.apply(piece))) for piece in pieces])

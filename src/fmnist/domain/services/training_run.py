@@ -1,0 +1,162 @@
+"""The main job: from a data version to a registered model, with a run that tells how it came about."""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fmnist.domain.model.dataset import DatasetVersion
+from fmnist.domain.model.errors import FmnistError, InvalidSetting
+from fmnist.domain.model.metrics import Evaluation
+from fmnist.domain.model.registry import GOLDEN_IMAGES, ModelInfo
+from fmnist.domain.model.training import Lineage, TrainingResult, TrainingSpec, best_epoch
+from fmnist.ports.compute import Compute, FitResult, OnProgress
+from fmnist.ports.data_registry import DataRegistry
+from fmnist.ports.model_store import ModelStore
+from fmnist.ports.tracker import RunStatus, Tracker
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """What the process knows of its own origin; together with the data version it makes a run's lineage."""
+
+    argo_workflow_uid: str
+    docker_image_tag: str
+    git_commit: str
+
+
+class TrainingRun:
+    """Trains, evaluates, saves and registers; whatever happens, the run does not stay at RUNNING."""
+
+    def __init__(
+        self, registry: DataRegistry, tracker: Tracker, compute: Compute, store: ModelStore, model_name: str
+    ) -> None:
+        self._registry = registry
+        self._tracker = tracker
+        self._compute = compute
+        self._store = store
+        self._model_name = model_name
+
+    def start(
+        self,
+        spec: TrainingSpec,
+        provenance: Provenance,
+        on_progress: OnProgress,
+        *,
+        run_name: str,
+        data_version: str | None = None,
+        notes: Mapping[str, str] | None = None,
+    ) -> TrainingResult:
+        """Train by `spec` on a data version (None: the newest) in a new run; `notes` are further tags.
+
+        Raises:
+            BadInput: before a run is opened, when the spec or the data version cannot be.
+            FmnistError: the run failed, and is marked FAILED.
+            KeyboardInterrupt: the run was interrupted, and is marked KILLED.
+        """
+        dataset = self._registry.resolve(data_version)
+        lineage = _lineage(provenance, dataset)
+        run_id = self._tracker.start(run_name, {**lineage.tags(), **(notes or {})})
+        return self._carry_out(run_id, spec, dataset, lineage, on_progress)
+
+    def resume(self, run_id: str, provenance: Provenance, on_progress: OnProgress) -> TrainingResult:
+        """Go on with a run that failed or was interrupted, from its last checkpoint, to the result it would have had.
+
+        Spec and data version are those of the run.
+
+        Raises:
+            RunNotFound: the tracker knows no such run.
+            InvalidSetting: the run finished, or its data version now holds other data.
+        """
+        record = self._tracker.get(run_id)
+        if record.status is RunStatus.FINISHED:
+            raise InvalidSetting(f"run {run_id} is FINISHED: there is nothing to resume")
+        dataset = self._registry.resolve(record.tags["dvc_data_version"])
+        if dataset.digest != record.tags["data_digest"]:
+            raise InvalidSetting(
+                f"{dataset.version} holds other data now (digest {dataset.digest}) than when run {run_id} began "
+                f"(digest {record.tags['data_digest']}): train anew"
+            )
+        spec = TrainingSpec.from_params(record.params)
+        self._tracker.set_status(run_id, RunStatus.RUNNING)
+        return self._carry_out(run_id, spec, dataset, _lineage(provenance, dataset), on_progress)
+
+    def _carry_out(
+        self, run_id: str, spec: TrainingSpec, dataset: DatasetVersion, lineage: Lineage, on_progress: OnProgress
+    ) -> TrainingResult:
+        logger.info("run %s: %s on %s", run_id, spec.recipe.architecture, dataset.version)
+        try:
+            self._describe(run_id, spec, dataset)
+            fit = self._compute.fit(spec, dataset, run_id, on_progress)
+            result = self._conclude(run_id, fit, dataset, lineage)
+        except BaseException as error:
+            self._abandon(run_id, RunStatus.KILLED if isinstance(error, KeyboardInterrupt) else RunStatus.FAILED)
+            raise
+        self._tracker.set_status(run_id, RunStatus.FINISHED)
+        return result
+
+    def _abandon(self, run_id: str, status: RunStatus) -> None:
+        try:
+            self._tracker.set_status(run_id, status)
+        except FmnistError as error:
+            # What ended the run is on its way up already, and says more than this does.
+            logger.warning("run %s could not be marked %s: %s", run_id, status, error)
+
+    def _describe(self, run_id: str, spec: TrainingSpec, dataset: DatasetVersion) -> None:
+        params = {
+            **spec.params(),
+            "global_batch_size": str(spec.global_batch_size),
+            "dvc_repo_url": dataset.source,
+            "dvc_data_version": dataset.version,
+            **{f"dvc_{split}_data_path": path for split, path in dataset.paths.items() if split != "metadata"},
+            "dvc_metrics_path": dataset.paths["metadata"],
+        }
+        self._tracker.log(run_id, params=params)
+        self._tracker.log_artifact(run_id, "dvc_data_metrics.json", json.dumps(dataset.metadata, indent=2).encode())
+        self._tracker.log_dataset(run_id, dataset)
+
+    def _conclude(self, run_id: str, fit: FitResult, dataset: DatasetVersion, lineage: Lineage) -> TrainingResult:
+        """Measure the chosen weights once more on `val` and once on `test`, then save and register them."""
+        best = best_epoch(fit.history)
+        classifier = self._compute.weights_classifier(fit.weights, dataset)
+        evaluations: dict[str, Evaluation] = {}
+        for split in ("val", "test"):
+            if split in dataset.splits:
+                predictions = self._compute.predict(classifier, dataset, split)
+                evaluations[split] = Evaluation.of(predictions.labels, predictions.probabilities)
+        metrics = evaluations["val"].metrics("val")
+        if "test" in evaluations:
+            metrics |= evaluations["test"].metrics("test", calibration=True)
+        # The last value of a metric is what readers of a run see, so it has to be that of the registered model.
+        self._tracker.log(run_id, metrics=metrics, step=len(fit.history), tags={"best_epoch": str(best)})
+        info = ModelInfo(
+            architecture=fit.weights.architecture,
+            normalization=dataset.normalization,
+            class_names=dataset.class_names,
+            lineage={"run_id": run_id, **lineage.tags()},
+            metrics=metrics,
+        )
+        golden = self._registry.read(dataset, "val").head(GOLDEN_IMAGES).images
+        model = self._store.save(run_id, self._model_name, fit.weights, info, golden)
+        return TrainingResult(
+            run_id=run_id,
+            model=model,
+            history=fit.history,
+            best_epoch=best,
+            val=evaluations["val"],
+            test=evaluations.get("test"),
+            seconds=fit.seconds,
+        )
+
+
+def _lineage(provenance: Provenance, dataset: DatasetVersion) -> Lineage:
+    return Lineage(
+        argo_workflow_uid=provenance.argo_workflow_uid,
+        docker_image_tag=provenance.docker_image_tag,
+        git_commit=provenance.git_commit,
+        dvc_data_version=dataset.version,
+        dvc_data_sha=dataset.commit,
+        data_digest=dataset.digest,
+    )
