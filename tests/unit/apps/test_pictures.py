@@ -1,0 +1,117 @@
+"""Pictures fit the terminal that they are drawn in, in colour or in plain text."""
+
+import io
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
+from fmnist.apps.pictures import Answer, draw_answers
+from fmnist.domain.model.errors import BadInput
+from fmnist.domain.model.images import CLASS_NAMES, Images
+
+RAMP = np.linspace(0, 255, 28).astype(np.uint8).repeat(28).reshape(1, 28, 28)
+RIGHT = Answer("Sneaker", 0.981, "Sneaker")
+WRONG = Answer("Shirt", 0.552, "T-shirt/top")
+UNKNOWN = Answer("Bag", 1.0)
+COLOUR = {"force_terminal": True, "color_system": "truecolor", "no_color": False}
+
+
+def drawn(images: Images, answers: list[Answer], *, encoding: str = "utf-8", width: int = 100, **options: Any) -> str:
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding=encoding, newline="")
+    draw_answers(Console(file=file, width=width, legacy_windows=False, **options), images, answers)
+    file.flush()
+    return raw.getvalue().decode(encoding)
+
+
+def without_colours(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def test_a_half_block_shows_two_pixels_in_their_own_grey() -> None:
+    image = np.zeros((1, 28, 28), np.uint8)
+    image[0, 0, 0], image[0, 1, 0] = 200, 100
+    first_cell = drawn(image, [UNKNOWN], **COLOUR).split("▀")[0]
+    assert first_cell == "\x1b[38;2;200;200;200;48;2;100;100;100m"
+
+
+def test_a_picture_is_28_columns_by_14_rows_with_its_answer_beneath() -> None:
+    lines = without_colours(drawn(RAMP, [UNKNOWN], **COLOUR)).splitlines()
+    assert [line.strip() for line in lines[:14]] == ["▀" * 28] * 14
+    assert lines[14].strip() == "Bag 100 %"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"force_terminal": False},
+        {"force_terminal": True, "color_system": None},
+        {**COLOUR, "no_color": True},
+        {**COLOUR, "encoding": "ascii"},
+    ],
+)
+def test_without_colour_or_unicode_a_picture_is_plain_glyphs(options: dict[str, Any]) -> None:
+    lines = without_colours(drawn(RAMP, [UNKNOWN], **options)).splitlines()
+    glyphs = [line[0] for line in lines[:14]]
+    assert glyphs == sorted(glyphs, key=" .:-=+*#%@".index)
+    assert glyphs[0] == " "
+    assert glyphs[-1] == "@"
+    assert lines[13] == "@" * 28 + " " * (len(lines[13]) - 28)
+
+
+@pytest.mark.parametrize(
+    ("answer", "unicode", "ascii_only"),
+    [
+        (RIGHT, ["Sneaker 98 % ✓"], ["Sneaker 98 % right"]),
+        (WRONG, ["Shirt 55 % ✗ (T-shirt/top)"], ["Shirt 55 % wrong", "(T-shirt/top)"]),
+        (UNKNOWN, ["Bag 100 %"], ["Bag 100 %"]),
+        (
+            Answer("T-shirt/top", 0.5, "Ankle boot"),
+            ["T-shirt/top 50 % ✗", "(Ankle boot)"],
+            ["T-shirt/top 50 % wrong", "(Ankle boot)"],
+        ),
+    ],
+)
+def test_a_caption_says_what_was_found_and_what_is_true(
+    answer: Answer, unicode: list[str], ascii_only: list[str]
+) -> None:
+    for encoding, expected in (("utf-8", unicode), ("ascii", ascii_only)):
+        lines = drawn(RAMP, [answer], encoding=encoding).splitlines()[14:]
+        assert [line.strip() for line in lines if line.strip()] == expected
+
+
+def test_right_is_green_and_wrong_is_red() -> None:
+    assert "\x1b[32m ✓" in drawn(RAMP, [RIGHT], **COLOUR)
+    assert "\x1b[31m ✗" in drawn(RAMP, [WRONG], **COLOUR)
+
+
+@pytest.mark.parametrize(("width", "per_row"), [(20, 1), (28, 1), (58, 1), (59, 2), (80, 2), (90, 3), (121, 4)])
+def test_pictures_stand_side_by_side_as_far_as_the_terminal_is_wide(width: int, per_row: int) -> None:
+    images, answers = RAMP.repeat(5, axis=0), [UNKNOWN] * 5
+    lines = without_colours(drawn(images, answers, width=width, **COLOUR)).splitlines()
+    captions = [line.count("Bag") for line in lines if "Bag" in line]
+    assert captions == [per_row] * (5 // per_row) + [5 % per_row] * (5 % per_row > 0)
+
+
+names = st.sampled_from(CLASS_NAMES)
+
+
+@given(
+    st.lists(st.builds(Answer, names, st.floats(0, 1), st.none() | names), max_size=7),
+    st.integers(1, 130),
+    st.sampled_from([COLOUR, {"force_terminal": False}]),
+)
+def test_no_line_is_wider_than_the_terminal(answers: list[Answer], width: int, options: dict[str, Any]) -> None:
+    text = without_colours(drawn(RAMP.repeat(len(answers), axis=0), answers, width=width, **options))
+    assert all(cell_len(line) <= width for line in text.splitlines())
+
+
+def test_every_image_needs_its_answer() -> None:
+    with pytest.raises(BadInput, match="1 images and 2 answers"):
+        drawn(RAMP, [RIGHT, WRONG])
