@@ -79,8 +79,6 @@ def images_from_array(array: npt.NDArray[Any]) -> Images:
 
 def images_from_sequence(images: Sequence[object]) -> Images:
     """Return a list of images, each 784 integers or 28 rows of 28, as a batch; booleans and floats are no integers."""
-    if len(images) == 0:
-        raise InvalidImages("no images: expected at least one")
     return images_from_bytes(b"".join(_image_bytes(image, index) for index, image in enumerate(images)))
 
 

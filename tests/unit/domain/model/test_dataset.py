@@ -79,7 +79,7 @@ def test_the_digest_depends_on_the_splits_bytes_alone() -> None:
         (np.zeros((2, 28, 28), np.uint8), np.zeros(3, np.uint8), r"labels must be uint8 \(2,\), found uint8 \(3,\)"),
         (np.zeros((2, 28, 28), np.uint8), np.zeros((2, 1), np.uint8), "labels must be uint8"),
         (np.zeros((0, 28, 28), np.uint8), np.zeros(0, np.uint8), "no images"),
-        (np.zeros((3, 28, 28), np.uint8), np.array([0, 10, 200], np.uint8), "label 10 in row 1: expected 0-9"),
+        (np.zeros((3, 28, 28), np.uint8), np.array([9, 10, 200], np.uint8), "label 10 in row 1: expected 0-9"),
     ],
 )
 def test_images_and_labels_that_do_not_fit_are_corrupt(images: Any, labels: Any, message: str) -> None:
