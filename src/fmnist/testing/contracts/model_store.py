@@ -1,7 +1,5 @@
 """What every `ModelStore` must do, whatever stands behind it and whatever weights it takes."""
 
-# ruff: noqa: D102 - the name of a test says what it protects
-
 import pickle
 import uuid
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """What every `Tracker` must do, whatever stands behind it."""
 
-# ruff: noqa: D102 - the name of a test says what it protects
-
 import uuid
 
 import pytest

@@ -1,0 +1,167 @@
+"""What stands beside MLflow's own files in a model artifact (layout version 1), and how it is read back, strictly.
+
+In the artifact's folder `extra_files`: the ONNX form, `fmnist.json`, and a golden batch with the model's answers. This
+module imports neither torch nor MLflow.
+"""
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from zipfile import BadZipFile
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fmnist.domain.model.errors import CorruptData, CorruptModel
+from fmnist.domain.model.images import Images, images_from_array
+from fmnist.domain.model.metrics import Probabilities, softmax
+from fmnist.domain.model.normalization import Normalization
+from fmnist.domain.model.registry import MODEL_LAYOUT_VERSION, ModelInfo
+from fmnist.ports.model_store import Classifier
+
+FOLDER = "extra_files"  # MLflow's name for it
+ONNX_FILE = "model.onnx"
+INFO_FILE = "fmnist.json"
+GOLDEN_FILE = "golden.npz"
+FILES = (ONNX_FILE, INFO_FILE, GOLDEN_FILE)
+
+SAVE_TOLERANCE = 1e-4
+LOAD_TOLERANCE = 1e-3
+
+
+class _Normalization(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    mean: float
+    std: float
+
+
+class _Document(BaseModel):
+    """`fmnist.json`: a `ModelInfo` and the version of the layout."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    layout_version: int
+    architecture: str
+    normalization: _Normalization
+    class_names: tuple[str, ...]
+    lineage: dict[str, str]
+    metrics: dict[str, float]
+
+
+def info_to_json(info: ModelInfo) -> str:
+    """Write `fmnist.json`.
+
+    Raises:
+        CorruptModel: a metric is not a finite number.
+    """
+    try:
+        document = _Document(
+            layout_version=MODEL_LAYOUT_VERSION,
+            architecture=info.architecture,
+            normalization=_Normalization(mean=info.normalization.mean, std=info.normalization.std),
+            class_names=info.class_names,
+            lineage=dict(info.lineage),
+            metrics=dict(info.metrics),
+        )
+    except ValidationError as error:
+        raise CorruptModel(f"{INFO_FILE} cannot say this of a model: {error}") from error
+    return document.model_dump_json(indent=2)
+
+
+def info_from_json(text: str | bytes) -> ModelInfo:
+    """Read `fmnist.json`.
+
+    Raises:
+        CorruptModel: another layout version, or a field that is missing, unknown or of another type.
+    """
+    try:
+        raw = json.loads(text)
+        found = raw.get("layout_version") if isinstance(raw, dict) else None
+        if found != MODEL_LAYOUT_VERSION:
+            raise CorruptModel(
+                f"{INFO_FILE} has layout version {found!r}, this release reads {MODEL_LAYOUT_VERSION}: use the release "
+                "of fmnist that saved the model"
+            )
+        document = _Document.model_validate_json(text)
+        return ModelInfo(
+            architecture=document.architecture,
+            normalization=Normalization(document.normalization.mean, document.normalization.std),
+            class_names=document.class_names,
+            lineage=document.lineage,
+            metrics=document.metrics,
+        )
+    except (ValueError, CorruptData) as error:
+        raise CorruptModel(f"{INFO_FILE} is damaged: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenBatch:
+    """Images uint8 (n, 28, 28), and the probabilities float32 (n, classes) that the saved ONNX form gave for them."""
+
+    images: Images
+    probabilities: Probabilities
+
+    @classmethod
+    def of(cls, classifier: Classifier, images: Images) -> Self:
+        """Ask the classifier."""
+        return cls(images, _probabilities(classifier, images))
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Self:
+        """Read `golden.npz`.
+
+        Raises:
+            CorruptModel: no such arrays, or other shapes and dtypes.
+        """
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                batch = cls(images_from_array(arrays["images"]), arrays["probabilities"])
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            raise CorruptModel(f"{GOLDEN_FILE} is damaged: {error}") from error
+        return batch
+
+    def to_bytes(self) -> bytes:
+        """Write `golden.npz`."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, images=self.images, probabilities=self.probabilities)
+        return buffer.getvalue()
+
+    def check(self, classifier: Classifier, tolerance: float, who: str) -> None:
+        """Have the classifier, which the message calls `who`, answer again.
+
+        Raises:
+            CorruptModel: a probability differs by more than the tolerance, or is not a number.
+        """
+        found = _probabilities(classifier, self.images)
+        if found.shape != self.probabilities.shape:
+            raise CorruptModel(
+                f"{who} gives {found.shape} probabilities for the golden batch, which has {self.probabilities.shape}"
+            )
+        difference = float(np.abs(found - self.probabilities).max())
+        if not difference <= tolerance:
+            raise CorruptModel(
+                f"{who} does not answer as the model did when it was saved: a probability of the golden batch differs "
+                f"by {difference:.2g}, allowed is {tolerance:g}"
+            )
+
+
+def read_files(folder: Path) -> tuple[bytes, ModelInfo, GoldenBatch]:
+    """Read the ONNX bytes, `fmnist.json` and the golden batch from a downloaded folder.
+
+    Raises:
+        CorruptModel: a file is missing or damaged.
+    """
+    contents = {}
+    for name in FILES:
+        try:
+            contents[name] = (folder / name).read_bytes()
+        except FileNotFoundError as error:
+            raise CorruptModel(f"{name} is missing: the artifact was not saved by fmnist, or not completely") from error
+    return contents[ONNX_FILE], info_from_json(contents[INFO_FILE]), GoldenBatch.from_bytes(contents[GOLDEN_FILE])
+
+
+def _probabilities(classifier: Classifier, images: Images) -> Probabilities:
+    return softmax(classifier.logits(classifier.info.normalization.apply(images)))

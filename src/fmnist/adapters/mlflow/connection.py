@@ -1,0 +1,169 @@
+"""How MLflow is reached: plain settings that travel to a worker, and the client that they stand for.
+
+Nothing here touches MLflow's global tracking URI or active run: connections to different stores live side by side.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import requests
+from mlflow import MlflowClient
+from mlflow.entities import LifecycleStage
+from mlflow.exceptions import MlflowException
+from mlflow.store.entities import PagedList
+
+from fmnist.adapters.mlflow.errors import translated, unavailable, without_credentials
+from fmnist.domain.model.errors import InvalidSetting
+
+_PROBE_SECONDS = 8
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class MlflowConnection:
+    """Where runs and models are kept.
+
+    Attributes:
+        tracking_uri: `sqlite:///FILE`, `http(s)://SERVER`, or a database that MLflow knows.
+        experiment: made when the first run starts.
+        artifact_root: folder for the artifacts of an sqlite store, beside its file when None; a server has its own.
+        insecure_tls: accept any certificate of the server. MLflow knows this for the process as a whole only.
+    """
+
+    tracking_uri: str
+    experiment: str = "fashion-mnist"
+    artifact_root: str | None = None
+    insecure_tls: bool = False
+
+    def client(self) -> MlflowClient:
+        """Return the client, one per connection and process; the first call looks whether the store answers.
+
+        Raises:
+            InvalidSetting: a URI of a store that MLflow does not know.
+            StoreUnavailable: the store does not answer, or may not be written.
+        """
+        return _open(self)
+
+    def experiment_id(self) -> str | None:
+        """Return the experiment's id, or None when no run was started in it yet."""
+        client = self.client()
+        with translated(self.tracking_uri, f"experiment {self.experiment!r}"):
+            found = client.get_experiment_by_name(self.experiment)
+        if found is None:
+            return None
+        if found.lifecycle_stage != LifecycleStage.ACTIVE:
+            raise InvalidSetting(
+                f"experiment {self.experiment!r} was deleted in MLflow at {without_credentials(self.tracking_uri)}: "
+                f"restore it with `mlflow experiments restore -x {found.experiment_id}`, or name another in "
+                "MLFLOW_EXPERIMENT_NAME"
+            )
+        return str(found.experiment_id)
+
+    def ensure_experiment(self) -> str:
+        """Return the experiment's id, and make it when it is not there."""
+        if (known := self.experiment_id()) is not None:
+            return known
+        with translated(self.tracking_uri, f"experiment {self.experiment!r}"):
+            try:
+                made = self.client().create_experiment(self.experiment, artifact_location=self._artifact_location())
+            except MlflowException as error:
+                # Another process was quicker.
+                if error.error_code == "RESOURCE_ALREADY_EXISTS" and (known := self.experiment_id()) is not None:
+                    return known
+                raise
+        return str(made)
+
+    def _artifact_location(self) -> str | None:
+        """Absolute for sqlite, because MLflow would take a folder under the working directory of the moment."""
+        database = _sqlite_file(self.tracking_uri)
+        if database is None:
+            return None
+        return str(Path(self.artifact_root or database.parent / "artifacts").resolve())
+
+
+def all_pages(fetch: Callable[[str | None], PagedList[_T]]) -> list[_T]:
+    """Return everything that a search finds; `fetch` is given the token of the page, None for the first."""
+    page = fetch(None)
+    found = list(page)
+    while page.token:
+        page = fetch(page.token)
+        found += page
+    return found
+
+
+@cache
+def _open(connection: MlflowConnection) -> MlflowClient:
+    uri = connection.tracking_uri
+    if connection.insecure_tls:
+        os.environ["MLFLOW_TRACKING_INSECURE_TLS"] = "true"
+    scheme = urlsplit(uri).scheme
+    if scheme in {"", "file"}:
+        raise InvalidSetting(
+            f"MLFLOW_TRACKING_URI {uri!r} is a folder, which MLflow no longer takes as a store: "
+            "use sqlite:////absolute/path/mlflow.db, or http(s)://SERVER"
+        )
+    if scheme in {"http", "https"}:
+        _probe_server(uri, verify=not connection.insecure_tls)
+        with translated(uri, "the connection"):
+            return MlflowClient(uri, registry_uri=uri)
+    if (database := _sqlite_file(uri)) is not None:
+        with _sole_user_of(database, uri):
+            return _open_database(uri)
+    return _open_database(uri)
+
+
+def _open_database(uri: str) -> MlflowClient:
+    """Make the client and both of its stores: each of them creates or checks its tables when it is first used."""
+    with translated(uri, "the connection"):
+        client = MlflowClient(uri, registry_uri=uri)
+        client.search_registered_models(max_results=1)
+    return client
+
+
+def _probe_server(uri: str, *, verify: bool) -> None:
+    """Ask once, with little patience: MLflow's own would leave a person waiting for a server that is not there."""
+    try:
+        answer = requests.get(f"{uri.rstrip('/')}/health", timeout=_PROBE_SECONDS, verify=verify)
+        if answer.status_code >= 500:
+            answer.raise_for_status()
+    except requests.RequestException as error:
+        raise unavailable(uri, "the connection", error) from error
+
+
+@contextmanager
+def _sole_user_of(database: Path, uri: str) -> Iterator[None]:
+    """Keep other processes out while the tables are made, and look first whether the file can be written.
+
+    Several processes that initialise one sqlite store break it, and on a file that it cannot use MLflow tries again
+    for minutes.
+    """
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        lock = database.with_name(f"{database.name}.lock").open("w")
+    except OSError as error:
+        raise unavailable(uri, "its file", error) from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            with closing(sqlite3.connect(database)) as file:
+                file.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise unavailable(uri, "its file", error) from error
+        yield
+
+
+def _sqlite_file(uri: str) -> Path | None:
+    if not uri.startswith("sqlite:"):
+        return None
+    path = uri.removeprefix("sqlite:///").partition("?")[0]
+    if path in {"", ":memory:"} or path.startswith("sqlite:"):
+        raise InvalidSetting(f"MLFLOW_TRACKING_URI {uri!r} names no file: use sqlite:////absolute/path/mlflow.db")
+    return Path(path).resolve()

@@ -1,0 +1,59 @@
+"""MLflow's failures in the domain's words. Nothing that an MLflow call raises gets past this module untranslated."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mlflow.exceptions import MlflowException
+
+from fmnist.domain.model.errors import FmnistError, InvalidSetting, StoreUnavailable
+
+_LONGEST_REASON = 300
+_CREDENTIALS = re.compile(r"(?<=://)[^/@]*@")
+
+
+@contextmanager
+def translated(tracking_uri: str, what: str, missing: type[FmnistError] = StoreUnavailable) -> Iterator[None]:
+    """Translate what MLflow raises inside of the block, which says in `what` the thing that it is about.
+
+    Raises:
+        FmnistError: `missing` when MLflow says that there is no such thing, `InvalidSetting` when it refuses a value,
+            `StoreUnavailable` for everything else.
+    """
+    try:
+        yield
+    except FmnistError:
+        raise
+    except MlflowException as error:
+        where = without_credentials(tracking_uri)
+        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}:
+            raise missing(f"{what} is not in MLflow at {where}: {reason(error)}") from error
+        if error.error_code in {"INVALID_PARAMETER_VALUE", "BAD_REQUEST"}:
+            raise InvalidSetting(f"MLflow at {where} refuses {what}: {reason(error)}") from error
+        raise unavailable(tracking_uri, what, error) from error
+    except Exception as error:
+        # MLflow lets through whatever the driver of a store raises: requests, SQLAlchemy, botocore, OSError and more.
+        raise unavailable(tracking_uri, what, error) from error
+
+
+def unavailable(tracking_uri: str, what: str, error: Exception) -> StoreUnavailable:
+    """Return the error of a store that fails, with advice for the kind of store that it is."""
+    local = tracking_uri.startswith("sqlite:")
+    advice = (
+        "check that the file is MLflow's and that its folder and the artifacts' may be written"
+        if local
+        else "check that the server runs, and MLFLOW_TRACKING_URI"
+    )
+    where = without_credentials(tracking_uri)
+    return StoreUnavailable(f"MLflow at {where} fails on {what}: {reason(error)}; {advice}")
+
+
+def reason(error: Exception) -> str:
+    """Return the first line of what went wrong, for a server may answer with a page, and without credentials."""
+    first_line = next(iter(str(error).splitlines()), "") or type(error).__name__
+    return without_credentials(first_line)[:_LONGEST_REASON]
+
+
+def without_credentials(text: str) -> str:
+    """Return a URI, or text with URIs in it, as it may be shown."""
+    return _CREDENTIALS.sub("", text)

@@ -1,0 +1,73 @@
+"""MLflow's pytorch flavour in its `pt2` form: a torch.export graph, written and read back without any pickle.
+
+Importing this takes seconds, torch and all: only what saves a model, or answers on a GPU, does so.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import mlflow.pytorch
+import numpy as np
+from mlflow.models import Model, ModelSignature
+from mlflow.types import Schema, TensorSpec
+from torch import nn
+
+from fmnist.adapters.onnx.signature import INPUT, OUTPUT
+from fmnist.adapters.torch.classifier import TorchClassifier
+from fmnist.domain.model.errors import CorruptModel
+from fmnist.domain.model.images import SIDE
+from fmnist.domain.model.registry import ModelInfo
+
+_PICKLES = "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
+
+
+def write_flavor(model: Model, network: nn.Module, info: ModelInfo, folder: Path, extra_files: Sequence[Path]) -> None:
+    """Write MLflow's files into `folder`, which must not exist yet, for a network in evaluation mode on the CPU."""
+    # Of two images: torch.export takes an example batch of one for a batch that is always one.
+    example = np.zeros((2, 1, SIDE, SIDE), np.float32)
+    float32 = np.dtype(np.float32)
+    mlflow.pytorch.save_model(
+        network,
+        folder,
+        mlflow_model=model,
+        serialization_format="pt2",
+        input_example=example,
+        signature=ModelSignature(
+            inputs=Schema([TensorSpec(float32, (-1, *example.shape[1:]), INPUT)]),
+            outputs=Schema([TensorSpec(float32, (-1, len(info.class_names)), OUTPUT)]),
+        ),
+        extra_files=[str(file) for file in extra_files],
+        # Inferring them would load the model in another process, which takes ten seconds.
+        pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in ("mlflow", "numpy", "torch")],
+    )
+
+
+def read_flavor(folder: Path, info: ModelInfo) -> TorchClassifier:
+    """Load the `pt2` form from a downloaded artifact, on a GPU where there is one.
+
+    Raises:
+        CorruptModel: it cannot be loaded, or only by unpickling it.
+    """
+    try:
+        with _pickles_refused():
+            network = mlflow.pytorch.load_model(str(folder))
+    except Exception as error:
+        raise CorruptModel(f"MLflow cannot load the pt2 form of the model: {error}") from error
+    return TorchClassifier(network, info)
+
+
+@contextmanager
+def _pickles_refused() -> Iterator[None]:
+    """MLflow allows them by default, and knows of no way but the environment to say otherwise."""
+    before = os.environ.get(_PICKLES)
+    os.environ[_PICKLES] = "false"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_PICKLES]
+        else:
+            os.environ[_PICKLES] = before

@@ -1,0 +1,136 @@
+"""Models in MLflow's registry, saved in a run by its id and without a pickle. It imports torch only to save one."""
+
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
+from mlflow.entities.model_registry import ModelVersion as RegistryEntry
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model
+from mlflow.models.model import MLMODEL_FILE_NAME
+
+from fmnist.adapters.mlflow.connection import MlflowConnection, all_pages
+from fmnist.adapters.mlflow.errors import translated
+from fmnist.adapters.mlflow.loading import MlflowClassifierFactory
+from fmnist.domain.model.errors import ModelNotFound, RunNotFound
+from fmnist.domain.model.images import Images
+from fmnist.domain.model.registry import ModelInfo, ModelUri, ModelVersion, check_alias, check_model_name
+from fmnist.ports.model_store import ClassifierFactory, ModelStore, TrainedWeights
+
+_ARTIFACT = "model"  # the platform's name for it: `runs:/RUN/model`
+
+
+class MlflowModelStore(ModelStore):
+    """Connects when it is first asked for something.
+
+    `threads` are those of ONNX Runtime in its classifiers, 0 meaning every core.
+    """
+
+    def __init__(self, connection: MlflowConnection, threads: int = 0) -> None:
+        self._connection = connection
+        self._uri = connection.tracking_uri
+        self._threads = threads
+
+    def save(self, run_id: str, name: str, weights: TrainedWeights, info: ModelInfo, golden: Images) -> ModelVersion:
+        from fmnist.adapters.mlflow.saving import build_artifact
+
+        check_model_name(name)
+        model = Model(run_id=run_id)
+        with tempfile.TemporaryDirectory(prefix="fmnist-model-") as scratch:
+            # Built and checked first, so that a model that does not come out right leaves no trace in the store.
+            folder = build_artifact(model, weights, info, golden, Path(scratch))
+            logged = self._upload(run_id, model, folder, info)
+        return self._register(name, logged.artifact_location, run_id, info.lineage, logged.model_id)
+
+    def classifier(self, uri: str) -> ClassifierFactory:
+        version = self.resolve(uri)
+        return MlflowClassifierFactory(self._connection, version.name, version.version, self._threads)
+
+    def resolve(self, uri: str) -> ModelVersion:
+        wanted, client = ModelUri.parse(uri), self._connection.client()
+        with translated(self._uri, uri, missing=ModelNotFound):
+            number = wanted.version
+            if wanted.alias is not None:
+                aliases = client.get_registered_model(wanted.name).aliases
+                if wanted.alias not in aliases:
+                    there = ", ".join(sorted(aliases)) or "none"
+                    raise ModelNotFound(f"{uri}: {wanted.name} has no alias {wanted.alias!r}; its aliases: {there}")
+                number = int(aliases[wanted.alias])
+            return _version(client.get_model_version(wanted.name, str(number)))
+
+    def versions(self, name: str) -> list[ModelVersion]:
+        client, query = self._connection.client(), f"name = '{check_model_name(name)}'"
+        with translated(self._uri, f"versions of {name}"):
+            found = all_pages(lambda token: client.search_model_versions(query, page_token=token))
+            if not found:
+                return []
+            # A search leaves the aliases out.
+            aliases = client.get_registered_model(name).aliases
+        return sorted((_version(entry, aliases) for entry in found), key=lambda entry: entry.version, reverse=True)
+
+    def copy(self, source: ModelVersion, name: str) -> ModelVersion:
+        # What `copy_model_version` of MLflow does, which prints.
+        current = self.resolve(source.uri)
+        return self._register(check_model_name(name), current.uri, current.run_id, current.tags)
+
+    def label(self, version: ModelVersion, *, alias: str | None = None, tags: Mapping[str, str] | None = None) -> None:
+        client, number = self._connection.client(), str(version.version)
+        if alias is not None:
+            check_alias(alias)
+        with translated(self._uri, version.uri, missing=ModelNotFound):
+            for key, value in (tags or {}).items():
+                client.set_model_version_tag(version.name, number, key, value)
+            if alias is not None:
+                client.set_registered_model_alias(version.name, alias, number)
+
+    def _upload(self, run_id: str, model: Model, folder: Path, info: ModelInfo) -> LoggedModel:
+        """Store the artifact as the run's model, as `log_model` of MLflow does for its active run."""
+        client = self._connection.client()
+        with translated(self._uri, f"run {run_id!r}", missing=RunNotFound):
+            run = client.get_run(run_id)
+        with translated(self._uri, f"the model of run {run_id!r}"):
+            logged = client.create_logged_model(
+                run.info.experiment_id, _ARTIFACT, run_id, tags=dict(info.lineage), params=run.data.params
+            )
+            try:
+                model.artifact_path = logged.artifact_location
+                model.model_id = model.model_uuid = logged.model_id
+                model.save(str(folder / MLMODEL_FILE_NAME))
+                client.log_model_artifacts(logged.model_id, str(folder))
+                client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+                client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+            except BaseException:
+                with suppress(Exception):
+                    client.finalize_logged_model(logged.model_id, LoggedModelStatus.FAILED)
+                raise
+        return logged
+
+    def _register(
+        self, name: str, source: str, run_id: str, tags: Mapping[str, str], model_id: str | None = None
+    ) -> ModelVersion:
+        client = self._connection.client()
+        with translated(self._uri, f"registered model {name!r}", missing=ModelNotFound):
+            try:
+                client.create_registered_model(name)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            return _version(
+                client.create_model_version(name, source, run_id or None, tags=dict(tags), model_id=model_id)
+            )
+
+
+def _version(entry: RegistryEntry, aliases: Mapping[str, str] | None = None) -> ModelVersion:
+    """Read MLflow's entry; `aliases` are those of its model with their versions, when the entry lacks its own."""
+    number = int(entry.version)
+    own = entry.aliases if aliases is None else [alias for alias, target in aliases.items() if int(target) == number]
+    return ModelVersion(
+        name=entry.name,
+        version=number,
+        run_id=entry.run_id or "",
+        aliases=tuple(sorted(own)),
+        tags=dict(entry.tags),
+        created=entry.creation_timestamp / 1000,
+    )

@@ -1,0 +1,39 @@
+"""Trained weights made into a model artifact on the local disk. It needs torch, and registers nothing anywhere."""
+
+from pathlib import Path
+
+from mlflow.models import Model
+
+from fmnist.adapters.mlflow import artifact
+from fmnist.adapters.mlflow.flavor import read_flavor, write_flavor
+from fmnist.adapters.onnx.classifier import OnnxClassifier
+from fmnist.adapters.onnx.export import export_onnx
+from fmnist.adapters.torch.classifier import TorchClassifier
+from fmnist.adapters.torch.weights import load_network
+from fmnist.domain.model.images import Images
+from fmnist.domain.model.registry import ModelInfo
+from fmnist.ports.model_store import TrainedWeights
+
+
+def build_artifact(model: Model, weights: TrainedWeights, info: ModelInfo, golden: Images, scratch: Path) -> Path:
+    """Write every form of the model below `scratch` and return the artifact's folder; `model` becomes its MLmodel.
+
+    Raises:
+        CorruptModel: the weights cannot be read, or a saved form does not answer as the network does.
+    """
+    network = load_network(weights)
+    onnx = export_onnx(network)
+    batch = artifact.GoldenBatch.of(OnnxClassifier(onnx, info), golden)
+    batch.check(TorchClassifier(network, info, device="cpu"), artifact.SAVE_TOLERANCE, "the network in torch")
+
+    files = {
+        scratch / artifact.ONNX_FILE: onnx,
+        scratch / artifact.INFO_FILE: artifact.info_to_json(info).encode(),
+        scratch / artifact.GOLDEN_FILE: batch.to_bytes(),
+    }
+    for path, content in files.items():
+        path.write_bytes(content)
+    folder = scratch / "model"
+    write_flavor(model, network, info, folder, list(files))
+    batch.check(read_flavor(folder, info), artifact.SAVE_TOLERANCE, "the pt2 form of the model")
+    return folder

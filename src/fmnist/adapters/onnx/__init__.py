@@ -1,0 +1,1 @@
+"""ONNX: a network written as a graph without code (`export`), and answering without torch (`classifier`)."""

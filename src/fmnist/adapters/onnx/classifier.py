@@ -1,0 +1,49 @@
+"""An ONNX model as a `Classifier` on the CPU. It imports neither torch nor MLflow, so that serving needs neither."""
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as native
+
+from fmnist.adapters.onnx.signature import INPUT, OUTPUT
+from fmnist.domain.model.errors import CorruptModel
+from fmnist.domain.model.images import SIDE
+from fmnist.domain.model.registry import ModelInfo
+from fmnist.ports.model_store import Classifier
+
+_LOAD_ERRORS = (native.Fail, native.InvalidArgument, native.InvalidGraph, native.InvalidProtobuf, native.NotImplemented)
+_ERRORS_ONLY = 3
+
+
+class OnnxClassifier(Classifier):
+    """Runs an ONNX model on `threads` threads, 0 meaning every core; safe to call from many threads.
+
+    Raises:
+        CorruptModel: the bytes are no ONNX model, or one with other inputs and outputs.
+    """
+
+    def __init__(self, model: bytes, info: ModelInfo, threads: int = 0) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = _ERRORS_ONLY
+        try:
+            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except _LOAD_ERRORS as error:
+            raise CorruptModel(f"ONNX Runtime {onnxruntime.__version__} cannot load the model: {error}") from error
+        _check(self._session.get_inputs(), INPUT, [1, SIDE, SIDE])
+        _check(self._session.get_outputs(), OUTPUT, [len(info.class_names)])
+        self._info = info
+
+    @property
+    def info(self) -> ModelInfo:
+        return self._info
+
+    def logits(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        outputs: list[npt.NDArray[np.float32]] = self._session.run([OUTPUT], {INPUT: inputs})
+        return outputs[0]
+
+
+def _check(arguments: list[onnxruntime.NodeArg], name: str, shape: list[int]) -> None:
+    found = [(each.name, each.type, each.shape[1:]) for each in arguments]
+    if found != [(name, "tensor(float)", shape)]:
+        raise CorruptModel(f"the ONNX model must have {name!r} float32 (n, {shape}), found {found}")

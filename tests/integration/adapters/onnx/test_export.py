@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+import torch
+
+from fmnist.adapters.onnx.classifier import OnnxClassifier
+from fmnist.adapters.onnx.export import export_onnx
+from fmnist.adapters.torch.networks import build_network
+from fmnist.domain.model.images import CLASS_NAMES
+from fmnist.domain.model.normalization import Normalization
+from fmnist.domain.model.registry import ModelInfo
+from fmnist.domain.model.training import ARCHITECTURES, Architecture
+
+
+def info(architecture: str) -> ModelInfo:
+    return ModelInfo(
+        architecture=architecture,
+        normalization=Normalization(mean=0.286, std=0.353),
+        class_names=CLASS_NAMES,
+        lineage={},
+        metrics={},
+    )
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_exported_network_answers_as_torch_does_for_any_batch(
+    architecture: Architecture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    network = build_network(architecture).train()
+    with torch.no_grad():
+        network(torch.randn(64, 1, 28, 28))  # moves the statistics of batch norm away from their neutral start
+    network.eval()
+    classifier = OnnxClassifier(export_onnx(network), info(architecture))
+    assert capfd.readouterr() == ("", "")
+    for count in (1, 2, 7):
+        inputs = torch.randn(count, 1, 28, 28)
+        with torch.inference_mode():
+            expected = network(inputs).numpy()
+        np.testing.assert_allclose(classifier.logits(inputs.numpy()), expected, atol=1e-4, rtol=1e-4)
