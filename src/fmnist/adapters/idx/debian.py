@@ -1,0 +1,75 @@
+"""Debian's package of the dataset: an installed copy, else the package itself, unpacked and never installed.
+
+Works as any user and on a machine that never ran `apt-get update`; it leaves the system's package lists alone.
+"""
+
+import logging
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from fmnist.adapters.idx.files import RawFile
+from fmnist.domain.model.errors import StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+PACKAGE = "dataset-fashion-mnist"
+INSTALLED = Path("/usr/share/datasets/fashion-mnist")
+_QUICK_TO_GIVE_UP = ("-o", "Acquire::http::Timeout=10", "-o", "Acquire::Retries=1")
+_AS_OURSELVES = ("-o", "APT::Sandbox::User=root")
+"""apt run by root drops to a user of its own, which may not write into our temporary directory."""
+
+
+def fetch(files: Sequence[RawFile], directory: Path, installed: Path = INSTALLED) -> None:
+    """Put the package's files into `directory`, unchecked.
+
+    Raises:
+        StoreUnavailable: no installed copy, and the package cannot be had.
+    """
+    if installed.is_dir():
+        logger.info("Copying Debian's installed files from %s", installed)
+        _copy(files, installed, directory)
+        return
+    with tempfile.TemporaryDirectory(prefix="fmnist-debian-") as scratch:
+        unpacked = Path(scratch, "unpacked")
+        _run(["dpkg-deb", "-x", str(_download_package(Path(scratch))), str(unpacked)], cwd=Path(scratch))
+        _copy(files, unpacked / INSTALLED.relative_to("/"), directory)
+
+
+def _download_package(scratch: Path) -> Path:
+    logger.info("Downloading Debian's package %s (31 MB)", PACKAGE)
+    apt_get = ["apt-get", "--quiet", *_QUICK_TO_GIVE_UP, *_AS_OURSELVES]
+    try:
+        _run([*apt_get, "download", PACKAGE], cwd=scratch)
+    except StoreUnavailable:
+        # Most often a machine whose lists are empty or old; lists of our own need no root and change nothing.
+        logger.info("Getting package lists first")
+        private = ["-o", f"Dir::State={scratch}/state", "-o", f"Dir::Cache={scratch}/cache"]
+        for folder in ("state/lists/partial", "cache/archives/partial"):
+            Path(scratch, folder).mkdir(parents=True)
+        _run([*apt_get, *private, "update"], cwd=scratch)
+        _run([*apt_get, *private, "download", PACKAGE], cwd=scratch)
+    packages = list(scratch.glob(f"{PACKAGE}_*.deb"))
+    if not packages:
+        raise StoreUnavailable(f"apt-get download {PACKAGE} left no package")
+    return packages[0]
+
+
+def _copy(files: Sequence[RawFile], source: Path, directory: Path) -> None:
+    for file in files:
+        try:
+            shutil.copyfile(source / file.name, directory / file.name)
+        except OSError as error:
+            raise StoreUnavailable(f"Debian's {file.name} cannot be copied: {error}") from error
+
+
+def _run(command: Sequence[str], cwd: Path) -> None:
+    try:
+        subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    except FileNotFoundError as error:
+        raise StoreUnavailable(f"{command[0]} is not on this machine") from error
+    except subprocess.CalledProcessError as error:
+        said = (error.stderr or error.stdout).strip().splitlines() or ["(no message)"]
+        raise StoreUnavailable(f"{command[0]} failed: {said[-1]}") from error

@@ -1,0 +1,103 @@
+"""The four official files: their names, the digest of what each holds, and how they parse. It never fetches them."""
+
+import gzip
+import hashlib
+import math
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fmnist.domain.model.dataset import LabeledImages
+from fmnist.domain.model.errors import CorruptData
+from fmnist.domain.model.images import SIDE
+
+_UNSIGNED_BYTE = 0x08
+"""The only element type that MNIST-like files use (third byte of an IDX file)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawFile:
+    """An official file and the SHA-256 of its content.
+
+    The digest is of the IDX data *inside* the gzip: distributors compress the same data anew (the bytes of Debian's
+    files differ from the dataset's own site in the gzip header), and it is the data that must be right.
+    """
+
+    name: str
+    sha256: str
+
+
+TRAIN_IMAGES = RawFile("train-images-idx3-ubyte.gz", "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888")
+TRAIN_LABELS = RawFile("train-labels-idx1-ubyte.gz", "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9")
+TEST_IMAGES = RawFile("t10k-images-idx3-ubyte.gz", "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b")
+TEST_LABELS = RawFile("t10k-labels-idx1-ubyte.gz", "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34")
+RAW_FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
+
+
+def check_file(path: Path, file: RawFile) -> None:
+    """Refuse a file that does not hold the official data.
+
+    Raises:
+        CorruptData: not a whole gzip file, or other content than `file.sha256`.
+    """
+    content = _decompress(path)
+    found = hashlib.sha256(content).hexdigest()
+    if found != file.sha256:
+        raise CorruptData(
+            f"{path} is not the official {file.name}: its {len(content)} bytes have SHA-256 {found}, "
+            f"expected {file.sha256}"
+        )
+
+
+def read_labeled_images(images: Path, labels: Path) -> LabeledImages:
+    """Parse a pair of IDX files.
+
+    Raises:
+        CorruptData: either file is not what its header says, or they differ in length.
+    """
+    pixels = parse_idx(_decompress(images), images.name, dimensions=3)
+    classes = parse_idx(_decompress(labels), labels.name, dimensions=1)
+    if len(pixels) != len(classes):
+        raise CorruptData(f"{images.name} has {len(pixels)} images, but {labels.name} has {len(classes)} labels")
+    if pixels.shape[1:] != (SIDE, SIDE):
+        raise CorruptData(f"{images.name} has images of {pixels.shape[1:]} pixels, expected {SIDE}x{SIDE}")
+    return LabeledImages(pixels, classes)
+
+
+def parse_idx(content: bytes, name: str, dimensions: int) -> npt.NDArray[np.uint8]:
+    """Return the array of an IDX file (a view of `content`); `name` is what errors call it.
+
+    Raises:
+        CorruptData: another magic number than that of unsigned bytes in so many dimensions, or other data than the
+            header announces, be it short or with bytes to spare.
+    """
+    expected_magic = _UNSIGNED_BYTE << 8 | dimensions
+    header = 4 * (1 + dimensions)
+    if len(content) < header:
+        raise CorruptData(f"{name} is {len(content)} bytes long, too short for its header of {header}")
+    magic, *shape = struct.unpack(f">{1 + dimensions}I", content[:header])
+    if magic != expected_magic:
+        raise CorruptData(f"{name} starts with magic number {magic:#010x}, expected {expected_magic:#010x}")
+    expected, found = math.prod(shape), len(content) - header
+    if found != expected:
+        raise CorruptData(f"{name} announces {_sizes(shape)} = {expected} bytes of data, found {found}")
+    return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)
+
+
+def _decompress(path: Path) -> bytes:
+    try:
+        with gzip.open(path) as file:
+            return file.read()
+    except FileNotFoundError as error:
+        raise CorruptData(f"{path} is absent") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise CorruptData(f"{path} is not a whole gzip file: {error}") from error
+
+
+def _sizes(shape: Sequence[int]) -> str:
+    return " x ".join(str(size) for size in shape)

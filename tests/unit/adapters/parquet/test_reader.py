@@ -1,0 +1,112 @@
+"""A split is read only when its bytes are those promised; whatever is wrong is told with split and address."""
+
+import hashlib
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from fmnist.adapters.parquet.reader import SplitReader
+from fmnist.adapters.parquet.schema import SCHEMA
+from fmnist.adapters.parquet.storage import S3Settings, Storage
+from fmnist.adapters.parquet.writer import write_split
+from fmnist.domain.model.dataset import SplitFile
+from fmnist.domain.model.errors import CorruptData, StoreUnavailable
+from fmnist.testing.data import toy_images
+
+_DATA = toy_images(50)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "made/on/the/way/train.parquet"
+    write_split(_DATA, path)
+    return path
+
+
+def _file(path: Path, content: bytes | None = None) -> SplitFile:
+    content = path.read_bytes() if content is None else content
+    return SplitFile("train", str(path), hashlib.md5(content, usedforsecurity=False).hexdigest())
+
+
+def test_a_split_comes_back_as_it_was_written(path: Path) -> None:
+    found = SplitReader()(_file(path))
+    np.testing.assert_array_equal(found.images, _DATA.images)
+    np.testing.assert_array_equal(found.labels, _DATA.labels)
+    assert SplitReader().table(_file(path)).schema.equals(SCHEMA, check_metadata=True)
+
+
+def test_equal_rows_give_equal_bytes(path: Path, tmp_path: Path) -> None:
+    write_split(toy_images(50), tmp_path / "again.parquet")
+    assert (tmp_path / "again.parquet").read_bytes() == path.read_bytes()
+
+
+def test_a_file_is_compressed_with_zstd_and_names_its_layout(path: Path) -> None:
+    file = pq.ParquetFile(path)
+    assert {file.metadata.row_group(0).column(index).compression for index in range(2)} == {"ZSTD"}
+    assert file.schema_arrow.metadata[b"image.shape"] == b"[28, 28]"
+
+
+def test_a_file_url_is_as_good_as_a_path(path: Path) -> None:
+    file = _file(path)
+    assert len(SplitReader()(SplitFile("train", path.as_uri(), file.md5))) == len(_DATA)
+
+
+def test_the_reader_travels_to_a_worker(path: Path) -> None:
+    reader = SplitReader(Storage(S3Settings(endpoint_url="http://127.0.0.1:9000", access_key_id="key")))
+    travelled = pickle.loads(pickle.dumps(reader))
+    assert travelled == reader
+    assert len(travelled(_file(path))) == len(_DATA)
+
+
+def test_a_secret_is_not_shown() -> None:
+    settings = S3Settings("http://127.0.0.1:9000", "key", "swordfish")
+    assert "swordfish" not in repr(SplitReader(Storage(settings)))
+
+
+@pytest.mark.parametrize("place", [0, 100, -1])
+def test_a_flipped_bit_is_noticed_wherever_it_is(path: Path, place: int) -> None:
+    file = _file(path)
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CorruptData, match=rf"'train' at {path} is damaged: .* the registry promises {file.md5}"):
+        SplitReader()(file)
+
+
+def test_a_truncated_file_is_damaged(path: Path) -> None:
+    file = _file(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(CorruptData, match=r"'train' at .* is damaged"):
+        SplitReader()(file)
+
+
+def test_an_absent_file_is_told_apart_from_a_damaged_one(tmp_path: Path) -> None:
+    with pytest.raises(CorruptData, match=rf"'val' is not at {tmp_path}/absent: .*dvc push"):
+        SplitReader()(SplitFile("val", str(tmp_path / "absent"), "0" * 32))
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"no parquet at all", b"PAR1" + b"\x00" * 100 + b"PAR1"])
+def test_bytes_as_promised_that_are_no_parquet_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "train.parquet"
+    path.write_bytes(content)
+    with pytest.raises(CorruptData, match=rf"'train' at {path} is no readable Parquet file"):
+        SplitReader()(_file(path))
+
+
+def test_a_file_of_other_columns_is_refused_by_split_and_address(path: Path) -> None:
+    pq.write_table(pq.read_table(path).drop_columns(["label"]), path)
+    with pytest.raises(CorruptData, match=rf"'train' at {path}: no column 'label'"):
+        SplitReader()(_file(path))
+
+
+def test_a_place_that_cannot_be_read_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match=rf"'train' at {tmp_path} cannot be read"):
+        SplitReader()(SplitFile("train", str(tmp_path), "0" * 32))
+
+
+def test_an_address_of_an_unknown_kind_is_unavailable() -> None:
+    with pytest.raises(StoreUnavailable, match=r"'train' at nonsense://x is nowhere that we can read"):
+        SplitReader()(SplitFile("train", "nonsense://x", "0" * 32))
