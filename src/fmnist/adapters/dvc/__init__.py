@@ -1,0 +1,1 @@
+"""`DataRegistry` on a Git repository with DVC: `registry` reads versions, `builder` makes them."""

@@ -1,0 +1,102 @@
+"""Git and DVC as commands, with their failures in the domain's words. Credentials never reach a message."""
+
+import os
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from fmnist.domain.model.errors import StoreUnavailable
+
+_URL_WITH_USER = re.compile(r"\b[a-z+]+://[^\s/@']+@[^\s']+")
+# Git sets these for its hooks; inherited from one, they would make every command work on that other repository.
+_OF_ANOTHER_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
+_NEVER_ASK = {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -o BatchMode=yes"}
+
+
+def run(command: Sequence[str], cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
+    """Run a command to its end, quietly, and return what it printed; `env` is added to the environment.
+
+    Raises:
+        StoreUnavailable: it failed, or is not on this machine; the message has its last words.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER_REPOSITORY}
+    try:
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            env={**_NEVER_ASK, **inherited, **(env or {})},
+            check=True,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+    except FileNotFoundError as error:
+        raise StoreUnavailable(f"{command[0]} is not on this machine: install it") from error
+    except subprocess.CalledProcessError as error:
+        # Not chained: its own message has the whole command, and with it whatever is in an address.
+        raise StoreUnavailable(f"`{_name(command)}` failed: {_last_words(error.stderr or error.stdout)}") from None
+    return done.stdout
+
+
+def tagged_commits(repo: str) -> dict[str, str]:
+    """Return every tag of a repository with the full sha of its commit, asking the repository once.
+
+    Raises:
+        StoreUnavailable: no repository there, or it does not answer.
+    """
+    try:
+        listing = run(["git", "ls-remote", "--quiet", "--tags", "--", git_address(repo)])
+    except StoreUnavailable as error:
+        raise StoreUnavailable(
+            f"the data registry {source_name(repo)} does not answer: {error}. "
+            "Make one with `fmnist data build`, or correct DVC_REPO_URL"
+        ) from error
+    commits = {}
+    # Git lists an annotated tag first, then, marked ^{}, the commit that it stands for.
+    for line in listing.splitlines():
+        sha, ref = line.split("\t")
+        commits[ref.removeprefix("refs/tags/").removesuffix("^{}")] = sha
+    return commits
+
+
+def is_local(repo: str) -> bool:
+    """Whether `repo` is a path on this machine, not a URL or the `user@host:path` form."""
+    return "://" not in repo and not re.match(r"[^/]+:", repo)
+
+
+def git_address(repo: str) -> str:
+    """Return what git and DVC are to be given: a local path made absolute, anything else as it is."""
+    return str(Path(repo).expanduser().absolute()) if is_local(repo) else repo
+
+
+def source_name(repo: str) -> str:
+    """Return what a repository is called where others can read it: without password or token."""
+    if "://" not in repo:
+        return git_address(repo)
+    url = urlsplit(repo)
+    user, _, host = url.netloc.rpartition("@")
+    # With ssh the user is part of the address; with https it may well be the token.
+    keep = f"{user.split(':')[0]}@" if user and url.scheme.endswith("ssh") else ""
+    return urlunsplit((url.scheme, keep + host, url.path, "", ""))
+
+
+def without_credentials_in(text: str) -> str:
+    """Return a message with every URL in it as `source_name` has it."""
+    return _URL_WITH_USER.sub(lambda found: source_name(found.group()), text)
+
+
+def _last_words(output: str) -> str:
+    """Return git's reason, without the advice that follows it, or the end of what another program said."""
+    lines = [line for line in output.splitlines() if line.strip()]
+    fatal = [line.removeprefix("fatal: ") for line in lines if line.startswith("fatal: ")]
+    return without_credentials_in("\n".join(fatal[:1] or lines[-6:])) or "it said nothing"
+
+
+def _name(command: Sequence[str]) -> str:
+    program, *arguments = command
+    if arguments[:2] == ["-m", "dvc"]:
+        program, *arguments = arguments[1:]
+    words = [word for word in arguments if not word.startswith("-") and "=" not in word]
+    return " ".join([program, *words[:1]])

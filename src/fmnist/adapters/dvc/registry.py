@@ -1,0 +1,166 @@
+"""Reads data versions from a Git repository with DVC.
+
+DVC is asked where files lie and what they must hash to, and never for their content: it does not compare hashes when it
+reads (docs/adr/0003).
+"""
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from dvc.api import DVCFileSystem, get_url
+from dvc.config import RemoteConfigError
+from dvc.exceptions import DvcException, OutputNotFoundError
+from dvc.repo.open_repo import clean_repos
+
+from fmnist.adapters.dvc.git import git_address, source_name, tagged_commits, without_credentials_in
+from fmnist.adapters.dvc.settings import RegistrySettings
+from fmnist.adapters.parquet.reader import SplitReader
+from fmnist.adapters.parquet.storage import Storage
+from fmnist.domain.model.dataset import DatasetVersion, LabeledImages, SplitFile
+from fmnist.domain.model.errors import CorruptData, InvalidSetting, SplitNotFound, StoreUnavailable
+from fmnist.domain.model.versions import choose, newest_first
+from fmnist.ports.data_registry import DataRegistry
+
+_OPTIONAL_SPLITS = ("test",)
+# DVC keeps its clones of remote repositories in tables of its module, which are ours to clear after each use.
+_dvc_clones = threading.Lock()
+
+
+class DvcDataRegistry(DataRegistry):
+    """A registry of data versions; nothing is opened before a method is called."""
+
+    def __init__(self, settings: RegistrySettings) -> None:
+        self._settings = settings
+        self._source = source_name(settings.repo)
+        self._storage = Storage(settings.s3)
+        self._read_split = SplitReader(self._storage)
+
+    def versions(self) -> list[str]:
+        return newest_first(tagged_commits(self._settings.repo))
+
+    def resolve(self, version: str | None = None) -> DatasetVersion:
+        commits = tagged_commits(self._settings.repo)
+        tag = choose(version, newest_first(commits))
+        with _opened(self._settings, self._source, tag, commits[tag]) as project:
+            splits = {}
+            for name, path in self._settings.paths.splits().items():
+                if project.has(path):
+                    splits[name] = project.file(name, path)
+                elif name not in _OPTIONAL_SPLITS:
+                    raise SplitNotFound(
+                        f"{tag} of {self._source} has no split {name!r} at {path}: "
+                        f"correct DVC_{name.upper()}_DATA_PATH or choose another version"
+                    )
+            metadata = self._metadata(project, tag)
+        paths = {**self._settings.paths.splits(), "metadata": self._settings.paths.metadata}
+        dataset = DatasetVersion(
+            version=tag,
+            commit=commits[tag],
+            splits=splits,
+            metadata=metadata,
+            source=self._source,
+            paths={name: path for name, path in paths.items() if name in splits or name == "metadata"},
+        )
+        _check_metadata(dataset)
+        return dataset
+
+    def read(self, dataset: DatasetVersion, split: str) -> LabeledImages:
+        return self._read_split(dataset.file(split))
+
+    def _metadata(self, project: "_Project", tag: str) -> Mapping[str, Any]:
+        path = self._settings.paths.metadata
+        where = f"{path} of {tag} in {self._source}"
+        if not project.has(path):
+            raise CorruptData(f"{where} is absent: correct DVC_METRICS_PATH or choose another version")
+        try:
+            # Versions 1.x may track it with DVC, like data; then its bytes are checked like data.
+            tracked = project.is_tracked_by_dvc(path)
+            content = self._storage.read(project.file("metadata", path)) if tracked else project.read_git(path)
+            metadata = json.loads(content)
+        except ValueError as error:
+            raise CorruptData(f"{where} is no JSON: {error}") from error
+        if not isinstance(metadata, dict):
+            raise CorruptData(f"{where} is no JSON object")
+        return metadata
+
+
+class _Project:
+    """A DVC project at one commit."""
+
+    def __init__(self, address: Mapping[str, Any], what: str) -> None:
+        self._address = address
+        self._what = what
+        self._files = DVCFileSystem(**address)
+
+    def has(self, path: str) -> bool:
+        try:
+            self._files.info(path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def is_tracked_by_dvc(self, path: str) -> bool:
+        return bool(self._files.isdvc(path))
+
+    def file(self, name: str, path: str) -> SplitFile:
+        """Return where a file lies and what it must hash to; whether it is really there only reading can tell."""
+        info = self._files.info(path)
+        if info["type"] != "file" or "md5" not in info:
+            raise CorruptData(
+                f"{path} of {self._what} is not tracked by DVC as a single file: `dvc add` the file itself"
+            )
+        return SplitFile(name, get_url(path, **self._address), info["md5"])
+
+    def read_git(self, path: str) -> bytes:
+        content: bytes = self._files.cat_file(path)
+        return content
+
+    def close(self) -> None:
+        self._files.close()
+
+
+@contextmanager
+def _opened(settings: RegistrySettings, source: str, tag: str, commit: str) -> Iterator[_Project]:
+    """Open the project at a commit, and turn whatever DVC raises meanwhile into the domain's errors."""
+    what = f"{tag} of {source}"
+    address: dict[str, Any] = {"repo": git_address(settings.repo), "rev": commit, "remote": settings.remote}
+    if settings.remote_url:
+        # DVC takes the address of a remote only together with a name, which need not exist in the repository.
+        address["remote"] = settings.remote or "address-from-settings"
+        address["remote_config"] = {"url": settings.remote_url}
+    with _dvc_clones:
+        try:
+            project = _Project(address, what)
+            try:
+                yield project
+            finally:
+                project.close()
+        except RemoteConfigError as error:
+            raise InvalidSetting(
+                f"{what}: {_said(error)}; DVC_REMOTE must name a remote of the registry, or DVC_REMOTE_URL give one"
+            ) from error
+        except OutputNotFoundError as error:
+            raise CorruptData(f"{what}: {_said(error)}") from error
+        except (DvcException, OSError) as error:
+            raise StoreUnavailable(f"{what} cannot be opened: {_said(error)}") from error
+        finally:
+            clean_repos()
+
+
+def _check_metadata(dataset: DatasetVersion) -> None:
+    try:
+        dataset.normalization  # noqa: B018 (parsed for what it raises)
+        dataset.class_names  # noqa: B018
+    except CorruptData as error:
+        raise CorruptData(f"{dataset.paths['metadata']} of {dataset.version} in {dataset.source}: {error}") from error
+
+
+def _said(error: BaseException) -> str:
+    """Return a DVC error with its causes: the outermost often says no more than 'SCM error'."""
+    words = [str(error)]
+    while error := error.__cause__:  # type: ignore[assignment]  # None ends the loop
+        words.append(str(error))
+    return without_credentials_in(": ".join(word for word in words if word))

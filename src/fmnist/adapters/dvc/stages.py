@@ -1,0 +1,90 @@
+"""The three steps from the official files to a data version. `dvc.yaml` runs each as a command of its own, in a clone
+of the registry; they know that clone's files and nothing of Git or DVC.
+"""
+
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fmnist.adapters.dvc.settings import RegistryPaths
+from fmnist.adapters.idx.files import (
+    RAW_FILES,
+    TEST_IMAGES,
+    TEST_LABELS,
+    TRAIN_IMAGES,
+    TRAIN_LABELS,
+    read_labeled_images,
+)
+from fmnist.adapters.parquet.reader import parse_split
+from fmnist.adapters.parquet.schema import to_labeled_images
+from fmnist.adapters.parquet.writer import write_split
+from fmnist.domain.model.dataset import LabeledImages, Labels
+from fmnist.domain.model.errors import InvalidSetting
+from fmnist.domain.model.images import CLASS_NAMES
+from fmnist.domain.model.metadata import describe
+
+logger = logging.getLogger(__name__)
+
+RAW = "data/fashion-mnist/raw"
+PATHS = RegistryPaths()
+
+
+def download(raw: Path, checkout: Path) -> None:
+    """Copy the official files, checked already, from `raw` into the checkout."""
+    target = checkout / RAW
+    target.mkdir(parents=True, exist_ok=True)
+    for file in RAW_FILES:
+        shutil.copyfile(raw / file.name, target / file.name)
+
+
+def process(checkout: Path, val_size: int, seed: int) -> None:
+    """Write `train`, `val` (stratified, from the same 60,000) and `test` as Parquet.
+
+    Raises:
+        CorruptData: the official files are not what they should be.
+        InvalidSetting: a `val_size` that cannot be stratified.
+    """
+    raw = checkout / RAW
+    data = read_labeled_images(raw / TRAIN_IMAGES.name, raw / TRAIN_LABELS.name)
+    chosen = stratified_choice(data.labels, val_size, seed)
+    splits = {
+        "train": LabeledImages(data.images[~chosen], data.labels[~chosen]),
+        "val": LabeledImages(data.images[chosen], data.labels[chosen]),
+        "test": read_labeled_images(raw / TEST_IMAGES.name, raw / TEST_LABELS.name),
+    }
+    for name, path in PATHS.splits().items():
+        write_split(splits[name], checkout / path)
+        logger.info("%s: %d images in %s", name, len(splits[name]), path)
+
+
+def analyze(checkout: Path) -> None:
+    """Write `metadata.json` from the Parquet files."""
+    splits = {}
+    for name, path in PATHS.splits().items():
+        splits[name] = to_labeled_images(parse_split(name, path, (checkout / path).read_bytes()))
+    (checkout / PATHS.metadata).write_text(json.dumps(describe(splits), indent=2) + "\n", encoding="utf-8")
+
+
+def stratified_choice(labels: Labels, size: int, seed: int) -> npt.NDArray[np.bool_]:
+    """Return a mask that is true for `size` rows, the same number of every class; equal seeds choose equally.
+
+    Raises:
+        InvalidSetting: `size` does not divide by the number of classes, or leaves a class empty on either side.
+    """
+    each, rest = divmod(size, len(CLASS_NAMES))
+    most = int(np.bincount(labels, minlength=len(CLASS_NAMES)).min()) - 1
+    if rest or not 1 <= each <= most:
+        raise InvalidSetting(
+            f"val_size {size}: expected a multiple of {len(CLASS_NAMES)} from {len(CLASS_NAMES)} "
+            f"to {most * len(CLASS_NAMES)}"
+        )
+    # RandomState, unlike the newer generators, is frozen: the same seed draws the same rows with every numpy.
+    random = np.random.RandomState(seed)
+    chosen = np.zeros(len(labels), dtype=np.bool_)
+    for label in range(len(CLASS_NAMES)):
+        chosen[random.permutation(np.flatnonzero(labels == label))[:each]] = True
+    return chosen

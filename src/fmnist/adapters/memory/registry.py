@@ -1,0 +1,80 @@
+"""`DataRegistry` as a dict, for tests of whoever uses one.
+
+It keeps the real one's promises: immutable versions, checked bytes, the same errors.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from fmnist.domain.model.dataset import DatasetVersion, LabeledImages, SplitFile
+from fmnist.domain.model.errors import CorruptData, InvalidSetting, SplitNotFound
+from fmnist.domain.model.metadata import describe
+from fmnist.domain.model.versions import choose, full_tag, newest_first
+from fmnist.ports.data_registry import DataRegistry
+
+_REQUIRED_SPLITS = ("train", "val")
+
+
+class MemoryDataRegistry(DataRegistry):
+    """A registry that starts empty; `add` puts versions into it.
+
+    Example:
+        >>> from fmnist.testing.data import toy_splits
+        >>> registry = MemoryDataRegistry()
+        >>> registry.add("1.0.0", toy_splits()).version
+        'fashion-mnist-v1.0.0'
+    """
+
+    def __init__(self) -> None:
+        self._versions: dict[str, DatasetVersion] = {}
+        self._content: dict[str, LabeledImages] = {}
+
+    def add(
+        self, version: str, splits: Mapping[str, LabeledImages], metadata: Mapping[str, Any] | None = None
+    ) -> DatasetVersion:
+        """Put a version into the registry and return it; its metadata is computed when none is given.
+
+        Raises:
+            InvalidSetting: no semantic version, or one that is there already.
+        """
+        tag = full_tag(version)
+        if tag in self._versions:
+            raise InvalidSetting(f"{tag} is in the registry already, and versions never change: choose another")
+        files = {name: SplitFile(name, f"memory://{tag}/{name}", _md5(data)) for name, data in splits.items()}
+        dataset = DatasetVersion(
+            version=tag,
+            commit=hashlib.sha1(repr((tag, files)).encode(), usedforsecurity=False).hexdigest(),
+            splits=files,
+            metadata=describe(splits) if metadata is None else metadata,
+            source="memory://",
+            paths={**{name: f"{name}.parquet" for name in splits}, "metadata": "metadata.json"},
+        )
+        self._versions[tag] = dataset
+        self._content.update({files[name].uri: data for name, data in splits.items()})
+        return dataset
+
+    def versions(self) -> list[str]:
+        return newest_first(self._versions)
+
+    def resolve(self, version: str | None = None) -> DatasetVersion:
+        dataset = self._versions[choose(version, self.versions())]
+        for split in _REQUIRED_SPLITS:
+            if split not in dataset.splits:
+                raise SplitNotFound(f"{dataset.version} has no split {split!r}")
+        dataset.normalization  # noqa: B018 (parsed for what it raises)
+        dataset.class_names  # noqa: B018
+        return dataset
+
+    def read(self, dataset: DatasetVersion, split: str) -> LabeledImages:
+        file = dataset.file(split)
+        data = self._content.get(file.uri)
+        if data is None:
+            raise CorruptData(f"split {split!r} is not at {file.uri}")
+        if _md5(data) != file.md5:
+            raise CorruptData(f"split {split!r} at {file.uri} is damaged: its MD5 is not {file.md5}")
+        return data
+
+
+def _md5(data: LabeledImages) -> str:
+    return hashlib.md5(data.images.tobytes() + data.labels.tobytes(), usedforsecurity=False).hexdigest()

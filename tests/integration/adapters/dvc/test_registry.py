@@ -1,0 +1,204 @@
+"""The DVC registry: the port's contract on a real repository, and what only DVC, Git and files can do wrong."""
+
+import dataclasses
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fmnist.adapters.dvc.registry import DvcDataRegistry
+from fmnist.adapters.dvc.settings import RegistryPaths, RegistrySettings
+from fmnist.domain.model.dataset import DatasetVersion
+from fmnist.domain.model.errors import CorruptData, InvalidSetting, SplitNotFound, StoreUnavailable
+from fmnist.testing.contracts.data_registry import CONTENT, DataRegistryContract
+from fmnist.testing.data import toy_splits
+from tests.integration.support import git, make_dvc_registry
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> RegistrySettings:
+    return make_dvc_registry(tmp_path_factory.mktemp("template"), CONTENT)
+
+
+@pytest.fixture
+def settings(template: RegistrySettings, tmp_path: Path) -> RegistrySettings:
+    """A registry of the test's own: copied with its store, which is then found by its address in the settings."""
+    copied = shutil.copytree(Path(template.repo).parent, tmp_path / "copy")
+    return dataclasses.replace(template, repo=str(copied / "registry.git"), remote_url=str(copied / "store"))
+
+
+@pytest.fixture
+def registry(settings: RegistrySettings) -> DvcDataRegistry:
+    return DvcDataRegistry(settings)
+
+
+class TestDvcDataRegistry(DataRegistryContract):
+    @pytest.fixture
+    def registry(self, settings: RegistrySettings) -> DvcDataRegistry:
+        return DvcDataRegistry(settings)
+
+    @pytest.fixture
+    def empty_registry(self, tmp_path: Path) -> DvcDataRegistry:
+        git(tmp_path, "init", "--quiet", "--bare", "empty.git")
+        return DvcDataRegistry(RegistrySettings(repo=str(tmp_path / "empty.git")))
+
+    def damage(self, registry: DvcDataRegistry, dataset: DatasetVersion, split: str) -> None:
+        path = Path(dataset.file(split).uri)
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.chmod(0o644)
+        path.write_bytes(content)
+
+    def lose(self, registry: DvcDataRegistry, dataset: DatasetVersion, split: str) -> None:
+        Path(dataset.file(split).uri).unlink()
+
+
+def test_commit_is_that_of_the_tag_and_not_the_tag_itself(
+    registry: DvcDataRegistry, settings: RegistrySettings
+) -> None:
+    commit = git(Path(settings.repo), "rev-parse", "fashion-mnist-v1.9.0^{commit}").strip()
+    assert registry.resolve("1.9.0").commit == commit
+
+
+def test_data_is_found_where_the_settings_say_though_the_repository_says_otherwise(
+    registry: DvcDataRegistry, settings: RegistrySettings
+) -> None:
+    assert registry.resolve().file("train").uri.startswith(f"{settings.remote_url}/")
+
+
+def test_data_is_found_where_the_repository_says_when_the_settings_do_not(template: RegistrySettings) -> None:
+    registry = DvcDataRegistry(dataclasses.replace(template, remote_url=None))
+    assert registry.resolve().file("train").uri.startswith(f"{template.remote_url}/")
+
+
+def test_a_git_url_works_like_a_path_and_leaves_no_clone_behind(
+    settings: RegistrySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    registry = DvcDataRegistry(dataclasses.replace(settings, repo=f"file://{settings.repo}"))
+    dataset = registry.resolve("1.10.0")
+    assert len(registry.read(dataset, "train")) == len(CONTENT["1.10.0"]["train"])
+    assert list(scratch.iterdir()) == []
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_path_relative_to_the_working_directory_works(
+    settings: RegistrySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(settings.repo).parent)
+    dataset = DvcDataRegistry(dataclasses.replace(settings, repo="registry.git")).resolve()
+    assert dataset.source == settings.repo
+
+
+def test_source_of_a_version_has_no_credentials(settings: RegistrySettings) -> None:
+    repo = f"file://user:secret@localhost{settings.repo}"
+    with pytest.raises(StoreUnavailable) as refusal:  # git takes no user in a file URL, but we must not repeat it
+        DvcDataRegistry(dataclasses.replace(settings, repo=repo)).resolve()
+    assert "secret" not in str(refusal.value)
+
+
+def test_legacy_version_loads(tmp_path: Path) -> None:
+    content = toy_splits(test=0)
+    registry = DvcDataRegistry(make_dvc_registry(tmp_path, {"1.0.0": content}, legacy={"1.0.0"}))
+    dataset = registry.resolve()
+    assert set(dataset.splits) == {"train", "val"}
+    np.testing.assert_array_equal(registry.read(dataset, "train").images, content["train"].images)
+    assert dataset.normalization.std > 0
+
+
+def test_damaged_metadata_of_a_legacy_version_is_noticed(tmp_path: Path) -> None:
+    settings = make_dvc_registry(tmp_path, {"1.0.0": toy_splits()}, legacy={"1.0.0"})
+    for path in (tmp_path / "store").rglob("*"):
+        if path.is_file() and path.read_bytes().startswith(b"{"):
+            path.chmod(0o644)
+            path.write_bytes(path.read_bytes().replace(b"Fashion", b"fashion"))
+    with pytest.raises(CorruptData, match=r"'metadata'.*damaged"):
+        DvcDataRegistry(settings).resolve()
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("{", "no JSON"),
+        ("[]", "no JSON object"),
+        ("{}", "metrics.train.pixel_mean"),
+        ('{"metrics": {"train": {"pixel_mean": 0.3, "pixel_std": 0.3}}}', "classes 0-9"),
+    ],
+)
+def test_unusable_metadata_is_refused_by_path_and_version(
+    settings: RegistrySettings, tmp_path: Path, content: str, complaint: str
+) -> None:
+    repo = _with_commit(settings, tmp_path, {settings.paths.metadata: content})
+    with pytest.raises(CorruptData, match=rf"data/fashion-mnist/metadata.json of fashion-mnist-v9.0.0 .*{complaint}"):
+        DvcDataRegistry(dataclasses.replace(settings, repo=repo)).resolve()
+
+
+def test_a_split_kept_in_git_itself_is_refused(settings: RegistrySettings, tmp_path: Path) -> None:
+    repo = _with_commit(settings, tmp_path, {"plain.parquet": "x"})
+    paths = RegistryPaths(train="plain.parquet")
+    with pytest.raises(CorruptData, match=r"plain.parquet of fashion-mnist-v9.0.0 .* not tracked by DVC"):
+        DvcDataRegistry(dataclasses.replace(settings, repo=repo, paths=paths)).resolve()
+
+
+def test_a_wrong_path_is_named_with_its_variable(settings: RegistrySettings) -> None:
+    paths = RegistryPaths(val="nowhere/val.parquet")
+    with pytest.raises(SplitNotFound, match=r"'val' at nowhere/val.parquet.*DVC_VAL_DATA_PATH"):
+        DvcDataRegistry(dataclasses.replace(settings, paths=paths)).resolve()
+
+
+def test_an_absent_metadata_path_is_named_with_its_variable(settings: RegistrySettings) -> None:
+    paths = RegistryPaths(metadata="nowhere.json")
+    with pytest.raises(CorruptData, match=r"nowhere.json of .*DVC_METRICS_PATH"):
+        DvcDataRegistry(dataclasses.replace(settings, paths=paths)).resolve()
+
+
+def test_unknown_remote_is_named(settings: RegistrySettings) -> None:
+    unknown = dataclasses.replace(settings, remote="minikube", remote_url=None)
+    with pytest.raises(InvalidSetting, match=r"'minikube' doesn't exist.*DVC_REMOTE"):
+        DvcDataRegistry(unknown).resolve()
+
+
+def test_remote_without_address_in_the_repository_takes_that_of_the_settings(settings: RegistrySettings) -> None:
+    dataset = DvcDataRegistry(dataclasses.replace(settings, remote="minikube")).resolve()
+    assert dataset.file("train").uri.startswith(f"{settings.remote_url}/")
+
+
+def test_s3_address_is_given_without_asking_the_store(settings: RegistrySettings) -> None:
+    dataset = DvcDataRegistry(dataclasses.replace(settings, remote_url="s3://bucket/prefix")).resolve()
+    assert dataset.file("train").uri.startswith("s3://bucket/prefix/files/md5/")
+
+
+@pytest.mark.parametrize("method", ["versions", "resolve"])
+@pytest.mark.parametrize("repo", ["{}/absent.git", "{}", "file://{}/absent.git", "https://127.0.0.1:9/repo.git"])
+def test_what_is_no_repository_is_named_with_a_way_out(tmp_path: Path, repo: str, method: str) -> None:
+    registry = DvcDataRegistry(RegistrySettings(repo=repo.format(tmp_path)))
+    with pytest.raises(StoreUnavailable, match=r"does not answer.*fmnist data build.*DVC_REPO_URL"):
+        getattr(registry, method)()
+
+
+def test_a_repository_without_dvc_lacks_its_splits(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet", "plain")
+    git(tmp_path / "plain", *_AUTHOR, "commit", "--quiet", "--allow-empty", "--message", "x")
+    git(tmp_path / "plain", "tag", "fashion-mnist-v1.0.0")
+    with pytest.raises((SplitNotFound, StoreUnavailable), match=r"fashion-mnist-v1\.0\.0"):
+        DvcDataRegistry(RegistrySettings(repo=str(tmp_path / "plain"))).resolve()
+
+
+_QUIET_CLONE = ("-c", "advice.detachedHead=false", "clone", "--quiet")
+_AUTHOR = ("-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgSign=false")
+
+
+def _with_commit(settings: RegistrySettings, tmp_path: Path, files: dict[str, str]) -> str:
+    """Return a repository that has a version 9.0.0 with these files more or changed."""
+    work = tmp_path / "changed"
+    git(tmp_path, *_QUIET_CLONE, "--branch=fashion-mnist-v1.10.0", settings.repo, str(work))
+    for name, content in files.items():
+        (work / name).write_text(content)
+    git(work, "add", "--all")
+    git(work, *_AUTHOR, "commit", "--quiet", "--message", "x")
+    git(work, "tag", "fashion-mnist-v9.0.0")
+    return str(work)

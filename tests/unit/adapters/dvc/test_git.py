@@ -1,0 +1,67 @@
+"""Addresses of repositories are told apart, and never repeated with what is secret in them."""
+
+from pathlib import Path
+
+import pytest
+
+from fmnist.adapters.dvc.git import git_address, is_local, run, source_name, tagged_commits, without_credentials_in
+from fmnist.domain.model.errors import StoreUnavailable
+
+
+@pytest.mark.parametrize(
+    ("repo", "name"),
+    [
+        ("https://host/org/repo.git", "https://host/org/repo.git"),
+        ("https://user:secret@host:8443/repo.git", "https://host:8443/repo.git"),
+        ("https://secret@host/repo.git?token=secret", "https://host/repo.git"),
+        ("ssh://git@host:22/repo.git", "ssh://git@host:22/repo.git"),
+        ("ssh://git:secret@host/repo.git", "ssh://git@host/repo.git"),
+        ("git@host:org/repo.git", "git@host:org/repo.git"),
+        ("file:///srv/repo.git", "file:///srv/repo.git"),
+        ("/srv/repo.git", "/srv/repo.git"),
+    ],
+)
+def test_source_names_the_repository_without_its_secrets(repo: str, name: str) -> None:
+    assert source_name(repo) == name
+
+
+def test_a_relative_path_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert source_name("registry.git") == git_address("./registry.git") == f"{tmp_path}/registry.git"
+
+
+@pytest.mark.parametrize("repo", ["https://host/x", "ssh://host/x", "file:///x", "git@host:x", "host:x"])
+def test_an_address_of_another_machine_is_no_path(repo: str) -> None:
+    assert not is_local(repo)
+    assert git_address(repo) == repo
+
+
+def test_messages_lose_the_credentials_of_every_url_in_them() -> None:
+    message = "fatal: unable to access 'https://me:secret@host/x/': https://secret@other/y is not there"
+    assert without_credentials_in(message) == "fatal: unable to access 'https://host/x/': https://other/y is not there"
+
+
+def test_a_failing_command_tells_its_reason_without_its_arguments(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match=r"^`git ls-remote` failed: .*does not appear to be a git repository$"):
+        run(["git", "-c", "core.askPass=", "ls-remote", str(tmp_path)])
+
+
+def test_a_missing_program_is_named() -> None:
+    with pytest.raises(StoreUnavailable, match="no-such-program is not on this machine"):
+        run(["no-such-program"])
+
+
+def test_the_repository_of_a_surrounding_git_hook_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(["git", "init", "--quiet", str(tmp_path / "ours")])
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "another"))
+    assert run(["git", "rev-parse", "--git-dir"], cwd=tmp_path / "ours").strip() == ".git"
+
+
+def test_tags_stand_for_commits_be_they_annotated_or_not(tmp_path: Path) -> None:
+    author = ("-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgSign=false")
+    run(["git", "init", "--quiet", str(tmp_path)])
+    run(["git", *author, "commit", "--quiet", "--allow-empty", "--message", "x"], cwd=tmp_path)
+    run(["git", "tag", "light"], cwd=tmp_path)
+    run(["git", *author, "tag", "--annotate", "--message", "x", "heavy"], cwd=tmp_path)
+    commit = run(["git", "rev-parse", "HEAD"], cwd=tmp_path).strip()
+    assert tagged_commits(str(tmp_path)) == {"light": commit, "heavy": commit}
