@@ -1,0 +1,161 @@
+"""`fmnist data`: builds versions of the data, lists them, shows one, and checks every byte of one."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fmnist.apps.process import begin
+from fmnist.domain.model.errors import CorruptData
+from fmnist.domain.model.metadata import check_split
+
+if TYPE_CHECKING:
+    from fmnist.apps.containers.data import DataContainer
+    from fmnist.domain.model.dataset import DatasetVersion
+
+app = typer.Typer(help="Versions of the data: build, list, show and verify them.", no_args_is_help=True)
+stage = typer.Typer(help="The steps of the registry's pipeline; its dvc.yaml runs them.", no_args_is_help=True)
+app.add_typer(stage, name="stage", hidden=True)
+
+_Version = Annotated[str, typer.Argument(help="A version such as 1.0.0, or latest.")]
+_AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+
+
+def _examples(*commands: str) -> str:
+    return "\n\n".join(["[bold]Examples[/]", *commands])
+
+
+@app.command(
+    epilog=_examples("fmnist data build", "fmnist data build --version 1.1.0 --source ~/Downloads/fashion-mnist")
+)
+def build(
+    version: Annotated[str, typer.Option(help="Three numbers; the Git tag is fashion-mnist-v and these.")] = "1.0.0",
+    source: Annotated[
+        Path | None,
+        typer.Option(help="A directory with the four official .gz files.  [default: FMNIST_RAW_DIR, else a download]"),
+    ] = None,
+) -> None:
+    """Make a version from the official files, in the registry of DVC_REPO_URL or the local one."""
+    container = _container()
+    settings = container.settings()
+    built = container.builder(source=source or settings.fmnist_raw_dir).build(version)
+    typer.echo(f"{built.tag} {'built in' if built.new else 'is already in'} {settings.data_repo}")
+
+
+@app.command(epilog=_examples("fmnist data versions", "fmnist data versions --json"))
+def versions(*, as_json: _AsJson = False) -> None:
+    """List the versions, newest first."""
+    found = _container().data_registry().versions()
+    if as_json:
+        _print_json(found)
+    elif found:
+        typer.echo("\n".join(found))
+    else:
+        typer.echo("no version yet: run fmnist data build", err=True)
+
+
+@app.command(epilog=_examples("fmnist data show", "fmnist data show 1.0.0 --json"))
+def show(version: _Version = "latest", *, as_json: _AsJson = False) -> None:
+    """Show what a version holds and where it lies."""
+    dataset: DatasetVersion = _container().data_registry().resolve(version)
+    normalization = dataset.normalization
+    if as_json:
+        _print_json(
+            {
+                "version": dataset.version,
+                "commit": dataset.commit,
+                "source": dataset.source,
+                "digest": dataset.digest,
+                "splits": {
+                    name: {"images": _promised_images(dataset, name), "md5": file.md5, "uri": file.uri}
+                    for name, file in dataset.splits.items()
+                },
+                "normalization": {"mean": normalization.mean, "std": normalization.std},
+                "class_names": dataset.class_names,
+            }
+        )
+        return
+    typer.echo(f"{dataset.version}  commit {dataset.commit[:12]} of {dataset.source}")
+    typer.echo(f"pixels: mean {normalization.mean:.4f}, standard deviation {normalization.std:.4f}")
+    typer.echo(f"classes: {', '.join(dataset.class_names)}")
+    _print_table(
+        ("split", "images", "md5", "uri"),
+        [(name, _promised_images(dataset, name), file.md5, file.uri) for name, file in dataset.splits.items()],
+    )
+
+
+@app.command(epilog=_examples("fmnist data verify", "fmnist data verify 1.0.0"))
+def verify(version: _Version = "latest") -> None:
+    """Read every split, and compare its bytes with their hash and its counts with the metadata."""
+    registry = _container().data_registry()
+    dataset: DatasetVersion = registry.resolve(version)
+    failures = []
+    for split in dataset.splits:
+        try:
+            data = registry.read(dataset, split)
+            check_split(dataset.metadata, split, data)
+        except CorruptData as error:
+            failures.append(str(error))
+            typer.echo(f"{split}: DAMAGED")
+        else:
+            typer.echo(f"{split}: {len(data)} images, md5 {dataset.file(split).md5}, as promised")
+    if failures:
+        raise CorruptData(f"{dataset.version} is not what it should be: {'; '.join(failures)}")
+
+
+@stage.command()
+def download() -> None:
+    """Copy the official files into this clone of a registry."""
+    _container().download(Path.cwd())
+
+
+@stage.command()
+def process(
+    val_size: Annotated[int, typer.Option(help="Images of the validation split, a multiple of ten.")],
+    seed: Annotated[int, typer.Option(help="Of the draw.")],
+) -> None:
+    """Write the three splits as Parquet into this clone of a registry."""
+    _container().process(Path.cwd(), val_size, seed)
+
+
+@stage.command()
+def analyze() -> None:
+    """Write metadata.json of the splits into this clone of a registry."""
+    _container().analyze(Path.cwd())
+
+
+def _container() -> "DataContainer":
+    settings = begin()
+    from fmnist.apps.containers.data import DataContainer
+
+    return DataContainer(settings=settings)
+
+
+def _promised_images(dataset: "DatasetVersion", split: str) -> object:
+    """Return the number of images that the metadata promises; older versions may promise nothing."""
+    described = dataset.metadata.get("splits")
+    split_described = described.get(split) if isinstance(described, dict) else None
+    return split_described.get("num_samples", "?") if isinstance(split_described, dict) else "?"
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def _print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table on a terminal, and lines that `cut` understands anywhere else."""
+    from rich.table import Table
+
+    from fmnist.apps.terminal import stdout
+
+    if not stdout().is_terminal:
+        for row in (header, *rows):
+            typer.echo("\t".join(map(str, row)))
+        return
+    table = Table(*header)
+    for row in rows:
+        table.add_row(*map(str, row))
+    stdout().print(table)
