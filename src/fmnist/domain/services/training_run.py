@@ -10,6 +10,7 @@ from fmnist.domain.model.errors import FmnistError, InvalidSetting
 from fmnist.domain.model.metrics import Evaluation
 from fmnist.domain.model.registry import GOLDEN_IMAGES, ModelInfo
 from fmnist.domain.model.training import Lineage, TrainingResult, TrainingSpec, best_epoch
+from fmnist.domain.services.epoch_log import EpochLog
 from fmnist.ports.compute import Compute, FitResult, OnProgress
 from fmnist.ports.data_registry import DataRegistry
 from fmnist.ports.model_store import ModelStore
@@ -68,11 +69,15 @@ class TrainingRun:
 
         Raises:
             RunNotFound: the tracker knows no such run.
-            InvalidSetting: the run finished, or its data version now holds other data.
+            InvalidSetting: the run finished, was not begun here, or its data version now holds other data.
         """
         record = self._tracker.get(run_id)
         if record.status is RunStatus.FINISHED:
             raise InvalidSetting(f"run {run_id} is FINISHED: there is nothing to resume")
+        if not {"dvc_data_version", "data_digest"} <= record.tags.keys():
+            raise InvalidSetting(
+                f"run {run_id} has no tags dvc_data_version and data_digest: it was not begun by fmnist"
+            )
         dataset = self._registry.resolve(record.tags["dvc_data_version"])
         if dataset.digest != record.tags["data_digest"]:
             raise InvalidSetting(
@@ -86,15 +91,15 @@ class TrainingRun:
     def _carry_out(
         self, run_id: str, spec: TrainingSpec, dataset: DatasetVersion, lineage: Lineage, on_progress: OnProgress
     ) -> TrainingResult:
-        logger.info("run %s: %s on %s", run_id, spec.recipe.architecture, dataset.version)
         try:
+            logger.info("run %s: %s on %s", run_id, spec.recipe.architecture, dataset.version)
             self._describe(run_id, spec, dataset)
             fit = self._compute.fit(spec, dataset, run_id, on_progress)
             result = self._conclude(run_id, fit, dataset, lineage)
+            self._tracker.set_status(run_id, RunStatus.FINISHED)
         except BaseException as error:
             self._abandon(run_id, RunStatus.KILLED if isinstance(error, KeyboardInterrupt) else RunStatus.FAILED)
             raise
-        self._tracker.set_status(run_id, RunStatus.FINISHED)
         return result
 
     def _abandon(self, run_id: str, status: RunStatus) -> None:
@@ -130,7 +135,9 @@ class TrainingRun:
         if "test" in evaluations:
             metrics |= evaluations["test"].metrics("test", calibration=True)
         # The last value of a metric is what readers of a run see, so it has to be that of the registered model.
-        self._tracker.log(run_id, metrics=metrics, step=len(fit.history), tags={"best_epoch": str(best)})
+        # It is logged as one more epoch, so that a run resumed after this point does not log it again.
+        EpochLog(self._tracker, run_id).write([*fit.history, metrics])
+        self._tracker.log(run_id, tags={"best_epoch": str(best)})
         info = ModelInfo(
             architecture=fit.weights.architecture,
             normalization=dataset.normalization,

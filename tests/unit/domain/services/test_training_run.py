@@ -1,0 +1,268 @@
+"""The main job on fakes: what a run records, how it ends, and that resuming gives what an uninterrupted run would."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fmnist.adapters.memory.compute import MemoryCompute
+from fmnist.adapters.memory.model_store import MemoryModelStore
+from fmnist.adapters.memory.registry import MemoryDataRegistry
+from fmnist.adapters.memory.tracker import MemoryTracker
+from fmnist.domain.model.dataset import DatasetVersion
+from fmnist.domain.model.errors import (
+    DataVersionNotFound,
+    InvalidSetting,
+    RunNotFound,
+    StoreUnavailable,
+    TrainingFailed,
+)
+from fmnist.domain.model.training import Progress, Recipe, TrainingResult, TrainingSpec
+from fmnist.domain.services.training_run import Provenance, TrainingRun
+from fmnist.ports.compute import SplitPredictions
+from fmnist.ports.model_store import ClassifierFactory
+from fmnist.ports.tracker import RunRecord, RunStatus
+from fmnist.testing.data import toy_splits
+
+MODEL = "dev.fashion-mnist-classifier"
+SPEC = TrainingSpec(recipe=Recipe(batch_size=10, max_epochs=3), seed=7)
+PROVENANCE = Provenance(argo_workflow_uid="uid", docker_image_tag="tag", git_commit="c0ffee")
+
+
+class CountingCompute(MemoryCompute):
+    """Remembers which splits were predicted."""
+
+    predicted: list[str]
+
+    def predict(
+        self, classifier: ClassifierFactory, dataset: DatasetVersion, split: str, limit: int | None = None
+    ) -> SplitPredictions:
+        self.predicted.append(split)
+        return super().predict(classifier, dataset, split, limit)
+
+
+@dataclass
+class House:
+    """The four fakes, and the service over them."""
+
+    directory: Path
+    tracker: MemoryTracker = field(default_factory=MemoryTracker)
+    registry: MemoryDataRegistry = field(default_factory=MemoryDataRegistry)
+    store: MemoryModelStore = field(default_factory=MemoryModelStore)
+
+    def __post_init__(self) -> None:
+        self.registry.add("1.0.0", toy_splits())
+        self.compute = CountingCompute(self.registry, self.tracker, self.directory)
+        self.compute.predicted = []
+        self.service = TrainingRun(self.registry, self.tracker, self.compute, self.store, MODEL)
+
+    def train(self, data_version: str | None = None) -> TrainingResult:
+        return self.service.start(SPEC, PROVENANCE, ignore, run_name="run", data_version=data_version)
+
+    def train_until(self, epoch: int, error: BaseException) -> RunRecord:
+        """Train until `error` strikes at the beginning of `epoch`, and return what is left of the run."""
+
+        def strike(progress: Progress) -> None:
+            if progress.epoch == epoch:
+                raise error
+
+        with pytest.raises(type(error)) as caught:
+            self.service.start(SPEC, PROVENANCE, strike, run_name="run")
+        assert caught.value is error
+        return self.only_run()
+
+    def only_run(self) -> RunRecord:
+        (run,) = self.tracker.find({})
+        return run
+
+
+def ignore(progress: Progress) -> None:
+    pass
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+def test_a_finished_run_tells_all_that_went_in(house: House) -> None:
+    result = house.train()
+    run, dataset = house.tracker.get(result.run_id), house.registry.resolve()
+    assert run.status is RunStatus.FINISHED
+    assert TrainingSpec.from_params(run.params) == SPEC
+    assert run.params["global_batch_size"] == "10"
+    assert run.params["dvc_data_version"] == "fashion-mnist-v1.0.0"
+    assert {name for name in run.params if name.startswith("dvc_")} >= {
+        "dvc_repo_url",
+        "dvc_train_data_path",
+        "dvc_val_data_path",
+        "dvc_metrics_path",
+    }
+    assert run.tags == {
+        "argo_workflow_uid": "uid",
+        "docker_image_tag": "tag",
+        "git_commit": "c0ffee",
+        "dvc_data_version": dataset.version,
+        "dvc_data_sha": dataset.commit,
+        "data_digest": dataset.digest,
+        "best_epoch": str(result.best_epoch),
+    }
+    assert json.loads(house.tracker.artifact(result.run_id, "dvc_data_metrics.json")) == dataset.metadata
+    assert house.tracker.datasets(result.run_id) == [dataset]
+
+
+def test_the_last_value_of_a_metric_is_the_registered_model_s(house: House) -> None:
+    result = house.train()
+    history = house.tracker.get(result.run_id).history
+    epochs = SPEC.recipe.max_epochs
+    assert [step for step, _ in history["train_loss"]] == [0, 1, 2]
+    assert [step for step, _ in history["val_acc"]] == [0, 1, 2, epochs]
+    assert history["val_acc"][-1] == (epochs, result.val.accuracy)
+    assert history["val_acc"][-1][1] == max(value for _, value in history["val_acc"])
+    assert result.test is not None
+    assert history["test_ece"] == ((epochs, result.test.ece),)
+
+
+def test_the_test_split_is_looked_at_once(house: House) -> None:
+    house.train()
+    assert house.compute.predicted.count("test") == 1
+
+
+def test_the_registered_model_answers_as_it_was_measured(house: House) -> None:
+    result = house.train()
+    assert house.store.resolve(f"models:/{MODEL}/1") == result.model
+    assert (result.model.name, result.model.run_id) == (MODEL, result.run_id)
+    info = house.store.classifier(result.model.uri)().info
+    assert info.normalization == house.registry.resolve().normalization
+    assert info.lineage["run_id"] == result.run_id
+    assert info.lineage["git_commit"] == "c0ffee"
+    assert info.metrics["val_acc"] == result.val.accuracy
+    assert result.test is not None
+    assert info.metrics["test_acc"] == result.test.accuracy
+
+
+def test_a_version_without_a_test_split_trains_as_well(house: House) -> None:
+    house.registry.add("0.9.0", toy_splits(test=0))
+    result = house.train("0.9.0")
+    assert result.test is None
+    assert not [name for name in house.tracker.get(result.run_id).history if name.startswith("test_")]
+
+
+def test_an_unknown_version_opens_no_run(house: House) -> None:
+    with pytest.raises(DataVersionNotFound):
+        house.train("9.9.9")
+    assert house.tracker.find({}) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (TrainingFailed("no"), RunStatus.FAILED),
+        (StoreUnavailable("no"), RunStatus.FAILED),
+        (RuntimeError("a bug"), RunStatus.FAILED),
+        (KeyboardInterrupt(), RunStatus.KILLED),
+    ],
+)
+def test_a_run_that_does_not_finish_does_not_stay_running(
+    house: House, error: BaseException, status: RunStatus
+) -> None:
+    assert house.train_until(1, error).status is status
+    assert house.store.versions(MODEL) == []
+
+
+def test_what_ended_the_run_is_told_even_when_the_tracker_has_gone(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def gone(run_id: str, status: RunStatus) -> None:
+        raise StoreUnavailable("the tracker does not answer")
+
+    monkeypatch.setattr(house.tracker, "set_status", gone)
+    house.train_until(1, TrainingFailed("loss is not finite"))
+    assert "could not be marked FAILED: the tracker does not answer" in caplog.text
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 2])
+def test_a_resumed_run_ends_as_if_it_had_never_stopped(house: House, tmp_path: Path, epoch: int) -> None:
+    whole = House(tmp_path / "whole")
+    whole.directory.mkdir()
+    expected = whole.train()
+    stopped = house.train_until(epoch, KeyboardInterrupt())
+    result = house.service.resume(stopped.run_id, PROVENANCE, ignore)
+    assert result.run_id == stopped.run_id
+    assert result.history == expected.history
+    assert result.best_epoch == expected.best_epoch
+    np.testing.assert_array_equal(result.val.confusion, expected.val.confusion)
+    run = house.tracker.get(result.run_id)
+    assert run.status is RunStatus.FINISHED
+    assert run.history == whole.only_run().history, "no value twice, none missing"
+    assert run.params == whole.only_run().params
+
+
+def test_a_run_that_broke_off_while_saving_logs_nothing_twice_when_resumed(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise StoreUnavailable("the store does not answer")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(house.store, "save", refuse)
+        with pytest.raises(StoreUnavailable):
+            house.train()
+    stopped = house.only_run()
+    assert stopped.status is RunStatus.FAILED
+    result = house.service.resume(stopped.run_id, PROVENANCE, ignore)
+    assert house.only_run().history == stopped.history
+    assert house.store.versions(MODEL) == [result.model]
+
+
+def test_a_run_whose_end_could_not_be_recorded_does_not_stay_running(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_status = house.tracker.set_status
+
+    def refuse_once(run_id: str, status: RunStatus) -> None:
+        if status is RunStatus.FINISHED:
+            raise StoreUnavailable("the tracker does not answer")
+        set_status(run_id, status)
+
+    monkeypatch.setattr(house.tracker, "set_status", refuse_once)
+    with pytest.raises(StoreUnavailable):
+        house.train()
+    assert house.only_run().status is RunStatus.FAILED
+
+
+def test_a_run_of_something_else_is_not_resumed(house: House) -> None:
+    run_id = house.tracker.start("theirs", {"mlflow.user": "them"})
+    with pytest.raises(InvalidSetting, match="not begun by fmnist"):
+        house.service.resume(run_id, PROVENANCE, ignore)
+
+
+def test_a_finished_run_is_not_resumed(house: House) -> None:
+    result = house.train()
+    with pytest.raises(InvalidSetting, match="FINISHED"):
+        house.service.resume(result.run_id, PROVENANCE, ignore)
+    assert house.tracker.get(result.run_id).status is RunStatus.FINISHED
+
+
+def test_a_run_is_not_resumed_on_other_data(house: House) -> None:
+    stopped = house.train_until(1, KeyboardInterrupt())
+    moved = MemoryDataRegistry()
+    moved.add("1.0.0", toy_splits(seed=1))
+    service = TrainingRun(moved, house.tracker, house.compute, house.store, MODEL)
+    with pytest.raises(InvalidSetting, match="other data"):
+        service.resume(stopped.run_id, PROVENANCE, ignore)
+    assert house.tracker.get(stopped.run_id).status is RunStatus.KILLED
+
+
+def test_a_run_that_nobody_knows_is_not_resumed(house: House) -> None:
+    with pytest.raises(RunNotFound):
+        house.service.resume("nobody", PROVENANCE, ignore)
+
+
+def test_notes_become_tags_beside_the_lineage(house: House) -> None:
+    result = house.service.start(SPEC, PROVENANCE, ignore, run_name="run", notes={"preset": "fast"})
+    tags = house.tracker.get(result.run_id).tags
+    assert tags["preset"] == "fast"
+    assert tags["argo_workflow_uid"] == "uid"
