@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Run
 from mlflow.entities.model_registry import ModelVersion as RegistryEntry
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
@@ -34,14 +34,18 @@ class MlflowModelStore(ModelStore):
         self._threads = threads
 
     def save(self, run_id: str, name: str, weights: TrainedWeights, info: ModelInfo, golden: Images) -> ModelVersion:
+        check_model_name(name)
+        client = self._connection.client()
+        with translated(self._uri, f"run {run_id!r}", missing=RunNotFound):
+            run = client.get_run(run_id)
+
         from fmnist.adapters.mlflow.saving import build_artifact
 
-        check_model_name(name)
         model = Model(run_id=run_id)
         with tempfile.TemporaryDirectory(prefix="fmnist-model-") as scratch:
-            # Built and checked first, so that a model that does not come out right leaves no trace in the store.
+            # Built and checked before anything is stored: a model that does not come out right leaves no trace.
             folder = build_artifact(model, weights, info, golden, Path(scratch))
-            logged = self._upload(run_id, model, folder, info)
+            logged = self._upload(run, model, folder, info)
         return self._register(name, logged.artifact_location, run_id, info.lineage, logged.model_id)
 
     def classifier(self, uri: str) -> ClassifierFactory:
@@ -85,11 +89,9 @@ class MlflowModelStore(ModelStore):
             if alias is not None:
                 client.set_registered_model_alias(version.name, alias, number)
 
-    def _upload(self, run_id: str, model: Model, folder: Path, info: ModelInfo) -> LoggedModel:
-        """Store the artifact as the run's model, as `log_model` of MLflow does for its active run."""
-        client = self._connection.client()
-        with translated(self._uri, f"run {run_id!r}", missing=RunNotFound):
-            run = client.get_run(run_id)
+    def _upload(self, run: Run, model: Model, folder: Path, info: ModelInfo) -> LoggedModel:
+        """Store the artifact as the run's model: `log_model` of MLflow, without an active run and a global URI."""
+        client, run_id = self._connection.client(), run.info.run_id
         with translated(self._uri, f"the model of run {run_id!r}"):
             logged = client.create_logged_model(
                 run.info.experiment_id, _ARTIFACT, run_id, tags=dict(info.lineage), params=run.data.params

@@ -1,0 +1,110 @@
+import pickle
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from fmnist.adapters.mlflow import connection as connection_module
+from fmnist.adapters.mlflow.connection import MlflowConnection
+from fmnist.adapters.mlflow.tracker import MlflowTracker, MlflowTrackerFactory
+from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
+
+
+def test_server_that_is_not_there_is_named_at_once_and_without_its_password() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    connection = MlflowConnection(f"http://user:secret@127.0.0.1:{port}")
+    started = time.monotonic()
+    with pytest.raises(StoreUnavailable, match=rf"127\.0\.0\.1:{port}.*MLFLOW_TRACKING_URI") as caught:
+        MlflowTracker(connection).start("run", {})
+    assert time.monotonic() - started < 5
+    assert "secret" not in str(caught.value)
+
+
+def test_server_that_takes_calls_and_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_module, "_PROBE_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        started = time.monotonic()
+        with pytest.raises(StoreUnavailable, match=uri):
+            MlflowTracker(MlflowConnection(uri)).find({})
+        assert time.monotonic() - started < 5
+
+
+def test_database_below_a_file_is_no_folder_to_write_in(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreUnavailable, match="may be written"):
+        MlflowTracker(MlflowConnection(f"sqlite:///{tmp_path}/file/mlflow.db")).start("run", {})
+
+
+def test_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "mlflow.db"
+    file.write_bytes(b"precious notes " * 100)
+    started = time.monotonic()
+    with pytest.raises(StoreUnavailable, match=r"mlflow\.db.*not a database"):
+        MlflowTracker(MlflowConnection(f"sqlite:///{file}")).start("run", {})
+    assert time.monotonic() - started < 5
+    assert file.read_bytes() == b"precious notes " * 100
+
+
+@pytest.mark.parametrize(
+    "uri", ["mlruns", "/a/mlruns", "file:///a/mlruns", "sqlite://", "sqlite:///:memory:", "ftp://x"]
+)
+def test_uri_that_is_no_store_says_what_is(uri: str) -> None:
+    with pytest.raises(InvalidSetting, match="sqlite"):
+        MlflowConnection(uri).client()
+
+
+def test_two_stores_in_one_process_know_nothing_of_each_other(
+    connection: MlflowConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    one, other = MlflowTracker(connection), MlflowTracker(MlflowConnection("sqlite:///other/mlflow.db"))
+    mark = {"mark": "two stores"}
+    in_one, in_other = one.start("one", mark), other.start("other", mark)
+    other.log_artifact(in_other, "a.json", b"{}")
+    assert [run.run_id for run in one.find(mark)] == [in_one]
+    assert [run.run_id for run in other.find(mark)] == [in_other]
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+    assert list((tmp_path / "other" / "artifacts").rglob("a.json"))
+
+
+def test_processes_that_use_a_new_store_at_once_do_not_break_it(tmp_path: Path) -> None:
+    code = (
+        "import sys; from fmnist.adapters.mlflow.connection import MlflowConnection as C; "
+        "from fmnist.adapters.mlflow.tracker import MlflowTracker as T; T(C(sys.argv[1])).start('run', {'at': 'once'})"
+    )
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+
+    def use_it(_: int) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run([sys.executable, "-c", code, uri], capture_output=True, text=True, check=False)
+
+    with ThreadPoolExecutor() as pool:
+        runs = list(pool.map(use_it, range(3)))
+    assert [(run.returncode, run.stdout, run.stderr) for run in runs] == [(0, "", "")] * 3
+    assert len(MlflowTracker(MlflowConnection(uri)).find({"at": "once"})) == 3
+
+
+def test_nothing_is_searched_in_an_experiment_that_is_not_there_yet(connection: MlflowConnection) -> None:
+    elsewhere = MlflowConnection(connection.tracking_uri, experiment="nobody-started-a-run-here")
+    assert MlflowTracker(elsewhere).find({}) == []
+    assert elsewhere.experiment_id() is None
+
+
+def test_deleted_experiment_says_how_to_restore_it(connection: MlflowConnection) -> None:
+    doomed = MlflowConnection(connection.tracking_uri, experiment="doomed")
+    connection.client().delete_experiment(doomed.ensure_experiment())
+    with pytest.raises(InvalidSetting, match="mlflow experiments restore"):
+        MlflowTracker(doomed).start("run", {})
+
+
+def test_tracker_factory_travels_by_pickle(connection: MlflowConnection) -> None:
+    run_id = MlflowTracker(connection).start("run", {})
+    travelled = pickle.loads(pickle.dumps(MlflowTrackerFactory(connection)))
+    travelled().log(run_id, metrics={"val_acc": 0.5})
+    assert MlflowTracker(connection).get(run_id).history == {"val_acc": ((0, 0.5),)}

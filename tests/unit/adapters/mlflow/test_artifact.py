@@ -1,0 +1,104 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fmnist.adapters.memory.classifier import MeanClassifier
+from fmnist.adapters.mlflow.artifact import GoldenBatch, info_from_json, info_to_json
+from fmnist.domain.model.errors import CorruptModel
+from fmnist.domain.model.images import CLASS_NAMES
+from fmnist.domain.model.normalization import Normalization
+from fmnist.domain.model.registry import ModelInfo
+
+INFO = ModelInfo(
+    architecture="cnn",
+    normalization=Normalization(mean=0.2860, std=0.3530),
+    class_names=CLASS_NAMES,
+    lineage={"run_id": "0" * 32},
+    metrics={"val_acc": 0.91},
+)
+
+
+def classifier(seed: int = 0) -> MeanClassifier:
+    means = np.random.default_rng(seed).normal(size=(10, 784)).astype(np.float32)
+    return MeanClassifier(means, INFO)
+
+
+def golden() -> GoldenBatch:
+    images = np.random.default_rng(0).integers(0, 256, (4, 28, 28), dtype=np.uint8)
+    return GoldenBatch.of(classifier(), images)
+
+
+def test_info_reads_back_as_it_was() -> None:
+    assert info_from_json(info_to_json(INFO)) == INFO
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"layout_version": 2}, "layout version 2"),
+        ({"layout_version": None}, "layout version None"),
+        ({"surplus": 1}, "surplus"),
+        ({"architecture": 1}, "architecture"),
+        ({"class_names": "abc"}, "class_names"),
+        ({"lineage": {"run_id": 1}}, "lineage"),
+        ({"metrics": {"val_acc": "0.9"}}, "metrics"),
+        ({"normalization": {"mean": 0.3}}, "std"),
+        ({"normalization": {"mean": 0.3, "std": 0.0}}, "pixel_std"),
+    ],
+)
+def test_info_with_anything_else_in_it_is_refused_by_name(change: dict[str, object], named: str) -> None:
+    document = {**json.loads(info_to_json(INFO)), **change}
+    with pytest.raises(CorruptModel, match=named):
+        info_from_json(json.dumps(document))
+
+
+@pytest.mark.parametrize("missing", ["architecture", "normalization", "class_names", "lineage", "metrics"])
+def test_info_without_a_field_is_refused_by_name(missing: str) -> None:
+    document = json.loads(info_to_json(INFO))
+    del document[missing]
+    with pytest.raises(CorruptModel, match=missing):
+        info_from_json(json.dumps(document))
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b"\xff", b'{"layout_version": 1}'])
+def test_text_that_is_no_info_is_refused(text: bytes) -> None:
+    with pytest.raises(CorruptModel, match=r"fmnist\.json"):
+        info_from_json(text)
+
+
+def test_metric_that_is_not_finite_is_not_written() -> None:
+    with pytest.raises(CorruptModel, match="val_acc"):
+        info_to_json(replace(INFO, metrics={"val_acc": float("nan")}))
+
+
+def test_golden_batch_reads_back_and_is_replayed() -> None:
+    batch = GoldenBatch.from_bytes(golden().to_bytes())
+    np.testing.assert_array_equal(batch.images, golden().images)
+    batch.check(classifier(), 1e-6, "the same")
+
+
+def test_other_answers_to_the_golden_batch_are_noticed() -> None:
+    with pytest.raises(CorruptModel, match="the other"):
+        golden().check(classifier(seed=1), 1e-3, "the other")
+
+
+def test_answers_that_are_no_numbers_are_noticed() -> None:
+    means = np.full((10, 784), np.nan, np.float32)
+    with pytest.raises(CorruptModel, match="nan"):
+        golden().check(MeanClassifier(means, INFO), 1e-3, "the other")
+
+
+def test_tolerance_is_of_probabilities() -> None:
+    batch = golden()
+    shifted = GoldenBatch(batch.images, batch.probabilities + np.float32(5e-4))
+    shifted.check(classifier(), 1e-3, "it")
+    with pytest.raises(CorruptModel, match=r"0\.0005"):
+        shifted.check(classifier(), 1e-4, "it")
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", golden().to_bytes()[:200]])
+def test_bytes_that_are_no_golden_batch_are_refused(content: bytes) -> None:
+    with pytest.raises(CorruptModel, match=r"golden\.npz"):
+        GoldenBatch.from_bytes(content)
