@@ -1,0 +1,152 @@
+"""A build from the official files gives what the platform contract says, the same every time; or it gives nothing."""
+
+import dataclasses
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fmnist.adapters.dvc.builder import Built, RegistryBuilder
+from fmnist.adapters.dvc.registry import DvcDataRegistry
+from fmnist.adapters.dvc.settings import RegistrySettings
+from fmnist.adapters.idx.files import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, read_labeled_images
+from fmnist.domain.model.errors import CorruptData, InvalidSetting, StoreUnavailable
+from fmnist.domain.model.metadata import check_split, describe
+from tests.integration.support import git
+
+_TAG = "fashion-mnist-v1.0.0"
+
+
+@pytest.fixture
+def copy(built_registry: RegistrySettings, tmp_path: Path) -> RegistrySettings:
+    """The built registry with its store, to be changed."""
+    copied = shutil.copytree(Path(built_registry.repo).parent, tmp_path / "copy")
+    return dataclasses.replace(built_registry, repo=str(copied / "registry.git"), remote_url=str(copied / "store"))
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The place for temporary files, to see what stays there."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    return scratch
+
+
+def test_splits_have_the_sizes_of_the_platform_contract_and_every_class_alike(built_registry: RegistrySettings) -> None:
+    registry = DvcDataRegistry(built_registry)
+    dataset = registry.resolve()
+    assert dataset.version == _TAG
+    for split, size in {"train": 55_000, "val": 5_000, "test": 10_000}.items():
+        data = registry.read(dataset, split)
+        assert np.bincount(data.labels).tolist() == [size // 10] * 10
+        check_split(dataset.metadata, split, data)
+
+
+def test_metadata_is_that_of_the_data(built_registry: RegistrySettings) -> None:
+    registry = DvcDataRegistry(built_registry)
+    dataset = registry.resolve()
+    assert dataset.metadata == describe({split: registry.read(dataset, split) for split in dataset.splits})
+    assert dataset.normalization.mean == pytest.approx(0.2860, abs=5e-4)
+    assert dataset.normalization.std == pytest.approx(0.3530, abs=5e-4)
+
+
+def test_train_and_val_are_the_60000_and_test_the_10000(built_registry: RegistrySettings, official_files: Path) -> None:
+    registry = DvcDataRegistry(built_registry)
+    dataset = registry.resolve()
+    train, val = registry.read(dataset, "train"), registry.read(dataset, "val")
+    official = read_labeled_images(official_files / TRAIN_IMAGES.name, official_files / TRAIN_LABELS.name)
+    rows = sorted(image.tobytes() for image in np.concatenate([train.images, val.images]))
+    assert rows == sorted(image.tobytes() for image in official.images)
+    test = registry.read(dataset, "test")
+    official = read_labeled_images(official_files / TEST_IMAGES.name, official_files / TEST_LABELS.name)
+    np.testing.assert_array_equal(test.images, official.images)
+    np.testing.assert_array_equal(test.labels, official.labels)
+
+
+def test_the_commit_says_how_the_version_was_made(built_registry: RegistrySettings) -> None:
+    repo = Path(built_registry.repo)
+    assert git(repo, "cat-file", "-t", _TAG).strip() == "tag"
+    assert git(repo, "rev-parse", f"{_TAG}^{{commit}}") == git(repo, "rev-parse", "main")
+    lock = git(repo, "show", f"{_TAG}:dvc.lock")
+    for text in ("  download:", "  process:", "  analyze:", "seed: 0", "val_size: 5000", "train.parquet\n"):
+        assert text in lock
+    assert "nfiles" not in lock  # what DVC says of a directory
+    metadata = git(repo, "show", f"{_TAG}:data/fashion-mnist/metadata.json")
+    assert json.loads(metadata)["splits"]["train"]["num_samples"] == 55_000
+
+
+def test_building_a_version_that_is_there_changes_nothing(
+    built_registry: RegistrySettings, tmp_path: Path, scratch: Path
+) -> None:
+    before = git(Path(built_registry.repo), "for-each-ref")
+    builder = RegistryBuilder(built_registry, downloads=tmp_path / "unused", source=tmp_path / "not looked at")
+    assert builder.build("v1.0.0") == Built(_TAG, new=False)
+    assert git(Path(built_registry.repo), "for-each-ref") == before
+
+
+def test_the_same_files_give_the_same_bytes_in_the_next_version(
+    copy: RegistrySettings, official_files: Path, tmp_path: Path, scratch: Path
+) -> None:
+    assert RegistryBuilder(copy, tmp_path / "unused", official_files).build("1.1.0").new
+    registry = DvcDataRegistry(copy)
+    assert registry.versions() == ["fashion-mnist-v1.1.0", _TAG]
+    assert registry.resolve("1.1.0").digest == registry.resolve("1.0.0").digest
+    assert registry.resolve("1.1.0").commit != registry.resolve("1.0.0").commit
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_repository_that_does_not_take_the_tag_gets_no_branch_either(
+    official_files: Path, tmp_path: Path, scratch: Path
+) -> None:
+    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=trunk", "shared.git")
+    hook = tmp_path / "shared.git/hooks/update"
+    hook.write_text('#!/bin/sh\ncase "$1" in refs/tags/*) echo "no tags today" >&2; exit 1;; esac\n')
+    hook.chmod(0o755)
+    settings = RegistrySettings(repo=f"file://{tmp_path}/shared.git", remote_url=str(tmp_path / "store"))
+    with pytest.raises(StoreUnavailable, match=r"v1\.0\.0 was built, but .*shared\.git did not take it"):
+        RegistryBuilder(settings, tmp_path / "unused", official_files).build("1.0.0")
+    assert git(tmp_path / "shared.git", "for-each-ref") == ""
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_store_that_cannot_be_written_leaves_no_registry(official_files: Path, tmp_path: Path, scratch: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    settings = RegistrySettings(repo=str(tmp_path / "registry.git"), remote_url=str(tmp_path / "file" / "store"))
+    with pytest.raises(StoreUnavailable, match="`dvc push` failed"):
+        RegistryBuilder(settings, tmp_path / "unused", official_files).build("1.0.0")
+    assert not Path(settings.repo).exists()
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_wrong_official_file_is_named_and_leaves_no_registry(
+    official_files: Path, tmp_path: Path, scratch: Path
+) -> None:
+    source = shutil.copytree(official_files, tmp_path / "source")
+    (source / TEST_LABELS.name).write_bytes((source / TEST_LABELS.name).read_bytes()[:-5])
+    settings = RegistrySettings(repo=str(tmp_path / "registry.git"), remote_url=str(tmp_path / "store"))
+    with pytest.raises(CorruptData, match=r"t10k-labels-idx1-ubyte\.gz is not a whole gzip file"):
+        RegistryBuilder(settings, tmp_path / "unused", source).build("1.0.0")
+    assert not Path(settings.repo).exists()
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("version", ["1", "latest", "1.0.0 ", "--force"])
+def test_what_is_no_version_is_refused_before_anything_is_read(tmp_path: Path, version: str) -> None:
+    settings = RegistrySettings(repo=str(tmp_path / "registry.git"), remote_url=str(tmp_path / "store"))
+    with pytest.raises(InvalidSetting, match="expected three numbers"):
+        RegistryBuilder(settings, tmp_path / "raw").build(version)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_first_build_without_a_place_for_the_data_says_which_setting_is_missing(
+    official_files: Path, tmp_path: Path, scratch: Path
+) -> None:
+    settings = RegistrySettings(repo=str(tmp_path / "registry.git"))
+    with pytest.raises(InvalidSetting, match="DVC_REMOTE_URL"):
+        RegistryBuilder(settings, tmp_path / "unused", official_files).build("1.0.0")
+    assert not Path(settings.repo).exists()
+    assert list(scratch.iterdir()) == []

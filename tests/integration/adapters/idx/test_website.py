@@ -1,0 +1,56 @@
+"""The dataset's site as a server on this machine: what it sends is taken, and what it does not is told at once."""
+
+import hashlib
+import logging
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from fmnist.adapters.idx import website
+from fmnist.adapters.idx.files import RawFile
+from fmnist.domain.model.errors import StoreUnavailable
+
+_CONTENT = bytes(range(256)) * 20_000
+_FILES = (RawFile("one.gz", hashlib.sha256(_CONTENT).hexdigest()),)
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the parent's name)
+        pass
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[str]:
+    (tmp_path / "site").mkdir()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path / "site")))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_file_arrives_whole_and_its_progress_is_told(
+    site: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    (tmp_path / "site/one.gz").write_bytes(_CONTENT)
+    website.fetch(_FILES, tmp_path, site)
+    assert (tmp_path / "one.gz").read_bytes() == _CONTENT
+    assert "one.gz (5.1 MB)" in caplog.messages[0]
+    assert [message.split(": ")[-1] for message in caplog.messages[1:]] == ["25 %", "50 %", "75 %"]
+
+
+def test_a_file_that_the_site_lacks_is_named(site: str, tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match=r"one\.gz does not answer: .*404"):
+        website.fetch(_FILES, tmp_path, site)
+
+
+def test_a_site_that_is_away_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match=r"one\.gz does not answer: .*refused"):
+        website.fetch(_FILES, tmp_path, "http://127.0.0.1:9/")
