@@ -155,7 +155,9 @@ def _print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
         for row in (header, *rows):
             typer.echo("\t".join(map(str, row)))
         return
-    table = Table(*header)
+    table = Table()
+    for name in header:
+        table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*map(str, row))
     stdout().print(table)

@@ -2,8 +2,10 @@
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -23,21 +25,29 @@ def run(command: Sequence[str], cwd: Path | None = None, env: Mapping[str, str] 
     """
     inherited = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER_REPOSITORY}
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             command,
             cwd=cwd,
             env={**_NEVER_ASK, **inherited, **(env or {})},
-            check=True,
-            capture_output=True,
-            text=True,
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            process_group=0,
         )
     except FileNotFoundError as error:
         raise StoreUnavailable(f"{command[0]} is not on this machine: install it") from error
-    except subprocess.CalledProcessError as error:
-        # Not chained: its own message has the whole command, and with it whatever is in an address.
-        raise StoreUnavailable(f"`{_name(command)}` failed: {_last_words(error.stderr or error.stdout)}") from None
-    return done.stdout
+    with process:
+        try:
+            printed, complained = process.communicate()
+        except BaseException:
+            # We are interrupted. DVC's stages are processes of its own; they end with it, before their files go.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode != 0:
+        raise StoreUnavailable(f"`{_name(command)}` failed: {_last_words(complained or printed)}")
+    return printed
 
 
 def tagged_commits(repo: str) -> dict[str, str]:

@@ -1,5 +1,8 @@
 """Addresses of repositories are told apart, and never repeated with what is secret in them."""
 
+import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -49,6 +52,35 @@ def test_a_failing_command_tells_its_reason_without_its_arguments(tmp_path: Path
 def test_a_missing_program_is_named() -> None:
     with pytest.raises(StoreUnavailable, match="no-such-program is not on this machine"):
         run(["no-such-program"])
+
+
+class _Interrupted(Exception):  # noqa: N818 (it is a signal)
+    pass
+
+
+def _interrupt(*_: object) -> None:
+    raise _Interrupted
+
+
+def test_an_interrupted_command_takes_its_own_children_with_it(tmp_path: Path) -> None:
+    script = f"sleep 600 & echo $! > {tmp_path}/child; kill -USR1 {os.getpid()}; wait"
+    before = signal.signal(signal.SIGUSR1, _interrupt)
+    try:
+        with pytest.raises(_Interrupted):
+            run(["sh", "-c", script])
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    child = int((tmp_path / "child").read_text())
+    deadline = time.monotonic() + 10
+    while _is_running(child):
+        assert time.monotonic() < deadline, "the child outlived the command"
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def test_the_repository_of_a_surrounding_git_hook_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
