@@ -54,7 +54,7 @@ def test_a_missing_program_is_named() -> None:
         run(["no-such-program"])
 
 
-class _Interrupted(Exception):  # noqa: N818 (it is a signal)
+class _Interrupted(Exception):
     pass
 
 
