@@ -1,4 +1,36 @@
 """Fashion-MNIST classification as a library. Importing it costs numpy's import and no more.
 
-`load_classifier("models:/prod.fashion-mnist-classifier@champion")` is where another service starts.
+    import fmnist
+
+    classifier = fmnist.load_classifier("models:/prod.fashion-mnist-classifier@champion")
+    classifier(images)  # uint8 (n, 28, 28) or any layout of `decode_images`
+
+`fmnist.testing` has what another service needs to test against it.
 """
+
+from fmnist.domain.model.errors import FmnistError
+from fmnist.domain.model.images import CLASS_NAMES, decode_images
+from fmnist.domain.services.prediction import ClassPrediction, Prediction
+
+__all__ = ["CLASS_NAMES", "ClassPrediction", "FmnistError", "Prediction", "decode_images", "load_classifier"]
+__version__ = "0.1.0"
+
+
+def load_classifier(uri: str) -> Prediction:
+    """Load a registered model, `models:/NAME/VERSION` or `models:/NAME@ALIAS`, ready to classify.
+
+    The registry is that of `MLFLOW_TRACKING_URI`, or of the local state directory. The model answers its golden batch
+    before this returns. Needs `pip install 'fmnist[train]'`.
+
+    Raises:
+        ModelNotFound: no such model, version or alias.
+        CorruptModel: the model lacks a part, or does not answer as it did when it was saved.
+        StoreUnavailable: the registry does not answer.
+        InvalidSetting: an environment variable has an unusable value.
+    """
+    # Adapters, and the vendors that they need, are imported when a model is asked for and not before.
+    from fmnist.apps.containers.predict import PredictContainer
+    from fmnist.apps.settings import Settings
+
+    prediction: Prediction = PredictContainer(settings=Settings.load()).prediction(uri)
+    return prediction

@@ -61,6 +61,8 @@ def fit_network(
     with warnings.catch_warnings():
         # Batches come out of memory: more loader processes, which Lightning recommends, would only slow them down.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        # Lightning 2.6 with torch 2.13.
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated", category=FutureWarning)
         _fit(trainer, module, resume_from)
     return checkpointing.history
 

@@ -1,0 +1,62 @@
+# What a person runs. `make` alone lists it.
+
+PYTHON ?= python3
+VENV ?= .venv
+# Where else pip may look for torch. Without a GPU, a CPU build saves gigabytes:
+#   make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+export FMNIST_HOME ?= .fmnist
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format lock bench clean
+
+help: ## List these commands.
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(INSTALLED) ## Create .venv and install from the lock.
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "fmnist needs Python 3.11 or newer; name one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 2; }
+	@echo "Installing into $(VENV): some minutes the first time."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --editable '.[dev]'
+	@touch $@
+
+demo: setup ## Data, training, a registered model, and some pictures classified with it.
+	$(BIN)/fmnist data build
+	@# What was trained in an earlier demo is shown again; `fmnist train` trains anew.
+	test -f $(FMNIST_HOME)/demo-trained || { $(BIN)/fmnist train && touch $(FMNIST_HOME)/demo-trained; }
+	$(BIN)/fmnist predict --split test --index 0-7
+	@echo
+	@echo "Next, after  source $(BIN)/activate :"
+	@echo "  fmnist --help"
+	@echo "  mlflow ui --backend-store-uri sqlite:///$(abspath $(FMNIST_HOME))/mlflow.db"
+
+test: setup ## Run the whole suite: unit, contract and integration tests.
+	$(BIN)/pytest
+
+lint: setup ## Check format, lint, types and the direction of imports.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## Format the code, and mend what the linter can mend.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup ## Measure start-up and epoch time against their floors.
+	$(BIN)/python benchmarks/training.py
+
+lock: setup ## Resolve constraints.txt anew.
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
+		--no-emit-index-url --no-annotate --no-header --output-file constraints.txt
+
+clean: ## Remove the environment and the local state: data, runs and models.
+	rm -rf $(VENV) $(FMNIST_HOME)

@@ -1,0 +1,93 @@
+"""Compute without a network: it learns one mean image a class, in numpy, and is otherwise like the real ones."""
+
+from pathlib import Path
+
+import numpy as np
+
+from fmnist.adapters.memory.classifier import MeanClassifier, Means, load_means, save_means
+from fmnist.domain.model.dataset import DatasetVersion, LabeledImages
+from fmnist.domain.model.errors import InvalidSetting
+from fmnist.domain.model.images import CLASS_NAMES, PIXELS
+from fmnist.domain.model.metrics import Evaluation
+from fmnist.domain.model.registry import ModelInfo
+from fmnist.domain.model.training import Progress, TrainingSpec, best_epoch
+from fmnist.domain.services.epoch_log import EpochLog
+from fmnist.domain.services.prediction import Prediction
+from fmnist.ports.compute import Compute, FitResult, OnProgress, SplitPredictions
+from fmnist.ports.data_registry import DataRegistry
+from fmnist.ports.model_store import ClassifierFactory, TrainedWeights
+from fmnist.ports.tracker import Tracker
+
+
+class MemoryCompute(Compute):
+    """A deterministic toy: in epoch e of n it has seen the first e/n of the train split, so that it gets better.
+
+    A run that was cut off, say by an `on_progress` that raises, goes on after its last whole epoch. Weights are written
+    to `directory`.
+    """
+
+    def __init__(self, registry: DataRegistry, tracker: Tracker, directory: Path) -> None:
+        self._registry = registry
+        self._tracker = tracker
+        self._checkpoints: dict[str, list[tuple[Means, dict[str, float]]]] = {}
+        self._directory = directory
+
+    def fit(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, on_progress: OnProgress) -> FitResult:
+        train = self._registry.read(dataset, "train").head(spec.limit_train)
+        val = self._registry.read(dataset, "val").head(spec.limit_val)
+        for split, data in (("train", train), ("val", val)):
+            if len(data) < spec.num_workers:
+                raise InvalidSetting(
+                    f"{len(data)} images of {split!r} cannot be shared among {spec.num_workers} workers"
+                )
+        log = EpochLog(self._tracker, run_id)
+        epochs = spec.recipe.max_epochs
+        steps = max(1, len(train) // spec.global_batch_size)
+        kept = self._checkpoints.setdefault(run_id, [])
+        info = _info(spec.recipe.architecture, dataset)
+        for epoch in range(len(kept), epochs):
+            on_progress(Progress(epoch, epochs, 0, steps))
+            means = _class_means(train.head(max(1, len(train) * (epoch + 1) // epochs)), info)
+            classifier = Prediction(MeanClassifier(means, info))
+            metrics = {
+                name: value
+                for phase, data in (("train", train), ("val", val))
+                for name, value in Evaluation.of(data.labels, classifier.probabilities(data.images))
+                .metrics(phase)
+                .items()
+            }
+            kept.append((means, metrics))
+            log.write([metrics for _, metrics in kept])
+            on_progress(Progress(epoch, epochs, steps, steps, metrics=metrics))
+        history = [metrics for _, metrics in kept]
+        path = self._directory / f"{run_id}.npz"
+        save_means(path, kept[best_epoch(history)][0])
+        return FitResult(TrainedWeights(spec.recipe.architecture, str(path)), history, seconds=0.0)
+
+    def weights_classifier(self, weights: TrainedWeights, dataset: DatasetVersion) -> ClassifierFactory:
+        info = _info(weights.architecture, dataset)
+        return lambda: MeanClassifier(load_means(weights.path), info)
+
+    def predict(
+        self, classifier: ClassifierFactory, dataset: DatasetVersion, split: str, limit: int | None = None
+    ) -> SplitPredictions:
+        data = self._registry.read(dataset, split).head(limit)
+        return SplitPredictions(data.labels, Prediction(classifier()).probabilities(data.images))
+
+
+def _class_means(data: LabeledImages, info: ModelInfo) -> Means:
+    inputs = info.normalization.apply(data.images).reshape(len(data), PIXELS)
+    means = np.zeros((len(CLASS_NAMES), PIXELS), dtype=np.float32)
+    for label in np.unique(data.labels):
+        means[label] = inputs[data.labels == label].mean(axis=0)
+    return means
+
+
+def _info(architecture: str, dataset: DatasetVersion) -> ModelInfo:
+    return ModelInfo(
+        architecture=architecture,
+        normalization=dataset.normalization,
+        class_names=dataset.class_names,
+        lineage={},
+        metrics={},
+    )

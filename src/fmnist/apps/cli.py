@@ -1,0 +1,38 @@
+"""All commands under one name."""
+
+from typing import Annotated
+
+import typer
+
+from fmnist import __version__
+from fmnist.apps import data, predict, train
+from fmnist.apps.process import ReportingGroup
+
+app = typer.Typer(
+    cls=ReportingGroup,
+    help="Fashion-MNIST as a platform runs it: versioned data, traceable training, registered models.",
+    epilog="First steps:  fmnist data build  ·  fmnist train  ·  fmnist predict --split test --index 0-4",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.add_typer(data.app, name="data")
+app.command("train", epilog=train.EXAMPLES)(train.train)
+app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - Typer's callback
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    *,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass

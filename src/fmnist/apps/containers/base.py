@@ -1,0 +1,43 @@
+"""What every app needs of the outside: the settings, and the data registry that they point to."""
+
+from dependency_injector import containers, providers
+
+from fmnist.adapters.dvc.registry import DvcDataRegistry
+from fmnist.adapters.dvc.settings import RegistryPaths, RegistrySettings
+from fmnist.adapters.parquet.storage import S3Settings
+from fmnist.apps.settings import Settings
+
+
+def s3_settings(settings: Settings) -> S3Settings:
+    """How S3 is reached for data."""
+    secret = settings.aws_secret_access_key
+    return S3Settings(
+        endpoint_url=settings.aws_endpoint_url,
+        access_key_id=settings.aws_access_key_id,
+        secret_access_key=secret.get_secret_value() if secret else None,
+        verify_tls=not settings.aws_no_verify_ssl,
+    )
+
+
+def registry_settings(settings: Settings) -> RegistrySettings:
+    """Where the data registry is, and what is where in it."""
+    return RegistrySettings(
+        repo=settings.data_repo,
+        remote=settings.dvc_remote,
+        remote_url=settings.data_remote_url,
+        paths=RegistryPaths(
+            train=settings.dvc_train_data_path,
+            val=settings.dvc_val_data_path,
+            test=settings.dvc_test_data_path,
+            metadata=settings.dvc_metrics_path,
+        ),
+        s3=s3_settings(settings),
+    )
+
+
+class BaseContainer(containers.DeclarativeContainer):
+    """Settings and data registry."""
+
+    settings = providers.Dependency(instance_of=Settings)
+    registry_settings = providers.Factory(registry_settings, settings)
+    data_registry = providers.Singleton(DvcDataRegistry, registry_settings)

@@ -1,0 +1,27 @@
+"""What every app needs that has to do with models: where runs are recorded, and where models are kept."""
+
+from dependency_injector import providers
+
+from fmnist.adapters.mlflow.connection import MlflowConnection
+from fmnist.adapters.mlflow.model_store import MlflowModelStore
+from fmnist.adapters.mlflow.tracker import MlflowTracker
+from fmnist.apps.containers.base import BaseContainer
+from fmnist.apps.settings import Settings
+
+
+def mlflow_connection(settings: Settings) -> MlflowConnection:
+    """Where MLflow is, and the experiment that runs belong to."""
+    return MlflowConnection(
+        tracking_uri=settings.tracking_uri,
+        experiment=settings.mlflow_experiment_name,
+        artifact_root=str(settings.fmnist_home / "artifacts"),
+        insecure_tls=settings.mlflow_tracking_insecure_tls,
+    )
+
+
+class ModelsContainer(BaseContainer):
+    """Tracker and model store."""
+
+    connection = providers.Factory(mlflow_connection, BaseContainer.settings)
+    tracker = providers.Singleton(MlflowTracker, connection)
+    model_store = providers.Singleton(MlflowModelStore, connection)

@@ -1,0 +1,20 @@
+"""The predict app, and the library's first call: a stored model behind the prediction service."""
+
+from dependency_injector import providers
+
+from fmnist.adapters.pillow.files import read_image_file
+from fmnist.apps.containers.models import ModelsContainer
+from fmnist.domain.services.prediction import Prediction
+from fmnist.ports.model_store import ModelStore
+
+
+def load_prediction(store: ModelStore, uri: str) -> Prediction:
+    """Load the model at `uri`, which replays its golden batch before it answers anything."""
+    return Prediction(store.classifier(uri)())
+
+
+class PredictContainer(ModelsContainer):
+    """`prediction(uri)` loads a model."""
+
+    prediction = providers.Factory(load_prediction, ModelsContainer.model_store)
+    read_image_file = providers.Object(read_image_file)

@@ -1,0 +1,67 @@
+"""The train app: a training run on Ray, or in this process."""
+
+import os
+
+from dependency_injector import providers
+
+from fmnist.adapters.lightning.compute import LocalCompute
+from fmnist.adapters.mlflow.tracker import MlflowTrackerFactory
+from fmnist.adapters.parquet.reader import SplitReader
+from fmnist.adapters.parquet.storage import S3Settings, Storage
+from fmnist.adapters.ray.cluster import ClusterSettings
+from fmnist.adapters.ray.compute import RayCompute
+from fmnist.adapters.ray.storage import CheckpointStorage
+from fmnist.apps.containers.base import s3_settings
+from fmnist.apps.containers.models import ModelsContainer
+from fmnist.apps.settings import Settings
+from fmnist.domain.services.training_run import Provenance, TrainingRun
+
+
+def checkpoint_storage(settings: Settings) -> CheckpointStorage:
+    """Where Ray keeps checkpoints; S3 with the credentials of the data, at an endpoint of its own."""
+    if settings.ray_storage_url is None:
+        return CheckpointStorage(settings.ray_storage_location)
+    data = s3_settings(settings)
+    s3 = S3Settings(settings.ray_storage_url, data.access_key_id, data.secret_access_key, data.verify_tls)
+    return CheckpointStorage(settings.ray_storage_location, s3)
+
+
+class TrainContainer(ModelsContainer):
+    """The training run, with `compute` chosen by name: `ray` or `local`."""
+
+    compute_name = providers.Dependency(instance_of=str)
+    ray_compute = providers.Singleton(
+        RayCompute,
+        cluster=providers.Factory(
+            ClusterSettings,
+            address=ModelsContainer.settings.provided.ray_address,
+            verbose=ModelsContainer.settings.provided.verbose,
+        ),
+        reader=providers.Factory(
+            SplitReader, providers.Factory(Storage, providers.Factory(s3_settings, ModelsContainer.settings))
+        ),
+        tracker=providers.Factory(MlflowTrackerFactory, ModelsContainer.connection),
+        storage=providers.Factory(checkpoint_storage, ModelsContainer.settings),
+    )
+    local_compute = providers.Singleton(
+        LocalCompute,
+        registry=ModelsContainer.data_registry,
+        tracker=ModelsContainer.tracker,
+        checkpoints=ModelsContainer.settings.provided.checkpoint_directory,
+        threads=providers.Callable(lambda: len(os.sched_getaffinity(0))),
+    )
+    compute = providers.Selector(compute_name, ray=ray_compute, local=local_compute)
+    training_run = providers.Factory(
+        TrainingRun,
+        registry=ModelsContainer.data_registry,
+        tracker=ModelsContainer.tracker,
+        compute=compute,
+        store=ModelsContainer.model_store,
+        model_name=ModelsContainer.settings.provided.mlflow_registered_model_name,
+    )
+    provenance = providers.Factory(
+        Provenance,
+        argo_workflow_uid=ModelsContainer.settings.provided.workflow_uid,
+        docker_image_tag=ModelsContainer.settings.provided.image_tag,
+        git_commit=ModelsContainer.settings.provided.commit,
+    )

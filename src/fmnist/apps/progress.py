@@ -1,0 +1,62 @@
+"""Shows how training gets on: a live bar on a terminal, a line an epoch anywhere else. Writes to stderr alone."""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from fmnist.domain.model.training import Progress as Report
+
+
+class TrainingProgress:
+    """Call it with each report, inside its `with` block."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._best = 0.0
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[loss]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("starting workers, reading data", total=None, loss="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, report: Report) -> None:
+        """Show one report."""
+        done = report.epoch * report.steps + report.step
+        is_last = report.epoch + 1 == report.epochs and report.metrics is not None
+        description = "evaluating, saving, registering" if is_last else f"epoch {report.epoch + 1}/{report.epochs}"
+        loss = "" if report.loss is None else f"loss {report.loss:.3f}"
+        self._bar.update(
+            self._task, total=report.epochs * report.steps, completed=done, description=description, loss=loss
+        )
+        if report.metrics is not None:
+            self._print_epoch(report)
+
+    def _print_epoch(self, report: Report) -> None:
+        metrics = report.metrics or {}
+        accuracy = metrics["val_acc"]
+        mark = "  best so far" if accuracy > self._best else ""
+        self._best = max(self._best, accuracy)
+        width = len(str(report.epochs))
+        self._console.print(
+            f"epoch {report.epoch + 1:>{width}}/{report.epochs}  "
+            f"train loss {metrics['train_loss']:.3f} acc {metrics['train_acc']:7.2%}   "
+            f"val loss {metrics['val_loss']:.3f} acc {accuracy:7.2%}{mark}"
+        )

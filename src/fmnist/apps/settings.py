@@ -1,0 +1,189 @@
+"""The only reader of the environment. Every variable keeps the platform's name, and works unset on a laptop."""
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from fmnist.domain.model.errors import InvalidSetting
+
+_PLATFORM = ("training", "production")
+_UNKNOWN = "DEV"
+
+
+class Settings(BaseSettings):
+    """What the environment says. An empty variable counts as unset; a field's variable is its name in capitals."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, extra="ignore")
+
+    environment: str = "development"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    fmnist_home: Path = Path(".fmnist")
+    fmnist_raw_dir: Path | None = None
+    fmnist_preset: str = "fast"
+
+    mlflow_tracking_uri: str | None = None
+    mlflow_experiment_name: str = "fashion-mnist"
+    mlflow_registered_model_name: str = "dev.fashion-mnist-classifier"
+    mlflow_tracking_insecure_tls: bool = False
+
+    ray_address: str | None = None
+    ray_num_workers: int = Field(default=1, ge=1)
+    ray_storage_endpoint: str | None = None
+    ray_storage_scheme: Literal["http", "https"] = "http"
+    ray_storage_path: str = "ray-results"
+
+    dvc_repo_url: str | None = None
+    dvc_remote: str | None = None
+    dvc_remote_url: str | None = None
+    dvc_train_data_path: str = "data/fashion-mnist/processed/train/train.parquet"
+    dvc_val_data_path: str = "data/fashion-mnist/processed/val/val.parquet"
+    dvc_test_data_path: str = "data/fashion-mnist/processed/test/test.parquet"
+    dvc_metrics_path: str = "data/fashion-mnist/metadata.json"
+
+    aws_access_key_id: str | None = None
+    aws_secret_access_key: SecretStr | None = None
+    aws_endpoint_url: str | None = None
+    aws_no_verify_ssl: bool = False
+
+    argo_workflow_uid: str | None = None
+    docker_image_tag: str | None = None
+    dvc_data_version: str | None = None
+    git_commit: str | None = None
+
+    @field_validator("fmnist_home")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        return path.expanduser().absolute()
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, level: object) -> object:
+        return level.upper() if isinstance(level, str) else level
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the environment.
+
+        Raises:
+            InvalidSetting: names every variable whose value cannot be used, without the value.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            problems = "; ".join(f"{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors())
+            raise InvalidSetting(f"unusable environment variables: {problems}") from error
+
+    @property
+    def on_platform(self) -> bool:
+        """Whether this is a platform's pipeline or service, and no laptop."""
+        return self.environment in _PLATFORM
+
+    def require_data_contract(self) -> None:
+        """See that a training run on the platform can be traced.
+
+        Raises:
+            InvalidSetting: names all variables of the data contract that are missing.
+        """
+        contract = ("argo_workflow_uid", "docker_image_tag", "dvc_data_version")
+        missing = [name.upper() for name in contract if getattr(self, name) is None]
+        if self.on_platform and missing:
+            raise InvalidSetting(
+                f"ENVIRONMENT is {self.environment}, where every model has to be traceable: set {', '.join(missing)}"
+            )
+
+    @property
+    def workflow_uid(self) -> str:
+        """The Argo workflow that this process belongs to."""
+        return self.argo_workflow_uid or _UNKNOWN
+
+    @property
+    def image_tag(self) -> str:
+        """The image that this process runs in."""
+        return self.docker_image_tag or _UNKNOWN
+
+    @property
+    def tracking_uri(self) -> str:
+        """Where MLflow's tracker and registry are."""
+        return self.mlflow_tracking_uri or f"sqlite:///{self.fmnist_home / 'mlflow.db'}"
+
+    @property
+    def data_repo(self) -> str:
+        """The data registry's Git repository."""
+        return self.dvc_repo_url or str(self.fmnist_home / "data-registry.git")
+
+    @property
+    def data_remote_url(self) -> str | None:
+        """Where the registry's data lies; the local one's lies beside it, wherever the state directory is moved."""
+        return self.dvc_remote_url or (None if self.dvc_repo_url else str(self.fmnist_home / "data-store"))
+
+    @property
+    def checkpoint_directory(self) -> Path:
+        """Where checkpoints are kept on the disk."""
+        return self.fmnist_home / "checkpoints"
+
+    @property
+    def verbose(self) -> bool:
+        """Whether to show what is of use to whoever looks for a fault."""
+        return self.log_level == "DEBUG"
+
+    @property
+    def ray_storage_url(self) -> str | None:
+        """The S3 endpoint of Ray's checkpoints as a URL, from `host:port` or a URL; None keeps them on the disk."""
+        if not self.ray_storage_endpoint:
+            return None
+        if "://" in self.ray_storage_endpoint:
+            return self.ray_storage_endpoint
+        return f"{self.ray_storage_scheme}://{self.ray_storage_endpoint}"
+
+    @property
+    def ray_storage_location(self) -> str:
+        """Where Ray's checkpoints are kept: a directory, or `bucket/prefix` when there is an endpoint."""
+        if self.ray_storage_url is None:
+            return str(self.checkpoint_directory)
+        return self.ray_storage_path.removeprefix("s3://").strip("/")
+
+    @property
+    def commit(self) -> str:
+        """The Git commit of the checkout that this code runs from; where there is none, `GIT_COMMIT`."""
+        here = Path(__file__)
+        try:
+            # An installed copy may lie inside somebody else's checkout, whose commit would say nothing of it.
+            _git(here.parent, "ls-files", "--error-unmatch", here.name)
+            return _git(here.parent, "rev-parse", "HEAD")
+        except (OSError, subprocess.CalledProcessError):
+            return self.git_commit or _UNKNOWN
+
+    def vendor_environment(self) -> dict[str, str]:
+        """Return what vendors read under other names, and what keeps them from calling home."""
+        names = {
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "DO_NOT_TRACK": "true",
+            "DVC_NO_ANALYTICS": "true",
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+        if self.aws_endpoint_url:
+            names["MLFLOW_S3_ENDPOINT_URL"] = self.aws_endpoint_url
+        if self.aws_no_verify_ssl:
+            names["MLFLOW_S3_IGNORE_TLS"] = "true"
+        return names
+
+
+def _git(directory: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(directory), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def load_environment() -> Settings:
+    """Take `.env` of the working directory into the environment, where it does not overrule, and read the settings."""
+    from dotenv import load_dotenv
+
+    load_dotenv(Path(".env"))
+    settings = Settings.load()
+    for name, value in settings.vendor_environment().items():
+        os.environ.setdefault(name, value)
+    return settings

@@ -1,0 +1,145 @@
+"""`fmnist train`, which is `python -m fmnist.apps.train` for `ray job submit`: one training run, data to registry."""
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from fmnist.apps.process import begin
+from fmnist.domain.model.errors import InvalidSetting
+from fmnist.domain.model.presets import PRESETS
+from fmnist.domain.model.training import ARCHITECTURES, Recipe, TrainingSpec
+
+if TYPE_CHECKING:
+    from fmnist.apps.settings import Settings
+    from fmnist.domain.model.training import TrainingResult
+
+EXAMPLES = (
+    "[bold]Examples[/]\n\n"
+    "fmnist train\n\n"
+    "fmnist train --preset resnet18 --limit-train 2000 --limit-val 500\n\n"
+    "fmnist train --num-workers 2 --max-epochs 3 --seed 7\n\n"
+    "fmnist train --resume RUN_ID"
+)
+
+
+def train(
+    run_name: Annotated[str | None, typer.Option(help="Name of the run.  [default: architecture and time]")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Recipe: fast, resnet18, or a TOML file.  [default: FMNIST_PRESET or fast]")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help=f"Architecture: {', '.join(ARCHITECTURES)}.  [default: the recipe's]")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per worker and step.  [default: the recipe's]")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate, or its peak.  [default: the recipe's]")] = None,
+    max_epochs: Annotated[int | None, typer.Option(help="Epochs.  [default: the recipe's]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of weights, order and augmentation.  [default: 0]")] = None,
+    num_workers: Annotated[
+        int | None, typer.Option(help="Data-parallel workers.  [default: RAY_NUM_WORKERS or 1]")
+    ] = None,
+    gpu_per_worker: Annotated[
+        float | None, typer.Option(help="GPUs of each worker; a fraction shares one.  [default: 0]")
+    ] = None,
+    limit_train: Annotated[int | None, typer.Option(help="Train on the first N images only.")] = None,
+    limit_val: Annotated[int | None, typer.Option(help="Validate each epoch on the first N images only.")] = None,
+    data_version: Annotated[
+        str | None, typer.Option(help="Data version.  [default: DVC_DATA_VERSION or the newest]")
+    ] = None,
+    compute: Annotated[Literal["ray", "local"], typer.Option(help="A Ray cluster, or this process alone.")] = "ray",
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Go on with a run that failed or was interrupted, by its id.")
+    ] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")] = False,
+) -> None:
+    """Train a model, evaluate it once on the test split, and register it."""
+    flags = {name: value for name, value in locals().items() if name not in {"compute", "resume", "as_json"}}
+    settings = begin()
+    settings.require_data_contract()
+    if resume:
+        _refuse_flags(flags)
+    result = _run(settings, _spec(settings, flags), flags, compute, resume)
+    if as_json:
+        sys.stdout.write(json.dumps(_summary(result), indent=2) + "\n")
+    else:
+        from fmnist.apps.training_report import print_result
+
+        print_result(result, settings)
+
+
+def _refuse_flags(flags: dict[str, Any]) -> None:
+    if given := [f"--{name.replace('_', '-')}" for name, value in flags.items() if value is not None]:
+        raise InvalidSetting(f"--resume goes on with a run as it was set up: leave out {', '.join(given)}")
+
+
+def _spec(settings: "Settings", flags: dict[str, Any]) -> TrainingSpec:
+    recipe = _recipe(flags["preset"] or settings.fmnist_preset).override(
+        architecture=flags["model"],
+        batch_size=flags["batch_size"],
+        lr=flags["lr"],
+        max_epochs=flags["max_epochs"],
+    )
+    names = ("seed", "num_workers", "gpu_per_worker", "limit_train", "limit_val")
+    given = {name: flags[name] for name in names if flags[name] is not None}
+    return TrainingSpec(recipe=recipe, **{"num_workers": settings.ray_num_workers, **given})
+
+
+def _recipe(preset: str) -> Recipe:
+    """Return the preset of that name, or the one that the TOML file holds."""
+    if preset in PRESETS:
+        return PRESETS[preset]
+    import tomllib
+
+    try:
+        return Recipe.from_mapping(tomllib.loads(Path(preset).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise InvalidSetting(f"preset {preset!r} is none of {', '.join(PRESETS)}, and no file either") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, InvalidSetting) as error:
+        raise InvalidSetting(f"preset file {preset} cannot be used: {error}") from error
+
+
+def _run(
+    settings: "Settings", spec: TrainingSpec, flags: dict[str, Any], compute: str, resume: str | None
+) -> "TrainingResult":
+    from fmnist.apps.progress import TrainingProgress
+    from fmnist.apps.terminal import stderr
+
+    with stderr().status("loading torch, ray and mlflow"):
+        from fmnist.apps.containers.train import TrainContainer
+
+        container = TrainContainer(settings=settings, compute_name=compute)
+        training_run, provenance = container.training_run(), container.provenance()
+    # On the platform the data contract wins over flags.
+    flag, variable = flags["data_version"], settings.dvc_data_version
+    data_version = (variable or flag) if settings.on_platform else (flag or variable)
+    run_name = flags["run_name"] or f"{spec.recipe.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    result: TrainingResult
+    with TrainingProgress(stderr()) as progress:
+        if resume:
+            result = training_run.resume(resume, provenance, progress)
+        else:
+            result = training_run.start(spec, provenance, progress, run_name=run_name, data_version=data_version)
+    return result
+
+
+def _summary(result: "TrainingResult") -> dict[str, Any]:
+    metrics = result.val.metrics("val")
+    if result.test:
+        metrics |= result.test.metrics("test", calibration=True)
+    return {
+        "run_id": result.run_id,
+        "model_uri": result.model.uri,
+        "best_epoch": result.best_epoch,
+        "training_seconds": round(result.seconds, 1),
+        "metrics": metrics,
+    }
+
+
+if __name__ == "__main__":
+    from fmnist.apps.main import main
+
+    main(["train", *sys.argv[1:]])

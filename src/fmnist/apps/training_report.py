@@ -1,0 +1,46 @@
+"""What a finished training run says on the terminal: how good the model is, where it went, and what to do with it."""
+
+import numpy as np
+from rich.table import Table
+
+from fmnist.apps.settings import Settings
+from fmnist.apps.terminal import stdout
+from fmnist.domain.model.images import CLASS_NAMES
+from fmnist.domain.model.metrics import Evaluation, PerClass, wilson_interval
+from fmnist.domain.model.training import TrainingResult
+
+
+def print_result(result: TrainingResult, settings: Settings) -> None:
+    """Print a finished run's figures and the next commands."""
+    console = stdout()
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    if result.test:
+        table.add_row("test accuracy", _accuracy(result.test) + ", single view, measured once")
+        table.add_row("weakest classes", _weakest(result.test))
+    else:
+        table.add_row("test accuracy", "not measured: this data version has no test split")
+    table.add_row("val accuracy", _accuracy(result.val))
+    table.add_row("chosen epoch", f"{result.best_epoch + 1} of {len(result.history)}, by val accuracy")
+    table.add_row("training time", f"{result.seconds:.0f} s")
+    table.add_row("model", result.model.uri)
+    table.add_row("run", result.run_id)
+    console.print(table)
+    uri = result.model.uri
+    console.print("\nNext:", soft_wrap=True)
+    console.print(f"  fmnist predict --model {uri} --split test --index 0-4", soft_wrap=True)
+    console.print(f"  fmnist predict --model {uri} PICTURE.png", soft_wrap=True)
+    if settings.tracking_uri.startswith("sqlite:"):
+        console.print(f"  mlflow ui --backend-store-uri {settings.tracking_uri}", soft_wrap=True)
+    else:
+        console.print(f"  open {settings.tracking_uri}", soft_wrap=True)
+
+
+def _accuracy(evaluation: Evaluation) -> str:
+    right, images = int(np.trace(evaluation.confusion)), int(evaluation.confusion.sum())
+    low, high = wilson_interval(right, images)
+    return f"{evaluation.accuracy:.2%} of {images:,} images (95 % interval {low:.1%}-{high:.1%})"
+
+
+def _weakest(evaluation: Evaluation) -> str:
+    recall = PerClass.of(evaluation.confusion).recall
+    return ", ".join(f"{CLASS_NAMES[label]} {recall[label]:.1%}" for label in np.argsort(recall)[:3])

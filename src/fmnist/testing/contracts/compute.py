@@ -1,0 +1,136 @@
+"""What every `Compute` must do, whatever hardware stands behind it."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from fmnist.domain.model.dataset import DatasetVersion
+from fmnist.domain.model.errors import InvalidSetting, SplitNotFound
+from fmnist.domain.model.training import EPOCH_METRICS, Progress, Recipe, TrainingSpec
+from fmnist.ports.compute import Compute, FitResult
+from fmnist.ports.data_registry import DataRegistry
+from fmnist.ports.tracker import Tracker
+
+SPEC = TrainingSpec(
+    recipe=Recipe(architecture="cnn", optimizer="sgd", lr=0.05, batch_size=32, max_epochs=3, flip=True), seed=3
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedFit:
+    """A run that nothing disturbed: its id, all that it reported, and what came back."""
+
+    run_id: str
+    reports: list[Progress]
+    result: FitResult
+
+
+class ComputeContract:
+    """Subclass it as `Test...` and supply the first four fixtures, of class scope since one fit serves several tests.
+
+    `dataset` has some hundred toy images in each of `train`, `val` and `test`.
+    """
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def compute(cls) -> Compute:
+        """The compute under test."""
+        raise NotImplementedError
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def dataset(cls) -> DatasetVersion:
+        """A version of toy data that the compute can read."""
+        raise NotImplementedError
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def registry(cls) -> DataRegistry:
+        """The registry that `dataset` is of."""
+        raise NotImplementedError
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def tracker(cls) -> Tracker:
+        """The tracker that the compute logs to."""
+        raise NotImplementedError
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def finished(cls, compute: Compute, dataset: DatasetVersion, tracker: Tracker) -> FinishedFit:
+        """One fit by `SPEC`."""
+        run_id, reports = tracker.start("finished", {}), list[Progress]()
+        return FinishedFit(run_id, reports, compute.fit(SPEC, dataset, run_id, reports.append))
+
+    def test_fit_learns_reports_and_logs_every_epoch_once(self, finished: FinishedFit, tracker: Tracker) -> None:
+        history = finished.result.history
+        assert [set(metrics) for metrics in history] == [set(EPOCH_METRICS)] * 3
+        assert history[-1]["val_acc"] > 0.9
+        ended = [report for report in finished.reports if report.metrics is not None]
+        assert [(report.epoch, report.metrics) for report in ended] == list(enumerate(history))
+        logged = tracker.get(finished.run_id).history
+        for name in EPOCH_METRICS:
+            assert logged[name] == tuple((epoch, metrics[name]) for epoch, metrics in enumerate(history))
+
+    def test_fitted_weights_predict_a_split_in_its_order(
+        self, compute: Compute, dataset: DatasetVersion, registry: DataRegistry, finished: FinishedFit
+    ) -> None:
+        classifier = compute.weights_classifier(finished.result.weights, dataset)
+        predictions = compute.predict(classifier, dataset, "test")
+        assert np.array_equal(predictions.labels, registry.read(dataset, "test").labels)
+        assert predictions.probabilities.dtype == np.float32
+        assert np.allclose(predictions.probabilities.sum(axis=1), 1, atol=1e-5)
+        assert (predictions.probabilities.argmax(axis=1) == predictions.labels).mean() > 0.9
+
+        head = compute.predict(classifier, dataset, "test", limit=7)
+        assert np.array_equal(head.labels, predictions.labels[:7])
+        assert np.allclose(head.probabilities, predictions.probabilities[:7], atol=1e-5)
+
+    def test_interrupted_fit_goes_on_to_the_same_weights(
+        self, compute: Compute, dataset: DatasetVersion, tracker: Tracker, finished: FinishedFit
+    ) -> None:
+        run_id = tracker.start("cut-off", {})
+        with pytest.raises(KeyboardInterrupt):
+            compute.fit(SPEC, dataset, run_id, _interrupt_in_the_second_epoch)
+        assert [step for step, _ in tracker.get(run_id).history["val_acc"]] == [0]
+        resumed = compute.fit(SPEC, dataset, run_id, _ignore)
+
+        assert list(resumed.history) == list(finished.result.history)
+        assert [step for step, _ in tracker.get(run_id).history["val_acc"]] == [0, 1, 2]
+        whole, again = (
+            compute.predict(compute.weights_classifier(result.weights, dataset), dataset, "val").probabilities
+            for result in (finished.result, resumed)
+        )
+        assert np.array_equal(whole, again)
+
+    def test_limits_take_the_first_rows(self, compute: Compute, dataset: DatasetVersion, tracker: Tracker) -> None:
+        spec = replace(SPEC, limit_train=20, limit_val=10, recipe=SPEC.recipe.override(max_epochs=1))
+        reports: list[Progress] = []
+        result = compute.fit(spec, dataset, tracker.start("limits", {}), reports.append)
+        assert reports[-1].steps == 1
+        # Ten images: every accuracy is a whole number of tenths.
+        right = result.history[0]["val_acc"] * 10
+        assert right == pytest.approx(round(right))
+
+    def test_more_workers_than_images_are_refused(
+        self, compute: Compute, dataset: DatasetVersion, tracker: Tracker
+    ) -> None:
+        spec = replace(SPEC, limit_train=1, num_workers=2)
+        with pytest.raises(InvalidSetting, match="2"):
+            compute.fit(spec, dataset, tracker.start("too-many", {}), _ignore)
+
+    def test_predicting_an_absent_split_names_those_there_are(
+        self, compute: Compute, dataset: DatasetVersion, finished: FinishedFit
+    ) -> None:
+        with pytest.raises(SplitNotFound, match="train, val, test"):
+            compute.predict(compute.weights_classifier(finished.result.weights, dataset), dataset, "holdout")
+
+
+def _ignore(_: Progress) -> None:
+    pass
+
+
+def _interrupt_in_the_second_epoch(report: Progress) -> None:
+    if report.epoch == 1:
+        raise KeyboardInterrupt

@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+import torch
+
+from fmnist.adapters.lightning.compute import LocalCompute
+from fmnist.adapters.memory.registry import MemoryDataRegistry
+from fmnist.adapters.memory.tracker import MemoryTracker
+from fmnist.domain.model.dataset import DatasetVersion
+from fmnist.domain.model.errors import InvalidSetting, TrainingFailed
+from fmnist.domain.model.training import TrainingSpec, best_epoch
+from fmnist.ports.compute import FitResult
+from fmnist.testing.contracts.compute import SPEC, ComputeContract, FinishedFit
+from fmnist.testing.data import toy_splits
+
+
+class TestLocalCompute(ComputeContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def registry(cls) -> MemoryDataRegistry:
+        return MemoryDataRegistry()
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def dataset(cls, registry: MemoryDataRegistry) -> DatasetVersion:
+        return registry.add("1.0.0", toy_splits(train=320, val=100, test=100))
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def tracker(cls) -> MemoryTracker:
+        return MemoryTracker()
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def compute(
+        cls, registry: MemoryDataRegistry, tracker: MemoryTracker, tmp_path_factory: pytest.TempPathFactory
+    ) -> LocalCompute:
+        return LocalCompute(registry, tracker, tmp_path_factory.mktemp("checkpoints"), threads=2)
+
+    def test_more_workers_than_images_are_refused(
+        self, compute: LocalCompute, dataset: DatasetVersion, tracker: MemoryTracker
+    ) -> None:
+        with pytest.raises(InvalidSetting, match="in-process compute has one worker, 2 were asked for"):
+            compute.fit(
+                TrainingSpec(recipe=SPEC.recipe, num_workers=2), dataset, tracker.start("run", {}), lambda _: None
+            )
+
+    @pytest.mark.parametrize("architecture", ["cnn", "resnet18"])
+    def test_equal_seeds_give_equal_weights_and_others_do_not(
+        self, compute: LocalCompute, dataset: DatasetVersion, tracker: MemoryTracker, architecture: str
+    ) -> None:
+        recipe = SPEC.recipe.override(architecture=architecture, max_epochs=1)
+
+        def weights(seed: int) -> dict[str, torch.Tensor]:
+            spec = TrainingSpec(recipe=recipe, seed=seed, limit_train=96, limit_val=10)
+            path = compute.fit(spec, dataset, tracker.start("seeds", {}), lambda _: None).weights.path
+            state: dict[str, torch.Tensor] = torch.load(path, weights_only=True)
+            return state
+
+        first, again, other = weights(0), weights(0), weights(1)
+        assert all(torch.equal(first[name], again[name]) for name in first)
+        assert not all(torch.equal(first[name], other[name]) for name in first)
+
+    def test_random_state_of_the_caller_is_left_alone(
+        self, compute: LocalCompute, dataset: DatasetVersion, tracker: MemoryTracker
+    ) -> None:
+        torch.manual_seed(17)
+        expected = torch.rand(3)
+        torch.manual_seed(17)
+        compute.fit(TrainingSpec(recipe=SPEC.recipe, limit_train=32), dataset, tracker.start("run", {}), lambda _: None)
+        assert torch.equal(torch.rand(3), expected)
+
+    def test_diverging_run_ends_with_step_and_likely_cause(
+        self, compute: LocalCompute, dataset: DatasetVersion, tracker: MemoryTracker
+    ) -> None:
+        spec = TrainingSpec(recipe=SPEC.recipe.override(lr=1e30))
+        with pytest.raises(TrainingFailed, match=r"not finite at epoch 0, step \d+: a learning rate of 1e\+30"):
+            compute.fit(spec, dataset, tracker.start("run", {}), lambda _: None)
+
+    def test_chosen_weights_are_those_of_the_best_epoch_and_not_of_the_last(
+        self, compute: LocalCompute, dataset: DatasetVersion, tracker: MemoryTracker
+    ) -> None:
+        # With this rate no epoch is better than the first, and the earliest wins a tie.
+        def fit(epochs: int) -> FitResult:
+            spec = TrainingSpec(recipe=SPEC.recipe.override(lr=0.5, max_epochs=epochs))
+            return compute.fit(spec, dataset, tracker.start("best", {}), lambda _: None)
+
+        several, one = fit(3), fit(1)
+        assert best_epoch(several.history) == 0
+        first, chosen = (torch.load(result.weights.path, weights_only=True) for result in (one, several))
+        assert all(torch.equal(first[name], chosen[name]) for name in first)
+
+    def test_predictions_agree_with_the_module_that_was_trained(
+        self, compute: LocalCompute, dataset: DatasetVersion, finished: FinishedFit
+    ) -> None:
+        result = finished.result
+        predictions = compute.predict(compute.weights_classifier(result.weights, dataset), dataset, "val")
+        chosen = predictions.probabilities[np.arange(len(predictions.labels)), predictions.labels]
+        best = max(result.history, key=lambda metrics: metrics["val_acc"])
+        assert -np.log(chosen).mean() == pytest.approx(best["val_loss"], rel=1e-3)

@@ -1,0 +1,63 @@
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import ray
+
+from fmnist.adapters.dvc.registry import DvcDataRegistry
+from fmnist.adapters.mlflow.connection import MlflowConnection
+from fmnist.adapters.mlflow.tracker import MlflowTracker, MlflowTrackerFactory
+from fmnist.adapters.parquet.reader import SplitReader
+from fmnist.adapters.ray.cluster import ClusterSettings
+from fmnist.adapters.ray.compute import RayCompute
+from fmnist.adapters.ray.storage import CheckpointStorage
+from fmnist.domain.model.dataset import DatasetVersion, SplitFile
+from fmnist.testing.data import toy_splits
+from tests.integration.support import make_dvc_registry
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> DvcDataRegistry:
+    # 101 images are no whole number of parts for two workers.
+    splits = toy_splits(train=320, val=101, test=100)
+    return DvcDataRegistry(make_dvc_registry(tmp_path_factory.mktemp("registry"), {"1.0.0": splits}))
+
+
+@pytest.fixture(scope="session")
+def dataset(registry: DvcDataRegistry) -> DatasetVersion:
+    return registry.resolve()
+
+
+@pytest.fixture(scope="session")
+def damaged(dataset: DatasetVersion, tmp_path_factory: pytest.TempPathFactory) -> DatasetVersion:
+    """The same version with one flipped bit in the train split's file."""
+    content = bytearray(Path(dataset.file("train").uri).read_bytes())
+    content[len(content) // 2] ^= 1
+    path = tmp_path_factory.mktemp("damaged") / "train.parquet"
+    path.write_bytes(content)
+    return replace(
+        dataset, splits={**dataset.splits, "train": SplitFile("train", str(path), dataset.file("train").md5)}
+    )
+
+
+@pytest.fixture(scope="session")
+def connection(tmp_path_factory: pytest.TempPathFactory) -> MlflowConnection:
+    return MlflowConnection(f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db")
+
+
+@pytest.fixture(scope="session")
+def tracker(connection: MlflowConnection) -> MlflowTracker:
+    return MlflowTracker(connection)
+
+
+@pytest.fixture(scope="session")
+def compute(connection: MlflowConnection, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCompute]:
+    """One cluster for all tests: the first fit starts it."""
+    yield RayCompute(
+        cluster=ClusterSettings(),
+        reader=SplitReader(),
+        tracker=MlflowTrackerFactory(connection),
+        storage=CheckpointStorage(str(tmp_path_factory.mktemp("checkpoints"))),
+    )
+    ray.shutdown()

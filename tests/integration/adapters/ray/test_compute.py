@@ -1,0 +1,108 @@
+"""Training and prediction on a real Ray cluster, with its workers killed and its data spoilt."""
+
+import os
+import signal
+from dataclasses import replace
+
+import psutil
+import pytest
+import torch
+
+from fmnist.adapters.mlflow.tracker import MlflowTracker
+from fmnist.adapters.ray.compute import RayCompute
+from fmnist.domain.model.dataset import DatasetVersion
+from fmnist.domain.model.errors import CorruptData, InvalidSetting, TrainingFailed
+from fmnist.domain.model.training import EPOCH_METRICS, Progress, TrainingSpec
+from fmnist.ports.compute import FitResult
+from fmnist.testing.contracts.compute import SPEC, ComputeContract
+
+TWO_WORKERS = replace(SPEC, num_workers=2, recipe=SPEC.recipe.override(batch_size=8, max_epochs=2))
+
+
+class TestRayCompute(ComputeContract):
+    """`compute`, `dataset`, `registry` and `tracker` are those of the folder's conftest."""
+
+    compute = dataset = registry = tracker = None  # the fixtures of the suite give way to those
+
+
+def weights_of(result: FitResult) -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = torch.load(result.weights.path, weights_only=True)
+    return state
+
+
+def ignore(_: Progress) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def two_workers(compute: RayCompute, dataset: DatasetVersion, tracker: MlflowTracker) -> FitResult:
+    """A run that nothing disturbed."""
+    return compute.fit(TWO_WORKERS, dataset, tracker.start("two-workers", {}), ignore)
+
+
+def test_two_workers_validate_on_every_image(two_workers: FitResult) -> None:
+    right = two_workers.history[-1]["val_acc"] * 101
+    assert right == pytest.approx(round(right))
+    assert two_workers.history[-1]["val_acc"] > 0.9
+
+
+def test_killed_worker_is_replaced_and_the_run_ends_as_if_nothing_had_been(
+    compute: RayCompute, dataset: DatasetVersion, tracker: MlflowTracker, two_workers: FitResult
+) -> None:
+    killed: list[int] = []
+
+    def kill_a_worker_once(report: Progress) -> None:
+        if report.epoch == 1 and not killed:
+            killed.append(next(pid for pid in train_workers()))
+            os.kill(killed[0], signal.SIGKILL)
+
+    run_id = tracker.start("killed", {})
+    result = compute.fit(TWO_WORKERS, dataset, run_id, kill_a_worker_once)
+
+    assert killed
+    history = tracker.get(run_id).history
+    for name in EPOCH_METRICS:
+        assert [step for step, _ in history[name]] == [0, 1]
+    expected = weights_of(two_workers)
+    assert all(torch.equal(value, expected[name]) for name, value in weights_of(result).items())
+
+
+def test_worker_that_is_always_lost_ends_in_a_clear_error(
+    compute: RayCompute, dataset: DatasetVersion, tracker: MlflowTracker
+) -> None:
+    def kill_every_worker(report: Progress) -> None:
+        for pid in train_workers():
+            os.kill(pid, signal.SIGKILL)
+
+    with pytest.raises(TrainingFailed, match="after 3 retries"):
+        compute.fit(SPEC, dataset, tracker.start("doomed", {}), kill_every_worker)
+
+
+def test_flipped_bit_is_found_before_training_starts(
+    compute: RayCompute, damaged: DatasetVersion, tracker: MlflowTracker
+) -> None:
+    reports: list[Progress] = []
+    with pytest.raises(CorruptData, match=r"split 'train' at .* is damaged"):
+        compute.fit(SPEC, damaged, tracker.start("damaged", {}), reports.append)
+    assert reports == []
+
+
+def test_diverging_run_is_not_retried(compute: RayCompute, dataset: DatasetVersion, tracker: MlflowTracker) -> None:
+    reports: list[Progress] = []
+    spec = replace(TWO_WORKERS, recipe=SPEC.recipe.override(lr=1e30))
+    with pytest.raises(TrainingFailed, match="not finite at epoch 0"):
+        compute.fit(spec, dataset, tracker.start("diverging", {}), reports.append)
+    assert len([report for report in reports if report.step == 0]) == 1
+
+
+def test_gpus_that_are_not_there_are_refused_at_once(
+    compute: RayCompute, dataset: DatasetVersion, tracker: MlflowTracker
+) -> None:
+    spec = TrainingSpec(recipe=SPEC.recipe, gpu_per_worker=64)
+    with pytest.raises(InvalidSetting, match="lower --gpu-per-worker"):
+        compute.fit(spec, dataset, tracker.start("gpus", {}), ignore)
+
+
+def train_workers() -> list[int]:
+    processes = psutil.Process().children(recursive=True)
+    return [process.pid for process in processes if "RayTrainWorker" in " ".join(process.cmdline())]
