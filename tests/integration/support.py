@@ -51,6 +51,15 @@ def write_legacy_split(data: LabeledImages, path: Path) -> None:
     pq.write_table(pa.table({"image": images, "label": pa.array(data.labels.tolist(), pa.int64())}), path)
 
 
+def change_files(repo: str, work: Path, files: Mapping[str, str], branch: str = "main") -> None:
+    """Clone a repository into `work` at a branch or tag, and commit these files there; nothing is pushed."""
+    git(work.parent, "-c", "advice.detachedHead=false", "clone", "--quiet", f"--branch={branch}", repo, str(work))
+    for name, content in files.items():
+        (work / name).write_text(content, encoding="utf-8")
+    git(work, "add", "--all")
+    git(work, *_IDENTITY, "commit", "--quiet", "--message", "Change files")
+
+
 def git(directory: Path, *arguments: str) -> str:
     """Run git and return what it printed."""
     return subprocess.run(["git", *arguments], cwd=directory, check=True, capture_output=True, text=True).stdout

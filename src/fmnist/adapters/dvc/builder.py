@@ -110,10 +110,10 @@ class _Checkout:
     def make(self, tag: str) -> None:
         """Run the pipeline, push the data, and commit and tag what describes it."""
         logger.info("Running the pipeline: download, process, analyze")
-        self._dvc("repro", "--quiet")
+        self._dvc("repro")
         logger.info("Pushing the data")
         remote = UPLOAD_REMOTE if self._settings.remote_url else self._settings.remote
-        self._dvc("push", "--quiet", *(["--remote", remote] if remote else []))
+        self._dvc("push", *(["--remote", remote] if remote else []))
         self._git("add", "--all")
         # An empty commit when nothing differs from the version before: a tag of its own is still what was asked for.
         self._git("commit", "--quiet", "--allow-empty", "--message", f"Build {tag}")

@@ -14,6 +14,7 @@ from fmnist.domain.model.errors import StoreUnavailable
 _URL_WITH_USER = re.compile(r"\b[a-z+]+://[^\s/@']+@[^\s']+")
 # Git sets these for its hooks; inherited from one, they would make every command work on that other repository.
 _OF_ANOTHER_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
+_ADVERTISEMENT = "Having any troubles?"  # DVC's last line, after each of its errors
 _NEVER_ASK = {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -o BatchMode=yes"}
 
 
@@ -99,7 +100,7 @@ def without_credentials_in(text: str) -> str:
 
 def _last_words(output: str) -> str:
     """Return git's reason, without the advice that follows it, or the end of what another program said."""
-    lines = [line for line in output.splitlines() if line.strip()]
+    lines = [line for line in output.splitlines() if line.strip() and not line.startswith(_ADVERTISEMENT)]
     fatal = [line.removeprefix("fatal: ") for line in lines if line.startswith("fatal: ")]
     return without_credentials_in("\n".join(fatal[:1] or lines[-6:])) or "it said nothing"
 

@@ -15,7 +15,7 @@ from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.idx.files import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, read_labeled_images
 from fmnist.domain.model.errors import CorruptData, InvalidSetting, StoreUnavailable
 from fmnist.domain.model.metadata import check_split, describe
-from tests.integration.support import git
+from tests.integration.support import change_files, git
 
 _TAG = "fashion-mnist-v1.0.0"
 
@@ -116,9 +116,21 @@ def test_a_repository_that_does_not_take_the_tag_gets_no_branch_either(
 def test_a_store_that_cannot_be_written_leaves_no_registry(official_files: Path, tmp_path: Path, scratch: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     settings = RegistrySettings(repo=str(tmp_path / "registry.git"), remote_url=str(tmp_path / "file" / "store"))
-    with pytest.raises(StoreUnavailable, match="`dvc push` failed"):
+    with pytest.raises(StoreUnavailable, match=r"`dvc push` failed: .*Not a directory"):
         RegistryBuilder(settings, tmp_path / "unused", official_files).build("1.0.0")
     assert not Path(settings.repo).exists()
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_stage_that_fails_tells_its_own_reason_and_leaves_the_registry_as_it_was(
+    copy: RegistrySettings, official_files: Path, tmp_path: Path, scratch: Path
+) -> None:
+    change_files(copy.repo, tmp_path / "work", {"params.yaml": "val_size: 55\nseed: 0\n"})
+    git(tmp_path / "work", "push", "--quiet")
+    before = git(Path(copy.repo), "for-each-ref")
+    with pytest.raises(StoreUnavailable, match=r"`dvc repro` failed: (?s:.*)val_size 55: expected a multiple of 10"):
+        RegistryBuilder(copy, tmp_path / "unused", official_files).build("1.1.0")
+    assert git(Path(copy.repo), "for-each-ref") == before
     assert list(scratch.iterdir()) == []
 
 
