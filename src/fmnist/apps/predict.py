@@ -32,7 +32,7 @@ def predict(
     model: Annotated[
         str | None,
         typer.Option(
-            help="models:/NAME/VERSION or models:/NAME@ALIAS.  [default: newest of MLFLOW_REGISTERED_MODEL_NAME]"
+            help="models:/NAME/VERSION or models:/NAME@ALIAS.  \\[default: newest of MLFLOW_REGISTERED_MODEL_NAME]"
         ),
     ] = None,
     split: Annotated[

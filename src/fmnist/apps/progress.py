@@ -52,11 +52,11 @@ class TrainingProgress:
     def _print_epoch(self, report: Report) -> None:
         metrics = report.metrics or {}
         accuracy = metrics["val_acc"]
-        mark = "  best so far" if accuracy > self._best else ""
+        mark = "  best" if accuracy > self._best else ""
         self._best = max(self._best, accuracy)
         width = len(str(report.epochs))
         self._console.print(
             f"epoch {report.epoch + 1:>{width}}/{report.epochs}  "
-            f"train loss {metrics['train_loss']:.3f} acc {metrics['train_acc']:7.2%}   "
-            f"val loss {metrics['val_loss']:.3f} acc {accuracy:7.2%}{mark}"
+            f"train loss {metrics['train_loss']:.3f} acc {metrics['train_acc']:6.1%}  "
+            f"val loss {metrics['val_loss']:.3f} acc {accuracy:6.1%}{mark}"
         )

@@ -27,27 +27,29 @@ EXAMPLES = (
 
 
 def train(
-    run_name: Annotated[str | None, typer.Option(help="Name of the run.  [default: architecture and time]")] = None,
+    run_name: Annotated[str | None, typer.Option(help="Name of the run.  \\[default: architecture and time]")] = None,
     preset: Annotated[
-        str | None, typer.Option(help="Recipe: fast, resnet18, or a TOML file.  [default: FMNIST_PRESET or fast]")
+        str | None, typer.Option(help="Recipe: fast, resnet18, or a TOML file.  \\[default: FMNIST_PRESET or fast]")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help=f"Architecture: {', '.join(ARCHITECTURES)}.  [default: the recipe's]")
+        str | None, typer.Option(help=f"Architecture: {', '.join(ARCHITECTURES)}.  \\[default: the recipe's]")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images per worker and step.  [default: the recipe's]")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate, or its peak.  [default: the recipe's]")] = None,
-    max_epochs: Annotated[int | None, typer.Option(help="Epochs.  [default: the recipe's]")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of weights, order and augmentation.  [default: 0]")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images per worker and step.  \\[default: the recipe's]")
+    ] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate, or its peak.  \\[default: the recipe's]")] = None,
+    max_epochs: Annotated[int | None, typer.Option(help="Epochs.  \\[default: the recipe's]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of weights, order and augmentation.  \\[default: 0]")] = None,
     num_workers: Annotated[
-        int | None, typer.Option(help="Data-parallel workers.  [default: RAY_NUM_WORKERS or 1]")
+        int | None, typer.Option(help="Data-parallel workers.  \\[default: RAY_NUM_WORKERS or 1]")
     ] = None,
     gpu_per_worker: Annotated[
-        float | None, typer.Option(help="GPUs of each worker; a fraction shares one.  [default: 0]")
+        float | None, typer.Option(help="GPUs of each worker; a fraction shares one.  \\[default: 0]")
     ] = None,
     limit_train: Annotated[int | None, typer.Option(help="Train on the first N images only.")] = None,
     limit_val: Annotated[int | None, typer.Option(help="Validate each epoch on the first N images only.")] = None,
     data_version: Annotated[
-        str | None, typer.Option(help="Data version.  [default: DVC_DATA_VERSION or the newest]")
+        str | None, typer.Option(help="Data version.  \\[default: DVC_DATA_VERSION or the newest]")
     ] = None,
     compute: Annotated[Literal["ray", "local"], typer.Option(help="A Ray cluster, or this process alone.")] = "ray",
     resume: Annotated[
