@@ -35,7 +35,7 @@ def build(
     version: Annotated[str, typer.Option(help="Three numbers; the Git tag is fashion-mnist-v and these.")] = "1.0.0",
     source: Annotated[
         Path | None,
-        typer.Option(help="A directory with the four official .gz files.  \\[default: FMNIST_RAW_DIR, else a download]"),
+        typer.Option(help="A directory with the four .gz files.  \\[default: FMNIST_RAW_DIR, else a download]"),
     ] = None,
 ) -> None:
     """Make a version from the official files, in the registry of DVC_REPO_URL or the local one."""

@@ -30,6 +30,7 @@ class Settings(BaseSettings):
     mlflow_experiment_name: str = "fashion-mnist"
     mlflow_registered_model_name: str = "dev.fashion-mnist-classifier"
     mlflow_tracking_insecure_tls: bool = False
+    mlflow_enable_system_metrics_logging: bool = False
 
     ray_address: str | None = None
     ray_num_workers: int = Field(default=1, ge=1)

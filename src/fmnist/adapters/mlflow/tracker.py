@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from fmnist.adapters.mlflow.connection import MlflowConnection, all_pages
 from fmnist.adapters.mlflow.errors import translated, without_credentials
@@ -22,23 +23,34 @@ _PLAIN_VALUE = re.compile(r"[\w .:/@+-]*", re.ASCII)
 
 
 class MlflowTracker(Tracker):
-    """Connects when it is first asked for something."""
+    """Connects when it is first asked for something.
 
-    def __init__(self, connection: MlflowConnection) -> None:
+    Args:
+        system_metrics: record CPU, memory and GPU of this machine as `system/...` while a run of it stands at RUNNING.
+    """
+
+    def __init__(self, connection: MlflowConnection, *, system_metrics: bool = False) -> None:
         self._connection = connection
         self._uri = connection.tracking_uri
+        self._system_metrics = system_metrics
+        self._monitors: dict[str, SystemMetricsMonitor] = {}
 
     def start(self, name: str, tags: Mapping[str, str]) -> str:
         client, experiment = self._connection.client(), self._connection.ensure_experiment()
         with translated(self._uri, f"a new run {name!r}"):
-            return str(client.create_run(experiment, run_name=name, tags=dict(tags)).info.run_id)
+            run_id = str(client.create_run(experiment, run_name=name, tags=dict(tags)).info.run_id)
+        self._monitor(run_id)
+        return run_id
 
     def set_status(self, run_id: str, status: RunStatus) -> None:
         client = self._connection.client()
         with self._about(run_id):
             if status is RunStatus.RUNNING:
                 client.update_run(run_id, status=status.value)
+                self._monitor(run_id)
             else:
+                if monitor := self._monitors.pop(run_id, None):
+                    monitor.finish()
                 client.set_terminated(run_id, status=status.value)
 
     def log(
@@ -96,6 +108,13 @@ class MlflowTracker(Tracker):
                 )
             )
             return [self._record(run) for run in found if tags.items() <= run.data.tags.items()]
+
+    def _monitor(self, run_id: str) -> None:
+        # MLflow does this by itself for its active run only, and we have none.
+        if self._system_metrics and run_id not in self._monitors:
+            monitor = SystemMetricsMonitor(run_id, resume_logging=True, tracking_uri=self._uri)
+            self._monitors[run_id] = monitor
+            monitor.start()
 
     def _record(self, run: Run) -> RunRecord:
         run_id = run.info.run_id

@@ -23,5 +23,9 @@ class ModelsContainer(BaseContainer):
     """Tracker and model store."""
 
     connection = providers.Factory(mlflow_connection, BaseContainer.settings)
-    tracker = providers.Singleton(MlflowTracker, connection)
+    tracker = providers.Singleton(
+        MlflowTracker,
+        connection,
+        system_metrics=BaseContainer.settings.provided.mlflow_enable_system_metrics_logging,
+    )
     model_store = providers.Singleton(MlflowModelStore, connection)

@@ -2,6 +2,7 @@ import pytest
 
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.tracker import MlflowTracker
+from fmnist.ports.tracker import RunStatus
 from fmnist.testing.contracts.tracker import TrackerContract
 
 
@@ -9,3 +10,33 @@ class TestMlflowTracker(TrackerContract):
     @pytest.fixture
     def tracker(self, connection: MlflowConnection) -> MlflowTracker:
         return MlflowTracker(connection)
+
+
+def test_system_metrics_are_recorded_when_asked_for_and_go_on_after_a_resume(
+    connection: MlflowConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
+    tracker = MlflowTracker(connection, system_metrics=True)
+    cpu = "system/cpu_utilization_percentage"
+
+    def steps_once_there_are(count: int) -> list[int]:
+        while len(recorded := tracker.get(run_id).history.get(cpu, ())) < count:
+            pass  # the suite's time limit ends a wait that is in vain
+        return [step for step, _ in recorded]
+
+    run_id = tracker.start("measured", {})
+    steps_once_there_are(1)
+    tracker.set_status(run_id, RunStatus.KILLED)
+    before = len(tracker.get(run_id).history[cpu])
+    tracker.set_status(run_id, RunStatus.RUNNING)
+    steps = steps_once_there_are(before + 1)
+    tracker.set_status(run_id, RunStatus.FINISHED)
+
+    assert len(set(steps)) == len(steps)
+
+
+def test_system_metrics_are_not_recorded_unasked(connection: MlflowConnection) -> None:
+    tracker = MlflowTracker(connection)
+    run_id = tracker.start("unmeasured", {})
+    assert tracker._monitors == {}
+    tracker.set_status(run_id, RunStatus.FINISHED)
