@@ -3,7 +3,11 @@
 import logging
 import math
 import os
-from collections.abc import Sequence
+import signal
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import ray
@@ -11,6 +15,8 @@ import ray
 from fmnist.domain.model.errors import StoreUnavailable
 
 _OBJECT_STORE_BYTES = 512 * 2**20  # the dataset takes 43 MB; Ray's default is 30 % of the machine
+
+_PROBE_SECONDS = 10
 
 # Ray reads these when it starts. Whatever the caller has set stays.
 _ENVIRONMENT = {
@@ -50,14 +56,16 @@ def join_cluster(settings: ClusterSettings) -> None:
         else {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES, "num_cpus": _cpus()}
     )
     try:
-        ray.init(
-            # Without an address Ray looks for one that an earlier `ray start` left behind.
-            address=settings.address or "local",
-            log_to_driver=settings.verbose,
-            logging_level=logging.INFO if settings.verbose else logging.ERROR,
-            **local,
-        )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+        _probe(settings.address)
+        with _sigterm_kept():
+            ray.init(
+                # Without an address Ray looks for one that an earlier `ray start` left behind.
+                address=settings.address or "local",
+                log_to_driver=settings.verbose,
+                logging_level=logging.INFO if settings.verbose else logging.ERROR,
+                **local,
+            )
+    except (OSError, RuntimeError, ValueError) as error:
         raise StoreUnavailable(
             f"no Ray cluster at {settings.address or 'this machine'}: {error}; check RAY_ADDRESS, or unset it to "
             "start a cluster here"
@@ -80,6 +88,30 @@ def cpus_per_worker(nodes: Sequence[float], workers: int) -> float:
         if sum(math.floor(node / cpus) for node in nodes) >= workers:
             return float(cpus)
     return math.floor(sum(nodes) / workers * 1000) / 1000
+
+
+def _probe(address: str | None) -> None:
+    """See that something listens, in seconds: Ray itself tries for minutes, and then ends the process."""
+    host, colon, port = (address or "").rpartition("://")[2].rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PROBE_SECONDS).close()
+
+
+@contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Keep the process's own SIGTERM handler: Ray puts one in its place for good, which exits with code 15."""
+    handler = signal.getsignal(signal.SIGTERM)
+    if not callable(handler) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    try:
+        yield
+    except SystemExit as error:
+        if error.code == signal.SIGTERM:
+            handler(signal.SIGTERM, None)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _cpus() -> int:
