@@ -19,18 +19,18 @@ __version__ = "0.1.0"
 def load_classifier(uri: str) -> Prediction:
     """Load a registered model, `models:/NAME/VERSION` or `models:/NAME@ALIAS`, ready to classify.
 
-    The registry is that of `MLFLOW_TRACKING_URI`, or of the local state directory. The model answers its golden batch
-    before this returns. Needs `pip install 'fmnist[train]'`.
+    The registry is that of `MLFLOW_TRACKING_URI`, or of the local state directory; a `.env` is left to the caller. The
+    model answers its golden batch before this returns. Needs `pip install 'fmnist[train]'`.
 
     Raises:
         ModelNotFound: no such model, version or alias.
         CorruptModel: the model lacks a part, or does not answer as it did when it was saved.
         StoreUnavailable: the registry does not answer.
-        InvalidSetting: an environment variable has an unusable value.
+        InvalidSetting: no such form of a URI, or an environment variable with an unusable value.
     """
     # Adapters, and the vendors that they need, are imported when a model is asked for and not before.
     from fmnist.apps.containers.predict import PredictContainer
-    from fmnist.apps.settings import Settings
+    from fmnist.apps.settings import load_environment
 
-    prediction: Prediction = PredictContainer(settings=Settings.load()).prediction(uri)
+    prediction: Prediction = PredictContainer(settings=load_environment(dotenv=None)).prediction(uri)
     return prediction

@@ -6,12 +6,11 @@ import sys
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     try:
-        import rich  # noqa: F401
-        import typer  # noqa: F401
+        from fmnist.apps.cli import app
     except ModuleNotFoundError as error:
         sys.exit(f"the fmnist command needs {error.name}: pip install 'fmnist[train]'")
-    from fmnist.apps.cli import app
-
+    except KeyboardInterrupt:
+        sys.exit(130)
     app(args=arguments, prog_name="fmnist")
 
 

@@ -2,9 +2,9 @@
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
@@ -14,6 +14,7 @@ from fmnist.domain.model.errors import InvalidSetting, ModelNotFound
 if TYPE_CHECKING:
     from fmnist.apps.containers.predict import PredictContainer
     from fmnist.domain.model.images import Images
+    from fmnist.domain.model.registry import ModelInfo
     from fmnist.domain.services.prediction import ClassPrediction, Prediction
 
 EXAMPLES = (
@@ -54,14 +55,42 @@ def predict(
         from fmnist.apps.containers.predict import PredictContainer
 
         container = PredictContainer(settings=settings)
+        chosen = _Chosen.from_files(container, files) if files else None
         uri = model or _newest(container, settings.mlflow_registered_model_name)
         prediction: Prediction = container.prediction(uri)
-    names, images, truths = _images(container, prediction, files, split, index)
-    answers = prediction.top_k(images, top_k)
+        chosen = chosen or _Chosen.from_split(container, prediction.info, str(split), index)
+    answers = prediction.top_k(chosen.images, top_k)
     if as_json:
-        _print_json(uri, names, answers, truths)
+        _print_json(uri, chosen, answers)
     else:
-        _print_pictures(uri, names, images, answers, truths)
+        _print_pictures(uri, chosen, answers, listed=bool(files) or top_k > 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The images to classify, uint8 (n, 28, 28), with a name for each, and its true class where that is known."""
+
+    names: list[str]
+    images: "Images"
+    truths: list[str] | None
+
+    @classmethod
+    def from_files(cls, container: "PredictContainer", files: list[Path]) -> Self:
+        import numpy as np
+
+        names, batches = [], []
+        for path in files:
+            batches.append(batch := container.read_image_file()(path))
+            names += [str(path)] if len(batch) == 1 else [f"{path}[{row}]" for row in range(len(batch))]
+        return cls(names, np.concatenate(batches), None)
+
+    @classmethod
+    def from_split(cls, container: "PredictContainer", info: "ModelInfo", split: str, index: str) -> Self:
+        registry = container.data_registry()
+        data = registry.read(registry.resolve(info.lineage["dvc_data_version"]), split)
+        rows = parse_indices(index, len(data))
+        truths = [info.class_names[label] for label in data.labels[rows]]
+        return cls([f"{split}[{row}]" for row in rows], data.images[rows], truths)
 
 
 def _newest(container: "PredictContainer", name: str) -> str:
@@ -70,25 +99,6 @@ def _newest(container: "PredictContainer", name: str) -> str:
         raise ModelNotFound(f"no model is registered as {name!r} yet: run fmnist train, or give --model")
     uri: str = versions[0].uri
     return uri
-
-
-def _images(
-    container: "PredictContainer", prediction: "Prediction", files: list[Path] | None, split: str | None, index: str
-) -> tuple[list[str], "Images", list[str] | None]:
-    """Return names, images uint8 (n, 28, 28) and, where they are known, the true classes."""
-    import numpy as np
-
-    if split is None:
-        batches = [(path, container.read_image_file()(path)) for path in files or []]
-        names = [
-            str(path) if len(batch) == 1 else f"{path}[{row}]" for path, batch in batches for row in range(len(batch))
-        ]
-        return names, np.concatenate([batch for _, batch in batches]), None
-    registry = container.data_registry()
-    data = registry.read(registry.resolve(prediction.info.lineage["dvc_data_version"]), split)
-    rows = parse_indices(index, len(data))
-    truths = [prediction.info.class_names[label] for label in data.labels[rows]]
-    return [f"{split}[{row}]" for row in rows], data.images[rows], truths
 
 
 def parse_indices(text: str, length: int) -> list[int]:
@@ -102,36 +112,33 @@ def parse_indices(text: str, length: int) -> list[int]:
         first, dash, last = part.strip().partition("-")
         if not (first.isdecimal() and (last.isdecimal() if dash else True)):
             raise InvalidSetting(f"--index {text!r} is not of the form 0-4,17")
+        if not int(first) <= int(last or first) < length:
+            raise InvalidSetting(f"--index {text!r} is not within the split's {length} images, 0-{length - 1}")
         rows += range(int(first), int(last or first) + 1)
-    if not rows or max(rows) >= length:
-        raise InvalidSetting(f"--index {text!r} is not within the split's {length} images, 0-{length - 1}")
     return rows
 
 
-def _print_json(uri: str, names: list[str], answers: list[list["ClassPrediction"]], truths: list[str] | None) -> None:
+def _print_json(uri: str, chosen: _Chosen, answers: list[list["ClassPrediction"]]) -> None:
     rows: list[dict[str, Any]] = []
-    for row, (name, ranked) in enumerate(zip(names, answers, strict=True)):
-        truth = {"truth": truths[row]} if truths else {}
+    for row, (name, ranked) in enumerate(zip(chosen.names, answers, strict=True)):
+        truth = {"truth": chosen.truths[row]} if chosen.truths else {}
         rows.append({"image": name, "predictions": [asdict(answer) for answer in ranked], **truth})
     sys.stdout.write(json.dumps({"model_uri": uri, "images": rows}, indent=2) + "\n")
 
 
-def _print_pictures(
-    uri: str,
-    names: list[str],
-    images: "Images",
-    answers: list[list["ClassPrediction"]],
-    truths: list[str] | None,
-) -> None:
+def _print_pictures(uri: str, chosen: _Chosen, answers: list[list["ClassPrediction"]], *, listed: bool) -> None:
+    """Draw the images with their best class; `listed` adds a line each, with its name and every class asked for."""
     from fmnist.apps.pictures import Answer, draw_answers
     from fmnist.apps.terminal import stdout
 
     console = stdout()
-    console.print(f"model {uri}\n")
+    console.print(f"model {uri}\n", soft_wrap=True)
     captions = [
-        Answer(ranked[0].class_name, ranked[0].confidence, truths[row] if truths else None)
+        Answer(ranked[0].class_name, ranked[0].confidence, chosen.truths[row] if chosen.truths else None)
         for row, ranked in enumerate(answers)
     ]
-    draw_answers(console, images, captions)
-    for name, ranked in zip(names, answers, strict=True):
-        console.print(f"{name}  " + ", ".join(f"{answer.class_name} {answer.confidence:.1%}" for answer in ranked))
+    draw_answers(console, chosen.images, captions)
+    if listed:
+        for name, ranked in zip(chosen.names, answers, strict=True):
+            classes = ", ".join(f"{answer.class_name} {answer.confidence:.1%}" for answer in ranked)
+            console.print(f"{name}  {classes}", soft_wrap=True, markup=False)

@@ -47,6 +47,23 @@ def begin() -> "Settings":
     return settings
 
 
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let signals that arrive inside of the block wait until its end. For the main thread alone."""
+    arrived: list[int] = []
+    handlers = {
+        awaited: signal.signal(awaited, lambda number, _: arrived.append(number))
+        for awaited in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for awaited, handler in handlers.items():
+            signal.signal(awaited, handler)
+        for number in arrived[:1]:
+            signal.raise_signal(number)
+
+
 def _interrupt(number: int, _: FrameType | None) -> NoReturn:
     # The first signal ends the work in order; what follows must not be cut off by a second.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -64,6 +81,10 @@ def _reported() -> Iterator[None]:
         _end("interrupted", INTERRUPTED)
     except FmnistError as error:
         _end(f"error: {error}", BAD_INPUT if isinstance(error, BadInput) else FAILED)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("fmnist"):
+            raise
+        _end(f"error: this command needs {error.name}: pip install 'fmnist[train]'", FAILED)
     except (typer.Exit, typer.Abort, SystemExit):
         raise
     except Exception as error:

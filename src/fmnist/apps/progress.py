@@ -18,7 +18,7 @@ class TrainingProgress:
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=24),  # all of it fits into 80 columns, with room for the ^C that a terminal echoes
             TextColumn("{task.fields[loss]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),

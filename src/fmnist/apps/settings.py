@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Literal, Self
 
+from dotenv import load_dotenv
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -160,9 +161,10 @@ class Settings(BaseSettings):
             return self.git_commit or _UNKNOWN
 
     def vendor_environment(self) -> dict[str, str]:
-        """Return what vendors read under other names, and what keeps them from calling home."""
+        """Return what vendors read under other names, and what keeps them quiet and from calling home."""
         names = {
             "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
             "DO_NOT_TRACK": "true",
             "DVC_NO_ANALYTICS": "true",
             "RAY_USAGE_STATS_ENABLED": "0",
@@ -179,11 +181,19 @@ def _git(directory: Path, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def load_environment() -> Settings:
-    """Take `.env` of the working directory into the environment, where it does not overrule, and read the settings."""
-    from dotenv import load_dotenv
+def load_environment(dotenv: Path | None = Path(".env")) -> Settings:
+    """Read the settings, and tell vendors of them what they read under other names.
 
-    load_dotenv(Path(".env"))
+    A process of ours takes `.env` of its working directory into the environment first, where it does not overrule.
+
+    Raises:
+        InvalidSetting: names what cannot be used.
+    """
+    if dotenv is not None:
+        try:
+            load_dotenv(dotenv)
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidSetting(f"{dotenv.absolute()} cannot be read: {error}") from error
     settings = Settings.load()
     for name, value in settings.vendor_environment().items():
         os.environ.setdefault(name, value)

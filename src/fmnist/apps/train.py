@@ -2,9 +2,10 @@
 
 import json
 import sys
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
@@ -14,6 +15,7 @@ from fmnist.domain.model.presets import PRESETS
 from fmnist.domain.model.training import ARCHITECTURES, Recipe, TrainingSpec
 
 if TYPE_CHECKING:
+    from fmnist.apps.progress import TrainingProgress
     from fmnist.apps.settings import Settings
     from fmnist.domain.model.training import TrainingResult
 
@@ -24,6 +26,9 @@ EXAMPLES = (
     "fmnist train --num-workers 2 --max-epochs 3 --seed 7\n\n"
     "fmnist train --resume RUN_ID"
 )
+
+_Compute = Literal["ray", "local"]
+_COMPUTE_TAG = "compute"
 
 
 def train(
@@ -51,7 +56,9 @@ def train(
     data_version: Annotated[
         str | None, typer.Option(help="Data version.  \\[default: DVC_DATA_VERSION or the newest]")
     ] = None,
-    compute: Annotated[Literal["ray", "local"], typer.Option(help="A Ray cluster, or this process alone.")] = "ray",
+    compute: Annotated[
+        _Compute | None, typer.Option(help="A Ray cluster, or this process alone.  \\[default: ray]")
+    ] = None,
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Go on with a run that failed or was interrupted, by its id.")
     ] = None,
@@ -59,23 +66,16 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")] = False,
 ) -> None:
     """Train a model, evaluate it once on the test split, and register it."""
-    flags = {name: value for name, value in locals().items() if name not in {"compute", "resume", "as_json"}}
+    flags = {name: value for name, value in locals().items() if name not in {"resume", "as_json"}}
     settings = begin()
     settings.require_data_contract()
-    if resume:
-        _refuse_flags(flags)
-    result = _run(settings, _spec(settings, flags), flags, compute, resume)
+    result = _resume(settings, flags, resume) if resume else _start(settings, flags)
     if as_json:
         sys.stdout.write(json.dumps(_summary(result), indent=2) + "\n")
     else:
         from fmnist.apps.training_report import print_result
 
         print_result(result, settings)
-
-
-def _refuse_flags(flags: dict[str, Any]) -> None:
-    if given := [f"--{name.replace('_', '-')}" for name, value in flags.items() if value is not None]:
-        raise InvalidSetting(f"--resume goes on with a run as it was set up: leave out {', '.join(given)}")
 
 
 def _spec(settings: "Settings", flags: dict[str, Any]) -> TrainingSpec:
@@ -87,7 +87,13 @@ def _spec(settings: "Settings", flags: dict[str, Any]) -> TrainingSpec:
     )
     names = ("seed", "num_workers", "gpu_per_worker", "limit_train", "limit_val")
     given = {name: flags[name] for name in names if flags[name] is not None}
-    return TrainingSpec(recipe=recipe, **{"num_workers": settings.ray_num_workers, **given})
+    spec = TrainingSpec(recipe=recipe, **{"num_workers": settings.ray_num_workers, **given})
+    if flags["compute"] == "local" and (spec.num_workers, spec.gpu_per_worker) != (1, 0):
+        raise InvalidSetting(
+            f"--compute local is one worker on whatever this machine has: leave out --num-workers {spec.num_workers} "
+            f"(or RAY_NUM_WORKERS) and --gpu-per-worker {spec.gpu_per_worker:g}, or train on ray"
+        )
+    return spec
 
 
 def _recipe(preset: str) -> Recipe:
@@ -104,28 +110,53 @@ def _recipe(preset: str) -> Recipe:
         raise InvalidSetting(f"preset file {preset} cannot be used: {error}") from error
 
 
-def _run(
-    settings: "Settings", spec: TrainingSpec, flags: dict[str, Any], compute: str, resume: str | None
-) -> "TrainingResult":
-    from fmnist.apps.progress import TrainingProgress
-    from fmnist.apps.terminal import stderr
-
-    with stderr().status("loading torch, ray and mlflow"):
-        from fmnist.apps.containers.train import TrainContainer
-
-        container = TrainContainer(settings=settings, compute_name=compute)
-        training_run, provenance = container.training_run(), container.provenance()
+def _start(settings: "Settings", flags: dict[str, Any]) -> "TrainingResult":
+    spec, compute = _spec(settings, flags), flags["compute"] or "ray"
     # On the platform the data contract wins over flags.
     flag, variable = flags["data_version"], settings.dvc_data_version
     data_version = (variable or flag) if settings.on_platform else (flag or variable)
     run_name = flags["run_name"] or f"{spec.recipe.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    result: TrainingResult
-    with TrainingProgress(stderr()) as progress:
-        if resume:
-            result = training_run.resume(resume, provenance, progress)
-        else:
-            result = training_run.start(spec, provenance, progress, run_name=run_name, data_version=data_version)
+    with _loading():
+        from fmnist.apps.containers.train import TrainContainer
+
+        container = TrainContainer(settings=settings, compute_name=compute)
+        service, provenance = container.training_run(), container.provenance()
+    with _progress() as progress:
+        result: TrainingResult = service.start(
+            spec, provenance, progress, run_name=run_name, data_version=data_version, notes={_COMPUTE_TAG: compute}
+        )
     return result
+
+
+def _resume(settings: "Settings", flags: dict[str, Any], run_id: str) -> "TrainingResult":
+    if given := [f"--{name.replace('_', '-')}" for name, value in flags.items() if value is not None]:
+        raise InvalidSetting(f"--resume goes on with a run as it was set up: leave out {', '.join(given)}")
+    with _loading():
+        from fmnist.apps.containers.models import ModelsContainer
+        from fmnist.apps.containers.train import TrainContainer
+
+        # Checkpoints are those of the compute that the run began on.
+        compute = ModelsContainer(settings=settings).tracker().get(run_id).tags.get(_COMPUTE_TAG)
+        if compute not in get_args(_Compute):
+            raise InvalidSetting(f"run {run_id} cannot be resumed: it was not begun by fmnist train")
+        container = TrainContainer(settings=settings, compute_name=compute)
+        service, provenance = container.training_run(), container.provenance()
+    with _progress() as progress:
+        result: TrainingResult = service.resume(run_id, provenance, progress)
+    return result
+
+
+def _loading() -> AbstractContextManager[object]:
+    from fmnist.apps.terminal import stderr
+
+    return stderr().status("loading torch, ray and mlflow")
+
+
+def _progress() -> "TrainingProgress":
+    from fmnist.apps.progress import TrainingProgress
+    from fmnist.apps.terminal import stderr
+
+    return TrainingProgress(stderr())
 
 
 def _summary(result: "TrainingResult") -> dict[str, Any]:

@@ -15,7 +15,8 @@ def print_result(result: TrainingResult, settings: Settings) -> None:
     console = stdout()
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     if result.test:
-        table.add_row("test accuracy", _accuracy(result.test) + ", single view, measured once")
+        table.add_row("test accuracy", _accuracy(result.test))
+        table.add_row("", "measured once, one view of each image")
         table.add_row("weakest classes", _weakest(result.test))
     else:
         table.add_row("test accuracy", "not measured: this data version has no test split")
@@ -25,9 +26,9 @@ def print_result(result: TrainingResult, settings: Settings) -> None:
     table.add_row("model", result.model.uri)
     table.add_row("run", result.run_id)
     console.print(table)
-    uri = result.model.uri
+    uri, split = result.model.uri, "test" if result.test else "val"
     console.print("\nNext:", soft_wrap=True)
-    console.print(f"  fmnist predict --model {uri} --split test --index 0-4", soft_wrap=True)
+    console.print(f"  fmnist predict --model {uri} --split {split} --index 0-4", soft_wrap=True)
     console.print(f"  fmnist predict --model {uri} PICTURE.png", soft_wrap=True)
     if settings.tracking_uri.startswith("sqlite:"):
         console.print(f"  mlflow ui --backend-store-uri {settings.tracking_uri}", soft_wrap=True)

@@ -13,6 +13,7 @@ from fmnist.adapters.ray.compute import RayCompute
 from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.apps.containers.base import s3_settings
 from fmnist.apps.containers.models import ModelsContainer
+from fmnist.apps.process import uninterrupted
 from fmnist.apps.settings import Settings
 from fmnist.domain.services.training_run import Provenance, TrainingRun
 
@@ -58,6 +59,7 @@ class TrainContainer(ModelsContainer):
         compute=compute,
         store=ModelsContainer.model_store,
         model_name=ModelsContainer.settings.provided.mlflow_registered_model_name,
+        uninterrupted=providers.Object(uninterrupted),
     )
     provenance = providers.Factory(
         Provenance,

@@ -2,13 +2,14 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from fmnist.domain.model.dataset import DatasetVersion
-from fmnist.domain.model.errors import FmnistError, InvalidSetting
+from fmnist.domain.model.errors import BadInput, CorruptData, FmnistError, InvalidSetting, TrainingFailed
 from fmnist.domain.model.metrics import Evaluation
-from fmnist.domain.model.registry import GOLDEN_IMAGES, ModelInfo
+from fmnist.domain.model.registry import GOLDEN_IMAGES, ModelInfo, ModelVersion
 from fmnist.domain.model.training import Lineage, TrainingResult, TrainingSpec, best_epoch
 from fmnist.domain.services.epoch_log import EpochLog
 from fmnist.ports.compute import Compute, FitResult, OnProgress
@@ -17,6 +18,9 @@ from fmnist.ports.model_store import ModelStore
 from fmnist.ports.tracker import RunStatus, Tracker
 
 logger = logging.getLogger(__name__)
+
+# After these a run would fail again in the same way.
+_LASTING = (BadInput, CorruptData, TrainingFailed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,16 +33,29 @@ class Provenance:
 
 
 class TrainingRun:
-    """Trains, evaluates, saves and registers; whatever happens, the run does not stay at RUNNING."""
+    """Trains, evaluates, saves and registers; whatever happens, the run does not stay at RUNNING.
+
+    Args:
+        model_name: the registered model that each run adds a version to.
+        uninterrupted: makes a context in which an interrupt waits; a process that turns signals into
+            `KeyboardInterrupt` supplies it, so that none strikes where a run has begun and nobody knows its id yet.
+    """
 
     def __init__(
-        self, registry: DataRegistry, tracker: Tracker, compute: Compute, store: ModelStore, model_name: str
+        self,
+        registry: DataRegistry,
+        tracker: Tracker,
+        compute: Compute,
+        store: ModelStore,
+        model_name: str,
+        uninterrupted: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._registry = registry
         self._tracker = tracker
         self._compute = compute
         self._store = store
         self._model_name = model_name
+        self._uninterrupted = uninterrupted
 
     def start(
         self,
@@ -59,8 +76,8 @@ class TrainingRun:
         """
         dataset = self._registry.resolve(data_version)
         lineage = _lineage(provenance, dataset)
-        run_id = self._tracker.start(run_name, {**lineage.tags(), **(notes or {})})
-        return self._carry_out(run_id, spec, dataset, lineage, on_progress)
+        tags = {**lineage.tags(), **(notes or {})}
+        return self._carry_out(lambda: self._tracker.start(run_name, tags), spec, dataset, lineage, on_progress)
 
     def resume(self, run_id: str, provenance: Provenance, on_progress: OnProgress) -> TrainingResult:
         """Go on with a run that failed or was interrupted, from its last checkpoint, to the result it would have had.
@@ -85,29 +102,46 @@ class TrainingRun:
                 f"(digest {record.tags['data_digest']}): train anew"
             )
         spec = TrainingSpec.from_params(record.params)
-        self._tracker.set_status(run_id, RunStatus.RUNNING)
-        return self._carry_out(run_id, spec, dataset, _lineage(provenance, dataset), on_progress)
+
+        def reopen() -> str:
+            self._tracker.set_status(run_id, RunStatus.RUNNING)
+            return run_id
+
+        return self._carry_out(reopen, spec, dataset, _lineage(provenance, dataset), on_progress)
 
     def _carry_out(
-        self, run_id: str, spec: TrainingSpec, dataset: DatasetVersion, lineage: Lineage, on_progress: OnProgress
+        self,
+        open_run: Callable[[], str],
+        spec: TrainingSpec,
+        dataset: DatasetVersion,
+        lineage: Lineage,
+        on_progress: OnProgress,
     ) -> TrainingResult:
+        run_id = None
         try:
+            with self._uninterrupted():
+                run_id = open_run()
             logger.info("run %s: %s on %s", run_id, spec.recipe.architecture, dataset.version)
             self._describe(run_id, spec, dataset)
             fit = self._compute.fit(spec, dataset, run_id, on_progress)
             result = self._conclude(run_id, fit, dataset, lineage)
             self._tracker.set_status(run_id, RunStatus.FINISHED)
         except BaseException as error:
-            self._abandon(run_id, RunStatus.KILLED if isinstance(error, KeyboardInterrupt) else RunStatus.FAILED)
+            if run_id is not None:
+                with self._uninterrupted():
+                    self._abandon(run_id, error)
             raise
         return result
 
-    def _abandon(self, run_id: str, status: RunStatus) -> None:
+    def _abandon(self, run_id: str, reason: BaseException) -> None:
+        status = RunStatus.KILLED if isinstance(reason, KeyboardInterrupt) else RunStatus.FAILED
         try:
             self._tracker.set_status(run_id, status)
         except FmnistError as error:
             # What ended the run is on its way up already, and says more than this does.
             logger.warning("run %s could not be marked %s: %s", run_id, status, error)
+        if not isinstance(reason, _LASTING):
+            logger.warning("fmnist train --resume %s goes on from its last checkpoint", run_id)
 
     def _describe(self, run_id: str, spec: TrainingSpec, dataset: DatasetVersion) -> None:
         params = {
@@ -146,7 +180,7 @@ class TrainingRun:
             metrics=metrics,
         )
         golden = self._registry.read(dataset, "val").head(GOLDEN_IMAGES).images
-        model = self._store.save(run_id, self._model_name, fit.weights, info, golden)
+        model = self._saved(run_id) or self._store.save(run_id, self._model_name, fit.weights, info, golden)
         return TrainingResult(
             run_id=run_id,
             model=model,
@@ -156,6 +190,10 @@ class TrainingRun:
             test=evaluations.get("test"),
             seconds=fit.seconds,
         )
+
+    def _saved(self, run_id: str) -> ModelVersion | None:
+        """Return the run's model when an earlier attempt has registered it, and broke off after that."""
+        return next((version for version in self._store.versions(self._model_name) if version.run_id == run_id), None)
 
 
 def _lineage(provenance: Provenance, dataset: DatasetVersion) -> Lineage:

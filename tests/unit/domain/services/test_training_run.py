@@ -1,6 +1,8 @@
 """The main job on fakes: what a run records, how it ends, and that resuming gives what an uninterrupted run would."""
 
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -231,6 +233,68 @@ def test_a_run_whose_end_could_not_be_recorded_does_not_stay_running(
     with pytest.raises(StoreUnavailable):
         house.train()
     assert house.only_run().status is RunStatus.FAILED
+
+
+def test_a_run_that_broke_off_after_saving_registers_no_second_model(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_status = house.tracker.set_status
+
+    def interrupt_at_the_end(run_id: str, status: RunStatus) -> None:
+        if status is RunStatus.FINISHED:
+            raise KeyboardInterrupt
+        set_status(run_id, status)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(house.tracker, "set_status", interrupt_at_the_end)
+        with pytest.raises(KeyboardInterrupt):
+            house.train()
+    stopped = house.only_run()
+    assert stopped.status is RunStatus.KILLED
+    (saved,) = house.store.versions(MODEL)
+    result = house.service.resume(stopped.run_id, PROVENANCE, ignore)
+    assert result.model == saved
+    assert house.store.versions(MODEL) == [saved]
+    assert house.only_run().status is RunStatus.FINISHED
+
+
+def test_another_run_s_model_does_not_stand_in_for_this_one_s(house: House) -> None:
+    first, second = house.train(), house.train()
+    assert [version.run_id for version in house.store.versions(MODEL)] == [second.run_id, first.run_id]
+
+
+def test_an_interrupt_while_the_run_is_opened_does_not_leave_it_running(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, waiting = house.tracker.start, []
+
+    def start_and_be_interrupted(name: str, tags: Mapping[str, str]) -> str:
+        run_id = start(name, tags)
+        waiting.append(KeyboardInterrupt())
+        return run_id
+
+    @contextmanager
+    def uninterrupted() -> Iterator[None]:
+        yield
+        if waiting:
+            raise waiting.pop()
+
+    monkeypatch.setattr(house.tracker, "start", start_and_be_interrupted)
+    service = TrainingRun(house.registry, house.tracker, house.compute, house.store, MODEL, uninterrupted)
+    with pytest.raises(KeyboardInterrupt):
+        service.start(SPEC, PROVENANCE, ignore, run_name="run")
+    assert house.only_run().status is RunStatus.KILLED
+
+
+@pytest.mark.parametrize(
+    ("error", "worth_it"),
+    [(KeyboardInterrupt(), True), (StoreUnavailable("no"), True), (TrainingFailed("no"), False)],
+)
+def test_resuming_is_proposed_where_it_can_help(
+    house: House, caplog: pytest.LogCaptureFixture, error: BaseException, *, worth_it: bool
+) -> None:
+    run = house.train_until(1, error)
+    assert (f"fmnist train --resume {run.run_id}" in caplog.text) is worth_it
 
 
 def test_a_run_of_something_else_is_not_resumed(house: House) -> None:

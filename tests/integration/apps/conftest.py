@@ -1,0 +1,49 @@
+"""A small registry, and one training run on it that several suites look at."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+from fmnist.adapters.dvc.settings import RegistrySettings
+from fmnist.testing.data import toy_splits
+from tests.integration.apps.command import Command
+from tests.integration.support import make_dvc_registry
+
+# Three epochs of 20 steps, the second of which is the best.
+RECIPE = ("--batch-size", "8", "--lr", "0.02", "--max-epochs", "3", "--seed", "7")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training run: where it ran, what it printed, and that as JSON."""
+
+    command: Command
+    process: CompletedProcess[str]
+    result: Any
+
+
+@pytest.fixture(scope="session")
+def toy_registry(tmp_path_factory: pytest.TempPathFactory) -> RegistrySettings:
+    """1.0.0 with all splits, and 0.9.0 as older versions are. A test must not change it."""
+    splits = {"0.9.0": toy_splits(160, 50, 0, seed=1), "1.0.0": toy_splits(160, 50, 50)}
+    return make_dvc_registry(tmp_path_factory.mktemp("registry"), splits, legacy=["0.9.0"])
+
+
+@pytest.fixture
+def command(tmp_path: Path, toy_registry: RegistrySettings) -> Command:
+    """A state directory of the test's own."""
+    return Command(tmp_path, toy_registry)
+
+
+@pytest.fixture(scope="session")
+def trained(toy_registry: RegistrySettings, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """`fmnist train` in a workflow, with nothing that disturbs it. A test must not change it."""
+    workflow = {"ARGO_WORKFLOW_UID": "workflow-7", "DOCKER_IMAGE_TAG": "sha-1234"}
+    command = Command(tmp_path_factory.mktemp("trained"), toy_registry, workflow)
+    process = command.run("train", "--compute", "local", "--run-name", "demo", *RECIPE, "--json")
+    assert process.returncode == 0, process.stderr
+    return Trained(command, process, json.loads(process.stdout))

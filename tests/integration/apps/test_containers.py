@@ -1,0 +1,133 @@
+"""Each container wires what its app needs: the real adapters without connecting, and fakes where a test swaps them."""
+
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dependency_injector import containers, providers
+
+from fmnist.adapters.memory.compute import MemoryCompute
+from fmnist.adapters.memory.model_store import MemoryModelStore
+from fmnist.adapters.memory.registry import MemoryDataRegistry
+from fmnist.adapters.memory.tracker import MemoryTracker
+from fmnist.adapters.parquet.storage import S3Settings
+from fmnist.adapters.ray.storage import CheckpointStorage
+from fmnist.apps.containers.data import DataContainer
+from fmnist.apps.containers.models import ModelsContainer
+from fmnist.apps.containers.predict import PredictContainer
+from fmnist.apps.containers.train import TrainContainer, checkpoint_storage
+from fmnist.apps.settings import Settings
+from fmnist.domain.model.training import Recipe, TrainingResult, TrainingSpec
+from fmnist.domain.services.training_run import TrainingRun
+from fmnist.ports.compute import Compute
+from fmnist.ports.data_registry import DataRegistry
+from fmnist.ports.model_store import ModelStore
+from fmnist.ports.tracker import RunStatus, Tracker
+from fmnist.testing.data import toy_splits
+
+PORTS = {"data_registry": DataRegistry, "tracker": Tracker, "model_store": ModelStore, "compute": Compute}
+# Calling these is the app's work itself: they are only resolved.
+WORK = {"prediction", "download", "process", "analyze", "raw_directory"}
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    return Settings(fmnist_home=tmp_path / "home", mlflow_tracking_uri="http://127.0.0.1:9", git_commit="c0ffee")
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        (DataContainer, {}),
+        (PredictContainer, {}),
+        (ModelsContainer, {}),
+        (TrainContainer, {"compute_name": "ray"}),
+        (TrainContainer, {"compute_name": "local"}),
+    ],
+)
+def test_every_provider_resolves_without_a_connection(
+    settings: Settings, tmp_path: Path, kind: type[containers.DeclarativeContainer], given: dict[str, str]
+) -> None:
+    container = kind(settings=settings, **given)
+    resolved = {name: provider() for name, provider in container.providers.items() if name not in WORK}
+    assert all(resolved.values())
+    for name, port in PORTS.items():
+        if name in resolved:
+            # Adapters subclass their port.
+            assert port in type(resolved[name]).__mro__
+    assert list(tmp_path.iterdir()) == [], "nothing is made or written before it is asked for"
+
+
+def test_compute_is_chosen_by_name(settings: Settings) -> None:
+    names = {
+        name: type(TrainContainer(settings=settings, compute_name=name).compute()).__name__ for name in ("ray", "local")
+    }
+    assert names == {"ray": "RayCompute", "local": "LocalCompute"}
+
+
+def test_checkpoints_go_to_the_disk_or_to_their_own_s3_endpoint(settings: Settings, tmp_path: Path) -> None:
+    assert checkpoint_storage(settings) == CheckpointStorage(str(tmp_path / "home" / "checkpoints"))
+    elsewhere = Settings(
+        ray_storage_endpoint="minio:9000",
+        ray_storage_path="s3://bucket/results",
+        aws_access_key_id="key",
+        aws_secret_access_key="secret",  # type: ignore[arg-type]  # noqa: S106 - as the environment gives it
+        aws_endpoint_url="http://data:9000",
+        aws_no_verify_ssl=True,
+    )
+    s3 = S3Settings("http://minio:9000", "key", "secret", verify_tls=False)
+    assert checkpoint_storage(elsewhere) == CheckpointStorage("bucket/results", s3)
+
+
+@pytest.fixture
+def fakes(settings: Settings, tmp_path: Path) -> TrainContainer:
+    """The train app with every port faked, and a data version to train on."""
+    registry, tracker = MemoryDataRegistry(), MemoryTracker()
+    registry.add("1.0.0", toy_splits())
+    container = TrainContainer(settings=settings, compute_name="ray")
+    replacements: dict[providers.Provider[Any], object] = {
+        container.data_registry: registry,
+        container.tracker: tracker,
+        container.model_store: MemoryModelStore(),
+        container.compute: MemoryCompute(registry, tracker, tmp_path),
+    }
+    for provider, fake in replacements.items():
+        provider.override(fake)
+    return container
+
+
+def train(container: TrainContainer) -> TrainingResult:
+    service: TrainingRun = container.training_run()
+    spec = TrainingSpec(recipe=Recipe(batch_size=10))
+    return service.start(spec, container.provenance(), lambda _: None, run_name="run")
+
+
+def test_training_run_is_whole_on_fakes_that_override_providers(fakes: TrainContainer) -> None:
+    result = train(fakes)
+    assert fakes.tracker().get(result.run_id).status is RunStatus.FINISHED
+    assert fakes.model_store().versions("dev.fashion-mnist-classifier") == [result.model]
+
+
+def test_signal_that_arrives_while_the_run_is_opened_does_not_leave_it_running(fakes: TrainContainer) -> None:
+    class Interrupted(MemoryTracker):
+        def start(self, name: str, tags: Mapping[str, str]) -> str:
+            run_id = super().start(name, tags)
+            signal.raise_signal(signal.SIGINT)
+            return run_id
+
+    with fakes.tracker.override(tracker := Interrupted()):
+        with pytest.raises(KeyboardInterrupt):
+            train(fakes)
+        assert [run.status for run in tracker.find({})] == [RunStatus.KILLED]
+
+
+def test_one_part_is_swapped_for_a_while(settings: Settings) -> None:
+    container = PredictContainer(settings=settings)
+    fake = MemoryTracker()
+    with container.tracker.override(fake):
+        assert container.tracker() is fake
+    assert type(container.tracker()).__name__ == "MlflowTracker"

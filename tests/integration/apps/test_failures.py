@@ -1,0 +1,327 @@
+"""Every way in which a command can go wrong ends in one clear line and the right exit code, with nothing half-written.
+
+Most run in this process, through the command's own entry point: a process of its own would spend ten seconds on imports
+to say one line.
+"""
+
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fmnist.adapters.dvc.registry import DvcDataRegistry
+from fmnist.adapters.dvc.settings import RegistrySettings
+from fmnist.apps.main import main
+from tests.integration.apps.command import Command
+from tests.integration.apps.conftest import RECIPE, Trained
+
+LOCAL = ("train", "--compute", "local", *RECIPE)
+RUN = "0123456789abcdef0123456789abcdef"
+
+
+class Here:
+    """The command in this process."""
+
+    def __init__(self, command: Command, patch: pytest.MonkeyPatch, captured: pytest.CaptureFixture[str]) -> None:
+        self._command = command
+        self._patch = patch
+        self._captured = captured
+
+    def __call__(self, *arguments: str, **variables: str) -> tuple[int, str, str]:
+        """Return the exit code, and what was said on stdout and stderr."""
+        with self._patch.context() as patch:
+            for name in set(os.environ) - set(self._command.environment):
+                patch.delenv(name)
+            for name, value in {**self._command.environment, **variables}.items():
+                patch.setenv(name, value)
+            patch.chdir(self._command.home)
+            with pytest.raises(SystemExit) as ended:
+                main(list(arguments))
+        said = self._captured.readouterr()
+        code = ended.value.code
+        assert isinstance(code, int)
+        return code, said.out, said.err
+
+    def refused(self, *arguments: str, code: int = 2, **variables: str) -> str:
+        """See that the command ends with `code` and one line of error, and return that line."""
+        ended, out, err = self(*arguments, **variables)
+        assert (ended, out) == (code, ""), err
+        *before, line = err.splitlines()
+        assert line.startswith("error: ")
+        # A log line or an epoch's figures may precede it.
+        assert not [text for text in before if "rror" in text or "Traceback" in text]
+        return line.removeprefix("error: ")
+
+
+@pytest.fixture(autouse=True)
+def as_it_was() -> Iterator[None]:
+    """A command takes the process's signals and log; give them back."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    root, ours = logging.getLogger(), logging.getLogger("fmnist")
+    levels, log_handlers = (root.level, ours.level), list(root.handlers)
+    environment = dict(os.environ)
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    root.handlers[:] = log_handlers
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+@pytest.fixture
+def here(command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    """The command on a state directory of the test's own."""
+    return Here(command, monkeypatch, capsys)
+
+
+@pytest.fixture
+def there(trained: Trained, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    """The command on the state directory of the finished run."""
+    return Here(trained.command, monkeypatch, capsys)
+
+
+@pytest.fixture
+def damaged_registry(toy_registry: RegistrySettings, command: Command) -> None:
+    """The command's registry becomes one whose train split has a flipped bit."""
+    store = command.home / "store"
+    shutil.copytree(str(toy_registry.remote_url), store)
+    command.registry = RegistrySettings(repo=toy_registry.repo, remote_url=str(store))
+    file = Path(DvcDataRegistry(command.registry).resolve().file("train").uri)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.chmod(0o644)
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (["--batch-size", "0"], "batch_size must be at least 1, found 0"),
+        (["--batch-size", "-3"], "batch_size must be at least 1, found -3"),
+        (["--max-epochs", "0"], "max_epochs must be at least 1, found 0"),
+        (["--lr", "0"], "lr must be above 0, found 0.0"),
+        (["--lr", "nan"], "lr must be above 0, found nan"),
+        (["--lr", "inf"], "lr must be above 0, found inf"),
+        (["--seed", "-1"], "seed must be in [0, 2**32), found -1"),
+        (["--seed", "4294967296"], "seed must be in [0, 2**32), found 4294967296"),
+        (["--num-workers", "0"], "num_workers must be at least 1, found 0"),
+        (["--gpu-per-worker", "-0.5"], "gpu_per_worker must be 0 or more, found -0.5"),
+        (["--gpu-per-worker", "nan"], "gpu_per_worker must be 0 or more, found nan"),
+        (["--limit-train", "0"], "limit_train must be at least 1, found 0"),
+        (["--limit-val", "-1"], "limit_val must be at least 1, found -1"),
+        (["--model", "vgg"], "architecture must be one of cnn, resnet18, resnet18-3x3, found vgg"),
+        (["--preset", "quick"], "preset 'quick' is none of fast, resnet18, and no file either"),
+        (["--compute", "local", "--num-workers", "2"], "--compute local is one worker"),
+        (["--compute", "local", "--gpu-per-worker", "0.5"], "--compute local is one worker"),
+        (["--resume", RUN, "--lr", "0.1", "--compute", "ray"], "leave out --lr, --compute"),
+        (["--data-version", "9.9.9"], "has no version '9.9.9': it has fashion-mnist-v1.0.0, fashion-mnist-v0.9.0"),
+        (["--data-version", "newest"], "has no version 'newest'"),
+        (["--resume", RUN], f"run '{RUN}' is not in MLflow"),
+        (["--resume", "no id"], "run 'no id' is not in MLflow"),
+    ],
+)
+def test_bad_flags_open_no_run(here: Here, command: Command, flags: list[str], complaint: str) -> None:
+    assert complaint in here.refused("train", *flags)
+    assert command.runs() == []
+
+
+@pytest.mark.parametrize("flag", [["--batch-size", "many"], ["--compute", "cloud"], ["--colour", "red"]])
+def test_what_is_no_such_flag_or_number_is_a_usage_error(here: Here, command: Command, flag: list[str]) -> None:
+    code, out, err = here("train", *flag)
+    assert (code, out) == (2, "")
+    assert "Usage: fmnist train" in err
+    assert list(command.home.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"[[a]]\nb = 1\n", "a recipe has no a: it has architecture, batch_size, flip"),
+        (b"lr = 'fast'\n", "lr must be of type float, found a str"),
+        (b"batch_size = 2.5\n", "batch_size must be of type int, found a float"),
+        (b"flip = 1\n", "flip must be of type bool, found a int"),
+        (b"architecture = ['cnn']\n", "architecture must be one of cnn"),
+        (b"optimizer = 3\n", "optimizer must be one of adamw, sgd, found 3"),
+        (b"label_smoothing = nan\n", "label_smoothing must be in [0, 1), found nan"),
+        (b"lr = \n", "Invalid value (at line 1, column 6)"),
+        (b"\xff\xfe", "can't decode byte 0xff"),
+    ],
+)
+def test_malformed_preset_file_is_named(here: Here, command: Command, content: bytes, complaint: str) -> None:
+    preset = command.home / "preset.toml"
+    preset.write_bytes(content)
+    line = here.refused("train", "--preset", str(preset))
+    assert line.startswith(f"preset file {preset} cannot be used: ")
+    assert complaint in line
+    assert list(command.home.iterdir()) == [preset]
+
+
+def test_directory_is_no_preset(here: Here, command: Command) -> None:
+    assert "Is a directory" in here.refused("train", "--preset", str(command.home))
+
+
+def test_on_the_platform_all_that_is_missing_is_told_at_once(here: Here, command: Command) -> None:
+    line = here.refused("train", ENVIRONMENT="training", DOCKER_IMAGE_TAG="", DVC_DATA_VERSION="1.0.0")
+    assert line.endswith("set ARGO_WORKFLOW_UID, DOCKER_IMAGE_TAG")
+    assert list(command.home.iterdir()) == []
+
+
+def test_on_the_platform_the_data_contract_wins_over_flags(here: Here) -> None:
+    contract = {"ARGO_WORKFLOW_UID": "uid", "DOCKER_IMAGE_TAG": "tag", "DVC_DATA_VERSION": "7.0.0"}
+    flags = (*LOCAL, "--data-version", "8.0.0")
+    assert "no version '7.0.0'" in here.refused(*flags, ENVIRONMENT="production", **contract)
+    assert "no version '8.0.0'" in here.refused(*flags, ENVIRONMENT="development", **contract)
+
+
+def test_unusable_variables_are_named_all_at_once_and_never_echoed(here: Here) -> None:
+    line = here.refused("train", LOG_LEVEL="loud", RAY_NUM_WORKERS="0", AWS_NO_VERIFY_SSL="hunter2")
+    assert all(name in line for name in ("LOG_LEVEL: ", "RAY_NUM_WORKERS: ", "AWS_NO_VERIFY_SSL: "))
+    assert "hunter2" not in line
+
+
+def test_unreadable_dotenv_is_named(here: Here, command: Command) -> None:
+    (command.home / ".env").write_bytes(b"MLFLOW_EXPERIMENT_NAME=\xff\n")
+    assert f"{command.home}/.env cannot be read" in here.refused("train")
+
+
+def test_finished_run_is_not_resumed(there: Here, trained: Trained) -> None:
+    assert "is FINISHED" in there.refused("train", "--resume", trained.result["run_id"])
+    assert trained.command.only_run().info.status == "FINISHED"
+
+
+def test_run_of_something_else_is_not_resumed(here: Here, command: Command) -> None:
+    run_id = command.client.create_run(command.client.create_experiment("theirs")).info.run_id
+    assert "it was not begun by fmnist train" in here.refused("train", "--resume", run_id)
+    assert command.only_run().info.status == "RUNNING"
+
+
+def test_state_directory_that_cannot_be_written_is_named(here: Here, command: Command) -> None:
+    file = command.home / "file"
+    file.write_text("no directory")
+    assert f"{file}/home" in here.refused(*LOCAL, code=1, FMNIST_HOME=f"{file}/home")
+
+
+def test_registry_that_is_not_there_is_named(here: Here, command: Command) -> None:
+    line = here.refused(*LOCAL, code=1, DVC_REPO_URL=f"{command.home}/nowhere.git")
+    assert f"{command.home}/nowhere.git" in line
+    assert command.runs() == []
+
+
+@pytest.mark.parametrize("arguments", [LOCAL, ("train", "--resume", RUN), ("predict", "--split", "test")])
+def test_tracker_that_does_not_answer_is_given_up_soon(here: Here, arguments: tuple[str, ...]) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        began = time.monotonic()
+        line = here.refused(*arguments, code=1, MLFLOW_TRACKING_URI=address)
+    assert address in line
+    assert "check that the server runs, and MLFLOW_TRACKING_URI" in line
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.usefixtures("damaged_registry")
+def test_damaged_split_fails_the_run_and_registers_nothing(here: Here, command: Command) -> None:
+    assert "split 'train' at" in here.refused(*LOCAL, code=1)
+    assert command.only_run().info.status == "FAILED"
+    assert command.versions() == []
+
+
+def test_run_that_diverges_fails_and_says_why(here: Here, command: Command) -> None:
+    line = here.refused("train", "--compute", "local", "--lr", "1e30", code=1)
+    assert "the loss is not finite at epoch" in line
+    assert "a learning rate of 1e+30 is most likely too high" in line
+    assert command.only_run().info.status == "FAILED"
+    assert command.versions() == []
+
+
+def test_traceback_is_shown_to_whoever_looks_for_a_fault(here: Here) -> None:
+    code, _, err = here("train", "--preset", "quick", LOG_LEVEL="debug")
+    assert code == 2
+    assert "Traceback (most recent call last)" in err
+    assert err.splitlines()[-1].startswith("error: preset 'quick'")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([], "give either picture files or --split"),
+        (["picture.png", "--split", "test"], "give either picture files or --split"),
+        (["absent.png"], "absent.png: No such file or directory"),
+        (["."], ".: not a regular file"),
+        (["text.png"], "text.png: not a PNG, JPEG or .npy file"),
+        (["wide.npy"], "wide.npy: images of shape (3, 29, 28): expected one of (n, 28, 28)"),
+        (["--split", "tset"], "has no split 'tset': it has train, val, test"),
+        (["--split", "test", "--index", "four"], "--index 'four' is not of the form 0-4,17"),
+        (["--split", "test", "--index", "-1"], "--index '-1' is not of the form 0-4,17"),
+        (["--split", "test", "--index", ""], "--index '' is not of the form 0-4,17"),
+        (["--split", "test", "--index", "4-2"], "--index '4-2' is not within the split's 50 images, 0-49"),
+        (["--split", "test", "--index", "0-50"], "--index '0-50' is not within the split's 50 images, 0-49"),
+        (["--split", "test", "--index", "0-99999999999999"], "is not within the split's 50 images"),
+        (["--split", "test", "--model", "best"], "model URI 'best' must be models:/NAME/VERSION or models:/NAME@ALIAS"),
+        (["--split", "test", "--model", "models:/a b/1"], "must be named with letters"),
+        (["--split", "test", "--model", "models:/dev.fashion-mnist-classifier/9"], "is not in MLflow"),
+        (["--split", "test", "--model", "models:/prod.fashion-mnist-classifier/1"], "is not in MLflow"),
+        (["--split", "test", "--model", "models:/dev.fashion-mnist-classifier@champion"], "has no alias 'champion'"),
+    ],
+)
+def test_what_cannot_be_predicted_is_bad_input(
+    there: Here, trained: Trained, arguments: list[str], complaint: str
+) -> None:
+    (trained.command.home / "text.png").write_text("no picture")
+    np.save(trained.command.home / "wide.npy", np.zeros((3, 29, 28), np.uint8))
+    assert complaint in there.refused("predict", *arguments)
+
+
+def test_before_a_model_is_trained_prediction_says_what_to_run(here: Here) -> None:
+    line = here.refused("predict", "--split", "test")
+    assert line == "no model is registered as 'dev.fashion-mnist-classifier' yet: run fmnist train, or give --model"
+
+
+def test_number_of_classes_is_one_to_ten(there: Here) -> None:
+    for number in ("0", "11"):
+        assert there("predict", "--split", "test", "--top-k", number)[0] == 2
+
+
+def as_json(there: Here, *arguments: str) -> Any:
+    code, out, err = there("predict", *arguments, "--json")
+    assert code == 0, err
+    return json.loads(out)["images"]
+
+
+def test_files_are_answered_as_the_split_that_they_were_taken_from(there: Here, trained: Trained) -> None:
+    home, registry = trained.command.home, DvcDataRegistry(trained.command.registry)
+    images = registry.read(registry.resolve(), "val").images[:3]
+    np.save(home / "batch.npy", images)
+    Image.fromarray(images[0]).save(home / "one.png")
+    Image.fromarray(images[0]).save(home / "one.jpg", quality=100)
+    expected = [image["predictions"] for image in as_json(there, "--split", "val", "--index", "0-2", "--top-k", "3")]
+    assert [len(ranked) for ranked in expected] == [3, 3, 3]
+
+    png, jpeg, *batch = as_json(there, "one.png", "one.jpg", "batch.npy", "--top-k", "3")
+    assert [image["image"] for image in batch] == ["batch.npy[0]", "batch.npy[1]", "batch.npy[2]"]
+    assert [image["predictions"] for image in (png, *batch)] == [expected[0], *expected]
+    assert jpeg["predictions"][0]["class_id"] == expected[0][0]["class_id"]
+    assert "truth" not in png
+
+
+def test_split_is_that_of_the_model_s_own_data_version(there: Here, trained: Trained) -> None:
+    first = as_json(there, "--split", "val", "--index", "3,0")
+    assert [(image["image"], image["truth"]) for image in first] == [("val[3]", "Dress"), ("val[0]", "T-shirt/top")]
+    assert as_json(there, "--split", "val", "--index", "3,0", "--model", trained.result["model_uri"]) == first
+    code, out, err = there("predict", "--split", "val", "--index", "3", DVC_DATA_VERSION="0.9.0")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"model {trained.result['model_uri']}\n")
+    assert "Dress" in out
+    assert "right" in out or "✓" in out

@@ -1,0 +1,111 @@
+"""Ctrl-C and SIGTERM at any moment: the run is KILLED, the exit code tells which it was, and --resume finishes it."""
+
+import signal
+import time
+from collections.abc import Callable
+
+import mlflow.pytorch
+import psutil
+import pytest
+import torch
+
+from fmnist.domain.model.training import EPOCH_METRICS
+from tests.integration.apps.command import PATIENCE_SECONDS, Command
+from tests.integration.apps.conftest import RECIPE, Trained
+
+INT, TERM = signal.SIGINT, signal.SIGTERM
+RAY_RECIPE = ("--num-workers", "2", "--batch-size", "4", *RECIPE[2:])
+
+
+def test_before_a_run_is_opened_there_is_none(command: Command) -> None:
+    command.variables["LOG_LEVEL"] = "DEBUG"
+    started = command.start("train", "--compute", "local", *RECIPE)
+    started.wait_for("state directory")
+    started.send(TERM)
+    code, said = started.end()
+    assert code == 143
+    assert said.splitlines()[-1] == "terminated"
+    assert command.runs() == []
+
+
+def test_a_run_that_is_interrupted_again_and_again_ends_as_if_it_had_not_been(
+    command: Command, trained: Trained
+) -> None:
+    started = command.start("train", "--compute", "local", *RECIPE)
+    started.wait_for("epoch 1/3")
+    # In the second epoch; whoever is impatient does not cut the clean-up off.
+    started.send(INT, INT, TERM)
+    code, said = started.end()
+    run_id = command.only_run().info.run_id
+    assert code == 130
+    assert f"fmnist train --resume {run_id} goes on from its last checkpoint" in said
+    assert said.splitlines()[-1] == "interrupted"
+    assert_left_as_killed(command)
+
+    # While the model is being saved: that comes right after this tag.
+    started = command.start("train", "--resume", run_id)
+    wait_until(lambda: "best_epoch" in command.only_run().data.tags)
+    started.send(TERM)
+    code, said = started.end()
+    assert code == 143
+    assert said.splitlines()[-1] == "terminated"
+    assert_left_as_killed(command)
+
+    result = command.json("train", "--resume", run_id)
+    assert {**result, "training_seconds": 0} == {**trained.result, "training_seconds": 0, "run_id": run_id}
+    assert_same_in_the_end(command, trained.command)
+
+
+def test_on_ray_it_is_the_same_and_no_process_stays_behind(command: Command) -> None:
+    undisturbed = Command(command.home / "undisturbed", command.registry)
+    undisturbed.home.mkdir()
+    expected = undisturbed.json("train", *RAY_RECIPE)
+
+    started = command.start("train", *RAY_RECIPE)
+    started.wait_for("epoch 1/3")
+    family = psutil.Process(started.process.pid).children(recursive=True)
+    assert [process for process in family if "RayTrainWorker" in " ".join(process.cmdline())]
+    started.send(INT, INT)
+    code, said = started.end()
+    assert code == 130
+    assert said.splitlines()[-1] == "interrupted"
+    assert "Traceback" not in said
+    assert_left_as_killed(command)
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert alive == []
+
+    result = command.json("train", "--resume", command.only_run().info.run_id)
+    assert result["metrics"] == expected["metrics"]
+    assert_same_in_the_end(command, undisturbed)
+
+
+def assert_left_as_killed(command: Command) -> None:
+    assert command.only_run().info.status == "KILLED"
+    assert command.versions() == []
+
+
+def assert_same_in_the_end(resumed: Command, undisturbed: Command) -> None:
+    """One FINISHED run each, with the same metrics, no value twice, and one model with the same weights."""
+    run, expected = resumed.only_run(), undisturbed.only_run()
+    assert run.info.status == "FINISHED"
+    assert {*EPOCH_METRICS, "test_acc"} < set(run.data.metrics) == set(expected.data.metrics)
+    for metric in run.data.metrics:
+        assert resumed.history(run.info.run_id, metric) == undisturbed.history(expected.info.run_id, metric)
+    weights, expected_weights = network_weights(resumed), network_weights(undisturbed)
+    assert weights.keys() == expected_weights.keys()
+    assert all(torch.equal(value, expected_weights[name]) for name, value in weights.items())
+
+
+def network_weights(command: Command) -> dict[str, torch.Tensor]:
+    (version,) = command.versions()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{command.home}/mlflow.db")
+        state: dict[str, torch.Tensor] = mlflow.pytorch.load_model(f"models:/{version.name}/1").state_dict()
+    return state
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    limit = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < limit
+        time.sleep(0.1)  # between two looks, so as not to take the CPU from what is awaited

@@ -1,0 +1,149 @@
+"""A training run that nothing disturbs: all that the platform reads of it, and that it can be made again."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import mlflow.artifacts
+import numpy as np
+import pytest
+import torch
+
+from fmnist.adapters.dvc.registry import DvcDataRegistry
+from fmnist.domain.model.metrics import softmax
+from fmnist.domain.model.training import EPOCH_METRICS
+from tests.integration.apps.command import Command
+from tests.integration.apps.conftest import RECIPE, Trained
+
+TEST_METRICS = ("test_loss", "test_acc", "test_precision", "test_recall", "test_f1", "test_ece")
+
+
+def test_stdout_is_the_result_and_nothing_else(trained: Trained) -> None:
+    result = trained.result
+    assert set(result) == {"run_id", "model_uri", "best_epoch", "training_seconds", "metrics"}
+    assert result["model_uri"] == "models:/dev.fashion-mnist-classifier/1"
+    assert result["metrics"]["test_acc"] > 0.9, "the toy data is easy"
+
+
+def test_stderr_is_a_line_for_the_run_and_one_an_epoch(trained: Trained) -> None:
+    run, *epochs = trained.process.stderr.splitlines()
+    run_id, version = trained.result["run_id"], "fashion-mnist-v1.0.0"
+    assert run.endswith(f"INFO fmnist.domain.services.training_run: run {run_id}: cnn on {version}")
+    figures = r"epoch {}/3  train loss \d+\.\d+ acc +\d+\.\d%  val loss \d+\.\d+ acc +\d+\.\d%(  best)?"
+    assert [bool(re.fullmatch(figures.format(number), line)) for number, line in enumerate(epochs, 1)] == [True] * 3
+
+
+def test_run_carries_what_the_platform_looks_for(trained: Trained) -> None:
+    run = trained.command.only_run()
+    dataset = DvcDataRegistry(trained.command.registry).resolve()
+    assert (run.info.run_id, run.info.run_name, run.info.status) == (trained.result["run_id"], "demo", "FINISHED")
+    tags = {name: value for name, value in run.data.tags.items() if not name.startswith("mlflow.")}
+    checkout = subprocess.run(
+        ["git", "-C", Path(__file__).parent, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+    )
+    assert tags == {
+        "argo_workflow_uid": "workflow-7",
+        "docker_image_tag": "sha-1234",
+        "git_commit": checkout.stdout.strip(),
+        "dvc_data_version": "fashion-mnist-v1.0.0",
+        "dvc_data_sha": dataset.commit,
+        "data_digest": dataset.digest,
+        "best_epoch": str(trained.result["best_epoch"]),
+        "compute": "local",
+    }
+    assert run.data.params == {
+        "dvc_repo_url": trained.command.registry.repo,
+        "dvc_data_version": "fashion-mnist-v1.0.0",
+        "dvc_train_data_path": "data/fashion-mnist/processed/train/train.parquet",
+        "dvc_val_data_path": "data/fashion-mnist/processed/val/val.parquet",
+        "dvc_test_data_path": "data/fashion-mnist/processed/test/test.parquet",
+        "dvc_metrics_path": "data/fashion-mnist/metadata.json",
+        "architecture": "cnn",
+        "optimizer": "sgd",
+        "schedule": "one_cycle",
+        "batch_size": "8",
+        "global_batch_size": "8",
+        "lr": "0.02",
+        "max_epochs": "3",
+        "weight_decay": "0.0005",
+        "label_smoothing": "0.1",
+        "flip": "True",
+        "seed": "7",
+        "num_workers": "1",
+        "gpu_per_worker": "0.0",
+    }
+    (given,) = run.inputs.dataset_inputs
+    assert (given.dataset.name, given.dataset.digest) == (dataset.version, dataset.digest)
+    stored = mlflow.artifacts.download_artifacts(
+        f"{run.info.artifact_uri}/dvc_data_metrics.json", tracking_uri=f"sqlite:///{trained.command.home}/mlflow.db"
+    )
+    assert json.loads(Path(stored).read_text()) == dataset.metadata
+
+
+def test_metrics_are_logged_by_epoch_and_end_with_the_registered_model_s(trained: Trained) -> None:
+    run_id, metrics = trained.result["run_id"], trained.result["metrics"]
+    names = set(trained.command.only_run().data.metrics)
+    assert names == {*EPOCH_METRICS, *TEST_METRICS}
+    for name in names:
+        steps = [step for step, _ in trained.command.history(run_id, name)]
+        assert steps == {"train": [0, 1, 2], "val": [0, 1, 2, 3], "test": [3]}[name.partition("_")[0]]
+    val = dict(trained.command.history(run_id, "val_acc"))
+    best = max(range(3), key=lambda epoch: (val[epoch], -epoch))
+    assert trained.result["best_epoch"] == best
+    assert val[3] == val[best] == metrics["val_acc"]
+    assert trained.command.history(run_id, "test_ece") == [(3, metrics["test_ece"])]
+
+
+def test_model_is_registered_with_its_origin(trained: Trained) -> None:
+    (version,) = trained.command.versions()
+    assert (version.name, version.run_id) == ("dev.fashion-mnist-classifier", trained.result["run_id"])
+    assert version.tags["dvc_data_version"] == "fashion-mnist-v1.0.0"
+    assert version.tags["argo_workflow_uid"] == "workflow-7"
+
+
+def test_plain_mlflow_gives_the_answers_of_fmnist_predict(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow.models
+    import mlflow.pytorch
+
+    # What a notebook sets.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{trained.command.home}/mlflow.db")
+    uri = trained.result["model_uri"]
+    signature = mlflow.models.get_model_info(uri).signature
+    for side, shape in ((signature.inputs, (-1, 1, 28, 28)), (signature.outputs, (-1, 10))):
+        (tensor,) = side.inputs
+        assert (tensor.type, tensor.shape) == (np.dtype("float32"), shape)
+
+    registry = DvcDataRegistry(trained.command.registry)
+    dataset = registry.resolve()
+    images = registry.read(dataset, "test").images[:7]
+    network = mlflow.pytorch.load_model(uri)
+    with torch.inference_mode():
+        expected = softmax(network(torch.from_numpy(dataset.normalization.apply(images))).numpy())
+    told = trained.command.json("predict", "--split", "test", "--index", "0-6", "--top-k", "10")
+    assert told["model_uri"] == uri
+    for row, image in enumerate(told["images"]):
+        answers = {answer["class_id"]: answer["confidence"] for answer in image["predictions"]}
+        np.testing.assert_allclose([answers[label] for label in range(10)], expected[row], atol=1e-5)
+
+
+def test_as_a_module_it_is_the_same_job_on_an_older_version_without_a_test_split(
+    command: Command, tmp_path: Path
+) -> None:
+    # What `ray job submit` runs. Settings come from .env here, and from what is exported only where that says nothing.
+    (tmp_path / ".env").write_text("MLFLOW_REGISTERED_MODEL_NAME=ci.fashion-mnist-classifier\nDVC_DATA_VERSION=1.0.0\n")
+    command.variables["DVC_DATA_VERSION"] = "0.9.0"
+    done = command.run("--compute", "local", *RECIPE, module="fmnist.apps.train")
+    assert done.returncode == 0, done.stderr
+    (version,) = command.versions()
+    assert version.name == "ci.fashion-mnist-classifier"
+    run = command.only_run()
+    assert run.data.tags["dvc_data_version"] == "fashion-mnist-v0.9.0"
+    assert "dvc_test_data_path" not in run.data.params
+    assert not [name for name in run.data.metrics if name.startswith("test_")]
+    told = done.stdout
+    assert re.search(r"test accuracy +not measured: this data version has no test split", told)
+    assert re.search(r"val accuracy +\d+\.\d\d% of 50 images", told)
+    assert "fmnist predict --model models:/ci.fashion-mnist-classifier/1 --split val --index 0-4" in told
+    assert f"mlflow ui --backend-store-uri sqlite:///{tmp_path}/mlflow.db" in told
+    assert all(len(line) <= 80 for line in told.partition("Next:")[0].splitlines())

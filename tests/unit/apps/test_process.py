@@ -1,0 +1,122 @@
+"""How a command ends: exit codes, one line of error, and signals that strike only where they may."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from fmnist.apps.process import ReportingGroup, Terminated, uninterrupted
+from fmnist.domain.model.errors import CorruptData, InvalidSetting, RunNotFound, StoreUnavailable
+
+# An interpreter that does not find the packages that its first argument names.
+WITHOUT = """
+import sys
+
+class Without:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in sys.argv[1].split(","):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Without())
+from fmnist.apps.main import main
+main(sys.argv[2:])
+"""
+NO_SETTINGS = "dotenv,pydantic_settings,dependency_injector,mlflow,ray,torch,dvc"
+
+
+@pytest.fixture(autouse=True)
+def interrupts() -> Iterator[None]:
+    """Signals raise, as `begin` has it; the suite's own handlers come back afterwards."""
+
+    def terminate(*_: object) -> None:
+        raise Terminated
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, terminate)
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (InvalidSetting("lr must be above 0"), 2, "error: lr must be above 0"),
+        (RunNotFound("no run 7"), 2, "error: no run 7"),
+        (CorruptData("split 'train' is damaged"), 1, "error: split 'train' is damaged"),
+        (StoreUnavailable("MLflow fails"), 1, "error: MLflow fails"),
+        (RuntimeError("a bug"), 1, "unexpected RuntimeError: a bug (LOG_LEVEL=DEBUG shows where)"),
+        (ModuleNotFoundError("", name="ray"), 1, "error: this command needs ray: pip install 'fmnist[train]'"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (Terminated(), 143, "terminated"),
+    ],
+)
+def test_each_kind_of_end_has_its_code_and_one_line(error: BaseException, code: int, line: str) -> None:
+    app = typer.Typer(cls=ReportingGroup)
+
+    @app.command()
+    def fail() -> None:
+        raise error
+
+    @app.command()
+    def other() -> None:
+        pass
+
+    result = CliRunner().invoke(app, ["fail"])
+    assert (result.exit_code, result.stdout, result.stderr) == (code, "", f"{line}\n")
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+def test_signal_waits_for_the_end_of_what_must_not_be_cut(number: signal.Signals, error: type[BaseException]) -> None:
+    done = []
+
+    def work() -> None:
+        with uninterrupted():
+            os.kill(os.getpid(), number)
+            done.append("all of it")
+
+    with pytest.raises(error):
+        work()
+    assert done == ["all of it"]
+    with pytest.raises(error):
+        os.kill(os.getpid(), number)
+
+
+def test_without_a_signal_nothing_is_raised_and_an_error_passes() -> None:
+    with uninterrupted():
+        pass
+    with pytest.raises(InvalidSetting), uninterrupted():
+        raise InvalidSetting("no")
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments", "complaint"),
+    [
+        (f"typer,rich,{NO_SETTINGS}", ["--help"], "the fmnist command needs typer"),
+        (f"typer,rich,{NO_SETTINGS}", ["train"], "the fmnist command needs typer"),
+        (NO_SETTINGS, ["train"], "error: this command needs dotenv"),
+        ("dependency_injector", ["train"], "error: this command needs dependency_injector"),
+        ("dependency_injector", ["predict", "--split", "test"], "error: this command needs dependency_injector"),
+    ],
+)
+def test_command_without_its_extra_says_what_to_install(
+    tmp_path: Path, missing: str, arguments: list[str], complaint: str
+) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", WITHOUT, missing, *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert result.stderr == f"{complaint}: pip install 'fmnist[train]'\n"
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,209 @@
+"""Every variable of the platform contract: its name, its default, its spellings, and what is said of a bad value."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fmnist.apps.settings import Settings, load_environment
+from fmnist.domain.model.errors import InvalidSetting
+
+# The contract's table: each variable with a value that is not its default, and the field as it reads that value.
+CONTRACT = {
+    "MLFLOW_TRACKING_URI": "https://mlflow.example",
+    "MLFLOW_EXPERIMENT_NAME": "other",
+    "MLFLOW_REGISTERED_MODEL_NAME": "ci.fashion-mnist-classifier",
+    "RAY_STORAGE_ENDPOINT": "minio:9000",
+    "RAY_STORAGE_SCHEME": "https",
+    "RAY_STORAGE_PATH": "bucket/prefix",
+    "RAY_ADDRESS": "auto",
+    "DVC_REPO_URL": "https://git.example/data",
+    "DVC_REMOTE": "minikube",
+    "DVC_REMOTE_URL": "s3://dvcstore",
+    "DVC_TRAIN_DATA_PATH": "train",
+    "DVC_VAL_DATA_PATH": "val",
+    "DVC_TEST_DATA_PATH": "test",
+    "DVC_METRICS_PATH": "metrics",
+    "AWS_ACCESS_KEY_ID": "key",
+    "AWS_ENDPOINT_URL": "https://s3.example",
+    "ARGO_WORKFLOW_UID": "uid",
+    "DOCKER_IMAGE_TAG": "tag",
+    "DVC_DATA_VERSION": "1.0.0",
+    "LOG_LEVEL": "DEBUG",
+    "ENVIRONMENT": "production",
+}
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name in Settings(aws_endpoint_url="x", aws_no_verify_ssl=True).vendor_environment():
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_defaults_need_no_service(tmp_path: Path) -> None:
+    settings = Settings.load()
+    home = tmp_path / ".fmnist"
+    assert settings.fmnist_home == home
+    assert settings.tracking_uri == f"sqlite:///{home}/mlflow.db"
+    assert settings.data_repo == str(home / "data-registry.git")
+    assert settings.data_remote_url == str(home / "data-store")
+    assert settings.ray_storage_location == str(home / "checkpoints")
+    assert settings.ray_storage_url is None
+    assert settings.mlflow_experiment_name == "fashion-mnist"
+    assert settings.mlflow_registered_model_name == "dev.fashion-mnist-classifier"
+    assert (settings.workflow_uid, settings.image_tag, settings.dvc_data_version) == ("DEV", "DEV", None)
+    assert (settings.ray_num_workers, settings.ray_address) == (1, None)
+    assert (settings.environment, settings.log_level, settings.on_platform) == ("development", "INFO", False)
+    assert settings.dvc_train_data_path == "data/fashion-mnist/processed/train/train.parquet"
+    assert settings.dvc_val_data_path == "data/fashion-mnist/processed/val/val.parquet"
+    assert settings.dvc_test_data_path == "data/fashion-mnist/processed/test/test.parquet"
+    assert settings.dvc_metrics_path == "data/fashion-mnist/metadata.json"
+    assert not settings.aws_no_verify_ssl
+    assert not settings.mlflow_tracking_insecure_tls
+    settings.require_data_contract()
+
+
+@pytest.mark.parametrize(("name", "value"), CONTRACT.items())
+def test_each_variable_has_the_contract_s_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    assert getattr(Settings.load(), name.lower()) == value
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    default = Settings.load()
+    monkeypatch.setenv(name, "")
+    assert Settings.load() == default
+
+
+@pytest.mark.parametrize("name", ["MLFLOW_TRACKING_INSECURE_TLS", "AWS_NO_VERIFY_SSL"])
+@pytest.mark.parametrize(("value", "expected"), [("true", True), ("1", True), ("false", False), ("0", False)])
+def test_switches_are_on_or_off(monkeypatch: pytest.MonkeyPatch, name: str, value: str, *, expected: bool) -> None:
+    monkeypatch.setenv(name, value)
+    assert getattr(Settings.load(), name.lower()) is expected
+
+
+def test_number_of_workers_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_NUM_WORKERS", "4")
+    assert Settings.load().ray_num_workers == 4
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "scheme", "url"),
+    [
+        ("minio:9000", None, "http://minio:9000"),
+        ("minio:9000", "https", "https://minio:9000"),
+        ("http://minio:9000", None, "http://minio:9000"),
+        ("https://minio:9000", "http", "https://minio:9000"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("path", "location"),
+    [
+        (None, "ray-results"),
+        ("bucket", "bucket"),
+        ("bucket/a/b", "bucket/a/b"),
+        ("s3://bucket", "bucket"),
+        ("s3://bucket/a/b/", "bucket/a/b"),
+    ],
+)
+def test_checkpoint_storage_is_understood_in_every_spelling(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str, scheme: str | None, url: str, path: str | None, location: str
+) -> None:
+    monkeypatch.setenv("RAY_STORAGE_ENDPOINT", endpoint)
+    for name, value in (("RAY_STORAGE_SCHEME", scheme), ("RAY_STORAGE_PATH", path)):
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    settings = Settings.load()
+    assert (settings.ray_storage_url, settings.ray_storage_location) == (url, location)
+
+
+def test_without_an_endpoint_checkpoints_stay_on_the_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RAY_STORAGE_PATH", "s3://bucket/prefix")
+    assert Settings.load().ray_storage_location == str(tmp_path / ".fmnist" / "checkpoints")
+
+
+@pytest.mark.parametrize("environment", ["training", "production"])
+def test_platform_names_all_that_is_missing_of_the_data_contract(
+    monkeypatch: pytest.MonkeyPatch, environment: str
+) -> None:
+    monkeypatch.setenv("ENVIRONMENT", environment)
+    with pytest.raises(InvalidSetting, match=r"set ARGO_WORKFLOW_UID, DOCKER_IMAGE_TAG, DVC_DATA_VERSION$"):
+        Settings.load().require_data_contract()
+    monkeypatch.setenv("DOCKER_IMAGE_TAG", "tag")
+    with pytest.raises(InvalidSetting, match=r"set ARGO_WORKFLOW_UID, DVC_DATA_VERSION$"):
+        Settings.load().require_data_contract()
+    monkeypatch.setenv("ARGO_WORKFLOW_UID", "uid")
+    monkeypatch.setenv("DVC_DATA_VERSION", "1.0.0")
+    Settings.load().require_data_contract()
+
+
+def test_bad_values_are_named_all_at_once_and_never_echoed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOG_LEVEL", "RAY_NUM_WORKERS", "RAY_STORAGE_SCHEME", "AWS_NO_VERIFY_SSL"):
+        monkeypatch.setenv(name, "hunter2")
+    with pytest.raises(InvalidSetting) as caught:
+        Settings.load()
+    assert all(
+        f"{name}: " in str(caught.value)
+        for name in ("LOG_LEVEL", "RAY_NUM_WORKERS", "RAY_STORAGE_SCHEME", "AWS_NO_VERIFY_SSL")
+    )
+    assert "hunter2" not in str(caught.value)
+
+
+def test_secret_key_is_kept_from_whoever_prints_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
+    settings = Settings.load()
+    assert settings.aws_secret_access_key is not None
+    assert settings.aws_secret_access_key.get_secret_value() == "hunter2"
+    assert "hunter2" not in repr(settings)
+
+
+@pytest.mark.parametrize(("given", "expected"), [("here/home", "{cwd}/here/home"), ("~/home", "{user}/home")])
+def test_state_directory_is_absolute(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: str, expected: str
+) -> None:
+    monkeypatch.setenv("FMNIST_HOME", given)
+    monkeypatch.setenv("HOME", "/users/me")
+    assert str(Settings.load().fmnist_home) == expected.format(cwd=tmp_path, user="/users/me")
+
+
+def test_a_registry_elsewhere_has_its_own_remote(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_REPO_URL", "https://git.example/data")
+    assert Settings.load().data_remote_url is None
+
+
+def test_dotenv_is_read_and_does_not_overrule(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(
+        "MLFLOW_EXPERIMENT_NAME=from-file\nDVC_DATA_VERSION='1.0.0'\nexport AWS_NO_VERIFY_SSL=1\n"
+    )
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "exported")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "environ", dict(os.environ))  # what is loaded goes with it
+        settings = load_environment()
+    assert settings.mlflow_experiment_name == "exported"
+    assert settings.dvc_data_version == "1.0.0"
+    assert settings.aws_no_verify_ssl
+
+
+def test_without_a_dotenv_the_caller_s_directory_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("MLFLOW_EXPERIMENT_NAME=of-somebody-else\n")
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    assert load_environment(dotenv=None).mlflow_experiment_name == "fashion-mnist"
+
+
+def test_vendors_are_told_what_they_read_under_other_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://s3.example")
+    monkeypatch.setenv("AWS_NO_VERIFY_SSL", "true")
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "false")
+    load_environment()
+    assert os.environ["MLFLOW_S3_ENDPOINT_URL"] == "https://s3.example"
+    assert os.environ["MLFLOW_S3_IGNORE_TLS"] == "true"
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "false", "what was exported stays"
+
+
+def test_tls_is_verified_unless_switched_off_by_name() -> None:
+    assert "MLFLOW_S3_IGNORE_TLS" not in Settings.load().vendor_environment()
