@@ -42,6 +42,11 @@ class ModelStore(Protocol):
     """Keeps models. A model URI is `models:/NAME/VERSION` or `models:/NAME@ALIAS`. Every method raises
     `StoreUnavailable` when the store does not answer, and `ModelNotFound` for a name, version or alias that is not
     there.
+
+    What a promotion may rely on: a copy appears with its tags or not at all, an alias points at one version at every
+    instant, and what was written is read back by the next call. What it may not: nothing compares before it sets, and
+    nothing is one transaction over two aliases or two tags. Whoever needs that has to write in an order that is safe
+    to break off anywhere, and to keep others out meanwhile.
     """
 
     @abstractmethod
@@ -71,8 +76,11 @@ class ModelStore(Protocol):
         """Return all versions of `name`, newest first; an empty list when nothing is registered under it."""
 
     @abstractmethod
-    def copy(self, source: ModelVersion, name: str) -> ModelVersion:
-        """Register the same model as the next version of another name; run id and tags come along, aliases do not."""
+    def copy(self, source: ModelVersion, name: str, tags: Mapping[str, str] | None = None) -> ModelVersion:
+        """Register the same model as the next version of another name; run id and tags come along, aliases do not.
+
+        `tags` overrule those of the source, and are set in the same write that makes the copy.
+        """
 
     @abstractmethod
     def label(self, version: ModelVersion, *, alias: str | None = None, tags: Mapping[str, str] | None = None) -> None:

@@ -50,9 +50,9 @@ class MemoryModelStore(ModelStore):
     def versions(self, name: str) -> list[ModelVersion]:
         return [self._read(entry) for entry in reversed(self._models.get(check_model_name(name), []))]
 
-    def copy(self, source: ModelVersion, name: str) -> ModelVersion:
+    def copy(self, source: ModelVersion, name: str, tags: Mapping[str, str] | None = None) -> ModelVersion:
         entry = self._entry(source.name, source.version)
-        return self._register(name, entry.version.run_id, entry.version.tags, entry.factory)
+        return self._register(name, entry.version.run_id, {**entry.version.tags, **(tags or {})}, entry.factory)
 
     def label(self, version: ModelVersion, *, alias: str | None = None, tags: Mapping[str, str] | None = None) -> None:
         entry = self._entry(version.name, version.version)

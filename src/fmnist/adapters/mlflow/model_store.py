@@ -74,10 +74,10 @@ class MlflowModelStore(ModelStore):
             aliases = client.get_registered_model(name).aliases
         return sorted((_version(entry, aliases) for entry in found), key=lambda entry: entry.version, reverse=True)
 
-    def copy(self, source: ModelVersion, name: str) -> ModelVersion:
+    def copy(self, source: ModelVersion, name: str, tags: Mapping[str, str] | None = None) -> ModelVersion:
         # What `copy_model_version` of MLflow does, which prints.
         current = self.resolve(source.uri)
-        return self._register(check_model_name(name), current.uri, current.run_id, current.tags)
+        return self._register(check_model_name(name), current.uri, current.run_id, {**current.tags, **(tags or {})})
 
     def label(self, version: ModelVersion, *, alias: str | None = None, tags: Mapping[str, str] | None = None) -> None:
         client, number = self._connection.client(), str(version.version)

@@ -50,3 +50,15 @@ class StoreUnavailable(FmnistError):
 
 class TrainingFailed(FmnistError):
     """Training ended without a model."""
+
+
+class MetricNotFound(BadInput):
+    """A run lacks the metric that a decision rests on, or has no usable number for it."""
+
+
+class NotReady(BadInput):
+    """A step of a promotion was asked for before what it rests on: a decision, a passed test, an approval."""
+
+
+class Conflict(FmnistError):
+    """Somebody else changed what this work was built on, so it stopped."""

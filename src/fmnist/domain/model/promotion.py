@@ -1,6 +1,6 @@
 """The words of promotion, as the platform uses them: stages that a model passes through, and the aliases that point.
 
-The policy that decides will stand here too, as a frozen value that is given figures and returns a decision.
+What decides is in `policy.py`, what is written down about a promotion in `promotion_records.py`.
 """
 
 from dataclasses import dataclass

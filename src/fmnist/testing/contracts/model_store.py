@@ -1,5 +1,6 @@
 """What every `ModelStore` must do, whatever stands behind it and whatever weights it takes."""
 
+import json
 import pickle
 import uuid
 from dataclasses import replace
@@ -113,6 +114,22 @@ class ModelStoreContract:
         assert (copy.version, copy.run_id, copy.aliases) == (1, version.run_id, ())
         assert copy.tags == {**version.tags, "approved_by": "a person"}
         assert store.classifier(copy.uri)().info == store.classifier(version.uri)().info
+
+    def test_copy_is_made_with_further_tags_that_overrule_the_source_s(
+        self, store: ModelStore, version: ModelVersion
+    ) -> None:
+        store.label(version, tags={"image": "a", "decision": json.dumps({"why": "é" * 5000})})
+        copy = store.copy(version, _new_name(), {"image": "b", "staged_from": version.uri})
+        assert copy.tags == {**store.resolve(version.uri).tags, "image": "b", "staged_from": version.uri}
+        assert store.resolve(copy.uri) == copy
+        assert store.resolve(version.uri).tags["image"] == "a"
+
+    def test_copy_of_a_copy_is_the_same_model(self, store: ModelStore, saved: ModelVersion) -> None:
+        staged = store.copy(saved, _new_name(), {"staged_from": saved.uri})
+        released = store.copy(staged, _new_name(), {"released_from": staged.uri})
+        assert released.tags == {**saved.tags, "staged_from": saved.uri, "released_from": staged.uri}
+        assert released.run_id == saved.run_id
+        assert store.classifier(released.uri)().info == store.classifier(saved.uri)().info
 
     def test_versions_are_listed_newest_first_with_their_aliases(
         self, store: ModelStore, version: ModelVersion

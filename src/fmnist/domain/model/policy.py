@@ -1,0 +1,212 @@
+"""When a model is promoted: a frozen value that is given figures and returns a decision with all of its reasons.
+
+Nothing here measures, asks or remembers. Thresholds are compared as the decimal numbers that a person wrote, so that
+a figure which meets one exactly passes.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from typing import Any, Self
+
+from fmnist.domain.model.errors import InvalidSetting, MetricNotFound
+from fmnist.domain.model.images import CLASS_NAMES
+from fmnist.domain.model.paired import PairedComparison
+
+
+class Mode(StrEnum):
+    """What a decision rests on: a metric that each run logged, or both models measured on the same images."""
+
+    CONTRACT = "contract"
+    EVALUATE = "evaluate"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule as it was applied: its figures by name, and in words why it passed or failed."""
+
+    name: str
+    passed: bool
+    figures: Mapping[str, float]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a policy says of a challenger. It is promoted when every rule passed."""
+
+    mode: Mode
+    rules: tuple[Rule, ...]
+
+    @property
+    def promoted(self) -> bool:
+        """Whether the challenger is to take the champion's place."""
+        return all(rule.passed for rule in self.rules)
+
+    @property
+    def message(self) -> str:
+        """The decision with its reasons in one line."""
+        decisive = self.rules if self.promoted else [rule for rule in self.rules if not rule.passed]
+        return ("promote: " if self.promoted else "refuse: ") + "; ".join(rule.reason for rule in decisive)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromotionPolicy:
+    """The rules of promotion; its fields are the names that a TOML file may set.
+
+    Attributes:
+        metric, higher_is_better, threshold: of the contract's rule, whose threshold is a relative improvement.
+        min_gain: accuracy that the challenger has to gain at least, at the lower end of the confidence interval. A
+            negative one lets a challenger pass that is not shown to be better, but none that is shown to be worse.
+        confidence: of that interval, and 1 less the level of McNemar's test.
+        max_class_drop: how far the recall of any class may fall.
+        max_calibration_loss: how far the expected calibration error may rise.
+        max_latency_ratio: how many times as long as the champion the staged model may take for one image.
+    """
+
+    metric: str = "val_acc"
+    higher_is_better: bool = True
+    threshold: float = 0.05
+    min_gain: float = 0.0
+    confidence: float = 0.95
+    max_class_drop: float = 0.05
+    max_calibration_loss: float = 0.02
+    max_latency_ratio: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.metric, str) or not self.metric:
+            raise InvalidSetting(f"metric must be a metric's name, found {self.metric!r}")
+        if not isinstance(self.higher_is_better, bool):
+            raise InvalidSetting(f"higher_is_better must be true or false, found {self.higher_is_better!r}")
+        _check("threshold", self.threshold, "a finite number", math.isfinite)
+        _check("min_gain", self.min_gain, "in [-1, 1]", lambda value: -1 <= value <= 1)
+        _check("confidence", self.confidence, "between 0.5 and 1", lambda value: 0.5 < value < 1)
+        _check("max_class_drop", self.max_class_drop, "in [0, 1]", lambda value: 0 <= value <= 1)
+        _check("max_calibration_loss", self.max_calibration_loss, "in [0, 1]", lambda value: 0 <= value <= 1)
+        _check("max_latency_ratio", self.max_latency_ratio, "above 0", lambda value: 0 < value < math.inf)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """Read a policy, as a TOML file holds it; what is absent keeps its default.
+
+        Raises:
+            InvalidSetting: a name that is none of the attributes, or a value that one of them cannot take.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(str(name) for name in set(values) - names):
+            raise InvalidSetting(f"a policy has no {', '.join(unknown)}: it has {', '.join(sorted(names))}")
+        return cls(**values)
+
+    def first(self, mode: Mode, figures: Mapping[str, float]) -> Decision:
+        """Decide where there is no champion: the challenger is promoted, with the figures that are known of it."""
+        told = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        reason = f"there is no champion yet; the challenger has {told}"
+        return Decision(mode, (Rule("champion", passed=True, figures=figures, reason=reason),))
+
+    def by_metric(self, challenger: float, champion: float) -> Decision:
+        """Apply the contract's rule to a metric of both runs, finite numbers.
+
+        The relative improvement is (new - old) / |old|, its sign turned where lower is better; a change from 0 counts
+        as 1.0, in the direction of the change.
+
+        Raises:
+            MetricNotFound: one of them is not a finite number.
+        """
+        for who, value in (("challenger", challenger), ("champion", champion)):
+            if not math.isfinite(value):
+                raise MetricNotFound(f"{self.metric} of the {who} is {value}: there is nothing to decide by")
+        change = _decimal(challenger) - _decimal(champion)
+        if not self.higher_is_better:
+            change = -change
+        base = abs(_decimal(champion)) or abs(change) or Fraction(1)
+        improvement = change / base
+        passed = improvement >= _decimal(self.threshold)
+        figures = {
+            "challenger": challenger,
+            "champion": champion,
+            "improvement": float(improvement),
+            "threshold": self.threshold,
+        }
+        reason = (
+            f"{self.metric} {champion:.4f} -> {challenger:.4f}, improved by {float(improvement):+.2%}, "
+            f"{'as' if passed else 'but'} at least {self.threshold:+.2%} is required"
+        )
+        return Decision(Mode.CONTRACT, (Rule("relative improvement", passed, figures, reason),))
+
+    def by_comparison(self, comparison: PairedComparison) -> Decision:
+        """Apply the rules on what both models answered for the same images."""
+        rules = (self._gain(comparison), self._noise(comparison), self._classes(comparison), self._ece(comparison))
+        return Decision(Mode.EVALUATE, rules)
+
+    def _gain(self, comparison: PairedComparison) -> Rule:
+        low, high = comparison.interval(self.confidence)
+        figures = {
+            "champion": comparison.champion_accuracy,
+            "challenger": comparison.challenger_accuracy,
+            "difference": float(comparison.difference),
+            "low": float(low),
+            "high": float(high),
+            "required": self.min_gain,
+            "images": comparison.images,
+        }
+        reason = (
+            f"accuracy changes by {float(comparison.difference):+.2%} ({self.confidence:.0%} interval "
+            f"{float(low):+.2%} to {float(high):+.2%}), {self.min_gain:+.2%} or more required at its lower end"
+        )
+        return Rule("accuracy", low >= _decimal(self.min_gain), figures, reason)
+
+    def _noise(self, comparison: PairedComparison) -> Rule:
+        """With a gain required, the difference must be significant; without, it must not be a significant loss."""
+        level = 1 - _decimal(self.confidence)
+        significant = Fraction(comparison.p_value) <= level
+        worse = comparison.difference < 0
+        passed = significant and not worse if self.min_gain >= 0 else not (significant and worse)
+        figures = {
+            "only_challenger_right": comparison.only_challenger,
+            "only_champion_right": comparison.only_champion,
+            "p_value": comparison.p_value,
+            "level": float(level),
+        }
+        reason = (
+            f"{comparison.only_challenger} images only the challenger gets right, {comparison.only_champion} only the "
+            f"champion: {'no chance' if significant else 'may be chance'} (McNemar p = {comparison.p_value:.2g}, "
+            f"level {float(level):.2g})"
+        )
+        return Rule("McNemar", passed, figures, reason)
+
+    def _classes(self, comparison: PairedComparison) -> Rule:
+        changes = comparison.recall_changes
+        worst = min(changes, key=lambda label: (changes[label], label))
+        figures = {CLASS_NAMES[label]: float(change) for label, change in changes.items()}
+        reason = (
+            f"the recall of {CLASS_NAMES[worst]} changes most for the worse, by {float(changes[worst]):+.2%}, "
+            f"a fall of {self.max_class_drop:.2%} is allowed"
+        )
+        passed = changes[worst] >= -_decimal(self.max_class_drop)
+        return Rule("classes", passed, {**figures, "allowed": self.max_class_drop}, reason)
+
+    def _ece(self, comparison: PairedComparison) -> Rule:
+        rise = _decimal(comparison.challenger_ece) - _decimal(comparison.champion_ece)
+        figures = {
+            "champion": comparison.champion_ece,
+            "challenger": comparison.challenger_ece,
+            "allowed": self.max_calibration_loss,
+        }
+        reason = (
+            f"calibration error {comparison.champion_ece:.4f} -> {comparison.challenger_ece:.4f}, "
+            f"a rise of {self.max_calibration_loss:.4f} is allowed"
+        )
+        return Rule("calibration", rise <= _decimal(self.max_calibration_loss), figures, reason)
+
+
+def _decimal(value: float) -> Fraction:
+    """The number as it is written, not as binary rounds it: 0.945 is 5 % more than 0.9."""
+    return Fraction(repr(float(value)))
+
+
+def _check(name: str, value: object, expected: str, holds: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not holds(value):
+        raise InvalidSetting(f"{name} must be {expected}, found {value!r}")

@@ -1,0 +1,156 @@
+"""What a promotion writes on model versions, and how it is read back: one tag a record, as JSON.
+
+A registry sets tags one by one, so a record in one tag is there whole or not at all. Copies inherit the tags of their
+source; a record therefore names the version that it is about, and counts for no other.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from fmnist.domain.model.errors import CorruptModel
+from fmnist.domain.model.policy import Decision, Mode, Rule
+from fmnist.domain.model.registry import ModelVersion
+
+STAGED_FROM = "staged_from"
+STAGED_AT = "staged_at"
+RELEASED_FROM = "released_from"
+REPLACES = "replaces"
+PROMOTED_BY = "promoted_by"
+PROMOTED_AT = "promoted_at"
+SERVING_IMAGE = "serving_image"
+NOBODY = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Record:
+    """A record of the version `version` (a model URI), made at `at` (ISO 8601, UTC)."""
+
+    TAG: ClassVar[str]
+
+    version: str
+    at: str
+
+    def tag(self) -> dict[str, str]:
+        """The record as the tag that holds it."""
+        return {self.TAG: json.dumps(dataclasses.asdict(self))}
+
+    @classmethod
+    def of(cls, version: ModelVersion) -> Self | None:
+        """Return what is recorded of this very version, or None.
+
+        Raises:
+            CorruptModel: the tag is none of ours.
+        """
+        found = cls.read(version)
+        return found if found is not None and found.version == version.uri else None
+
+    @classmethod
+    def read(cls, version: ModelVersion) -> Self | None:
+        """Return the record that the version carries, be it its own or its source's; raises as `of` does."""
+        text = version.tags.get(cls.TAG)
+        if text is None:
+            return None
+        try:
+            return cls._parse(json.loads(text))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise CorruptModel(
+                f"tag {cls.TAG} of {version.uri} is not as fmnist writes it ({error!r}): mend or remove it"
+            ) from error
+
+    @classmethod
+    def _parse(cls, values: Mapping[str, Any]) -> Self:
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionRecord(_Record):
+    """A decision about the challenger `version`.
+
+    Attributes:
+        champion: URI of the champion that it was compared with; None when there was none.
+        mode, rules: of the decision.
+        data_version, split: that both were measured on; None where a logged metric decided.
+        policy: the policy's fields.
+    """
+
+    TAG: ClassVar[str] = "decision"
+
+    champion: str | None
+    mode: Mode
+    rules: tuple[Rule, ...]
+    data_version: str | None
+    split: str | None
+    policy: Mapping[str, Any]
+
+    @property
+    def decision(self) -> Decision:
+        """What was decided."""
+        return Decision(self.mode, self.rules)
+
+    def tag(self) -> dict[str, str]:
+        """The newest decision under its own name, and once more by its time: a later decision does not efface it."""
+        told = {"promoted": self.decision.promoted, "message": self.decision.message, **dataclasses.asdict(self)}
+        text = json.dumps(told)
+        return {self.TAG: text, f"{self.TAG}_at_{self.at.replace(':', '')}": text}
+
+    @classmethod
+    def all_of(cls, version: ModelVersion) -> list[Self]:
+        """Return every decision about this very version, oldest first."""
+        texts = [text for name, text in sorted(version.tags.items()) if name.startswith(f"{cls.TAG}_at_")]
+        found = [cls.read(dataclasses.replace(version, tags={cls.TAG: text})) for text in texts]
+        return [record for record in found if record is not None and record.version == version.uri]
+
+    @classmethod
+    def _parse(cls, values: Mapping[str, Any]) -> Self:
+        fields = {name: value for name, value in values.items() if name not in {"promoted", "message"}}
+        rules = tuple(Rule(**rule) for rule in fields.pop("rules"))
+        return cls(**{**fields, "mode": Mode(fields["mode"]), "rules": rules})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptanceRecord(_Record):
+    """What the test of a staged version found; it is passed when every check did."""
+
+    TAG: ClassVar[str] = "acceptance"
+
+    checks: tuple[Rule, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the version may be released."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def message(self) -> str:
+        """The outcome with what failed, in one line."""
+        failed = [check.reason for check in self.checks if not check.passed]
+        return "failed: " + "; ".join(failed) if failed else f"passed: {len(self.checks)} checks"
+
+    @classmethod
+    def _parse(cls, values: Mapping[str, Any]) -> Self:
+        return cls(**{**values, "checks": tuple(Rule(**check) for check in values["checks"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval(_Record):
+    """Somebody, or in mode `automatic` the pipeline, lets the staged `version` be released."""
+
+    TAG: ClassVar[str] = "approval"
+
+    mode: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollback(_Record):
+    """The champion `version` was taken back in favour of version number `to` of the same model."""
+
+    TAG: ClassVar[str] = "rollback"
+
+    to: int
+    by: str
+    reason: str

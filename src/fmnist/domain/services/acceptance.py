@@ -1,0 +1,161 @@
+"""The test of a staged model, as the serving side would meet it. It loads, asks and measures, and moves no alias."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from statistics import median
+
+import numpy as np
+
+from fmnist.domain.model.dataset import DatasetVersion, LabeledImages
+from fmnist.domain.model.errors import CorruptModel
+from fmnist.domain.model.images import CLASS_NAMES, SIDE, Images
+from fmnist.domain.model.metrics import wilson_interval
+from fmnist.domain.model.policy import PromotionPolicy, Rule
+from fmnist.domain.model.promotion import Stage, StagedName
+from fmnist.domain.model.promotion_records import AcceptanceRecord
+from fmnist.domain.model.registry import ModelInfo, ModelVersion
+from fmnist.domain.services.prediction import Prediction
+from fmnist.domain.services.promotion_state import PromotionState, now_utc
+from fmnist.ports.data_registry import DataRegistry
+from fmnist.ports.model_store import Classifier, ModelStore
+
+logger = logging.getLogger(__name__)
+
+_PICTURES = 1000
+_BATCHES = (1, 2, 7)
+_ROUNDS = 50
+_WARM_UP = 5
+_TOLERANCE = 1e-3
+# Being wrong once in a thousand tests is as often as a person would put up with.
+_LEVEL = 0.998
+
+
+class AcceptanceTest:
+    """Checks a staged version: loading, input contract, known pictures, latency; and records what it found on it.
+
+    Args:
+        clock: seconds that only ever grow, for latencies.
+    """
+
+    def __init__(
+        self,
+        store: ModelStore,
+        registry: DataRegistry,
+        source: StagedName,
+        lock: Callable[[], AbstractContextManager[object]] = nullcontext,
+        now: Callable[[], str] = now_utc,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._source = source
+        self._lock = lock
+        self._now = now
+        self._clock = clock
+
+    def run(self, policy: PromotionPolicy, uri: str | None = None) -> AcceptanceRecord:
+        """Test the staged version at `uri`, or the candidate.
+
+        Raises:
+            ModelNotFound: no such version, or no candidate.
+            DataVersionNotFound: the data version that the model was trained on is gone.
+            CorruptModel: the champion, which latency is measured against, does not load.
+        """
+        with self._lock():
+            state = PromotionState.read(self._store, self._source)
+            staged = state.staged(uri, str(self._source.at(Stage.STAGING)))
+            record = AcceptanceRecord(
+                version=staged.uri, at=self._now(), checks=self._checks(staged, state.champion, policy)
+            )
+            self._store.label(staged, tags=record.tag())
+        return record
+
+    def _checks(self, staged: ModelVersion, champion: ModelVersion | None, policy: PromotionPolicy) -> tuple[Rule, ...]:
+        logger.info("testing %s", staged.uri)
+        try:
+            classifier = self._store.classifier(staged.uri)()
+        except CorruptModel as error:
+            return (Rule("loading", passed=False, figures={}, reason=str(error)),)
+        reason = "it loads without a pickle, and answers its golden batch as when it was saved"
+        loaded = Rule("loading", passed=True, figures={}, reason=reason)
+        dataset = self._registry.resolve(classifier.info.lineage.get("dvc_data_version"))
+        split = "test" if "test" in dataset.splits else "val"
+        pictures = self._registry.read(dataset, split).head(_PICTURES)
+        contract = _input_contract(classifier, staged, dataset, pictures.images)
+        if not contract.passed:
+            return loaded, contract
+        return (
+            loaded,
+            contract,
+            _known_pictures(classifier, split, pictures),
+            self._latency(classifier, champion, policy.max_latency_ratio, pictures.images[:1]),
+        )
+
+    def _latency(self, classifier: Classifier, champion: ModelVersion | None, allowed: float, image: Images) -> Rule:
+        """Compare medians over calls that alternate, so that whatever else the machine does strikes both alike."""
+        contenders = [classifier] if champion is None else [classifier, self._store.classifier(champion.uri)()]
+        inputs = [each.info.normalization.apply(image) for each in contenders]
+        seconds: list[list[float]] = [[] for _ in contenders]
+        for round_ in range(_WARM_UP + _ROUNDS):
+            for each, given, taken in zip(contenders, inputs, seconds, strict=True):
+                started = self._clock()
+                each.logits(given)
+                if round_ >= _WARM_UP:
+                    taken.append(self._clock() - started)
+        medians = [median(taken) for taken in seconds]
+        own = f"{medians[0] * 1e3:.2f} ms for one image"
+        if champion is None:
+            reason = f"{own}; there is no champion to compare with"
+            return Rule("latency", passed=True, figures={"seconds": medians[0]}, reason=reason)
+        ratio = medians[0] / medians[1] if medians[1] else 1.0
+        figures = {"seconds": medians[0], "champion_seconds": medians[1], "ratio": ratio, "allowed": allowed}
+        return Rule(
+            "latency", ratio <= allowed, figures, f"{own}, {ratio:.2f} times the champion's; {allowed:g} times allowed"
+        )
+
+
+def _input_contract(classifier: Classifier, staged: ModelVersion, dataset: DatasetVersion, images: Images) -> Rule:
+    """Any batch of float32 (n, 1, 28, 28), normalized as the data version says, gives float32 logits (n, 10)."""
+    info = classifier.info
+    problems = _origin_problems(info, staged, dataset)
+    batch = images[np.arange(max(_BATCHES)) % len(images)]
+    inputs = info.normalization.apply(batch)
+    whole = classifier.logits(inputs)
+    for count in _BATCHES:
+        found = classifier.logits(inputs[:count])
+        expected = (count, len(CLASS_NAMES))
+        if found.shape != expected or found.dtype != np.float32:
+            problems.append(f"{count} images give {found.dtype} {found.shape}, expected float32 {expected}")
+        elif not np.allclose(found, whole[:count], rtol=_TOLERANCE, atol=_TOLERANCE):
+            problems.append(f"{count} images alone are answered otherwise than in a batch of {max(_BATCHES)}")
+    reason = (
+        f"takes batches of {', '.join(map(str, _BATCHES))} of float32 (n, 1, {SIDE}, {SIDE}), normalized as its data"
+    )
+    return Rule("input contract", not problems, {}, "; ".join(problems) or reason)
+
+
+def _origin_problems(info: ModelInfo, staged: ModelVersion, dataset: DatasetVersion) -> list[str]:
+    problems = []
+    if info.normalization != dataset.normalization:
+        problems.append(f"it normalizes by {info.normalization}, but {dataset.version} has {dataset.normalization}")
+    if info.lineage.get("run_id", staged.run_id) != staged.run_id:
+        problems.append(f"its artifact is of run {info.lineage['run_id']}, but it is registered for {staged.run_id}")
+    return problems
+
+
+def _known_pictures(classifier: Classifier, split: str, pictures: LabeledImages) -> Rule:
+    """Accuracy must be what the run recorded, as far as so many pictures can tell, and better than guessing."""
+    guesses = Prediction(classifier).probabilities(pictures.images).argmax(axis=1)
+    right = int((guesses == pictures.labels).sum())
+    low, high = wilson_interval(right, len(pictures), _LEVEL)
+    recorded = classifier.info.metrics.get(f"{split}_acc")
+    accuracy, chance = right / len(pictures), 1 / len(CLASS_NAMES)
+    figures: Mapping[str, float] = {"accuracy": accuracy, "images": len(pictures)}
+    told = f"{accuracy:.2%} of {len(pictures)} {split} images are right"
+    if recorded is None:
+        return Rule("known pictures", low > chance, figures, f"{told}; guessing would give {chance:.0%}")
+    figures = {**figures, "recorded": recorded}
+    passed = high >= recorded and low > chance
+    return Rule("known pictures", passed, figures, f"{told}; the run recorded {recorded:.2%} of the whole split")

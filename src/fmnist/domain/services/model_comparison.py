@@ -1,0 +1,187 @@
+"""The first step of a promotion: which model challenges the champion, and whether it is to take its place."""
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+
+from fmnist.domain.model.dataset import DatasetVersion
+from fmnist.domain.model.errors import CorruptData, InvalidSetting, MetricNotFound, ModelNotFound, SplitNotFound
+from fmnist.domain.model.paired import PairedComparison
+from fmnist.domain.model.policy import Decision, Mode, PromotionPolicy
+from fmnist.domain.model.promotion import Stage, StagedName
+from fmnist.domain.model.promotion_records import DecisionRecord
+from fmnist.domain.model.registry import ModelVersion
+from fmnist.domain.services.promotion_state import PromotionState, now_utc
+from fmnist.ports.compute import Compute
+from fmnist.ports.data_registry import DataRegistry
+from fmnist.ports.model_store import ModelStore
+from fmnist.ports.tracker import Tracker
+
+logger = logging.getLogger(__name__)
+
+
+class ModelComparison:
+    """Compares a version of the source model with the champion, and records the decision on that version.
+
+    Args:
+        source: the registered model that training adds versions to, such as `ci.NAME`.
+        lock: makes a context that one promotion at a time may be in.
+        now: the time as records hold it.
+    """
+
+    def __init__(
+        self,
+        store: ModelStore,
+        tracker: Tracker,
+        registry: DataRegistry,
+        compute: Compute,
+        source: StagedName,
+        lock: Callable[[], AbstractContextManager[object]] = nullcontext,
+        now: Callable[[], str] = now_utc,
+    ) -> None:
+        self._store = store
+        self._tracker = tracker
+        self._registry = registry
+        self._compute = compute
+        self._source = source
+        self._lock = lock
+        self._now = now
+
+    def challenger(self, uri: str | None = None, workflow_uid: str | None = None) -> ModelVersion:
+        """Return the version at `uri`; else that of the workflow's newest run that has one; else the newest.
+
+        Raises:
+            ModelNotFound: there is none.
+            InvalidSetting: a version of another model than the source.
+        """
+        if uri is not None:
+            version = self._store.resolve(uri)
+            if version.name != str(self._source):
+                raise InvalidSetting(
+                    f"{uri} is no version of {self._source}, which MLFLOW_REGISTERED_MODEL_NAME names as the source"
+                )
+            return version
+        versions = self._store.versions(str(self._source))
+        if workflow_uid is not None:
+            runs = [run.run_id for run in self._tracker.find({"argo_workflow_uid": workflow_uid})]
+            versions = [version for run_id in runs for version in versions if version.run_id == run_id]
+        if not versions:
+            of = f" by a run tagged argo_workflow_uid = {workflow_uid}" if workflow_uid else ""
+            raise ModelNotFound(f"no version of {self._source} is registered{of}: train one first, or give its URI")
+        return versions[0]
+
+    def compare(
+        self,
+        challenger: ModelVersion,
+        policy: PromotionPolicy,
+        mode: Mode,
+        *,
+        split: str = "test",
+        data_version: str | None = None,
+    ) -> DecisionRecord:
+        """Decide by what each run logged, or by both models' answers for a split, and record it on the challenger.
+
+        The split is that of `data_version`, or of the version that the challenger was trained on.
+
+        Raises:
+            MetricNotFound: a run lacks the metric, or it is not finite.
+            SplitNotFound: the data version has no such split.
+            BadInput: a run, model or data version that is not there.
+            CorruptData, CorruptModel: what was stored is not what it was.
+        """
+        with self._lock():
+            champion = PromotionState.read(self._store, self._source).champion
+            dataset = None
+            if mode is Mode.CONTRACT:
+                decision = self._by_metric(challenger, champion, policy)
+            else:
+                dataset = self._dataset(challenger, data_version, split)
+                decision = self._by_evaluation(challenger, champion, policy, dataset, split)
+            record = DecisionRecord(
+                version=challenger.uri,
+                at=self._now(),
+                champion=champion.uri if champion else None,
+                mode=mode,
+                rules=decision.rules,
+                data_version=dataset.version if dataset else None,
+                split=split if dataset else None,
+                policy=dataclasses.asdict(policy),
+            )
+            self._store.label(challenger, tags=record.tag())
+        return record
+
+    def _by_metric(self, challenger: ModelVersion, champion: ModelVersion | None, policy: PromotionPolicy) -> Decision:
+        new = self._metric(challenger, policy.metric)
+        if champion is None:
+            return policy.first(Mode.CONTRACT, {policy.metric: new})
+        return policy.by_metric(new, self._metric(champion, policy.metric))
+
+    def _metric(self, version: ModelVersion, metric: str) -> float:
+        if not version.run_id:
+            raise MetricNotFound(f"{version.uri} has no run, and so no {metric}: compare with --mode evaluate")
+        history = self._tracker.get(version.run_id).history
+        if not history.get(metric):
+            there = ", ".join(sorted(history)) or "none"
+            raise MetricNotFound(
+                f"run {version.run_id} of {version.uri} has no metric {metric!r}; its metrics: {there}"
+            )
+        # The last value is what the platform reads, and what a training run leaves is that of the registered model.
+        value = history[metric][-1][1]
+        if not np.isfinite(value):
+            raise MetricNotFound(f"{metric} of {version.uri} is {value}: there is nothing to decide by")
+        return value
+
+    def _dataset(self, challenger: ModelVersion, wanted: str | None, split: str) -> DatasetVersion:
+        trained_on = challenger.tags.get("dvc_data_version")
+        if wanted is None and trained_on is None:
+            raise InvalidSetting(f"{challenger.uri} does not say its data version: give --data-version")
+        dataset = self._registry.resolve(wanted or trained_on)
+        digest = challenger.tags.get("data_digest")
+        if dataset.version == trained_on and digest not in {None, dataset.digest}:
+            raise CorruptData(
+                f"{dataset.version} holds other data now (digest {dataset.digest}) than when {challenger.uri} was "
+                f"trained (digest {digest}): a comparison on it would not be what it says"
+            )
+        if split not in dataset.splits:
+            there = ", ".join(dataset.splits)
+            hint = (
+                "; its champion may have trained on any other, ask for --split val only where it has not"
+                if split == "test"
+                else ""
+            )
+            raise SplitNotFound(f"{dataset.version} has no split {split!r}: it has {there}{hint}")
+        return dataset
+
+    def _by_evaluation(
+        self,
+        challenger: ModelVersion,
+        champion: ModelVersion | None,
+        policy: PromotionPolicy,
+        dataset: DatasetVersion,
+        split: str,
+    ) -> Decision:
+        logger.info("%s answers for %s of %s", challenger.uri, split, dataset.version)
+        new = self._compute.predict(self._store.classifier(challenger.uri), dataset, split)
+        if champion is None:
+            alone = PairedComparison.of(new.labels, new.probabilities, new.probabilities)
+            return policy.first(Mode.EVALUATE, {"accuracy": alone.challenger_accuracy, "ece": alone.challenger_ece})
+        logger.info("%s answers for the same", champion.uri)
+        old = self._compute.predict(self._store.classifier(champion.uri), dataset, split)
+        if not np.array_equal(new.labels, old.labels):
+            raise CorruptData(f"{split} of {dataset.version} was read twice, and its labels differ")
+        return policy.by_comparison(PairedComparison.of(new.labels, old.probabilities, new.probabilities))
+
+
+def check_source(name: str) -> StagedName:
+    """Read the name of the source model.
+
+    Raises:
+        InvalidSetting: it is a stage that promotion itself writes.
+    """
+    source = StagedName.parse(name)
+    if source.stage not in {Stage.DEV, Stage.CI}:
+        raise InvalidSetting(f"MLFLOW_REGISTERED_MODEL_NAME is {name}: a promotion starts from dev.NAME or ci.NAME")
+    return source
