@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from fmnist import __version__
-from fmnist.apps import data, predict, train
+from fmnist.apps import data, predict, promote, train
 from fmnist.apps.process import ReportingGroup
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
+app.add_typer(promote.app, name="promote")
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - Typer's callback

@@ -3,7 +3,6 @@
 Looking up and changing are apart: a file that cannot be used is refused before a promotion changes anything.
 """
 
-import io
 import os
 import shutil
 import tempfile
@@ -11,15 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.scalarstring import LiteralScalarString
 
+from fmnist.adapters.yaml.round_trip import RoundTrip
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 
 _DEPLOYMENT = "FashionMNISTClassifier"
-# Mapping, sequence and offset of the layouts that people use; a file is written in the one that changes it least.
-_LAYOUTS = ((2, 2, 0), (2, 4, 2), (4, 2, 0), (4, 4, 2), (4, 6, 4))
 
 
 class ServingManifest:
@@ -59,73 +55,63 @@ class ServingManifest:
     def pointed_at(self, model_uri: str, image: str | None = None) -> str:
         """Return what the file would be; raises `InvalidSetting` as `point_at` does."""
         try:
-            yaml = _yaml_for(self._text)
-            documents = list(yaml.load_all(self._text))
-            serving = [each for each in documents if _point(each, model_uri, image, self._path)]
+            document = RoundTrip(self._text)
+            serving = [each for each in document.parts() if self._point(document, each, model_uri, image)]
+            if serving:
+                return document.text()
         except YAMLError as error:
             raise InvalidSetting(f"manifest {self._path} is no YAML: {' '.join(str(error).split())}") from error
-        if not serving:
+        raise InvalidSetting(
+            f"manifest {self._path} serves no model of ours: expected a Serve config with a deployment {_DEPLOYMENT} "
+            "(or one with user_config.model_uri) under applications, or a RayService with one in spec.serveConfigV2"
+        )
+
+    def _point(self, document: RoundTrip, part: Any, model_uri: str, image: str | None) -> bool:
+        """Change one part in place, and return whether it is one that serves our model."""
+        if not isinstance(part, dict):
+            return False
+        if part.get("kind") != "RayService":
+            return _point_config(document, part, model_uri)
+        spec = part.get("spec")
+        if not isinstance(spec, dict) or not isinstance(spec.get("serveConfigV2"), str):
+            return False
+        config = RoundTrip(spec["serveConfigV2"])
+        if not any(_point_config(config, each, model_uri) for each in config.parts()):
+            return False
+        document.set_block(spec, "serveConfigV2", config.text())
+        if image is not None:
+            self._point_image(document, spec, image)
+        return True
+
+    def _point_image(self, document: RoundTrip, spec: Any, image: str) -> None:
+        """Set the image of every container that runs another tag of it."""
+        containers = [each for each in _containers(spec) if isinstance(each.get("image"), str)]
+        ours = [each for each in containers if _repository(each["image"]) == _repository(image)]
+        if not ours:
+            there = ", ".join(each["image"] for each in containers) or "none"
             raise InvalidSetting(
-                f"manifest {self._path} serves no model of ours: expected a Serve config with a deployment "
-                f"{_DEPLOYMENT} (or one with user_config.model_uri) under applications, or a RayService with one in "
-                "spec.serveConfigV2"
+                f"manifest {self._path} has no container of the image {_repository(image)}: it has {there}"
             )
-        return _dump(yaml, documents)
+        for container in ours:
+            document.set(container, "image", image)
 
 
-def _point(document: Any, model_uri: str, image: str | None, path: Path) -> bool:
-    """Change one document in place, and return whether it is one that serves our model."""
-    if not isinstance(document, dict):
-        return False
-    if document.get("kind") != "RayService":
-        return _point_config(document, model_uri)
-    spec = document.get("spec")
-    text = spec.get("serveConfigV2") if isinstance(spec, dict) else None
-    if not isinstance(text, str):
-        return False
-    yaml = _yaml_for(text)
-    config = yaml.load(text)
-    if not _point_config(config, model_uri):
-        return False
-    pointed = _dump(yaml, [config])
-    if pointed != text:
-        new = LiteralScalarString(pointed)
-        new.comment = getattr(text, "comment", None)  # type: ignore[attr-defined]  # what follows the block
-        spec["serveConfigV2"] = new
-    if image is not None:
-        _point_image(spec, image, path)
-    return True
-
-
-def _point_config(config: Any, model_uri: str) -> bool:
+def _point_config(document: RoundTrip, config: Any, model_uri: str) -> bool:
     found = False
     for application in _mappings(config, "applications"):
         arguments = application.get("args")
         if isinstance(arguments, dict) and "model_uri" in arguments:
-            _set(arguments, "model_uri", model_uri)
+            document.set(arguments, "model_uri", model_uri)
             found = True
         for deployment in _mappings(application, "deployments"):
-            user_config = deployment.get("user_config")
-            if isinstance(user_config, dict) and ("model_uri" in user_config or deployment.get("name") == _DEPLOYMENT):
-                _set(user_config, "model_uri", model_uri)
+            user_config, is_ours = deployment.get("user_config"), deployment.get("name") == _DEPLOYMENT
+            if isinstance(user_config, dict) and (is_ours or "model_uri" in user_config):
+                document.set(user_config, "model_uri", model_uri)
                 found = True
-            elif deployment.get("name") == _DEPLOYMENT:
-                deployment["user_config"] = {"model_uri": model_uri}
+            elif is_ours:
+                document.set(deployment, "user_config", {"model_uri": model_uri})
                 found = True
     return found
-
-
-def _point_image(spec: Any, image: str, path: Path) -> None:
-    """Set the image of every container that runs another tag of it."""
-    found = []
-    for container in _containers(spec):
-        found.append(str(container.get("image")))
-        if _repository(found[-1]) == _repository(image):
-            _set(container, "image", image)
-    if not any(_repository(each) == _repository(image) for each in found):
-        raise InvalidSetting(
-            f"manifest {path} has no container of the image {_repository(image)}: it has {', '.join(found) or 'none'}"
-        )
 
 
 def _containers(spec: Any) -> Iterator[dict[str, Any]]:
@@ -143,43 +129,11 @@ def _mappings(parent: Any, name: str) -> list[dict[str, Any]]:
     return [child for child in children if isinstance(child, dict)] if isinstance(children, list) else []
 
 
-def _set(mapping: dict[str, Any], name: str, value: str) -> None:
-    """Set a string in the quotes that it had."""
-    old = mapping.get(name)
-    if old != value:
-        mapping[name] = type(old)(value) if isinstance(old, str) else value
-
-
 def _repository(image: str) -> str:
     """The image's name without tag and digest; a colon before the last slash is a port's."""
     name = image.partition("@")[0]
     head, slash, tail = name.rpartition("/")
     return head + slash + tail.partition(":")[0]
-
-
-def _yaml_for(text: str) -> YAML:
-    """Return a round-trip parser in the layout that gives the text back with the fewest lines changed."""
-
-    def changed(yaml: YAML) -> int:
-        again = _dump(yaml, list(yaml.load_all(text))).splitlines()
-        before = text.splitlines()
-        return sum(a != b for a, b in zip(before, again, strict=False)) + abs(len(before) - len(again))
-
-    return min((_yaml(*layout) for layout in _LAYOUTS), key=changed)
-
-
-def _yaml(mapping: int, sequence: int, offset: int) -> YAML:
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 2**16
-    yaml.indent(mapping=mapping, sequence=sequence, offset=offset)
-    return yaml
-
-
-def _dump(yaml: YAML, documents: list[Any]) -> str:
-    buffer = io.StringIO()
-    yaml.dump_all(documents, buffer)
-    return buffer.getvalue()
 
 
 def _replace(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""The first step of a promotion: which model challenges the champion, and whether it is to take its place."""
+"""The first step of a promotion: whether a model is to take the champion's place."""
 
 import dataclasses
 import logging
@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager, nullcontext
 import numpy as np
 
 from fmnist.domain.model.dataset import DatasetVersion
-from fmnist.domain.model.errors import CorruptData, InvalidSetting, MetricNotFound, ModelNotFound, SplitNotFound
+from fmnist.domain.model.errors import CorruptData, InvalidSetting, MetricNotFound, SplitNotFound
 from fmnist.domain.model.paired import PairedComparison
 from fmnist.domain.model.policy import Decision, Mode, PromotionPolicy
-from fmnist.domain.model.promotion import Stage, StagedName
+from fmnist.domain.model.promotion import StagedName
 from fmnist.domain.model.promotion_records import DecisionRecord
 from fmnist.domain.model.registry import ModelVersion
 from fmnist.domain.services.promotion_state import PromotionState, now_utc
@@ -49,29 +49,6 @@ class ModelComparison:
         self._source = source
         self._lock = lock
         self._now = now
-
-    def challenger(self, uri: str | None = None, workflow_uid: str | None = None) -> ModelVersion:
-        """Return the version at `uri`; else that of the workflow's newest run that has one; else the newest.
-
-        Raises:
-            ModelNotFound: there is none.
-            InvalidSetting: a version of another model than the source.
-        """
-        if uri is not None:
-            version = self._store.resolve(uri)
-            if version.name != str(self._source):
-                raise InvalidSetting(
-                    f"{uri} is no version of {self._source}, which MLFLOW_REGISTERED_MODEL_NAME names as the source"
-                )
-            return version
-        versions = self._store.versions(str(self._source))
-        if workflow_uid is not None:
-            runs = [run.run_id for run in self._tracker.find({"argo_workflow_uid": workflow_uid})]
-            versions = [version for run_id in runs for version in versions if version.run_id == run_id]
-        if not versions:
-            of = f" by a run tagged argo_workflow_uid = {workflow_uid}" if workflow_uid else ""
-            raise ModelNotFound(f"no version of {self._source} is registered{of}: train one first, or give its URI")
-        return versions[0]
 
     def compare(
         self,
@@ -173,15 +150,3 @@ class ModelComparison:
         if not np.array_equal(new.labels, old.labels):
             raise CorruptData(f"{split} of {dataset.version} was read twice, and its labels differ")
         return policy.by_comparison(PairedComparison.of(new.labels, old.probabilities, new.probabilities))
-
-
-def check_source(name: str) -> StagedName:
-    """Read the name of the source model.
-
-    Raises:
-        InvalidSetting: it is a stage that promotion itself writes.
-    """
-    source = StagedName.parse(name)
-    if source.stage not in {Stage.DEV, Stage.CI}:
-        raise InvalidSetting(f"MLFLOW_REGISTERED_MODEL_NAME is {name}: a promotion starts from dev.NAME or ci.NAME")
-    return source

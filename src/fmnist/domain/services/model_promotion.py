@@ -164,9 +164,9 @@ class ModelPromotion:
         return released
 
     def _already(self, released: ModelVersion, champion: ModelVersion | None) -> Outcome:
-        if champion is not None and champion.version == released.version:
-            return self._outcome(released, f"{released.uri} is @champion already: nothing changed")
         undone = Rollback.of(released)
+        if undone is None and champion is not None and champion.version == released.version:
+            return self._outcome(released, f"{released.uri} is @champion already: nothing changed")
         why = f"was rolled back by {undone.by}: {undone.reason}" if undone else "is champion no more"
         raise NotReady(
             f"it was released as {released.uri}, which {why}; to release it again, compare and stage it anew"

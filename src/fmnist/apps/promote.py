@@ -1,0 +1,295 @@
+"""`fmnist promote`: every step from a registered model to the champion and back, alone or all in a row."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fmnist.apps.process import begin
+from fmnist.apps.promotion_options import (
+    ApprovalMode,
+    AsJson,
+    By,
+    DataVersion,
+    Higher,
+    Image,
+    ManifestPath,
+    Metric,
+    ModeOption,
+    OutputDir,
+    PolicyFile,
+    Source,
+    Split,
+    Staged,
+    Threshold,
+    approve_hint,
+    find_challenger,
+    hand_over,
+    mode_of,
+    open_manifest,
+    read_policy,
+    who,
+)
+from fmnist.apps.promotion_report import (
+    StepReport,
+    check_output_dir,
+    give,
+    print_history,
+    print_status,
+    print_trace,
+)
+from fmnist.domain.model.promotion_records import SERVING_IMAGE
+
+if TYPE_CHECKING:
+    from fmnist.apps.containers.compare import CompareContainer
+    from fmnist.apps.containers.promote import PromoteContainer
+    from fmnist.apps.settings import Settings
+
+app = typer.Typer(help="Promote a model to production, explain why, and take it back.", no_args_is_help=True)
+
+
+def _examples(*commands: str) -> str:
+    return "\n\n".join(["[bold]Examples[/]", *commands])
+
+
+@app.command(
+    "run",
+    epilog=_examples(
+        "fmnist promote run",
+        "fmnist promote run --model-uri models:/dev.fashion-mnist-classifier/3 --manifest serve.yaml",
+        "fmnist promote run --approval manual --policy strict.toml --json",
+    ),
+)
+def run_all(
+    model_uri: Source = None,
+    mode: ModeOption = None,
+    split: Split = "test",
+    data_version: DataVersion = None,
+    policy: PolicyFile = None,
+    metric: Metric = None,
+    threshold: Threshold = None,
+    approval: ApprovalMode = "automatic",
+    by: By = None,
+    serving_image: Image = None,
+    manifest: ManifestPath = None,
+    output_dir: OutputDir = None,
+    *,
+    higher_is_better: Higher = None,
+    as_json: AsJson = False,
+) -> None:
+    """All steps in a row: compare, stage, test and release, as far as they say yes."""
+    settings = begin()
+    rules = read_policy(policy, metric=metric, higher_is_better=higher_is_better, threshold=threshold)
+    check_output_dir(output_dir)
+    container = _compare_container(settings)
+    file = open_manifest(container, manifest, serving_image)
+    result = container.pipeline().run(
+        find_challenger(container, settings, model_uri),
+        rules,
+        mode_of(settings, mode),
+        by=who(by),
+        approval=approval,
+        split=split,
+        data_version=data_version,
+        serving_image=serving_image,
+    )
+    message, hints = result.message, []
+    if result.released is not None:
+        message += hand_over(file, result.released, serving_image)
+        hints = ["fmnist promote status", "fmnist promote rollback --reason WHY"]
+    elif result.acceptance is not None and result.acceptance.passed:
+        hints = [approve_hint(result.staged), f"fmnist promote release --approval {approval}"]
+    report = StepReport(
+        promoted=result.released is not None,
+        message=message,
+        decision=result.decision,
+        staged=result.staged,
+        acceptance=result.acceptance,
+        released=result.released,
+        hints=hints,
+    )
+    give(report, as_json=as_json, output_dir=output_dir)
+
+
+@app.command(
+    epilog=_examples(
+        "fmnist promote compare",
+        "fmnist promote compare --model-uri models:/dev.fashion-mnist-classifier/3 --policy strict.toml",
+        "fmnist promote compare --mode contract --metric val_loss --lower-is-better --threshold 0.01",
+    )
+)
+def compare(
+    model_uri: Source = None,
+    mode: ModeOption = None,
+    split: Split = "test",
+    data_version: DataVersion = None,
+    policy: PolicyFile = None,
+    metric: Metric = None,
+    threshold: Threshold = None,
+    output_dir: OutputDir = None,
+    *,
+    higher_is_better: Higher = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decide whether a model is better than the champion, and record why."""
+    settings = begin()
+    rules = read_policy(policy, metric=metric, higher_is_better=higher_is_better, threshold=threshold)
+    check_output_dir(output_dir)
+    container = _compare_container(settings)
+    record = container.comparison().compare(
+        find_challenger(container, settings, model_uri),
+        rules,
+        mode_of(settings, mode),
+        split=split,
+        data_version=data_version,
+    )
+    decision = record.decision
+    hints = [f"fmnist promote stage --model-uri {record.version}"] if decision.promoted else []
+    report = StepReport(promoted=decision.promoted, message=decision.message, decision=record, hints=hints)
+    give(report, as_json=as_json, output_dir=output_dir)
+
+
+@app.command(epilog=_examples("fmnist promote stage --model-uri models:/dev.fashion-mnist-classifier/3"))
+def stage(model_uri: Source = None, output_dir: OutputDir = None, *, as_json: AsJson = False) -> None:
+    """Copy a model that a comparison was in favour of to staging.NAME, as @candidate."""
+    settings = begin()
+    check_output_dir(output_dir)
+    container = _container(settings)
+    outcome = container.promotion().stage(find_challenger(container, settings, model_uri))
+    report = StepReport(promoted=True, message=outcome.message, staged=outcome.version, hints=["fmnist promote test"])
+    give(report, as_json=as_json, output_dir=output_dir)
+
+
+@app.command("test", epilog=_examples("fmnist promote test", "fmnist promote test --policy strict.toml --json"))
+def check_staged(
+    model_uri: Staged = None,
+    policy: PolicyFile = None,
+    output_dir: OutputDir = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Load the staged model as serving would, ask it for known pictures, and time it against the champion."""
+    settings = begin()
+    rules = read_policy(policy)
+    check_output_dir(output_dir)
+    container = _container(settings)
+    record = container.acceptance().run(rules, model_uri)
+    staged = container.model_store().resolve(record.version)
+    hints = [approve_hint(staged), f"fmnist promote release --model-uri {staged.uri}"] if record.passed else []
+    message = f"the test {record.message}"
+    report = StepReport(promoted=record.passed, message=message, acceptance=record, staged=staged, hints=hints)
+    give(report, as_json=as_json, output_dir=output_dir)
+
+
+@app.command(epilog=_examples('fmnist promote approve --by "A. Person" --reason "figures and pictures looked at"'))
+def approve(
+    by: Annotated[str, typer.Option(help="Who approves.")],
+    reason: Annotated[str, typer.Option(help="Why.")],
+    model_uri: Staged = None,
+    output_dir: OutputDir = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Record that the staged version may be released: this one and no other."""
+    settings = begin()
+    check_output_dir(output_dir)
+    outcome = _container(settings).promotion().approve(model_uri, by=by, reason=reason)
+    hints = [f"fmnist promote release --approval manual --model-uri {outcome.version.uri}"]
+    report = StepReport(promoted=True, message=outcome.message, staged=outcome.version, hints=hints)
+    give(report, as_json=as_json, output_dir=output_dir)
+
+
+@app.command(
+    epilog=_examples(
+        "fmnist promote release",
+        "fmnist promote release --approval manual --manifest service.yaml --serving-image registry/fmnist-serving:v2",
+    )
+)
+def release(
+    model_uri: Staged = None,
+    approval: ApprovalMode = "automatic",
+    by: By = None,
+    serving_image: Image = None,
+    manifest: ManifestPath = None,
+    output_dir: OutputDir = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Make the staged version the champion, and the champion @previous."""
+    settings = begin()
+    check_output_dir(output_dir)
+    container = _container(settings)
+    file = open_manifest(container, manifest, serving_image)
+    outcome = container.promotion().release(model_uri, by=who(by), approval=approval, serving_image=serving_image)
+    report = StepReport(
+        promoted=True,
+        message=outcome.message + hand_over(file, outcome.version, serving_image),
+        staged=container.model_store().resolve(outcome.version.tags["released_from"]),
+        released=outcome.version,
+        hints=["fmnist promote status", "fmnist promote rollback --reason WHY"],
+    )
+    give(report, as_json=as_json, output_dir=output_dir)
+
+
+@app.command(epilog=_examples('fmnist promote rollback --reason "Shirts are taken for coats" --manifest serve.yaml'))
+def rollback(
+    reason: Annotated[str, typer.Option(help="Why.")],
+    by: By = None,
+    manifest: ManifestPath = None,
+    output_dir: OutputDir = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Make @previous the champion again."""
+    settings = begin()
+    check_output_dir(output_dir)
+    container = _container(settings)
+    file = open_manifest(container, manifest, None)
+    outcome = container.rollback().run(by=who(by), reason=reason)
+    image = outcome.version.tags.get(SERVING_IMAGE)
+    report = StepReport(
+        promoted=True,
+        message=outcome.message + hand_over(file, outcome.version, image),
+        released=outcome.version,
+        hints=["fmnist promote status", "fmnist promote history"],
+    )
+    give(report, as_json=as_json, output_dir=output_dir)
+
+
+@app.command(epilog=_examples("fmnist promote status", "fmnist promote status --json"))
+def status(*, as_json: AsJson = False) -> None:
+    """Show which version is what, since when, and from which run, data and image."""
+    print_status(_container(begin()).overview().status(), as_json=as_json)
+
+
+@app.command(epilog=_examples("fmnist promote history", "fmnist promote history --json"))
+def history(*, as_json: AsJson = False) -> None:
+    """Tell what happened to every version, oldest first."""
+    print_history(_container(begin()).overview().history(), as_json=as_json)
+
+
+@app.command(epilog=_examples("fmnist promote trace models:/prod.fashion-mnist-classifier@champion"))
+def trace(
+    model_uri: Annotated[str, typer.Argument(help="models:/NAME/VERSION or models:/NAME@ALIAS.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show where a model comes from: its copies, its run, and that run's data, code, image and workflow."""
+    print_trace(_container(begin()).trace().of(model_uri), as_json=as_json)
+
+
+def _container(settings: "Settings") -> "PromoteContainer":
+    from fmnist.apps.terminal import stderr
+
+    with stderr().status("loading mlflow"):
+        from fmnist.apps.containers.promote import PromoteContainer
+
+        return PromoteContainer(settings=settings)
+
+
+def _compare_container(settings: "Settings") -> "CompareContainer":
+    from fmnist.apps.terminal import stderr
+
+    with stderr().status("loading torch and mlflow"):
+        from fmnist.apps.containers.compare import CompareContainer
+
+        return CompareContainer(settings=settings)

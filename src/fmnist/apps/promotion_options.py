@@ -1,0 +1,136 @@
+"""What the commands of `fmnist promote` take, and how it is read: alike in all of them."""
+
+import os
+import pwd
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+
+import typer
+
+from fmnist.domain.model.errors import InvalidSetting
+from fmnist.domain.model.policy import Mode, PromotionPolicy
+
+if TYPE_CHECKING:
+    from fmnist.apps.containers.promote import PromoteContainer
+    from fmnist.apps.settings import Settings
+    from fmnist.domain.model.registry import ModelVersion
+
+Approval = Literal["automatic", "manual"]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        "--model-uri",
+        help="The challenger.  \\[default: newest of MLFLOW_REGISTERED_MODEL_NAME; on the platform, of the workflow]",
+    ),
+]
+Staged = Annotated[
+    str | None, typer.Option("--model-uri", help="The staged version.  \\[default: staging.NAME@candidate]")
+]
+ModeOption = Annotated[
+    Mode | None,
+    typer.Option(
+        help="Measure both models on the same images, or compare what their runs logged.  "
+        "\\[default: evaluate; on the platform, contract]"
+    ),
+]
+Split = Annotated[
+    str, typer.Option(help="That both answer for; val only where the champion has not trained on any of it.")
+]
+DataVersion = Annotated[
+    str | None, typer.Option(help="Whose split is measured on.  \\[default: that of the challenger]")
+]
+PolicyFile = Annotated[
+    Path | None, typer.Option(help="TOML file with the names of PromotionPolicy.  \\[default: its defaults]")
+]
+Metric = Annotated[str | None, typer.Option(help="Of the contract's rule.  \\[default: the policy's, val_acc]")]
+Higher = Annotated[
+    bool | None,
+    typer.Option("--higher-is-better/--lower-is-better", help="Of that metric.  \\[default: the policy's, higher]"),
+]
+Threshold = Annotated[
+    float | None, typer.Option(help="Relative improvement of that metric.  \\[default: the policy's, 0.05]")
+]
+By = Annotated[str | None, typer.Option(help="Who does this.  \\[default: your user name]")]
+ApprovalMode = Annotated[Approval, typer.Option(help="manual: somebody has to have approved this very version.")]
+Image = Annotated[str | None, typer.Option(help="Image that will serve it, with its tag.")]
+ManifestPath = Annotated[
+    Path | None, typer.Option(help="Serve config or RayService manifest to write the new model (and image) into.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+OutputDir = Annotated[
+    Path | None,
+    typer.Option(help="Write promoted, staging_version, prod_version, message and report.json there."),
+]
+
+
+class Manifest(Protocol):
+    """A deployment file that was found to be usable; `pointed_at` tells what `point_at` will write."""
+
+    def pointed_at(self, model_uri: str, image: str | None = None) -> str: ...  # noqa: D102
+    def point_at(self, model_uri: str, image: str | None = None) -> bool: ...  # noqa: D102
+
+
+def read_policy(file: Path | None, **overrides: Any) -> PromotionPolicy:
+    """Read the policy's file, and put the flags that were given over it."""
+    import tomllib
+
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8")) if file else {}
+        given = {name: value for name, value in overrides.items() if value is not None}
+        return PromotionPolicy.from_mapping({**values, **given})
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidSetting(f"policy file {file} cannot be read: {error}") from error
+    except InvalidSetting as error:
+        raise InvalidSetting(f"the promotion policy cannot be used: {error}") from error
+
+
+def find_challenger(container: "PromoteContainer", settings: "Settings", uri: str | None) -> "ModelVersion":
+    """Return the version at `uri`; else what the workflow trained, or on a laptop the newest."""
+    workflow = None
+    if uri is None and settings.on_platform:
+        workflow = settings.argo_workflow_uid
+        if workflow is None:
+            raise InvalidSetting(f"ENVIRONMENT is {settings.environment}: set ARGO_WORKFLOW_UID, or give --model-uri")
+    version: ModelVersion = container.challengers().find(uri, workflow)
+    return version
+
+
+def mode_of(settings: "Settings", mode: Mode | None) -> Mode:
+    """Return what a decision rests on here."""
+    return mode or (Mode.CONTRACT if settings.on_platform else Mode.EVALUATE)
+
+
+def open_manifest(container: "PromoteContainer", path: Path | None, image: str | None) -> Manifest | None:
+    """Look at the manifest before anything is changed."""
+    if path is None:
+        return None
+    manifest: Manifest = container.manifest(path)
+    manifest.pointed_at("models:/check/1", image)
+    return manifest
+
+
+def hand_over(manifest: Manifest | None, version: "ModelVersion", image: str | None) -> str:
+    """Write the manifest if there is one, and return what to tell of it."""
+    if manifest is None:
+        return ""
+    changed = manifest.point_at(version.uri, image)
+    return f"; the manifest {'points at it now' if changed else 'pointed at it already'}"
+
+
+def approve_hint(staged: "ModelVersion | None") -> str:
+    """Return the command that approves this version."""
+    return f"fmnist promote approve --by WHO --reason WHY{f' --model-uri {staged.uri}' if staged else ''}"
+
+
+def who(by: str | None) -> str:
+    """Return who is at work: the name given, else that of the process's user."""
+    """Return the command that approves this version."""
+    """Write the manifest if there is one, and return what to tell of it."""
+    """Return what a decision rests on here."""
+    """Return the version that the options, or on the platform the workflow, point to."""
+    if by is not None:
+        return by
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's user need not be in its list of users
+        return f"uid {os.getuid()}"

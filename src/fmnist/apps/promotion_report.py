@@ -1,0 +1,216 @@
+"""What a step of a promotion has to say: for a person on the terminal, as JSON, and as files for a workflow engine."""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
+from fmnist.domain.model.policy import Rule
+from fmnist.domain.model.promotion_records import AcceptanceRecord, DecisionRecord
+from fmnist.domain.model.registry import ModelVersion
+from fmnist.domain.services.lineage_trace import Link
+from fmnist.domain.services.promotion_overview import Event, Standing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepReport:
+    """What a step came to.
+
+    Attributes:
+        promoted: whether it ended in favour of the model; a refusal is as good an end.
+        message: the outcome in one line.
+        hints: the commands that may come next.
+    """
+
+    promoted: bool
+    message: str
+    decision: DecisionRecord | None = None
+    staged: ModelVersion | None = None
+    acceptance: AcceptanceRecord | None = None
+    released: ModelVersion | None = None
+    hints: Sequence[str] = ()
+
+    def outputs(self) -> dict[str, str]:
+        """What a workflow engine reads, each under its name; what there is none of is empty."""
+        return {
+            "promoted": str(self.promoted).lower(),
+            "staging_version": str(self.staged.version) if self.staged else "",
+            "prod_version": str(self.released.version) if self.released else "",
+            "message": self.message,
+        }
+
+    def document(self) -> dict[str, Any]:
+        """Everything, as JSON has it."""
+        return {
+            **self.outputs(),
+            "promoted": self.promoted,
+            "staging_uri": self.staged.uri if self.staged else None,
+            "prod_uri": self.released.uri if self.released else None,
+            "decision": _plain(self.decision),
+            "acceptance": _plain(self.acceptance),
+        }
+
+
+def check_output_dir(directory: Path | None) -> None:
+    """Make the directory, before any work is done.
+
+    Raises:
+        InvalidSetting: it cannot be made.
+    """
+    if directory is not None:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InvalidSetting(f"--output-dir {directory} cannot be made: {error}") from error
+
+
+def give(report: StepReport, *, as_json: bool, output_dir: Path | None) -> None:
+    """Print the report, and write it as files where that was asked for.
+
+    Raises:
+        StoreUnavailable: the files cannot be written.
+    """
+    document = json.dumps(report.document(), indent=2) + "\n"
+    if output_dir is not None:
+        try:
+            for name, value in report.outputs().items():
+                (output_dir / name).write_text(value, encoding="utf-8")
+            (output_dir / "report.json").write_text(document, encoding="utf-8")
+        except OSError as error:
+            raise StoreUnavailable(f"the outputs cannot be written: {error}") from error
+    if as_json:
+        sys.stdout.write(document)
+    else:
+        _print_step(report)
+
+
+def _print_step(report: StepReport) -> None:
+    from rich.text import Text
+
+    from fmnist.apps.terminal import stdout
+
+    console = stdout()
+    if report.decision:
+        record = report.decision
+        rows = [("challenger", record.version), ("champion", record.champion or "none yet")]
+        if record.data_version:
+            images = next((int(rule.figures["images"]) for rule in record.rules if "images" in rule.figures), None)
+            rows.append(
+                ("measured on", f"{f'{images:,} images of ' if images else ''}{record.split} of {record.data_version}")
+            )
+        else:
+            rows.append(("measured by", f"{record.policy['metric']}, as each run logged it"))
+        _print_pairs(rows)
+        _print_rules(record.rules)
+        if changes := _class_changes(record.rules):
+            console.print(Text(f"recall by class: {changes}"))
+        console.print()
+    if report.acceptance:
+        console.print(f"test of {report.acceptance.version}", soft_wrap=True, markup=False)
+        _print_rules(report.acceptance.checks)
+        console.print()
+    verdict = Text("YES  " if report.promoted else "NO  ", "bold green" if report.promoted else "bold red")
+    console.print(verdict + Text(report.message))
+    if report.hints:
+        console.print("\nNext:")
+        for hint in report.hints:
+            console.print(f"  {hint}", soft_wrap=True, markup=False)
+
+
+def _print_rules(rules: Sequence[Rule]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from fmnist.apps.terminal import stdout
+
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for rule in rules:
+        table.add_row(Text("pass", "green") if rule.passed else Text("FAIL", "red"), rule.name, Text(rule.reason))
+    stdout().print(table)
+
+
+def _print_pairs(rows: Sequence[tuple[str, str]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from fmnist.apps.terminal import stdout
+
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, value in rows:
+        table.add_row(name, Text(value, overflow="fold"))
+    stdout().print(table)
+
+
+def _class_changes(rules: Sequence[Rule]) -> str:
+    figures = next((rule.figures for rule in rules if rule.name == "classes"), {})
+    changes = sorted((value, name) for name, value in figures.items() if name != "allowed")
+    return ", ".join(f"{name} {value:+.1%}" for value, name in changes)
+
+
+def print_status(standings: Sequence[Standing], *, as_json: bool) -> None:
+    """Print who is what, since when, and where that comes from."""
+    rows = []
+    for each in standings:
+        tags = each.version.tags if each.version else {}
+        rows.append(
+            {
+                "role": each.role,
+                "model_uri": each.version.uri if each.version else None,
+                "since": each.since or None,
+                "note": each.note or None,
+                "run": (each.version.run_id or None) if each.version else None,
+                "data": tags.get("dvc_data_version"),
+                "image": tags.get("docker_image_tag"),
+                "serving_image": tags.get("serving_image"),
+            }
+        )
+    if as_json:
+        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+        return
+    from fmnist.apps.terminal import stdout
+
+    for row in rows:
+        uri = row["model_uri"] or "nobody"
+        stdout().print(f"{row['role']:<10}{uri}", soft_wrap=True, markup=False)
+        told = [(name, row[name]) for name in ("since", "note", "run", "data", "image", "serving_image")]
+        _print_pairs([(f"          {name.replace('_', ' ')}", value) for name, value in told if value])
+
+
+def print_history(events: Sequence[Event], *, as_json: bool) -> None:
+    """Print what happened, oldest first."""
+    if as_json:
+        sys.stdout.write(json.dumps([dataclasses.asdict(event) for event in events], indent=2) + "\n")
+        return
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from fmnist.apps.terminal import stdout
+
+    if not events:
+        stdout().print("nothing has happened yet: fmnist train registers a model, fmnist promote run promotes it")
+    for event in events:
+        by = f" by {event.by}" if event.by else ""
+        name = event.version.removeprefix("models:/")
+        stdout().print(f"{event.at}  {event.what:<11} {name}{by}", soft_wrap=True, markup=False)
+        stdout().print(Padding(Text(event.detail), (0, 0, 0, 22)))
+
+
+def print_trace(links: Sequence[Link], *, as_json: bool) -> None:
+    """Print a lineage, from the model to its data and code."""
+    if as_json:
+        sys.stdout.write(json.dumps([dataclasses.asdict(link) for link in links], indent=2) + "\n")
+        return
+    from fmnist.apps.terminal import stdout
+
+    for depth, link in enumerate(links):
+        arrow = "" if depth == 0 else "<- "
+        stdout().print(f"{arrow}{link.what} {link.name}", soft_wrap=True, markup=False)
+        _print_pairs([(f"     {name}", value) for name, value in link.details])
+
+
+def _plain(record: DecisionRecord | AcceptanceRecord | None) -> dict[str, Any] | None:
+    return None if record is None else dataclasses.asdict(record)

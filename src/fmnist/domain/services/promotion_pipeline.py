@@ -1,0 +1,90 @@
+"""All steps of a promotion in a row, as `fmnist promote run` takes them. Each of them alone is in its own service."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+from fmnist.domain.model.policy import Mode, PromotionPolicy
+from fmnist.domain.model.promotion import StagedName
+from fmnist.domain.model.promotion_records import RELEASED_FROM, STAGED_FROM, AcceptanceRecord, Approval, DecisionRecord
+from fmnist.domain.model.registry import ModelVersion
+from fmnist.domain.services.acceptance import AcceptanceTest
+from fmnist.domain.services.model_comparison import ModelComparison
+from fmnist.domain.services.model_promotion import MANUAL, ModelPromotion
+from fmnist.domain.services.promotion_state import PromotionState
+from fmnist.ports.model_store import ModelStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineResult:
+    """How far a promotion came; what a step that was not reached would have given is None."""
+
+    message: str
+    decision: DecisionRecord | None = None
+    staged: ModelVersion | None = None
+    acceptance: AcceptanceRecord | None = None
+    released: ModelVersion | None = None
+
+
+class PromotionPipeline:
+    """Compares, stages, tests and releases, under one lock, and stops at the first step that says no."""
+
+    def __init__(
+        self,
+        comparison: ModelComparison,
+        acceptance: AcceptanceTest,
+        promotion: ModelPromotion,
+        store: ModelStore,
+        source: StagedName,
+        lock: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        self._comparison = comparison
+        self._acceptance = acceptance
+        self._promotion = promotion
+        self._store = store
+        self._source = source
+        self._lock = lock
+
+    def run(
+        self,
+        challenger: ModelVersion,
+        policy: PromotionPolicy,
+        mode: Mode,
+        *,
+        by: str,
+        approval: str,
+        split: str = "test",
+        data_version: str | None = None,
+        serving_image: str | None = None,
+    ) -> PipelineResult:
+        """Promote the challenger if everything speaks for it; raises what the steps raise.
+
+        A challenger that is the champion already is not compared with itself: what an interrupted release left undone
+        is done, and that is all.
+        """
+        with self._lock():
+            champion = PromotionState.read(self._store, self._source).champion
+            if champion is not None and champion.tags.get(STAGED_FROM) == challenger.uri:
+                outcome = self._promotion.release(
+                    champion.tags[RELEASED_FROM], by=by, approval=approval, serving_image=serving_image
+                )
+                return PipelineResult(
+                    message=outcome.message,
+                    staged=self._store.resolve(champion.tags[RELEASED_FROM]),
+                    released=outcome.version,
+                )
+            decision = self._comparison.compare(challenger, policy, mode, split=split, data_version=data_version)
+            if not decision.decision.promoted:
+                return PipelineResult(message=decision.decision.message, decision=decision)
+            staged = self._promotion.stage(challenger).version
+            acceptance = self._acceptance.run(policy, staged.uri)
+            message = f"{staged.uri} is staged, and its test {acceptance.message}"
+            released = None
+            if acceptance.passed and approval == MANUAL and Approval.of(staged) is None:
+                message = f"{staged.uri} is staged and tested, and waits to be approved"
+            elif acceptance.passed:
+                outcome = self._promotion.release(staged.uri, by=by, approval=approval, serving_image=serving_image)
+                released, message = outcome.version, outcome.message
+            return PipelineResult(
+                message=message, decision=decision, staged=staged, acceptance=acceptance, released=released
+            )
