@@ -124,10 +124,6 @@ def approve_hint(staged: "ModelVersion | None") -> str:
 
 def who(by: str | None) -> str:
     """Return who is at work: the name given, else that of the process's user."""
-    """Return the command that approves this version."""
-    """Write the manifest if there is one, and return what to tell of it."""
-    """Return what a decision rests on here."""
-    """Return the version that the options, or on the platform the workflow, point to."""
     if by is not None:
         return by
     try:

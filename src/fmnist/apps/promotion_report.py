@@ -113,12 +113,20 @@ def _print_step(report: StepReport) -> None:
         console.print(f"test of {report.acceptance.version}", soft_wrap=True, markup=False)
         _print_rules(report.acceptance.checks)
         console.print()
-    verdict = Text("YES  " if report.promoted else "NO  ", "bold green" if report.promoted else "bold red")
-    console.print(verdict + Text(report.message))
+    console.print(Text(_verdict(report), "bold green" if report.promoted else "bold red"))
     if report.hints:
         console.print("\nNext:")
         for hint in report.hints:
             console.print(f"  {hint}", soft_wrap=True, markup=False)
+
+
+def _verdict(report: StepReport) -> str:
+    """The outcome in one line; the table above has told the reasons of a decision already."""
+    decision = report.decision.decision if report.decision else None
+    if decision is None or report.message != decision.message:
+        return report.message
+    failed = [rule.name for rule in decision.rules if not rule.passed]
+    return f"refused, because of: {', '.join(failed)}" if failed else "to be promoted: every rule passed"
 
 
 def _print_rules(rules: Sequence[Rule]) -> None:
@@ -139,6 +147,8 @@ def _print_pairs(rows: Sequence[tuple[str, str]]) -> None:
 
     from fmnist.apps.terminal import stdout
 
+    if not rows:
+        return
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, value in rows:
         table.add_row(name, Text(value, overflow="fold"))

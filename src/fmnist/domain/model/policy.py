@@ -49,8 +49,13 @@ class Decision:
     @property
     def message(self) -> str:
         """The decision with its reasons in one line."""
+        return f"{'promote' if self.promoted else 'refuse'}: {self.reasons}"
+
+    @property
+    def reasons(self) -> str:
+        """What decided: the rules that failed, or all of them where none did."""
         decisive = self.rules if self.promoted else [rule for rule in self.rules if not rule.passed]
-        return ("promote: " if self.promoted else "refuse: ") + "; ".join(rule.reason for rule in decisive)
+        return " | ".join(f"{rule.name}: {rule.reason}" for rule in decisive)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,8 +136,8 @@ class PromotionPolicy:
             "threshold": self.threshold,
         }
         reason = (
-            f"{self.metric} {champion:.4f} -> {challenger:.4f}, improved by {float(improvement):+.2%}, "
-            f"{'as' if passed else 'but'} at least {self.threshold:+.2%} is required"
+            f"{self.metric} {champion:.4f} -> {challenger:.4f}, an improvement of {float(improvement):+.2%}; "
+            f"{self.threshold:+.2%} or more is required"
         )
         return Decision(Mode.CONTRACT, (Rule("relative improvement", passed, figures, reason),))
 
@@ -153,8 +158,9 @@ class PromotionPolicy:
             "images": comparison.images,
         }
         reason = (
-            f"accuracy changes by {float(comparison.difference):+.2%} ({self.confidence:.0%} interval "
-            f"{float(low):+.2%} to {float(high):+.2%}), {self.min_gain:+.2%} or more required at its lower end"
+            f"{comparison.champion_accuracy:.2%} -> {comparison.challenger_accuracy:.2%}, a change of "
+            f"{float(comparison.difference):+.2%} ({self.confidence:.0%} interval {float(low):+.2%} to "
+            f"{float(high):+.2%}); its lower end must be {self.min_gain:+.2%} or more"
         )
         return Rule("accuracy", low >= _decimal(self.min_gain), figures, reason)
 
@@ -172,8 +178,8 @@ class PromotionPolicy:
         }
         reason = (
             f"{comparison.only_challenger} images only the challenger gets right, {comparison.only_champion} only the "
-            f"champion: {'no chance' if significant else 'may be chance'} (McNemar p = {comparison.p_value:.2g}, "
-            f"level {float(level):.2g})"
+            f"champion: {'hardly' if significant else 'may be'} chance (p = {comparison.p_value:.2g}, level "
+            f"{float(level):.2g})"
         )
         return Rule("McNemar", passed, figures, reason)
 
@@ -182,8 +188,8 @@ class PromotionPolicy:
         worst = min(changes, key=lambda label: (changes[label], label))
         figures = {CLASS_NAMES[label]: float(change) for label, change in changes.items()}
         reason = (
-            f"the recall of {CLASS_NAMES[worst]} changes most for the worse, by {float(changes[worst]):+.2%}, "
-            f"a fall of {self.max_class_drop:.2%} is allowed"
+            f"least recall is gained for {CLASS_NAMES[worst]}, {float(changes[worst]):+.2%}; a fall of "
+            f"{self.max_class_drop:.2%} is allowed"
         )
         passed = changes[worst] >= -_decimal(self.max_class_drop)
         return Rule("classes", passed, {**figures, "allowed": self.max_class_drop}, reason)
@@ -196,8 +202,8 @@ class PromotionPolicy:
             "allowed": self.max_calibration_loss,
         }
         reason = (
-            f"calibration error {comparison.champion_ece:.4f} -> {comparison.challenger_ece:.4f}, "
-            f"a rise of {self.max_calibration_loss:.4f} is allowed"
+            f"expected error {comparison.champion_ece:.4f} -> {comparison.challenger_ece:.4f}; a rise of "
+            f" {self.max_calibration_loss:.4f} is allowed"
         )
         return Rule("calibration", rise <= _decimal(self.max_calibration_loss), figures, reason)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from fmnist.domain.model.promotion import StagedName
 from fmnist.domain.model.promotion_records import (
+    NOBODY,
     PROMOTED_AT,
     PROMOTED_BY,
     RELEASED_FROM,
@@ -86,7 +87,7 @@ def _source_events(version: ModelVersion) -> list[Event]:
                 "accepted" if record.decision.promoted else "refused",
                 version.uri,
                 "",
-                f"against {record.champion or 'no champion'}: {record.decision.message}",
+                f"against {record.champion or 'no champion'}: {record.decision.reasons}",
             )
             for record in DecisionRecord.all_of(version)
         ),
@@ -108,8 +109,9 @@ def _staging_events(version: ModelVersion) -> list[Event]:
 
 def _prod_events(version: ModelVersion) -> list[Event]:
     finished = _tag(version, PROMOTED_AT)
-    replaces = version.tags.get(REPLACES, "none")
-    detail = f"{_from(version, RELEASED_FROM)}, in place of version {replaces}"
+    replaces = version.tags.get(REPLACES, NOBODY)
+    instead = "the first one" if replaces == NOBODY else f"in place of version {replaces}"
+    detail = f"{_from(version, RELEASED_FROM)}, {instead}"
     if image := _tag(version, SERVING_IMAGE):
         detail += f", served by {image}"
     what = "released" if finished else "copied"

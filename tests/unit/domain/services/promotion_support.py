@@ -1,0 +1,171 @@
+"""A house of fakes for promotions: models of any quality on small data, and a store that fails when it is told to."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from fmnist.adapters.memory.classifier import save_means
+from fmnist.adapters.memory.compute import MemoryCompute
+from fmnist.adapters.memory.model_store import MemoryModelStore
+from fmnist.adapters.memory.registry import MemoryDataRegistry
+from fmnist.adapters.memory.tracker import MemoryTracker
+from fmnist.domain.model.errors import StoreUnavailable
+from fmnist.domain.model.images import PIXELS, Images
+from fmnist.domain.model.metrics import Evaluation
+from fmnist.domain.model.policy import Mode, PromotionPolicy
+from fmnist.domain.model.promotion import StagedName
+from fmnist.domain.model.promotion_records import DecisionRecord
+from fmnist.domain.model.registry import ModelInfo, ModelVersion
+from fmnist.domain.services.acceptance import AcceptanceTest
+from fmnist.domain.services.challengers import Challengers
+from fmnist.domain.services.lineage_trace import LineageTrace
+from fmnist.domain.services.model_comparison import ModelComparison
+from fmnist.domain.services.model_promotion import ModelPromotion
+from fmnist.domain.services.model_rollback import ModelRollback
+from fmnist.domain.services.prediction import Prediction
+from fmnist.domain.services.promotion_overview import PromotionOverview
+from fmnist.domain.services.promotion_pipeline import PromotionPipeline
+from fmnist.domain.services.promotion_state import PromotionState, iso_utc
+from fmnist.ports.model_store import ClassifierFactory, TrainedWeights
+from fmnist.testing.data import toy_splits
+
+SOURCE = StagedName.parse("dev.fashion-mnist-classifier")
+STAGING, PROD = "staging.fashion-mnist-classifier", "prod.fashion-mnist-classifier"
+POLICY = PromotionPolicy(max_class_drop=1.0, max_calibration_loss=1.0, max_latency_ratio=1e6)
+
+
+class FaultyStore(MemoryModelStore):
+    """Fails at call number `fail_at`, before it does anything, or `afterwards`: done, and the answer lost."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+        self.fail_at: int | None = None
+        self.afterwards = False
+        self._depth = 0
+
+    @contextmanager
+    def _call(self) -> Iterator[None]:
+        self._depth += 1
+        try:
+            if self._depth > 1:  # what the fake calls of itself
+                yield
+                return
+            self.calls += 1
+            strikes = self.calls == self.fail_at
+            if strikes and not self.afterwards:
+                raise StoreUnavailable("the store fails")
+            yield
+            if strikes:
+                raise StoreUnavailable("the store fails afterwards")
+        finally:
+            self._depth -= 1
+
+    def classifier(self, uri: str) -> ClassifierFactory:
+        with self._call():
+            return super().classifier(uri)
+
+    def resolve(self, uri: str) -> ModelVersion:
+        with self._call():
+            return super().resolve(uri)
+
+    def versions(self, name: str) -> list[ModelVersion]:
+        with self._call():
+            return super().versions(name)
+
+    def copy(self, source: ModelVersion, name: str, tags: Mapping[str, str] | None = None) -> ModelVersion:
+        with self._call():
+            return super().copy(source, name, tags)
+
+    def label(self, version: ModelVersion, *, alias: str | None = None, tags: Mapping[str, str] | None = None) -> None:
+        with self._call():
+            super().label(version, alias=alias, tags=tags)
+
+
+@dataclass
+class House:
+    """The fakes, the services over them, and a clock that ticks once a look."""
+
+    directory: Path
+    store: FaultyStore = field(default_factory=FaultyStore)
+    tracker: MemoryTracker = field(default_factory=MemoryTracker)
+    registry: MemoryDataRegistry = field(default_factory=MemoryDataRegistry)
+    ticks: float = 1.8e9
+
+    def __post_init__(self) -> None:
+        self.splits = toy_splits(train=100, val=50, test=200)
+        self.registry.add("1.0.0", self.splits)
+        self.registry.add("0.9.0", toy_splits(train=100, val=50, test=0))
+        compute = MemoryCompute(self.registry, self.tracker, self.directory)
+        self.challengers = Challengers(self.store, self.tracker, SOURCE)
+        self.comparison = ModelComparison(self.store, self.tracker, self.registry, compute, SOURCE, now=self.now)
+        self.acceptance = AcceptanceTest(self.store, self.registry, SOURCE, now=self.now)
+        self.promotion = ModelPromotion(self.store, SOURCE, now=self.now)
+        self.rollback = ModelRollback(self.store, SOURCE, now=self.now)
+        self.overview = PromotionOverview(self.store, SOURCE)
+        self.trace = LineageTrace(self.store, self.tracker)
+        self.pipeline = PromotionPipeline(self.comparison, self.acceptance, self.promotion, self.store, SOURCE)
+
+    def now(self) -> str:
+        self.ticks += 1
+        return iso_utc(self.ticks)
+
+    @property
+    def state(self) -> PromotionState:
+        return PromotionState.read(self.store, SOURCE)
+
+    def train(
+        self, known_classes: int, data_version: str = "1.0.0", workflow: str = "uid", **metrics: float
+    ) -> ModelVersion:
+        """Register a model that knows so many classes, and is right about those alone."""
+        dataset = self.registry.resolve(data_version)
+        train = self.registry.read(dataset, "train")
+        inputs = dataset.normalization.apply(train.images).reshape(len(train), PIXELS)
+        means = np.stack([inputs[train.labels == label].mean(axis=0) for label in range(10)])
+        means[known_classes:] = 1e3  # never the nearest
+        lineage = {
+            "dvc_data_version": dataset.version,
+            "data_digest": dataset.digest,
+            "dvc_data_sha": dataset.commit,
+            "argo_workflow_uid": workflow,
+            "git_commit": "c0ffee",
+            "docker_image_tag": "image-1",
+        }
+        run_id = self.tracker.start(f"knows-{known_classes}", lineage)
+        path = self.directory / f"{run_id}.npz"
+        save_means(path, means)
+        info = ModelInfo(
+            architecture="cnn",
+            normalization=dataset.normalization,
+            class_names=dataset.class_names,
+            lineage={"run_id": run_id, **lineage},
+            metrics={},
+        )
+        metrics = {"val_acc": known_classes / 10, **metrics}
+        self.tracker.log(run_id, metrics=metrics, step=1)
+        golden: Images = train.images[:1]
+        return self.store.save(run_id, str(SOURCE), TrainedWeights("cnn", str(path)), info, golden)
+
+    def accuracy(self, uri: str) -> float:
+        test = self.splits["test"]
+        probabilities = Prediction(self.store.classifier(uri)()).probabilities(test.images)
+        return Evaluation.of(test.labels, probabilities).accuracy
+
+    def compare(self, challenger: ModelVersion, mode: Mode = Mode.EVALUATE) -> DecisionRecord:
+        return self.comparison.compare(challenger, POLICY, mode)
+
+    def prepare(self, challenger: ModelVersion) -> ModelVersion:
+        """Compare, stage and test, up to the release."""
+        assert self.compare(challenger).decision.promoted
+        staged = self.promotion.stage(challenger).version
+        assert self.acceptance.run(POLICY, staged.uri).passed
+        return staged
+
+    def promote(self, challenger: ModelVersion) -> ModelVersion:
+        return self.promotion.release(self.prepare(challenger).uri, by="tester").version
+
+    def aliases(self) -> dict[str, int]:
+        return {alias: each.version for each in self.state.prod for alias in each.aliases}
