@@ -28,7 +28,7 @@ class ServingManifest:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._text = path.read_text(encoding="utf-8")
+            self._text = path.read_bytes().decode()
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidSetting(f"manifest {path} cannot be read: {error}") from error
         self.pointed_at("models:/check/1")
@@ -139,8 +139,8 @@ def _repository(image: str) -> str:
 def _replace(path: Path, text: str) -> None:
     descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())
         shutil.copymode(path, scratch)

@@ -98,13 +98,12 @@ class AcceptanceTest:
         contenders = [classifier] if champion is None else [classifier, self._store.classifier(champion.uri)()]
         inputs = [each.info.normalization.apply(image) for each in contenders]
         seconds: list[list[float]] = [[] for _ in contenders]
-        for round_ in range(_WARM_UP + _ROUNDS):
+        for _ in range(_WARM_UP + _ROUNDS):
             for each, given, taken in zip(contenders, inputs, seconds, strict=True):
                 started = self._clock()
                 each.logits(given)
-                if round_ >= _WARM_UP:
-                    taken.append(self._clock() - started)
-        medians = [median(taken) for taken in seconds]
+                taken.append(self._clock() - started)
+        medians = [median(taken[_WARM_UP:]) for taken in seconds]
         own = f"{medians[0] * 1e3:.2f} ms for one image"
         if champion is None:
             reason = f"{own}; there is no champion to compare with"

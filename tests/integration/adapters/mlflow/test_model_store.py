@@ -22,3 +22,20 @@ class TestMlflowModelStore(ModelStoreContract):
     @classmethod
     def weights(cls, cnn: TrainedWeights) -> TrainedWeights:
         return cnn
+
+
+class TestMlflowModelStoreOnAServer(ModelStoreContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def store(cls, server: MlflowConnection) -> MlflowModelStore:
+        return MlflowModelStore(server)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def run_id(cls, server: MlflowConnection) -> str:
+        return MlflowTracker(server).start("training", {})
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def weights(cls, cnn: TrainedWeights) -> TrainedWeights:
+        return cnn

@@ -12,6 +12,12 @@ class TestMlflowTracker(TrackerContract):
         return MlflowTracker(connection)
 
 
+class TestMlflowTrackerOnAServer(TrackerContract):
+    @pytest.fixture
+    def tracker(self, server: MlflowConnection) -> MlflowTracker:
+        return MlflowTracker(server)
+
+
 def test_system_metrics_are_recorded_when_asked_for_and_go_on_after_a_resume(
     connection: MlflowConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,7 +52,7 @@ def test_staging_wants_a_decision_in_favour(promotions: House) -> None:
     with pytest.raises(NotReady, match=r"nothing is decided about .*/2"):
         promotions.promotion.stage(worse)
     promotions.compare(worse)
-    with pytest.raises(NotReady, match="may not be staged, refuse: accuracy: .* a change of -40"):
+    with pytest.raises(NotReady, match=r"may not be staged, refuse: accuracy: .* a change of -40"):
         promotions.promotion.stage(worse)
     assert [each.version for each in promotions.state.staging] == [1]
 

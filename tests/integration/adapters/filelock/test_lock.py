@@ -1,0 +1,68 @@
+"""One promotion at a time on a machine, whatever becomes of the process that has the lock."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fmnist.adapters.filelock.lock import PromotionLock
+from fmnist.domain.model.errors import Conflict, StoreUnavailable
+
+HOLD = """
+import sys
+from pathlib import Path
+from fmnist.adapters.filelock.lock import PromotionLock
+with PromotionLock("store", "model", 5, Path(sys.argv[1]))():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> "subprocess.Popen[str]":
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_second_promotion_waits_and_then_says_so(tmp_path: Path, holder: "subprocess.Popen[str]") -> None:
+    with (
+        pytest.raises(Conflict, match="another promotion of model is under way"),
+        PromotionLock("store", "model", 0.1, tmp_path)(),
+    ):
+        pass
+    with PromotionLock("another store", "model", 0.1, tmp_path)():
+        pass
+
+
+def test_a_process_that_is_killed_lets_go(tmp_path: Path, holder: "subprocess.Popen[str]") -> None:
+    holder.send_signal(signal.SIGKILL)
+    with PromotionLock("store", "model", 30, tmp_path)():
+        pass
+
+
+def test_steps_within_a_promotion_may_take_it_again(tmp_path: Path) -> None:
+    lock = PromotionLock("store", "model", 0.1, tmp_path)
+    with lock():
+        with lock():
+            pass
+        with pytest.raises(Conflict), PromotionLock("store", "model", 0.1, tmp_path)():
+            pass
+    with PromotionLock("store", "model", 0.1, tmp_path)():
+        pass
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(StoreUnavailable, match="fmnist-promotion-"),
+        PromotionLock("store", "model", 0.1, tmp_path / "file")(),
+    ):
+        pass

@@ -1,0 +1,181 @@
+"""Deployment files are pointed at a model, and nothing else in them changes by a character."""
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml as plain
+
+from fmnist.adapters.yaml.manifest import ServingManifest
+from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
+
+OLD, NEW = "models:/prod.fashion-mnist-classifier/1", "models:/prod.fashion-mnist-classifier/2"
+SERVE = f"""\
+# Fashion-MNIST, served.   Spaces stay.
+proxy_location:   EveryNode
+
+applications:
+  - name: fashion-mnist   # one application
+    import_path: fmnist.apps.serve:app
+    args: {{model_uri: '{OLD}',  other: [1,   2]}}
+    deployments:
+    - name: FashionMNISTClassifier
+      user_config:
+          model_uri: "{OLD}"    # what is served
+      num_replicas:  auto
+  - name: something-else
+    deployments: [{{name: Other, user_config: {{threshold: 0x1F}}}}]
+"""
+SERVICE = f"""\
+---
+# Before everything.
+apiVersion: ray.io/v1
+kind: RayService
+metadata: {{name: "fashion-mnist", labels: {{a:  b}}}}
+spec:
+    # The application.
+    serveConfigV2: |
+      # Inside of the string.
+      applications:
+        - name: app   # trailing
+          deployments:
+          - name: FashionMNISTClassifier
+            user_config: {{ model_uri: {OLD} }}
+
+      # Its end.
+    # After the string.
+    rayClusterConfig:
+        headGroupSpec:
+            template: {{spec: {{containers: [{{name: head, image: 'registry:5000/fmnist-serving:v1'}}]}}}}
+        workerGroupSpecs:
+            - groupName: cpu
+              template:
+                spec:
+                  containers:
+                    - name: worker
+                      image: registry:5000/fmnist-serving@sha256:abc    # pinned
+                    - name: sidecar
+                      image: nginx:1
+---
+kind: Service
+spec: {{ports: [80,   90]}}
+on: yes
+"""
+IMAGE = "registry:5000/fmnist-serving:v2"
+
+
+def manifest(path: Path, text: str) -> ServingManifest:
+    path.write_text(text, encoding="utf-8")
+    return ServingManifest(path)
+
+
+def test_a_serve_config_changes_in_the_model_alone(tmp_path: Path) -> None:
+    path = tmp_path / "serve.yaml"
+    assert manifest(path, SERVE).point_at(NEW)
+    assert path.read_text() == SERVE.replace(OLD, NEW)
+    assert not ServingManifest(path).point_at(NEW)
+
+
+def test_a_ray_service_changes_in_model_and_image_alone(tmp_path: Path) -> None:
+    path = tmp_path / "service.yaml"
+    assert manifest(path, SERVICE).point_at(NEW, IMAGE)
+    expected = SERVICE.replace(OLD, NEW)
+    for old in ("registry:5000/fmnist-serving:v1", "registry:5000/fmnist-serving@sha256:abc"):
+        expected = expected.replace(old, IMAGE)
+    assert path.read_text() == expected
+    before = path.stat().st_mtime_ns
+    assert not ServingManifest(path).point_at(NEW, IMAGE)
+    assert path.stat().st_mtime_ns == before
+
+
+def test_a_deployment_without_a_model_is_given_one_and_keeps_its_comments(tmp_path: Path) -> None:
+    path = tmp_path / "serve.yaml"
+    text = SERVE.replace("      user_config:\n", "").replace(f'          model_uri: "{OLD}"    # what is served\n', "")
+    assert manifest(path, text).point_at(NEW)
+    written = path.read_text()
+    deployment = plain.safe_load(written)["applications"][0]["deployments"][0]
+    assert deployment == {"name": "FashionMNISTClassifier", "num_replicas": "auto", "user_config": {"model_uri": NEW}}
+    assert "# one application" in written
+    assert written.startswith("# Fashion-MNIST, served.   Spaces stay.\n")
+    assert not ServingManifest(path).point_at(NEW)
+
+
+@pytest.mark.parametrize(
+    "block", ["serveConfigV2: >-\n      {0}", "serveConfigV2: '{0}'", "serveConfigV2: &config |-\n      {0}"]
+)
+def test_other_forms_of_the_embedded_string_mean_what_they_should(tmp_path: Path, block: str) -> None:
+    inner = f'applications: [{{name: app, deployments: [{{name: X, user_config: {{model_uri: "{OLD}"}}}}]}}]'
+    path = tmp_path / "service.yaml"
+    assert manifest(path, f"kind: RayService  # kept\nspec:\n    {block.format(inner)}\n").point_at(NEW)
+    written = path.read_text()
+    config = plain.safe_load(plain.safe_load(written)["spec"]["serveConfigV2"])
+    assert config["applications"][0]["deployments"][0]["user_config"] == {"model_uri": NEW}
+    assert "# kept" in written
+
+
+def test_two_values_in_one_line_are_both_set(tmp_path: Path) -> None:
+    path = tmp_path / "serve.yaml"
+    deployments = f"[{{name: X, user_config: {{model_uri: {OLD}}}}}]"
+    text = f"applications: [{{args: {{model_uri: {OLD}}}, deployments: {deployments}}}]\n"
+    assert manifest(path, text).point_at(NEW + "0")
+    assert path.read_text() == text.replace(OLD, NEW + "0")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("applications: [", "is no YAML"),
+        ("", "serves no model of ours"),
+        ("kind: Deployment\n", "serves no model of ours"),
+        ("applications: [{name: a, deployments: [{name: Other}]}]\n", "serves no model of ours"),
+        ("kind: RayService\nspec: {serveConfigV2: 'applications: ['}\n", "is no YAML"),
+        ("- a\n- b\n", "serves no model of ours"),
+    ],
+)
+def test_a_file_that_serves_nothing_of_ours_is_refused_as_it_is_read(tmp_path: Path, text: str, complaint: str) -> None:
+    with pytest.raises(InvalidSetting, match=complaint):
+        manifest(tmp_path / "manifest.yaml", text)
+    assert (tmp_path / "manifest.yaml").read_text() == text
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSetting, match=r"absent\.yaml cannot be read"):
+        ServingManifest(tmp_path / "absent.yaml")
+
+
+def test_an_image_that_no_container_runs_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    service = manifest(tmp_path / "service.yaml", SERVICE)
+    with pytest.raises(InvalidSetting, match=r"no container of the image registry:5000/other: it has .*nginx:1"):
+        service.point_at(NEW, "registry:5000/other:v2")
+    assert (tmp_path / "service.yaml").read_text() == SERVICE
+
+
+def test_line_ends_stay_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "serve.yaml"
+    path.write_bytes(SERVE.replace("\n", "\r\n").encode())
+    assert ServingManifest(path).point_at(NEW)
+    assert path.read_bytes() == SERVE.replace(OLD, NEW).replace("\n", "\r\n").encode()
+
+
+def test_a_write_that_fails_leaves_the_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "serve.yaml"
+    serve = manifest(path, SERVE)
+
+    def fail(descriptor: int) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(StoreUnavailable, match="disk full"):
+        serve.point_at(NEW)
+    assert path.read_text() == SERVE
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_mode_and_link_of_the_file_stay(tmp_path: Path) -> None:
+    path, link = tmp_path / "serve.yaml", tmp_path / "link.yaml"
+    path.write_text(SERVE)
+    path.chmod(0o640)
+    link.symlink_to(path)
+    assert ServingManifest(link).point_at(NEW)
+    assert link.is_symlink()
+    assert path.stat().st_mode & 0o777 == 0o640

@@ -1,0 +1,131 @@
+"""The test of a staged model notices what serving would stumble over; each check fails for its own reason."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from fmnist.domain.model.errors import CorruptModel
+from fmnist.domain.model.normalization import Normalization
+from fmnist.domain.model.promotion_records import AcceptanceRecord
+from fmnist.domain.model.registry import ModelInfo, ModelVersion
+from fmnist.domain.services.acceptance import AcceptanceTest
+from fmnist.ports.model_store import Classifier, ClassifierFactory
+from tests.unit.domain.services.promotion_support import POLICY, SOURCE, House
+
+Logits = npt.NDArray[np.float32]
+
+
+class Odd(Classifier):
+    """A classifier whose answers, or whose account of itself, are changed."""
+
+    def __init__(
+        self,
+        true: Classifier,
+        answer: Callable[[Logits], Logits] = lambda logits: logits,
+        describe: Callable[[ModelInfo], ModelInfo] = lambda info: info,
+    ) -> None:
+        self._true = true
+        self._answer = answer
+        self._describe = describe
+
+    @property
+    def info(self) -> ModelInfo:
+        return self._describe(self._true.info)
+
+    def logits(self, inputs: npt.NDArray[np.float32]) -> Logits:
+        return self._answer(self._true.logits(inputs))
+
+
+@pytest.fixture
+def staged(promotions: House) -> ModelVersion:
+    model = promotions.train(8)
+    promotions.compare(model)
+    return promotions.promotion.stage(model).version
+
+
+def run_on(house: House, staged: ModelVersion, **odd: Callable[..., object]) -> AcceptanceRecord:
+    true = house.store.classifier(staged.uri)()
+    house.store.classifier = lambda _: lambda: Odd(true, **odd)  # type: ignore[method-assign, assignment, arg-type]
+    return house.acceptance.run(POLICY, staged.uri)
+
+
+def test_a_sound_model_passes_and_the_record_stays_on_it(promotions: House, staged: ModelVersion) -> None:
+    record = promotions.acceptance.run(POLICY)
+    assert record.passed
+    assert [check.name for check in record.checks] == ["loading", "input contract", "known pictures", "latency"]
+    assert AcceptanceRecord.of(promotions.store.resolve(staged.uri)) == record
+    assert record.checks[2].figures["accuracy"] == 0.8
+
+
+def test_a_model_that_does_not_load_fails(promotions: House, staged: ModelVersion) -> None:
+    def load(uri: str) -> ClassifierFactory:
+        def factory() -> Classifier:
+            raise CorruptModel("the golden batch differs")
+
+        return factory
+
+    promotions.store.classifier = load  # type: ignore[method-assign]
+    record = promotions.acceptance.run(POLICY)
+    assert (record.passed, record.message) == (False, "failed: the golden batch differs")
+
+
+@pytest.mark.parametrize(
+    ("odd", "complaint"),
+    [
+        ({"answer": lambda logits: logits[:, :9]}, r"1 images give float32 \(1, 9\), expected float32 \(1, 10\)"),
+        ({"answer": lambda logits: logits.astype(np.float64)}, "give float64"),
+        ({"answer": lambda logits: logits + len(logits) * 10}, "answered otherwise than in a batch of 7"),
+        ({"describe": lambda info: replace(info, normalization=Normalization(0.5, 0.5))}, "it normalizes by"),
+        ({"describe": lambda info: replace(info, lineage={**info.lineage, "run_id": "other"})}, "is of run other"),
+    ],
+)
+def test_a_model_of_another_contract_fails(
+    promotions: House, staged: ModelVersion, odd: dict[str, Callable[..., object]], complaint: str
+) -> None:
+    record = run_on(promotions, staged, **odd)
+    assert not record.passed
+    (failed,) = [check for check in record.checks if not check.passed]
+    assert failed.name == "input contract"
+    assert re.search(complaint, failed.reason)
+
+
+def test_known_pictures_tell_a_model_that_lost_its_accuracy(promotions: House, staged: ModelVersion) -> None:
+    sound = run_on(promotions, staged, describe=lambda info: replace(info, metrics={"test_acc": 0.85}))
+    assert sound.passed
+    lost = run_on(promotions, staged, describe=lambda info: replace(info, metrics={"test_acc": 0.95}))
+    assert not lost.passed
+    assert "80.00% of 200 test images are right; the run recorded 95.00%" in lost.message
+
+
+def test_a_model_that_guesses_fails(promotions: House, staged: ModelVersion) -> None:
+    guessing = run_on(promotions, staged, answer=np.zeros_like)
+    assert not guessing.passed
+    assert "guessing would give 10%" in guessing.message
+
+
+@pytest.mark.parametrize(("times", "passed"), [(2.0, True), (2.1, False)])
+def test_latency_is_the_ratio_to_the_champion_s_measured_in_turns(
+    promotions: House, times: float, passed: bool
+) -> None:
+    promotions.promote(promotions.train(3))
+    model = promotions.train(9)
+    promotions.compare(model)
+    promotions.promotion.stage(model)
+    now = [0.0]
+    calls = [0]
+
+    def clock() -> float:
+        # Staged and champion in turns: every second reading ends a call, the staged one's is the longer.
+        if calls[0] % 2:
+            now[0] += times if calls[0] % 4 == 1 else 1.0
+        calls[0] += 1
+        return now[0]
+
+    test = AcceptanceTest(promotions.store, promotions.registry, SOURCE, clock=clock)
+    record = test.run(replace(POLICY, max_latency_ratio=2.0))
+    assert record.checks[3].figures["ratio"] == pytest.approx(times)
+    assert record.passed is passed
