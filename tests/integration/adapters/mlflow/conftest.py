@@ -39,12 +39,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowConnectio
     log = home / "server.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-            + [
-                "--backend-store-uri",
-                f"sqlite:///{home}/mlflow.db",
-                "--artifacts-destination",
-                str(home / "artifacts"),
+            [
+                *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
+                *("--workers", "1", "--backend-store-uri", f"sqlite:///{home}/mlflow.db"),
+                *("--artifacts-destination", str(home / "artifacts")),
             ],
             cwd=home,
             env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},

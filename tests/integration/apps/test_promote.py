@@ -1,0 +1,320 @@
+"""`fmnist promote` on the embedded default: three models of different quality, promoted, refused and taken back."""
+
+import json
+import logging
+import os
+import re
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+from mlflow.entities import Metric
+from typer.testing import CliRunner
+
+from fmnist.adapters.dvc.settings import RegistrySettings
+from fmnist.apps.cli import app
+from fmnist.apps.containers.train import TrainContainer
+from fmnist.apps.settings import Settings
+from fmnist.domain.model.training import Recipe, TrainingSpec
+from fmnist.domain.services.training_run import Provenance
+from fmnist.testing.data import toy_splits
+from tests.integration.apps.command import Command
+from tests.integration.support import make_dvc_registry
+
+SOURCE, STAGING, PROD = (f"{stage}.fashion-mnist-classifier" for stage in ("dev", "staging", "prod"))
+# Fair, poor and good on the toy data, in the order of their training.
+SPECS = (
+    TrainingSpec(recipe=Recipe(batch_size=8, lr=0.01, max_epochs=1), seed=7, limit_train=48),
+    TrainingSpec(recipe=Recipe(batch_size=8, lr=0.00001, max_epochs=1), seed=7, limit_train=16),
+    TrainingSpec(recipe=Recipe(batch_size=8, lr=0.02, max_epochs=3), seed=7),
+)
+SERVE = f"""\
+applications:
+  - name: fashion-mnist  # the only one
+    deployments:
+      - name: FashionMNISTClassifier
+        user_config: {{model_uri: "models:/{PROD}/1"}}
+"""
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> RegistrySettings:
+    splits = {"0.9.0": toy_splits(160, 50, 0, seed=1), "1.0.0": toy_splits(160, 50, 200)}
+    return make_dvc_registry(tmp_path_factory.mktemp("registry"), splits, legacy=["0.9.0"])
+
+
+@pytest.fixture(scope="module")
+def trained(registry: RegistrySettings, tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """A state directory with three models, each of a workflow of its own."""
+    command = Command(tmp_path_factory.mktemp("promotions"), registry)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in Settings.model_fields:
+            patch.delenv(name.upper(), raising=False)
+        settings = Settings(
+            fmnist_home=command.home, dvc_repo_url=registry.repo, dvc_remote_url=str(registry.remote_url)
+        )
+        container = TrainContainer(settings=settings, compute_name="local")
+        for number, spec in enumerate(SPECS, 1):
+            provenance = Provenance(
+                argo_workflow_uid=f"workflow-{number}", docker_image_tag=f"image-{number}", git_commit="c0ffee"
+            )
+            container.training_run().start(
+                spec, provenance, lambda _: None, run_name=f"model-{number}", data_version="1.0.0"
+            )
+    return command
+
+
+@dataclass(frozen=True)
+class Story:
+    """What the commands said, in the order of their running."""
+
+    command: Command
+    first: CompletedProcess[str]
+    refused: Any
+    better: CompletedProcess[str]
+    rolled_back: CompletedProcess[str]
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        return {path.name: path.read_text() for path in (self.command.home / "out").iterdir()}
+
+
+@pytest.fixture(scope="module")
+def story(trained: Command) -> Story:
+    """Promoted, refused, promoted and rolled back."""
+    (trained.home / "serve.yaml").write_text(SERVE)
+
+    def run(number: int, *more: str) -> CompletedProcess[str]:
+        done = trained.run("promote", "run", "--model-uri", f"models:/{SOURCE}/{number}", *more)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    first = run(1)
+    refused = json.loads(run(2, "--json").stdout)
+    better = run(3, "--manifest", "serve.yaml", "--serving-image", "serving:v3", "--output-dir", "out")
+    assert (trained.home / "serve.yaml").read_text() == SERVE.replace(f"{PROD}/1", f"{PROD}/2")
+    rolled_back = trained.run(
+        "promote", "rollback", "--by", "A. Person", "--reason", "for a test", "--manifest", "serve.yaml"
+    )
+    assert rolled_back.returncode == 0, rolled_back.stderr
+    return Story(trained, first, refused, better, rolled_back)
+
+
+def test_the_first_model_becomes_champion(story: Story) -> None:
+    assert f"models:/{PROD}/1 is @champion, the first one" in story.first.stdout
+    assert "fmnist promote rollback --reason WHY" in story.first.stdout
+
+
+def test_a_worse_model_is_refused_with_every_figure(story: Story) -> None:
+    assert (story.refused["promoted"], story.refused["prod_version"], story.refused["staging_uri"]) == (False, "", None)
+    assert story.refused["message"].startswith("refuse: accuracy: ")
+    decision = story.refused["decision"]
+    assert (decision["data_version"], decision["split"]) == ("fashion-mnist-v1.0.0", "test")
+    assert decision["champion"] == f"models:/{PROD}/1"
+    rules = {rule["name"]: rule for rule in decision["rules"]}
+    assert set(rules) == {"accuracy", "McNemar", "classes", "calibration"}
+    assert rules["accuracy"]["figures"]["images"] == 200
+    assert rules["accuracy"]["figures"]["high"] < 0
+
+
+def test_a_better_model_takes_its_place_and_the_outputs_say_so(story: Story) -> None:
+    told = story.better.stdout
+    assert f"models:/{PROD}/2 is @champion in place of models:/{PROD}/1; the manifest points at it now" in " ".join(
+        told.split()
+    )
+    assert all(len(line) <= 80 for line in told.partition("Next:")[0].splitlines())
+    outputs = story.outputs
+    assert (outputs["promoted"], outputs["staging_version"], outputs["prod_version"]) == ("true", "2", "2")
+    assert outputs["message"].startswith(f"models:/{PROD}/2 is @champion")
+    report = json.loads(outputs["report.json"])
+    assert report["prod_uri"] == f"models:/{PROD}/2"
+    latency = report["acceptance"]["checks"][3]
+    assert latency["name"] == "latency"
+    assert 0 < latency["figures"]["ratio"] <= 2
+
+
+def test_a_rollback_brings_the_old_champion_and_the_manifest_back(story: Story) -> None:
+    assert f"models:/{PROD}/1 is @champion again, models:/{PROD}/2 was rolled back" in " ".join(
+        story.rolled_back.stdout.split()
+    )
+    assert (story.command.home / "serve.yaml").read_text() == SERVE
+    client = story.command.client
+    assert client.get_model_version_by_alias(PROD, "champion").version in {1, "1"}
+    assert client.get_model_version_by_alias(PROD, "previous").version in {2, "2"}
+
+
+def test_history_and_status_tell_it_to_who_was_not_there(story: Story) -> None:
+    told = story.command.run("promote", "history").stdout
+    events = re.findall(r"^\S+Z  (\w+(?: \w+)?) +(\w+)\.fashion-mnist-classifier/(\d)", told, re.MULTILINE)
+    assert events == [
+        ("registered", "dev", "1"),
+        ("registered", "dev", "2"),
+        ("registered", "dev", "3"),
+        ("accepted", "dev", "1"),
+        ("staged", "staging", "1"),
+        ("tested", "staging", "1"),
+        ("released", "prod", "1"),
+        ("refused", "dev", "2"),
+        ("accepted", "dev", "3"),
+        ("staged", "staging", "2"),
+        ("tested", "staging", "2"),
+        ("released", "prod", "2"),
+        ("rolled back", "prod", "2"),
+    ]
+    assert "to version 1: for a test" in told
+    assert all(len(line) <= 80 for line in told.splitlines())
+    roles = {row["role"]: row for row in story.command.json("promote", "status")}
+    assert roles["champion"]["model_uri"] == f"models:/{PROD}/1"
+    assert (roles["champion"]["data"], roles["champion"]["image"]) == ("fashion-mnist-v1.0.0", "image-1")
+    assert roles["previous"]["serving_image"] == "serving:v3"
+    assert roles["previous"]["note"] == "rolled back by A. Person: for a test"
+
+
+def test_trace_leads_from_production_to_data_and_code(story: Story) -> None:
+    links = story.command.json("promote", "trace", f"models:/{PROD}@champion")
+    assert [link["name"] for link in links[:3]] == [f"models:/{PROD}/1", f"models:/{STAGING}/1", f"models:/{SOURCE}/1"]
+    assert [(link["what"], link["name"]) for link in links[4:]] == [
+        ("data version", "fashion-mnist-v1.0.0"),
+        ("git commit", "c0ffee"),
+        ("image", "image-1"),
+        ("workflow", "workflow-1"),
+    ]
+
+
+def test_steps_alone_are_a_pipeline_s(story: Story, in_process: "InProcess") -> None:
+    """On the platform: the workflow's model, by the contract's rule, with a person's approval."""
+    platform = {
+        "ENVIRONMENT": "training",
+        "ARGO_WORKFLOW_UID": "workflow-3",
+        "DOCKER_IMAGE_TAG": "image",
+        "DVC_DATA_VERSION": "1.0.0",
+    }
+    compared = in_process.json(story.command, "compare", **platform)
+    assert (compared["promoted"], compared["decision"]["mode"]) == (True, "contract")
+    assert compared["decision"]["version"] == f"models:/{SOURCE}/3"
+    staged = in_process.json(story.command, "stage", **platform)
+    assert staged["staging_version"] == "3"
+    assert in_process.json(story.command, "test", **platform)["promoted"] is True
+    release = ("release", "--approval", "manual")
+    early = in_process(story.command, *release, **platform)
+    assert early.exit_code == 2
+    assert f"models:/{STAGING}/3 is not approved" in early.stderr
+    approved = in_process.json(story.command, "approve", "--by", "A. Person", "--reason", "looked at it")
+    assert approved["staging_version"] == "3"
+    assert in_process.json(story.command, *release)["prod_version"] == "3"
+    assert "already: nothing changed" in in_process.json(story.command, *release)["message"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("compare", "--model-uri", f"models:/{SOURCE}/9"), f"models:/{SOURCE}/9 is not in MLflow"),
+        (("compare", "--model-uri", f"models:/{PROD}/1"), f"is no version of {SOURCE}"),
+        (("compare", "--model-uri", "nonsense"), "must be models:/NAME/VERSION"),
+        (("compare", "--data-version", "0.9.0"), "has no split 'test': it has train, val"),
+        (("compare", "--data-version", "7.0.0"), "no version '7.0.0'"),
+        (("compare", "--mode", "contract", "--metric", "val_auc"), "has no metric 'val_auc'; its metrics: "),
+        (("compare", "--policy", "absent.toml"), "policy file absent.toml cannot be read"),
+        (("compare", "--threshold", "nan"), "threshold must be a finite number"),
+        (("stage", "--model-uri", f"models:/{SOURCE}/2"), "may not be staged, refuse: "),
+        (("test", "--model-uri", f"models:/{STAGING}/9"), f"there is no models:/{STAGING}/9"),
+        (("approve", "--by", " ", "--reason", "why"), "an approval must say --by"),
+        (("release", "--model-uri", f"models:/{PROD}/1"), f"is no version of {STAGING}"),
+        (("release", "--manifest", "absent.yaml"), "manifest absent.yaml cannot be read"),
+        (("rollback", "--reason", ""), "a rollback must say --reason"),
+        (("trace", f"models:/{PROD}@nobody"), "has no alias 'nobody'"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_changes_nothing(
+    story: Story, in_process: "InProcess", arguments: tuple[str, ...], complaint: str
+) -> None:
+    before = _everything(story.command)
+    refused = in_process(story.command, *arguments)
+    assert refused.exit_code == 2
+    (line,) = [line for line in refused.stderr.splitlines() if " INFO " not in line]
+    assert line.startswith("error: ")
+    assert complaint in line
+    assert _everything(story.command) == before
+
+
+def test_a_metric_that_is_no_number_decides_nothing(story: Story, in_process: "InProcess") -> None:
+    client = story.command.client
+    run_id = client.get_model_version(SOURCE, "3").run_id
+    client.log_batch(run_id, metrics=[Metric("val_odd", float("nan"), 0, 0)])
+    uri = f"models:/{SOURCE}/3"
+    refused = in_process(story.command, "compare", "--model-uri", uri, "--mode", "contract", "--metric", "val_odd")
+    assert refused.exit_code == 2
+    assert "val_odd of" in refused.stderr
+    assert "is nan" in refused.stderr
+
+
+def test_on_a_fresh_machine_every_command_says_what_is_missing(
+    registry: RegistrySettings, in_process: "InProcess", tmp_path: Path
+) -> None:
+    fresh = Command(tmp_path, registry)
+    for arguments, complaint in (
+        (("run",), f"no version of {SOURCE} is registered: train one first"),
+        (("test",), f"{STAGING} has no alias 'candidate'"),
+        (("rollback", "--reason", "why"), f"{PROD} has no champion"),
+    ):
+        refused = in_process(fresh, *arguments)
+        assert (refused.exit_code, complaint in refused.stderr) == (2, True), refused.stderr
+    assert "nothing has happened yet" in in_process(fresh, "history").stdout
+    assert in_process(fresh, "status").stdout.count("nobody") == 4
+
+
+def test_a_decision_policy_comes_from_a_file(story: Story, in_process: "InProcess") -> None:
+    (story.command.home / "policy.toml").write_text("min_gain = 0.9\nmax_class_drop = 1\n")
+    uri = f"models:/{SOURCE}/3"
+    told = in_process.json(story.command, "compare", "--model-uri", uri, "--policy", "policy.toml")
+    assert told["promoted"] is False
+    assert told["decision"]["policy"]["min_gain"] == 0.9
+
+
+class InProcess:
+    """The command in this process, which has imported everything already."""
+
+    def __call__(self, command: Command, *arguments: str, **variables: str) -> Any:
+        os.chdir(command.home)
+        for name in Settings.model_fields:
+            os.environ.pop(name.upper(), None)
+        os.environ.update(command.environment | variables)
+        return CliRunner().invoke(app, ["promote", *arguments])
+
+    def json(self, command: Command, *arguments: str, **variables: str) -> Any:
+        done = self(command, *arguments, "--json", **variables)
+        assert done.exit_code == 0, done.stderr
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def in_process() -> Iterator[InProcess]:
+    """Put back all that a command changes in its process: environment, directory, log, signals."""
+    root = logging.getLogger()
+    handlers, level, ours = list(root.handlers), root.level, logging.getLogger("fmnist").level
+    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    environment, directory = dict(os.environ), Path.cwd()
+    yield InProcess()
+    os.chdir(directory)
+    os.environ.clear()
+    os.environ.update(environment)
+    for number, handler in signals.items():
+        signal.signal(number, handler)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.getLogger("fmnist").setLevel(ours)
+
+
+def _everything(command: Command) -> Any:
+    return [
+        (entry.name, entry.version, sorted(entry.tags.items()), sorted(_aliases(command, entry.name).items()))
+        for entry in command.client.search_model_versions()
+    ]
+
+
+def _aliases(command: Command, name: str) -> dict[str, str]:
+    return dict(command.client.get_registered_model(name).aliases)
