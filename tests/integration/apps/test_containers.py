@@ -14,9 +14,11 @@ from fmnist.adapters.memory.registry import MemoryDataRegistry
 from fmnist.adapters.memory.tracker import MemoryTracker
 from fmnist.adapters.parquet.storage import S3Settings
 from fmnist.adapters.ray.storage import CheckpointStorage
+from fmnist.apps.containers.compare import CompareContainer
 from fmnist.apps.containers.data import DataContainer
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.containers.predict import PredictContainer
+from fmnist.apps.containers.promote import PromoteContainer
 from fmnist.apps.containers.train import TrainContainer, checkpoint_storage
 from fmnist.apps.settings import Settings
 from fmnist.domain.model.training import Recipe, TrainingResult, TrainingSpec
@@ -29,7 +31,7 @@ from fmnist.testing.data import toy_splits
 
 PORTS = {"data_registry": DataRegistry, "tracker": Tracker, "model_store": ModelStore, "compute": Compute}
 # Calling these is the app's work itself: they are only resolved.
-WORK = {"prediction", "download", "process", "analyze", "raw_directory"}
+WORK = {"manifest", "prediction", "download", "process", "analyze", "raw_directory"}
 
 
 @pytest.fixture
@@ -45,6 +47,8 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
         (DataContainer, {}),
         (PredictContainer, {}),
         (ModelsContainer, {}),
+        (PromoteContainer, {}),
+        (CompareContainer, {}),
         (TrainContainer, {"compute_name": "ray"}),
         (TrainContainer, {"compute_name": "local"}),
     ],

@@ -5,6 +5,8 @@ import logging
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,9 +30,9 @@ from tests.integration.support import make_dvc_registry
 SOURCE, STAGING, PROD = (f"{stage}.fashion-mnist-classifier" for stage in ("dev", "staging", "prod"))
 # Fair, poor and good on the toy data, in the order of their training.
 SPECS = (
-    TrainingSpec(recipe=Recipe(batch_size=8, lr=0.01, max_epochs=1), seed=7, limit_train=48),
+    TrainingSpec(recipe=Recipe(batch_size=8, lr=0.02, max_epochs=2), seed=7),
     TrainingSpec(recipe=Recipe(batch_size=8, lr=0.00001, max_epochs=1), seed=7, limit_train=16),
-    TrainingSpec(recipe=Recipe(batch_size=8, lr=0.02, max_epochs=3), seed=7),
+    TrainingSpec(recipe=Recipe(batch_size=8, lr=0.02, max_epochs=4), seed=7),
 )
 SERVE = f"""\
 applications:
@@ -85,7 +87,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(trained: Command) -> Story:
-    """Promoted, refused, promoted and rolled back."""
+    """Promoted, refused, promoted and rolled back. A test may add to it, and must not undo it."""
     (trained.home / "serve.yaml").write_text(SERVE)
 
     def run(number: int, *more: str) -> CompletedProcess[str]:
@@ -265,6 +267,13 @@ def test_on_a_fresh_machine_every_command_says_what_is_missing(
         assert (refused.exit_code, complaint in refused.stderr) == (2, True), refused.stderr
     assert "nothing has happened yet" in in_process(fresh, "history").stdout
     assert in_process(fresh, "status").stdout.count("nobody") == 4
+
+
+def test_moving_models_about_needs_no_torch() -> None:
+    script = (
+        "import sys, fmnist.apps.containers.promote; sys.exit(bool({'torch', 'lightning', 'ray'} & {*sys.modules}))"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
 def test_a_decision_policy_comes_from_a_file(story: Story, in_process: "InProcess") -> None:

@@ -152,9 +152,9 @@ def _known_pictures(classifier: Classifier, split: str, pictures: LabeledImages)
     recorded = classifier.info.metrics.get(f"{split}_acc")
     accuracy, chance = right / len(pictures), 1 / len(CLASS_NAMES)
     figures: Mapping[str, float] = {"accuracy": accuracy, "images": len(pictures)}
-    told = f"{accuracy:.2%} of {len(pictures)} {split} images are right"
+    told = f"{accuracy:.2%} of {len(pictures)} {split} images are right, guessing gives {chance:.0%}"
     if recorded is None:
-        return Rule("known pictures", low > chance, figures, f"{told}; guessing would give {chance:.0%}")
+        return Rule("known pictures", low > chance, figures, told)
     figures = {**figures, "recorded": recorded}
     passed = high >= recorded and low > chance
     return Rule("known pictures", passed, figures, f"{told}; the run recorded {recorded:.2%} of the whole split")

@@ -96,9 +96,9 @@ class House:
     ticks: float = 1.8e9
 
     def __post_init__(self) -> None:
-        self.splits = toy_splits(train=100, val=50, test=200)
+        self.splits = toy_splits(train=50, val=10, test=100)
         self.registry.add("1.0.0", self.splits)
-        self.registry.add("0.9.0", toy_splits(train=100, val=50, test=0))
+        self.registry.add("0.9.0", toy_splits(train=50, val=50, test=0))
         compute = MemoryCompute(self.registry, self.tracker, self.directory)
         self.challengers = Challengers(self.store, self.tracker, SOURCE)
         self.comparison = ModelComparison(self.store, self.tracker, self.registry, compute, SOURCE, now=self.now)

@@ -24,7 +24,7 @@ def test_both_models_answer_for_the_same_images(promotions: House) -> None:
     promotions.promote(promotions.train(5))
     record = promotions.compare(promotions.train(9))
     accuracy = record.decision.rules[0].figures
-    assert (accuracy["champion"], accuracy["challenger"], accuracy["images"]) == (0.5, 0.9, 200)
+    assert (accuracy["champion"], accuracy["challenger"], accuracy["images"]) == (0.5, 0.9, 100)
     assert (record.data_version, record.split) == ("fashion-mnist-v1.0.0", "test")
     assert record.champion == f"models:/{PROD}/1"
 
