@@ -106,7 +106,7 @@ def _recipe(preset: str) -> Recipe:
         return Recipe.from_mapping(tomllib.loads(Path(preset).read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise InvalidSetting(f"preset {preset!r} is none of {', '.join(PRESETS)}, and no file either") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, InvalidSetting) as error:
+    except (OSError, ValueError, InvalidSetting) as error:
         raise InvalidSetting(f"preset file {preset} cannot be used: {error}") from error
 
 

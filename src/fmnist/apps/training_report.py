@@ -1,5 +1,7 @@
 """What a finished training run says on the terminal: how good the model is, where it went, and what to do with it."""
 
+from urllib.parse import SplitResult, urlsplit
+
 import numpy as np
 from rich.table import Table
 
@@ -26,14 +28,16 @@ def print_result(result: TrainingResult, settings: Settings) -> None:
     table.add_row("model", result.model.uri)
     table.add_row("run", result.run_id)
     console.print(table)
-    uri, split = result.model.uri, "test" if result.test else "val"
-    console.print("\nNext:", soft_wrap=True)
-    console.print(f"  fmnist predict --model {uri} --split {split} --index 0-4", soft_wrap=True)
-    console.print(f"  fmnist predict --model {uri} PICTURE.png", soft_wrap=True)
-    if settings.tracking_uri.startswith("sqlite:"):
-        console.print(f"  mlflow ui --backend-store-uri {settings.tracking_uri}", soft_wrap=True)
-    else:
-        console.print(f"  open {settings.tracking_uri}", soft_wrap=True)
+    # The newest model is the one that is asked when none is named.
+    console.print("\nNext:")
+    console.print(f"  fmnist predict --split {'test' if result.test else 'val'} --index 0-4")
+    console.print("  fmnist predict PICTURE.png")
+    match urlsplit(settings.tracking_uri):
+        case SplitResult(scheme="sqlite"):
+            console.print(f"  mlflow ui --backend-store-uri {settings.tracking_uri}", soft_wrap=True)
+        case SplitResult(scheme="http" | "https") as server:
+            # An address may hold a password.
+            console.print(f"  open {server._replace(netloc=server.netloc.rpartition('@')[2]).geturl()}", soft_wrap=True)
 
 
 def _accuracy(evaluation: Evaluation) -> str:

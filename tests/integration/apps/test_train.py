@@ -144,6 +144,6 @@ def test_as_a_module_it_is_the_same_job_on_an_older_version_without_a_test_split
     told = done.stdout
     assert re.search(r"test accuracy +not measured: this data version has no test split", told)
     assert re.search(r"val accuracy +\d+\.\d\d% of 50 images", told)
-    assert "fmnist predict --model models:/ci.fashion-mnist-classifier/1 --split val --index 0-4" in told
+    assert "  fmnist predict --split val --index 0-4\n" in told
     assert f"mlflow ui --backend-store-uri sqlite:///{tmp_path}/mlflow.db" in told
     assert all(len(line) <= 80 for line in told.partition("Next:")[0].splitlines())
