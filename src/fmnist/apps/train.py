@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fmnist.apps.progress import TrainingProgress
     from fmnist.apps.settings import Settings
     from fmnist.domain.model.training import TrainingResult
+    from fmnist.ports.tracker import RunRecord
 
 EXAMPLES = (
     "[bold]Examples[/]\n\n"
@@ -136,12 +137,13 @@ def _resume(settings: "Settings", flags: dict[str, Any], run_id: str) -> "Traini
         from fmnist.apps.containers.train import TrainContainer
 
         # Checkpoints are those of the compute that the run began on.
-        compute = ModelsContainer(settings=settings).tracker().get(run_id).tags.get(_COMPUTE_TAG)
+        record: RunRecord = ModelsContainer(settings=settings).tracker().get(run_id)
+        compute = record.tags.get(_COMPUTE_TAG)
         if compute not in get_args(_Compute):
             raise InvalidSetting(f"run {run_id} cannot be resumed: it was not begun by fmnist train")
         container = TrainContainer(settings=settings, compute_name=compute)
         service, provenance = container.training_run(), container.provenance()
-    with _progress() as progress:
+    with _progress(max((value for _, value in record.history.get("val_acc", ())), default=0.0)) as progress:
         result: TrainingResult = service.resume(run_id, provenance, progress)
     return result
 
@@ -152,11 +154,11 @@ def _loading() -> AbstractContextManager[object]:
     return stderr().status("loading torch, ray and mlflow")
 
 
-def _progress() -> "TrainingProgress":
+def _progress(best: float = 0.0) -> "TrainingProgress":
     from fmnist.apps.progress import TrainingProgress
     from fmnist.apps.terminal import stderr
 
-    return TrainingProgress(stderr())
+    return TrainingProgress(stderr(), best)
 
 
 def _summary(result: "TrainingResult") -> dict[str, Any]:
