@@ -1,6 +1,7 @@
 """`fmnist train`, which is `python -m fmnist.apps.train` for `ray job submit`: one training run, data to registry."""
 
 import json
+import logging
 import sys
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from fmnist.apps.settings import Settings
     from fmnist.domain.model.training import TrainingResult
     from fmnist.ports.tracker import RunRecord
+
+logger = logging.getLogger(__name__)
 
 EXAMPLES = (
     "[bold]Examples[/]\n\n"
@@ -122,6 +125,7 @@ def _start(settings: "Settings", flags: dict[str, Any]) -> "TrainingResult":
 
         container = TrainContainer(settings=settings, compute_name=compute)
         service, provenance = container.training_run(), container.provenance()
+    logger.info("state directory %s", settings.fmnist_home)
     with _progress() as progress:
         result: TrainingResult = service.start(
             spec, provenance, progress, run_name=run_name, data_version=data_version, notes={_COMPUTE_TAG: compute}
@@ -141,10 +145,10 @@ def _resume(settings: "Settings", flags: dict[str, Any], run_id: str) -> "Traini
         compute = record.tags.get(_COMPUTE_TAG)
         if compute not in get_args(_Compute):
             raise InvalidSetting(f"run {run_id} cannot be resumed: it was not begun by fmnist train")
-        container = TrainContainer(settings=settings, compute_name=compute)
-        service, provenance = container.training_run(), container.provenance()
+        service = TrainContainer(settings=settings, compute_name=compute).training_run()
+    logger.info("state directory %s", settings.fmnist_home)
     with _progress(max((value for _, value in record.history.get("val_acc", ())), default=0.0)) as progress:
-        result: TrainingResult = service.resume(run_id, provenance, progress)
+        result: TrainingResult = service.resume(run_id, progress)
     return result
 
 

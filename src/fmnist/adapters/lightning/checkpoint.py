@@ -16,7 +16,7 @@ import lightning.pytorch as lightning
 import torch
 
 from fmnist.adapters.lightning.module import ImageClassification
-from fmnist.domain.model.errors import StoreUnavailable
+from fmnist.domain.model.errors import StoreUnavailable, TrainingFailed
 from fmnist.domain.model.training import best_epoch
 
 STATE = "state.ckpt"
@@ -33,9 +33,18 @@ class History:
 
     @classmethod
     def read(cls, directory: Path) -> "History":
-        """Read the history of a checkpoint."""
-        content = json.loads((directory / _EPOCHS).read_text())
-        return cls(tuple(content["epochs"]), content["seconds"])
+        """Read the history of a checkpoint.
+
+        Raises:
+            TrainingFailed: the checkpoint is damaged.
+        """
+        try:
+            content = json.loads((directory / _EPOCHS).read_text())
+            return cls(tuple(content["epochs"]), content["seconds"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise TrainingFailed(
+                f"the checkpoint {directory} is damaged: {error!r}; remove it to train anew"
+            ) from error
 
     def write(self, directory: Path) -> None:
         """Write the history into a checkpoint."""
@@ -56,15 +65,25 @@ class KeptCheckpoints:
         """Return the checkpoint to go on from, or None before the first epoch's end."""
         return max(self.directory.glob("epoch-*"), default=None)
 
+    def prepare(self) -> None:
+        """Make the directory, so that a place that cannot be written is told before the first epoch.
+
+        Raises:
+            StoreUnavailable: it cannot be made.
+        """
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreUnavailable(f"cannot keep checkpoints in {self.directory}: {error}") from error
+
     def add(self, checkpoint: Path, epoch: int) -> None:
-        """Copy a checkpoint in, and then remove those before it.
+        """Copy a checkpoint in, and then remove those before it, half-copied ones of an earlier attempt too.
 
         Raises:
             StoreUnavailable: the directory cannot be written.
         """
-        before = list(self.directory.glob("epoch-*"))
+        before = [*self.directory.glob("epoch-*"), *self.directory.glob("incoming-*")]
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
             incoming = Path(tempfile.mkdtemp(prefix="incoming-", dir=self.directory))
             shutil.copytree(checkpoint, incoming, dirs_exist_ok=True)
             incoming.rename(self.directory / f"epoch-{epoch:05d}")

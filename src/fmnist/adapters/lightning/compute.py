@@ -39,6 +39,7 @@ class LocalCompute(Compute):
         train = self.registry.read(dataset, "train").head(spec.limit_train)
         val = self.registry.read(dataset, "val").head(spec.limit_val)
         kept = KeptCheckpoints(self.checkpoints / run_id)
+        kept.prepare()
         log = EpochLog(self.tracker, run_id)
 
         def save(directory: Path, history: History) -> None:

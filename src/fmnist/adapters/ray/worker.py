@@ -6,6 +6,7 @@ from pathlib import Path
 
 import ray.train
 import ray.train.lightning
+import ray.train.torch
 import torch
 from ray.train import Checkpoint
 from ray.util.queue import Queue
@@ -13,7 +14,7 @@ from ray.util.queue import Queue
 from fmnist.adapters.lightning.checkpoint import History
 from fmnist.adapters.lightning.fitting import fit_network
 from fmnist.adapters.ray.data import own_part
-from fmnist.domain.model.errors import FmnistError
+from fmnist.domain.model.errors import BadInput, CorruptData, FmnistError, TrainingFailed
 from fmnist.domain.model.normalization import Normalization
 from fmnist.domain.model.training import TrainingSpec
 from fmnist.domain.services.epoch_log import EpochLog
@@ -38,13 +39,13 @@ class WorkerTask:
     threads: int
 
 
-def train(config: dict[str, WorkerTask]) -> FmnistError | None:
+def train(task: WorkerTask) -> FmnistError | None:
     """Train this worker's part, from the run's last checkpoint if there is one.
 
-    An error of ours is returned, not raised: Ray retries whatever a worker raises, and no retry mends bad data or a
-    loss that is no number.
+    What no retry can mend is returned, not raised, for Ray retries whatever a worker raises. Such errors (bad data, a
+    loss that is no number) meet every worker at the same step. One that strikes a single worker, such as a tracker that
+    does not answer, has to be raised: Ray then ends the others too, which would wait for this one.
     """
-    task = config["task"]
     torch.set_num_threads(task.threads)
     checkpoint = ray.train.get_checkpoint()
     try:
@@ -53,7 +54,7 @@ def train(config: dict[str, WorkerTask]) -> FmnistError | None:
         else:
             with checkpoint.as_directory() as directory:
                 _fit(task, Path(directory))
-    except FmnistError as error:
+    except (BadInput, CorruptData, TrainingFailed) as error:
         return error
     return None
 
@@ -80,7 +81,8 @@ def _fit(task: WorkerTask, resume_from: Path | None) -> None:
         save=save,
         on_progress=task.progress.put,
         trainer_options={
-            "accelerator": "gpu" if torch.cuda.is_available() else "cpu",
+            # A worker that was given no GPU has none, whatever the machine has.
+            "accelerator": "gpu" if ray.train.torch.get_device().type == "cuda" else "cpu",
             "devices": "auto",
             "strategy": ray.train.lightning.RayDDPStrategy(),
             "plugins": [ray.train.lightning.RayLightningEnvironment()],

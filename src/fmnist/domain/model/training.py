@@ -155,8 +155,20 @@ class Lineage:
     data_digest: str
 
     def tags(self) -> dict[str, str]:
-        """The lineage as tags of a run or a model version."""
+        """The lineage as tags of a run or a model version; `from_tags` is its inverse."""
         return dataclasses.asdict(self)
+
+    @classmethod
+    def from_tags(cls, tags: Mapping[str, str]) -> Self:
+        """Read the lineage back; tags that are not of it are passed over.
+
+        Raises:
+            InvalidSetting: one is missing, so that fmnist did not write them.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        if missing := [name for name in names if name not in tags]:
+            raise InvalidSetting(f"no tag {', '.join(missing)}: this was not begun by fmnist")
+        return cls(**{name: tags[name] for name in names})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

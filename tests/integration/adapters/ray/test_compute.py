@@ -11,7 +11,7 @@ import torch
 from fmnist.adapters.mlflow.tracker import MlflowTracker
 from fmnist.adapters.ray.compute import RayCompute
 from fmnist.domain.model.dataset import DatasetVersion
-from fmnist.domain.model.errors import CorruptData, InvalidSetting, TrainingFailed
+from fmnist.domain.model.errors import CorruptData, InvalidSetting, StoreUnavailable, TrainingFailed
 from fmnist.domain.model.training import EPOCH_METRICS, Progress, TrainingSpec
 from fmnist.ports.compute import FitResult
 from fmnist.testing.contracts.compute import SPEC, ComputeContract
@@ -76,6 +76,18 @@ def test_worker_that_is_always_lost_ends_in_a_clear_error(
 
     with pytest.raises(TrainingFailed, match="after 3 retries"):
         compute.fit(SPEC, dataset, tracker.start("doomed", {}), kill_every_worker)
+
+
+def test_tracker_that_fails_one_worker_does_not_leave_the_others_waiting(
+    compute: RayCompute, dataset: DatasetVersion, tracker: MlflowTracker
+) -> None:
+    unreachable = replace(compute, tracker=_no_tracker)
+    with pytest.raises(TrainingFailed, match=r"after 3 retries: .*no tracker here"):
+        unreachable.fit(TWO_WORKERS, dataset, tracker.start("unreachable", {}), ignore)
+
+
+def _no_tracker() -> MlflowTracker:
+    raise StoreUnavailable("no tracker here")
 
 
 def test_flipped_bit_is_found_before_training_starts(

@@ -199,3 +199,17 @@ def test_lineage_tags_are_the_contract_s_three_and_ours() -> None:
     names = [field.name for field in dataclasses.fields(Lineage)]
     assert {"argo_workflow_uid", "docker_image_tag", "dvc_data_version"} < set(names)
     assert Lineage(**{name: name.upper() for name in names}).tags() == {name: name.upper() for name in names}
+
+
+def test_lineage_reads_back_from_the_tags_of_a_run() -> None:
+    lineage = Lineage(
+        argo_workflow_uid="wf",
+        docker_image_tag="image",
+        dvc_data_version="fashion-mnist-v1.0.0",
+        git_commit="abc",
+        dvc_data_sha="def",
+        data_digest="123",
+    )
+    assert Lineage.from_tags({**lineage.tags(), "best_epoch": "3"}) == lineage
+    with pytest.raises(InvalidSetting, match="no tag git_commit, data_digest"):
+        Lineage.from_tags({k: v for k, v in lineage.tags().items() if k not in {"git_commit", "data_digest"}})
