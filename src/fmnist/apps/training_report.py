@@ -1,12 +1,11 @@
 """What a finished training run says on the terminal: how good the model is, where it went, and what to do with it."""
 
-from urllib.parse import SplitResult, urlsplit
-
 import numpy as np
 from rich.table import Table
 
 from fmnist.apps.settings import Settings
 from fmnist.apps.terminal import stdout
+from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.images import CLASS_NAMES
 from fmnist.domain.model.metrics import Evaluation, PerClass, wilson_interval
 from fmnist.domain.model.training import TrainingResult
@@ -32,12 +31,10 @@ def print_result(result: TrainingResult, settings: Settings) -> None:
     console.print("\nNext:")
     console.print(f"  fmnist predict --split {'test' if result.test else 'val'} --index 0-4")
     console.print("  fmnist predict PICTURE.png")
-    match urlsplit(settings.tracking_uri):
-        case SplitResult(scheme="sqlite"):
-            console.print(f"  mlflow ui --backend-store-uri {settings.tracking_uri}", soft_wrap=True)
-        case SplitResult(scheme="http" | "https") as server:
-            # An address may hold a password.
-            console.print(f"  open {server._replace(netloc=server.netloc.rpartition('@')[2]).geturl()}", soft_wrap=True)
+    if settings.tracking_uri.startswith("sqlite:"):
+        console.print(f"  mlflow ui --backend-store-uri {settings.tracking_uri}", soft_wrap=True)
+    elif settings.tracking_uri.startswith("http"):
+        console.print(f"  open {without_credentials(settings.tracking_uri)}", soft_wrap=True)
 
 
 def _accuracy(evaluation: Evaluation) -> str:
