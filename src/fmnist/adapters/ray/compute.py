@@ -96,7 +96,7 @@ class RayCompute(Compute):
             spec=spec,
             normalization=dataset.normalization,
             run_id=run_id,
-            tracker=self.tracker,
+            tracker=ray.put(self.tracker),
             progress=progress,
             threads=max(1, int(cpus)),
         )

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ray.train
-import ray.train.lightning
 import ray.train.torch
 import torch
 from ray.train import Checkpoint
 from ray.util.queue import Queue
 
 from fmnist.adapters.lightning.checkpoint import History
-from fmnist.adapters.lightning.fitting import fit_network
 from fmnist.adapters.ray.data import own_part
 from fmnist.domain.model.errors import BadInput, CorruptData, FmnistError, TrainingFailed
 from fmnist.domain.model.normalization import Normalization
@@ -26,7 +24,7 @@ class WorkerTask:
     """All that a worker is told.
 
     Attributes:
-        tracker: makes the tracker that rank 0 logs epochs to.
+        tracker: refers to a `Callable[[], Tracker]`, whose tracker rank 0 logs epochs to.
         progress: takes `Progress` on its way to the driver.
         threads: that torch computes with on a CPU.
     """
@@ -34,7 +32,7 @@ class WorkerTask:
     spec: TrainingSpec
     normalization: Normalization
     run_id: str
-    tracker: Callable[[], Tracker]
+    tracker: ray.ObjectRef
     progress: Queue
     threads: int
 
@@ -60,16 +58,23 @@ def train(task: WorkerTask) -> FmnistError | None:
 
 
 def _fit(task: WorkerTask, resume_from: Path | None) -> None:
+    # The driver imports this module too, and need not wait for Lightning.
+    import ray.train.lightning
+
+    from fmnist.adapters.lightning.fitting import fit_network
+
     is_first = ray.train.get_context().get_world_rank() == 0
     log: EpochLog | None = None
 
     def save(directory: Path, history: History) -> None:
         nonlocal log
+        if is_first and log is None:
+            # Here, not before the first step: to fetch it is to import the tracker's client.
+            make_tracker: Callable[[], Tracker] = ray.get(task.tracker)
+            log = EpochLog(make_tracker(), task.run_id)
         # Every worker reports, and waits for the others; the one checkpoint is that of rank 0.
         ray.train.report(dict(history.epochs[-1]), checkpoint=Checkpoint(directory) if is_first else None)
-        if is_first:
-            # Made here, not before the first step: it imports the tracker's client.
-            log = log or EpochLog(task.tracker(), task.run_id)
+        if log is not None:
             log.write(history.epochs)
 
     fit_network(

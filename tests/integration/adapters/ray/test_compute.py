@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import psutil
@@ -113,6 +115,11 @@ def test_gpus_that_are_not_there_are_refused_at_once(
     spec = TrainingSpec(recipe=SPEC.recipe, gpu_per_worker=64)
     with pytest.raises(InvalidSetting, match="lower --gpu-per-worker"):
         compute.fit(spec, dataset, tracker.start("gpus", {}), ignore)
+
+
+def test_a_driver_does_not_wait_for_lightning_to_be_imported() -> None:
+    program = "import sys, fmnist.adapters.ray.compute; sys.exit('lightning' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def train_workers() -> list[int]:
