@@ -9,6 +9,7 @@ TORCH_INDEX ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export FMNIST_HOME ?= .fmnist
+DEMO_MODEL := $(FMNIST_HOME)/demo-model
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint format lock bench clean
@@ -30,8 +31,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: setup ## Data, training, a registered model, and some pictures classified with it.
 	$(BIN)/fmnist data build
 	@# What was trained in an earlier demo is shown again; `fmnist train` trains anew.
-	test -f $(FMNIST_HOME)/demo-trained || { $(BIN)/fmnist train && touch $(FMNIST_HOME)/demo-trained; }
-	$(BIN)/fmnist predict --split test --index 0-7
+	@test -s $(DEMO_MODEL) || { $(BIN)/fmnist train && $(BIN)/fmnist predict --split test --index 0 --json | \
+		$(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["model_uri"])' > $(DEMO_MODEL); }
+	$(BIN)/fmnist predict --model "$$(cat $(DEMO_MODEL))" --split test --index 0-7
 	@echo
 	@echo "Next, after  source $(BIN)/activate :"
 	@echo "  fmnist --help"

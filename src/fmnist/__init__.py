@@ -8,11 +8,36 @@
 `fmnist.testing` has what another service needs to test against it.
 """
 
-from fmnist.domain.model.errors import FmnistError
+from fmnist.domain.model.errors import (
+    BadInput,
+    CorruptModel,
+    FmnistError,
+    InvalidImages,
+    InvalidSetting,
+    ModelNotFound,
+    StoreUnavailable,
+)
 from fmnist.domain.model.images import CLASS_NAMES, decode_images
+from fmnist.domain.model.normalization import Normalization
+from fmnist.domain.model.registry import ModelInfo
 from fmnist.domain.services.prediction import ClassPrediction, Prediction
 
-__all__ = ["CLASS_NAMES", "ClassPrediction", "FmnistError", "Prediction", "decode_images", "load_classifier"]
+__all__ = [
+    "CLASS_NAMES",
+    "BadInput",
+    "ClassPrediction",
+    "CorruptModel",
+    "FmnistError",
+    "InvalidImages",
+    "InvalidSetting",
+    "ModelInfo",
+    "ModelNotFound",
+    "Normalization",
+    "Prediction",
+    "StoreUnavailable",
+    "decode_images",
+    "load_classifier",
+]
 __version__ = "0.1.0"
 
 

@@ -1,6 +1,7 @@
 """`fmnist data`: builds versions of the data, lists them, shows one, and checks every byte of one."""
 
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from fmnist.domain.model.metadata import check_split
 if TYPE_CHECKING:
     from fmnist.apps.containers.data import DataContainer
     from fmnist.domain.model.dataset import DatasetVersion
+
+logger = logging.getLogger(__name__)
 
 app = typer.Typer(help="Versions of the data: build, list, show and verify them.", no_args_is_help=True)
 stage = typer.Typer(help="The steps of the registry's pipeline; its dvc.yaml runs them.", no_args_is_help=True)
@@ -41,8 +44,9 @@ def build(
     """Make a version from the official files, in the registry of DVC_REPO_URL or the local one."""
     container = _container()
     settings = container.settings()
+    logger.info("state directory %s", settings.fmnist_home)
     built = container.builder(source=source or settings.fmnist_raw_dir).build(version)
-    typer.echo(f"{built.tag} {'built in' if built.new else 'is already in'} {settings.data_repo}")
+    typer.echo(f"{built.tag} {'built in' if built.new else 'is already in'} {built.registry}")
 
 
 @app.command(epilog=_examples("fmnist data versions", "fmnist data versions --json"))

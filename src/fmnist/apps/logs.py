@@ -12,7 +12,7 @@ def configure_logging(level: str) -> None:
     if stderr().is_terminal:
         from rich.logging import RichHandler
 
-        handler = RichHandler(console=stderr(), show_path=False, log_time_format="%X")
+        handler = RichHandler(console=stderr(), show_path=False, show_time=False)
         handler.setFormatter(logging.Formatter("%(message)s"))
     else:
         handler = logging.StreamHandler(sys.stderr)

@@ -1,6 +1,7 @@
 """`fmnist predict`: classifies picture files, or images of a split, with any registered model."""
 
 import json
+import re
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ EXAMPLES = (
     "fmnist predict --split test --index 0-4,17\n\n"
     "fmnist predict --model models:/prod.fashion-mnist-classifier@champion --top-k 3 --json batch.npy"
 )
+
+_INDEX = re.compile(r"[0-9]{1,9}")
 
 
 def predict(
@@ -110,8 +113,8 @@ def parse_indices(text: str, length: int) -> list[int]:
     rows: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not (first.isdecimal() and (last.isdecimal() if dash else True)):
-            raise InvalidSetting(f"--index {text!r} is not of the form 0-4,17")
+        if not (_INDEX.fullmatch(first) and (_INDEX.fullmatch(last) if dash else True)):
+            raise InvalidSetting(f"--index {text[:40]!r} is not of the form 0-4,17")
         if not int(first) <= int(last or first) < length:
             raise InvalidSetting(f"--index {text!r} is not within the split's {length} images, 0-{length - 1}")
         rows += range(int(first), int(last or first) + 1)

@@ -10,11 +10,11 @@ from fmnist.domain.model.training import Progress as Report
 
 
 class TrainingProgress:
-    """Call it with each report, inside its `with` block."""
+    """Call it with each report, inside its `with` block; `best` is the highest `val_acc` of earlier attempts."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, best: float = 0.0) -> None:
         self._console = console
-        self._best = 0.0
+        self._best = best
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),

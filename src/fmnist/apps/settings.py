@@ -163,11 +163,9 @@ class Settings(BaseSettings):
     def vendor_environment(self) -> dict[str, str]:
         """Return what vendors read under other names, and what keeps them quiet and from calling home."""
         names = {
-            "MLFLOW_DISABLE_TELEMETRY": "true",
             "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
             "DO_NOT_TRACK": "true",
             "DVC_NO_ANALYTICS": "true",
-            "RAY_USAGE_STATS_ENABLED": "0",
         }
         if self.aws_endpoint_url:
             names["MLFLOW_S3_ENDPOINT_URL"] = self.aws_endpoint_url

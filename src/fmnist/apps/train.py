@@ -1,6 +1,7 @@
 """`fmnist train`, which is `python -m fmnist.apps.train` for `ray job submit`: one training run, data to registry."""
 
 import json
+import logging
 import sys
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from fmnist.apps.progress import TrainingProgress
     from fmnist.apps.settings import Settings
     from fmnist.domain.model.training import TrainingResult
+    from fmnist.ports.tracker import RunRecord
+
+logger = logging.getLogger(__name__)
 
 EXAMPLES = (
     "[bold]Examples[/]\n\n"
@@ -106,7 +110,7 @@ def _recipe(preset: str) -> Recipe:
         return Recipe.from_mapping(tomllib.loads(Path(preset).read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise InvalidSetting(f"preset {preset!r} is none of {', '.join(PRESETS)}, and no file either") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, InvalidSetting) as error:
+    except (OSError, ValueError, InvalidSetting) as error:
         raise InvalidSetting(f"preset file {preset} cannot be used: {error}") from error
 
 
@@ -121,6 +125,7 @@ def _start(settings: "Settings", flags: dict[str, Any]) -> "TrainingResult":
 
         container = TrainContainer(settings=settings, compute_name=compute)
         service, provenance = container.training_run(), container.provenance()
+    logger.info("state directory %s", settings.fmnist_home)
     with _progress() as progress:
         result: TrainingResult = service.start(
             spec, provenance, progress, run_name=run_name, data_version=data_version, notes={_COMPUTE_TAG: compute}
@@ -136,13 +141,14 @@ def _resume(settings: "Settings", flags: dict[str, Any], run_id: str) -> "Traini
         from fmnist.apps.containers.train import TrainContainer
 
         # Checkpoints are those of the compute that the run began on.
-        compute = ModelsContainer(settings=settings).tracker().get(run_id).tags.get(_COMPUTE_TAG)
+        record: RunRecord = ModelsContainer(settings=settings).tracker().get(run_id)
+        compute = record.tags.get(_COMPUTE_TAG)
         if compute not in get_args(_Compute):
             raise InvalidSetting(f"run {run_id} cannot be resumed: it was not begun by fmnist train")
-        container = TrainContainer(settings=settings, compute_name=compute)
-        service, provenance = container.training_run(), container.provenance()
-    with _progress() as progress:
-        result: TrainingResult = service.resume(run_id, provenance, progress)
+        service = TrainContainer(settings=settings, compute_name=compute).training_run()
+    logger.info("state directory %s", settings.fmnist_home)
+    with _progress(max((value for _, value in record.history.get("val_acc", ())), default=0.0)) as progress:
+        result: TrainingResult = service.resume(run_id, progress)
     return result
 
 
@@ -152,11 +158,11 @@ def _loading() -> AbstractContextManager[object]:
     return stderr().status("loading torch, ray and mlflow")
 
 
-def _progress() -> "TrainingProgress":
+def _progress(best: float = 0.0) -> "TrainingProgress":
     from fmnist.apps.progress import TrainingProgress
     from fmnist.apps.terminal import stderr
 
-    return TrainingProgress(stderr())
+    return TrainingProgress(stderr(), best)
 
 
 def _summary(result: "TrainingResult") -> dict[str, Any]:

@@ -5,6 +5,7 @@ from rich.table import Table
 
 from fmnist.apps.settings import Settings
 from fmnist.apps.terminal import stdout
+from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.images import CLASS_NAMES
 from fmnist.domain.model.metrics import Evaluation, PerClass, wilson_interval
 from fmnist.domain.model.training import TrainingResult
@@ -26,14 +27,14 @@ def print_result(result: TrainingResult, settings: Settings) -> None:
     table.add_row("model", result.model.uri)
     table.add_row("run", result.run_id)
     console.print(table)
-    uri, split = result.model.uri, "test" if result.test else "val"
-    console.print("\nNext:", soft_wrap=True)
-    console.print(f"  fmnist predict --model {uri} --split {split} --index 0-4", soft_wrap=True)
-    console.print(f"  fmnist predict --model {uri} PICTURE.png", soft_wrap=True)
+    # The newest model is the one that is asked when none is named.
+    console.print("\nNext:")
+    console.print(f"  fmnist predict --split {'test' if result.test else 'val'} --index 0-4")
+    console.print("  fmnist predict PICTURE.png")
     if settings.tracking_uri.startswith("sqlite:"):
         console.print(f"  mlflow ui --backend-store-uri {settings.tracking_uri}", soft_wrap=True)
-    else:
-        console.print(f"  open {settings.tracking_uri}", soft_wrap=True)
+    elif settings.tracking_uri.startswith("http"):
+        console.print(f"  open {without_credentials(settings.tracking_uri)}", soft_wrap=True)
 
 
 def _accuracy(evaluation: Evaluation) -> str:

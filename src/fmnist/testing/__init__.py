@@ -1,1 +1,18 @@
-"""What other packages test with: the in-memory adapters, and the contract suites that every adapter passes."""
+"""What other packages test with: the in-memory adapters, toy data, and in `contracts` the suites that adapters pass."""
+
+from fmnist.adapters.memory.classifier import MeanClassifier
+from fmnist.adapters.memory.compute import MemoryCompute
+from fmnist.adapters.memory.model_store import MemoryModelStore
+from fmnist.adapters.memory.registry import MemoryDataRegistry
+from fmnist.adapters.memory.tracker import MemoryTracker
+from fmnist.testing.data import toy_images, toy_splits
+
+__all__ = [
+    "MeanClassifier",
+    "MemoryCompute",
+    "MemoryDataRegistry",
+    "MemoryModelStore",
+    "MemoryTracker",
+    "toy_images",
+    "toy_splits",
+]

@@ -15,7 +15,7 @@ from mlflow.entities import Run
 
 from fmnist.adapters.dvc.settings import RegistrySettings
 
-PATIENCE_SECONDS = 150
+PATIENCE_SECONDS = 400  # a training run takes 30 on two quiet cores, and several times that on busy ones
 # What the machine that tests run on may have set, and a laptop has not.
 _FOREIGN = re.compile(
     r"(DVC|FMNIST|MLFLOW|RAY|AWS|ARGO|DOCKER_IMAGE|GIT)_.*|ENVIRONMENT|LOG_LEVEL|COLUMNS|FORCE_COLOR|TTY_COMPATIBLE"
@@ -116,6 +116,7 @@ class Started:
             _, rest = self.process.communicate(timeout=PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            self.process.communicate()
             raise
         return self.process.returncode, "".join([*self.said, rest])
 

@@ -26,8 +26,9 @@ def test_stdout_is_the_result_and_nothing_else(trained: Trained) -> None:
     assert result["metrics"]["test_acc"] > 0.9, "the toy data is easy"
 
 
-def test_stderr_is_a_line_for_the_run_and_one_an_epoch(trained: Trained) -> None:
-    run, *epochs = trained.process.stderr.splitlines()
+def test_stderr_is_where_it_is_kept_which_run_it_is_and_a_line_an_epoch(trained: Trained) -> None:
+    home, run, *epochs = trained.process.stderr.splitlines()
+    assert home.endswith(f"INFO fmnist.apps.train: state directory {trained.command.home}")
     run_id, version = trained.result["run_id"], "fashion-mnist-v1.0.0"
     assert run.endswith(f"INFO fmnist.domain.services.training_run: run {run_id}: cnn on {version}")
     figures = r"epoch {}/3  train loss \d+\.\d+ acc +\d+\.\d%  val loss \d+\.\d+ acc +\d+\.\d%(  best)?"
@@ -144,6 +145,6 @@ def test_as_a_module_it_is_the_same_job_on_an_older_version_without_a_test_split
     told = done.stdout
     assert re.search(r"test accuracy +not measured: this data version has no test split", told)
     assert re.search(r"val accuracy +\d+\.\d\d% of 50 images", told)
-    assert "fmnist predict --model models:/ci.fashion-mnist-classifier/1 --split val --index 0-4" in told
+    assert "  fmnist predict --split val --index 0-4\n" in told
     assert f"mlflow ui --backend-store-uri sqlite:///{tmp_path}/mlflow.db" in told
     assert all(len(line) <= 80 for line in told.partition("Next:")[0].splitlines())

@@ -198,11 +198,11 @@ def test_vendors_are_told_what_they_read_under_other_names(monkeypatch: pytest.M
     monkeypatch.setattr(os, "environ", dict(os.environ))
     monkeypatch.setenv("AWS_ENDPOINT_URL", "https://s3.example")
     monkeypatch.setenv("AWS_NO_VERIFY_SSL", "true")
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "false")
+    monkeypatch.setenv("DO_NOT_TRACK", "false")
     load_environment()
     assert os.environ["MLFLOW_S3_ENDPOINT_URL"] == "https://s3.example"
     assert os.environ["MLFLOW_S3_IGNORE_TLS"] == "true"
-    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "false", "what was exported stays"
+    assert os.environ["DO_NOT_TRACK"] == "false", "what was exported stays"
 
 
 def test_tls_is_verified_unless_switched_off_by_name() -> None:

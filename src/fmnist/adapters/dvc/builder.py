@@ -27,9 +27,10 @@ _FIRST_REMOTE = "storage"
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A version that is in the registry now, and whether this build put it there."""
+    """A version that is in the registry now, the registry's name, and whether this build put the version there."""
 
     tag: str
+    registry: str
     new: bool
 
 
@@ -56,11 +57,11 @@ class RegistryBuilder:
             CorruptData: an official file holds something else.
             StoreUnavailable: no source has the official files, or the registry or its store cannot be written.
         """
-        tag = full_tag(version)
+        tag, name = full_tag(version), source_name(self._settings.repo)
         absent = is_local(self._settings.repo) and not Path(self._address).exists()
         if not absent and tag in tagged_commits(self._settings.repo):
-            logger.info("%s is in %s already", tag, source_name(self._settings.repo))
-            return Built(tag, new=False)
+            logger.info("%s is in %s already", tag, name)
+            return Built(tag, name, new=False)
         raw = raw_directory(self._downloads, self._source)
         with tempfile.TemporaryDirectory(prefix="fmnist-build-") as scratch:
             work = _Checkout(Path(scratch, "registry"), raw, self._settings)
@@ -68,8 +69,8 @@ class RegistryBuilder:
             work.make(tag)
             with _made_if_absent(self._address, absent):
                 work.publish(self._address, tag)
-        logger.info("%s is in %s", tag, source_name(self._settings.repo))
-        return Built(tag, new=True)
+        logger.info("%s is in %s", tag, name)
+        return Built(tag, name, new=True)
 
 
 class _Checkout:

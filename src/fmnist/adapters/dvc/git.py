@@ -7,11 +7,10 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
+from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.errors import StoreUnavailable
 
-_URL_WITH_USER = re.compile(r"\b[a-z+]+://[^\s/@']+@[^\s']+")
 # Git sets these for its hooks; inherited from one, they would make every command work on that other repository.
 _OF_ANOTHER_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
 _ADVERTISEMENT = "Having any troubles?"  # DVC's last line, after each of its errors
@@ -84,25 +83,14 @@ def git_address(repo: str) -> str:
 
 def source_name(repo: str) -> str:
     """Return what a repository is called where others can read it: without password or token."""
-    if "://" not in repo:
-        return git_address(repo)
-    url = urlsplit(repo)
-    user, _, host = url.netloc.rpartition("@")
-    # With ssh the user is part of the address; with https it may well be the token.
-    keep = f"{user.split(':')[0]}@" if user and url.scheme.endswith("ssh") else ""
-    return urlunsplit((url.scheme, keep + host, url.path, "", ""))
-
-
-def without_credentials_in(text: str) -> str:
-    """Return a message with every URL in it as `source_name` has it."""
-    return _URL_WITH_USER.sub(lambda found: source_name(found.group()), text)
+    return without_credentials(repo) if "://" in repo else git_address(repo)
 
 
 def _last_words(output: str) -> str:
     """Return git's reason, without the advice that follows it, or the end of what another program said."""
     lines = [line for line in output.splitlines() if line.strip() and not line.startswith(_ADVERTISEMENT)]
     fatal = [line.removeprefix("fatal: ") for line in lines if line.startswith("fatal: ")]
-    return without_credentials_in("\n".join(fatal[:1] or lines[-6:])) or "it said nothing"
+    return without_credentials("\n".join(fatal[:1] or lines[-6:])) or "it said nothing"
 
 
 def _name(command: Sequence[str]) -> str:

@@ -15,10 +15,11 @@ from dvc.config import RemoteConfigError
 from dvc.exceptions import DvcException, OutputNotFoundError
 from dvc.repo.open_repo import clean_repos
 
-from fmnist.adapters.dvc.git import git_address, source_name, tagged_commits, without_credentials_in
+from fmnist.adapters.dvc.git import git_address, source_name, tagged_commits
 from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.parquet.reader import SplitReader
 from fmnist.adapters.parquet.storage import Storage
+from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.dataset import DatasetVersion, LabeledImages, SplitFile
 from fmnist.domain.model.errors import CorruptData, InvalidSetting, SplitNotFound, StoreUnavailable
 from fmnist.domain.model.versions import choose, newest_first
@@ -163,4 +164,4 @@ def _said(error: BaseException) -> str:
     words = [str(error)]
     while error := error.__cause__:  # type: ignore[assignment]  # None ends the loop
         words.append(str(error))
-    return without_credentials_in(": ".join(word for word in words if word))
+    return without_credentials(": ".join(word for word in words if word))

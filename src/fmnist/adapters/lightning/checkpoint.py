@@ -2,6 +2,7 @@
 
 `state.ckpt` is Lightning's (weights, optimizer, schedule, loops), `best.pt` the weights of the best epoch, and
 `epochs.json` the history. Since the best epoch travels along, the newest directory is the only one that is needed.
+Nothing here imports Lightning: a driver reads checkpoints without it.
 """
 
 import json
@@ -10,14 +11,8 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import lightning.pytorch as lightning
-import torch
-
-from fmnist.adapters.lightning.module import ImageClassification
-from fmnist.domain.model.errors import StoreUnavailable
-from fmnist.domain.model.training import best_epoch
+from fmnist.domain.model.errors import StoreUnavailable, TrainingFailed
 
 STATE = "state.ckpt"
 BEST = "best.pt"
@@ -33,9 +28,18 @@ class History:
 
     @classmethod
     def read(cls, directory: Path) -> "History":
-        """Read the history of a checkpoint."""
-        content = json.loads((directory / _EPOCHS).read_text())
-        return cls(tuple(content["epochs"]), content["seconds"])
+        """Read the history of a checkpoint.
+
+        Raises:
+            TrainingFailed: the checkpoint is damaged.
+        """
+        try:
+            content = json.loads((directory / _EPOCHS).read_text())
+            return cls(tuple(content["epochs"]), content["seconds"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise TrainingFailed(
+                f"the checkpoint {directory} is damaged: {error!r}; remove it to train anew"
+            ) from error
 
     def write(self, directory: Path) -> None:
         """Write the history into a checkpoint."""
@@ -56,15 +60,25 @@ class KeptCheckpoints:
         """Return the checkpoint to go on from, or None before the first epoch's end."""
         return max(self.directory.glob("epoch-*"), default=None)
 
+    def prepare(self) -> None:
+        """Make the directory, so that a place that cannot be written is told before the first epoch.
+
+        Raises:
+            StoreUnavailable: it cannot be made.
+        """
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreUnavailable(f"cannot keep checkpoints in {self.directory}: {error}") from error
+
     def add(self, checkpoint: Path, epoch: int) -> None:
-        """Copy a checkpoint in, and then remove those before it.
+        """Copy a checkpoint in, and then remove those before it, half-copied ones of an earlier attempt too.
 
         Raises:
             StoreUnavailable: the directory cannot be written.
         """
-        before = list(self.directory.glob("epoch-*"))
+        before = [*self.directory.glob("epoch-*"), *self.directory.glob("incoming-*")]
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
             incoming = Path(tempfile.mkdtemp(prefix="incoming-", dir=self.directory))
             shutil.copytree(checkpoint, incoming, dirs_exist_ok=True)
             incoming.rename(self.directory / f"epoch-{epoch:05d}")
@@ -72,37 +86,3 @@ class KeptCheckpoints:
             raise StoreUnavailable(f"cannot keep a checkpoint in {self.directory}: {error}") from error
         for old in before:
             shutil.rmtree(old)
-
-
-class Checkpointing(lightning.Callback):
-    """Writes a checkpoint at the end of every epoch and hands it to `save`, on every worker."""
-
-    def __init__(self, resumed_from: Path | None, save: SaveCheckpoint, clock: Callable[[], float]) -> None:
-        self._save = save
-        self._clock = clock
-        self._started = 0.0
-        self.history = History()
-        self._best: dict[str, Any] = {}
-        if resumed_from:
-            self.history = History.read(resumed_from)
-            self._best = torch.load(resumed_from / BEST, map_location="cpu", weights_only=True)
-
-    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Start the epoch's clock."""
-        self._started = self._clock()
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Record the epoch, keep its weights if they are the best, and write the checkpoint."""
-        assert isinstance(pl_module, ImageClassification)
-        metrics = pl_module.epoch_metrics()
-        epochs = (*self.history.epochs, metrics)
-        self.history = History(epochs, self.history.seconds + self._clock() - self._started)
-        if best_epoch(epochs) == len(epochs) - 1:
-            self._best = {name: value.detach().cpu().clone() for name, value in pl_module.network.state_dict().items()}
-        with tempfile.TemporaryDirectory(prefix="fmnist-checkpoint-") as temporary:
-            directory = Path(temporary)
-            trainer.save_checkpoint(directory / STATE)  # every worker has to take part; rank 0 writes
-            if trainer.is_global_zero:
-                torch.save(self._best, directory / BEST)
-                self.history.write(directory)
-            self._save(directory, self.history)

@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 
 from fmnist.adapters.lightning.checkpoint import BEST, History, KeptCheckpoints
-from fmnist.adapters.lightning.fitting import fit_network
 from fmnist.adapters.torch.weights import WeightsClassifier
 from fmnist.domain.model.dataset import DatasetVersion
 from fmnist.domain.model.errors import InvalidSetting
@@ -34,11 +33,15 @@ class LocalCompute(Compute):
     threads: int
 
     def fit(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, on_progress: OnProgress) -> FitResult:
+        # Lightning takes 2 s to import, and the train app names this class even when it trains on Ray.
+        from fmnist.adapters.lightning.fitting import fit_network
+
         if spec.num_workers != 1:
             raise InvalidSetting(f"in-process compute has one worker, {spec.num_workers} were asked for: use ray")
         train = self.registry.read(dataset, "train").head(spec.limit_train)
         val = self.registry.read(dataset, "val").head(spec.limit_val)
         kept = KeptCheckpoints(self.checkpoints / run_id)
+        kept.prepare()
         log = EpochLog(self.tracker, run_id)
 
         def save(directory: Path, history: History) -> None:

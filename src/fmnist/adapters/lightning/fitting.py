@@ -10,7 +10,8 @@ from typing import Any
 
 import lightning.pytorch as lightning
 
-from fmnist.adapters.lightning.checkpoint import STATE, Checkpointing, History, SaveCheckpoint
+from fmnist.adapters.lightning.checkpoint import STATE, History, SaveCheckpoint
+from fmnist.adapters.lightning.checkpointing import Checkpointing
 from fmnist.adapters.lightning.module import ImageClassification
 from fmnist.adapters.lightning.progress import ProgressReports
 from fmnist.domain.model.dataset import LabeledImages

@@ -5,7 +5,7 @@ import time
 import lightning.pytorch as lightning
 import torch
 
-from fmnist.adapters.lightning.checkpoint import Checkpointing
+from fmnist.adapters.lightning.checkpointing import Checkpointing
 from fmnist.domain.model.training import Progress
 from fmnist.ports.compute import OnProgress
 

@@ -20,7 +20,8 @@ from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 from mlflow.store.entities import PagedList
 
-from fmnist.adapters.mlflow.errors import translated, unavailable, without_credentials
+from fmnist.adapters.mlflow.errors import translated, unavailable
+from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.errors import InvalidSetting
 
 _PROBE_SECONDS = 8

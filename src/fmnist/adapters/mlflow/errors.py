@@ -1,15 +1,14 @@
 """MLflow's failures in the domain's words. Nothing that an MLflow call raises gets past this module untranslated."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mlflow.exceptions import MlflowException
 
+from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.errors import FmnistError, InvalidSetting, StoreUnavailable
 
 _LONGEST_REASON = 300
-_CREDENTIALS = re.compile(r"(?<=://)[^/@]*@")
 
 
 @contextmanager
@@ -52,8 +51,3 @@ def reason(error: Exception) -> str:
     """Return the first line of what went wrong, for a server may answer with a page, and without credentials."""
     first_line = next(iter(str(error).splitlines()), "") or type(error).__name__
     return without_credentials(first_line)[:_LONGEST_REASON]
-
-
-def without_credentials(text: str) -> str:
-    """Return a URI, or text with URIs in it, as it may be shown."""
-    return _CREDENTIALS.sub("", text)

@@ -45,8 +45,8 @@ def write_flavor(model: Model, network: nn.Module, info: ModelInfo, folder: Path
     )
 
 
-def read_flavor(folder: Path, info: ModelInfo) -> TorchClassifier:
-    """Load the `pt2` form from a downloaded artifact, on a GPU where there is one.
+def read_flavor(folder: Path, info: ModelInfo, device: str | None = None) -> TorchClassifier:
+    """Load the `pt2` form from a downloaded artifact; a `device` of None is a GPU where there is one.
 
     Raises:
         CorruptModel: it cannot be loaded, or only by unpickling it.
@@ -56,7 +56,7 @@ def read_flavor(folder: Path, info: ModelInfo) -> TorchClassifier:
             network = mlflow.pytorch.load_model(str(folder))
     except Exception as error:
         raise CorruptModel(f"MLflow cannot load the pt2 form of the model: {error}") from error
-    return TorchClassifier(network, info)
+    return TorchClassifier(network, info, device)
 
 
 @contextmanager

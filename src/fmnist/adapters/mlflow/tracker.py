@@ -13,7 +13,8 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from fmnist.adapters.mlflow.connection import MlflowConnection, all_pages
-from fmnist.adapters.mlflow.errors import translated, without_credentials
+from fmnist.adapters.mlflow.errors import translated
+from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.dataset import DatasetVersion
 from fmnist.domain.model.errors import RunNotFound
 from fmnist.ports.tracker import RunRecord, RunStatus, Tracker

@@ -50,11 +50,7 @@ def join_cluster(settings: ClusterSettings) -> None:
         return
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    local = (
-        {}
-        if settings.address
-        else {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES, "num_cpus": _cpus()}
-    )
+    local = {} if settings.address else {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
     try:
         _probe(settings.address)
         with _sigterm_kept():
@@ -82,8 +78,11 @@ def node_cpus() -> list[float]:
 def cpus_per_worker(nodes: Sequence[float], workers: int) -> float:
     """Return the most CPUs that each of `workers` can have when no worker spans two nodes.
 
-    Whole CPUs while there are enough of them, an equal share of all when there are more workers than CPUs.
+    Whole CPUs while there are enough of them, an equal share of all when there are more workers than CPUs. One each
+    where there is none yet, and an autoscaler has to bring them.
     """
+    if sum(nodes) < 1:
+        return 1.0
     for cpus in range(math.floor(max(nodes)), 0, -1):
         if sum(math.floor(node / cpus) for node in nodes) >= workers:
             return float(cpus)
@@ -112,7 +111,3 @@ def _sigterm_kept() -> Iterator[None]:
         raise
     finally:
         signal.signal(signal.SIGTERM, handler)
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0))

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import ray
@@ -95,13 +96,14 @@ class RayCompute(Compute):
             spec=spec,
             normalization=dataset.normalization,
             run_id=run_id,
-            tracker=self.tracker,
+            tracker=ray.put(self.tracker),
             progress=progress,
             threads=max(1, int(cpus)),
         )
         return TorchTrainer(
-            train,
-            train_loop_config={"task": task},
+            # Bound, not given as its config: that would travel by way of Ray's controller, which would have to import
+            # all that a worker imports before it starts one.
+            partial(train, task),
             # NCCL refuses two ranks on one GPU.
             torch_config=TorchConfig(backend="nccl" if gpus >= 1 else "gloo"),
             scaling_config=ray.train.ScalingConfig(

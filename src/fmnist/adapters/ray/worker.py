@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ray.train
-import ray.train.lightning
+import ray.train.torch
 import torch
 from ray.train import Checkpoint
 from ray.util.queue import Queue
 
 from fmnist.adapters.lightning.checkpoint import History
-from fmnist.adapters.lightning.fitting import fit_network
 from fmnist.adapters.ray.data import own_part
-from fmnist.domain.model.errors import FmnistError
+from fmnist.domain.model.errors import BadInput, CorruptData, FmnistError, TrainingFailed
 from fmnist.domain.model.normalization import Normalization
 from fmnist.domain.model.training import TrainingSpec
 from fmnist.domain.services.epoch_log import EpochLog
@@ -25,7 +24,7 @@ class WorkerTask:
     """All that a worker is told.
 
     Attributes:
-        tracker: makes the tracker that rank 0 logs epochs to.
+        tracker: refers to a `Callable[[], Tracker]`, whose tracker rank 0 logs epochs to.
         progress: takes `Progress` on its way to the driver.
         threads: that torch computes with on a CPU.
     """
@@ -33,18 +32,18 @@ class WorkerTask:
     spec: TrainingSpec
     normalization: Normalization
     run_id: str
-    tracker: Callable[[], Tracker]
+    tracker: ray.ObjectRef
     progress: Queue
     threads: int
 
 
-def train(config: dict[str, WorkerTask]) -> FmnistError | None:
+def train(task: WorkerTask) -> FmnistError | None:
     """Train this worker's part, from the run's last checkpoint if there is one.
 
-    An error of ours is returned, not raised: Ray retries whatever a worker raises, and no retry mends bad data or a
-    loss that is no number.
+    What no retry can mend is returned, not raised, for Ray retries whatever a worker raises. Such errors (bad data, a
+    loss that is no number) meet every worker at the same step. One that strikes a single worker, such as a tracker that
+    does not answer, has to be raised: Ray then ends the others too, which would wait for this one.
     """
-    task = config["task"]
     torch.set_num_threads(task.threads)
     checkpoint = ray.train.get_checkpoint()
     try:
@@ -53,22 +52,29 @@ def train(config: dict[str, WorkerTask]) -> FmnistError | None:
         else:
             with checkpoint.as_directory() as directory:
                 _fit(task, Path(directory))
-    except FmnistError as error:
+    except (BadInput, CorruptData, TrainingFailed) as error:
         return error
     return None
 
 
 def _fit(task: WorkerTask, resume_from: Path | None) -> None:
+    # The driver imports this module too, and need not wait for Lightning.
+    import ray.train.lightning
+
+    from fmnist.adapters.lightning.fitting import fit_network
+
     is_first = ray.train.get_context().get_world_rank() == 0
     log: EpochLog | None = None
 
     def save(directory: Path, history: History) -> None:
         nonlocal log
+        if is_first and log is None:
+            # Here, not before the first step: to fetch it is to import the tracker's client.
+            make_tracker: Callable[[], Tracker] = ray.get(task.tracker)
+            log = EpochLog(make_tracker(), task.run_id)
         # Every worker reports, and waits for the others; the one checkpoint is that of rank 0.
         ray.train.report(dict(history.epochs[-1]), checkpoint=Checkpoint(directory) if is_first else None)
-        if is_first:
-            # Made here, not before the first step: it imports the tracker's client.
-            log = log or EpochLog(task.tracker(), task.run_id)
+        if log is not None:
             log.write(history.epochs)
 
     fit_network(
@@ -80,7 +86,8 @@ def _fit(task: WorkerTask, resume_from: Path | None) -> None:
         save=save,
         on_progress=task.progress.put,
         trainer_options={
-            "accelerator": "gpu" if torch.cuda.is_available() else "cpu",
+            # A worker that was given no GPU has none, whatever the machine has.
+            "accelerator": "gpu" if ray.train.torch.get_device().type == "cuda" else "cpu",
             "devices": "auto",
             "strategy": ray.train.lightning.RayDDPStrategy(),
             "plugins": [ray.train.lightning.RayLightningEnvironment()],

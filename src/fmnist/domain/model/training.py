@@ -15,6 +15,8 @@ Optimizer = Literal["adamw", "sgd"]
 Schedule = Literal["constant", "one_cycle"]
 
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
+_LARGEST = 1e38  # networks compute in float32, which ends there
+_MOST_WORKERS = 1000  # what asks for more is a slip, and no cluster survives it
 EPOCH_METRICS = tuple(
     f"{phase}_{name}" for phase in ("train", "val") for name in ("loss", "acc", "precision", "recall", "f1")
 )
@@ -47,12 +49,11 @@ class Recipe:
         _check_choice("architecture", self.architecture, ARCHITECTURES)
         _check_choice("optimizer", self.optimizer, get_args(Optimizer))
         _check_choice("schedule", self.schedule, get_args(Schedule))
-        _check(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
-        _check(self.max_epochs >= 1, "max_epochs", "at least 1", self.max_epochs)
+        _check_count("batch_size", self.batch_size)
+        _check_count("max_epochs", self.max_epochs)
         _check(math.isfinite(self.lr) and self.lr > 0, "lr", "above 0", self.lr)
-        _check(
-            math.isfinite(self.weight_decay) and self.weight_decay >= 0, "weight_decay", "0 or more", self.weight_decay
-        )
+        _check(self.lr <= _LARGEST, "lr", f"at most {_LARGEST:g}", self.lr)
+        _check(0 <= self.weight_decay <= _LARGEST, "weight_decay", f"in [0, {_LARGEST:g}]", self.weight_decay)
         _check(0 <= self.label_smoothing < 1, "label_smoothing", "in [0, 1)", self.label_smoothing)
 
     @classmethod
@@ -93,7 +94,7 @@ class TrainingSpec:
     def __post_init__(self) -> None:
         _check_types(self)
         _check(0 <= self.seed < 2**32, "seed", "in [0, 2**32)", self.seed)
-        _check(self.num_workers >= 1, "num_workers", "at least 1", self.num_workers)
+        _check_count("num_workers", self.num_workers, most=_MOST_WORKERS)
         _check(
             math.isfinite(self.gpu_per_worker) and self.gpu_per_worker >= 0,
             "gpu_per_worker",
@@ -101,7 +102,8 @@ class TrainingSpec:
             self.gpu_per_worker,
         )
         for name, limit in (("limit_train", self.limit_train), ("limit_val", self.limit_val)):
-            _check(limit is None or limit >= 1, name, "at least 1", limit)
+            if limit is not None:
+                _check_count(name, limit)
 
     @property
     def global_batch_size(self) -> int:
@@ -153,8 +155,20 @@ class Lineage:
     data_digest: str
 
     def tags(self) -> dict[str, str]:
-        """The lineage as tags of a run or a model version."""
+        """The lineage as tags of a run or a model version; `from_tags` is its inverse."""
         return dataclasses.asdict(self)
+
+    @classmethod
+    def from_tags(cls, tags: Mapping[str, str]) -> Self:
+        """Read the lineage back; tags that are not of it are passed over.
+
+        Raises:
+            InvalidSetting: one is missing, so that fmnist did not write them.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        if missing := [name for name in names if name not in tags]:
+            raise InvalidSetting(f"no tag {', '.join(missing)}: this was not begun by fmnist")
+        return cls(**{name: tags[name] for name in names})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +198,11 @@ def best_epoch(history: Sequence[Mapping[str, float]]) -> int:
 def _check(holds: object, name: str, expected: str, found: object) -> None:
     if not holds:
         raise InvalidSetting(f"{name} must be {expected}, found {found}")
+
+
+def _check_count(name: str, found: int, most: int = 2**31 - 1) -> None:
+    _check(found >= 1, name, "at least 1", found)
+    _check(found <= most, name, f"at most {most}", "more")  # it may have thousands of digits
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:

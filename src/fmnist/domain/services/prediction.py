@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fmnist.domain.model.errors import InvalidSetting
 from fmnist.domain.model.images import Images, decode_images
 from fmnist.domain.model.metrics import Probabilities, softmax
 from fmnist.domain.model.registry import ModelInfo
@@ -41,7 +42,14 @@ class Prediction:
         return [best[0] for best in self.top_k(images, 1)]
 
     def top_k(self, images: object, k: int) -> list[list[ClassPrediction]]:
-        """Return the `k` most probable classes of each image, best first."""
+        """Return the `k` most probable classes of each image, best first; `k` from 1, and more than all is all.
+
+        Raises:
+            InvalidSetting: `k` below 1.
+            InvalidImages: with the position of the first bad value.
+        """
+        if k < 1:
+            raise InvalidSetting(f"top_k must be at least 1, found {k}")
         probabilities = self.probabilities(decode_images(images))
         names = self.info.class_names
         ranked = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]

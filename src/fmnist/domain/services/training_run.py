@@ -77,12 +77,14 @@ class TrainingRun:
         dataset = self._registry.resolve(data_version)
         lineage = _lineage(provenance, dataset)
         tags = {**lineage.tags(), **(notes or {})}
-        return self._carry_out(lambda: self._tracker.start(run_name, tags), spec, dataset, lineage, on_progress)
+        return self._carry_out(
+            lambda: self._tracker.start(run_name, tags), spec, dataset, lineage, on_progress, is_new=True
+        )
 
-    def resume(self, run_id: str, provenance: Provenance, on_progress: OnProgress) -> TrainingResult:
+    def resume(self, run_id: str, on_progress: OnProgress) -> TrainingResult:
         """Go on with a run that failed or was interrupted, from its last checkpoint, to the result it would have had.
 
-        Spec and data version are those of the run.
+        Spec, data version and lineage are those of the run, whichever workflow or image goes on with it.
 
         Raises:
             RunNotFound: the tracker knows no such run.
@@ -91,23 +93,21 @@ class TrainingRun:
         record = self._tracker.get(run_id)
         if record.status is RunStatus.FINISHED:
             raise InvalidSetting(f"run {run_id} is FINISHED: there is nothing to resume")
-        if not {"dvc_data_version", "data_digest"} <= record.tags.keys():
-            raise InvalidSetting(
-                f"run {run_id} has no tags dvc_data_version and data_digest: it was not begun by fmnist"
-            )
-        dataset = self._registry.resolve(record.tags["dvc_data_version"])
-        if dataset.digest != record.tags["data_digest"]:
+        lineage, spec = Lineage.from_tags(record.tags), TrainingSpec.from_params(record.params)
+        dataset = self._registry.resolve(lineage.dvc_data_version)
+        if dataset.digest != lineage.data_digest:
             raise InvalidSetting(
                 f"{dataset.version} holds other data now (digest {dataset.digest}) than when run {run_id} began "
-                f"(digest {record.tags['data_digest']}): train anew"
+                f"(digest {lineage.data_digest}): train anew"
             )
-        spec = TrainingSpec.from_params(record.params)
+        if record.status is RunStatus.RUNNING:
+            logger.warning("run %s is marked RUNNING: see that no other process is at work on it", run_id)
 
         def reopen() -> str:
             self._tracker.set_status(run_id, RunStatus.RUNNING)
             return run_id
 
-        return self._carry_out(reopen, spec, dataset, _lineage(provenance, dataset), on_progress)
+        return self._carry_out(reopen, spec, dataset, lineage, on_progress, is_new=False)
 
     def _carry_out(
         self,
@@ -116,13 +116,16 @@ class TrainingRun:
         dataset: DatasetVersion,
         lineage: Lineage,
         on_progress: OnProgress,
+        *,
+        is_new: bool,
     ) -> TrainingResult:
         run_id = None
         try:
             with self._uninterrupted():
                 run_id = open_run()
             logger.info("run %s: %s on %s", run_id, spec.recipe.architecture, dataset.version)
-            self._describe(run_id, spec, dataset)
+            if is_new:
+                self._describe(run_id, spec, dataset)
             fit = self._compute.fit(spec, dataset, run_id, on_progress)
             result = self._conclude(run_id, fit, dataset, lineage)
             self._tracker.set_status(run_id, RunStatus.FINISHED)
@@ -152,9 +155,10 @@ class TrainingRun:
             **{f"dvc_{split}_data_path": path for split, path in dataset.paths.items() if split != "metadata"},
             "dvc_metrics_path": dataset.paths["metadata"],
         }
-        self._tracker.log(run_id, params=params)
         self._tracker.log_artifact(run_id, "dvc_data_metrics.json", json.dumps(dataset.metadata, indent=2).encode())
         self._tracker.log_dataset(run_id, dataset)
+        # Last: a run that has its parameters has all of its description, and can be resumed.
+        self._tracker.log(run_id, params=params)
 
     def _conclude(self, run_id: str, fit: FitResult, dataset: DatasetVersion, lineage: Lineage) -> TrainingResult:
         """Measure the chosen weights once more on `val` and once on `test`, then save and register them."""

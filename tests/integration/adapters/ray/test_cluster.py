@@ -19,6 +19,7 @@ from fmnist.domain.model.errors import StoreUnavailable
         ([4, 4], 3, 2),  # 8 // 3 would be 2 as well, but 3 workers of 3 would not fit
         ([1, 16], 2, 8),
         ([0, 4], 1, 4),  # a head node that takes no work
+        ([0], 2, 1),  # and one that is still alone
     ],
 )
 def test_worker_gets_the_most_cpus_that_no_node_boundary_cuts(

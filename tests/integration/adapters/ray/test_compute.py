@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import psutil
@@ -11,7 +13,7 @@ import torch
 from fmnist.adapters.mlflow.tracker import MlflowTracker
 from fmnist.adapters.ray.compute import RayCompute
 from fmnist.domain.model.dataset import DatasetVersion
-from fmnist.domain.model.errors import CorruptData, InvalidSetting, TrainingFailed
+from fmnist.domain.model.errors import CorruptData, InvalidSetting, StoreUnavailable, TrainingFailed
 from fmnist.domain.model.training import EPOCH_METRICS, Progress, TrainingSpec
 from fmnist.ports.compute import FitResult
 from fmnist.testing.contracts.compute import SPEC, ComputeContract
@@ -78,6 +80,18 @@ def test_worker_that_is_always_lost_ends_in_a_clear_error(
         compute.fit(SPEC, dataset, tracker.start("doomed", {}), kill_every_worker)
 
 
+def test_tracker_that_fails_one_worker_does_not_leave_the_others_waiting(
+    compute: RayCompute, dataset: DatasetVersion, tracker: MlflowTracker
+) -> None:
+    unreachable = replace(compute, tracker=_no_tracker)
+    with pytest.raises(TrainingFailed, match=r"after 3 retries: .*no tracker here"):
+        unreachable.fit(TWO_WORKERS, dataset, tracker.start("unreachable", {}), ignore)
+
+
+def _no_tracker() -> MlflowTracker:
+    raise StoreUnavailable("no tracker here")
+
+
 def test_flipped_bit_is_found_before_training_starts(
     compute: RayCompute, damaged: DatasetVersion, tracker: MlflowTracker
 ) -> None:
@@ -101,6 +115,11 @@ def test_gpus_that_are_not_there_are_refused_at_once(
     spec = TrainingSpec(recipe=SPEC.recipe, gpu_per_worker=64)
     with pytest.raises(InvalidSetting, match="lower --gpu-per-worker"):
         compute.fit(spec, dataset, tracker.start("gpus", {}), ignore)
+
+
+def test_a_driver_does_not_wait_for_lightning_to_be_imported() -> None:
+    program = "import sys, fmnist.adapters.ray.compute; sys.exit('lightning' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def train_workers() -> list[int]:

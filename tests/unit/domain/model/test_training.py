@@ -19,7 +19,7 @@ from fmnist.domain.model.training import (
     best_epoch,
 )
 
-positive = st.floats(min_value=0, exclude_min=True, allow_infinity=False, allow_nan=False)
+positive = st.floats(min_value=0, max_value=1e38, exclude_min=True)
 recipes = st.builds(
     Recipe,
     architecture=st.sampled_from(ARCHITECTURES),
@@ -100,6 +100,8 @@ def test_a_parameter_that_does_not_parse_is_named(name: str, text: str) -> None:
         ("optimizer", "adam"),
         ("schedule", "cosine"),
         ("batch_size", 0),
+        ("batch_size", 2**31),
+        pytest.param("batch_size", 10**5000, id="batch_size-5000 digits"),
         ("batch_size", -1),
         ("batch_size", 128.0),
         ("batch_size", "128"),
@@ -107,6 +109,7 @@ def test_a_parameter_that_does_not_parse_is_named(name: str, text: str) -> None:
         ("batch_size", None),
         ("max_epochs", 0),
         ("lr", 0),
+        ("lr", 1e39),
         ("lr", -0.1),
         ("lr", float("nan")),
         ("lr", float("inf")),
@@ -137,6 +140,7 @@ def test_a_recipe_refuses_and_names_what_cannot_be(name: str, value: object) -> 
         ("seed", None),
         ("seed", 1.0),
         ("num_workers", 0),
+        ("num_workers", 1001),
         ("num_workers", "2"),
         ("gpu_per_worker", -0.5),
         ("gpu_per_worker", float("nan")),
@@ -195,3 +199,17 @@ def test_lineage_tags_are_the_contract_s_three_and_ours() -> None:
     names = [field.name for field in dataclasses.fields(Lineage)]
     assert {"argo_workflow_uid", "docker_image_tag", "dvc_data_version"} < set(names)
     assert Lineage(**{name: name.upper() for name in names}).tags() == {name: name.upper() for name in names}
+
+
+def test_lineage_reads_back_from_the_tags_of_a_run() -> None:
+    lineage = Lineage(
+        argo_workflow_uid="wf",
+        docker_image_tag="image",
+        dvc_data_version="fashion-mnist-v1.0.0",
+        git_commit="abc",
+        dvc_data_sha="def",
+        data_digest="123",
+    )
+    assert Lineage.from_tags({**lineage.tags(), "best_epoch": "3"}) == lineage
+    with pytest.raises(InvalidSetting, match="no tag git_commit, data_digest"):
+        Lineage.from_tags({k: v for k, v in lineage.tags().items() if k not in {"git_commit", "data_digest"}})

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmnist.adapters.memory.classifier import MeanClassifier
-from fmnist.domain.model.errors import InvalidImages
+from fmnist.domain.model.errors import InvalidImages, InvalidSetting
 from fmnist.domain.model.images import CLASS_NAMES, PIXELS, SIDE
 from fmnist.domain.model.normalization import Normalization
 from fmnist.domain.model.registry import ModelInfo
@@ -80,3 +80,10 @@ def test_many_images_are_classified_in_pieces_with_the_same_answers(prediction: 
     np.testing.assert_array_equal(probabilities.argmax(axis=1), np.arange(2500) % 10)
     assert sum(sizes) == 2500
     assert max(sizes) <= 1000
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_fewer_classes_than_one_are_refused(k: int) -> None:
+    means = np.zeros((10, PIXELS), dtype=np.float32)
+    with pytest.raises(InvalidSetting, match="at least 1"):
+        Prediction(MeanClassifier(means, INFO)).top_k(np.zeros((1, 28, 28), dtype=np.uint8), k)

@@ -191,7 +191,7 @@ def test_a_resumed_run_ends_as_if_it_had_never_stopped(house: House, tmp_path: P
     whole.directory.mkdir()
     expected = whole.train()
     stopped = house.train_until(epoch, KeyboardInterrupt())
-    result = house.service.resume(stopped.run_id, PROVENANCE, ignore)
+    result = house.service.resume(stopped.run_id, ignore)
     assert result.run_id == stopped.run_id
     assert result.history == expected.history
     assert result.best_epoch == expected.best_epoch
@@ -214,7 +214,7 @@ def test_a_run_that_broke_off_while_saving_logs_nothing_twice_when_resumed(
             house.train()
     stopped = house.only_run()
     assert stopped.status is RunStatus.FAILED
-    result = house.service.resume(stopped.run_id, PROVENANCE, ignore)
+    result = house.service.resume(stopped.run_id, ignore)
     assert house.only_run().history == stopped.history
     assert house.store.versions(MODEL) == [result.model]
 
@@ -252,7 +252,7 @@ def test_a_run_that_broke_off_after_saving_registers_no_second_model(
     stopped = house.only_run()
     assert stopped.status is RunStatus.KILLED
     (saved,) = house.store.versions(MODEL)
-    result = house.service.resume(stopped.run_id, PROVENANCE, ignore)
+    result = house.service.resume(stopped.run_id, ignore)
     assert result.model == saved
     assert house.store.versions(MODEL) == [saved]
     assert house.only_run().status is RunStatus.FINISHED
@@ -300,13 +300,13 @@ def test_resuming_is_proposed_where_it_can_help(
 def test_a_run_of_something_else_is_not_resumed(house: House) -> None:
     run_id = house.tracker.start("theirs", {"mlflow.user": "them"})
     with pytest.raises(InvalidSetting, match="not begun by fmnist"):
-        house.service.resume(run_id, PROVENANCE, ignore)
+        house.service.resume(run_id, ignore)
 
 
 def test_a_finished_run_is_not_resumed(house: House) -> None:
     result = house.train()
     with pytest.raises(InvalidSetting, match="FINISHED"):
-        house.service.resume(result.run_id, PROVENANCE, ignore)
+        house.service.resume(result.run_id, ignore)
     assert house.tracker.get(result.run_id).status is RunStatus.FINISHED
 
 
@@ -316,13 +316,13 @@ def test_a_run_is_not_resumed_on_other_data(house: House) -> None:
     moved.add("1.0.0", toy_splits(seed=1))
     service = TrainingRun(moved, house.tracker, house.compute, house.store, MODEL)
     with pytest.raises(InvalidSetting, match="other data"):
-        service.resume(stopped.run_id, PROVENANCE, ignore)
+        service.resume(stopped.run_id, ignore)
     assert house.tracker.get(stopped.run_id).status is RunStatus.KILLED
 
 
 def test_a_run_that_nobody_knows_is_not_resumed(house: House) -> None:
     with pytest.raises(RunNotFound):
-        house.service.resume("nobody", PROVENANCE, ignore)
+        house.service.resume("nobody", ignore)
 
 
 def test_notes_become_tags_beside_the_lineage(house: House) -> None:

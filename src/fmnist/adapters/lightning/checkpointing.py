@@ -1,0 +1,47 @@
+"""Writes a checkpoint after every epoch, in the form that `checkpoint` describes."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as lightning
+import torch
+
+from fmnist.adapters.lightning.checkpoint import BEST, STATE, History, SaveCheckpoint
+from fmnist.adapters.lightning.module import ImageClassification
+from fmnist.domain.model.training import best_epoch
+
+
+class Checkpointing(lightning.Callback):
+    """Writes a checkpoint at the end of every epoch and hands it to `save`, on every worker."""
+
+    def __init__(self, resumed_from: Path | None, save: SaveCheckpoint, clock: Callable[[], float]) -> None:
+        self._save = save
+        self._clock = clock
+        self._started = 0.0
+        self.history = History()
+        self._best: dict[str, Any] = {}
+        if resumed_from:
+            self.history = History.read(resumed_from)
+            self._best = torch.load(resumed_from / BEST, map_location="cpu", weights_only=True)
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Start the epoch's clock."""
+        self._started = self._clock()
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Record the epoch, keep its weights if they are the best, and write the checkpoint."""
+        assert isinstance(pl_module, ImageClassification)
+        metrics = pl_module.epoch_metrics()
+        epochs = (*self.history.epochs, metrics)
+        self.history = History(epochs, self.history.seconds + self._clock() - self._started)
+        if best_epoch(epochs) == len(epochs) - 1:
+            self._best = {name: value.detach().cpu().clone() for name, value in pl_module.network.state_dict().items()}
+        with tempfile.TemporaryDirectory(prefix="fmnist-checkpoint-") as temporary:
+            directory = Path(temporary)
+            trainer.save_checkpoint(directory / STATE)  # every worker has to take part; rank 0 writes
+            if trainer.is_global_zero:
+                torch.save(self._best, directory / BEST)
+                self.history.write(directory)
+            self._save(directory, self.history)
