@@ -18,11 +18,12 @@ from mlflow.entities import Metric
 from typer.testing import CliRunner
 
 from fmnist.adapters.dvc.settings import RegistrySettings
+from fmnist.adapters.lightning.compute import LocalCompute
 from fmnist.apps.cli import app
-from fmnist.apps.containers.train import TrainContainer
+from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.settings import Settings
 from fmnist.domain.model.training import Recipe, TrainingSpec
-from fmnist.domain.services.training_run import Provenance
+from fmnist.domain.services.training_run import Provenance, TrainingRun
 from fmnist.testing.data import toy_splits
 from tests.integration.apps.command import Command
 from tests.integration.support import make_dvc_registry
@@ -59,14 +60,16 @@ def trained(registry: RegistrySettings, tmp_path_factory: pytest.TempPathFactory
         settings = Settings(
             fmnist_home=command.home, dvc_repo_url=registry.repo, dvc_remote_url=str(registry.remote_url)
         )
-        container = TrainContainer(settings=settings, compute_name="local")
+        container = ModelsContainer(settings=settings)
+        data, tracker = container.data_registry(), container.tracker()
+        # On one thread, as it gives the same models on any machine.
+        compute = LocalCompute(data, tracker, settings.checkpoint_directory, threads=1)
+        training = TrainingRun(data, tracker, compute, container.model_store(), SOURCE)
         for number, spec in enumerate(SPECS, 1):
             provenance = Provenance(
                 argo_workflow_uid=f"workflow-{number}", docker_image_tag=f"image-{number}", git_commit="c0ffee"
             )
-            container.training_run().start(
-                spec, provenance, lambda _: None, run_name=f"model-{number}", data_version="1.0.0"
-            )
+            training.start(spec, provenance, lambda _: None, run_name=f"model-{number}", data_version="1.0.0")
     return command
 
 

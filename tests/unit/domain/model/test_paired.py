@@ -63,6 +63,12 @@ def test_swapping_the_models_turns_every_sign(seed: int, confidence: float) -> N
     assert low <= one.difference <= high
 
 
+@given(st.integers(0, 500))
+def test_interval_of_equally_good_models_leans_to_neither(each: int) -> None:
+    low, high = counted(each, each).interval(0.95)
+    assert low == -high
+
+
 def test_interval_is_that_of_resampled_images() -> None:
     labels, champion, challenger = answers(3, 400)
     compared = PairedComparison.of(labels, champion, challenger)

@@ -123,6 +123,11 @@ def test_what_is_better_beyond_noise_is_promoted_and_says_why() -> None:
     assert decision.message.startswith("promote: accuracy: 87.62% -> 93.33%, a change of +5.71%")
 
 
+def test_what_is_worse_beyond_noise_fails_by_both_of_its_figures() -> None:
+    decision = PromotionPolicy(max_class_drop=1).by_comparison(counted(80, 20))
+    assert [rule.passed for rule in decision.rules] == [False, False, True, True]
+
+
 def test_a_gain_that_may_be_chance_is_refused() -> None:
     decision = PromotionPolicy().by_comparison(counted(20, 25))
     assert not decision.promoted
