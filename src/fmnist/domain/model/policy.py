@@ -203,7 +203,7 @@ class PromotionPolicy:
         }
         reason = (
             f"expected error {comparison.champion_ece:.4f} -> {comparison.challenger_ece:.4f}; a rise of "
-            f" {self.max_calibration_loss:.4f} is allowed"
+            f"{self.max_calibration_loss:.4f} is allowed"
         )
         return Rule("calibration", rise <= _decimal(self.max_calibration_loss), figures, reason)
 

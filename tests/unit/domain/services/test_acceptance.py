@@ -101,6 +101,13 @@ def test_known_pictures_tell_a_model_that_lost_its_accuracy(promotions: House, s
     assert "80.00% of 100 test images are right, guessing gives 10%; the run recorded 95.00%" in lost.message
 
 
+def test_a_model_that_is_always_right_passes(promotions: House) -> None:
+    model = promotions.train(10, data_version="1.0.0")
+    promotions.compare(model)
+    staged = promotions.promotion.stage(model).version
+    assert run_on(promotions, staged, describe=lambda info: replace(info, metrics={"test_acc": 1.0})).passed
+
+
 def test_a_model_that_guesses_fails(promotions: House, staged: ModelVersion) -> None:
     guessing = run_on(promotions, staged, answer=np.zeros_like)
     assert not guessing.passed
