@@ -1,6 +1,10 @@
 """A small registry, and one training run on it that several suites look at."""
 
 import json
+import logging
+import os
+import signal
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -11,6 +15,7 @@ import pytest
 from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.testing.data import toy_splits
 from tests.integration.apps.command import Command
+from tests.integration.apps.here import Here
 from tests.integration.support import make_dvc_registry
 
 # Three epochs of 20 steps, the second of which is the best.
@@ -47,3 +52,36 @@ def trained(toy_registry: RegistrySettings, tmp_path_factory: pytest.TempPathFac
     process = command.run("train", "--compute", "local", "--run-name", "demo", *RECIPE, "--json")
     assert process.returncode == 0, process.stderr
     return Trained(command, process, json.loads(process.stdout))
+
+
+@pytest.fixture
+def as_it_was() -> Iterator[None]:
+    """A command takes the process's signals and log; give them back."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    root, ours = logging.getLogger(), logging.getLogger("fmnist")
+    levels, log_handlers = (root.level, ours.level), list(root.handlers)
+    environment = dict(os.environ)
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    root.handlers[:] = log_handlers
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+@pytest.fixture
+def here(
+    as_it_was: None, command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Here:
+    """The command on a state directory of the test's own."""
+    return Here(command, monkeypatch, capsys)
+
+
+@pytest.fixture
+def there(
+    as_it_was: None, trained: Trained, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Here:
+    """The command on the state directory of the finished run."""
+    return Here(trained.command, monkeypatch, capsys)

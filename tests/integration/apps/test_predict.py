@@ -1,0 +1,87 @@
+"""`fmnist predict`: which images may be asked for, and that files and splits are answered alike."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fmnist.adapters.dvc.registry import DvcDataRegistry
+from tests.integration.apps.conftest import Trained
+from tests.integration.apps.here import Here
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([], "give either picture files or --split"),
+        (["picture.png", "--split", "test"], "give either picture files or --split"),
+        (["absent.png"], "absent.png: No such file or directory"),
+        (["."], ".: not a regular file"),
+        (["text.png"], "text.png: not a PNG, JPEG or .npy file"),
+        (["wide.npy"], "wide.npy: images of shape (3, 29, 28): expected one of (n, 28, 28)"),
+        (["--split", "tset"], "has no split 'tset': it has train, val, test"),
+        (["--split", "test", "--index", "four"], "--index 'four' is not of the form 0-4,17"),
+        (["--split", "test", "--index", "-1"], "--index '-1' is not of the form 0-4,17"),
+        (["--split", "test", "--index", ""], "--index '' is not of the form 0-4,17"),
+        (["--split", "test", "--index", "4-2"], "--index '4-2' is not within the split's 50 images, 0-49"),
+        (["--split", "test", "--index", "0-50"], "--index '0-50' is not within the split's 50 images, 0-49"),
+        (["--split", "test", "--index", "0-999999999"], "is not within the split's 50 images"),
+        (["--split", "test", "--index", "0-99999999999999"], "is not of the form 0-4,17"),
+        (["--split", "test", "--model", "best"], "model URI 'best' must be models:/NAME/VERSION or models:/NAME@ALIAS"),
+        (["--split", "test", "--model", "models:/a b/1"], "must be named with letters"),
+        (["--split", "test", "--model", "models:/dev.fashion-mnist-classifier/9"], "is not in MLflow"),
+        (["--split", "test", "--model", "models:/prod.fashion-mnist-classifier/1"], "is not in MLflow"),
+        (["--split", "test", "--model", "models:/dev.fashion-mnist-classifier@champion"], "has no alias 'champion'"),
+    ],
+)
+def test_what_cannot_be_predicted_is_bad_input(
+    there: Here, trained: Trained, arguments: list[str], complaint: str
+) -> None:
+    (trained.command.home / "text.png").write_text("no picture")
+    np.save(trained.command.home / "wide.npy", np.zeros((3, 29, 28), np.uint8))
+    assert complaint in there.refused("predict", *arguments)
+
+
+def test_before_a_model_is_trained_prediction_says_what_to_run(here: Here) -> None:
+    line = here.refused("predict", "--split", "test")
+    assert line == "no model is registered as 'dev.fashion-mnist-classifier' yet: run fmnist train, or give --model"
+
+
+def test_number_of_classes_is_one_to_ten(there: Here) -> None:
+    for number in ("0", "11"):
+        assert there("predict", "--split", "test", "--top-k", number)[0] == 2
+
+
+def as_json(there: Here, *arguments: str) -> Any:
+    code, out, err = there("predict", *arguments, "--json")
+    assert code == 0, err
+    return json.loads(out)["images"]
+
+
+def test_files_are_answered_as_the_split_that_they_were_taken_from(there: Here, trained: Trained) -> None:
+    home, registry = trained.command.home, DvcDataRegistry(trained.command.registry)
+    images = registry.read(registry.resolve(), "val").images[:3]
+    np.save(home / "batch.npy", images)
+    Image.fromarray(images[0]).save(home / "one.png")
+    Image.fromarray(images[0]).save(home / "one.jpg", quality=100)
+    expected = [image["predictions"] for image in as_json(there, "--split", "val", "--index", "0-2", "--top-k", "3")]
+    assert [len(ranked) for ranked in expected] == [3, 3, 3]
+
+    png, jpeg, *batch = as_json(there, "one.png", "one.jpg", "batch.npy", "--top-k", "3")
+    assert [image["image"] for image in batch] == ["batch.npy[0]", "batch.npy[1]", "batch.npy[2]"]
+    assert [image["predictions"] for image in (png, *batch)] == [expected[0], *expected]
+    assert jpeg["predictions"][0]["class_id"] == expected[0][0]["class_id"]
+    assert "truth" not in png
+
+
+def test_split_is_that_of_the_model_s_own_data_version(there: Here, trained: Trained) -> None:
+    first = as_json(there, "--split", "val", "--index", "3,0")
+    assert [(image["image"], image["truth"]) for image in first] == [("val[3]", "Dress"), ("val[0]", "T-shirt/top")]
+    assert as_json(there, "--split", "val", "--index", "3,0", "--model", trained.result["model_uri"]) == first
+    code, out, err = there("predict", "--split", "val", "--index", "3", DVC_DATA_VERSION="0.9.0")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"model {trained.result['model_uri']}\n")
+    assert "Dress" in out
+    assert "right" in out or "✓" in out
