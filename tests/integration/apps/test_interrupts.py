@@ -1,8 +1,6 @@
 """Ctrl-C and SIGTERM at any moment: the run is KILLED, the exit code tells which it was, and --resume finishes it."""
 
 import signal
-import time
-from collections.abc import Callable
 
 import mlflow.pytorch
 import psutil
@@ -10,7 +8,7 @@ import pytest
 import torch
 
 from fmnist.domain.model.training import EPOCH_METRICS
-from tests.integration.apps.command import PATIENCE_SECONDS, Command
+from tests.integration.apps.command import Command
 from tests.integration.apps.conftest import RECIPE, Trained
 
 INT, TERM = signal.SIGINT, signal.SIGTERM
@@ -42,9 +40,9 @@ def test_a_run_that_is_interrupted_again_and_again_ends_as_if_it_had_not_been(
     assert said.splitlines()[-1] == "interrupted"
     assert_left_as_killed(command)
 
-    # While the model is being saved: that comes right after this tag.
+    # While the model is being evaluated and saved, which takes seconds from here on.
     started = command.start("train", "--resume", run_id)
-    wait_until(lambda: "best_epoch" in command.only_run().data.tags)
+    started.wait_for("epoch 3/3")
     started.send(TERM)
     code, said = started.end()
     assert code == 143
@@ -102,10 +100,3 @@ def network_weights(command: Command) -> dict[str, torch.Tensor]:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{command.home}/mlflow.db")
         state: dict[str, torch.Tensor] = mlflow.pytorch.load_model(f"models:/{version.name}/1").state_dict()
     return state
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    limit = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < limit
-        time.sleep(0.1)  # between two looks, so as not to take the CPU from what is awaited

@@ -84,7 +84,7 @@ def test_building_a_version_that_is_there_changes_nothing(
 ) -> None:
     before = git(Path(built_registry.repo), "for-each-ref")
     builder = RegistryBuilder(built_registry, downloads=tmp_path / "unused", source=tmp_path / "not looked at")
-    assert builder.build("v1.0.0") == Built(_TAG, new=False)
+    assert builder.build("v1.0.0") == Built(_TAG, built_registry.repo, new=False)
     assert git(Path(built_registry.repo), "for-each-ref") == before
 
 

