@@ -1,0 +1,184 @@
+"""What the training benchmark times: the product as a person runs it, and the least that each figure could be.
+
+One process a subject, since imports count. Each prints one JSON object on stdout, and no subject changes the product.
+"""
+
+import contextlib
+import itertools
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+FIRST_STEP = "first-step"
+
+
+def product(started: float, compute: str, *flags: str) -> dict[str, Any]:
+    """Run `fmnist train --compute COMPUTE FLAGS`; `first-step` among the flags interrupts it at that point.
+
+    Nothing is replaced but the progress display, which also notes when it was told what.
+    """
+    import fmnist.apps.progress
+    from fmnist.apps.main import main
+    from fmnist.apps.process import INTERRUPTED
+    from fmnist.domain.model.training import Progress
+
+    times: dict[str, list[float]] = {"steps": [], "epochs": []}
+
+    class NotingProgress(fmnist.apps.progress.TrainingProgress):
+        def __call__(self, report: Progress) -> None:
+            if report.metrics is not None:
+                times["epochs"].append(time.time())
+            elif report.step and not times["steps"]:
+                times["steps"].append(time.time())
+                if FIRST_STEP in flags:
+                    raise KeyboardInterrupt
+            super().__call__(report)
+
+    fmnist.apps.progress.TrainingProgress = NotingProgress  # type: ignore[misc]
+    arguments = ["train", "--compute", compute, *(flag for flag in flags if flag != FIRST_STEP)]
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            main(arguments)
+        except SystemExit as end:
+            if end.code != (INTERRUPTED if FIRST_STEP in flags else 0):
+                raise
+    return {"first_step": times["steps"][0] - started, "epochs": _intervals(times["epochs"])}
+
+
+def local_imports(started: float) -> dict[str, Any]:
+    """Import what `fmnist train --compute local` imports, and do nothing else."""
+    _import_as_a_driver()
+    import fmnist.adapters.lightning.fitting  # noqa: F401
+
+    return {"first_step": time.time() - started}
+
+
+def ray_job(started: float) -> dict[str, Any]:
+    """Import what driver and worker import, start Ray with the product's settings, and run a job that does nothing."""
+    _import_as_a_driver()
+    import ray.train
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    from fmnist.adapters.ray.cluster import ClusterSettings, cpus_per_worker, join_cluster, node_cpus
+
+    join_cluster(ClusterSettings())
+    trainer = TorchTrainer(
+        _import_as_a_worker,
+        torch_config=TorchConfig(backend="gloo"),
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=1, resources_per_worker={"CPU": cpus_per_worker(node_cpus(), 1)}
+        ),
+        run_config=ray.train.RunConfig(name=f"floor-{time.time_ns()}", storage_path=str(_state_directory())),
+    )
+    entered, imported = trainer.fit().return_value
+    return {"first_step": imported - started, "entered": entered - started}
+
+
+def _import_as_a_driver() -> None:
+    # MLflow imports these when it first opens its sqlite store.
+    import mlflow.store.model_registry.sqlalchemy_store
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+
+    import fmnist.apps.cli
+    import fmnist.apps.containers.train
+    import fmnist.apps.progress  # noqa: F401
+
+
+def _import_as_a_worker() -> tuple[float, float]:
+    """Return when a worker's function is entered, and when it has imported what the product's function does."""
+    entered = time.time()
+    import ray.train.lightning  # noqa: F401
+
+    import fmnist.adapters.lightning.fitting
+    import fmnist.adapters.ray.worker  # noqa: F401
+
+    return entered, time.time()
+
+
+def bare_loop(_: float, epochs: str, images_to_train_on: str) -> dict[str, Any]:
+    """Train the `fast` preset in a plain PyTorch loop: same network, optimizer, schedule, data and validation."""
+    import os
+
+    import torch
+    from torch.nn import functional
+
+    from fmnist.adapters.lightning.optimization import build_optimizer, build_schedule
+    from fmnist.adapters.torch.networks import build_network
+    from fmnist.apps.containers.train import TrainContainer
+    from fmnist.apps.settings import load_environment
+    from fmnist.domain.model.presets import PRESETS
+
+    registry = TrainContainer(settings=load_environment(), compute_name="local").data_registry()
+    dataset = registry.resolve()
+    recipe = PRESETS["fast"].override(max_epochs=int(epochs))
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.manual_seed(0)
+    splits = {
+        "train": registry.read(dataset, "train").head(int(images_to_train_on)),
+        "val": registry.read(dataset, "val"),
+    }
+    images = {name: torch.tensor(split.images) for name, split in splits.items()}
+    labels = {name: torch.tensor(split.labels).long() for name, split in splits.items()}
+    network = build_network(recipe.architecture).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = build_optimizer(recipe, network)
+    size = recipe.batch_size
+    steps = len(labels["train"]) // size
+    schedule = build_schedule(recipe, optimizer, steps)
+    mean, std = dataset.normalization.mean, dataset.normalization.std
+
+    def logits_of(batch: torch.Tensor) -> torch.Tensor:
+        inputs = batch.unsqueeze(1).float().div_(255).sub_(mean).div_(std)
+        logits: torch.Tensor = network(inputs.contiguous(memory_format=torch.channels_last))
+        return logits
+
+    ends = []
+    for _epoch in range(recipe.max_epochs):
+        network.train()
+        order = torch.randperm(len(labels["train"]))
+        for step in range(steps):
+            rows = order[step * size : (step + 1) * size]
+            batch = images["train"][rows]
+            batch = torch.where((torch.rand(size) < 0.5)[:, None, None], batch.flip(2), batch)
+            loss = functional.cross_entropy(
+                logits_of(batch), labels["train"][rows], label_smoothing=recipe.label_smoothing
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+        network.eval()
+        with torch.no_grad():
+            chunks = zip(images["val"].split(1000), labels["val"].split(1000), strict=True)
+            correct = sum(int((logits_of(batch).argmax(1) == answers).sum()) for batch, answers in chunks)
+        ends.append(time.time())
+    return {"epochs": _intervals(ends), "val_acc": correct / len(labels["val"])}
+
+
+SUBJECTS: dict[str, Callable[..., dict[str, Any]]] = {
+    "product": product,
+    "local-imports": local_imports,
+    "ray-job": ray_job,
+    "bare-loop": bare_loop,
+}
+
+
+def _intervals(ends: list[float]) -> list[float]:
+    """Return the seconds of each epoch but the first, which also pays for what is done once."""
+    return [after - before for before, after in itertools.pairwise(ends)]
+
+
+def _state_directory() -> Path:
+    from fmnist.apps.settings import Settings
+
+    return Settings.load().fmnist_home
+
+
+if __name__ == "__main__":
+    name, since, *arguments = sys.argv[1:]
+    result = SUBJECTS[name](float(since), *arguments)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    sys.stdout.write(json.dumps({**result, "peak_mib": peak}) + "\n")
