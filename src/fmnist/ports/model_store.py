@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,25 @@ class TrainedWeights:
     path: str
 
 
+@dataclass(frozen=True, slots=True, kw_only)
+class ModelPackage:
+    """A model as it left the store, with all it takes to load it when the store is gone. Picklable.
+
+    Attributes:
+        version: what it was registered as.
+        uuid: the store's own id of the artifact; copies of a version share it.
+        signature: its input and output tensors as the store describes them, of JSON types alone.
+        created: when training registered the artifact, in seconds since 1970 (UTC).
+        load: makes the classifier from what the package holds; raises `CorruptModel` as `ModelStore.classifier` says.
+    """
+
+    version: ModelVersion
+    uuid: str
+    signature: Mapping[str, Any]
+    created: float
+    load: ClassifierFactory
+
+
 class ModelStore(Protocol):
     """Keeps models. A model URI is `models:/NAME/VERSION` or `models:/NAME@ALIAS`. Every method raises
     `StoreUnavailable` when the store does not answer, and `ModelNotFound` for a name, version or alias that is not
@@ -65,6 +84,14 @@ class ModelStore(Protocol):
         """Pin `uri` to a version and return what loads it.
 
         Calling it raises `CorruptModel` when the artifact lacks a part or does not replay its golden batch.
+        """
+
+    @abstractmethod
+    def download(self, version: ModelVersion) -> ModelPackage:
+        """Fetch what it takes to serve the version on a CPU.
+
+        Raises:
+            CorruptModel: the artifact lacks a part. That it replays its golden batch is seen when it is loaded.
         """
 
     @abstractmethod

@@ -50,7 +50,10 @@ class Prediction:
         """
         if k < 1:
             raise InvalidSetting(f"top_k must be at least 1, found {k}")
-        probabilities = self.probabilities(decode_images(images))
+        return self.rank(self.probabilities(decode_images(images)), k)
+
+    def rank(self, probabilities: Probabilities, k: int) -> list[list[ClassPrediction]]:
+        """Name the `k` most probable classes in each row of probabilities float32 (n, classes), best first."""
         names = self.info.class_names
         ranked = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
         return [
