@@ -38,7 +38,7 @@ class TrainedWeights:
     path: str
 
 
-@dataclass(frozen=True, slots=True, kw_only)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelPackage:
     """A model as it left the store, with all it takes to load it when the store is gone. Picklable.
 

@@ -21,7 +21,7 @@ class ServingMemory(Protocol):
 
     @abstractmethod
     def pin(self, desired: str, uri: str) -> None:
-        """Note that `desired`, such as an alias, stands for the version at `uri` from now on, in place of the last pin."""
+        """Note that `desired`, such as an alias, now stands for the version at `uri`, in place of the pin before."""
 
     @abstractmethod
     def remember(self, package: ModelPackage) -> None:

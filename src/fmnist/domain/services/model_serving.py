@@ -11,7 +11,7 @@ from fmnist.domain.model.registry import ModelVersion
 from fmnist.domain.services.prediction import Prediction
 
 
-@dataclass(frozen=True, slots=True, kw_only)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServedModel:
     """One loaded, checked and warmed model; immutable, so that a request that reads it once is answered by it alone.
 
@@ -30,7 +30,7 @@ class ServedModel:
     degraded: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServingStatus:
     """What a replica was asked to serve, what it serves, and what went wrong in between.
 
