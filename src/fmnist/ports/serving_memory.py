@@ -16,7 +16,7 @@ class ServingMemory(Protocol):
     def pinned(self, desired: str, max_age: float | None = None) -> str | None:
         """Return the version's URI that `desired` was pinned to, when that was the last pin.
 
-        None when another `desired` was pinned since, or none yet, or when the pin is older than `max_age` seconds.
+        None when another `desired` was pinned since, or none yet, or when the pin is `max_age` seconds old or older.
         """
 
     @abstractmethod
@@ -26,6 +26,10 @@ class ServingMemory(Protocol):
     @abstractmethod
     def remember(self, package: ModelPackage) -> None:
         """Keep the model that was just checked and serves, in place of the one that was kept before."""
+
+    @abstractmethod
+    def last_good_uri(self) -> str | None:
+        """Return which version `last_good` would return, without fetching it."""
 
     @abstractmethod
     def last_good(self) -> ModelPackage | None:

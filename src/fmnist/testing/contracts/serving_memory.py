@@ -1,0 +1,111 @@
+"""What every `ServingMemory` must do, wherever it keeps what it is told."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from fmnist.adapters.memory.classifier import MeanClassifier
+from fmnist.domain.model.images import CLASS_NAMES, PIXELS, SIDE
+from fmnist.domain.model.normalization import Normalization
+from fmnist.domain.model.registry import ModelInfo, ModelVersion
+from fmnist.ports.model_store import ModelPackage
+from fmnist.ports.serving_memory import ServingMemory
+
+_CHAMPION = "models:/prod.contract@champion"
+_NEWEST = "newest version of prod.contract"
+_LONG = 3600.0
+
+
+class ServingMemoryContract:
+    """Subclass it as `Test...` and supply `memory`."""
+
+    @pytest.fixture
+    def memory(self) -> ServingMemory:
+        """The memory under test, with nothing in it."""
+        raise NotImplementedError
+
+    def test_empty_memory_knows_nothing(self, memory: ServingMemory) -> None:
+        assert memory.pinned(_CHAMPION) is None
+        assert memory.pinned(_CHAMPION, _LONG) is None
+        assert memory.last_good_uri() is None
+        assert memory.last_good() is None
+
+    def test_pin_stands_for_its_version_at_any_age(self, memory: ServingMemory) -> None:
+        memory.pin(_CHAMPION, "models:/prod.contract/3")
+        assert memory.pinned(_CHAMPION) == "models:/prod.contract/3"
+        assert memory.pinned(_CHAMPION, _LONG) == "models:/prod.contract/3"
+
+    def test_pin_that_is_too_old_is_passed_over_and_not_forgotten(self, memory: ServingMemory) -> None:
+        memory.pin(_CHAMPION, "models:/prod.contract/3")
+        assert memory.pinned(_CHAMPION, 0.0) is None
+        assert memory.pinned(_CHAMPION) == "models:/prod.contract/3"
+
+    def test_pin_is_replaced_by_the_next(self, memory: ServingMemory) -> None:
+        memory.pin(_CHAMPION, "models:/prod.contract/3")
+        memory.pin(_CHAMPION, "models:/prod.contract/4")
+        assert memory.pinned(_CHAMPION, _LONG) == "models:/prod.contract/4"
+
+    def test_pin_of_something_else_replaces_it_too(self, memory: ServingMemory) -> None:
+        # A deploy that goes back to an alias must not find what the alias meant two deploys ago.
+        memory.pin(_CHAMPION, "models:/prod.contract/3")
+        memory.pin(_NEWEST, "models:/prod.contract/4")
+        assert memory.pinned(_CHAMPION) is None
+        assert memory.pinned(_NEWEST) == "models:/prod.contract/4"
+
+    def test_remembered_package_comes_back_whole(self, memory: ServingMemory) -> None:
+        kept = make_package(1)
+        memory.remember(kept)
+        assert memory.last_good_uri() == kept.version.uri
+        found = memory.last_good()
+        assert found is not None
+        assert (found.version, found.uuid, found.signature, found.created) == (
+            kept.version,
+            kept.uuid,
+            kept.signature,
+            kept.created,
+        )
+        inputs = np.random.default_rng(2).standard_normal((3, 1, SIDE, SIDE)).astype(np.float32)
+        np.testing.assert_array_equal(found.load().logits(inputs), kept.load().logits(inputs))
+        assert found.load().info == kept.load().info
+
+    def test_only_the_last_package_is_kept(self, memory: ServingMemory) -> None:
+        for number in (1, 2, 1):
+            memory.remember(make_package(number))
+            assert memory.last_good_uri() == f"models:/prod.contract/{number}"
+        found = memory.last_good()
+        assert found is not None
+        assert found.version.version == 1
+
+    def test_what_comes_back_can_be_had_again(self, memory: ServingMemory) -> None:
+        memory.remember(make_package(1))
+        assert [memory.last_good() is None for _ in range(3)] == [False] * 3
+
+    def test_pin_and_package_leave_each_other_alone(self, memory: ServingMemory) -> None:
+        memory.remember(make_package(1))
+        memory.pin(_CHAMPION, "models:/prod.contract/2")
+        assert memory.last_good_uri() == "models:/prod.contract/1"
+        memory.remember(make_package(3))
+        assert memory.pinned(_CHAMPION) == "models:/prod.contract/2"
+
+
+def make_package(number: int) -> ModelPackage:
+    """Return version `number` of `prod.contract`, a model of random class means that differ from number to number."""
+    means = np.random.default_rng(number).standard_normal((len(CLASS_NAMES), PIXELS)).astype(np.float32)
+    info = ModelInfo(
+        architecture="means",
+        normalization=Normalization(mean=0.286, std=0.353),
+        class_names=CLASS_NAMES,
+        lineage={"dvc_data_version": "fashion-mnist-v1.0.0"},
+        metrics={"val_acc": 0.9},
+    )
+    version = ModelVersion(
+        name="prod.contract", version=number, run_id="0" * 32, aliases=("champion",), tags={"who": "x"}, created=1.6e9
+    )
+    return ModelPackage(
+        version=version,
+        uuid=f"m-{number}",
+        signature={"inputs": [{"name": "images", "dtype": "float32", "shape": [-1, 1, SIDE, SIDE]}], "outputs": []},
+        created=1.6e9,
+        load=partial(MeanClassifier, means, info),
+    )

@@ -1,0 +1,32 @@
+from dataclasses import replace
+
+import pytest
+
+from fmnist.adapters.memory.serving_memory import MemoryServingMemory
+from fmnist.testing.contracts.serving_memory import ServingMemoryContract, make_package
+
+
+class TestMemoryServingMemory(ServingMemoryContract):
+    @pytest.fixture
+    def memory(self) -> MemoryServingMemory:
+        return MemoryServingMemory()
+
+
+def test_pin_ages_with_the_clock_and_a_new_pin_is_young_again() -> None:
+    now = 100.0
+    memory = MemoryServingMemory(clock=lambda: now)
+    memory.pin("models:/a@champion", "models:/a/1")
+    now = 109.9
+    assert memory.pinned("models:/a@champion", 10) == "models:/a/1"
+    now = 110.0
+    assert memory.pinned("models:/a@champion", 10) is None
+    memory.pin("models:/a@champion", "models:/a/1")
+    assert memory.pinned("models:/a@champion", 10) == "models:/a/1"
+
+
+def test_package_that_cannot_travel_is_noticed_and_the_last_one_kept() -> None:
+    memory = MemoryServingMemory()
+    memory.remember(make_package(1))
+    with pytest.raises(Exception, match="pickle"):
+        memory.remember(replace(make_package(2), load=lambda: make_package(2).load()))
+    assert memory.last_good_uri() == "models:/prod.contract/1"
