@@ -12,7 +12,7 @@ export FMNIST_HOME ?= .fmnist
 DEMO_MODEL := $(FMNIST_HOME)/demo-model
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format lock bench clean
+.PHONY: help setup demo test soak lint format lock bench clean
 
 help: ## List these commands.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ demo: setup ## Data, training, a registered model, and some pictures classified 
 
 test: setup ## Run the whole suite: unit, contract and integration tests.
 	$(BIN)/pytest
+
+soak: setup ## Run what takes long: many reloads under load, and memory over many requests.
+	$(BIN)/pytest -m soak
 
 lint: setup ## Check format, lint, types and the direction of imports.
 	$(BIN)/ruff format --check .

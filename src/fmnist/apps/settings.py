@@ -52,6 +52,14 @@ class Settings(BaseSettings):
     aws_endpoint_url: str | None = None
     aws_no_verify_ssl: bool = False
 
+    request_max_length: int = Field(default=1000, ge=1)
+    request_max_bytes: int = Field(default=8 * 2**20, ge=1024)
+    request_timeout_seconds: float = Field(default=30.0, gt=0)
+    model_poll_seconds: float | None = Field(default=None, ge=1)
+    normalization_check: Literal["strict", "recorded"] = "recorded"
+    fmnist_api_keys: SecretStr | None = None
+    fmnist_api_key: SecretStr | None = None
+
     argo_workflow_uid: str | None = None
     docker_image_tag: str | None = None
     dvc_data_version: str | None = None
@@ -122,6 +130,12 @@ class Settings(BaseSettings):
     def data_remote_url(self) -> str | None:
         """Where the registry's data lies; the local one's lies beside it, wherever the state directory is moved."""
         return self.dvc_remote_url or (None if self.dvc_repo_url else str(self.fmnist_home / "data-store"))
+
+    @property
+    def api_keys(self) -> tuple[str, ...]:
+        """The keys that open the prediction routes, from a list with commas; none leaves them open."""
+        keys = self.fmnist_api_keys.get_secret_value() if self.fmnist_api_keys else ""
+        return tuple(key.strip() for key in keys.split(",") if key.strip())
 
     @property
     def checkpoint_directory(self) -> Path:

@@ -1,0 +1,168 @@
+"""The Ray Serve deployment `FashionMNISTClassifier`: batches requests, and keeps one replica's model up to date.
+
+A bad configuration or a store that is down must never stop a replica: Serve would start another that fails the same
+way. What went wrong is in the status, and the model that serves goes on.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import ray
+from ray import serve
+from ray.serve.config import AutoscalingConfig, BackpressureConfig
+from ray.serve.schema import LoggingConfig
+
+from fmnist.adapters.ray.serving_metrics import ServingMetrics
+from fmnist.domain.model.errors import StoreUnavailable
+from fmnist.domain.model.images import Images
+from fmnist.domain.model.metrics import Probabilities
+from fmnist.domain.services.model_serving import ModelServing, ReloadObserver, ServedModel, ServingStatus
+
+DEPLOYMENT = "FashionMNISTClassifier"
+
+_RETRY_SECONDS = 15.0
+# Without a wait Serve makes a batch of every request, however many of them stand in line.
+_BATCH_WAIT_SECONDS = 0.002
+# Longer than any request may take: who was let in is answered before a replica goes.
+_DRAIN_SECONDS = 40.0
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only)
+class ReplicaParts:
+    """What a replica is made of, once it is where it will run. Picklable; connected to nothing.
+
+    Attributes:
+        serving: makes the domain's service, given the application's name, ONNX Runtime's threads, and who wants to know
+            of reloads.
+        http: makes the ASGI application, given the replica.
+        model_uri: what to serve where `user_config` names nothing; None is the newest version.
+        max_images: images in one batch, and so in one request.
+        poll_seconds: how often to look whether an alias has moved; None is never.
+        log_level: of our own log.
+    """
+
+    serving: Callable[[str, int, ReloadObserver], ModelServing]
+    http: Callable[["Replica"], Any]
+    model_uri: str | None
+    max_images: int
+    poll_seconds: float | None
+    log_level: str
+
+
+class Replica:
+    """One replica: what `create_app` asks of a service, in the shape that Serve asks of a deployment."""
+
+    def __init__(self, parts: ReplicaParts) -> None:
+        _log_as_serve_does(parts.log_level)
+        self._parts = parts
+        self._metrics = ServingMetrics()
+        self._serving = parts.serving(serve.get_replica_context().app_name, _threads(), self._metrics.reload)
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
+        self._answer = serve.batch(
+            self._answer_batch,
+            max_batch_size=parts.max_images,
+            batch_wait_timeout_s=_BATCH_WAIT_SECONDS,
+            batch_size_fn=lambda requests: sum(map(len, requests)),
+        )
+        self._reload: asyncio.Task[None] | None = None
+        self._watch = asyncio.get_running_loop().create_task(self._keep_up())
+
+    def __serve_build_asgi_app__(self) -> Any:  # noqa: PLW3201 - Serve's name
+        return self._parts.http(self)
+
+    async def reconfigure(self, user_config: Mapping[str, Any] | None, rank: Any) -> None:
+        """Bring what the configuration names into service; `rank` is taken because Serve then calls without any, too.
+
+        Serve sends no request to a replica while this runs. A replica that has a model therefore loads the next one
+        in the background, and one that has none is not let in before it has.
+        """
+        del rank
+        self._reload = asyncio.get_running_loop().create_task(
+            asyncio.to_thread(self._serving.deploy, self._desired(user_config))
+        )
+        if self._serving.current is None:
+            await self._reload
+
+    def status(self) -> ServingStatus:
+        """Return what is desired, what serves, and what went wrong."""
+        return self._serving.status
+
+    async def answer(self, images: Images) -> tuple[ServedModel, Probabilities]:
+        """Classify a batch uint8 (n, 28, 28), together with what else is waiting; raises where no model serves."""
+        answered: tuple[ServedModel, Probabilities] = await self._answer(images)
+        return answered
+
+    async def _answer_batch(self, requests: list[Images]) -> list[tuple[ServedModel, Probabilities]]:
+        model = self._serving.current
+        if model is None:
+            raise StoreUnavailable("no model serves yet")
+        started = time.perf_counter()
+        images = requests[0] if len(requests) == 1 else np.concatenate(requests)
+        probabilities = await asyncio.get_running_loop().run_in_executor(
+            self._executor, model.prediction.probabilities, images
+        )
+        self._metrics.batch(model, len(requests), probabilities, 1000 * (time.perf_counter() - started))
+        ends = np.cumsum([len(request) for request in requests])
+        return [(model, rows) for rows in np.split(probabilities, ends[:-1])]
+
+    async def _keep_up(self) -> None:
+        """Follow an alias that is polled, and try again what failed for a reason that time may mend."""
+        poll_seconds = self._parts.poll_seconds
+        while True:
+            await asyncio.sleep(poll_seconds or _RETRY_SECONDS)
+            try:
+                await asyncio.to_thread(self._serving.poll, poll_seconds)
+            except Exception:
+                logger.exception("looking for a newer model failed; the next look is in %s s", poll_seconds)
+
+    def _desired(self, user_config: Mapping[str, Any] | None) -> str | None:
+        config = user_config or {}
+        if unknown := set(config) - {"model_uri"}:
+            # Refused as the URI that it is not, with the rest of what can be wrong with one.
+            return f"user_config.{min(unknown)}"
+        uri = config.get("model_uri") or self._parts.model_uri
+        return None if uri is None else str(uri)
+
+
+def application(parts: ReplicaParts) -> Any:
+    """Return the Serve application, with the options that a deployment's own file may overrule."""
+    ingress = serve.ingress()(Replica)
+    deployment = serve.deployment(
+        ingress,
+        name=DEPLOYMENT,
+        user_config={"model_uri": parts.model_uri},
+        # Fractions, so that three replicas fit on a laptop's two cores.
+        ray_actor_options={"num_cpus": 0.5},
+        autoscaling_config=AutoscalingConfig(min_replicas=1, max_replicas=3, target_ongoing_requests=2),
+        max_ongoing_requests=32,
+        max_queued_requests=64,
+        backpressure_config=BackpressureConfig(status_code=429, retry_after_s=1),
+        graceful_shutdown_timeout_s=_DRAIN_SECONDS,
+        graceful_shutdown_wait_loop_s=0.5,
+        health_check_period_s=5,
+        logging_config=LoggingConfig(log_level=parts.log_level),
+    )
+    return deployment.bind(parts)
+
+
+def _threads() -> int:
+    """Return the threads for ONNX Runtime: the replica's CPUs, and one for a fraction of a CPU."""
+    return max(1, int(ray.get_runtime_context().get_assigned_resources().get("CPU", 1)))
+
+
+def _log_as_serve_does(level: str) -> None:
+    """Have what the domain says written where Serve writes, in the same form."""
+    ours, theirs = logging.getLogger("fmnist"), logging.getLogger("ray.serve")
+    ours.handlers = theirs.handlers
+    ours.setLevel(level)
+    ours.propagate = False
+    # It compares images with requests, and so warns of a batch that can never be full.
+    theirs.addFilter(lambda record: not record.getMessage().startswith("`max_batch_size`"))

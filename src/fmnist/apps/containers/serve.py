@@ -1,0 +1,89 @@
+"""The serve app. What a replica is made of travels to it as a factory of plain settings: no container and no client."""
+
+import uuid
+from functools import partial
+
+from dependency_injector import providers
+
+from fmnist import __version__
+from fmnist.adapters.dvc.registry import DvcDataRegistry
+from fmnist.adapters.dvc.settings import RegistrySettings
+from fmnist.adapters.fastapi.app import HttpSettings, create_app
+from fmnist.adapters.fastapi.proxy import proxy_middleware
+from fmnist.adapters.mlflow.connection import MlflowConnection
+from fmnist.adapters.mlflow.model_store import MlflowModelStore
+from fmnist.adapters.ray import serving_host
+from fmnist.adapters.ray.cluster import ClusterSettings
+from fmnist.adapters.ray.serving import ReplicaParts, application
+from fmnist.adapters.ray.serving_memory import RayServingMemory
+from fmnist.apps.containers.models import ModelsContainer
+from fmnist.apps.settings import Settings
+from fmnist.domain.services.model_serving import ModelServing, ReloadObserver
+
+
+def model_serving(
+    connection: MlflowConnection,
+    registry: RegistrySettings,
+    model_name: str,
+    normalization_check: str,
+    deploy: str,
+    name: str,
+    threads: int,
+    observe: ReloadObserver,
+) -> ModelServing:
+    """Make the domain's service for a replica of the application `name`; called where the replica runs."""
+    return ModelServing(
+        MlflowModelStore(connection, threads),
+        DvcDataRegistry(registry),
+        RayServingMemory(name, deploy),
+        model_name=model_name,
+        normalization=normalization_check,
+        observe=observe,
+    )
+
+
+def http_settings(settings: Settings) -> HttpSettings:
+    """What the service accepts, and from whom."""
+    return HttpSettings(
+        version=__version__,
+        max_images=settings.request_max_length,
+        max_bytes=settings.request_max_bytes,
+        request_timeout_seconds=settings.request_timeout_seconds,
+        api_keys=settings.api_keys,
+    )
+
+
+class ServeContainer(ModelsContainer):
+    """`application(model_uri=…)` is what Ray Serve runs; `start(…)` and `stop()` run it in this process's name."""
+
+    http_settings = providers.Factory(http_settings, ModelsContainer.settings)
+    parts = providers.Factory(
+        ReplicaParts,
+        serving=providers.Factory(
+            partial,
+            model_serving,
+            ModelsContainer.connection,
+            ModelsContainer.registry_settings,
+            ModelsContainer.settings.provided.mlflow_registered_model_name,
+            ModelsContainer.settings.provided.normalization_check,
+            # New for each deployment: an alias is looked up once in it, whatever it stood for in the last.
+            providers.Callable(lambda: uuid.uuid4().hex),
+        ),
+        http=providers.Factory(partial, create_app, settings=http_settings),
+        max_images=ModelsContainer.settings.provided.request_max_length,
+        poll_seconds=ModelsContainer.settings.provided.model_poll_seconds,
+        log_level=ModelsContainer.settings.provided.log_level,
+    )
+    proxy_middleware = providers.Factory(proxy_middleware, ModelsContainer.settings.provided.request_max_bytes)
+    cluster = providers.Factory(
+        ClusterSettings,
+        address=ModelsContainer.settings.provided.ray_address,
+        verbose=ModelsContainer.settings.provided.verbose,
+    )
+    start = providers.Callable(serving_host.start, cluster=cluster)
+    stop = providers.Callable(serving_host.stop)
+
+    @staticmethod
+    def application(container: "ServeContainer", model_uri: str | None) -> object:
+        """Return the Serve application."""
+        return application(container.parts(model_uri=model_uri))

@@ -1,0 +1,123 @@
+"""A state directory with models that can be told apart by their answers, and some that must never be served."""
+
+import os
+import pickle
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from mlflow import MlflowClient
+from onnx import TensorProto, helper
+
+from fmnist.adapters.dvc.registry import DvcDataRegistry
+from fmnist.adapters.mlflow.connection import MlflowConnection
+from fmnist.adapters.mlflow.model_store import MlflowModelStore
+from fmnist.adapters.mlflow.tracker import MlflowTracker
+from fmnist.adapters.torch.networks import build_network
+from fmnist.domain.model.images import CLASS_NAMES
+from fmnist.domain.model.normalization import Normalization
+from fmnist.domain.model.registry import ModelInfo, ModelVersion
+from fmnist.ports.model_store import TrainedWeights
+from tests.integration.apps.command import Command
+
+NAME = "dev.fashion-mnist-classifier"
+GOOD = (1, 2)  # version n answers class n, whatever it is shown
+CORRUPT, OTHER_SHAPE, OTHER_NORMALIZATION, PICKLED = 3, 4, 5, 6
+
+
+@dataclass(frozen=True)
+class Models:
+    """The command whose state directory holds the models, and the file that a pickle among them would write."""
+
+    command: Command
+    evidence: Path
+
+    @property
+    def database(self) -> Path:
+        return self.command.home / "mlflow.db"
+
+    def point(self, alias: str, version: int) -> None:
+        """Move an alias, as a promotion does."""
+        MlflowClient(f"sqlite:///{self.database}").set_registered_model_alias(NAME, alias, str(version))
+
+
+def uri(version: int) -> str:
+    return f"models:/{NAME}/{version}"
+
+
+def make_models(command: Command) -> Models:
+    """Register versions 1 to 6; each of them differs from a good one in the one way that its name says."""
+    connection = MlflowConnection(f"sqlite:///{command.home}/mlflow.db")
+    store, tracker = MlflowModelStore(connection, threads=1), MlflowTracker(connection)
+    normalization = DvcDataRegistry(command.registry).resolve("1.0.0").normalization
+    models = Models(command, command.home / "evidence")
+
+    def register(version: int, normalization: Normalization = normalization) -> Path:
+        run = tracker.start("training", {})
+        info = ModelInfo(
+            architecture="cnn",
+            normalization=normalization,
+            class_names=CLASS_NAMES,
+            lineage={"dvc_data_version": "1.0.0", "run_id": run},
+            metrics={"test_acc": 0.1},
+        )
+        golden = np.random.default_rng(0).integers(0, 256, (64, 28, 28), dtype=np.uint8)
+        saved = store.save(run, NAME, _weights(command.home, version), info, golden)
+        assert saved.version == version
+        return _artifact(connection, saved)
+
+    for good in GOOD:
+        register(good)
+    with (register(CORRUPT) / "extra_files" / "model.onnx").open("r+b") as file:
+        file.seek(2000)
+        file.write(b"\xff" * 4000)
+    (register(OTHER_SHAPE) / "extra_files" / "model.onnx").write_bytes(_other_shape())
+    register(OTHER_NORMALIZATION, Normalization(mean=normalization.mean / 2, std=normalization.std))
+    _make_pickled(register(PICKLED), models.evidence)
+    return models
+
+
+def _weights(home: Path, answer: int) -> TrainedWeights:
+    torch.manual_seed(answer)
+    state = build_network("cnn").state_dict()
+    last = [name for name in state if name.endswith("bias")][-1]
+    state[last][answer] += 100
+    path = home / f"weights-{answer}.pt"
+    torch.save(state, path)
+    return TrainedWeights("cnn", str(path))
+
+
+def _artifact(connection: MlflowConnection, version: ModelVersion) -> Path:
+    address = connection.client().get_model_version_download_uri(version.name, str(version.version))
+    return Path(address.removeprefix("file://"))
+
+
+def _other_shape() -> bytes:
+    """An ONNX model that runs, on pictures of 32x32."""
+    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 1, 32, 32])
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 1, 32, 32])
+    graph = helper.make_graph([helper.make_node("Identity", ["images"], ["logits"])], "other", [images], [logits])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+class _Trap:
+    def __init__(self, evidence: Path) -> None:
+        self._evidence = evidence
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self._evidence),)
+
+
+def _make_pickled(artifact: Path, evidence: Path) -> None:
+    """Turn the artifact into a pickled model as MLflow's pyfunc saves one, that acts when it is unpickled."""
+    shutil.rmtree(artifact / "extra_files")
+    (artifact / "python_model.pkl").write_bytes(pickle.dumps(_Trap(evidence)))
+    model = (artifact / "MLmodel").read_text()
+    flavor = "flavors:\n  python_function:\n    loader_module: mlflow.pyfunc.model\n    python_model: python_model.pkl\n"
+    kept = [line for line in model.splitlines(keepends=True) if line.startswith(("model_uuid", "run_id", "utc_time"))]
+    (artifact / "MLmodel").write_text(flavor + "".join(kept))

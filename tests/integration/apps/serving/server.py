@@ -1,0 +1,212 @@
+"""A service on a Ray cluster of its own, as `ray start` and `serve deploy` make one, over real HTTP."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from tests.integration.apps.command import Command
+
+PATIENCE_SECONDS = 120
+APPLICATION = "fmnist"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def wait_until(condition: Callable[[], bool], what: str, patience: float = PATIENCE_SECONDS) -> None:
+    """Look until it is so."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        if condition():
+            return
+        time.sleep(0.1)  # between two looks
+    raise AssertionError(f"not within {patience} s: {what}")
+
+
+@dataclass
+class Cluster:
+    """A Ray cluster of one node with a dashboard, and one application at a time, deployed by configuration."""
+
+    command: Command
+    port: int
+    dashboard: int
+    exporter: int
+    session: Path
+    client: httpx.Client = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.client = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def deploy(self, model_uri: str | None, wait: bool = True, arguments: str | None = None, **options: Any) -> None:
+        """Do what `serve deploy` does with a file: options are those of the deployment."""
+        deployment = {"name": "FashionMNISTClassifier", "user_config": {"model_uri": model_uri}, **options}
+        config = {
+            "http_options": {"host": "127.0.0.1", "port": self.port, "request_timeout_s": 60},
+            "applications": [
+                {
+                    "name": APPLICATION,
+                    "route_prefix": "/",
+                    "import_path": "fmnist.apps.serve:app_builder",
+                    "args": {"model_uri": arguments} if arguments else {},
+                    "deployments": [deployment],
+                }
+            ],
+        }
+        answer = httpx.put(f"{self._api}", json=config, timeout=60, trust_env=False)
+        assert answer.status_code == 200, answer.text
+        if wait:
+            wait_until(self._running, "the application runs")
+
+    def delete(self) -> None:
+        httpx.delete(self._api, timeout=PATIENCE_SECONDS, trust_env=False)
+
+    def health(self) -> Any:
+        answer = self.client.get("/health")
+        document = answer.json()
+        return document if answer.status_code == 200 else document["detail"]
+
+    def serves(self, model_uri: str) -> bool:
+        """Whether every one of some answers comes from this model."""
+        return all(self._asked().get("model_uri") == model_uri for _ in range(6))
+
+    def replicas(self) -> list[psutil.Process]:
+        """The processes of this cluster's replicas."""
+        found = []
+        for process in psutil.process_iter(["cmdline", "environ"]):
+            title = " ".join(process.info["cmdline"] or ())
+            ours = (process.info["environ"] or {}).get("FMNIST_HOME") == str(self.command.home)
+            if "ServeReplica" in title and ours:
+                found.append(process)
+        return found
+
+    def logs(self) -> str:
+        """What the replicas wrote."""
+        return "".join(path.read_text() for path in self.session.glob("session_latest/logs/serve/replica_*.log"))
+
+    def metrics(self) -> str:
+        """What Prometheus would read."""
+        return httpx.get(f"http://127.0.0.1:{self.exporter}/metrics", timeout=60, trust_env=False).text
+
+    def metric(self, name: str) -> float:
+        """The sum of all series of a metric."""
+        values = [line.rpartition(" ")[2] for line in self.metrics().splitlines() if line.startswith((f"{name}{{", f"{name} "))]
+        return sum(map(float, values))
+
+    @property
+    def _api(self) -> str:
+        return f"http://127.0.0.1:{self.dashboard}/api/serve/applications/"
+
+    def _running(self) -> bool:
+        answer = httpx.get(self._api, timeout=60, trust_env=False).json()
+        application = answer["applications"].get(APPLICATION, {})
+        assert application.get("status") not in ("DEPLOY_FAILED", "UNHEALTHY"), application
+        return bool(application.get("status") == "RUNNING")
+
+    def _asked(self) -> Any:
+        answer = self.client.get("/health")
+        return answer.json() if answer.status_code == 200 else {}
+
+
+@contextmanager
+def cluster(command: Command, directory: Path, cpus: int = 4) -> Iterator[Cluster]:
+    """Start a cluster, and leave no process of it behind."""
+    gcs, dashboard, exporter, port = (free_port() for _ in range(4))
+    arguments = [
+        *("start", "--head", "--block", f"--port={gcs}", f"--num-cpus={cpus}", f"--temp-dir={directory}"),
+        *("--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"),
+        *("--dashboard-agent-listen-port=0", "--object-store-memory=100000000", "--node-ip-address=127.0.0.1"),
+        *(f"--metrics-export-port={exporter}", "--disable-usage-stats"),
+    ]
+    variables = {
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "fmnist.apps.serve:proxy_middleware",
+        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    }
+    log = directory / "ray.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [str(Path(sys.executable).with_name("ray")), *arguments],
+            cwd=command.home,
+            env={**command.environment, **variables},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        wait_until(lambda: process.poll() is not None or _answers(dashboard), "Ray's dashboard answers")
+        assert process.poll() is None, log.read_text()
+        yield Cluster(command, port, dashboard, exporter, directory)
+    finally:
+        children = psutil.Process(process.pid).children(recursive=True)
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+        for child in psutil.wait_procs(children, timeout=10)[1]:
+            child.kill()
+
+
+def _answers(dashboard: int) -> bool:
+    try:
+        answer = httpx.get(f"http://127.0.0.1:{dashboard}/api/serve/applications/", timeout=5, trust_env=False)
+    except httpx.HTTPError:
+        return False
+    return answer.status_code == 200
+
+
+@dataclass
+class Load:
+    """Single-image requests from several connections at once, for as long as the block lasts."""
+
+    url: str
+    connections: int = 4
+    answers: list[tuple[int, str, int]] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    def __enter__(self) -> "Load":
+        self._ended = threading.Event()
+        self._threads = [threading.Thread(target=self._send) for _ in range(self.connections)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _send(self) -> None:
+        with httpx.Client(timeout=60, trust_env=False) as client:
+            while not self._ended.is_set():
+                try:
+                    answer = client.post(
+                        f"{self.url}/predict", content=bytes(784), headers={"Content-Type": "application/octet-stream"}
+                    )
+                except httpx.HTTPError as error:
+                    self.failures.append(repr(error))
+                    continue
+                if answer.status_code != 200:
+                    self.failures.append(f"{answer.status_code} {answer.text}")
+                    continue
+                document = answer.json()
+                self.answers.append((200, document["model_uri"], document["predictions"][0]["class_id"]))

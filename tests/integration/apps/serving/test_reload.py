@@ -1,0 +1,128 @@
+"""Which model answers: through reloads that work, reloads that fail, and replicas that die."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.integration.apps.serving.models import (
+    CORRUPT,
+    GOOD,
+    NAME,
+    OTHER_NORMALIZATION,
+    OTHER_SHAPE,
+    PICKLED,
+    Models,
+    uri,
+)
+from tests.integration.apps.serving.server import Cluster, Load, wait_until
+
+BAD = {
+    "no such version": uri(99),
+    "no such alias": f"models:/{NAME}@nobody",
+    "no model URI": "s3://bucket/model",
+    "a damaged artifact": uri(CORRUPT),
+    "another input shape": uri(OTHER_SHAPE),
+    "another normalization than the data's": uri(OTHER_NORMALIZATION),
+    "a pickle": uri(PICKLED),
+}
+
+
+def reload_under_load(service: Cluster, times: int) -> None:
+    """Change between the two good models, and see that no answer is lost or comes from another model than it says."""
+    with Load(service.url) as load:
+        for turn in range(times):
+            wanted = uri(GOOD[(turn + 1) % 2])
+            service.deploy(wanted)
+            wait_until(lambda wanted=wanted: service.serves(wanted), f"{wanted} serves")
+    assert load.failures == []
+    assert {model for _, model, _ in load.answers} == {uri(version) for version in GOOD}
+    assert all(model == uri(answer) for _, model, answer in load.answers)
+
+
+def test_reloads_under_load_lose_no_request_and_mix_no_models(service: Cluster) -> None:
+    reload_under_load(service, 3)
+
+
+@pytest.mark.soak
+def test_twenty_reloads_under_load_lose_no_request_and_mix_no_models(service: Cluster) -> None:
+    reload_under_load(service, 20)
+
+
+@pytest.mark.parametrize("reason", BAD)
+def test_failed_reload_keeps_serving_the_old_model(service: Cluster, models: Models, reason: str) -> None:
+    with Load(service.url, connections=2) as load:
+        service.deploy(BAD[reason])
+        wait_until(lambda: service.health()["reload_error"] is not None, "the reload has failed")
+        health = service.health()
+    assert load.failures == []
+    assert {model for _, model, _ in load.answers} == {uri(GOOD[0])}
+    assert health["desired"] == BAD[reason]
+    assert health["model_uri"] == uri(GOOD[0])
+    assert not models.evidence.exists()
+    service.deploy(uri(GOOD[1]))
+    wait_until(lambda: service.serves(uri(GOOD[1])), "a good reload works afterwards")
+    assert service.health()["reload_error"] is None
+
+
+@contextmanager
+def hanging(database: Path) -> Iterator[None]:
+    """Let nobody read the store until the block ends."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        try:
+            yield
+        finally:
+            connection.execute("ROLLBACK")
+
+
+def test_a_store_that_hangs_stops_no_request(service: Cluster, models: Models) -> None:
+    with Load(service.url, connections=2) as load, hanging(models.database):
+        service.deploy(uri(GOOD[1]))
+        wait_until(lambda: service.health()["reload_error"] is not None, "the reload was given up")
+    assert load.failures == []
+    assert {model for _, model, _ in load.answers} == {uri(GOOD[0])}
+    wait_until(lambda: service.serves(uri(GOOD[1])), "what was asked for serves when the store is back")
+
+
+def test_the_last_good_model_outlives_the_replica_that_served_it(service: Cluster, models: Models) -> None:
+    service.deploy(uri(CORRUPT))
+    wait_until(lambda: service.health()["reload_error"] is not None, "the reload has failed")
+    (old,) = service.replicas()
+    with hanging(models.database):
+        old.kill()
+        wait_until(lambda: [each.pid for each in service.replicas()] not in ([], [old.pid]), "there is a new replica")
+        wait_until(lambda: service.serves(uri(GOOD[0])), "the model that was good serves, without a store")
+
+
+def test_a_killed_replica_costs_a_moment_and_no_more(service: Cluster) -> None:
+    service.deploy(uri(GOOD[0]), autoscaling_config=None, num_replicas=2)
+    wait_until(lambda: len(service.replicas()) == 2, "there are two replicas")
+    with Load(service.url) as load:
+        wait_until(lambda: len(load.answers) > 50, "requests are answered")
+        service.replicas()[0].kill()
+        before = len(load.answers)
+        wait_until(lambda: len(load.answers) > before + 50, "requests go on being answered", patience=20)
+        wait_until(lambda: len(service.replicas()) == 2, "there are two replicas again")
+    # What was on its way to the replica is lost, and what the router sent there before it knew.
+    assert len(load.failures) <= 2 * load.connections, load.failures
+
+
+def test_an_alias_that_moves_is_followed_without_a_deploy(service: Cluster, models: Models) -> None:
+    models.point("champion", GOOD[0])
+    service.deploy(f"models:/{NAME}@champion")
+    wait_until(lambda: service.health()["desired"].endswith("@champion"), "the alias is deployed")
+    with Load(service.url) as load:
+        models.point("champion", GOOD[1])
+        wait_until(lambda: service.serves(uri(GOOD[1])), "the promoted model serves")
+    assert load.failures == []
+
+
+def test_with_no_model_named_the_newest_version_is_desired_and_said_so(service: Cluster) -> None:
+    service.deploy(None)
+    wait_until(lambda: "newest" in service.health()["desired"], "the newest is desired")
+    # The newest there is, is the pickled one: it is refused, and the old model serves on.
+    wait_until(lambda: service.health()["reload_error"] is not None, "it is refused")
+    assert service.health()["model_uri"] == uri(GOOD[0])

@@ -1,0 +1,182 @@
+"""The contract over real HTTP, and what the service does under clients that are slow, greedy or hostile."""
+
+import io
+import json
+import socket
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.integration.apps.serving.models import GOOD, NAME, uri
+from tests.integration.apps.serving.server import Cluster, wait_until
+
+JSON = {"Content-Type": "application/json"}
+PIXELS = bytes(784)
+
+
+def test_contract_routes_answer_as_the_platform_expects(service: Cluster) -> None:
+    root = service.client.get("/").json()
+    assert {"service", "version", "status", "docs", "health"} <= set(root)
+    health = service.client.get("/health").json()
+    assert health["status"] == "healthy"
+    assert health["model_loaded"] is True
+    assert health["model_uri"] == uri(GOOD[0])
+    info = service.client.get("/info").json()
+    assert info["model_uri"] == uri(GOOD[0])
+    assert info["data_version"] == "1.0.0"
+    assert set(info["normalization_params"]) == {"mean", "std"}
+    assert service.client.get("/docs").status_code == 200
+    answer = service.client.post("/predict", json={"images": [[0] * 784, [[255] * 28] * 28]}).json()
+    assert [each["class_id"] for each in answer["predictions"]] == [GOOD[0]] * 2
+    assert answer["model_uri"] == uri(GOOD[0])
+
+
+def test_every_body_format_gives_the_same_answer(service: Cluster) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (1, 28, 28), dtype=np.uint8)
+    npy, png = io.BytesIO(), io.BytesIO()
+    np.save(npy, images)
+    Image.fromarray(images[0]).save(png, "PNG")
+    bodies = {
+        "application/json": json.dumps({"images": images.tolist()}).encode(),
+        "application/octet-stream": images.tobytes(),
+        "application/x-npy": npy.getvalue(),
+        "image/png": png.getvalue(),
+    }
+    answers = [
+        service.client.post("/predict", content=body, headers={"Content-Type": kind}).json()["predictions"]
+        for kind, body in bodies.items()
+    ]
+    assert all(answer == answers[0] for answer in answers)
+
+
+def test_open_inference_clients_are_answered(service: Cluster) -> None:
+    model = "/v2/models/fashion-mnist-classifier"
+    assert service.client.get(f"{model}/ready").status_code == 200
+    body = {"id": "7", "inputs": [{"name": "images", "datatype": "UINT8", "shape": [1, 28, 28], "data": [0] * 784}]}
+    answer = service.client.post(f"{model}/infer", json=body).json()
+    assert answer["id"] == "7"
+    outputs = {output["name"]: output for output in answer["outputs"]}
+    assert outputs["class_id"]["data"] == [GOOD[0]]
+    assert outputs["probabilities"]["shape"] == [1, 10]
+
+
+def test_serving_imports_no_torch(service: Cluster) -> None:
+    for replica in service.replicas():
+        assert "libtorch" not in Path(f"/proc/{replica.pid}/maps").read_text()
+
+
+def test_waiting_requests_share_a_batch(service: Cluster) -> None:
+    body = json.dumps({"images": [[0] * 784] * 200}).encode()
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: service.client.post("/predict", content=body, headers=JSON), range(48)))
+    assert {answer.status_code for answer in answers} == {200}
+    wait_until(lambda: service.metric("ray_fmnist_images_total") >= 48 * 200, "the images are counted")
+    assert service.metric("ray_fmnist_batch_images_count") < service.metric("ray_fmnist_predict_requests_total")
+    assert f'model_uri="{uri(GOOD[0])}"' in service.metrics()
+
+
+def test_what_serves_is_logged_with_the_request_id(service: Cluster) -> None:
+    service.client.post("/predict", content=PIXELS, headers={"X-Request-ID": "who-asked-17"})
+    wait_until(lambda: "who-asked-17" in service.logs(), "the request is logged")
+
+
+HOSTILE = {
+    "no images": (b'{"images": []}', "application/json"),
+    "1001 images": (bytes(784 * 1001), "application/octet-stream"),
+    "ragged rows": (json.dumps({"images": [[[0] * 28] * 27 + [[0] * 27]]}).encode(), "application/json"),
+    "deep JSON": (b"[" * 100_000, "application/json"),
+    "a long integer": (b'{"images": [[' + b"9" * 5000 + b"]]}", "application/json"),
+    "NaN": (b'{"images": [[NaN]]}', "application/json"),
+    "invalid UTF-8": (b'{"images": "\xff\xfe"}', "application/json"),
+    "a pixel of 256": (json.dumps({"images": [[0] * 783 + [256]]}).encode(), "application/json"),
+    "true as a pixel": (json.dumps({"images": [[0] * 783 + [True]]}).encode(), "application/json"),
+    "half an image": (bytes(400), "application/octet-stream"),
+    "npy that promises more": (
+        b"\x93NUMPY\x01\x00\x46\x00{'descr': '|u1', 'fortran_order': False, 'shape': (999999, 28, 28), }".ljust(79) + b"\n",
+        "application/x-npy",
+    ),
+    "a picture that is none": (b"\x89PNG\r\n\x1a\n" + bytes(100), "image/png"),
+    "text": (b"hello", "text/plain"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_bad_bodies_are_refused_in_a_few_words(service: Cluster, name: str) -> None:
+    body, kind = HOSTILE[name]
+    answer = service.client.post("/predict", content=body, headers={"Content-Type": kind})
+    assert 400 <= answer.status_code < 500, answer.text
+    assert {"detail", "error_type", "request_id"} <= set(answer.json())
+    assert len(answer.content) < 2000
+
+
+def test_objects_in_an_array_are_never_unpickled(service: Cluster) -> None:
+    npy = io.BytesIO()
+    np.save(npy, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    answer = service.client.post("/predict", content=npy.getvalue(), headers={"Content-Type": "application/x-npy"})
+    assert 400 <= answer.status_code < 500
+
+
+def test_compressed_bombs_are_not_unpacked(service: Cluster) -> None:
+    packer = zlib.compressobj(9, wbits=31)
+    bomb = packer.compress(bytes(300_000_000)) + packer.flush()
+    packed = service.client.post("/predict", content=bomb, headers={**JSON, "Content-Encoding": "gzip"})
+    assert packed.status_code == 415
+    picture = io.BytesIO()
+    Image.new("1", (20_000, 20_000)).save(picture, "PNG")
+    unfolded = service.client.post("/predict", content=picture.getvalue(), headers={"Content-Type": "image/png"})
+    assert 400 <= unfolded.status_code < 500
+    (replica,) = service.replicas()
+    assert replica.memory_info().rss < 1_500_000_000
+
+
+def test_too_large_a_body_is_refused_before_it_is_read(service: Cluster) -> None:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        connection.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n")
+        assert b" 413 " in connection.recv(4096)
+
+
+def test_a_body_of_unknown_length_is_refused_when_it_is_too_large(service: Cluster) -> None:
+    def endless() -> object:
+        for _ in range(40):
+            yield bytes(2**20)
+
+    try:
+        answer = service.client.post("/predict", content=endless())
+    except httpx.TransportError:
+        return  # the answer was there before the body was sent, and the connection closed
+    assert answer.status_code == 413
+
+
+def test_a_client_that_stops_halfway_costs_nothing(service: Cluster) -> None:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        connection.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 784\r\n\r\n" + bytes(100))
+    assert service.client.post("/predict", content=PIXELS).status_code == 415
+    assert service.serves(uri(GOOD[0]))
+
+
+def test_a_slow_client_is_told_so_whatever_timeout_it_asks_for(service: Cluster) -> None:
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nX-Request-Timeout-Seconds: 0\r\nContent-Length: 784\r\n"
+    started = time.monotonic()
+    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as connection:
+        connection.sendall(head + b"Content-Type: application/octet-stream\r\n\r\n" + bytes(100))
+        assert b" 408 " in connection.recv(4096)
+    assert time.monotonic() - started < 45
+
+
+def test_a_full_queue_is_answered_429_and_empties(service: Cluster) -> None:
+    service.deploy(uri(GOOD[0]), max_ongoing_requests=1, max_queued_requests=1, autoscaling_config=None, num_replicas=1)
+    body = json.dumps({"images": [[0] * 784] * 500}).encode()
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: service.client.post("/predict", content=body, headers=JSON), range(32)))
+    assert {answer.status_code for answer in answers} == {200, 429}
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert {"detail", "error_type", "request_id"} <= set(refused.json())
+    assert service.client.post("/predict", content=body, headers=JSON).status_code == 200
+    assert NAME in service.health()["model_uri"]
