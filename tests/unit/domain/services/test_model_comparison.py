@@ -103,6 +103,13 @@ def test_a_data_version_without_the_split_is_refused_unless_val_is_asked_for(pro
     assert other.data_version == "fashion-mnist-v1.0.0"
 
 
+def test_what_models_learn_from_is_nothing_to_measure_them_on(promotions: House) -> None:
+    challenger = promotions.train(5)
+    with pytest.raises(InvalidSetting, match="split must be test or val, found 'train'"):
+        promotions.comparison.compare(challenger, POLICY, Mode.EVALUATE, split="train")
+    assert DecisionRecord.of(promotions.store.resolve(challenger.uri)) is None
+
+
 def test_a_data_version_that_is_gone_or_changed_is_refused(promotions: House) -> None:
     challenger = promotions.train(5)
     with pytest.raises(DataVersionNotFound):
