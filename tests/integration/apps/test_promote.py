@@ -216,6 +216,10 @@ def test_history_and_status_tell_it_to_who_was_not_there(story: Story) -> None:
     ]
     assert "to version 1: for a test" in told
     assert all(len(line) <= 80 for line in told.splitlines())
+    shown = story.command.run("promote", "status").stdout
+    assert re.search(rf"^champion +models:/{re.escape(PROD)}/1 +\d{{4}}-\d\d-\d\dT\S+Z$", shown, re.MULTILINE)
+    assert re.search(r"^ +served by +serving:v3 *$", shown, re.MULTILINE)
+    assert all(len(line) <= 80 for line in shown.splitlines())
     roles = {row["role"]: row for row in story.command.json("promote", "status")}
     assert roles["champion"]["model_uri"] == f"models:/{PROD}/1"
     assert (roles["champion"]["data"], roles["champion"]["image"]) == ("fashion-mnist-v1.0.0", "image-1")

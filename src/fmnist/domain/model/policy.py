@@ -176,10 +176,11 @@ class PromotionPolicy:
             "p_value": comparison.p_value,
             "level": float(level),
         }
+        # Smaller ones say nothing more, and end at a 0 that they are not.
+        p_value = f"p = {comparison.p_value:.2g}" if comparison.p_value >= 1e-6 else "p < 1e-6"
         reason = (
             f"{comparison.only_challenger} images only the challenger gets right, {comparison.only_champion} only the "
-            f"champion: {'hardly' if significant else 'may be'} chance (p = {comparison.p_value:.2g}, level "
-            f"{float(level):.2g})"
+            f"champion: {'hardly' if significant else 'may be'} chance ({p_value}, level {float(level):.2g})"
         )
         return Rule("McNemar", passed, figures, reason)
 

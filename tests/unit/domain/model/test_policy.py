@@ -149,6 +149,11 @@ def test_what_is_worse_beyond_noise_fails_by_both_of_its_figures() -> None:
     assert [rule.passed for rule in decision.rules] == [False, False, True, True]
 
 
+@pytest.mark.parametrize(("better", "told"), [(25, "(p = 0.55, level 0.05)"), (5000, "(p < 1e-6, level 0.05)")])
+def test_a_probability_is_told_as_a_person_reads_it(better: int, told: str) -> None:
+    assert told in PromotionPolicy().by_comparison(counted(20, better)).rules[1].reason
+
+
 def test_a_gain_that_may_be_chance_is_refused() -> None:
     decision = PromotionPolicy().by_comparison(counted(20, 25))
     assert not decision.promoted
