@@ -1,5 +1,6 @@
 """Whether a challenger takes the champion's place, on fakes: same data for both, and refusals that change nothing."""
 
+from dataclasses import replace
 from math import nan
 
 import pytest
@@ -80,6 +81,12 @@ def test_a_champion_without_run_or_metric_is_an_error_and_no_pass(promotions: Ho
     with pytest.raises(RunNotFound):
         promotions.compare(challenger, Mode.CONTRACT)
     assert DecisionRecord.of(promotions.store.resolve(challenger.uri)) is None
+
+
+def test_a_version_that_no_run_made_is_refused(promotions: House) -> None:
+    foreign = replace(promotions.train(5), run_id="")
+    with pytest.raises(MetricNotFound, match=f"{foreign.uri} has no run, and so no val_acc"):
+        promotions.compare(foreign, Mode.CONTRACT)
 
 
 def test_a_metric_that_is_no_number_is_refused(promotions: House) -> None:
