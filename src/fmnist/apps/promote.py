@@ -84,7 +84,7 @@ def run_all(
     result = container.pipeline().run(
         find_challenger(container, settings, model_uri),
         rules,
-        mode_of(settings, mode),
+        mode_of(settings, mode, metric=metric, higher_is_better=higher_is_better, threshold=threshold),
         by=who(by),
         approval=approval,
         split=split,
@@ -137,7 +137,7 @@ def compare(
     record = container.comparison().compare(
         find_challenger(container, settings, model_uri),
         rules,
-        mode_of(settings, mode),
+        mode_of(settings, mode, metric=metric, higher_is_better=higher_is_better, threshold=threshold),
         split=split,
         data_version=data_version,
     )

@@ -1,5 +1,6 @@
 """What the commands of `fmnist promote` take, and how it is read: alike in all of them."""
 
+import logging
 import os
 import pwd
 from pathlib import Path
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from fmnist.apps.containers.promote import PromoteContainer
     from fmnist.apps.settings import Settings
     from fmnist.domain.model.registry import ModelVersion
+
+logger = logging.getLogger(__name__)
 
 # Each in a table of its own, whose columns are as wide as its own options need.
 _CONTRACT, _OUTPUT = "The contract's rule (--mode contract)", "What is written"
@@ -118,9 +121,13 @@ def find_challenger(container: "PromoteContainer", settings: "Settings", uri: st
     return version
 
 
-def mode_of(settings: "Settings", mode: Mode | None) -> Mode:
-    """Return what a decision rests on here."""
-    return mode or (Mode.CONTRACT if settings.on_platform else Mode.EVALUATE)
+def mode_of(settings: "Settings", mode: Mode | None, **of_contract: object) -> Mode:
+    """Return what a decision rests on here, and warn where what was given for the contract's rule has no effect."""
+    chosen = mode or (Mode.CONTRACT if settings.on_platform else Mode.EVALUATE)
+    given = [f"--{name.replace('_', '-')}" for name, value in of_contract.items() if value is not None]
+    if given and chosen is Mode.EVALUATE:
+        logger.warning("without effect in mode evaluate: %s; --mode contract decides by them", ", ".join(given))
+    return chosen
 
 
 def open_manifest(container: "PromoteContainer", path: Path | None, image: str | None) -> Manifest | None:

@@ -383,6 +383,12 @@ def test_a_decision_policy_comes_from_a_file(story: Story, in_process: "InProces
     assert told["decision"]["policy"]["min_gain"] == 0.9
 
 
+def test_a_flag_of_the_contract_s_rule_is_not_passed_over_silently(story: Story, in_process: "InProcess") -> None:
+    compare = ("compare", "--model-uri", f"models:/{SOURCE}/2", "--threshold", "0.01")
+    assert "without effect in mode evaluate: --threshold" in in_process(story.command, *compare).stderr
+    assert "without effect" not in in_process(story.command, *compare, "--mode", "contract").stderr
+
+
 class InProcess:
     """The command in this process, which has imported everything already."""
 
