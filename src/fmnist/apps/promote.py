@@ -40,7 +40,6 @@ from fmnist.apps.promotion_report import (
 from fmnist.domain.model.promotion_records import SERVING_IMAGE
 
 if TYPE_CHECKING:
-    from fmnist.apps.containers.compare import CompareContainer
     from fmnist.apps.containers.promote import PromoteContainer
     from fmnist.apps.settings import Settings
 
@@ -80,12 +79,12 @@ def run_all(
     settings = begin()
     rules = read_policy(policy, metric=metric, higher_is_better=higher_is_better, threshold=threshold)
     check_output_dir(output_dir)
-    container = _compare_container(settings)
+    container = _container(settings)
     file = open_manifest(container, manifest, serving_image)
     result = container.pipeline().run(
         find_challenger(container, settings, model_uri),
         rules,
-        mode_of(settings, mode),
+        mode_of(settings, mode, metric=metric, higher_is_better=higher_is_better, threshold=threshold),
         by=who(by),
         approval=approval,
         split=split,
@@ -134,11 +133,11 @@ def compare(
     settings = begin()
     rules = read_policy(policy, metric=metric, higher_is_better=higher_is_better, threshold=threshold)
     check_output_dir(output_dir)
-    container = _compare_container(settings)
+    container = _container(settings)
     record = container.comparison().compare(
         find_challenger(container, settings, model_uri),
         rules,
-        mode_of(settings, mode),
+        mode_of(settings, mode, metric=metric, higher_is_better=higher_is_better, threshold=threshold),
         split=split,
         data_version=data_version,
     )
@@ -284,12 +283,3 @@ def _container(settings: "Settings") -> "PromoteContainer":
         from fmnist.apps.containers.promote import PromoteContainer
 
         return PromoteContainer(settings=settings)
-
-
-def _compare_container(settings: "Settings") -> "CompareContainer":
-    from fmnist.apps.terminal import stderr
-
-    with stderr().status("loading torch and mlflow"):
-        from fmnist.apps.containers.compare import CompareContainer
-
-        return CompareContainer(settings=settings)

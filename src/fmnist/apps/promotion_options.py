@@ -1,5 +1,6 @@
 """What the commands of `fmnist promote` take, and how it is read: alike in all of them."""
 
+import logging
 import os
 import pwd
 from pathlib import Path
@@ -15,16 +16,23 @@ if TYPE_CHECKING:
     from fmnist.apps.settings import Settings
     from fmnist.domain.model.registry import ModelVersion
 
+logger = logging.getLogger(__name__)
+
+# Each in a table of its own, whose columns are as wide as its own options need.
+_CONTRACT, _OUTPUT = "The contract's rule (--mode contract)", "What is written"
+
 Approval = Literal["automatic", "manual"]
 Source = Annotated[
     str | None,
     typer.Option(
         "--model-uri",
+        metavar="URI",
         help="The challenger.  \\[default: newest of MLFLOW_REGISTERED_MODEL_NAME; on the platform, of the workflow]",
     ),
 ]
 Staged = Annotated[
-    str | None, typer.Option("--model-uri", help="The staged version.  \\[default: staging.NAME@candidate]")
+    str | None,
+    typer.Option("--model-uri", metavar="URI", help="The staged version.  \\[default: staging.NAME@candidate]"),
 ]
 ModeOption = Annotated[
     Mode | None,
@@ -34,7 +42,10 @@ ModeOption = Annotated[
     ),
 ]
 Split = Annotated[
-    str, typer.Option(help="That both answer for; val only where the champion has not trained on any of it.")
+    str,
+    typer.Option(
+        metavar="test|val", help="That both answer for; val only where the champion has not trained on any of it."
+    ),
 ]
 DataVersion = Annotated[
     str | None, typer.Option(help="Whose split is measured on.  \\[default: that of the challenger]")
@@ -42,24 +53,39 @@ DataVersion = Annotated[
 PolicyFile = Annotated[
     Path | None, typer.Option(help="TOML file with the names of PromotionPolicy.  \\[default: its defaults]")
 ]
-Metric = Annotated[str | None, typer.Option(help="Of the contract's rule.  \\[default: the policy's, val_acc]")]
+Metric = Annotated[
+    str | None,
+    typer.Option(help="That both runs logged.  \\[default: the policy's, val_acc]", rich_help_panel=_CONTRACT),
+]
 Higher = Annotated[
     bool | None,
-    typer.Option("--higher-is-better/--lower-is-better", help="Of that metric.  \\[default: the policy's, higher]"),
+    typer.Option(
+        "--higher-is-better/--lower-is-better",
+        help="Of that metric.  \\[default: the policy's, higher]",
+        rich_help_panel=_CONTRACT,
+    ),
 ]
 Threshold = Annotated[
-    float | None, typer.Option(help="Relative improvement of that metric.  \\[default: the policy's, 0.05]")
+    float | None,
+    typer.Option(
+        help="Relative improvement that it takes.  \\[default: the policy's, 0.05]", rich_help_panel=_CONTRACT
+    ),
 ]
 By = Annotated[str | None, typer.Option(help="Who does this.  \\[default: your user name]")]
 ApprovalMode = Annotated[Approval, typer.Option(help="manual: somebody has to have approved this very version.")]
-Image = Annotated[str | None, typer.Option(help="Image that will serve it, with its tag.")]
+Image = Annotated[str | None, typer.Option(help="Image that will serve it, with its tag.", rich_help_panel=_OUTPUT)]
 ManifestPath = Annotated[
-    Path | None, typer.Option(help="Serve config or RayService manifest to write the new model (and image) into.")
+    Path | None,
+    typer.Option(
+        help="Serve config or RayService manifest to write the new model (and image) into.", rich_help_panel=_OUTPUT
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 OutputDir = Annotated[
     Path | None,
-    typer.Option(help="Write promoted, staging_version, prod_version, message and report.json there."),
+    typer.Option(
+        help="Write promoted, staging_version, prod_version, message and report.json there.", rich_help_panel=_OUTPUT
+    ),
 ]
 
 
@@ -95,9 +121,13 @@ def find_challenger(container: "PromoteContainer", settings: "Settings", uri: st
     return version
 
 
-def mode_of(settings: "Settings", mode: Mode | None) -> Mode:
-    """Return what a decision rests on here."""
-    return mode or (Mode.CONTRACT if settings.on_platform else Mode.EVALUATE)
+def mode_of(settings: "Settings", mode: Mode | None, **of_contract: object) -> Mode:
+    """Return what a decision rests on here, and warn where what was given for the contract's rule has no effect."""
+    chosen = mode or (Mode.CONTRACT if settings.on_platform else Mode.EVALUATE)
+    given = [f"--{name.replace('_', '-')}" for name, value in of_contract.items() if value is not None]
+    if given and chosen is Mode.EVALUATE:
+        logger.warning("without effect in mode evaluate: %s; --mode contract decides by them", ", ".join(given))
+    return chosen
 
 
 def open_manifest(container: "PromoteContainer", path: Path | None, image: str | None) -> Manifest | None:

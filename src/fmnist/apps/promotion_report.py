@@ -161,6 +161,15 @@ def _class_changes(rules: Sequence[Rule]) -> str:
     return ", ".join(f"{name} {value:+.1%}" for value, name in changes)
 
 
+_STATUS_DETAILS = (
+    ("note", "state"),
+    ("run", "run"),
+    ("data", "data"),
+    ("image", "trained in"),
+    ("serving_image", "served by"),
+)
+
+
 def print_status(standings: Sequence[Standing], *, as_json: bool) -> None:
     """Print who is what, since when, and where that comes from."""
     rows = []
@@ -181,13 +190,17 @@ def print_status(standings: Sequence[Standing], *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")
         return
+    from rich.text import Text
+
     from fmnist.apps.terminal import stdout
 
-    for row in rows:
-        uri = row["model_uri"] or "nobody"
-        stdout().print(f"{row['role']:<10}{uri}", soft_wrap=True, markup=False)
-        told = [(name, row[name]) for name in ("since", "note", "run", "data", "image", "serving_image")]
-        _print_pairs([(f"          {name.replace('_', ' ')}", value) for name, value in told if value])
+    heads = [(row["role"], row["model_uri"] or "nobody", row["since"] or "") for row in rows]
+    width = max(len(uri) for _, uri, _ in heads)
+    stdout().print(f"{'':<10} {'model':<{width}} since", soft_wrap=True)
+    for (role, uri, since), row in zip(heads, rows, strict=True):
+        stdout().print(Text(f"{role:<10} {uri:<{width}} {since}".rstrip(), "bold"), soft_wrap=True)
+        told = [(label, row[name]) for name, label in _STATUS_DETAILS]
+        _print_pairs([(f"{'':<10} {label:<10}", value) for label, value in told if value])
 
 
 def print_history(events: Sequence[Event], *, as_json: bool) -> None:

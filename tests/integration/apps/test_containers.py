@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from dependency_injector import containers, providers
 
+from fmnist.adapters.filelock.lock import PromotionLock
 from fmnist.adapters.memory.compute import MemoryCompute
 from fmnist.adapters.memory.model_store import MemoryModelStore
 from fmnist.adapters.memory.registry import MemoryDataRegistry
 from fmnist.adapters.memory.tracker import MemoryTracker
 from fmnist.adapters.parquet.storage import S3Settings
 from fmnist.adapters.ray.storage import CheckpointStorage
-from fmnist.apps.containers.compare import CompareContainer
 from fmnist.apps.containers.data import DataContainer
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.containers.predict import PredictContainer
@@ -48,7 +48,6 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
         (PredictContainer, {}),
         (ModelsContainer, {}),
         (PromoteContainer, {}),
-        (CompareContainer, {}),
         (TrainContainer, {"compute_name": "ray"}),
         (TrainContainer, {"compute_name": "local"}),
     ],
@@ -71,6 +70,16 @@ def test_compute_is_chosen_by_name(settings: Settings) -> None:
         name: type(TrainContainer(settings=settings, compute_name=name).compute()).__name__ for name in ("ray", "local")
     }
     assert names == {"ray": "RayCompute", "local": "LocalCompute"}
+
+
+def test_promotions_to_the_same_production_model_wait_for_each_other(settings: Settings) -> None:
+    def lock_file(name: str) -> Path:
+        named = settings.model_copy(update={"mlflow_registered_model_name": name})
+        lock: PromotionLock = PromoteContainer(settings=named).lock()
+        return lock.path
+
+    assert lock_file("dev.fashion-mnist-classifier") == lock_file("ci.fashion-mnist-classifier")
+    assert lock_file("dev.fashion-mnist-classifier") != lock_file("dev.another")
 
 
 def test_checkpoints_go_to_the_disk_or_to_their_own_s3_endpoint(settings: Settings, tmp_path: Path) -> None:

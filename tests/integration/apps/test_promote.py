@@ -13,6 +13,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any, ClassVar
 
+import mlflow
 import pytest
 import torch
 from mlflow.entities import Metric
@@ -61,6 +62,19 @@ class Forgetful(LocalCompute):
         path = self.checkpoints / f"{run_id}.pt"
         torch.save(state, path)
         return replace(fit, weights=replace(fit.weights, path=str(path)))
+
+
+class Foreign(mlflow.pyfunc.PythonModel):
+    """Leaves a folder where it is unpickled."""
+
+    def __init__(self, trace: str) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (self.trace,)
+
+    def predict(self, model_input: list[str]) -> list[str]:
+        return model_input
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +216,10 @@ def test_history_and_status_tell_it_to_who_was_not_there(story: Story) -> None:
     ]
     assert "to version 1: for a test" in told
     assert all(len(line) <= 80 for line in told.splitlines())
+    shown = story.command.run("promote", "status").stdout
+    assert re.search(rf"^champion +models:/{re.escape(PROD)}/1 +\d{{4}}-\d\d-\d\dT\S+Z$", shown, re.MULTILINE)
+    assert re.search(r"^ +served by +serving:v3 *$", shown, re.MULTILINE)
+    assert all(len(line) <= 80 for line in shown.splitlines())
     roles = {row["role"]: row for row in story.command.json("promote", "status")}
     assert roles["champion"]["model_uri"] == f"models:/{PROD}/1"
     assert (roles["champion"]["data"], roles["champion"]["image"]) == ("fashion-mnist-v1.0.0", "image-1")
@@ -302,11 +320,59 @@ def test_on_a_fresh_machine_every_command_says_what_is_missing(
     assert in_process(fresh, "status").stdout.count("nobody") == 4
 
 
-def test_moving_models_about_needs_no_torch() -> None:
+@pytest.mark.parametrize("arguments", [("compare",), ("compare", "--mode", "contract"), ("test",)])
+def test_models_answer_where_there_is_no_torch(story: Story, arguments: tuple[str, ...]) -> None:
     script = (
-        "import sys, fmnist.apps.containers.promote; sys.exit(bool({'torch', 'lightning', 'ray'} & {*sys.modules}))"
+        "import sys; sys.modules.update(torch=None, lightning=None, ray=None); "
+        "from fmnist.apps.main import main; main(['promote', *sys.argv[1:], '--json'])"
     )
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        cwd=story.command.home,
+        env=story.command.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["message"]
+
+
+@pytest.fixture
+def foreign(registry: RegistrySettings, tmp_path: Path) -> Command:
+    """A state directory whose only model is of another project: a pickle that leaves a trace if it runs."""
+    home, artifact = tmp_path / "home", tmp_path / "artifact"
+    home.mkdir()
+    command = Command(home, registry)
+    mlflow.pyfunc.save_model(artifact, python_model=Foreign(str(home / "ran")), pip_requirements=[])
+    client = command.client
+    experiment = client.create_experiment("elsewhere", artifact_location=str(tmp_path / "artifacts"))
+    run = client.create_run(experiment, tags={"dvc_data_version": "fashion-mnist-v1.0.0"})
+    client.log_metric(run.info.run_id, "val_acc", 0.99)
+    client.log_artifacts(run.info.run_id, str(artifact), "model")
+    client.create_registered_model(SOURCE)
+    client.create_model_version(SOURCE, f"{run.info.artifact_uri}/model", run.info.run_id, tags=run.data.tags)
+    return command
+
+
+def test_a_foreign_model_is_refused_and_its_pickle_is_not_run(foreign: Command, in_process: "InProcess") -> None:
+    measured = in_process(foreign, "run")
+    assert measured.exit_code == 1
+    assert f"models:/{SOURCE}/1: its artifact has no model.onnx" in measured.stderr
+    assert {entry.name for entry in foreign.client.search_model_versions()} == {SOURCE}
+    # By its logged metric it would be the first champion.
+    refused = in_process.json(foreign, "run", "--mode", "contract")
+    assert (refused["promoted"], refused["staging_version"], refused["prod_version"]) == (False, "1", "")
+    assert "its test failed: " in refused["message"]
+    assert in_process.json(foreign, "test")["promoted"] is False
+    released = in_process(foreign, "release")
+    assert (released.exit_code, "may not be released" in released.stderr) == (2, True)
+    trace = foreign.home / "ran"
+    assert not trace.exists()
+    # It would have run: MLflow itself makes the folder, and then has no model.
+    with pytest.raises(AttributeError, match="NoneType"):
+        mlflow.pyfunc.load_model(foreign.client.get_model_version_download_uri(STAGING, "1"))
+    assert trace.exists()
 
 
 def test_a_decision_policy_comes_from_a_file(story: Story, in_process: "InProcess") -> None:
@@ -315,6 +381,12 @@ def test_a_decision_policy_comes_from_a_file(story: Story, in_process: "InProces
     told = in_process.json(story.command, "compare", "--model-uri", uri, "--policy", "policy.toml")
     assert told["promoted"] is False
     assert told["decision"]["policy"]["min_gain"] == 0.9
+
+
+def test_a_flag_of_the_contract_s_rule_is_not_passed_over_silently(story: Story, in_process: "InProcess") -> None:
+    compare = ("compare", "--model-uri", f"models:/{SOURCE}/2", "--threshold", "0.01")
+    assert "without effect in mode evaluate: --threshold" in in_process(story.command, *compare).stderr
+    assert "without effect" not in in_process(story.command, *compare, "--mode", "contract").stderr
 
 
 class InProcess:

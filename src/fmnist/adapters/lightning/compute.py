@@ -1,12 +1,12 @@
-"""`Compute` in this process, on one device: for quick work, tests, and wherever a cluster would be in the way."""
+"""`Compute` in this process, on one device: for quick work, tests, and wherever a cluster would be in the way.
+
+Only what trains imports torch: a stored model answers for a split where there is none.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from fmnist.adapters.lightning.checkpoint import BEST, History, KeptCheckpoints
-from fmnist.adapters.torch.weights import WeightsClassifier
 from fmnist.domain.model.dataset import DatasetVersion
 from fmnist.domain.model.errors import InvalidSetting
 from fmnist.domain.model.training import TrainingSpec
@@ -34,6 +34,8 @@ class LocalCompute(Compute):
 
     def fit(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, on_progress: OnProgress) -> FitResult:
         # Lightning takes 2 s to import, and the train app names this class even when it trains on Ray.
+        import torch
+
         from fmnist.adapters.lightning.fitting import fit_network
 
         if spec.num_workers != 1:
@@ -66,6 +68,8 @@ class LocalCompute(Compute):
         return FitResult(weights, history.epochs, history.seconds)
 
     def weights_classifier(self, weights: TrainedWeights, dataset: DatasetVersion) -> ClassifierFactory:
+        from fmnist.adapters.torch.weights import WeightsClassifier
+
         return WeightsClassifier.of(weights, dataset)
 
     def predict(

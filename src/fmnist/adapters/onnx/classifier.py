@@ -12,6 +12,7 @@ from fmnist.domain.model.registry import ModelInfo
 from fmnist.ports.model_store import Classifier
 
 _LOAD_ERRORS = (native.Fail, native.InvalidArgument, native.InvalidGraph, native.InvalidProtobuf, native.NotImplemented)
+_RUN_ERRORS = (native.Fail, native.InvalidArgument, native.RuntimeException)
 _ERRORS_ONLY = 3
 
 
@@ -19,7 +20,8 @@ class OnnxClassifier(Classifier):
     """Runs an ONNX model on `threads` threads, 0 meaning every core; safe to call from many threads.
 
     Raises:
-        CorruptModel: the bytes are no ONNX model, or one with other inputs and outputs.
+        CorruptModel: the bytes are no ONNX model, or one with other inputs and outputs. `logits` raises it too, for a
+            model that does not take as many images as it is given.
     """
 
     def __init__(self, model: bytes, info: ModelInfo, threads: int = 0) -> None:
@@ -39,7 +41,12 @@ class OnnxClassifier(Classifier):
         return self._info
 
     def logits(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        outputs: list[npt.NDArray[np.float32]] = self._session.run([OUTPUT], {INPUT: inputs})
+        try:
+            outputs: list[npt.NDArray[np.float32]] = self._session.run([OUTPUT], {INPUT: inputs})
+        except _RUN_ERRORS as error:
+            reason = " ".join(str(error).split())
+            plural = "" if len(inputs) == 1 else "s"
+            raise CorruptModel(f"the model does not answer for {len(inputs)} image{plural}: {reason}") from error
         return outputs[0]
 
 

@@ -114,8 +114,8 @@ class PromotionPolicy:
     def by_metric(self, challenger: float, champion: float) -> Decision:
         """Apply the contract's rule to a metric of both runs, finite numbers.
 
-        The relative improvement is (new - old) / |old|, its sign turned where lower is better; a change from 0 counts
-        as 1.0, in the direction of the change.
+        The relative improvement is (new - old) / |old|, its sign turned where lower is better. An old value of 0, of
+        which there are no parts, counts as an improvement of 1.0, and of -1.0 where the new one is worse.
 
         Raises:
             MetricNotFound: one of them is not a finite number.
@@ -126,8 +126,8 @@ class PromotionPolicy:
         change = _decimal(challenger) - _decimal(champion)
         if not self.higher_is_better:
             change = -change
-        base = abs(_decimal(champion)) or abs(change) or Fraction(1)
-        improvement = change / base
+        old = abs(_decimal(champion))
+        improvement = change / old if old else Fraction(-1 if change < 0 else 1)
         passed = improvement >= _decimal(self.threshold)
         figures = {
             "challenger": challenger,
@@ -176,10 +176,11 @@ class PromotionPolicy:
             "p_value": comparison.p_value,
             "level": float(level),
         }
+        # Smaller ones say nothing more, and end at a 0 that they are not.
+        p_value = f"p = {comparison.p_value:.2g}" if comparison.p_value >= 1e-6 else "p < 1e-6"
         reason = (
             f"{comparison.only_challenger} images only the challenger gets right, {comparison.only_champion} only the "
-            f"champion: {'hardly' if significant else 'may be'} chance (p = {comparison.p_value:.2g}, level "
-            f"{float(level):.2g})"
+            f"champion: {'hardly' if significant else 'may be'} chance ({p_value}, level {float(level):.2g})"
         )
         return Rule("McNemar", passed, figures, reason)
 

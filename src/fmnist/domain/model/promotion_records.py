@@ -1,7 +1,8 @@
 """What a promotion writes on model versions, and how it is read back: one tag a record, as JSON.
 
-A registry sets tags one by one, so a record in one tag is there whole or not at all. Copies inherit the tags of their
-source; a record therefore names the version that it is about, and counts for no other.
+A registry sets tags one by one, so a record in one tag is there whole or not at all. The newest of a kind is under the
+kind's name, and each once more under its time: a later one does not efface it. Copies inherit the tags of their source;
+a record therefore names the version that it is about, and counts for no other.
 """
 
 import dataclasses
@@ -34,8 +35,9 @@ class _Record:
     at: str
 
     def tag(self) -> dict[str, str]:
-        """The record as the tag that holds it."""
-        return {self.TAG: json.dumps(dataclasses.asdict(self))}
+        """The record as the tags that hold it."""
+        text = json.dumps(self._values())
+        return {self.TAG: text, f"{self.TAG}_at_{self.at.replace(':', '')}": text}
 
     @classmethod
     def of(cls, version: ModelVersion) -> Self | None:
@@ -59,6 +61,16 @@ class _Record:
             raise CorruptModel(
                 f"tag {cls.TAG} of {version.uri} is not as fmnist writes it ({error!r}): mend or remove it"
             ) from error
+
+    @classmethod
+    def all_of(cls, version: ModelVersion) -> list[Self]:
+        """Return every record of this kind about this very version, oldest first; raises as `of` does."""
+        texts = [text for name, text in sorted(version.tags.items()) if name.startswith(f"{cls.TAG}_at_")]
+        found = [cls.of(dataclasses.replace(version, tags={cls.TAG: text})) for text in texts]
+        return [record for record in found if record is not None]
+
+    def _values(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
 
     @classmethod
     def _parse(cls, values: Mapping[str, Any]) -> Self:
@@ -90,18 +102,8 @@ class DecisionRecord(_Record):
         """What was decided."""
         return Decision(self.mode, self.rules)
 
-    def tag(self) -> dict[str, str]:
-        """The newest decision under its own name, and once more by its time: a later decision does not efface it."""
-        told = {"promoted": self.decision.promoted, "message": self.decision.message, **dataclasses.asdict(self)}
-        text = json.dumps(told)
-        return {self.TAG: text, f"{self.TAG}_at_{self.at.replace(':', '')}": text}
-
-    @classmethod
-    def all_of(cls, version: ModelVersion) -> list[Self]:
-        """Return every decision about this very version, oldest first."""
-        texts = [text for name, text in sorted(version.tags.items()) if name.startswith(f"{cls.TAG}_at_")]
-        found = [cls.read(dataclasses.replace(version, tags={cls.TAG: text})) for text in texts]
-        return [record for record in found if record is not None and record.version == version.uri]
+    def _values(self) -> dict[str, Any]:
+        return {"promoted": self.decision.promoted, "message": self.decision.message, **dataclasses.asdict(self)}
 
     @classmethod
     def _parse(cls, values: Mapping[str, Any]) -> Self:

@@ -121,14 +121,17 @@ def _input_contract(classifier: Classifier, staged: ModelVersion, dataset: Datas
     problems = _origin_problems(info, staged, dataset)
     batch = images[np.arange(max(_BATCHES)) % len(images)]
     inputs = info.normalization.apply(batch)
-    whole = classifier.logits(inputs)
-    for count in _BATCHES:
-        found = classifier.logits(inputs[:count])
-        expected = (count, len(CLASS_NAMES))
-        if found.shape != expected or found.dtype != np.float32:
-            problems.append(f"{count} images give {found.dtype} {found.shape}, expected float32 {expected}")
-        elif not np.allclose(found, whole[:count], rtol=_TOLERANCE, atol=_TOLERANCE):
-            problems.append(f"{count} images alone are answered otherwise than in a batch of {max(_BATCHES)}")
+    try:
+        whole = classifier.logits(inputs)
+        for count in _BATCHES:
+            found = classifier.logits(inputs[:count])
+            expected = (count, len(CLASS_NAMES))
+            if found.shape != expected or found.dtype != np.float32:
+                problems.append(f"{count} images give {found.dtype} {found.shape}, expected float32 {expected}")
+            elif not np.allclose(found, whole[:count], rtol=_TOLERANCE, atol=_TOLERANCE):
+                problems.append(f"{count} images alone are answered otherwise than in a batch of {max(_BATCHES)}")
+    except CorruptModel as error:
+        problems.append(str(error))
     reason = (
         f"takes batches of {', '.join(map(str, _BATCHES))} of float32 (n, 1, {SIDE}, {SIDE}), normalized as its data"
     )

@@ -9,6 +9,7 @@ from fmnist.domain.model.promotion_records import (
     RELEASED_FROM,
     SERVING_IMAGE,
     STAGED_FROM,
+    AcceptanceRecord,
     Approval,
     DecisionRecord,
 )
@@ -94,6 +95,8 @@ def _version_link(version: ModelVersion) -> Link:
         ]
         if approval := Approval.read(version):
             details.append(("approved", f"{approval.mode}, by {approval.by}: {approval.reason}"))
-    elif decision := DecisionRecord.read(version):
+    if acceptance := AcceptanceRecord.of(version):
+        details.append(("tested", acceptance.message))
+    if decision := DecisionRecord.of(version):
         details.append(("decision", decision.decision.message))
     return Link("model", version.uri, tuple((name, value) for name, value in details if value))

@@ -66,6 +66,7 @@ class ModelComparison:
         Raises:
             MetricNotFound: a run lacks the metric, or it is not finite.
             SplitNotFound: the data version has no such split.
+            InvalidSetting: a split that models learn from.
             BadInput: a run, model or data version that is not there.
             CorruptData, CorruptModel: what was stored is not what it was.
         """
@@ -112,6 +113,8 @@ class ModelComparison:
         return value
 
     def _dataset(self, challenger: ModelVersion, wanted: str | None, split: str) -> DatasetVersion:
+        if split not in {"test", "val"}:
+            raise InvalidSetting(f"split must be test or val, found {split!r}: what models learn from tells nothing")
         trained_on = challenger.tags.get("dvc_data_version")
         if wanted is None and trained_on is None:
             raise InvalidSetting(f"{challenger.uri} does not say its data version: give --data-version")

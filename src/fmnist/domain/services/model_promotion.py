@@ -106,12 +106,13 @@ class ModelPromotion:
         moves nothing is changed for who is served, and after it only a tag is missing; a repetition goes on from there.
 
         Raises:
+            InvalidSetting: it does not say who, or the approval is neither `automatic` nor `manual`.
             NotReady: a decision for it, a passed test or the approval is missing, or it was released before and is
                 champion no more.
             Conflict: the champion is another one than at the decision, or changed while this was under way.
             ModelNotFound: no such version, or no candidate.
         """
-        check_said("a release", by=by)
+        check_release(by, approval)
         with self._lock():
             state = self._read()
             staged = state.staged(uri, self._staging)
@@ -155,7 +156,7 @@ class ModelPromotion:
             PROMOTED_BY: by.strip(),
             **({SERVING_IMAGE: serving_image} if serving_image else {}),
         }
-        if approval == AUTOMATIC:
+        if approval == AUTOMATIC and Approval.of(staged) is None:
             reason = "its comparison and its test were passed"
             tags |= Approval(version=staged.uri, at=self._now(), mode=AUTOMATIC, by=by.strip(), reason=reason).tag()
         if released is None:
@@ -171,6 +172,17 @@ class ModelPromotion:
         raise NotReady(
             f"it was released as {released.uri}, which {why}; to release it again, compare and stage it anew"
         )
+
+
+def check_release(by: str, approval: str) -> None:
+    """See that a release says who does it, and by whose approval, before anything is done for it.
+
+    Raises:
+        InvalidSetting: it does not.
+    """
+    check_said("a release", by=by)
+    if approval not in {AUTOMATIC, MANUAL}:
+        raise InvalidSetting(f"approval must be {AUTOMATIC} or {MANUAL}, found {approval!r}")
 
 
 def _is_over(released: ModelVersion | None) -> bool:
@@ -198,8 +210,6 @@ def _check_ready(staged: ModelVersion, approval: str) -> DecisionRecord:
         raise NotReady(f"{staged.uri} is not tested: run fmnist promote test first")
     if not acceptance.passed:
         raise NotReady(f"{staged.uri} may not be released, its test {acceptance.message}")
-    if approval not in {AUTOMATIC, MANUAL}:
-        raise InvalidSetting(f"approval must be {AUTOMATIC} or {MANUAL}, found {approval!r}")
     if approval == MANUAL and Approval.of(staged) is None:
         raise NotReady(f"{staged.uri} is not approved: run fmnist promote approve --by WHO --reason WHY")
     return record

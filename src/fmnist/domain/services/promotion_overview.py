@@ -100,10 +100,8 @@ def _staging_events(version: ModelVersion) -> list[Event]:
             _tag(version, STAGED_AT) or iso_utc(version.created), "staged", version.uri, "", _from(version, STAGED_FROM)
         )
     ]
-    if acceptance := AcceptanceRecord.of(version):
-        events.append(Event(acceptance.at, "tested", version.uri, "", acceptance.message))
-    if approval := Approval.of(version):
-        events.append(Event(approval.at, "approved", version.uri, approval.by, approval.reason))
+    events += [Event(test.at, "tested", version.uri, "", test.message) for test in AcceptanceRecord.all_of(version)]
+    events += [Event(each.at, "approved", version.uri, each.by, each.reason) for each in Approval.all_of(version)]
     return events
 
 

@@ -10,7 +10,7 @@ from fmnist.domain.model.promotion_records import RELEASED_FROM, STAGED_FROM, Ac
 from fmnist.domain.model.registry import ModelVersion
 from fmnist.domain.services.acceptance import AcceptanceTest
 from fmnist.domain.services.model_comparison import ModelComparison
-from fmnist.domain.services.model_promotion import MANUAL, ModelPromotion
+from fmnist.domain.services.model_promotion import MANUAL, ModelPromotion, check_release
 from fmnist.domain.services.promotion_state import PromotionState
 from fmnist.ports.model_store import ModelStore
 
@@ -62,6 +62,7 @@ class PromotionPipeline:
         A challenger that is the champion already is not compared with itself: what an interrupted release left undone
         is done, and that is all.
         """
+        check_release(by, approval)
         with self._lock():
             champion = PromotionState.read(self._store, self._source).champion
             if champion is not None and champion.tags.get(STAGED_FROM) == challenger.uri:

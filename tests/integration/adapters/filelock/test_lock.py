@@ -1,5 +1,6 @@
 """One promotion at a time on a machine, whatever becomes of the process that has the lock."""
 
+import logging
 import signal
 import subprocess
 import sys
@@ -32,12 +33,16 @@ def holder(tmp_path: Path) -> "subprocess.Popen[str]":
     process.communicate()
 
 
-def test_a_second_promotion_waits_and_then_says_so(tmp_path: Path, holder: "subprocess.Popen[str]") -> None:
+def test_a_second_promotion_says_that_it_waits_and_then_that_it_gave_up(
+    tmp_path: Path, holder: "subprocess.Popen[str]", caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     with (
         pytest.raises(Conflict, match="another promotion of model is under way"),
         PromotionLock("store", "model", 0.1, tmp_path)(),
     ):
         pass
+    assert caplog.messages == ["another promotion of model is under way on this machine: waiting for up to 0.1 s"]
     with PromotionLock("another store", "model", 0.1, tmp_path)():
         pass
 

@@ -3,6 +3,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -50,6 +51,15 @@ def test_model_with_other_classes_than_its_info_is_refused(model: bytes) -> None
     )
     with pytest.raises(CorruptModel, match="logits"):
         OnnxClassifier(model, two)
+
+
+def test_a_model_for_batches_of_one_size_says_so_when_it_is_asked_for_another(model: bytes) -> None:
+    fixed = onnx.load_from_string(model)
+    fixed.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 4
+    classifier = OnnxClassifier(fixed.SerializeToString(), INFO)
+    assert classifier.logits(np.zeros((4, 1, 28, 28), np.float32)).shape == (4, 10)
+    with pytest.raises(CorruptModel, match=r"does not answer for 1 image: .*Got: 1 Expected: 4"):
+        classifier.logits(np.zeros((1, 1, 28, 28), np.float32))
 
 
 def test_module_imports_no_torch_and_no_mlflow() -> None:

@@ -48,8 +48,8 @@ POLICIES = st.builds(
         (0.882, 0.84, True),
         (0.9, 0.9, False),
         (0.8, 0.9, False),
-        (0.5, 0.0, True),  # a change from 0 counts as 1.0
-        (0.0, 0.0, False),
+        (0.5, 0.0, True),  # an old value of 0 counts as 1.0
+        (0.0, 0.0, True),
         (-0.5, 0.0, False),
         (-0.9, -1.0, True),
     ],
@@ -58,7 +58,27 @@ def test_contract_s_rule_at_its_edges(challenger: float, champion: float, promot
     assert PromotionPolicy().by_metric(challenger, champion).promoted is promoted
 
 
-@given(METRICS, METRICS, THRESHOLDS)
+@pytest.mark.parametrize(
+    ("challenger", "higher_is_better", "improvement"),
+    [
+        (0.001, True, 1.0),
+        (0.0, True, 1.0),
+        (-0.5, True, -1.0),
+        (0.5, False, -1.0),
+        (0.0, False, 1.0),
+        (-0.5, False, 1.0),
+    ],
+)
+def test_an_old_value_of_0_counts_as_1_for_what_is_not_worse(
+    challenger: float, higher_is_better: bool, improvement: float
+) -> None:
+    policy = PromotionPolicy(threshold=1.0, higher_is_better=higher_is_better)
+    decision = policy.by_metric(challenger, 0.0)
+    assert decision.rules[0].figures["improvement"] == improvement
+    assert decision.promoted is (improvement == 1.0)
+
+
+@given(METRICS | st.just(0.0), METRICS | st.just(0.0), THRESHOLDS)
 def test_lower_is_better_is_the_mirror_image(challenger: float, champion: float, threshold: float) -> None:
     higher = PromotionPolicy(threshold=threshold).by_metric(challenger, champion)
     lower = PromotionPolicy(threshold=threshold, higher_is_better=False).by_metric(-challenger, -champion)
@@ -68,7 +88,8 @@ def test_lower_is_better_is_the_mirror_image(challenger: float, champion: float,
 
 @given(METRICS, METRICS, st.floats(0.0001, 1))
 def test_a_worse_metric_is_never_promoted(challenger: float, champion: float, threshold: float) -> None:
-    assume(challenger <= champion)
+    # The contract counts an old value of 0 as an improvement, even if the new one is 0 too.
+    assume(challenger < champion or challenger == champion != 0)
     assert not PromotionPolicy(threshold=threshold).by_metric(challenger, champion).promoted
 
 
@@ -126,6 +147,11 @@ def test_what_is_better_beyond_noise_is_promoted_and_says_why() -> None:
 def test_what_is_worse_beyond_noise_fails_by_both_of_its_figures() -> None:
     decision = PromotionPolicy(max_class_drop=1).by_comparison(counted(80, 20))
     assert [rule.passed for rule in decision.rules] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(("better", "told"), [(25, "(p = 0.55, level 0.05)"), (5000, "(p < 1e-6, level 0.05)")])
+def test_a_probability_is_told_as_a_person_reads_it(better: int, told: str) -> None:
+    assert told in PromotionPolicy().by_comparison(counted(20, better)).rules[1].reason
 
 
 def test_a_gain_that_may_be_chance_is_refused() -> None:

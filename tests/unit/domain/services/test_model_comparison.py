@@ -1,5 +1,6 @@
 """Whether a challenger takes the champion's place, on fakes: same data for both, and refusals that change nothing."""
 
+from dataclasses import replace
 from math import nan
 
 import pytest
@@ -82,6 +83,12 @@ def test_a_champion_without_run_or_metric_is_an_error_and_no_pass(promotions: Ho
     assert DecisionRecord.of(promotions.store.resolve(challenger.uri)) is None
 
 
+def test_a_version_that_no_run_made_is_refused(promotions: House) -> None:
+    foreign = replace(promotions.train(5), run_id="")
+    with pytest.raises(MetricNotFound, match=f"{foreign.uri} has no run, and so no val_acc"):
+        promotions.compare(foreign, Mode.CONTRACT)
+
+
 def test_a_metric_that_is_no_number_is_refused(promotions: House) -> None:
     with pytest.raises(MetricNotFound, match=r"val_acc of .* is nan"):
         promotions.compare(promotions.train(5, val_acc=nan), Mode.CONTRACT)
@@ -101,6 +108,13 @@ def test_a_data_version_without_the_split_is_refused_unless_val_is_asked_for(pro
     assert (record.split, record.data_version) == ("val", "fashion-mnist-v0.9.0")
     other = promotions.comparison.compare(challenger, POLICY, Mode.EVALUATE, data_version="1.0.0")
     assert other.data_version == "fashion-mnist-v1.0.0"
+
+
+def test_what_models_learn_from_is_nothing_to_measure_them_on(promotions: House) -> None:
+    challenger = promotions.train(5)
+    with pytest.raises(InvalidSetting, match="split must be test or val, found 'train'"):
+        promotions.comparison.compare(challenger, POLICY, Mode.EVALUATE, split="train")
+    assert DecisionRecord.of(promotions.store.resolve(challenger.uri)) is None
 
 
 def test_a_data_version_that_is_gone_or_changed_is_refused(promotions: House) -> None:

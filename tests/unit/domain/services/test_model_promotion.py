@@ -103,6 +103,14 @@ def test_manual_approval_names_the_exact_version(promotions: House) -> None:
     assert (approval.by, approval.mode, approval.reason) == ("A. Person", "manual", "looked at it too")
 
 
+def test_a_person_s_approval_stays_where_none_was_asked_for(promotions: House) -> None:
+    staged = promotions.prepare(promotions.train(5))
+    promotions.promotion.approve(staged.uri, by="A. Person", reason="looked at it")
+    approval = Approval.read(promotions.promotion.release(staged.uri, by="tester").version)
+    assert approval is not None
+    assert (approval.mode, approval.by, approval.reason) == ("manual", "A. Person", "looked at it")
+
+
 @pytest.mark.parametrize(
     ("by", "reason", "missing"), [("", "why", "by"), ("who", " ", "reason"), ("", "", "by and --")]
 )
@@ -238,7 +246,7 @@ def _told(house: House) -> object:
         (
             each.uri,
             each.aliases,
-            sorted(name for name in each.tags if not name.startswith("decision_at_")),
+            sorted(name for name in each.tags if "_at_" not in name),
             {name: each.tags.get(name) for name in ("released_from", "staged_from", "replaces", "promoted_by")},
         )
         for each in (*state.staging, *state.prod)

@@ -37,6 +37,25 @@ def test_the_whole_story_is_told_in_order(promotions: House) -> None:
     assert f"against models:/{PROD}/1: accuracy: 50.00% -> 30.00%" in details["refused"]
 
 
+def test_history_keeps_every_test_and_approval(promotions: House) -> None:
+    staged = promotions.prepare(promotions.train(5))
+    promotions.promotion.approve(None, by="A. Person", reason="looked at it")
+    promotions.promotion.release(staged.uri, by="pipeline")
+    promotions.acceptance.run(POLICY)
+    promotions.promotion.approve(None, by="B. Person", reason="looked too late")
+    events = [(event.what, event.by) for event in promotions.overview.history()]
+    assert events == [
+        ("registered", ""),
+        ("accepted", ""),
+        ("staged", ""),
+        ("tested", ""),
+        ("approved", "A. Person"),
+        ("released", "pipeline"),
+        ("tested", ""),
+        ("approved", "B. Person"),
+    ]
+
+
 def test_status_shows_who_is_what_and_since_when(promotions: House) -> None:
     assert [(each.role, each.version) for each in promotions.overview.status()] == [
         (role, None) for role in ("dev", "candidate", "champion", "previous")
@@ -85,6 +104,17 @@ def test_manual_approval_makes_the_pipeline_wait_and_go_on(promotions: House) ->
     assert len(promotions.state.staging) == 1
 
 
+@pytest.mark.parametrize(
+    ("by", "approval", "complaint"), [(" ", "automatic", "must say --by"), ("x", "magic", "found 'magic'")]
+)
+def test_a_pipeline_that_could_not_end_is_not_begun(promotions: House, by: str, approval: str, complaint: str) -> None:
+    model = promotions.train(5)
+    before = promotions.state
+    with pytest.raises(InvalidSetting, match=complaint):
+        promotions.pipeline.run(model, POLICY, Mode.EVALUATE, by=by, approval=approval)
+    assert promotions.state == before
+
+
 def test_promoting_the_champion_again_changes_nothing(promotions: House) -> None:
     model = promotions.train(5)
     promotions.pipeline.run(model, POLICY, Mode.EVALUATE, by="x", approval="automatic")
@@ -109,6 +139,12 @@ def test_trace_leads_from_production_to_data_and_code(promotions: House) -> None
         ("workflow", "uid"),
     ]
     assert dict(links[4].details)["digest"] == promotions.registry.resolve("1.0.0").digest
+    # Each version tells what happened to itself, not what its tags have from its source.
+    assert [{name for name, _ in link.details} & {"decision", "tested", "approved"} for link in links[:3]] == [
+        {"approved"},
+        {"tested"},
+        {"decision"},
+    ]
 
 
 def test_trace_of_a_run_that_is_gone_still_tells_what_the_model_knows(promotions: House) -> None:
