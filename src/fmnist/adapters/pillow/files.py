@@ -4,6 +4,7 @@ Fashion-MNIST shows light articles on black. A picture on white is read as it is
 for the caller to say, and a guess would be wrong for some.
 """
 
+import io
 import struct
 import warnings
 import zlib
@@ -20,6 +21,10 @@ _NPY_MAGIC = b"\x93NUMPY"
 # A 32-megapixel photograph takes 100 MB once decoded; what is larger has no use here, and may be meant to harm.
 _MAX_PIXELS = 32_000_000
 _MAX_NPY_BYTES = 1_000_000_000
+
+
+class UnreadablePicture(InvalidImages):
+    """Neither PNG nor JPEG, or damaged."""
 
 
 def read_image_file(path: str | Path) -> Images:
@@ -39,10 +44,29 @@ def read_image_file(path: str | Path) -> Images:
             return _read(Path(path))
     except InvalidImages as error:
         raise InvalidImages(f"{path}: {error}") from error
+    except UnidentifiedImageError as error:
+        raise InvalidImages(f"{path}: not a PNG, JPEG or .npy file") from error
     except OSError as error:
         raise InvalidImages(f"{path}: {error.strerror or error}") from error
     except ValueError as error:
         raise InvalidImages(f"{str(path)!r} is no path: {error}") from error
+
+
+def decode_picture(content: bytes | bytearray, max_pixels: int) -> Images:
+    """Return the one image, uint8 (1, 28, 28), that a PNG or JPEG in memory shows, made as `read_image_file` does.
+
+    Raises:
+        UnreadablePicture: neither of them, or damaged.
+        InvalidImages: more than `max_pixels` pixels, which are counted before any is decoded, or an animation.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _read_picture(io.BytesIO(content), max_pixels)[np.newaxis]
+    except UnidentifiedImageError as error:
+        raise UnreadablePicture("not a PNG or JPEG picture") from error
+    except OSError as error:
+        raise UnreadablePicture(f"a damaged picture ({error})") from error
 
 
 def _read(path: Path) -> Images:
@@ -51,7 +75,7 @@ def _read(path: Path) -> Images:
         raise InvalidImages("not a regular file")
     with path.open("rb") as file:
         is_array = file.read(len(_NPY_MAGIC)) == _NPY_MAGIC
-    return _read_array(path) if is_array else _read_picture(path)[np.newaxis]
+    return _read_array(path) if is_array else _read_picture(path, _MAX_PIXELS)[np.newaxis]
 
 
 def _read_array(path: Path) -> Images:
@@ -66,12 +90,12 @@ def _read_array(path: Path) -> Images:
     return np.array(decode_images(mapped))
 
 
-def _read_picture(path: Path) -> Images:
+def _read_picture(source: Path | io.BytesIO, max_pixels: int) -> Images:
     try:
-        with Image.open(path, formats=("PNG", "JPEG")) as picture:
-            if picture.width * picture.height > _MAX_PIXELS:
+        with Image.open(source, formats=("PNG", "JPEG")) as picture:
+            if picture.width * picture.height > max_pixels:
                 raise InvalidImages(
-                    f"a picture of {picture.width}x{picture.height} pixels, expected at most {_MAX_PIXELS} in all"
+                    f"a picture of {picture.width}x{picture.height} pixels, expected at most {max_pixels} in all"
                 )
             frames = getattr(picture, "n_frames", 1)
             # Cameras put a preview or a depth map behind a JPEG's picture; in a PNG more frames are an animation.
@@ -79,11 +103,9 @@ def _read_picture(path: Path) -> Images:
                 raise InvalidImages(f"an animation of {frames} pictures, expected one")
             return _fit(_grey(ImageOps.exif_transpose(picture)))
     except Image.DecompressionBombError as error:
-        raise InvalidImages(f"a picture of too many pixels, expected at most {_MAX_PIXELS} in all") from error
-    except UnidentifiedImageError as error:
-        raise InvalidImages("not a PNG, JPEG or .npy file") from error
+        raise InvalidImages(f"a picture of too many pixels, expected at most {max_pixels} in all") from error
     except (ValueError, TypeError, EOFError, SyntaxError, IndexError, struct.error, zlib.error) as error:
-        raise InvalidImages(f"a damaged picture ({error})") from error
+        raise UnreadablePicture(f"a damaged picture ({error})") from error
 
 
 def _grey(picture: Image.Image) -> Image.Image:

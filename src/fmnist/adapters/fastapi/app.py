@@ -1,0 +1,44 @@
+"""Makes the application. Everything that it is made of belongs to that one application: there is nothing global."""
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.middleware import Middleware
+
+from fmnist.adapters.fastapi import descriptions
+from fmnist.adapters.fastapi.formats import ImageFormats
+from fmnist.adapters.fastapi.guard import RequestGuard
+from fmnist.adapters.fastapi.inference_metadata import metadata_routes
+from fmnist.adapters.fastapi.inference_model import InferenceModel
+from fmnist.adapters.fastapi.inference_route import inference_route
+from fmnist.adapters.fastapi.predict_route import predict_route
+from fmnist.adapters.fastapi.problems import PROBLEM_HANDLERS
+from fmnist.adapters.fastapi.service_routes import service_routes
+from fmnist.adapters.fastapi.serving import Serving
+from fmnist.adapters.fastapi.settings import HttpSettings
+
+
+def create_app(serving: Serving, settings: HttpSettings) -> FastAPI:
+    """Return the ASGI application over `serving`, for any `root_path` that its server may put before its routes."""
+    app = FastAPI(
+        title=descriptions.TITLE,
+        description=descriptions.SERVICE,
+        version=settings.version,
+        openapi_tags=descriptions.TAGS,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        # A redirect would name a host and a scheme that a proxy in front may not have.
+        redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
+        exception_handlers=dict(PROBLEM_HANDLERS),
+        middleware=[Middleware(RequestGuard, timeout_seconds=settings.request_timeout_seconds)],
+    )
+    app.include_router(predict_route(serving, settings, ImageFormats(settings)))
+    app.include_router(service_routes(serving, settings))
+    model = InferenceModel(serving, settings.model_name)
+    app.include_router(inference_route(serving, settings, model))
+    app.include_router(metadata_routes(model, settings.version))
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return f"{route.name}{route.path_format.replace('/', '_').rstrip('_')}"

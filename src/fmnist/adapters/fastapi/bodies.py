@@ -1,0 +1,58 @@
+"""A request's body, read whole and no further than the limits allow; what it means is decided elsewhere."""
+
+import asyncio
+
+from starlette.requests import ClientDisconnect, Request
+
+from fmnist.adapters.fastapi.problems import Problem
+from fmnist.adapters.fastapi.settings import HttpSettings
+
+
+async def read_body(request: Request, settings: HttpSettings) -> bytearray:
+    """Return the bytes that were sent.
+
+    Raises:
+        Problem: compressed (415), larger than `max_bytes` (413, before it is read as far as can be told), not sent in
+            time (408), or not sent to its end (400).
+    """
+    for encoding in request.headers.getlist("content-encoding"):
+        if encoding.strip().lower() not in ("", "identity"):
+            raise Problem(415, "unsupported_encoding", "the body must not be compressed: send it without encoding")
+    promised = _content_length(request)
+    if promised is not None and promised > settings.max_bytes:
+        raise _too_large(settings)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(settings.body_timeout_seconds) as deadline:
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > settings.max_bytes:
+                    raise _too_large(settings)
+    except TimeoutError as error:
+        if not deadline.expired():
+            raise
+        detail = f"the body was not sent within {settings.body_timeout_seconds:g} s"
+        raise Problem(408, "body_timeout", detail, {"connection": "close"}) from error
+    except ClientDisconnect as error:
+        raise _truncated() from error
+    if promised is not None and len(body) != promised:
+        raise _truncated()
+    return body
+
+
+def _content_length(request: Request) -> int | None:
+    text = request.headers.get("content-length")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise Problem(400, "malformed_header", "content-length must be a number of bytes")
+    return int(text)
+
+
+def _too_large(settings: HttpSettings) -> Problem:
+    detail = f"the body is larger than {settings.max_bytes} bytes: send fewer images, or application/octet-stream"
+    return Problem(413, "body_too_large", detail, {"connection": "close"})
+
+
+def _truncated() -> Problem:
+    return Problem(400, "truncated_body", "the body ended before the length that content-length promised")

@@ -1,0 +1,61 @@
+"""The formats that pictures may be sent in: each content type, and what makes a uint8 batch of such a body."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from fmnist.adapters.fastapi.json_bodies import check_count, images_from_json
+from fmnist.adapters.fastapi.npy import images_from_npy
+from fmnist.adapters.fastapi.problems import Problem
+from fmnist.adapters.fastapi.settings import HttpSettings
+from fmnist.adapters.pillow.files import UnreadablePicture, decode_picture
+from fmnist.domain.model.images import Images, images_from_bytes
+
+JSON, OCTETS, NPY, PNG, JPEG = (
+    "application/json",
+    "application/octet-stream",
+    "application/x-npy",
+    "image/png",
+    "image/jpeg",
+)
+
+
+class ImageFormats:
+    """Decodes bodies within the limits of one application."""
+
+    def __init__(self, settings: HttpSettings) -> None:
+        self._max_images = settings.max_images
+        self._max_picture_pixels = settings.max_picture_pixels
+        self._arrays: Mapping[str, Callable[[bytearray], Images]] = {OCTETS: images_from_bytes, NPY: images_from_npy}
+        # A picture takes up to a hundred times the memory of its file while it is decoded: one after the other.
+        self._one_picture = asyncio.Semaphore(1)
+
+    def check(self, content_type: str | None) -> str:
+        """Return the media type that a content type names, without its parameters.
+
+        Raises:
+            Problem: none that is accepted.
+        """
+        media_type = (content_type or "").partition(";")[0].strip().lower()
+        if media_type not in (JSON, OCTETS, NPY, PNG, JPEG):
+            accepted = ", ".join((JSON, OCTETS, NPY, PNG, JPEG))
+            raise Problem(415, "unsupported_media_type", f"content-type must be one of {accepted}")
+        return media_type
+
+    async def decode(self, media_type: str, body: bytearray) -> Images:
+        """Return the images of a body of a media type that was checked.
+
+        Raises:
+            Problem: the body is malformed.
+            InvalidImages: it is well-formed, and holds no images, too many, or other things.
+        """
+        if media_type == JSON:
+            return images_from_json(body, self._max_images)
+        if media_type in self._arrays:
+            images = self._arrays[media_type](body)
+            check_count(len(images), self._max_images)
+            return images
+        try:
+            async with self._one_picture:
+                return await asyncio.to_thread(decode_picture, body, self._max_picture_pixels)
+        except UnreadablePicture as error:
+            raise Problem(400, "malformed_picture", "not a readable PNG or JPEG picture") from error

@@ -1,0 +1,66 @@
+"""The outermost layer, in bare ASGI: a request id on every response, a time limit, an answer when all else fails."""
+
+import asyncio
+import logging
+import re
+import uuid
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fmnist.adapters.fastapi.problems import Problem, problem_reply
+
+logger = logging.getLogger(__name__)
+
+_HEADER = b"x-request-id"
+# Longer, or of other characters, it could forge lines and fields in whatever log it is written to.
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+
+class RequestGuard:
+    """Wraps an application; nothing that is raised in it leaves it, save when a response is already on its way."""
+
+    def __init__(self, app: ASGIApp, timeout_seconds: float) -> None:
+        self._app = app
+        self._timeout_seconds = timeout_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        scope = {**scope, "state": {**scope.get("state", {}), "request_id": request_id.decode()}}
+        # The prefix alone, without a slash behind it, is the application's root as well.
+        if scope["path"] == scope.get("root_path"):
+            scope["path"] += "/"
+        started = False
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message.get("headers", ()), (_HEADER, request_id)]
+            await send(message)
+
+        try:
+            async with asyncio.timeout(self._timeout_seconds) as deadline:
+                await self._app(scope, receive, send_with_id)
+        except Exception as error:
+            if started:
+                raise
+            await problem_reply(scope, self._last_resort(scope, error, late=deadline.expired()))(
+                scope, receive, send_with_id
+            )
+
+    def _last_resort(self, scope: Scope, error: Exception, *, late: bool) -> Problem:
+        if late:
+            detail = f"no answer within {self._timeout_seconds:g} s: try again, or send fewer images at once"
+            return Problem(503, "timeout", detail)
+        logger.error("request %s failed", scope["state"]["request_id"], exc_info=error)
+        return Problem(500, "internal_error", "the service failed: its log has the reason under the request id")
+
+
+def _request_id(scope: Scope) -> bytes:
+    for name, value in scope["headers"]:
+        if name == _HEADER and _REQUEST_ID.fullmatch(value):
+            return bytes(value)
+    return uuid.uuid4().hex.encode()

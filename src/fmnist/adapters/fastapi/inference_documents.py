@@ -1,0 +1,152 @@
+"""The shapes of the Open Inference Protocol for the OpenAPI document alone; names and keys are the protocol's."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from fmnist.adapters.fastapi.example import example_image
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(protected_namespaces=())
+
+
+class Server(_Document):
+    """Server metadata."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class ServerLive(_Document):
+    """The process answers."""
+
+    live: bool
+
+
+class ServerReady(_Document):
+    """A model answers."""
+
+    ready: bool
+
+
+class ModelReady(_Document):
+    """This model answers."""
+
+    name: str
+    ready: bool
+
+
+class TensorMetadata(_Document):
+    """A tensor that goes in or comes out; -1 is any number of images."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class Model(_Document):
+    """Model metadata."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+class OutputTensor(_Document):
+    """A tensor, its data in one flat list, row by row."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+    data: list[float]
+
+
+class Inference(_Document):
+    """The outputs that were asked for, or both: `class_id` INT64 [n] and `probabilities` FP32 [n, 10]."""
+
+    model_name: str
+    model_version: str
+    id: str | None = None
+    outputs: list[OutputTensor]
+
+
+class InferenceError(_Document):
+    """The protocol's `error`, and beside it what every error of this service has."""
+
+    error: str
+    detail: str
+    error_type: str
+    request_id: str
+
+
+_PROBLEMS = {
+    404: "No such model, or another version of it serves.",
+    503: "No model answers yet, or none did in time.",
+}
+
+
+def answers(model: type[BaseModel], *problems: int) -> dict[int | str, dict[str, Any]]:
+    """Return OpenAPI's responses of a route that answers with `model`, or with one of these problems."""
+    described: dict[int | str, dict[str, Any]] = {200: {"model": model}}
+    for status in problems:
+        described[status] = {"model": InferenceError, "description": _PROBLEMS[status]}
+    return described
+
+
+INFER_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {
+                "title": "Inference request",
+                "type": "object",
+                "properties": {
+                    "id": {"type": "string", "description": "Returned with the answer."},
+                    "inputs": {
+                        "type": "array",
+                        "minItems": 1,
+                        "maxItems": 1,
+                        "items": {
+                            "type": "object",
+                            "properties": {
+                                "name": {"const": "images"},
+                                "datatype": {"const": "UINT8"},
+                                "shape": {
+                                    "description": "[n, 28, 28]",
+                                    "type": "array",
+                                    "items": {"type": "integer"},
+                                    "minItems": 3,
+                                    "maxItems": 3,
+                                },
+                                "data": {
+                                    "description": "Integers 0-255, nested as the shape or flat.",
+                                    "type": "array",
+                                },
+                            },
+                            "required": ["name", "datatype", "shape", "data"],
+                        },
+                    },
+                    "outputs": {
+                        "description": "Which outputs are wanted; both when left out.",
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "properties": {"name": {"enum": ["class_id", "probabilities"]}},
+                            "required": ["name"],
+                        },
+                    },
+                },
+                "required": ["inputs"],
+            },
+            "example": {
+                "inputs": [
+                    {"name": "images", "datatype": "UINT8", "shape": [1, 28, 28], "data": [example_image()]},
+                ]
+            },
+        }
+    },
+}

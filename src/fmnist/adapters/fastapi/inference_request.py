@@ -1,0 +1,87 @@
+"""A request of the Open Inference Protocol V2 taken apart: one tensor of images, and which outputs are wanted of it.
+
+Parameters and keys that this service does not know are passed over, as the protocol has it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from fmnist.adapters.fastapi.json_bodies import check_count, parse_object
+from fmnist.adapters.fastapi.problems import Problem
+from fmnist.domain.model.errors import InvalidImages
+from fmnist.domain.model.images import PIXELS, SIDE, Images, decode_images
+
+INPUT = "images"
+OUTPUTS = ("class_id", "probabilities")
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceRequest:
+    """What was asked.
+
+    Attributes:
+        id: the caller's own name for the request, to be returned with the answer.
+        images: uint8 (n, 28, 28).
+        outputs: names of those that are wanted, in that order.
+    """
+
+    id: str | None
+    images: Images
+    outputs: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, body: bytearray, max_images: int) -> Self:
+        """Read a body.
+
+        Raises:
+            Problem: no JSON, or not of the protocol's form.
+            InvalidImages: the tensor holds no images, too many, or other things.
+        """
+        document = parse_object(body)
+        request_id = document.get("id")
+        if not isinstance(request_id, str | None):
+            raise _invalid("id must be a string")
+        match document.get("inputs"):
+            case [{"name": str() as name} as tensor] if name == INPUT:
+                return cls(request_id, _images(tensor, max_images), _outputs(document.get("outputs")))
+        raise _invalid(f"inputs must be a list of one tensor, whose name is {INPUT!r}")
+
+
+def _images(tensor: Mapping[str, Any], max_images: int) -> Images:
+    if tensor.get("datatype") != "UINT8":
+        raise _invalid("the datatype of inputs[0] must be 'UINT8'")
+    count, data = _count(tensor.get("shape"), max_images), tensor.get("data")
+    if not isinstance(data, list):
+        raise _invalid("the data of inputs[0] must be a list of integers: no tensor is taken in binary")
+    if data and not isinstance(data[0], list):
+        if len(data) != count * PIXELS:
+            raise InvalidImages(f"inputs[0] has {len(data)} values, its shape promises {count * PIXELS}")
+        data = [data[start : start + PIXELS] for start in range(0, len(data), PIXELS)]
+    if len(data) != count:
+        raise InvalidImages(f"inputs[0] has {len(data)} images, its shape promises {count}")
+    return decode_images(data)
+
+
+def _count(shape: object, max_images: int) -> int:
+    if isinstance(shape, list) and len(shape) == 3 and all(type(length) is int for length in shape):
+        count, *image = shape
+        if count > 0 and image == [SIDE, SIDE]:
+            check_count(count, max_images)
+            return int(count)
+    raise _invalid(f"the shape of inputs[0] must be [n, {SIDE}, {SIDE}], with n from 1 to {max_images}")
+
+
+def _outputs(wanted: object) -> tuple[str, ...]:
+    if wanted is None or wanted == []:
+        return OUTPUTS
+    if isinstance(wanted, list):
+        names = [output.get("name") if isinstance(output, dict) else None for output in wanted]
+        known = tuple(name for name in names if name in OUTPUTS)
+        if len(set(known)) == len(names):
+            return known
+    raise _invalid(f"outputs must be a list of different tensors, each named one of {', '.join(OUTPUTS)}")
+
+
+def _invalid(detail: str) -> Problem:
+    return Problem(422, "invalid_request", detail)

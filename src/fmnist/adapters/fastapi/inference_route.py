@@ -1,0 +1,75 @@
+"""Inference by the Open Inference Protocol V2 (KServe, Triton), with tensors in JSON.
+
+https://github.com/kserve/open-inference-protocol, `specification/protocol/inference_rest.md`
+"""
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fmnist.adapters.fastapi import inference_documents as documents
+from fmnist.adapters.fastapi.bodies import read_body
+from fmnist.adapters.fastapi.descriptions import problem_responses
+from fmnist.adapters.fastapi.inference_model import InferenceModel, check_version
+from fmnist.adapters.fastapi.inference_request import InferenceRequest
+from fmnist.adapters.fastapi.keys import require_key
+from fmnist.adapters.fastapi.problems import Problem
+from fmnist.adapters.fastapi.replies import json_reply
+from fmnist.adapters.fastapi.serving import Serving
+from fmnist.adapters.fastapi.settings import HttpSettings
+from fmnist.domain.model.metrics import Probabilities
+
+
+def inference_route(serving: Serving, settings: HttpSettings, model: InferenceModel) -> APIRouter:
+    """Return the route over `serving`, with and without a version in its path."""
+    router = APIRouter(tags=["inference protocol"], dependencies=require_key(settings.api_keys))
+
+    async def infer(request: Request, name: str, version: str | None) -> Response:
+        model.find(name, version)
+        _check_json(request)
+        asked = InferenceRequest.parse(await read_body(request, settings), settings.max_images)
+        served, rows = await serving.answer(asked.images)
+        # A reload may have come in between.
+        check_version(served, version)
+        return json_reply(
+            {
+                "model_name": name,
+                "model_version": str(served.version.version),
+                **({} if asked.id is None else {"id": asked.id}),
+                "outputs": [_tensor(output, rows) for output in asked.outputs],
+            }
+        )
+
+    options: dict[str, Any] = {
+        "responses": {
+            **problem_responses(settings, documents.InferenceError),
+            **documents.answers(documents.Inference, 404, 503),
+        },
+        "openapi_extra": {"requestBody": documents.INFER_BODY},
+    }
+
+    @router.post("/v2/models/{name}/infer", summary="Infer", **options)
+    async def model_infer(request: Request, name: str) -> Response:
+        return await infer(request, name, None)
+
+    @router.post("/v2/models/{name}/versions/{version}/infer", summary="Infer with a version", **options)
+    async def version_infer(request: Request, name: str, version: str) -> Response:
+        return await infer(request, name, version)
+
+    return router
+
+
+def _check_json(request: Request) -> None:
+    """Refuse what is no JSON; some clients of the protocol send theirs without saying what it is."""
+    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if media_type != "application/json" or "inference-header-content-length" in request.headers:
+        detail = "only tensors in JSON are taken, as application/json: switch the client's binary data off"
+        raise Problem(415, "unsupported_media_type", detail)
+
+
+def _tensor(name: str, rows: Probabilities) -> dict[str, Any]:
+    if name == "class_id":
+        return {"name": name, "datatype": "INT64", "shape": [len(rows)], "data": rows.argmax(axis=1)}
+    return {"name": name, "datatype": "FP32", "shape": rows.shape, "data": rows.ravel()}

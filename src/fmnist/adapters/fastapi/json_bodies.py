@@ -1,0 +1,58 @@
+"""JSON bodies read strictly: what a lenient parser would pass over is refused with a reason."""
+
+from typing import Any
+
+import orjson
+
+from fmnist.adapters.fastapi.problems import Problem
+from fmnist.domain.model.errors import InvalidImages
+from fmnist.domain.model.images import Images, decode_images
+
+
+def parse_object(body: bytearray) -> dict[str, Any]:
+    """Return the JSON object of a body.
+
+    Raises:
+        Problem: no JSON, or none that is an object.
+    """
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        # The parser's message has a position, and nothing of the text.
+        raise Problem(400, "malformed_json", f"the body is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise Problem(422, "invalid_body", "the body must be a JSON object")
+    return document
+
+
+def images_from_json(body: bytearray, max_images: int) -> Images:
+    """Return the images of `{"images": [...]}`, each of them 784 integers or 28 rows of 28.
+
+    Raises:
+        Problem: no JSON, or an object with other keys.
+        InvalidImages: with the position of the first bad value.
+    """
+    document = parse_object(body)
+    if "images" not in document:
+        raise Problem(422, "invalid_body", "the body must be an object with the key 'images', which is missing")
+    if len(document) > 1:
+        raise Problem(422, "invalid_body", "the body must be an object with the key 'images' and no other")
+    images = document["images"]
+    if not isinstance(images, list):
+        raise InvalidImages("images must be a list of images")
+    check_count(len(images), max_images)
+    batch = decode_images(images)
+    # All that was read are one key and integers, so more quotes belong to a key that stood there before and was lost.
+    if body.count(b'"') != 2:
+        raise Problem(422, "invalid_body", "the key 'images' must be given once")
+    return batch
+
+
+def check_count(count: int, max_images: int) -> None:
+    """See that there are no more images than one request may have; that there is one at least is seen elsewhere.
+
+    Raises:
+        InvalidImages: too many.
+    """
+    if count > max_images:
+        raise InvalidImages(f"{count} images, expected at most {max_images} in one request: send them in several")

@@ -1,0 +1,76 @@
+"""`POST /predict`: images in any accepted format, and the class of each of them."""
+
+import time
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fmnist.adapters.fastapi.bodies import read_body
+from fmnist.adapters.fastapi.descriptions import PREDICT, predict_body, predict_responses
+from fmnist.adapters.fastapi.formats import ImageFormats
+from fmnist.adapters.fastapi.keys import require_key
+from fmnist.adapters.fastapi.problems import NO_MODEL, Problem
+from fmnist.adapters.fastapi.replies import json_reply
+from fmnist.adapters.fastapi.serving import Serving
+from fmnist.adapters.fastapi.settings import HttpSettings
+from fmnist.domain.model.images import CLASS_NAMES
+from fmnist.domain.model.metrics import Probabilities
+from fmnist.domain.services.model_serving import ServedModel
+
+
+def predict_route(serving: Serving, settings: HttpSettings, formats: ImageFormats) -> APIRouter:
+    """Return the route over `serving`."""
+    router = APIRouter(tags=["prediction"], dependencies=require_key(settings.api_keys))
+
+    @router.post(
+        "/predict",
+        summary="Classify images",
+        description=PREDICT,
+        responses=predict_responses(settings),
+        openapi_extra={"requestBody": predict_body(settings)},
+    )
+    async def predict(
+        request: Request,
+        top_k: Annotated[
+            int | None, Query(ge=1, le=len(CLASS_NAMES), description="So many classes of each image, best first.")
+        ] = None,
+        probabilities: Annotated[  # noqa: FBT002 - FastAPI passes it by name
+            bool, Query(description="The probability of every class, by its id.")
+        ] = False,
+    ) -> Response:
+        started = time.perf_counter()
+        media_type = formats.check(request.headers.get("content-type"))
+        if serving.status().served is None:
+            raise Problem(503, "not_ready", NO_MODEL)
+        images = await formats.decode(media_type, await read_body(request, settings))
+        model, rows = await serving.answer(images)
+        return json_reply(
+            {
+                "predictions": _predictions(model, rows, top_k, probabilities=probabilities),
+                "model_uri": model.version.uri,
+                "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "processing_time_ms": round(1000 * (time.perf_counter() - started), 3),
+            }
+        )
+
+    return router
+
+
+def _predictions(model: ServedModel, rows: Probabilities, top_k: int | None, *, probabilities: bool) -> list[Any]:
+    ranked = model.prediction.rank(rows, top_k or 1)
+    best: list[Any] = [ranking[0] for ranking in ranked]
+    if top_k is None and not probabilities:
+        return best
+    documents = [
+        {"class_id": first.class_id, "class_name": first.class_name, "confidence": first.confidence} for first in best
+    ]
+    if top_k is not None:
+        for document, ranking in zip(documents, ranked, strict=True):
+            document["top_k"] = ranking
+    if probabilities:
+        for document, row in zip(documents, rows, strict=True):
+            document["probabilities"] = row
+    return documents

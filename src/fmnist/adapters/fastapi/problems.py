@@ -1,0 +1,81 @@
+"""Everything but a 2xx, as one small JSON object that says what is wrong and never repeats what was sent."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope
+
+from fmnist.adapters.fastapi.replies import json_reply
+from fmnist.domain.model.errors import InvalidImages, StoreUnavailable
+
+NO_MODEL = "no model is ready to answer: /health says why"
+
+
+class Problem(Exception):
+    """A request that is not answered with what it asked for.
+
+    Attributes:
+        status: of the HTTP response.
+        error_type: the kind of problem in one word, for programs; it stays the same when the text changes.
+        detail: one line for a person, or the health document of a service that is not ready.
+        headers: of the response, beside those that each has.
+    """
+
+    def __init__(self, status: int, error_type: str, detail: object, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.error_type = error_type
+        self.detail = detail
+        self.headers = headers
+
+
+def problem_reply(scope: Scope, problem: Problem) -> Response:
+    """Return the response to the request of `scope`; the Open Inference Protocol wants its text as `error`, too."""
+    content = {
+        "detail": problem.detail,
+        "error_type": problem.error_type,
+        "request_id": scope["state"]["request_id"],
+    }
+    if is_inference_protocol(scope):
+        content = {"error": problem.detail, **content}
+    return json_reply(content, problem.status, problem.headers)
+
+
+def is_inference_protocol(scope: Scope) -> bool:
+    """Whether a request is for the Open Inference Protocol's routes, below whatever prefix the application has."""
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    return path == "/v2" or path.startswith("/v2/")
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    return problem_reply(request.scope, _as_problem(error))
+
+
+def _as_problem(error: Exception) -> Problem:
+    match error:
+        case Problem():
+            return error
+        case InvalidImages():
+            return Problem(422, "invalid_images", str(error))
+        case StoreUnavailable():
+            return Problem(503, "not_ready", NO_MODEL)
+        case RequestValidationError():
+            return Problem(422, "invalid_parameter", "; ".join(map(_parameter, error.errors())))
+        case HTTPException():
+            phrase = HTTPStatus(error.status_code).phrase
+            return Problem(error.status_code, phrase.lower().replace(" ", "_"), phrase, error.headers)
+    raise error
+
+
+def _parameter(error: Mapping[str, Any]) -> str:
+    return f"{' '.join(map(str, error['loc']))}: {error['msg']}"
+
+
+PROBLEM_HANDLERS: Mapping[int | type[Exception], Any] = dict.fromkeys(
+    (Problem, InvalidImages, StoreUnavailable, RequestValidationError, HTTPException), _problem
+)

@@ -1,0 +1,103 @@
+"""What the service is and how it stands: `/`, `/health`, `/info`. Open to all, and answered from memory."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fmnist.adapters.fastapi import documents
+from fmnist.adapters.fastapi.problems import Problem
+from fmnist.adapters.fastapi.replies import json_reply
+from fmnist.adapters.fastapi.serving import Serving
+from fmnist.adapters.fastapi.settings import HttpSettings
+from fmnist.domain.model.images import SIDE
+from fmnist.domain.services.model_serving import ServingStatus
+
+_NOT_READY: dict[int | str, dict[str, Any]] = {
+    503: {"model": documents.NotReadyDocument, "description": "No model is loaded: `detail` is the health."}
+}
+
+
+def service_routes(serving: Serving, settings: HttpSettings) -> APIRouter:
+    """Return the routes over `serving`; its uptime begins now."""
+    router = APIRouter(tags=["service"])
+    started = time.monotonic()
+
+    def health_document(status: ServingStatus) -> dict[str, Any]:
+        return {
+            "status": "healthy" if status.served else "not_ready",
+            "model_loaded": status.served is not None,
+            "model_uri": status.served.version.uri if status.served else None,
+            "uptime_seconds": round(time.monotonic() - started, 3),
+            **_state(status),
+        }
+
+    @router.get("/", summary="Name and links", responses={200: {"model": documents.Service}})
+    async def root(request: Request) -> Response:
+        prefix = request.scope.get("root_path", "").rstrip("/")
+        return json_reply(
+            {
+                "service": settings.model_name,
+                "version": settings.version,
+                "status": "running",
+                "docs": f"{prefix}/docs",
+                "health": f"{prefix}/health",
+            }
+        )
+
+    @router.get("/health/live", summary="Whether the process answers", responses={200: {"model": documents.Live}})
+    async def live() -> Response:
+        return json_reply({"status": "alive"})
+
+    @router.get("/health/ready", summary="As /health", responses={200: {"model": documents.Health}, **_NOT_READY})
+    @router.get(
+        "/health", summary="Whether a model answers", responses={200: {"model": documents.Health}, **_NOT_READY}
+    )
+    async def health() -> Response:
+        status = serving.status()
+        _require_model(status, health_document)
+        return json_reply(health_document(status))
+
+    @router.get("/info", summary="The model that answers", responses={200: {"model": documents.Info}, **_NOT_READY})
+    async def info() -> Response:
+        status = serving.status()
+        _require_model(status, health_document)
+        return json_reply(_info_document(status))
+
+    return router
+
+
+def _require_model(status: ServingStatus, health_document: Callable[[ServingStatus], dict[str, Any]]) -> None:
+    if status.served is None:
+        raise Problem(503, "not_ready", health_document(status))
+
+
+def _state(status: ServingStatus) -> dict[str, str | None]:
+    return {
+        "desired_model": status.desired,
+        "degraded": status.served.degraded if status.served else None,
+        "reload_error": status.reload_error,
+    }
+
+
+def _info_document(status: ServingStatus) -> dict[str, Any]:
+    model = status.served
+    assert model is not None
+    info = model.prediction.info
+    return {
+        "model_uri": model.version.uri,
+        "model_uuid": model.uuid,
+        "run_id": model.version.run_id,
+        "model_signature": dict(model.signature),
+        "data_version": info.lineage.get("dvc_data_version"),
+        "training_timestamp": datetime.fromtimestamp(model.created, UTC).isoformat(timespec="seconds"),
+        "expected_input_shape": [-1, SIDE, SIDE],
+        "output_classes": info.class_names,
+        "normalization_params": asdict(info.normalization),
+        **_state(status),
+    }
