@@ -28,13 +28,14 @@ class BoundedCalls:
         left = self._left.get(what)
         if left is not None and left.is_alive():
             raise StoreUnavailable(f"{what}: no answer yet, and an earlier call still waits for one; not asked again")
+        seconds = max(0.0, seconds)
         future: Future[_T] = Future()
         thread = threading.Thread(target=_settle, args=(future, call), name=f"bounded: {what}", daemon=True)
         thread.start()
-        wait([future], max(0.0, seconds))
+        wait([future], seconds)
         if not future.done():
             self._left[what] = thread
-            raise StoreUnavailable(f"{what}: no answer within {seconds:.3g} s; a later one will not be used")
+            raise StoreUnavailable(f"{what}: no answer within {seconds:.1f} s; a later one will not be used")
         self._left.pop(what, None)
         return future.result()
 

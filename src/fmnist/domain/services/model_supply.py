@@ -20,7 +20,7 @@ from fmnist.ports.serving_memory import ServingMemory
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-_MEMORY_SHARE = 0.1
+_MEMORY_SHARE = 0.25
 _LONGEST_REASON = 500
 
 

@@ -1,0 +1,161 @@
+"""A store, a registry and a memory that do as a test says, and the service over them."""
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fmnist.adapters.memory.classifier import save_means
+from fmnist.adapters.memory.model_store import MemoryModelStore
+from fmnist.adapters.memory.registry import MemoryDataRegistry
+from fmnist.adapters.memory.serving_memory import MemoryServingMemory
+from fmnist.domain.model.dataset import DatasetVersion
+from fmnist.domain.model.errors import StoreUnavailable
+from fmnist.domain.model.images import PIXELS
+from fmnist.domain.model.normalization import Normalization
+from fmnist.domain.model.registry import ModelInfo, ModelVersion
+from fmnist.domain.services.model_loading import NormalizationCheck
+from fmnist.domain.services.model_serving import ModelServing
+from fmnist.ports.model_store import ModelPackage, TrainedWeights
+from fmnist.testing.data import toy_splits
+
+NAME = "prod.served"
+CHAMPION = f"models:/{NAME}@champion"
+GONE = StoreUnavailable("nobody answers")
+
+
+class Gate:
+    """Where calls of a fake pass: open, broken with an error, or closed until a test opens it."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.error: Exception | None = None
+        self.entered = threading.Event()
+        self._open = threading.Event()
+        self._open.set()
+
+    def close(self) -> None:
+        self.entered.clear()
+        self._open.clear()
+
+    def open(self) -> None:
+        self._open.set()
+
+    def passing(self, call: str) -> None:
+        self.calls.append(call)
+        self.entered.set()
+        assert self._open.wait(30), f"nobody opened the gate for {call}"
+        if self.error is not None:
+            raise self.error
+
+
+class Store(MemoryModelStore):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lookups, self.downloads = Gate(), Gate()
+
+    def resolve(self, uri: str) -> ModelVersion:
+        if "@" in uri:
+            self.lookups.passing(uri)
+        return super().resolve(uri)
+
+    def versions(self, name: str) -> list[ModelVersion]:
+        self.lookups.passing(name)
+        return super().versions(name)
+
+    def download(self, version: ModelVersion) -> ModelPackage:
+        self.downloads.passing(version.uri)
+        return super().download(version)
+
+
+class Registry(MemoryDataRegistry):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = Gate()
+
+    def resolve(self, version: str | None = None) -> DatasetVersion:
+        self.gate.passing(str(version))
+        return super().resolve(version)
+
+
+class Memory(MemoryServingMemory):
+    def __init__(self) -> None:
+        self.now = 0.0
+        super().__init__(clock=lambda: self.now)
+        self.gate = Gate()
+
+    def forget(self) -> None:
+        """As when the actor is started anew."""
+        super().__init__(clock=lambda: self.now)
+
+    def pinned(self, desired: str, max_age: float | None = None) -> str | None:
+        self.gate.passing("pinned")
+        return super().pinned(desired, max_age)
+
+    def pin(self, desired: str, uri: str) -> None:
+        self.gate.passing("pin")
+        super().pin(desired, uri)
+
+    def remember(self, package: ModelPackage) -> None:
+        self.gate.passing("remember")
+        super().remember(package)
+
+    def last_good_uri(self) -> str | None:
+        self.gate.passing("last_good_uri")
+        return super().last_good_uri()
+
+    def last_good(self) -> ModelPackage | None:
+        self.gate.passing("last_good")
+        return super().last_good()
+
+
+class Deployment:
+    """What the replicas of a deployment have around them. Models that `add` makes are good ones of data 1.0.0."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.store, self.registry, self.memory = Store(), Registry(), Memory()
+        self.normalization = self.registry.add("1.0.0", toy_splits()).normalization
+        self.reloads: list[tuple[str, str | None]] = []
+
+    def add(self, *aliases: str, spoilt: bool = False, **changes: Any) -> str:
+        """Register the next version, under these aliases, and return its URI; `changes` are of its `ModelInfo`."""
+        weights = self._folder / "weights.npz"
+        save_means(weights, np.zeros((10, PIXELS), np.float32))
+        info = ModelInfo(
+            architecture="cnn",
+            normalization=self.normalization,
+            class_names=tuple("abcdefghij"),
+            lineage={"dvc_data_version": "fashion-mnist-v1.0.0"},
+            metrics={},
+        )
+        golden = np.zeros((1, 28, 28), np.uint8)
+        version = self.store.save("0" * 32, NAME, TrainedWeights("cnn", str(weights)), replace(info, **changes), golden)
+        if spoilt:
+            self.store.spoil(version)
+        for alias in aliases:
+            self.store.label(version, alias=alias)
+        return version.uri
+
+    def move(self, alias: str, uri: str) -> None:
+        self.store.label(MemoryModelStore.resolve(self.store, uri), alias=alias)
+
+    def replica(self, normalization: NormalizationCheck = "recorded", patience: float = 30.0) -> ModelServing:
+        return ModelServing(
+            self.store,
+            self.registry,
+            self.memory,
+            model_name=NAME,
+            normalization=normalization,
+            patience=patience,
+            observe=lambda uri, error: self.reloads.append((uri, error)),
+        )
+
+    def other_normalization(self) -> Normalization:
+        return Normalization(self.normalization.mean, self.normalization.std / 2)
+
+
+def served(replica: ModelServing) -> str | None:
+    return None if replica.current is None else replica.current.version.uri

@@ -1,0 +1,76 @@
+"""What replicas have in common helps them, and no deploy depends on it."""
+
+import logging
+
+import pytest
+
+from tests.unit.domain.services.serving_support import CHAMPION, GONE, NAME, Deployment, served
+
+
+@pytest.mark.parametrize("desired", [CHAMPION, None, f"models:/{NAME}/1"])
+def test_no_deploy_needs_it(deployment: Deployment, desired: str | None, caplog: pytest.LogCaptureFixture) -> None:
+    uri = deployment.add("champion")
+    deployment.memory.gate.error = GONE
+    replica = deployment.replica()
+    replica.deploy(desired)
+    assert (served(replica), replica.status.reload_error) == (uri, None)
+    assert len(deployment.memory.gate.calls) == 1, "a memory that fails is asked once and not at each step"
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+def test_one_that_hangs_holds_a_deploy_up_for_a_while_only(deployment: Deployment) -> None:
+    uri = deployment.add("champion")
+    deployment.memory.gate.close()
+    replica = deployment.replica(patience=1.0)
+    replica.deploy(CHAMPION)
+    assert (served(replica), replica.status.reload_error) == (uri, None)
+    deployment.memory.gate.open()
+
+
+@pytest.mark.parametrize("max_age", [None, 0.0, 3600.0])
+def test_it_is_given_the_model_again_when_it_lost_it(deployment: Deployment, max_age: float | None) -> None:
+    uri = deployment.add("champion")
+    replica = deployment.replica()
+    replica.deploy(CHAMPION)
+    deployment.memory.forget()
+    deployment.store.downloads.error = GONE
+    replica.poll(max_age)
+    assert deployment.memory.last_good_uri() == uri
+    assert deployment.memory.pinned(CHAMPION) == uri
+
+
+def test_it_is_told_of_no_model_that_failed(deployment: Deployment) -> None:
+    good, bad = deployment.add(), deployment.add(spoilt=True)
+    replica = deployment.replica()
+    replica.deploy(good)
+    replica.deploy(bad)
+    replica.poll(0.0)
+    assert deployment.memory.last_good_uri() == good
+
+
+def test_it_follows_a_rollback(deployment: Deployment) -> None:
+    old, new = deployment.add(), deployment.add()
+    replica = deployment.replica()
+    for uri in (old, new, old):
+        replica.deploy(uri)
+        assert deployment.memory.last_good_uri() == uri
+
+
+def test_last_good_model_that_does_not_load_is_not_served(
+    deployment: Deployment, caplog: pytest.LogCaptureFixture
+) -> None:
+    deployment.memory.remember(deployment.store.download(deployment.store.resolve(deployment.add(spoilt=True))))
+    replica = deployment.replica()
+    replica.deploy(f"models:/{NAME}/99")
+    assert replica.current is None
+    assert replica.status.reload_error is not None
+    assert "no version 99" in replica.status.reload_error
+    assert f"models:/{NAME}/1 served last, and does not load now" in caplog.text
+
+
+def test_last_good_model_that_normalizes_wrongly_by_now_is_not_served(deployment: Deployment) -> None:
+    uri = deployment.add(normalization=deployment.other_normalization())
+    deployment.memory.remember(deployment.store.download(deployment.store.resolve(uri)))
+    replica = deployment.replica()
+    replica.deploy(f"models:/{NAME}/99")
+    assert replica.current is None
