@@ -18,7 +18,7 @@ Sneaker, Bag or Ankle boot.
 A picture is 28x28 grey pixels, 0-255, light on black. Every answer names the registered model version that made it.
 Every error is `{detail, error_type, request_id}`; send `x-request-id` to name a request yourself.
 
-    curl -F= -H 'content-type: image/png' --data-binary @shoe.png URL/predict
+    curl -H 'content-type: image/png' --data-binary @shoe.png URL/predict
 """
 TAGS = [
     {"name": "prediction", "description": "Images in, classes out."},

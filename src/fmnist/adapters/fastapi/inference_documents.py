@@ -94,7 +94,7 @@ def answers(model: type[BaseModel], *problems: int) -> dict[int | str, dict[str,
     described: dict[int | str, dict[str, Any]] = {200: {"model": model}}
     for status in problems:
         described[status] = {"model": InferenceError, "description": _PROBLEMS[status]}
-    return described
+    return {**described, "default": {"model": InferenceError, "description": "Anything else that goes wrong."}}
 
 
 INFER_BODY: dict[str, Any] = {

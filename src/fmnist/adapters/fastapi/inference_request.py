@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from fmnist.adapters.fastapi.json_bodies import check_count, parse_object
+from fmnist.adapters.fastapi.json_bodies import batch_of, check_count, parse_object
 from fmnist.adapters.fastapi.problems import Problem
 from fmnist.domain.model.errors import InvalidImages
-from fmnist.domain.model.images import PIXELS, SIDE, Images, decode_images
+from fmnist.domain.model.images import PIXELS, SIDE, Images
 
 INPUT = "images"
 OUTPUTS = ("class_id", "probabilities")
@@ -44,11 +44,11 @@ class InferenceRequest:
             raise _invalid("id must be a string")
         match document.get("inputs"):
             case [{"name": str() as name} as tensor] if name == INPUT:
-                return cls(request_id, _images(tensor, max_images), _outputs(document.get("outputs")))
+                return cls(request_id, _images(tensor, body, max_images), _outputs(document.get("outputs")))
         raise _invalid(f"inputs must be a list of one tensor, whose name is {INPUT!r}")
 
 
-def _images(tensor: Mapping[str, Any], max_images: int) -> Images:
+def _images(tensor: Mapping[str, Any], body: bytearray, max_images: int) -> Images:
     if tensor.get("datatype") != "UINT8":
         raise _invalid("the datatype of inputs[0] must be 'UINT8'")
     count, data = _count(tensor.get("shape"), max_images), tensor.get("data")
@@ -60,7 +60,7 @@ def _images(tensor: Mapping[str, Any], max_images: int) -> Images:
         data = [data[start : start + PIXELS] for start in range(0, len(data), PIXELS)]
     if len(data) != count:
         raise InvalidImages(f"inputs[0] has {len(data)} images, its shape promises {count}")
-    return decode_images(data)
+    return batch_of(data, body)
 
 
 def _count(shape: object, max_images: int) -> int:

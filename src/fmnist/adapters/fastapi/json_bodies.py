@@ -1,12 +1,14 @@
 """JSON bodies read strictly: what a lenient parser would pass over is refused with a reason."""
 
+from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 import orjson
 
 from fmnist.adapters.fastapi.problems import Problem
 from fmnist.domain.model.errors import InvalidImages
-from fmnist.domain.model.images import Images, decode_images
+from fmnist.domain.model.images import PIXELS, SIDE, Images, decode_images, images_from_bytes
 
 
 def parse_object(body: bytearray) -> dict[str, Any]:
@@ -41,11 +43,35 @@ def images_from_json(body: bytearray, max_images: int) -> Images:
     if not isinstance(images, list):
         raise InvalidImages("images must be a list of images")
     check_count(len(images), max_images)
-    batch = decode_images(images)
+    batch = batch_of(images, body)
     # All that was read are one key and integers, so more quotes belong to a key that stood there before and was lost.
     if body.count(b'"') != 2:
         raise Problem(422, "invalid_body", "the key 'images' must be given once")
     return batch
+
+
+def batch_of(images: list[Any], body: bytearray) -> Images:
+    """Return a list of images that was parsed from `body` as `decode_images` does, and faster where all is well.
+
+    Raises:
+        InvalidImages: with the position of the first bad value.
+    """
+    # Of all that JSON knows, bytes() takes for a pixel what is one, or a boolean: and of those there are none.
+    if not (_holds(body, b"true") or _holds(body, b"false")):
+        rows = list(chain.from_iterable(images)) if _are_lists_of(SIDE, images) else images
+        if _are_lists_of(PIXELS if rows is images else SIDE, rows):
+            with suppress(ValueError, TypeError):
+                return images_from_bytes(b"".join(map(bytes, rows)))
+    return decode_images(images)
+
+
+def _are_lists_of(length: int, values: list[Any]) -> bool:
+    return set(map(type, values)) == {list} and set(map(len, values)) == {length}
+
+
+def _holds(body: bytearray, word: bytes) -> bool:
+    # Looking for one letter is quicker by far than for a word.
+    return word[:1] in body and word in body
 
 
 def check_count(count: int, max_images: int) -> None:

@@ -21,6 +21,9 @@ _NPY_MAGIC = b"\x93NUMPY"
 # A 32-megapixel photograph takes 100 MB once decoded; what is larger has no use here, and may be meant to harm.
 _MAX_PIXELS = 32_000_000
 _MAX_NPY_BYTES = 1_000_000_000
+# A progressive JPEG has about ten scans. One of thirty bytes can take milliseconds, and a small file hold a hundred
+# thousand of them. What a telephone appends to a picture may show the marker by chance, so the limit is not narrow.
+_JPEG, _SCAN, _MAX_SCANS = b"\xff\xd8", b"\xff\xda", 500
 
 
 class UnreadablePicture(InvalidImages):
@@ -59,6 +62,8 @@ def decode_picture(content: bytes | bytearray, max_pixels: int) -> Images:
         UnreadablePicture: neither of them, or damaged.
         InvalidImages: more than `max_pixels` pixels, which are counted before any is decoded, or an animation.
     """
+    if content[:2] == _JPEG and content.count(_SCAN) > _MAX_SCANS:
+        raise UnreadablePicture(f"a JPEG of more than {_MAX_SCANS} scans")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -1,0 +1,210 @@
+"""The application in this process: a model that knows ten greys behind it, and bare ASGI before it."""
+
+import asyncio
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from fastapi import FastAPI
+from PIL import Image
+
+from fmnist.adapters.fastapi.app import create_app
+from fmnist.adapters.fastapi.serving import Serving
+from fmnist.adapters.fastapi.settings import HttpSettings
+from fmnist.adapters.memory.classifier import MeanClassifier
+from fmnist.domain.model.errors import StoreUnavailable
+from fmnist.domain.model.images import CLASS_NAMES, PIXELS, Images
+from fmnist.domain.model.metrics import Probabilities
+from fmnist.domain.model.normalization import Normalization
+from fmnist.domain.model.registry import ModelInfo, ModelVersion
+from fmnist.domain.services.model_serving import ServedModel, ServingStatus
+from fmnist.domain.services.prediction import Prediction
+
+INFER = "/v2/models/fashion-mnist-classifier/infer"
+JSON = "application/json"
+SETTINGS = HttpSettings(version="1.2.3")
+# A message of a client that sends no more, and does not go away.
+SILENCE = {"type": "silence"}
+GONE = {"type": "http.disconnect"}
+
+_NORMALIZATION = Normalization(0.286, 0.353)
+
+
+def greys(*labels: int) -> Images:
+    """Images uint8 (n, 28, 28), each all of the grey that is the mean of its class."""
+    return np.stack([np.full((28, 28), 25 * label, np.uint8) for label in labels])
+
+
+def grey_model(version: int = 3, degraded: str | None = None) -> ServedModel:
+    info = ModelInfo(
+        architecture="means",
+        normalization=_NORMALIZATION,
+        class_names=CLASS_NAMES,
+        lineage={"dvc_data_version": "fashion-mnist-v1.0.0"},
+        metrics={},
+    )
+    means = _NORMALIZATION.apply(greys(*range(10))).reshape(10, PIXELS)
+    return ServedModel(
+        version=ModelVersion("dev.greys", version, "run-1", (), {}, 0.0),
+        uuid="m-1",
+        signature={"inputs": [{"name": "images", "type": "float32"}], "outputs": []},
+        created=1_700_000_000.0,
+        prediction=Prediction(MeanClassifier(means, info)),
+        degraded=degraded,
+    )
+
+
+class GreyServing(Serving):
+    """Serves `model`; `before_answer` is where a test has something happen to a request that is on its way."""
+
+    def __init__(self, model: ServedModel | None = None) -> None:
+        self.restore(model)
+
+    def restore(self, model: ServedModel | None) -> None:
+        self.model = model
+        self.reload_error: str | None = None
+        self.asked = 0
+        self.before_answer: Callable[[], Any] | None = None
+
+    def status(self) -> ServingStatus:
+        return ServingStatus(desired="models:/dev.greys@champion", served=self.model, reload_error=self.reload_error)
+
+    async def answer(self, images: Images) -> tuple[ServedModel, Probabilities]:
+        self.asked += 1
+        if self.before_answer is not None:
+            waiting = self.before_answer()
+            if waiting is not None:
+                await waiting
+        if self.model is None:
+            raise StoreUnavailable("no model at store.internal:5000")
+        return self.model, self.model.prediction.probabilities(images)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A response, its headers by lower-case name."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def problem(self) -> tuple[int, str]:
+        """Status and kind of an error, which is seen to have the form that every error has."""
+        document = self.json()
+        assert document.keys() - {"error"} == {"detail", "error_type", "request_id"}
+        assert self.headers["content-type"] == JSON
+        assert self.headers["x-request-id"] == document["request_id"]
+        assert len(self.body) < 600
+        return self.status, document["error_type"]
+
+    @property
+    def detail(self) -> str:
+        text = self.json()["detail"]
+        assert isinstance(text, str)
+        return text
+
+
+class Service:
+    """An application that is called as a server calls it, one request after the other."""
+
+    def __init__(self, serving: Serving, settings: HttpSettings = SETTINGS, root_path: str = "") -> None:
+        self.app: FastAPI = create_app(serving, settings)
+        self._root_path = root_path
+
+    def get(self, path: str, **headers: str) -> Reply:
+        return self.request("GET", path, **headers)
+
+    def post(self, path: str, body: bytes = b"", content_type: str | None = JSON, **headers: str) -> Reply:
+        """Send a body; a header's underscores stand for hyphens."""
+        if content_type is not None:
+            headers["content_type"] = content_type
+        headers.setdefault("content_length", str(len(body)))
+        return self.request("POST", path, [{"type": "http.request", "body": body}], **headers)
+
+    def predict(self, document: Any, query: str = "", **headers: str) -> Reply:
+        return self.post(f"/predict{query}", json.dumps(document).encode(), **headers)
+
+    def infer(self, document: Any) -> Reply:
+        return self.post(INFER, json.dumps(document).encode())
+
+    def request(self, method: str, path: str, messages: Iterable[Any] = (), **headers: str) -> Reply:
+        return asyncio.run(self.exchange(method, path, messages, **headers))
+
+    async def exchange(self, method: str, path: str, messages: Iterable[Any] = (), **headers: str) -> Reply:
+        """Let the application take what it will of the messages of a client, and return what it sent."""
+        coming, sent = iter(messages), []
+
+        async def receive() -> Any:
+            message = next(coming, GONE)
+            if message is SILENCE:
+                await asyncio.Event().wait()
+            return message
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        path, _, query = path.partition("?")
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": self._root_path + path,
+            "raw_path": (self._root_path + path).encode(),
+            "root_path": self._root_path,
+            "query_string": query.encode(),
+            "headers": [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()],
+            "client": ("127.0.0.1", 1),
+            "server": ("service", 80),
+        }
+        await self.app(scope, receive, send)
+        start, *rest = sent
+        return Reply(
+            status=start["status"],
+            headers={name.decode().lower(): value.decode() for name, value in start["headers"]},
+            body=b"".join(message.get("body", b"") for message in rest),
+        )
+
+
+def chunks(*bodies: bytes, last: Any = None) -> list[Any]:
+    """Messages of a client that sends a body in pieces, and then `last` in place of its end."""
+    pieces = [{"type": "http.request", "body": body, "more_body": True} for body in bodies]
+    return [*pieces, last or {"type": "http.request", "body": b""}]
+
+
+def npy(array: Any, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, **options)
+    return buffer.getvalue()
+
+
+def npy_header(header: str, content: bytes = b"", version: bytes = b"\x01\x00") -> bytes:
+    """A `.npy` file with a header of any text."""
+    length = len(header).to_bytes(2 if version == b"\x01\x00" else 4, "little")
+    return b"\x93NUMPY" + version + length + header.encode() + content
+
+
+def picture(image: Any, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def bodies(images: Images) -> dict[str, tuple[bytes, str]]:
+    """The images in every format of `/predict` that takes several: body and content type by name."""
+    return {
+        "JSON, rows": (json.dumps({"images": images.tolist()}).encode(), JSON),
+        "JSON, flat": (json.dumps({"images": images.reshape(-1, PIXELS).tolist()}).encode(), JSON),
+        "octet-stream": (images.tobytes(), "application/octet-stream"),
+        "npy": (npy(images), "application/x-npy"),
+        "npy, Fortran order": (npy(np.asfortranarray(images)), "application/x-npy"),
+        "npy, flat": (npy(images.reshape(-1, PIXELS)), "application/x-npy"),
+    }

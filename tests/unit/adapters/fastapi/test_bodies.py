@@ -1,0 +1,157 @@
+"""A body is read no further than its limits: in bytes, in time, in pixels, and never through a compression."""
+
+import asyncio
+import gzip
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.unit.adapters.fastapi.support import (
+    GONE,
+    INFER,
+    SETTINGS,
+    SILENCE,
+    GreyServing,
+    Service,
+    chunks,
+    greys,
+    picture,
+)
+
+OCTETS = "application/octet-stream"
+SMALL = replace(SETTINGS, max_bytes=2000, body_timeout_seconds=0.05, max_picture_pixels=10_000)
+WHOLE = greys(3).tobytes()
+NOISE = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def strict(shared_serving: GreyServing) -> Service:
+    return Service(shared_serving, SMALL)
+
+
+class Untouchable:
+    """Messages of a body that must not be asked for."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        raise AssertionError("the body was read")
+
+
+@pytest.mark.parametrize("path", ["/predict", INFER])
+def test_a_body_that_says_it_is_too_large_is_refused_unread(strict: Service, path: str) -> None:
+    reply = strict.request("POST", path, Untouchable(), content_type="application/json", content_length="2001")
+    assert reply.problem == (413, "body_too_large")
+    assert "2000 bytes" in reply.detail
+    huge = strict.request("POST", path, Untouchable(), content_type="application/json", content_length="9" * 18)
+    assert huge.status == 413
+
+
+def test_a_body_of_unknown_length_is_read_up_to_the_limit(strict: Service) -> None:
+    def endless() -> Iterator[Any]:
+        for _ in range(3):
+            yield {"type": "http.request", "body": bytes(1000), "more_body": True}
+        raise AssertionError("more was read than is allowed")
+
+    assert strict.request("POST", "/predict", endless(), content_type=OCTETS).problem == (413, "body_too_large")
+
+
+def test_a_body_that_is_longer_than_it_says_is_refused(strict: Service) -> None:
+    reply = strict.request("POST", "/predict", chunks(bytes(5000)), content_type=OCTETS, content_length="784")
+    assert reply.problem == (413, "body_too_large")
+
+
+def test_a_body_may_be_as_large_as_the_limit(serving: GreyServing) -> None:
+    service = Service(serving, replace(SETTINGS, max_bytes=len(WHOLE)))
+    assert service.post("/predict", WHOLE, OCTETS).status == 200
+    assert service.post("/predict", WHOLE + b"\x00", OCTETS).status == 413
+
+
+def test_a_body_may_come_in_pieces(strict: Service) -> None:
+    pieces = chunks(WHOLE[:1], b"", WHOLE[1:500], WHOLE[500:])
+    assert strict.request("POST", "/predict", pieces, content_type=OCTETS).status == 200
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(strict: Service) -> None:
+    for sent in ([SILENCE], chunks(WHOLE[:300], last=SILENCE)):
+        reply = strict.request("POST", "/predict", sent, content_type=OCTETS)
+        assert reply.problem == (408, "body_timeout")
+
+
+def test_a_slow_client_keeps_nobody_waiting(serving: GreyServing) -> None:
+    service = Service(serving, replace(SMALL, body_timeout_seconds=20))
+
+    async def beside_a_slow_one() -> int:
+        slow = asyncio.create_task(service.exchange("POST", "/predict", [SILENCE], content_type=OCTETS))
+        reply = await service.exchange("POST", "/predict", chunks(WHOLE), content_type=OCTETS)
+        assert not slow.done()
+        slow.cancel()
+        return reply.status
+
+    assert asyncio.run(asyncio.wait_for(beside_a_slow_one(), 10)) == 200
+
+
+@pytest.mark.parametrize("messages", [[GONE], chunks(WHOLE[:300], last=GONE), chunks(WHOLE[:300])])
+def test_a_body_that_is_cut_off_is_no_answerable_request(serving: GreyServing, strict: Service, messages: Any) -> None:
+    reply = strict.request("POST", "/predict", messages, content_type=OCTETS, content_length="784")
+    assert reply.problem == (400, "truncated_body")
+    assert serving.asked == 0
+
+
+@pytest.mark.parametrize("length", ["x", "-1", "1.5", "1e3", "²", "9" * 5000, ""])
+def test_a_content_length_that_is_none_is_refused(strict: Service, length: str) -> None:
+    reply = strict.request("POST", "/predict", Untouchable(), content_type=OCTETS, content_length=length)
+    assert reply.problem == (400, "malformed_header")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "deflate", "zstd", "identity, gzip", "secret"])
+@pytest.mark.parametrize("path", ["/predict", INFER])
+def test_a_compressed_body_is_refused_unread(strict: Service, encoding: str, path: str) -> None:
+    reply = strict.request(
+        "POST", path, Untouchable(), content_type="application/json", content_length="100", content_encoding=encoding
+    )
+    assert reply.problem == (415, "unsupported_encoding")
+    assert "secret" not in reply.detail
+
+
+def test_identity_is_no_compression(strict: Service) -> None:
+    assert strict.post("/predict", WHOLE, OCTETS, content_encoding="identity").status == 200
+
+
+def test_what_is_compressed_and_does_not_say_so_is_not_unpacked(service: Service) -> None:
+    body = gzip.compress(json.dumps({"images": greys(1).tolist()}).encode())
+    assert service.post("/predict", body).problem == (400, "malformed_json")
+
+
+def test_pixels_of_a_picture_are_counted_before_they_are_decoded(strict: Service) -> None:
+    assert strict.post("/predict", picture(np.zeros((100, 100), np.uint8), "PNG"), "image/png").status == 200
+    reply = strict.post("/predict", picture(np.zeros((100, 101), np.uint8), "PNG"), "image/png")
+    assert reply.problem == (422, "invalid_images")
+    assert reply.detail == "a picture of 101x100 pixels, expected at most 10000 in all"
+
+
+@pytest.mark.parametrize("content_type", ["image/png", "image/jpeg"])
+@pytest.mark.parametrize("body", [b"", b"secret", picture(NOISE, "PNG")[:400], picture(NOISE, "JPEG")[:400]])
+def test_what_is_no_picture_is_malformed(service: Service, body: bytes, content_type: str) -> None:
+    reply = service.post("/predict", body, content_type)
+    assert reply.problem == (400, "malformed_picture")
+    assert reply.detail == "not a readable PNG or JPEG picture"
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b"", "no images: expected at least one"),
+        (bytes(785), "785 bytes are not a whole number of images of 784 bytes"),
+        (bytes(784 * 1001), "1001 images, expected at most 1000 in one request: send them in several"),
+    ],
+)
+def test_bare_pixels_must_be_whole_images_and_not_too_many(service: Service, body: bytes, detail: str) -> None:
+    reply = service.post("/predict", body, OCTETS)
+    assert reply.problem == (422, "invalid_images")
+    assert reply.detail == detail

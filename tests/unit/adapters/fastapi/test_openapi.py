@@ -1,0 +1,60 @@
+"""The OpenAPI document is true and works: what it shows can be sent, and what is answered is what it says."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.unit.adapters.fastapi.support import Service
+
+
+@pytest.fixture(scope="module")
+def document(service: Service) -> Any:
+    return service.get("/openapi.json").json()
+
+
+def test_every_format_is_described(document: Any) -> None:
+    content = document["paths"]["/predict"]["post"]["requestBody"]["content"]
+    assert list(content) == [
+        "application/json",
+        "application/octet-stream",
+        "application/x-npy",
+        "image/png",
+        "image/jpeg",
+    ]
+    assert all(format_["schema"]["description"] for format_ in content.values())
+    assert all(
+        format_["schema"]["format"] == "binary" for kind, format_ in content.items() if kind != "application/json"
+    )
+
+
+def test_the_examples_can_be_tried_out(service: Service, document: Any) -> None:
+    for path, posted in (
+        ("/predict", "/predict"),
+        ("/v2/models/{name}/infer", "/v2/models/fashion-mnist-classifier/infer"),
+    ):
+        body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["example"]
+        assert service.post(posted, json.dumps(body).encode()).status == 200
+
+
+def test_the_example_is_a_picture(document: Any) -> None:
+    [image] = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["example"]["images"]
+    assert (len(image), {len(row) for row in image}) == (28, {28})
+    assert len({pixel for row in image for pixel in row}) == 10
+    assert all(pixel in range(256) for row in image for pixel in row)
+
+
+@pytest.mark.parametrize("status", ["200", "400", "408", "413", "415", "422", "429", "503"])
+def test_every_outcome_of_a_prediction_is_described(document: Any, status: str) -> None:
+    for path in ("/predict", "/v2/models/{name}/infer"):
+        assert document["paths"][path]["post"]["responses"][status]["description"]
+
+
+def test_only_what_is_ours_is_in_it(document: Any) -> None:
+    assert not {"HTTPValidationError", "ValidationError"} & document["components"]["schemas"].keys()
+    tags = {tag["name"] for tag in document["tags"]}
+    assert all(set(route["tags"]) <= tags for methods in document["paths"].values() for route in methods.values())
+
+
+def test_it_stays_small(service: Service) -> None:
+    assert len(service.get("/openapi.json").body) < 50_000
