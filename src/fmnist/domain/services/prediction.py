@@ -56,9 +56,11 @@ class Prediction:
         """Name the `k` most probable classes in each row of probabilities float32 (n, classes), best first."""
         names = self.info.class_names
         ranked = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
+        confidences = np.take_along_axis(probabilities, ranked, axis=1)
+        # As Python's own numbers at once: taken one by one out of an array they cost more than the network does.
         return [
-            [ClassPrediction(int(label), names[label], float(row[label])) for label in labels]
-            for row, labels in zip(probabilities, ranked, strict=True)
+            [ClassPrediction(label, names[label], confidence) for label, confidence in zip(*row, strict=True)]
+            for row in zip(ranked.tolist(), confidences.tolist(), strict=True)
         ]
 
     def probabilities(self, images: Images) -> Probabilities:

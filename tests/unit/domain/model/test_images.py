@@ -1,6 +1,7 @@
 """Every accepted layout gives the same batch, and everything else is refused in a few words."""
 
 import json
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -136,6 +137,7 @@ def test_a_bad_pixel_is_named_by_its_position(image: int, row: int, column: int,
         (True, "a boolean"),
         (False, "a boolean"),
         ("12", "a string"),
+        ("", "a string"),
         ("x" * 10_000, "a string"),
         (1.0, "a decimal number"),
         (1.5, "a decimal number"),
@@ -147,6 +149,7 @@ def test_a_bad_pixel_is_named_by_its_position(image: int, row: int, column: int,
         pytest.param(-(10**5000), "an integer far outside of it", id="minus 5000 digits"),
         (None, "null"),
         ([0], "a list"),
+        ([], "a list"),
         ({"x" * 10_000: 0}, "an object"),
         (b"\0", "a value of type bytes"),
     ],
@@ -172,6 +175,9 @@ def test_the_first_of_several_bad_values_is_named() -> None:
         ([[0] * 783], "images[0] has 783 values, expected 784 or 28 rows of 28"),
         ([0] * PIXELS, "images[0] must be a list of 784 or 28x28 integers, found 0"),
         ([[[0] * SIDE] * 27 + [[0] * 27]], "images[0][27] has 27 values, expected 28"),
+        # These hold as many numbers and lists as good ones do, one after the other, but nested in another way.
+        ([[[0] * 27, 0, *([[0] * SIDE] * 27)]], "images[0] has 29 values, expected 784 or 28 rows of 28"),
+        ([[*([0] * PIXELS), [0] * 783], 0], "images[0] has 785 values, expected 784 or 28 rows of 28"),
         ([[[0] * SIDE] * 27 + [0]], "images[0][27] must be a row of 28 integers, found 0"),
         (b"\0" * 785, "785 bytes are not a whole number of images of 784 bytes"),
         (None, "images must be an array, bytes or a list, found null"),
@@ -183,6 +189,18 @@ def test_the_first_of_several_bad_values_is_named() -> None:
 )
 def test_a_wrong_layout_is_told_apart(raw: object, message: str) -> None:
     assert refusal(raw) == message
+
+
+def test_an_integer_of_a_type_of_its_own_is_refused() -> None:
+    # They compare equal to good pixels, and `bytes` takes both.
+    refusal(images_with(IntEnum("Pixel", "DARK").DARK))
+    refusal(images_with(np.int64(1)))
+
+
+def test_a_list_that_holds_itself_is_refused() -> None:
+    endless: list[Any] = [0] * PIXELS
+    endless[7] = endless
+    assert refusal([endless]) == "images[0][7] must be an integer 0-255, found a list"
 
 
 def test_a_wrong_shape_is_answered_with_the_right_ones() -> None:
