@@ -1,5 +1,6 @@
 """A state directory with models that can be told apart by their answers, and some that must never be served."""
 
+import json
 import os
 import pickle
 import shutil
@@ -18,8 +19,7 @@ from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.mlflow.tracker import MlflowTracker
 from fmnist.adapters.torch.networks import build_network
 from fmnist.domain.model.images import CLASS_NAMES
-from fmnist.domain.model.normalization import Normalization
-from fmnist.domain.model.registry import ModelInfo, ModelVersion
+from fmnist.domain.model.registry import ModelInfo
 from fmnist.ports.model_store import TrainedWeights
 from tests.integration.apps.command import Command
 
@@ -55,7 +55,7 @@ def make_models(command: Command) -> Models:
     normalization = DvcDataRegistry(command.registry).resolve("1.0.0").normalization
     models = Models(command, command.home / "evidence")
 
-    def register(version: int, normalization: Normalization = normalization) -> Path:
+    def save(version: int) -> Path:
         run = tracker.start("training", {})
         info = ModelInfo(
             architecture="cnn",
@@ -67,16 +67,22 @@ def make_models(command: Command) -> Models:
         golden = np.random.default_rng(0).integers(0, 256, (64, 28, 28), dtype=np.uint8)
         saved = store.save(run, NAME, _weights(command.home, version), info, golden)
         assert saved.version == version
-        return _artifact(connection, saved)
+        return Path(connection.client().get_model_version_download_uri(NAME, str(version)).removeprefix("file://"))
 
-    for good in GOOD:
-        register(good)
-    with (register(CORRUPT) / "extra_files" / "model.onnx").open("r+b") as file:
+    def spoil(version: int) -> Path:
+        folder = shutil.copytree(first, command.home / f"spoiled-{version}")
+        saved = connection.client().create_model_version(NAME, str(folder))
+        assert int(saved.version) == version
+        return folder
+
+    first, _ = (save(good) for good in GOOD)
+    with (spoil(CORRUPT) / "extra_files" / "model.onnx").open("r+b") as file:
         file.seek(2000)
         file.write(b"\xff" * 4000)
-    (register(OTHER_SHAPE) / "extra_files" / "model.onnx").write_bytes(_other_shape())
-    register(OTHER_NORMALIZATION, Normalization(mean=normalization.mean / 2, std=normalization.std))
-    _make_pickled(register(PICKLED), models.evidence)
+    (spoil(OTHER_SHAPE) / "extra_files" / "model.onnx").write_bytes(_other_shape())
+    described = spoil(OTHER_NORMALIZATION) / "extra_files" / "fmnist.json"
+    described.write_text(_shift_the_mean(described.read_text()))
+    _make_pickled(spoil(PICKLED), models.evidence)
     return models
 
 
@@ -90,9 +96,11 @@ def _weights(home: Path, answer: int) -> TrainedWeights:
     return TrainedWeights("cnn", str(path))
 
 
-def _artifact(connection: MlflowConnection, version: ModelVersion) -> Path:
-    address = connection.client().get_model_version_download_uri(version.name, str(version.version))
-    return Path(address.removeprefix("file://"))
+def _shift_the_mean(document: str) -> str:
+    """Another mean, near enough for the golden batch to be answered as before."""
+    content = json.loads(document)
+    content["normalization"]["mean"] += 1e-5
+    return json.dumps(content)
 
 
 def _other_shape() -> bytes:
@@ -118,6 +126,8 @@ def _make_pickled(artifact: Path, evidence: Path) -> None:
     shutil.rmtree(artifact / "extra_files")
     (artifact / "python_model.pkl").write_bytes(pickle.dumps(_Trap(evidence)))
     model = (artifact / "MLmodel").read_text()
-    flavor = "flavors:\n  python_function:\n    loader_module: mlflow.pyfunc.model\n    python_model: python_model.pkl\n"
+    flavor = (
+        "flavors:\n  python_function:\n    loader_module: mlflow.pyfunc.model\n    python_model: python_model.pkl\n"
+    )
     kept = [line for line in model.splitlines(keepends=True) if line.startswith(("model_uuid", "run_id", "utc_time"))]
     (artifact / "MLmodel").write_text(flavor + "".join(kept))

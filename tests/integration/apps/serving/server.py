@@ -1,14 +1,12 @@
 """A service on a Ray cluster of its own, as `ray start` and `serve deploy` make one, over real HTTP."""
 
-import os
-import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,6 +78,9 @@ class Cluster:
     def delete(self) -> None:
         httpx.delete(self._api, timeout=PATIENCE_SECONDS, trust_env=False)
 
+    def close(self) -> None:
+        self.client.close()
+
     def health(self) -> Any:
         answer = self.client.get("/health")
         document = answer.json()
@@ -109,7 +110,11 @@ class Cluster:
 
     def metric(self, name: str) -> float:
         """The sum of all series of a metric."""
-        values = [line.rpartition(" ")[2] for line in self.metrics().splitlines() if line.startswith((f"{name}{{", f"{name} "))]
+        values = [
+            line.rpartition(" ")[2]
+            for line in self.metrics().splitlines()
+            if line.startswith((f"{name}{{", f"{name} "))
+        ]
         return sum(map(float, values))
 
     @property
@@ -140,6 +145,7 @@ def cluster(command: Command, directory: Path, cpus: int = 4) -> Iterator[Cluste
     variables = {
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "fmnist.apps.serve:proxy_middleware",
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+        "RAY_AUTH_MODE": "disabled",  # it listens on loopback alone, and for minutes
     }
     log = directory / "ray.log"
     with log.open("w") as output:
@@ -154,16 +160,16 @@ def cluster(command: Command, directory: Path, cpus: int = 4) -> Iterator[Cluste
     try:
         wait_until(lambda: process.poll() is not None or _answers(dashboard), "Ray's dashboard answers")
         assert process.poll() is None, log.read_text()
-        yield Cluster(command, port, dashboard, exporter, directory)
+        with closing(Cluster(command, port, dashboard, exporter, directory)) as started:
+            yield started
     finally:
-        children = psutil.Process(process.pid).children(recursive=True)
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-        for child in psutil.wait_procs(children, timeout=10)[1]:
-            child.kill()
+        # Nothing in it is worth an orderly end, which takes Ray half a minute.
+        family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+        for member in family:
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
+        psutil.wait_procs(family)
+        process.wait()
 
 
 def _answers(dashboard: int) -> bool:

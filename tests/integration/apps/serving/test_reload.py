@@ -59,7 +59,7 @@ def test_failed_reload_keeps_serving_the_old_model(service: Cluster, models: Mod
         health = service.health()
     assert load.failures == []
     assert {model for _, model, _ in load.answers} == {uri(GOOD[0])}
-    assert health["desired"] == BAD[reason]
+    assert health["desired_model"] == BAD[reason]
     assert health["model_uri"] == uri(GOOD[0])
     assert not models.evidence.exists()
     service.deploy(uri(GOOD[1]))
@@ -113,7 +113,7 @@ def test_a_killed_replica_costs_a_moment_and_no_more(service: Cluster) -> None:
 def test_an_alias_that_moves_is_followed_without_a_deploy(service: Cluster, models: Models) -> None:
     models.point("champion", GOOD[0])
     service.deploy(f"models:/{NAME}@champion")
-    wait_until(lambda: service.health()["desired"].endswith("@champion"), "the alias is deployed")
+    wait_until(lambda: service.health()["desired_model"].endswith("@champion"), "the alias is deployed")
     with Load(service.url) as load:
         models.point("champion", GOOD[1])
         wait_until(lambda: service.serves(uri(GOOD[1])), "the promoted model serves")
@@ -122,7 +122,7 @@ def test_an_alias_that_moves_is_followed_without_a_deploy(service: Cluster, mode
 
 def test_with_no_model_named_the_newest_version_is_desired_and_said_so(service: Cluster) -> None:
     service.deploy(None)
-    wait_until(lambda: "newest" in service.health()["desired"], "the newest is desired")
+    wait_until(lambda: "newest" in service.health()["desired_model"], "the newest is desired")
     # The newest there is, is the pickled one: it is refused, and the old model serves on.
     wait_until(lambda: service.health()["reload_error"] is not None, "it is refused")
     assert service.health()["model_uri"] == uri(GOOD[0])

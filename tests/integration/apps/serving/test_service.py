@@ -98,7 +98,8 @@ HOSTILE = {
     "true as a pixel": (json.dumps({"images": [[0] * 783 + [True]]}).encode(), "application/json"),
     "half an image": (bytes(400), "application/octet-stream"),
     "npy that promises more": (
-        b"\x93NUMPY\x01\x00\x46\x00{'descr': '|u1', 'fortran_order': False, 'shape': (999999, 28, 28), }".ljust(79) + b"\n",
+        b"\x93NUMPY\x01\x00\x46\x00{'descr': '|u1', 'fortran_order': False, 'shape': (999999, 28, 28), }".ljust(79)
+        + b"\n",
         "application/x-npy",
     ),
     "a picture that is none": (b"\x89PNG\r\n\x1a\n" + bytes(100), "image/png"),
@@ -147,7 +148,7 @@ def test_a_body_of_unknown_length_is_refused_when_it_is_too_large(service: Clust
             yield bytes(2**20)
 
     try:
-        answer = service.client.post("/predict", content=endless())
+        answer = service.client.post("/predict", content=endless(), headers=JSON)
     except httpx.TransportError:
         return  # the answer was there before the body was sent, and the connection closed
     assert answer.status_code == 413
