@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from fmnist.adapters.fastapi import inference_documents as documents
-from fmnist.adapters.fastapi.inference_model import InferenceModel
+from fmnist.adapters.fastapi.inference_model import InferenceModel, NameInPath, VersionInPath
 from fmnist.adapters.fastapi.inference_request import INPUT
 from fmnist.adapters.fastapi.replies import json_reply
 from fmnist.domain.model.images import SIDE
@@ -37,20 +37,20 @@ def metadata_routes(model: InferenceModel, software_version: str) -> APIRouter:
         return json_reply({"ready": True})
 
     @router.get(_MODEL, summary="Model metadata", responses=answers(documents.Model, 404, 503))
-    async def model_metadata(name: str) -> Response:
+    async def model_metadata(name: NameInPath) -> Response:
         return json_reply(_metadata(name, model.find(name)))
 
     @router.get(_VERSION, summary="Metadata of a version", responses=answers(documents.Model, 404, 503))
-    async def version_metadata(name: str, version: str) -> Response:
+    async def version_metadata(name: NameInPath, version: VersionInPath) -> Response:
         return json_reply(_metadata(name, model.find(name, version)))
 
     @router.get(f"{_MODEL}/ready", summary="Model ready", responses=answers(documents.ModelReady, 404, 503))
-    async def model_ready(name: str) -> Response:
+    async def model_ready(name: NameInPath) -> Response:
         model.find(name)
         return json_reply({"name": name, "ready": True})
 
     @router.get(f"{_VERSION}/ready", summary="Version ready", responses=answers(documents.ModelReady, 404, 503))
-    async def version_ready(name: str, version: str) -> Response:
+    async def version_ready(name: NameInPath, version: VersionInPath) -> Response:
         model.find(name, version)
         return json_reply({"name": name, "ready": True})
 

@@ -1,8 +1,19 @@
 """The one model that the Open Inference Protocol finds here, by the name and version that a path holds."""
 
+from typing import Annotated
+
+from fastapi import Path
+
 from fmnist.adapters.fastapi.problems import NO_MODEL, Problem
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.domain.services.model_serving import ServedModel
+
+NameInPath = Annotated[
+    str, Path(description="The model's name, which `/` tells.", examples=["fashion-mnist-classifier"])
+]
+VersionInPath = Annotated[
+    str, Path(description="The version that serves, which the model's metadata tells.", examples=["1"])
+]
 
 
 class InferenceModel:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from fmnist.adapters.fastapi import inference_documents as documents
 from fmnist.adapters.fastapi.bodies import read_body
 from fmnist.adapters.fastapi.descriptions import problem_responses
-from fmnist.adapters.fastapi.inference_model import InferenceModel, check_version
+from fmnist.adapters.fastapi.inference_model import InferenceModel, NameInPath, VersionInPath, check_version
 from fmnist.adapters.fastapi.inference_request import InferenceRequest
 from fmnist.adapters.fastapi.keys import require_key
 from fmnist.adapters.fastapi.problems import Problem
@@ -51,11 +51,11 @@ def inference_route(serving: Serving, settings: HttpSettings, model: InferenceMo
     }
 
     @router.post("/v2/models/{name}/infer", summary="Infer", **options)
-    async def model_infer(request: Request, name: str) -> Response:
+    async def model_infer(request: Request, name: NameInPath) -> Response:
         return await infer(request, name, None)
 
     @router.post("/v2/models/{name}/versions/{version}/infer", summary="Infer with a version", **options)
-    async def version_infer(request: Request, name: str, version: str) -> Response:
+    async def version_infer(request: Request, name: NameInPath, version: VersionInPath) -> Response:
         return await infer(request, name, version)
 
     return router

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fmnist.adapters.pillow.files import read_image_file
+from fmnist.adapters.pillow.files import UnreadablePicture, decode_picture, read_image_file
 from fmnist.domain.model.errors import InvalidImages
 
 SHIRT = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
@@ -190,6 +190,37 @@ def test_what_is_no_file_is_refused_by_name(tmp_path: Path) -> None:
     assert refusal(pipe) == "not a regular file"
     with pytest.raises(InvalidImages, match="is no path: embedded null byte"):
         read_image_file("a\0b")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize("size", [(28, 28), (90, 40)])
+def test_a_picture_in_memory_is_what_it_would_be_in_a_file(tmp_path: Path, kind: str, size: tuple[int, int]) -> None:
+    content = encoded(Image.effect_noise(size, 80), kind)
+    (tmp_path / "noise").write_bytes(content)
+    np.testing.assert_array_equal(decode_picture(content, 90 * 40), read_image_file(tmp_path / "noise"))
+
+
+def test_a_picture_in_memory_may_have_so_many_pixels() -> None:
+    content = encoded(Image.new("L", (100, 50)), "PNG")
+    assert decode_picture(content, 5000).shape == (1, 28, 28)
+    with pytest.raises(InvalidImages, match="a picture of 100x50 pixels, expected at most 4999 in all") as caught:
+        decode_picture(content, 4999)
+    assert not isinstance(caught.value, UnreadablePicture), "it is whole, and too large"
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", npy(SHIRT), encoded(Image.fromarray(SHIRT), "PNG")[:400]])
+def test_what_is_no_picture_in_memory_is_told_from_one_that_is_not_allowed(content: bytes) -> None:
+    with pytest.raises(UnreadablePicture):
+        decode_picture(content, 1000)
+
+
+def test_a_jpeg_is_not_scanned_without_end() -> None:
+    whole = encoded(Image.fromarray(HALVES), "JPEG", progressive=True)
+    starts = [position for position in range(len(whole)) if whole.startswith(b"\xff\xda", position)]
+    scan = whole[starts[1] : starts[2]]
+    assert decode_picture(whole[: starts[2]] + scan * 5 + whole[starts[2] :], 1000).shape == (1, 28, 28)
+    with pytest.raises(UnreadablePicture, match="more than 500 scans"):
+        decode_picture(whole[: starts[2]] + scan * 500 + whole[starts[2] :], 1000)
 
 
 WHOLE = (
