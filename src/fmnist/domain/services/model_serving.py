@@ -141,9 +141,9 @@ class ModelServing:
                 self._fail(attempt, error)
             if self.current is None and (last := self._supply.last_good(attempt)) is not None:
                 self._swap(attempt, last)
-            package, error_now = self._package, self._status.reload_error
-            if package is not None and not attempt.superseded:
-                self._supply.share(attempt, package, is_desired=error_now is None)
+            package, reload_error = self._package, self._status.reload_error
+            if package is not None:
+                self._supply.share(attempt, package, is_desired=reload_error is None)
         finally:
             with self._lock:
                 if self._running is attempt:

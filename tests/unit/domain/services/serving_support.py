@@ -18,7 +18,7 @@ from fmnist.domain.model.normalization import Normalization
 from fmnist.domain.model.registry import ModelInfo, ModelVersion
 from fmnist.domain.services.model_loading import NormalizationCheck
 from fmnist.domain.services.model_serving import ModelServing
-from fmnist.ports.model_store import ModelPackage, TrainedWeights
+from fmnist.ports.model_store import Classifier, ModelPackage, TrainedWeights
 from fmnist.testing.data import toy_splits
 
 NAME = "prod.served"
@@ -82,7 +82,7 @@ class Registry(MemoryDataRegistry):
 
 class Memory(MemoryServingMemory):
     def __init__(self) -> None:
-        self.now = 0.0
+        self.now = self.load_seconds = 0.0
         super().__init__(clock=lambda: self.now)
         self.gate = Gate()
 
@@ -108,7 +108,12 @@ class Memory(MemoryServingMemory):
 
     def last_good(self) -> ModelPackage | None:
         self.gate.passing("last_good")
-        return super().last_good()
+        package = super().last_good()
+        return package and replace(package, load=lambda: self._load(package))
+
+    def _load(self, package: ModelPackage) -> Classifier:
+        threading.Event().wait(self.load_seconds)
+        return package.load()
 
 
 class Deployment:
@@ -120,10 +125,10 @@ class Deployment:
         self.normalization = self.registry.add("1.0.0", toy_splits()).normalization
         self.reloads: list[tuple[str, str | None]] = []
 
-    def add(self, *aliases: str, spoilt: bool = False, **changes: Any) -> str:
+    def add(self, *aliases: str, spoilt: bool = False, mean: float = 0.0, **changes: Any) -> str:
         """Register the next version, under these aliases, and return its URI; `changes` are of its `ModelInfo`."""
         weights = self._folder / "weights.npz"
-        save_means(weights, np.zeros((10, PIXELS), np.float32))
+        save_means(weights, np.full((10, PIXELS), mean, np.float32))
         info = ModelInfo(
             architecture="cnn",
             normalization=self.normalization,

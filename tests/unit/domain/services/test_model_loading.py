@@ -1,6 +1,7 @@
 """A model is held against the data that it was trained on before it serves."""
 
 import logging
+import re
 
 import pytest
 
@@ -66,4 +67,4 @@ def test_registry_that_hangs_leaves_time_to_serve_without_it(deployment: Deploym
     deployment.registry.gate.open()
     assert replica.current is not None
     assert replica.current.degraded is not None
-    assert "no answer within" in replica.current.degraded
+    assert re.search(r"no answer within 0\.[12] s", replica.current.degraded)

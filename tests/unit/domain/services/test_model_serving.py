@@ -94,6 +94,7 @@ FAILURES: dict[str, tuple[Callable[[Deployment], str], str]] = {
     "a store that is down": (break_store, "nobody answers"),
     "an error that nobody foresaw": (surprise, "ZeroDivisionError: a bug of a vendor"),
     "an answer of another form": (lambda deployment: deployment.add(class_names=("a", "b")), "expected"),
+    "an answer that is no number": (lambda deployment: deployment.add(mean=float("nan")), "the largest nan"),
     "another normalization": (
         lambda deployment: deployment.add(normalization=deployment.other_normalization()),
         "but data version fashion-mnist-v1.0.0 has Normalization",

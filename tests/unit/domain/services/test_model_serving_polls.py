@@ -93,6 +93,14 @@ def test_the_same_failure_is_logged_once(deployment: Deployment, caplog: pytest.
     assert len(deployment.reloads) == 3
 
 
+def test_what_is_no_uri_is_not_tried_again(deployment: Deployment) -> None:
+    replica = deployment.replica()
+    replica.deploy("s3://bucket/model")
+    replica.poll(0.0)
+    assert len(deployment.reloads) == 1
+    assert replica.status.reload_error is not None
+
+
 @pytest.mark.parametrize("desired", [CHAMPION, None, f"models:/{NAME}/2"])
 def test_damaged_version_is_not_downloaded_again(deployment: Deployment, desired: str | None) -> None:
     good = deployment.add()
@@ -111,12 +119,15 @@ def test_damaged_version_is_left_when_the_alias_moves_on(deployment: Deployment)
     good = deployment.add("champion")
     replica = deployment.replica()
     replica.deploy(CHAMPION)
-    deployment.add("champion", spoilt=True)
+    bad = deployment.add("champion", spoilt=True)
     replica.poll(0.0)
     assert replica.status.reload_error is not None
     deployment.move("champion", good)
     replica.poll(0.0)
     assert (served(replica), replica.status.reload_error) == (good, None)
+    deployment.move("champion", bad)
+    replica.poll(0.0)
+    assert deployment.store.downloads.calls == [good, bad, bad]
 
 
 def test_damaged_version_is_tried_again_when_it_is_deployed_again(deployment: Deployment) -> None:

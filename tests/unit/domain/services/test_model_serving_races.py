@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmnist.domain.services.model_serving import ModelServing
+from fmnist.domain.services.model_serving import ModelServing, ServingStatus
 from tests.unit.domain.services.serving_support import CHAMPION, GONE, NAME, Deployment, Gate, served
 
 
@@ -50,6 +50,7 @@ def test_deploy_is_given_up_and_the_old_model_kept(deployment: Deployment, repli
 def test_replica_that_starts_serves_what_was_good_last(deployment: Deployment, replica: ModelServing) -> None:
     second = deployment.add("champion")
     deployment.store.lookups.close()
+    deployment.memory.load_seconds = 0.05
     replica.deploy(CHAMPION)
     assert served(replica) == f"models:/{NAME}/1"
     assert replica.status.reload_error is not None
@@ -120,6 +121,17 @@ def test_only_the_newest_is_served(deployment: Deployment) -> None:
     assert deployment.reloads == [(quick, None)]
 
 
+def test_error_of_the_last_deploy_ends_with_the_next(deployment: Deployment) -> None:
+    uri = deployment.add()
+    replica = deployment.replica()
+    replica.deploy("models:/nobody/1")
+    deployment.store.downloads.close()
+    with in_background(lambda: replica.deploy(uri)):
+        assert deployment.store.downloads.entered.wait(30)
+        assert replica.status == ServingStatus(desired=uri, served=None, reload_error=None)
+        deployment.store.downloads.open()
+
+
 def test_failure_of_the_older_is_nobody_s_business(deployment: Deployment) -> None:
     slow, quick = deployment.add(spoilt=True), deployment.add()
     replica = deployment.replica()
@@ -140,9 +152,11 @@ def test_alias_that_was_looked_up_too_late_is_not_pinned(deployment: Deployment)
     with in_background(lambda: replica.deploy(CHAMPION)):
         assert deployment.store.lookups.entered.wait(30)
         replica.deploy(quick)
+        deployment.memory.forget()
         deployment.store.lookups.open()
     assert served(replica) == quick
     assert deployment.memory.pinned(CHAMPION) is None
+    assert deployment.store.downloads.calls == [quick]
 
 
 def test_deploys_from_many_threads_end_with_one_of_them(deployment: Deployment) -> None:

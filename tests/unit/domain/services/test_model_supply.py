@@ -48,6 +48,34 @@ def test_it_is_told_of_no_model_that_failed(deployment: Deployment) -> None:
     assert deployment.memory.last_good_uri() == good
 
 
+def test_it_is_given_a_model_once(deployment: Deployment) -> None:
+    uri = deployment.add()
+    for _ in range(3):
+        deployment.replica().deploy(uri)
+    assert deployment.memory.gate.calls.count("remember") == 1
+
+
+def test_replica_that_lags_behind_leaves_the_newer_model_in_it(deployment: Deployment) -> None:
+    old, new = deployment.add(), deployment.add()
+    behind, ahead = deployment.replica(), deployment.replica()
+    behind.deploy(old)
+    ahead.deploy(new)
+    behind.poll(0.0)
+    assert deployment.memory.last_good_uri() == new
+
+
+def test_what_serves_instead_of_the_desired_is_not_pinned_as_it(deployment: Deployment) -> None:
+    good = deployment.add("champion")
+    replica = deployment.replica()
+    replica.deploy(CHAMPION)
+    bad = deployment.add("champion", spoilt=True)
+    replica.poll(0.0)
+    deployment.memory.forget()
+    replica.poll(0.0)
+    assert deployment.memory.last_good_uri() == good
+    assert deployment.memory.pinned(CHAMPION) == bad
+
+
 def test_it_follows_a_rollback(deployment: Deployment) -> None:
     old, new = deployment.add(), deployment.add()
     replica = deployment.replica()
