@@ -12,10 +12,10 @@ export FMNIST_HOME ?= .fmnist
 DEMO_MODEL := $(FMNIST_HOME)/demo-model
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak lint format lock bench clean
+.PHONY: help setup demo test soak lint format lock bench bench-serve clean
 
 help: ## List these commands.
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(INSTALLED) ## Create .venv and install from the lock.
 
@@ -57,6 +57,10 @@ format: setup ## Format the code, and mend what the linter can mend.
 
 bench: setup ## Measure start-up and epoch time against their floors.
 	$(BIN)/python benchmarks/training.py
+
+bench-serve: setup ## Measure the service against other servers and the bare model.
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python benchmarks/serving.py
 
 lock: setup ## Resolve constraints.txt anew.
 	$(BIN)/pip install --quiet uv

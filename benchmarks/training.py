@@ -7,7 +7,6 @@ the subjects take turns, and each ratio is of two neighbours. Prints a table and
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -16,10 +15,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from reporting import machine, print_table
 from subjects import FIRST_STEP
 
 from fmnist.apps.settings import Settings
@@ -82,7 +81,11 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS, help="where results are appended, as JSON lines")
     options = parser.parse_args()
 
-    record: dict[str, Any] = {"machine": machine(), "images": options.images, "epochs": options.epochs}
+    record: dict[str, Any] = {
+        "machine": machine("fmnist", "torch", "lightning", "ray", "mlflow"),
+        "images": options.images,
+        "epochs": options.epochs,
+    }
     print(json.dumps(record["machine"]))
     ratios: list[tuple[Ratio, list[Round]]] = []
     with tempfile.TemporaryDirectory(prefix="fmnist-benchmark-") as home:
@@ -149,23 +152,6 @@ def environment_of_subjects(home: str) -> dict[str, str]:
         "FMNIST_HOME": home,
         "FMNIST_PRESET": "fast",
     }
-
-
-def machine() -> dict[str, Any]:
-    return {
-        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M}Z",
-        "cores": len(os.sched_getaffinity(0)),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        **{package: version(package) for package in ("fmnist", "torch", "lightning", "ray", "mlflow")},
-        "load": os.getloadavg(),
-    }
-
-
-def print_table(rows: list[list[str]]) -> None:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def print_peaks(rounds: Sequence[Round]) -> None:

@@ -1,0 +1,26 @@
+"""What the benchmarks have in common: where they ran, and how their tables look."""
+
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+
+def machine(*packages: str) -> dict[str, Any]:
+    """Return date, machine, load and the versions of these packages."""
+    return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M}Z",
+        "cores": len(os.sched_getaffinity(0)),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        **{package: version(package) for package in packages},
+        "load": os.getloadavg(),
+    }
+
+
+def print_table(rows: list[list[str]]) -> None:
+    """Print rows of cells with their columns below each other."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,39 @@
+"""LitServe over the same ONNX model and prediction code as the product: its defaults, one worker, one thread."""
+
+import sys
+from typing import Any
+
+import litserve
+import numpy as np
+from serving_subjects import load_prediction
+
+
+class Api(litserve.LitAPI):
+    """Takes and gives what the other servers do. Annotated as the tutorial's is not, it would validate other bodies."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__()
+        self._model = model
+
+    def setup(self, device: str) -> None:  # noqa: ARG002 - LitServe's signature
+        """Load the model in the worker."""
+        self.prediction = load_prediction(self._model)
+
+    def decode_request(self, request, **_: Any) -> Any:  # type: ignore[no-untyped-def]
+        """Return the images, uint8 (n, 28, 28)."""
+        return np.asarray(request["images"], dtype=np.uint8).reshape(-1, 28, 28)
+
+    def predict(self, x: Any, **_: Any) -> Any:
+        """Return probabilities float32 (n, classes)."""
+        return self.prediction.probabilities(x)
+
+    def encode_response(self, output, **_: Any):  # type: ignore[no-untyped-def]
+        """Return the best class of each image."""
+        classes = zip(output.argmax(axis=1).tolist(), output.max(axis=1).tolist(), strict=True)
+        return {"predictions": [{"class_id": label, "confidence": confidence} for label, confidence in classes]}
+
+
+if __name__ == "__main__":
+    port, uri = sys.argv[1:]
+    server = litserve.LitServer(Api(uri), accelerator="cpu", workers_per_device=1)
+    server.run(host="127.0.0.1", port=int(port), generate_client_file=False, log_level="warning")

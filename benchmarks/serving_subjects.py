@@ -1,0 +1,127 @@
+"""What the serving benchmark compares `fmnist serve` with: the obvious server for the same model, and no server.
+
+Each is a process of its own, `serving_subjects.py NAME ARGUMENTS`, and gives the model one thread.
+"""
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def plain(port: str, model: str) -> None:
+    """Serve with Ray Serve as its first tutorial does: FastAPI, lists of integers that pydantic checks, eager torch.
+
+    Normalization is written into the code, and requests are answered one by one.
+    """
+    import mlflow
+    import ray
+    import torch
+    from fastapi import FastAPI
+    from pydantic import BaseModel
+    from ray import serve
+    from ray.serve.config import HTTPOptions
+
+    mean, std = normalization_of(model)
+    tracking_uri = os.environ["MLFLOW_TRACKING_URI"]
+    app = FastAPI()
+
+    class Body(BaseModel):
+        images: list[list[int]]
+
+    @serve.deployment(ray_actor_options={"num_cpus": 1})
+    @serve.ingress(app)
+    class Plain:
+        def __init__(self) -> None:
+            mlflow.set_tracking_uri(tracking_uri)
+            self.network = mlflow.pytorch.load_model(model)
+
+        @app.post("/predict")
+        async def predict(self, body: Body) -> dict[str, Any]:
+            pixels = torch.tensor(body.images, dtype=torch.float32).reshape(-1, 1, 28, 28)
+            with torch.no_grad():
+                probabilities = self.network((pixels / 255 - mean) / std).softmax(1)
+            confidences, labels = probabilities.max(1)
+            return {
+                "predictions": [
+                    {"class_id": label, "confidence": confidence}
+                    for label, confidence in zip(labels.tolist(), confidences.tolist(), strict=True)
+                ]
+            }
+
+    ray.init(num_cpus=2, include_dashboard=False)
+    serve.start(http_options=HTTPOptions(host="127.0.0.1", port=int(port)))
+    serve.run(Plain.bind())
+    signal.sigwait({signal.SIGTERM})
+    serve.shutdown()
+    ray.shutdown()
+
+
+def mlflow(port: str, model: str) -> None:
+    """Serve with `mlflow models serve`, in this environment and with one worker.
+
+    Of a copy whose signature names no tensors: named ones reach MLflow's PyTorch flavor as a dict, which it refuses.
+    """
+    import yaml
+    from mlflow.artifacts import download_artifacts
+
+    folder = download_artifacts(model, dst_path=tempfile.mkdtemp(dir=Path.cwd()))
+    path = Path(folder) / "MLmodel"
+    described = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for side in ("inputs", "outputs"):
+        tensors = json.loads(described["signature"][side])
+        described["signature"][side] = json.dumps([{**tensor, "name": None} for tensor in tensors])
+    path.write_text(yaml.safe_dump(described), encoding="utf-8")
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local", "--workers", "1"]
+    os.execv(command[0], [*command, "--host", "127.0.0.1", "--port", port, "--model-uri", folder])  # noqa: S606 - it becomes the server
+
+
+def limit(images: str, seconds: str, model: str) -> None:
+    """Answer raw pixels in a loop, without a server: decode, normalize, run, and take the best class."""
+    import numpy as np
+
+    prediction = load_prediction(model)
+    body = Path(images).read_bytes()
+    labels: Any = None
+
+    def answer() -> int:
+        nonlocal labels
+        batch = np.frombuffer(body, np.uint8).reshape(-1, 28, 28)
+        labels = prediction.probabilities(batch).argmax(axis=1)
+        return len(batch)
+
+    until = time.perf_counter() + 1
+    while time.perf_counter() < until:
+        answer()
+    count, started = 0, time.perf_counter()
+    while (now := time.perf_counter()) < started + float(seconds):
+        count += answer()
+    sys.stdout.write(json.dumps({"images_per_second": count / (now - started), "classes": labels.tolist()}) + "\n")
+
+
+def load_prediction(model: str) -> Any:
+    from fmnist.adapters.mlflow.model_store import MlflowModelStore
+    from fmnist.apps.containers.predict import PredictContainer
+    from fmnist.apps.settings import load_environment
+    from fmnist.domain.services.prediction import Prediction
+
+    container = PredictContainer(settings=load_environment())
+    store = MlflowModelStore(container.connection(), threads=1)
+    return Prediction(store.classifier(model)())
+
+
+def normalization_of(model: str) -> tuple[float, float]:
+    normalization = load_prediction(model).info.normalization
+    return normalization.mean, normalization.std
+
+
+SUBJECTS: dict[str, Callable[..., None]] = {"plain": plain, "mlflow": mlflow, "limit": limit}
+
+if __name__ == "__main__":
+    name, *arguments = sys.argv[1:]
+    SUBJECTS[name](*arguments)
