@@ -4,6 +4,7 @@ from fmnist.adapters.memory.classifier import MeanClassifier
 from fmnist.adapters.memory.compute import MemoryCompute
 from fmnist.adapters.memory.model_store import MemoryModelStore
 from fmnist.adapters.memory.registry import MemoryDataRegistry
+from fmnist.adapters.memory.serving_memory import MemoryServingMemory
 from fmnist.adapters.memory.tracker import MemoryTracker
 from fmnist.testing.data import toy_images, toy_splits
 
@@ -12,6 +13,7 @@ __all__ = [
     "MemoryCompute",
     "MemoryDataRegistry",
     "MemoryModelStore",
+    "MemoryServingMemory",
     "MemoryTracker",
     "toy_images",
     "toy_splits",
