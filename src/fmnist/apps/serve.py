@@ -10,6 +10,8 @@ import typer
 from pydantic import BaseModel, ConfigDict, Field
 
 from fmnist.apps.process import begin
+from fmnist.domain.model.endpoint import Request
+from fmnist.domain.model.errors import InvalidSetting
 
 EXAMPLES = (
     "[bold]Examples[/]\n\n"
@@ -18,6 +20,8 @@ EXAMPLES = (
     "MODEL_POLL_SECONDS=30 fmnist serve --model models:/prod.fashion-mnist-classifier@champion\n\n"
     "curl -H 'Content-Type: image/png' --data-binary @shoe.png localhost:8000/predict"
 )
+
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - looked for, not bound to
 
 
 class ServeArguments(BaseModel):
@@ -67,19 +71,25 @@ def serve(
 ) -> None:
     """Serve a registered model over HTTP until Ctrl-C or SIGTERM."""
     settings = begin()
-    from fmnist.apps.containers.serve import ServeContainer
     from fmnist.apps.terminal import stderr, stdout
 
-    container = ServeContainer(settings=settings)
+    if not route_prefix.startswith("/"):
+        raise InvalidSetting(f"--route-prefix {route_prefix!r} must begin with /")
+    prefix = route_prefix.rstrip("/")
     with stderr().status("starting Ray Serve"):
-        version = container.wanted_model(uri=model)
-        application = container.application(model_uri=model)
-        container.start(application, host=host, port=port, route_prefix=route_prefix)
-    url = f"http://{host}:{port}{route_prefix.rstrip('/')}"
-    which = version.uri if model == version.uri else f"{version.uri}, {model or 'the newest version'},"
-    stdout().print(f"serving {which} at {url}", soft_wrap=True)
-    stderr().print(f"[dim]documentation {url}/docs, health {url}/health; Ctrl-C ends it[/]", soft_wrap=True)
+        from fmnist.apps.containers.serve import ServeContainer
+
+        container = ServeContainer(settings=settings)
+        container.wanted_model(uri=model)  # one that is not there is not worth a start
+        container.start(container.application(model_uri=model), host=host, port=port, route_prefix=prefix or "/")
     try:
+        here = "127.0.0.1" if host in _EVERYWHERE else host
+        with container.endpoint(f"http://{here}:{port}{prefix}") as ask:
+            health = ask(Request("GET", "/health")).expect(200).document("model_uri", "desired_model")
+        url, serves, desired = f"http://{host}:{port}{prefix}", health["model_uri"], health["desired_model"]
+        which = serves if serves == desired else f"{serves} ({desired})"
+        stdout().print(f"serving {which} at {url}", soft_wrap=True, markup=False)
+        stderr().print(f"[dim]documentation {url}/docs, health {url}/health; Ctrl-C ends it[/]", soft_wrap=True)
         signal.pause()
     finally:
         with stderr().status("answering what is in flight"):

@@ -11,6 +11,7 @@ from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.fastapi.app import create_app
 from fmnist.adapters.fastapi.proxy import proxy_middleware
 from fmnist.adapters.fastapi.settings import HttpSettings
+from fmnist.adapters.http.endpoint import HttpEndpoint
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.ray import serving_host
@@ -94,3 +95,4 @@ class ServeContainer(ModelsContainer):
         proxy="fmnist.apps.serve:proxy_middleware",
     )
     stop = providers.Callable(serving_host.stop)
+    endpoint = providers.Factory(HttpEndpoint)

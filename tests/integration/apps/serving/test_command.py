@@ -1,0 +1,157 @@
+"""`fmnist serve` and the ways in of Ray Serve's own commands, as a person uses them."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+import yaml
+from ray.serve.schema import ServeDeploySchema
+
+from tests.integration.apps.command import Command
+from tests.integration.apps.serving.models import CORRUPT, GOOD, NAME, Models, uri
+from tests.integration.apps.serving.server import free_port, wait_until
+
+CONFIG = Path(__file__).parents[4] / "deploy" / "serve_config.yaml"
+
+
+class Served:
+    """A running `fmnist serve`, and what it has printed so far."""
+
+    def __init__(self, command: Command, port: int, *arguments: str) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "fmnist.apps.main", "serve", "--port", str(port), *arguments],
+            cwd=command.home,
+            env=command.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def printed(self, text: str) -> bool:
+        assert self.process.poll() is None or any(text in line for line in self.lines), "".join(self.lines)
+        return any(text in line for line in self.lines)
+
+    def end(self, number: int) -> int:
+        self.process.send_signal(number)
+        code = self.process.wait(120)
+        self._reader.join()
+        return code
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout:
+            self.lines.extend(self.process.stdout)
+
+
+@pytest.fixture(scope="module")
+def served(models: Models) -> Iterator[Served]:
+    started = Served(models.command, free_port(), "--model", uri(GOOD[0]), "--route-prefix", "/fashion")
+    try:
+        wait_until(lambda: started.printed("serving "), "the service is up")
+        yield started
+    finally:
+        if started.process.poll() is None:
+            started.end(signal.SIGKILL)
+
+
+def test_service_answers_under_its_prefix_and_prints_where(served: Served) -> None:
+    assert any(line.startswith(f"serving {uri(GOOD[0])} at {served.url}/fashion") for line in served.lines)
+    root = httpx.get(f"{served.url}/fashion/", trust_env=False).json()
+    assert root["docs"] == "/fashion/docs"
+    page = httpx.get(f"{served.url}{root['docs']}", trust_env=False).text
+    assert "/fashion/openapi.json" in page
+    assert httpx.get(f"{served.url}/fashion/openapi.json", trust_env=False).json()["paths"]["/predict"]
+
+
+def test_service_listens_on_loopback_alone(served: Served) -> None:
+    port = int(served.url.rpartition(":")[2])
+    listening = [each for each in psutil.net_connections("tcp") if each.status == "LISTEN" and each.laddr.port == port]
+    assert {each.laddr.ip for each in listening} == {"127.0.0.1"}
+
+
+# The last test of the module's service: it ends it.
+def test_sigterm_answers_what_is_in_flight(served: Served) -> None:
+    body = json.dumps({"images": [[0] * 784] * 1000}).encode()
+    headers = {"Content-Type": "application/json"}
+
+    def ask(_: int) -> int:
+        return httpx.post(
+            f"{served.url}/fashion/predict", content=body, headers=headers, timeout=60, trust_env=False
+        ).status_code
+
+    with ThreadPoolExecutor(12) as pool:
+        asked = [pool.submit(ask, number) for number in range(12)]
+        wait_until(lambda: any(request.done() for request in asked), "the first is answered")
+        assert not all(request.done() for request in asked)
+        code = served.end(signal.SIGTERM)
+        assert [request.result() for request in asked] == [200] * 12
+    assert code == 143
+    assert served.lines[-1] == "terminated\n"
+
+
+def test_model_that_is_not_there_ends_it_at_once(models: Models) -> None:
+    done = models.command.run("serve", "--model", uri(99))
+    assert done.returncode == 2
+    assert "99" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_model_that_is_refused_ends_it_with_the_reason(models: Models) -> None:
+    done = models.command.run("serve", "--model", uri(CORRUPT), "--port", str(free_port()))
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert uri(CORRUPT) in last
+
+
+def test_port_that_is_taken_is_said_so(models: Models) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = models.command.run("serve", "--model", uri(GOOD[0]), "--port", str(taken.getsockname()[1]))
+    assert done.returncode == 2
+    assert "Address already in use" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_serve_build_writes_the_application_with_its_options(models: Models, tmp_path: Path) -> None:
+    command = replace(models.command, variables={**models.command.variables, "RAY_USAGE_STATS_ENABLED": "0"})
+    file = tmp_path / "built.yaml"
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("serve")), "build", "fmnist.apps.serve:app", "-o", str(file)],
+        cwd=command.home,
+        env=command.environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (application,) = yaml.safe_load(file.read_text())["applications"]
+    (deployment,) = application["deployments"]
+    assert application["import_path"] == "fmnist.apps.serve:app"
+    assert deployment["name"] == "FashionMNISTClassifier"
+    assert deployment["user_config"] == {"model_uri": None}
+    assert deployment["autoscaling_config"]["max_replicas"] == 3
+
+
+def test_shipped_config_is_one_that_serve_takes(models: Models) -> None:
+    config = ServeDeploySchema.model_validate(yaml.safe_load(CONFIG.read_text()))
+    (deployment,) = config.applications[0].deployments
+    assert deployment.name == "FashionMNISTClassifier"
+    assert deployment.user_config == {"model_uri": "models:/prod.fashion-mnist-classifier@champion"}
+    assert NAME.partition(".")[2] in deployment.user_config["model_uri"]
