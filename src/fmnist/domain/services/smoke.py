@@ -107,4 +107,4 @@ class SmokeTest:
 
 
 def _told(latencies: Sequence[Latency]) -> str:
-    return ", ".join(f"{each.images} images in {each.p50 * 1e3:.1f} ms" for each in latencies)
+    return ", ".join(f"{each.images} image{'s' * (each.images > 1)} in {each.p50 * 1e3:.1f} ms" for each in latencies)
