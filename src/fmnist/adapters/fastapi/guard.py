@@ -11,7 +11,7 @@ from fmnist.adapters.fastapi.problems import Problem, problem_reply
 
 logger = logging.getLogger(__name__)
 
-_HEADER = b"x-request-id"
+REQUEST_ID_HEADER = b"x-request-id"
 # Longer, or of other characters, it could forge lines and fields in whatever log it is written to.
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
@@ -27,7 +27,7 @@ class RequestGuard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(scope)
+        request_id = request_id_of(scope)
         scope = {**scope, "state": {**scope.get("state", {}), "request_id": request_id.decode()}}
         # The prefix alone, without a slash behind it, is the application's root as well.
         if scope["path"] == scope.get("root_path"):
@@ -38,7 +38,7 @@ class RequestGuard:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*message.get("headers", ()), (_HEADER, request_id)]
+                message["headers"] = [*message.get("headers", ()), (REQUEST_ID_HEADER, request_id)]
             await send(message)
 
         try:
@@ -59,8 +59,9 @@ class RequestGuard:
         return Problem(500, "internal_error", "the service failed: its log has the reason under the request id")
 
 
-def _request_id(scope: Scope) -> bytes:
+def request_id_of(scope: Scope) -> bytes:
+    """Return the id that came with a request, where it is fit for a log, or a new one."""
     for name, value in scope["headers"]:
-        if name == _HEADER and _REQUEST_ID.fullmatch(value):
+        if name == REQUEST_ID_HEADER and _REQUEST_ID.fullmatch(value):
             return bytes(value)
     return uuid.uuid4().hex.encode()

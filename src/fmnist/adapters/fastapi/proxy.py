@@ -10,10 +10,11 @@ from http import HTTPStatus
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fmnist.adapters.fastapi.guard import REQUEST_ID_HEADER, request_id_of
 from fmnist.adapters.fastapi.replies import json_reply
 
 # Ray Serve takes these from whoever sends them: no timeout, and work that goes on for a client that went away.
-_LIFTING = {b"x-request-timeout-seconds", b"x-request-disconnect-disabled"}
+_DROPPED = {b"x-request-timeout-seconds", b"x-request-disconnect-disabled", REQUEST_ID_HEADER}
 _LONGEST_TEXT = 300
 
 
@@ -34,23 +35,26 @@ class ProxyGuard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = [(name, value) for name, value in scope["headers"] if name.lower() not in _LIFTING]
-        exchange = _Exchange(scope, receive, send, self._max_bytes)
-        length = dict(headers).get(b"content-length", b"")
+        request_id = request_id_of(scope)
+        kept = [pair for pair in scope["headers"] if pair[0].lower() not in _DROPPED]
+        scope = {**scope, "headers": [*kept, (REQUEST_ID_HEADER, request_id)]}
+        exchange = _Exchange(scope, receive, send, self._max_bytes, request_id)
+        length = dict(kept).get(b"content-length", b"")
         if length.isdigit() and int(length[:20]) > self._max_bytes:
             await exchange.refuse()
         else:
-            await self._app({**scope, "headers": headers}, exchange.receive, exchange.send)
+            await self._app(scope, exchange.receive, exchange.send)
 
 
 class _Exchange:
     """One request's messages on their way through, counted; and the answer's, put into our form."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, max_bytes: int) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, max_bytes: int, request_id: bytes) -> None:
         self._scope = scope
         self._receive = receive
         self._send = send
         self._max_bytes = max_bytes
+        self._request_id = request_id
         self._left = max_bytes
         self._refused = False
         self._error: Message | None = None
@@ -66,17 +70,19 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if self._refused:
             return
-        if message["type"] == "http.response.start" and _is_of_the_proxy(message):
-            self._error = message
-        elif self._error is None:
+        if message["type"] == "http.response.start":
+            if _is_of_the_proxy(message):
+                self._error = message
+                return
+            # Serve's proxy adds its own to that of the service.
+            kept = [pair for pair in message["headers"] if pair[0].lower() != REQUEST_ID_HEADER]
+            message = {**message, "headers": [*kept, (REQUEST_ID_HEADER, self._request_id)]}
+        if self._error is None:
             await self._send(message)
         elif not message.get("more_body", False):
             text = bytes(message.get("body", b"")).decode(errors="replace").partition("\n")[0]
-            headers = {
-                name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._error["headers"]
-            }
-            kept = {name: headers[name] for name in ("retry-after", "x-request-id") if name in headers}
-            await self._answer(self._error["status"], text[:_LONGEST_TEXT], kept)
+            retry = {n.decode(): v.decode() for n, v in self._error["headers"] if n.lower() == b"retry-after"}
+            await self._answer(self._error["status"], text[:_LONGEST_TEXT], retry)
 
     async def refuse(self) -> None:
         """Answer that the body is too large, whatever comes of the rest."""
@@ -84,12 +90,11 @@ class _Exchange:
         await self._answer(413, f"a request body may have {self._max_bytes} bytes", {"connection": "close"})
 
     async def _answer(self, status: int, detail: str, headers: dict[str, str]) -> None:
-        content = {
-            "detail": detail,
-            "error_type": HTTPStatus(status).phrase.lower().replace(" ", "_"),
-            "request_id": headers.get("x-request-id", ""),
-        }
-        await json_reply(content, status, headers)(self._scope, self._receive, self._send)
+        request_id = self._request_id.decode()
+        error_type = HTTPStatus(status).phrase.lower().replace(" ", "_")
+        content = {"detail": detail, "error_type": error_type, "request_id": request_id}
+        reply = json_reply(content, status, {**headers, REQUEST_ID_HEADER.decode(): request_id})
+        await reply(self._scope, self._receive, self._send)
 
 
 def _is_of_the_proxy(start: Message) -> bool:

@@ -1,0 +1,97 @@
+"""The guard in front of Serve's proxy, around an application that stands for it."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from fmnist.adapters.fastapi.proxy import ProxyGuard
+
+LIMIT = 1000
+
+
+class Proxy:
+    """Reads the whole body, as Serve's proxy does, and answers as it is told to."""
+
+    def __init__(
+        self, status: int = 200, kind: bytes = b"application/json", body: bytes = b"{}", **headers: str
+    ) -> None:
+        self.status, self.kind, self.body = status, kind, body
+        self.headers = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+        self.seen: dict[bytes, bytes] = {}
+        self.read = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.seen = dict(scope["headers"])
+        more = True
+        while more:
+            message = await receive()
+            self.read += len(message.get("body", b""))
+            more = message.get("more_body", False)
+        headers = [(b"content-type", self.kind), (b"x-request-id", self.seen[b"x-request-id"]), *self.headers]
+        await send({"type": "http.response.start", "status": self.status, "headers": [*headers, *headers[1:2]]})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+def ask(proxy: ASGIApp, **request: Any) -> httpx.Response:
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(ProxyGuard(proxy, LIMIT))
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            return await client.post("/predict", **request)
+
+    return anyio.run(send)
+
+
+def test_answer_of_the_service_passes_with_one_request_id() -> None:
+    proxy = Proxy(body=b'{"predictions": []}')
+    answer = ask(proxy, content=b"x" * LIMIT, headers={"X-Request-ID": "mine-1"})
+    assert answer.json() == {"predictions": []}
+    assert answer.headers.get_list("x-request-id") == ["mine-1"]
+    assert proxy.read == LIMIT
+
+
+@pytest.mark.parametrize("name", ["X-Request-Timeout-Seconds", "x-request-disconnect-disabled"])
+def test_headers_that_lift_limits_do_not_reach_the_proxy(name: str) -> None:
+    proxy = Proxy()
+    ask(proxy, content=b"x", headers={name: "0"})
+    assert name.lower().encode() not in proxy.seen
+
+
+def test_request_id_that_could_forge_a_log_line_is_replaced() -> None:
+    proxy = Proxy()
+    answer = ask(proxy, content=b"x", headers={"X-Request-ID": "a b" * 100})
+    assert answer.headers["x-request-id"] == proxy.seen[b"x-request-id"].decode()
+    assert " " not in answer.headers["x-request-id"]
+
+
+def test_body_that_is_announced_too_large_is_not_read() -> None:
+    proxy = Proxy()
+    answer = ask(proxy, content=b"x" * (LIMIT + 1))
+    assert answer.status_code == 413
+    assert answer.json()["error_type"] == "request_entity_too_large"
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+    assert proxy.seen == {}
+
+
+def test_body_of_unknown_length_is_refused_when_it_grows_too_large() -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b"x" * 100
+
+    proxy = Proxy()
+    answer = ask(proxy, content=pieces())
+    assert answer.status_code == 413
+    assert proxy.read <= LIMIT
+
+
+def test_plain_text_of_the_proxy_becomes_a_problem_like_all_others() -> None:
+    proxy = Proxy(429, b"text/plain", b"Request dropped due to backpressure\nTraceback ...", retry_after="1")
+    answer = ask(proxy, content=b"x")
+    assert answer.status_code == 429
+    assert answer.headers["retry-after"] == "1"
+    document = answer.json()
+    assert document.pop("request_id")
+    assert document == {"detail": "Request dropped due to backpressure", "error_type": "too_many_requests"}
