@@ -135,7 +135,7 @@ class Service:
         return self.post(INFER, json.dumps(document).encode())
 
     def request(self, method: str, path: str, messages: Iterable[Any] = (), **headers: str) -> Reply:
-        return asyncio.run(self.exchange(method, path, messages, **headers))
+        return asyncio.run(asyncio.wait_for(self.exchange(method, path, messages, **headers), 30))
 
     async def exchange(self, method: str, path: str, messages: Iterable[Any] = (), **headers: str) -> Reply:
         """Let the application take what it will of the messages of a client, and return what it sent."""

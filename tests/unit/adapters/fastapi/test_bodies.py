@@ -23,7 +23,9 @@ from tests.unit.adapters.fastapi.support import (
 )
 
 OCTETS = "application/octet-stream"
-SMALL = replace(SETTINGS, max_bytes=2000, body_timeout_seconds=0.05, max_picture_pixels=10_000)
+SMALL = replace(
+    SETTINGS, max_bytes=2000, body_timeout_seconds=0.05, request_timeout_seconds=2, max_picture_pixels=10_000
+)
 WHOLE = greys(3).tobytes()
 NOISE = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
 
@@ -84,7 +86,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(strict: Service) -> None:
 
 
 def test_a_slow_client_keeps_nobody_waiting(serving: GreyServing) -> None:
-    service = Service(serving, replace(SMALL, body_timeout_seconds=20))
+    service = Service(serving, replace(SMALL, body_timeout_seconds=20, request_timeout_seconds=20))
 
     async def beside_a_slow_one() -> int:
         slow = asyncio.create_task(service.exchange("POST", "/predict", [SILENCE], content_type=OCTETS))
