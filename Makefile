@@ -64,7 +64,7 @@ bench-serve: setup ## Measure the service against other servers and the bare mod
 
 lock: setup ## Resolve constraints.txt anew.
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra bench --universal --python-version 3.11 --upgrade \
 		--no-emit-index-url --no-annotate --no-header --output-file constraints.txt
 
 clean: ## Remove the environment and the local state: data, runs and models.

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -63,22 +62,9 @@ def plain(port: str, model: str) -> None:
 
 
 def mlflow(port: str, model: str) -> None:
-    """Serve with `mlflow models serve`, in this environment and with one worker.
-
-    Of a copy whose signature names no tensors: named ones reach MLflow's PyTorch flavor as a dict, which it refuses.
-    """
-    import yaml
-    from mlflow.artifacts import download_artifacts
-
-    folder = download_artifacts(model, dst_path=tempfile.mkdtemp(dir=Path.cwd()))
-    path = Path(folder) / "MLmodel"
-    described = yaml.safe_load(path.read_text(encoding="utf-8"))
-    for side in ("inputs", "outputs"):
-        tensors = json.loads(described["signature"][side])
-        described["signature"][side] = json.dumps([{**tensor, "name": None} for tensor in tensors])
-    path.write_text(yaml.safe_dump(described), encoding="utf-8")
+    """Serve with `mlflow models serve`, in this environment and with one worker."""
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local", "--workers", "1"]
-    os.execv(command[0], [*command, "--host", "127.0.0.1", "--port", port, "--model-uri", folder])  # noqa: S606 - it becomes the server
+    os.execv(command[0], [*command, "--host", "127.0.0.1", "--port", port, "--model-uri", model])  # noqa: S606 - it becomes the server
 
 
 def limit(images: str, seconds: str, model: str) -> None:

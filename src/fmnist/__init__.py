@@ -45,7 +45,7 @@ def load_classifier(uri: str) -> Prediction:
     """Load a registered model, `models:/NAME/VERSION` or `models:/NAME@ALIAS`, ready to classify.
 
     The registry is that of `MLFLOW_TRACKING_URI`, or of the local state directory; a `.env` is left to the caller. The
-    model answers its golden batch before this returns. Needs `pip install 'fmnist[train]'`.
+    model answers its golden batch before this returns. Needs `pip install 'fmnist[serve]'`.
 
     Raises:
         ModelNotFound: no such model, version or alias.

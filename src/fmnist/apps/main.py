@@ -1,4 +1,4 @@
-"""The `fmnist` command. Its help costs no vendor's import, and without its extra it says what to install."""
+"""The `fmnist` command. Its help costs no vendor's import, and without its extras it says what to install."""
 
 import sys
 
@@ -8,7 +8,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         from fmnist.apps.cli import app
     except ModuleNotFoundError as error:
-        sys.exit(f"the fmnist command needs {error.name}: pip install 'fmnist[train]'")
+        sys.exit(f"the fmnist command needs {error.name}: pip install 'fmnist[all]'")
     except KeyboardInterrupt:
         sys.exit(130)
     app(args=arguments, prog_name="fmnist")

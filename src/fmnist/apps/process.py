@@ -84,7 +84,7 @@ def _reported() -> Iterator[None]:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("fmnist"):
             raise
-        _end(f"error: this command needs {error.name}: pip install 'fmnist[train]'", FAILED)
+        _end(f"error: this command needs {error.name}: pip install 'fmnist[all]'", FAILED)
     except (typer.Exit, typer.Abort, SystemExit):
         raise
     except Exception as error:

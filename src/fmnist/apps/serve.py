@@ -1,13 +1,12 @@
 """`fmnist serve`, and what Ray Serve's own commands take: `fmnist.apps.serve:app_builder` and `fmnist.apps.serve:app`.
 
-Nothing is read or connected before one of them is asked for.
+Nothing is read, connected or built before one of them is asked for.
 """
 
 import signal
 from typing import Annotated, Any
 
 import typer
-from pydantic import BaseModel, ConfigDict, Field
 
 from fmnist.apps.process import begin
 from fmnist.domain.model.endpoint import Request
@@ -24,37 +23,12 @@ EXAMPLES = (
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - looked for, not bound to
 
 
-class ServeArguments(BaseModel):
-    """What `serve run fmnist.apps.serve:app_builder` and a deployment's `args` may say."""
-
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
-
-    model_uri: str | None = Field(
-        default=None, description="models:/NAME/VERSION or models:/NAME@ALIAS; the newest registered version by default"
-    )
-
-
-def app_builder(arguments: ServeArguments) -> Any:
-    """Build the Serve application; `user_config.model_uri` of the deployment overrules the argument."""
-    from fmnist.apps.containers.serve import ServeContainer
-    from fmnist.apps.settings import load_environment
-
-    return ServeContainer(settings=load_environment()).application(model_uri=arguments.model_uri)
-
-
-def proxy_middleware() -> list[Any]:
-    """Return what guards Serve's HTTP proxy: name it in RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH of a cluster."""
-    from fmnist.apps.containers.serve import ServeContainer
-    from fmnist.apps.settings import load_environment
-
-    middleware: list[Any] = ServeContainer(settings=load_environment()).proxy_middleware()
-    return middleware
-
-
 def __getattr__(name: str) -> Any:
-    # `serve build` wants an application by this name, and importing this module must not build one.
-    if name == "app":
-        return app_builder(ServeArguments())
+    # Serve asks for these by name, and the command's help is not to wait for what they are made of.
+    if name in ("app", "app_builder", "proxy_middleware"):
+        from fmnist.apps import serve_application
+
+        return serve_application.build() if name == "app" else getattr(serve_application, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

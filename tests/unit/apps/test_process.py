@@ -53,7 +53,7 @@ def interrupts() -> Iterator[None]:
         (CorruptData("split 'train' is damaged"), 1, "error: split 'train' is damaged"),
         (StoreUnavailable("MLflow fails"), 1, "error: MLflow fails"),
         (RuntimeError("a bug"), 1, "unexpected RuntimeError: a bug (LOG_LEVEL=DEBUG shows where)"),
-        (ModuleNotFoundError("", name="ray"), 1, "error: this command needs ray: pip install 'fmnist[train]'"),
+        (ModuleNotFoundError("", name="ray"), 1, "error: this command needs ray: pip install 'fmnist[all]'"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (Terminated(), 143, "terminated"),
     ],
@@ -118,5 +118,5 @@ def test_command_without_its_extra_says_what_to_install(
         check=False,
     )
     assert result.returncode == 1
-    assert result.stderr == f"{complaint}: pip install 'fmnist[train]'\n"
+    assert result.stderr == f"{complaint}: pip install 'fmnist[all]'\n"
     assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,6 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 from torch import nn
 
-from fmnist.adapters.onnx.signature import INPUT, OUTPUT
 from fmnist.adapters.torch.classifier import TorchClassifier
 from fmnist.domain.model.errors import CorruptModel
 from fmnist.domain.model.images import SIDE
@@ -35,9 +34,10 @@ def write_flavor(model: Model, network: nn.Module, info: ModelInfo, folder: Path
         mlflow_model=model,
         serialization_format="pt2",
         input_example=example,
+        # Without names: with them MLflow's own scoring server passes a dictionary, which its flavour refuses.
         signature=ModelSignature(
-            inputs=Schema([TensorSpec(float32, (-1, *example.shape[1:]), INPUT)]),
-            outputs=Schema([TensorSpec(float32, (-1, len(info.class_names)), OUTPUT)]),
+            inputs=Schema([TensorSpec(float32, (-1, *example.shape[1:]))]),
+            outputs=Schema([TensorSpec(float32, (-1, len(info.class_names)))]),
         ),
         extra_files=[str(file) for file in extra_files],
         # Inferring them would load the model in another process, which takes ten seconds.

@@ -44,5 +44,7 @@ def _tensors(schema: Schema) -> list[dict[str, Any]]:
     for spec in schema:
         if not isinstance(spec, TensorSpec):
             raise CorruptModel(f"its signature must be of tensors, found {spec}")
-        tensors.append({"name": spec.name, "dtype": spec.type.name, "shape": list(spec.shape)})
+        tensors.append(
+            {**({"name": spec.name} if spec.name else {}), "dtype": spec.type.name, "shape": list(spec.shape)}
+        )
     return tensors

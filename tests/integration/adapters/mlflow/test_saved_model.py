@@ -39,6 +39,16 @@ def test_plain_mlflow_loads_it_without_a_pickle_for_any_batch(
             torch.testing.assert_close(loaded(inputs), network(inputs))
 
 
+def test_mlflow_scores_an_array_without_any_code_of_ours(
+    saved: ModelVersion, connection: MlflowConnection, cnn: TrainedWeights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", connection.tracking_uri)
+    inputs = torch.randn(5, 1, 28, 28)
+    logits = mlflow.pyfunc.load_model(saved.uri).predict(inputs.numpy())
+    with torch.inference_mode():
+        torch.testing.assert_close(torch.from_numpy(logits), load_network(cnn)(inputs))
+
+
 def test_run_has_it_as_its_model_with_signature_and_example(
     saved: ModelVersion, connection: MlflowConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
