@@ -155,3 +155,35 @@ def test_shipped_config_is_one_that_serve_takes(models: Models) -> None:
     assert deployment.name == "FashionMNISTClassifier"
     assert deployment.user_config == {"model_uri": "models:/prod.fashion-mnist-classifier@champion"}
     assert NAME.partition(".")[2] in deployment.user_config["model_uri"]
+
+
+WITHOUT_TORCH = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"torch", "lightning", "onnx", "onnxscript"}:
+            raise ModuleNotFoundError(f"{name} is not of the serve extra", name=name)
+
+sys.meta_path.insert(0, Absent())
+
+import numpy as np
+import fmnist
+from fmnist.apps.serve import app
+
+print([each.class_id for each in fmnist.load_classifier(sys.argv[1])(np.zeros((2, 28, 28), np.uint8))])
+"""
+
+
+def test_application_and_model_need_nothing_that_trains(models: Models) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, uri(GOOD[1])],
+        cwd=models.command.home,
+        env=models.command.environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == str([GOOD[1]] * 2)
