@@ -38,7 +38,7 @@ class InferenceRequest:
             Problem: no JSON, or not of the protocol's form.
             InvalidImages: the tensor holds no images, too many, or other things.
         """
-        document = parse_object(body)
+        document = parse_object(body, max_images)
         request_id = document.get("id")
         if not isinstance(request_id, str | None):
             raise _invalid("id must be a string")

@@ -10,13 +10,20 @@ from fmnist.adapters.fastapi.problems import Problem
 from fmnist.domain.model.errors import InvalidImages
 from fmnist.domain.model.images import PIXELS, SIDE, Images, decode_images, images_from_bytes
 
+_BESIDE_IMAGES = 10_000  # lists and objects, far more than any body has use for
 
-def parse_object(body: bytearray) -> dict[str, Any]:
-    """Return the JSON object of a body.
+
+def parse_object(body: bytearray, max_images: int) -> dict[str, Any]:
+    """Return the JSON object of a body that has room for `max_images` images.
 
     Raises:
-        Problem: no JSON, or none that is an object.
+        Problem: no JSON, none that is an object, or one of more lists and objects than so many images have.
     """
+    # Each takes fifty times the memory of its brackets, and a body of them alone would stop the service for seconds.
+    # Somewhat too many images are told so below, in better words.
+    if body.count(b"[") > 2 * max_images * (1 + SIDE) + _BESIDE_IMAGES or body.count(b"{") > _BESIDE_IMAGES:
+        reason = f"it has more lists or objects than {max_images} images can have"
+        raise Problem(400, "malformed_json", f"the body is not JSON of images: {reason}")
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -34,7 +41,7 @@ def images_from_json(body: bytearray, max_images: int) -> Images:
         Problem: no JSON, or an object with other keys.
         InvalidImages: with the position of the first bad value.
     """
-    document = parse_object(body)
+    document = parse_object(body, max_images)
     if "images" not in document:
         raise Problem(422, "invalid_body", "the body must be an object with the key 'images', which is missing")
     if len(document) > 1:

@@ -4,7 +4,6 @@ A batch is a C-contiguous uint8 array of shape (n, 28, 28), n >= 1, 0 = black ba
 clips or casts a value: a pixel that is not an integer in 0..255 is refused, with its position.
 """
 
-import marshal
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,11 +30,6 @@ SIDE = 28
 PIXELS = SIDE * SIDE
 _ONE_IMAGE = ((SIDE, SIDE), (PIXELS,))
 _LAYOUTS = f"one of (n, {SIDE}, {SIDE}), (n, {PIXELS}), (n, 1, {SIDE}, {SIDE}), ({SIDE}, {SIDE}), ({PIXELS},)"
-
-_ITEM = np.dtype([("kind", "S1"), ("value", "<u4")])
-_ITEMS_OF_ONE_IMAGE = tuple(
-    np.frombuffer(marshal.dumps(np.zeros(shape, int).tolist(), 2), _ITEM) for shape in _ONE_IMAGE
-)
 
 
 def decode_images(raw: object) -> Images:
@@ -85,32 +79,7 @@ def images_from_array(array: npt.NDArray[Any]) -> Images:
 
 def images_from_sequence(images: Sequence[object]) -> Images:
     """Return a list of images, each 784 integers or 28 rows of 28, as a batch; booleans and floats are no integers."""
-    batch = _regular_batch(images)
-    if batch is not None:
-        return batch
     return images_from_bytes(b"".join(_image_bytes(image, index) for index, image in enumerate(images)))
-
-
-def _regular_batch(images: Sequence[object]) -> Images | None:
-    """Return lists that are all in one layout and good, or None for what has to be looked at value by value.
-
-    `marshal` writes types and values of a million pixels in one pass, faster than Python compares their types: version
-    2 of its format has `i` and 4 bytes for an integer, `[` and 4 bytes for a list and its length, and begins everything
-    else with another letter, booleans and longer integers too.
-    """
-    try:
-        items = np.frombuffer(marshal.dumps(images, 2), _ITEM)[1:]  # type: ignore[arg-type]  # refused below
-    except ValueError:  # it holds other things than lists and integers
-        return None
-    for layout in _ITEMS_OF_ONE_IMAGE:
-        if len(items) == len(images) * len(layout) > 0:
-            found = items.reshape(len(images), len(layout))
-            is_pixel = layout["kind"] == b"i"
-            pixels = found["value"][:, is_pixel]
-            good = (found["kind"] == layout["kind"]).all() and pixels.max() <= 255
-            if good and (found["value"] == layout["value"])[:, ~is_pixel].all():
-                return pixels.astype(np.uint8, order="C").reshape(-1, SIDE, SIDE)
-    return None
 
 
 def _image_bytes(image: object, index: int) -> bytes:
