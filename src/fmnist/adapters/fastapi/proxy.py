@@ -1,10 +1,12 @@
 """What stands before a service's replicas, in the HTTP proxy that hands requests to them (pure ASGI).
 
-The proxy takes a whole body in before a replica sees any of it, lets a client's header lift its timeout, and answers
-in plain text when it has no replica to ask. This refuses what is too large, drops such headers, and answers in the form
-that the service itself uses. A service that stands behind another proxy holds all limits by itself as well.
+Serve's proxy hands a request on before its body is there, so that a slow client holds a replica up; it takes bodies of
+any size, lets a client's header lift its timeout, and answers in plain text when it has no replica to ask. This waits
+for the body, refuses what is too large or too slow, drops such headers, and answers in the form that the service uses.
+A service that stands behind another proxy holds all limits by itself as well.
 """
 
+import asyncio
 from http import HTTPStatus
 
 from starlette.middleware import Middleware
@@ -12,23 +14,26 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fmnist.adapters.fastapi.guard import REQUEST_ID_HEADER, request_id_of
 from fmnist.adapters.fastapi.replies import json_reply
+from fmnist.adapters.fastapi.settings import HttpSettings
 
-# Ray Serve takes these from whoever sends them: no timeout, and work that goes on for a client that went away.
+# Ray Serve takes these from whoever sends them: no timeout, and work that goes on for a client that went away. Its
+# request id it takes as well, whatever is in it.
 _DROPPED = {b"x-request-timeout-seconds", b"x-request-disconnect-disabled", REQUEST_ID_HEADER}
 _LONGEST_TEXT = 300
 
 
-def proxy_middleware(max_bytes: int) -> list[Middleware]:
-    """Return the proxy's middleware; a body may have `max_bytes`."""
-    return [Middleware(ProxyGuard, max_bytes=max_bytes)]
+def proxy_middleware(settings: HttpSettings) -> list[Middleware]:
+    """Return the proxy's middleware, for the limits of the service behind it."""
+    return [Middleware(ProxyGuard, settings=settings)]
 
 
 class ProxyGuard:
     """Wraps the proxy's application."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, settings: HttpSettings) -> None:
         self._app = app
-        self._max_bytes = max_bytes
+        self._max_bytes = settings.max_bytes
+        self._body_seconds = settings.body_timeout_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -38,38 +43,68 @@ class ProxyGuard:
         request_id = request_id_of(scope)
         kept = [pair for pair in scope["headers"] if pair[0].lower() not in _DROPPED]
         scope = {**scope, "headers": [*kept, (REQUEST_ID_HEADER, request_id)]}
-        exchange = _Exchange(scope, receive, send, self._max_bytes, request_id)
-        length = dict(kept).get(b"content-length", b"")
-        if length.isdigit() and int(length[:20]) > self._max_bytes:
-            await exchange.refuse()
+        answer = _Answer(scope, receive, send, request_id)
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                body = await self._read(dict(kept).get(b"content-length", b""), receive)
+        except TimeoutError:
+            detail = f"the body was not sent within {self._body_seconds:g} s"
+            await answer.problem(408, "body_timeout", detail, {"connection": "close"})
+        except _TooLargeError:
+            detail = f"the body may have {self._max_bytes} bytes at most"
+            await answer.problem(413, "body_too_large", detail, {"connection": "close"})
+        except _GoneError:
+            return
         else:
-            await self._app(scope, exchange.receive, exchange.send)
+            await self._app(scope, _replayed(body, receive), answer.send)
+
+    async def _read(self, announced: bytes, receive: Receive) -> bytes:
+        if announced.isdigit() and int(announced[:20]) > self._max_bytes:
+            raise _TooLargeError
+        pieces: list[bytes] = []
+        left, more = self._max_bytes, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _GoneError
+            piece = message.get("body", b"")
+            left -= len(piece)
+            if left < 0:
+                raise _TooLargeError
+            pieces.append(piece)
+            more = message.get("more_body", False)
+        return b"".join(pieces)
 
 
-class _Exchange:
-    """One request's messages on their way through, counted; and the answer's, put into our form."""
+class _TooLargeError(Exception):
+    pass
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, max_bytes: int, request_id: bytes) -> None:
+
+class _GoneError(Exception):
+    """The client went away before it had sent its body."""
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """Return what gives the whole body at once, and then whatever the client does next."""
+    whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return whole.pop() if whole else await receive()
+
+    return replay
+
+
+class _Answer:
+    """One answer on its way to the client, put into our form where it is the proxy's own."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: bytes) -> None:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._max_bytes = max_bytes
         self._request_id = request_id
-        self._left = max_bytes
-        self._refused = False
         self._error: Message | None = None
 
-    async def receive(self) -> Message:
-        message = await self._receive()
-        self._left -= len(message.get("body", b""))
-        if self._left < 0 and not self._refused:
-            await self.refuse()
-        # To the replica it is as if the client had gone.
-        return {"type": "http.disconnect"} if self._refused else message
-
     async def send(self, message: Message) -> None:
-        if self._refused:
-            return
         if message["type"] == "http.response.start":
             if _is_of_the_proxy(message):
                 self._error = message
@@ -80,18 +115,14 @@ class _Exchange:
         if self._error is None:
             await self._send(message)
         elif not message.get("more_body", False):
+            status = self._error["status"]
             text = bytes(message.get("body", b"")).decode(errors="replace").partition("\n")[0]
             retry = {n.decode(): v.decode() for n, v in self._error["headers"] if n.lower() == b"retry-after"}
-            await self._answer(self._error["status"], text[:_LONGEST_TEXT], retry)
+            error_type = HTTPStatus(status).phrase.lower().replace(" ", "_")
+            await self.problem(status, error_type, text[:_LONGEST_TEXT], retry)
 
-    async def refuse(self) -> None:
-        """Answer that the body is too large, whatever comes of the rest."""
-        self._refused = True
-        await self._answer(413, f"a request body may have {self._max_bytes} bytes", {"connection": "close"})
-
-    async def _answer(self, status: int, detail: str, headers: dict[str, str]) -> None:
+    async def problem(self, status: int, error_type: str, detail: str, headers: dict[str, str]) -> None:
         request_id = self._request_id.decode()
-        error_type = HTTPStatus(status).phrase.lower().replace(" ", "_")
         content = {"detail": detail, "error_type": error_type, "request_id": request_id}
         reply = json_reply(content, status, {**headers, REQUEST_ID_HEADER.decode(): request_id})
         await reply(self._scope, self._receive, self._send)

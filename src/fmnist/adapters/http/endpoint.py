@@ -11,6 +11,7 @@ from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 
 # As an HTTP header may hold it.
 _KEY = re.compile(r"[\x21-\x7e]+")
+_LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 
 
 class HttpEndpoint:
@@ -27,7 +28,8 @@ class HttpEndpoint:
     def __init__(self, url: str, *, api_key: str | None = None, timeout: float = 30.0) -> None:
         self._url = _check_url(url)
         self._key = {} if api_key is None else {"authorization": f"Bearer {_check_key(api_key)}"}
-        self._client = httpx.Client(timeout=timeout)
+        # A proxy that the environment names can reach no address of this machine.
+        self._client = httpx.Client(timeout=timeout, mounts=dict.fromkeys(_LOOPBACK))
 
     def __enter__(self) -> Self:
         return self

@@ -27,10 +27,10 @@ from fmnist.domain.services.model_serving import ModelServing, ReloadObserver, S
 DEPLOYMENT = "FashionMNISTClassifier"
 
 _RETRY_SECONDS = 15.0
+# Who was let in is answered before a replica goes: its request's time, and some for the answer's way.
+_DRAIN_MARGIN_SECONDS = 10.0
 # Without a wait Serve makes a batch of every request, however many of them stand in line.
 _BATCH_WAIT_SECONDS = 0.002
-# Longer than any request may take: who was let in is answered before a replica goes.
-_DRAIN_SECONDS = 40.0
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ class ReplicaParts:
             of reloads.
         http: makes the ASGI application, given the replica.
         max_images: images in one batch, and so in one request.
+        request_seconds: that a request may take.
         poll_seconds: how often to look whether an alias has moved; None is never.
         log_level: of our own log.
     """
@@ -51,6 +52,7 @@ class ReplicaParts:
     serving: Callable[[str, int, ReloadObserver], ModelServing]
     http: Callable[["Replica"], Any]
     max_images: int
+    request_seconds: float
     poll_seconds: float | None
     log_level: str
 
@@ -81,7 +83,7 @@ class Replica:
         """Bring what the configuration names into service; `rank` is taken because Serve then calls without any, too.
 
         Serve sends no request to a replica while this runs. A replica that has a model therefore loads the next one
-        in the background, and one that has none is not let in before it has.
+        in the background, and one that has none is not let in before it has tried.
         """
         del rank
         self._reload = asyncio.get_running_loop().create_task(
@@ -115,12 +117,13 @@ class Replica:
     async def _keep_up(self) -> None:
         """Follow an alias that is polled, and try again what failed for a reason that time may mend."""
         poll_seconds = self._parts.poll_seconds
+        pause = poll_seconds or _RETRY_SECONDS
         while True:
-            await asyncio.sleep(poll_seconds or _RETRY_SECONDS)
+            await asyncio.sleep(pause)
             try:
                 await asyncio.to_thread(self._serving.poll, poll_seconds)
             except Exception:
-                logger.exception("looking for a newer model failed; the next look is in %s s", poll_seconds)
+                logger.exception("looking for a newer model failed; the next look is in %s s", pause)
 
     def _desired(self, user_config: Mapping[str, Any] | None) -> str | None:
         config = user_config or {}
@@ -147,7 +150,7 @@ def application(parts: ReplicaParts, model_uri: str | None) -> Any:
         max_ongoing_requests=32,
         max_queued_requests=64,
         backpressure_config=BackpressureConfig(status_code=429, retry_after_s=1),
-        graceful_shutdown_timeout_s=_DRAIN_SECONDS,
+        graceful_shutdown_timeout_s=parts.request_seconds + _DRAIN_MARGIN_SECONDS,
         graceful_shutdown_wait_loop_s=0.5,
         health_check_period_s=5,
         logging_config=LoggingConfig(log_level=parts.log_level),

@@ -14,28 +14,45 @@ from fmnist.adapters.ray.cluster import ClusterSettings, join_cluster
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 
 _APPLICATION = "fmnist"
+# The service's own answer to what takes too long says more than the proxy's.
+_PROXY_MARGIN_SECONDS = 5.0
 # Ray Serve's own, read by its proxy when the cluster starts.
 _PROXY_CALLBACK = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
 
 
 def start(
-    application: Any, *, cluster: ClusterSettings, host: str, port: int, route_prefix: str, timeout: float, proxy: str
+    application: Any,
+    *,
+    cluster: ClusterSettings,
+    host: str,
+    port: int,
+    route_prefix: str,
+    request_seconds: float,
+    proxy: str,
 ) -> None:
     """Join or start a cluster, listen, and return when the first replica is ready.
 
-    `proxy` is the import path of what returns the proxy's middleware.
+    Args:
+        request_seconds: that a request may take; the proxy gives up some seconds later than the service itself does.
+        proxy: the import path of what returns the proxy's middleware.
 
     Raises:
-        InvalidSetting: nobody can listen there.
+        InvalidSetting: nobody can listen there, or the cluster serves something already.
         StoreUnavailable: no cluster, or the application did not start.
     """
     if cluster.address is None:
         _see_that_it_is_free(host, port)
     os.environ.setdefault(_PROXY_CALLBACK, proxy)
     join_cluster(cluster)
+    if serve.status().proxies:
+        # Its address is settled, and an application of this name may be somebody's service.
+        raise InvalidSetting(
+            "Ray Serve runs on this cluster already, at an address of its own: deploy there with `serve deploy`, or "
+            "unset RAY_ADDRESS"
+        )
     logging.getLogger("ray.serve").setLevel(logging.INFO if cluster.verbose else logging.WARNING)
     serve.start(
-        http_options=HTTPOptions(host=host, port=port, request_timeout_s=timeout),
+        http_options=HTTPOptions(host=host, port=port, request_timeout_s=request_seconds + _PROXY_MARGIN_SECONDS),
         logging_config=LoggingConfig(log_level="INFO" if cluster.verbose else "WARNING"),
     )
     try:
@@ -44,10 +61,12 @@ def start(
         raise StoreUnavailable(f"Ray Serve did not start the service: {error}") from error
 
 
-def stop() -> None:
-    """Take the application down when its requests are answered, and leave the cluster, which ends if it is our own."""
-    # Not `serve.shutdown`: it ends the proxy at once, connections and all, and whatever else is served there.
+def stop(cluster: ClusterSettings) -> None:
+    """Take down what `start` started when its requests are answered; the cluster ends only if it is our own."""
     serve.delete(_APPLICATION)
+    if cluster.address is not None:
+        # Not before: it ends the proxy at once, connections and all.
+        serve.shutdown()
     ray.shutdown()
 
 

@@ -12,8 +12,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 
 from fmnist.domain.model.errors import StoreUnavailable
-from fmnist.ports.model_store import ModelPackage
-from fmnist.ports.serving_memory import ServingMemory
+from fmnist.ports.serving_memory import KeptModel, ServingMemory
 
 logger = logging.getLogger(__name__)
 
@@ -27,19 +26,26 @@ class _Memory:
     """The actor: one pin, and one model as bytes."""
 
     def __init__(self) -> None:
+        self._expected: str | None = None
         self._pin: tuple[str, str, float] | None = None
         self._good: tuple[str, bytes] | None = None
 
+    def expect(self, desired: str) -> None:
+        self._expected = desired
+        if self._pin is not None and self._pin[0] != desired:
+            self._pin = None
+
     def pin(self, desired: str, uri: str) -> None:
-        self._pin = (desired, uri, time.monotonic())
+        if self._expected in (None, desired):
+            self._pin = (desired, uri, time.monotonic())
 
     def pinned(self, desired: str, max_age: float | None) -> str | None:
         if self._pin is None or self._pin[0] != desired:
             return None
         return self._pin[1] if max_age is None or time.monotonic() - self._pin[2] < max_age else None
 
-    def remember(self, uri: str, package: bytes) -> None:
-        self._good = (uri, package)
+    def remember(self, uri: str, model: bytes) -> None:
+        self._good = (uri, model)
 
     def last_good_uri(self) -> str | None:
         return self._good and self._good[0]
@@ -59,6 +65,9 @@ class RayServingMemory(ServingMemory):
         self._name = name
         self._deploy = deploy
 
+    def expect(self, desired: str) -> None:
+        self._ask("expect", self._key(desired))
+
     def pinned(self, desired: str, max_age: float | None = None) -> str | None:
         uri: str | None = self._ask("pinned", self._key(desired), max_age)
         return uri
@@ -66,23 +75,23 @@ class RayServingMemory(ServingMemory):
     def pin(self, desired: str, uri: str) -> None:
         self._ask("pin", self._key(desired), uri)
 
-    def remember(self, package: ModelPackage) -> None:
-        self._ask("remember", package.version.uri, pickle.dumps(package))
+    def remember(self, model: KeptModel) -> None:
+        self._ask("remember", model.package.version.uri, pickle.dumps(model))
 
     def last_good_uri(self) -> str | None:
         uri: str | None = self._ask("last_good_uri")
         return uri
 
-    def last_good(self) -> ModelPackage | None:
+    def last_good(self) -> KeptModel | None:
         content: bytes | None = self._ask("last_good")
         if content is None:
             return None
         try:
-            package: ModelPackage = pickle.loads(content)  # noqa: S301 - written by this class, in this cluster
+            model: KeptModel = pickle.loads(content)  # noqa: S301 - written by this class, in this cluster
         except Exception as error:  # noqa: BLE001 - whatever another release's classes make of it
             logger.warning("the last good model was kept by another release of fmnist and is of no use: %s", error)
             return None
-        return package
+        return model
 
     def _key(self, desired: str) -> str:
         return f"{self._deploy} {desired}"

@@ -42,6 +42,7 @@ class Cluster:
     """A Ray cluster of one node with a dashboard, and one application at a time, deployed by configuration."""
 
     command: Command
+    address: str
     port: int
     dashboard: int
     exporter: int
@@ -57,7 +58,8 @@ class Cluster:
 
     def deploy(self, model_uri: str | None, wait: bool = True, arguments: str | None = None, **options: Any) -> None:
         """Do what `serve deploy` does with a file: options are those of the deployment."""
-        deployment = {"name": "FashionMNISTClassifier", "user_config": {"model_uri": model_uri}, **options}
+        one = {"autoscaling_config": None, "num_replicas": 1}
+        deployment = {"name": "FashionMNISTClassifier", "user_config": {"model_uri": model_uri}, **one, **options}
         config = {
             "http_options": {"host": "127.0.0.1", "port": self.port, "request_timeout_s": 60},
             "applications": [
@@ -160,7 +162,7 @@ def cluster(command: Command, directory: Path, cpus: int = 4) -> Iterator[Cluste
     try:
         wait_until(lambda: process.poll() is not None or _answers(dashboard), "Ray's dashboard answers")
         assert process.poll() is None, log.read_text()
-        with closing(Cluster(command, port, dashboard, exporter, directory)) as started:
+        with closing(Cluster(command, f"127.0.0.1:{gcs}", port, dashboard, exporter, directory)) as started:
             yield started
     finally:
         # Nothing in it is worth an orderly end, which takes Ray half a minute.

@@ -15,11 +15,15 @@ import httpx
 import psutil
 import pytest
 import yaml
+from ray import cloudpickle
 from ray.serve.schema import ServeDeploySchema
 
+from fmnist.apps.containers.serve import ServeContainer
+from fmnist.apps.settings import Settings
+from fmnist.domain.model.errors import InvalidSetting
 from tests.integration.apps.command import Command
 from tests.integration.apps.serving.models import CORRUPT, GOOD, NAME, Models, uri
-from tests.integration.apps.serving.server import free_port, wait_until
+from tests.integration.apps.serving.server import Cluster, free_port, wait_until
 
 CONFIG = Path(__file__).parents[4] / "deploy" / "serve_config.yaml"
 
@@ -93,12 +97,12 @@ def test_sigterm_answers_what_is_in_flight(served: Served) -> None:
             f"{served.url}/fashion/predict", content=body, headers=headers, timeout=60, trust_env=False
         ).status_code
 
-    with ThreadPoolExecutor(12) as pool:
-        asked = [pool.submit(ask, number) for number in range(12)]
+    with ThreadPoolExecutor(24) as pool:
+        asked = [pool.submit(ask, number) for number in range(24)]
         wait_until(lambda: any(request.done() for request in asked), "the first is answered")
         assert not all(request.done() for request in asked)
         code = served.end(signal.SIGTERM)
-        assert [request.result() for request in asked] == [200] * 12
+        assert [request.result() for request in asked] == [200] * 24
     assert code == 143
     assert served.lines[-1] == "terminated\n"
 
@@ -126,6 +130,29 @@ def test_port_that_is_taken_is_said_so(models: Models) -> None:
     assert done.returncode == 2
     assert "Address already in use" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_cluster_that_serves_already_is_left_alone(service: Cluster, models: Models) -> None:
+    variables = {**models.command.variables, "RAY_ADDRESS": service.address, "RAY_AUTH_MODE": "disabled"}
+    done = replace(models.command, variables=variables).run(
+        "serve", "--model", uri(GOOD[1]), "--port", str(free_port())
+    )
+    assert done.returncode == 2
+    assert "serve deploy" in done.stderr
+    assert service.serves(uri(GOOD[0]))
+
+
+def test_no_secret_travels_to_the_cluster(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FMNIST_API_KEYS", "s3cr3t-key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cr3t-of-s3")
+    monkeypatch.setenv("DVC_REMOTE_URL", "s3://bucket")
+    parts = ServeContainer(settings=Settings.load()).parts()
+    travelling = cloudpickle.dumps(parts)
+    assert b"bucket" in travelling
+    assert b"s3cr3t" not in travelling
+    monkeypatch.delenv("FMNIST_API_KEYS")
+    with pytest.raises(InvalidSetting, match="FMNIST_API_KEYS"):
+        parts.http(None)
 
 
 def test_serve_build_writes_the_application_with_its_options(models: Models, tmp_path: Path) -> None:

@@ -15,12 +15,12 @@ def _resident(service: Cluster) -> int:
 
 
 def test_memory_stays_flat_over_fifty_reloads(service: Cluster) -> None:
-    service.deploy(uri(GOOD[0]), autoscaling_config=None, num_replicas=1)
+    service.deploy(uri(GOOD[0]))
 
     def reload(times: int) -> None:
         for turn in range(times):
             wanted = uri(GOOD[(turn + 1) % 2])
-            service.deploy(wanted, autoscaling_config=None, num_replicas=1)
+            service.deploy(wanted)
             wait_until(lambda wanted=wanted: service.serves(wanted), f"{wanted} serves")
 
     reload(10)
@@ -30,7 +30,7 @@ def test_memory_stays_flat_over_fifty_reloads(service: Cluster) -> None:
 
 
 def test_memory_stays_flat_over_twenty_thousand_requests(service: Cluster) -> None:
-    service.deploy(uri(GOOD[0]), autoscaling_config=None, num_replicas=1)
+    service.deploy(uri(GOOD[0]))
 
     def ask(times: int) -> None:
         with httpx.Client(base_url=service.url, timeout=60, trust_env=False) as client:

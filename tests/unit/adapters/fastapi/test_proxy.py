@@ -6,9 +6,10 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fmnist.adapters.fastapi.proxy import ProxyGuard
+from fmnist.adapters.fastapi.settings import HttpSettings
 
 LIMIT = 1000
 
@@ -38,7 +39,8 @@ class Proxy:
 
 def ask(proxy: ASGIApp, **request: Any) -> httpx.Response:
     async def send() -> httpx.Response:
-        transport = httpx.ASGITransport(ProxyGuard(proxy, LIMIT))
+        settings = HttpSettings(version="1", max_bytes=LIMIT, body_timeout_seconds=0.2)
+        transport = httpx.ASGITransport(ProxyGuard(proxy, settings))
         async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
             return await client.post("/predict", **request)
 
@@ -71,7 +73,7 @@ def test_body_that_is_announced_too_large_is_not_read() -> None:
     proxy = Proxy()
     answer = ask(proxy, content=b"x" * (LIMIT + 1))
     assert answer.status_code == 413
-    assert answer.json()["error_type"] == "request_entity_too_large"
+    assert answer.json()["error_type"] == "body_too_large"
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
     assert proxy.seen == {}
 
@@ -84,7 +86,35 @@ def test_body_of_unknown_length_is_refused_when_it_grows_too_large() -> None:
     proxy = Proxy()
     answer = ask(proxy, content=pieces())
     assert answer.status_code == 413
-    assert proxy.read <= LIMIT
+    assert proxy.seen == {}
+
+
+def test_slow_body_is_given_up_before_any_replica_waits_for_it() -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"x"
+        await anyio.sleep_forever()
+
+    proxy = Proxy()
+    answer = ask(proxy, content=pieces())
+    assert answer.status_code == 408
+    assert answer.json()["error_type"] == "body_timeout"
+    assert proxy.seen == {}
+
+
+def test_client_that_goes_in_midst_of_its_body_is_not_answered() -> None:
+    proxy, sent = Proxy(), []
+    messages = iter([{"type": "http.request", "body": b"x", "more_body": True}, {"type": "http.disconnect"}])
+
+    async def receive() -> Message:
+        return next(messages)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "headers": []}
+    anyio.run(ProxyGuard(proxy, HttpSettings(version="1")), scope, receive, send)
+    assert sent == []
+    assert proxy.seen == {}
 
 
 def test_plain_text_of_the_proxy_becomes_a_problem_like_all_others() -> None:
