@@ -5,7 +5,9 @@ from typing import Any
 
 import litserve
 import numpy as np
-from serving_subjects import load_prediction
+from serving_subjects import load_classifier
+
+from fmnist.domain.services.prediction import Prediction
 
 
 class Api(litserve.LitAPI):
@@ -17,7 +19,7 @@ class Api(litserve.LitAPI):
 
     def setup(self, device: str) -> None:  # noqa: ARG002 - LitServe's signature
         """Load the model in the worker."""
-        self.prediction = load_prediction(self._model)
+        self.prediction = Prediction(load_classifier(self._model))
 
     def decode_request(self, request, **_: Any) -> Any:  # type: ignore[no-untyped-def]
         """Return the images, uint8 (n, 28, 28)."""
