@@ -78,6 +78,14 @@ def test_what_is_transparent_shows_black(tmp_path: Path) -> None:
     assert (image[:, 14:] == 0).all()
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_what_is_half_transparent_is_half_as_light(tmp_path: Path, mode: str) -> None:
+    veil = Image.fromarray(SHIRT).convert(mode)
+    veil.putalpha(128)
+    image = read_image_file(saved(tmp_path / "veil.png", veil))[0]
+    np.testing.assert_allclose(image, SHIRT * (128 / 255), atol=0.6)
+
+
 def test_a_white_background_is_not_inverted(tmp_path: Path) -> None:
     assert (read_image_file(saved(tmp_path / "white.png", Image.new("L", (28, 28), 255))) == 255).all()
 
@@ -214,13 +222,48 @@ def test_what_is_no_picture_in_memory_is_told_from_one_that_is_not_allowed(conte
         decode_picture(content, 1000)
 
 
-def test_a_jpeg_is_not_scanned_without_end() -> None:
+def jpeg_of_scans(scans: int, restart: bytes = b"") -> bytes:
+    """A progressive picture, one of whose six scans is repeated; `restart` stands before each repetition."""
     whole = encoded(Image.fromarray(HALVES), "JPEG", progressive=True)
     starts = [position for position in range(len(whole)) if whole.startswith(b"\xff\xda", position)]
-    scan = whole[starts[1] : starts[2]]
-    assert decode_picture(whole[: starts[2]] + scan * 5 + whole[starts[2] :], 1000).shape == (1, 28, 28)
-    with pytest.raises(UnreadablePicture, match="more than 500 scans"):
-        decode_picture(whole[: starts[2]] + scan * 500 + whole[starts[2] :], 1000)
+    assert len(starts) == 6
+    return whole[: starts[2]] + (restart + whole[starts[1] : starts[2]]) * (scans - 6) + whole[starts[2] :]
+
+
+@pytest.mark.parametrize(
+    "restart",
+    [b"", b"\xff", b"\xff\x00\x07", b"\xff\xd0", b"\xff\x01", b"\xff\xfe\x00\x00", b"\xff\xfe\x00\x04\xff\xd9"],
+)
+def test_a_jpeg_is_not_scanned_without_end(restart: bytes) -> None:
+    assert decode_picture(jpeg_of_scans(20, restart), 1000).shape == (1, 28, 28)
+    with pytest.raises(UnreadablePicture, match="more than 20 scans"):
+        decode_picture(jpeg_of_scans(21, restart), 1000)
+
+
+def test_scans_are_not_hidden_behind_what_no_segment_begins_with() -> None:
+    with pytest.raises(UnreadablePicture, match="more than 20 scans"):
+        decode_picture(jpeg_of_scans(21, b"\xff\x02\xff\xff"), 1000)
+
+
+def test_the_most_scans_that_a_picture_is_written_in_are_not_too_many() -> None:
+    colours = Image.fromarray(HALVES).convert("CMYK")
+    assert decode_picture(encoded(colours, "JPEG", progressive=True), 1000).shape == (1, 28, 28)
+
+
+def test_what_a_camera_stores_beside_a_picture_is_no_scan_of_it() -> None:
+    whole = encoded(Image.fromarray(HALVES), "JPEG")
+    preview = b"\xff\xe1\x04\x02" + b"\xff\xda" * 512
+    film = b"\xff\xda" * 1000
+    np.testing.assert_array_equal(
+        decode_picture(whole[:2] + preview + whole[2:] + film, 1000), decode_picture(whole, 1000)
+    )
+
+
+def test_a_jpeg_has_so_many_segments() -> None:
+    whole = encoded(Image.fromarray(HALVES), "JPEG")
+    assert decode_picture(whole[:2] + b"\xff\xfe\x00\x02" * 5000 + whole[2:], 1000).shape == (1, 28, 28)
+    with pytest.raises(UnreadablePicture, match="more than 10000 segments"):
+        decode_picture(whole[:2] + b"\xff\xfe\x00\x02" * 10_000 + whole[2:], 1000)
 
 
 WHOLE = (
