@@ -1,8 +1,9 @@
 """A request's body, read whole and no further than the limits allow; what it means is decided elsewhere."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from fmnist.adapters.fastapi.problems import Problem
 from fmnist.adapters.fastapi.settings import HttpSettings
@@ -23,21 +24,32 @@ async def read_body(request: Request, settings: HttpSettings) -> bytearray:
         raise _too_large(settings)
     body = bytearray()
     try:
-        async with asyncio.timeout(settings.body_timeout_seconds) as deadline:
-            async for chunk in request.stream():
+        async with asyncio.timeout(settings.body_timeout_seconds):
+            async for chunk in _chunks(request):
                 body += chunk
                 if len(body) > settings.max_bytes:
                     raise _too_large(settings)
     except TimeoutError as error:
-        if not deadline.expired():
-            raise
         detail = f"the body was not sent within {settings.body_timeout_seconds:g} s"
         raise Problem(408, "body_timeout", detail, {"connection": "close"}) from error
-    except ClientDisconnect as error:
-        raise _truncated() from error
     if promised is not None and len(body) != promised:
         raise _truncated()
     return body
+
+
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
+    """Yield what is sent. A client that goes away shows in as many errors as there are servers."""
+    try:
+        async for chunk in request.stream():
+            yield chunk
+    except Exception as error:
+        raise _truncated() from error
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            # Not the server's way to tell of its client: a deadline, or the server gives this request up.
+            raise
+        raise _truncated() from error
 
 
 def _content_length(request: Request) -> int | None:

@@ -3,7 +3,10 @@
 import asyncio
 import gzip
 import json
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +19,7 @@ from tests.unit.adapters.fastapi.support import (
     SETTINGS,
     SILENCE,
     GreyServing,
+    Reply,
     Service,
     chunks,
     greys,
@@ -105,6 +109,36 @@ def test_a_body_that_is_cut_off_is_no_answerable_request(serving: GreyServing, s
     assert serving.asked == 0
 
 
+class Abort(Exception):
+    """As servers have many of, and none that this service could know."""
+
+
+@pytest.mark.parametrize("raised", [Abort("gone"), ConnectionResetError(), TimeoutError(), asyncio.CancelledError()])
+@pytest.mark.parametrize("path", ["/predict", INFER])
+def test_a_client_that_goes_away_is_no_failure_of_the_service(
+    strict: Service, caplog: pytest.LogCaptureFixture, path: str, raised: BaseException
+) -> None:
+    def cut_off() -> Iterator[Any]:
+        yield {"type": "http.request", "body": WHOLE[:300], "more_body": True}
+        raise raised
+
+    reply = strict.request("POST", path, cut_off(), content_type="application/json")
+    assert reply.problem == (400, "truncated_body")
+    assert not caplog.records
+
+
+def test_a_request_that_the_server_gives_up_in_mid_body_ends(strict: Service) -> None:
+    async def given_up() -> None:
+        sending = chunks(WHOLE[:300], last=SILENCE)
+        request = asyncio.create_task(strict.exchange("POST", "/predict", sending, content_type=OCTETS))
+        await asyncio.sleep(0)
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+
+    asyncio.run(asyncio.wait_for(given_up(), 10))
+
+
 @pytest.mark.parametrize("length", ["x", "-1", "1.5", "1e3", "²", "9" * 5000, ""])
 def test_a_content_length_that_is_none_is_refused(strict: Service, length: str) -> None:
     reply = strict.request("POST", "/predict", Untouchable(), content_type=OCTETS, content_length=length)
@@ -135,6 +169,52 @@ def test_pixels_of_a_picture_are_counted_before_they_are_decoded(strict: Service
     reply = strict.post("/predict", picture(np.zeros((100, 101), np.uint8), "PNG"), "image/png")
     assert reply.problem == (422, "invalid_images")
     assert reply.detail == "a picture of 101x100 pixels, expected at most 10000 in all"
+
+
+def test_a_picture_waits_for_nothing_but_pictures(service: Service) -> None:
+    async def beside_a_busy_thread() -> int:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        done = threading.Event()
+        busy = asyncio.create_task(asyncio.to_thread(done.wait, 20))
+        try:
+            sent = [{"type": "http.request", "body": picture(NOISE, "PNG")}]
+            reply = await asyncio.wait_for(service.exchange("POST", "/predict", sent, content_type="image/png"), 10)
+        finally:
+            done.set()
+            await busy
+        return reply.status
+
+    assert asyncio.run(beside_a_busy_thread()) == 200
+
+
+def test_pictures_that_nobody_waits_for_are_not_decoded(service: Service) -> None:
+    large = picture(np.zeros((4000, 4000), np.uint8), "PNG")
+
+    def sent(body: bytes) -> asyncio.Task[Reply]:
+        messages = [{"type": "http.request", "body": body}]
+        return asyncio.create_task(service.exchange("POST", "/predict", messages, content_type="image/png"))
+
+    async def one() -> int:
+        return (await sent(large)).status
+
+    async def one_after_many_that_were_given_up() -> int:
+        for _ in range(12):
+            given_up = sent(large)
+            # Until it has come to the decoding, which nothing shows from here.
+            for _ in range(50):
+                await asyncio.sleep(0)
+            given_up.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await given_up
+        return (await sent(picture(NOISE, "PNG"))).status
+
+    def processor_time(work: Coroutine[Any, Any, int]) -> float:
+        started = time.process_time()
+        assert asyncio.run(asyncio.wait_for(work, 60)) == 200
+        return time.process_time() - started
+
+    asyncio.run(one())
+    assert processor_time(one_after_many_that_were_given_up()) < 4 * processor_time(one())
 
 
 @pytest.mark.parametrize("content_type", ["image/png", "image/jpeg"])
