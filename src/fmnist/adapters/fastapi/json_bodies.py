@@ -10,19 +10,20 @@ from fmnist.adapters.fastapi.problems import Problem
 from fmnist.domain.model.errors import InvalidImages
 from fmnist.domain.model.images import PIXELS, SIDE, Images, decode_images, images_from_bytes
 
-_BESIDE_IMAGES = 10_000  # lists and objects, far more than any body has use for
+_BESIDE_IMAGES = 10_000  # lists, objects and keys, far more than any body has use for
 
 
 def parse_object(body: bytearray, max_images: int) -> dict[str, Any]:
     """Return the JSON object of a body that has room for `max_images` images.
 
     Raises:
-        Problem: no JSON, none that is an object, or one of more lists and objects than so many images have.
+        Problem: no JSON, none that is an object, or one of more lists, objects or keys than so many images have.
     """
-    # Each takes fifty times the memory of its brackets, and a body of them alone would stop the service for seconds.
+    # Each takes up to fifty times the memory of its text, and a body of them alone would stop the service for seconds.
     # Somewhat too many images are told so below, in better words.
-    if body.count(b"[") > 2 * max_images * (1 + SIDE) + _BESIDE_IMAGES or body.count(b"{") > _BESIDE_IMAGES:
-        reason = f"it has more lists or objects than {max_images} images can have"
+    lists_allowed = 2 * max_images * (1 + SIDE) + _BESIDE_IMAGES
+    if body.count(b"[") > lists_allowed or max(body.count(b"{"), body.count(b":")) > _BESIDE_IMAGES:
+        reason = f"it has more lists, objects or keys than {max_images} images can have"
         raise Problem(400, "malformed_json", f"the body is not JSON of images: {reason}")
     try:
         document = orjson.loads(body)
