@@ -130,8 +130,11 @@ def _kind(value: object) -> str:
             return "a boolean"
         case int():
             return str(value) if -(10**6) < value < 10**6 else "an integer far outside of it"
+        case float() if not np.isfinite(value):
+            return "a number that is not finite"
         case float():
-            return "a decimal number" if np.isfinite(value) else "a number that is not finite"
+            # JSON parsers read integers of more than 64 bits as decimal numbers.
+            return "a decimal number" if -(10**6) < value < 10**6 else "a number far outside of it"
         case str():
             return "a string"
         case None:

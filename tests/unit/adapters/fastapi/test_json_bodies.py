@@ -41,6 +41,8 @@ def with_pixel(value: object) -> str:
         ("256", "256"),
         ("-1", "-1"),
         (2**63, "an integer far outside of it"),
+        (2**70, "a number far outside of it"),
+        ("-1e30", "a number far outside of it"),
         ("[0]", "a list"),
         ("{}", "an object"),
         ('{"secret": 1}', "an object"),
