@@ -5,12 +5,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 
-class _Document(BaseModel):
-    # Fields such as model_uri are the contract's.
+class Document(BaseModel):
+    """A body; its fields are named as the contract and the protocol name them, also where pydantic would warn."""
+
     model_config = ConfigDict(protected_namespaces=())
 
 
-class Service(_Document):
+class Service(Document):
     """What this is, and where to go on."""
 
     service: str
@@ -20,7 +21,7 @@ class Service(_Document):
     health: str
 
 
-class Health(_Document):
+class Health(Document):
     """How the service stands.
 
     `status` is `healthy` while a model answers, also when what is desired could not be loaded (`reload_error`) or its
@@ -36,20 +37,20 @@ class Health(_Document):
     reload_error: str | None
 
 
-class Live(_Document):
+class Live(Document):
     """The process answers."""
 
     status: str
 
 
-class NormalizationParams(_Document):
+class NormalizationParams(Document):
     """Of the train split's pixels, in [0, 1] units: the input is `(pixel / 255 - mean) / std`."""
 
     mean: float
     std: float
 
 
-class Info(_Document):
+class Info(Document):
     """The model that answers, and where it comes from."""
 
     model_uri: str
@@ -66,7 +67,7 @@ class Info(_Document):
     reload_error: str | None
 
 
-class ClassConfidence(_Document):
+class ClassConfidence(Document):
     """A class, and its probability in [0, 1]."""
 
     class_id: int
@@ -81,7 +82,7 @@ class ImagePrediction(ClassConfidence):
     probabilities: list[float] = []
 
 
-class Predictions(_Document):
+class Predictions(Document):
     """One prediction an image, in the order of the images, all of them by the one model that is named."""
 
     predictions: list[ImagePrediction]
@@ -90,7 +91,7 @@ class Predictions(_Document):
     processing_time_ms: float
 
 
-class ErrorDocument(_Document):
+class ErrorDocument(Document):
     """What went wrong: `detail` for a person, `error_type` for a program, `request_id` to find it in the log."""
 
     detail: str
@@ -98,7 +99,7 @@ class ErrorDocument(_Document):
     request_id: str
 
 
-class NotReadyDocument(_Document):
+class NotReadyDocument(Document):
     """An error whose `detail` is the health of a service that has no model."""
 
     detail: Health

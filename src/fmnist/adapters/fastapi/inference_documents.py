@@ -2,16 +2,11 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
+from fmnist.adapters.fastapi.documents import Document
 from fmnist.adapters.fastapi.example import example_image
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(protected_namespaces=())
-
-
-class Server(_Document):
+class Server(Document):
     """Server metadata."""
 
     name: str
@@ -19,26 +14,26 @@ class Server(_Document):
     extensions: list[str]
 
 
-class ServerLive(_Document):
+class ServerLive(Document):
     """The process answers."""
 
     live: bool
 
 
-class ServerReady(_Document):
+class ServerReady(Document):
     """A model answers."""
 
     ready: bool
 
 
-class ModelReady(_Document):
+class ModelReady(Document):
     """This model answers."""
 
     name: str
     ready: bool
 
 
-class TensorMetadata(_Document):
+class TensorMetadata(Document):
     """A tensor that goes in or comes out; -1 is any number of images."""
 
     name: str
@@ -46,7 +41,7 @@ class TensorMetadata(_Document):
     shape: list[int]
 
 
-class Model(_Document):
+class Model(Document):
     """Model metadata."""
 
     name: str
@@ -56,7 +51,7 @@ class Model(_Document):
     outputs: list[TensorMetadata]
 
 
-class OutputTensor(_Document):
+class OutputTensor(Document):
     """A tensor, its data in one flat list, row by row."""
 
     name: str
@@ -65,7 +60,7 @@ class OutputTensor(_Document):
     data: list[float]
 
 
-class Inference(_Document):
+class Inference(Document):
     """The outputs that were asked for, or both: `class_id` INT64 [n] and `probabilities` FP32 [n, 10]."""
 
     model_name: str
@@ -74,7 +69,7 @@ class Inference(_Document):
     outputs: list[OutputTensor]
 
 
-class InferenceError(_Document):
+class InferenceError(Document):
     """The protocol's `error`, and beside it what every error of this service has."""
 
     error: str
@@ -89,7 +84,7 @@ _PROBLEMS = {
 }
 
 
-def answers(model: type[BaseModel], *problems: int) -> dict[int | str, dict[str, Any]]:
+def answers(model: type[Document], *problems: int) -> dict[int | str, dict[str, Any]]:
     """Return OpenAPI's responses of a route that answers with `model`, or with one of these problems."""
     described: dict[int | str, dict[str, Any]] = {200: {"model": model}}
     for status in problems:
