@@ -1,5 +1,7 @@
 """The application against its own OpenAPI document: whatever is sent, it gets an answer that the document describes."""
 
+from dataclasses import replace
+
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.checks import not_a_server_error
@@ -10,11 +12,16 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.unit.adapters.fastapi.support import GreyServing, Service, grey_model
+from tests.unit.adapters.fastapi.support import SETTINGS, GreyServing, Service, grey_model
 
 schemathesis.serializer.alias("application/x-npy", "application/octet-stream")
 
+KEY = "the-key"
 SCHEMA = schemathesis.openapi.from_asgi("/openapi.json", Service(GreyServing(grey_model())).app)
+KEYED = schemathesis.openapi.from_asgi(
+    "/openapi.json", Service(GreyServing(grey_model()), replace(SETTINGS, api_keys=(KEY,))).app
+)
+GUARDED = KEYED.include(func=lambda context: "security" in context.operation.definition.raw)
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -25,14 +32,29 @@ CHECKS = [
 
 
 @SCHEMA.parametrize()
-@settings(max_examples=10, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, suppress_health_check=list(HealthCheck))
 def test_every_answer_is_one_that_the_document_describes(case: schemathesis.Case) -> None:
     case.call_and_validate(checks=CHECKS)
 
 
 @SCHEMA.include(path_regex="/v2/models/").parametrize()
-@settings(max_examples=10, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, suppress_health_check=list(HealthCheck))
 def test_so_is_every_answer_of_the_model_that_is_there(case: schemathesis.Case) -> None:
     there = {"name": "fashion-mnist-classifier", "version": "3"}
     case.path_parameters = {name: there[name] for name in case.path_parameters}
     case.call_and_validate(checks=CHECKS)
+
+
+@GUARDED.parametrize()
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
+def test_so_is_every_answer_to_a_key(case: schemathesis.Case) -> None:
+    response = case.call_and_validate(headers={"authorization": f"Bearer {KEY}"}, checks=CHECKS)
+    assert response.status_code != 401
+
+
+@GUARDED.parametrize()
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
+def test_without_a_key_there_is_no_other_answer(case: schemathesis.Case) -> None:
+    response = case.call_and_validate(checks=CHECKS)
+    # Some cases are of another method, which no route has.
+    assert response.status_code == 401 if case.method == "POST" else 405
