@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fmnist.ports.model_store import ModelPackage
-from fmnist.ports.serving_memory import ServingMemory
+from fmnist.ports.serving_memory import KeptModel, ServingMemory
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +19,7 @@ class _Pin:
 class MemoryServingMemory(ServingMemory):
     """A `ServingMemory` that ends with its process; safe to call from many threads.
 
-    It keeps a package as it would travel to another process, so that one which cannot is noticed here.
+    It keeps a model as it would travel to another process, so that one which cannot is noticed here.
 
     Args:
         clock: seconds that only ever grow, for the age of a pin.
@@ -29,8 +28,15 @@ class MemoryServingMemory(ServingMemory):
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
+        self._expected: str | None = None
         self._pin: _Pin | None = None
         self._kept: tuple[str, bytes] | None = None
+
+    def expect(self, desired: str) -> None:
+        with self._lock:
+            self._expected = desired
+            if self._pin is not None and self._pin.desired != desired:
+                self._pin = None
 
     def pinned(self, desired: str, max_age: float | None = None) -> str | None:
         with self._lock:
@@ -41,20 +47,21 @@ class MemoryServingMemory(ServingMemory):
 
     def pin(self, desired: str, uri: str) -> None:
         with self._lock:
-            self._pin = _Pin(desired, uri, self._clock())
+            if self._expected in (None, desired):
+                self._pin = _Pin(desired, uri, self._clock())
 
-    def remember(self, package: ModelPackage) -> None:
-        packed = pickle.dumps(package)
+    def remember(self, model: KeptModel) -> None:
+        packed = pickle.dumps(model)
         with self._lock:
-            self._kept = package.version.uri, packed
+            self._kept = model.package.version.uri, packed
 
     def last_good_uri(self) -> str | None:
         kept = self._kept
         return None if kept is None else kept[0]
 
-    def last_good(self) -> ModelPackage | None:
+    def last_good(self) -> KeptModel | None:
         kept = self._kept
         if kept is None:
             return None
-        package: ModelPackage = pickle.loads(kept[1])  # noqa: S301 - our own bytes, written by `remember`
-        return package
+        model: KeptModel = pickle.loads(kept[1])  # noqa: S301 - our own bytes, written by `remember`
+        return model

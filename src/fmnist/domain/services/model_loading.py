@@ -67,13 +67,18 @@ class ModelLoading:
         # One call, so that a version whose loading hangs is not downloaded again meanwhile.
         package, classifier = self._calls.run(what, fetch_and_load, deadline - time.monotonic())
         uri = package.version.uri
-        degraded = self._compare(uri, classifier.info, check, deadline)
+        degraded = self.compare(uri, classifier.info, check, deadline)
         prediction = Prediction(classifier)
         self._calls.run(f"first answers of {uri}", lambda: _warm_up(uri, prediction), deadline - time.monotonic())
         return CheckedModel(package, prediction, degraded)
 
-    def _compare(self, uri: str, info: ModelInfo, check: NormalizationCheck, deadline: float) -> str | None:
-        """Hold the recorded normalization against the registry's; return why that was impossible, or None."""
+    def compare(self, uri: str, info: ModelInfo, check: NormalizationCheck, deadline: float) -> str | None:
+        """Hold the recorded normalization against the registry's; return why that was impossible, or None.
+
+        Raises:
+            CorruptModel: they differ.
+            StoreUnavailable: they cannot be compared and `check` is strict.
+        """
         try:
             version, expected = self._promised(info, deadline)
         except FmnistError as error:

@@ -10,21 +10,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fmnist.domain.model.errors import FmnistError, ModelNotFound, StoreUnavailable
+from fmnist.domain.model.errors import CorruptModel, FmnistError
 from fmnist.domain.model.registry import ModelVersion
 from fmnist.domain.services.model_loading import CheckedModel, NormalizationCheck
 from fmnist.domain.services.model_supply import Attempt, ModelSupply, one_line
 from fmnist.domain.services.prediction import Prediction
 from fmnist.ports.data_registry import DataRegistry
 from fmnist.ports.model_store import ModelPackage, ModelStore
-from fmnist.ports.serving_memory import ServingMemory
+from fmnist.ports.serving_memory import KeptModel, ServingMemory
 
 logger = logging.getLogger(__name__)
 
 ReloadObserver = Callable[[str, str | None], None]
 """Told of each model that went into service, or should have: its URI, and why it did not, or None. Must not raise."""
-
-_MENDED_BY_TIME = (StoreUnavailable, ModelNotFound)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +33,8 @@ class ServedModel:
         version: the registered version that it is.
         uuid, signature, created: as `ModelPackage` says.
         prediction: answers.
-        degraded: why its normalization could not be compared with the data registry's, or None when they agree.
+        degraded: why its normalization could not be compared with the data registry's, or how it differs, which came
+            out only after it was in service; None when they agree.
     """
 
     version: ModelVersion
@@ -53,7 +52,7 @@ class ServingStatus:
     Attributes:
         desired: the model URI that was asked for, or `newest version of NAME`.
         served: the model that answers, or None until one does.
-        reload_error: why what is desired is not what is served, or None. One line, for a person.
+        reload_error: why what is desired is not what is served, or should not be, or None. One line, for a person.
     """
 
     desired: str
@@ -90,9 +89,12 @@ class ModelServing:
         self._lock = threading.Lock()
         self._running: Attempt | None = None
         self._deployed: Attempt | None = None
+        # A version that is corrupt, which no time mends.
         self._refused: str | None = None
+        # What is wrong with the model that serves, when that came out too late to refuse it.
+        self._mismatch: str | None = None
         self._package: ModelPackage | None = None
-        desired = self._supply.attempt(None, None).name
+        desired = self._supply.attempt(None).name
         self._status = ServingStatus(desired=desired, served=None, reload_error=None)
 
     @property
@@ -111,7 +113,7 @@ class ModelServing:
         How it went is in `status`, for nothing that is wrong with a URI, a model or a store is raised. A deploy that
         begins while another runs supersedes it.
         """
-        attempt = self._supply.attempt(desired, None)
+        attempt = self._supply.attempt(desired, is_deploy=True)
         with self._lock:
             if self._running is not None:
                 self._running.superseded = True
@@ -124,34 +126,70 @@ class ModelServing:
         """Try again what failed for a reason that time may mend, and follow an alias or the newest version.
 
         What one replica found counts for all of them until it is `max_age` seconds old; with None nothing is looked up
-        again that was found once. The memory is given the model again when it has lost it.
+        again that was found once. A model that could not be compared with the data registry is compared as soon as
+        that answers; one that turns out to be wrong goes on serving, with the reason in the status, for it is not
+        known that anything better is at hand. The memory is given the model again when it has lost it.
         """
         with self._lock:
             if self._deployed is None or self._running is not None:
                 return
             attempt = self._running = self._supply.attempt(self._deployed.desired, max_age)
-            is_desired = self._status.served is not None and self._status.reload_error is None
-        self._run(attempt, _nothing if is_desired and max_age is None else self._bring_into_service)
+        self._run(attempt, self._look_again)
 
     def _run(self, attempt: Attempt, work: Callable[[Attempt], None]) -> None:
         try:
+            self._supply.announce(attempt)
             try:
                 work(attempt)
             except Exception as error:  # noqa: BLE001 - whatever a model or a store may come up with
                 self._fail(attempt, error)
             if self.current is None and (last := self._supply.last_good(attempt)) is not None:
                 self._swap(attempt, last)
-            package, reload_error = self._package, self._status.reload_error
-            if package is not None:
-                self._supply.share(attempt, package, is_desired=reload_error is None)
+            with self._lock:
+                package, status = self._package, self._status
+            if package is not None and status.served is not None:
+                model = KeptModel(package, compared=status.served.degraded is None)
+                self._supply.share(attempt, model, is_desired=status.reload_error is None)
         finally:
             with self._lock:
                 if self._running is attempt:
                     self._running = None
 
-    def _bring_into_service(self, attempt: Attempt) -> None:
-        if attempt.target == self._refused:
+    def _look_again(self, attempt: Attempt) -> None:
+        if self.current is not None and self.current.degraded is not None:
+            self._compare_again(attempt, self.current)
+        status = self._status
+        is_desired = status.served is not None and status.reload_error is None
+        # Replicas that were told of their deploys in another order may differ, although nothing failed.
+        if is_desired and attempt.max_age is None and self._supply.agreed(attempt) in (None, _uri(status)):
             return
+        self._bring_into_service(attempt)
+
+    def _compare_again(self, attempt: Attempt, served: ServedModel) -> None:
+        uri, mismatch = served.version.uri, None
+        try:
+            if self._supply.compare(attempt, uri, served.prediction.info) is not None:
+                return
+        except CorruptModel as error:
+            mismatch = one_line(error)
+        except Exception as error:  # noqa: BLE001 - nothing is learnt, and an alias has to be followed all the same
+            logger.debug("%s cannot be compared yet: %s", uri, one_line(error))
+            return
+        with self._lock:
+            if attempt.superseded:
+                return
+            before, known = self._status, self._mismatch
+            # A desired model that failed is the greater news.
+            error_now = mismatch if before.reload_error in (None, known) else before.reload_error
+            self._status = replace(before, served=replace(served, degraded=mismatch), reload_error=error_now)
+            self._mismatch = mismatch
+        if mismatch is None:
+            logger.info("%s normalizes as its data version says, and is degraded no more", uri)
+        elif mismatch != known:
+            logger.error("%s goes on serving, and should not: %s", uri, mismatch)
+            self._observe(uri, mismatch)
+
+    def _bring_into_service(self, attempt: Attempt) -> None:
         uri = attempt.target = self._supply.look_up(attempt)
         served = self.current
         if served is not None and served.version.uri == uri:
@@ -164,7 +202,7 @@ class ModelServing:
         with self._lock:
             if not attempt.superseded:
                 self._refused = None
-                self._status = replace(self._status, reload_error=None)
+                self._status = replace(self._status, reload_error=self._mismatch)
 
     def _swap(self, attempt: Attempt, model: CheckedModel) -> None:
         package, uri = model.package, model.package.version.uri
@@ -183,8 +221,7 @@ class ModelServing:
             # The last good model, served in place of the desired one, leaves the error as it is.
             error = None if uri == attempt.target else before.reload_error
             self._status = replace(before, served=served, reload_error=error)
-            self._package = package
-            attempt.swapped = True
+            self._package, self._mismatch = package, None
         instead = f"in place of {before.served.version.uri}" if before.served else "with none before it"
         logger.info("%s is in service after %.1f s, %s", uri, time.monotonic() - attempt.started, instead)
         if model.degraded is not None:
@@ -198,7 +235,7 @@ class ModelServing:
                 return
             before = self._status
             self._status = replace(before, reload_error=line)
-            if not isinstance(error, _MENDED_BY_TIME):
+            if isinstance(error, CorruptModel):
                 self._refused = attempt.target
         if line != before.reload_error:
             now = f"{before.served.version.uri} goes on serving" if before.served else "no model serves yet"
@@ -207,5 +244,5 @@ class ModelServing:
         self._observe(attempt.target, line)
 
 
-def _nothing(attempt: Attempt) -> None:
-    """Leave what serves as it is."""
+def _uri(status: ServingStatus) -> str | None:
+    return None if status.served is None else status.served.version.uri

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from fmnist.domain.model.errors import FmnistError, ModelNotFound
-from fmnist.domain.model.registry import ModelUri, ModelVersion
+from fmnist.domain.model.errors import FmnistError
+from fmnist.domain.model.registry import ModelInfo, ModelUri
 from fmnist.domain.services.bounded_calls import BoundedCalls
 from fmnist.domain.services.model_loading import CheckedModel, ModelLoading, NormalizationCheck
+from fmnist.domain.services.wanted_model import wanted_model
 from fmnist.ports.data_registry import DataRegistry
-from fmnist.ports.model_store import ModelPackage, ModelStore
-from fmnist.ports.serving_memory import ServingMemory
+from fmnist.ports.model_store import ModelStore
+from fmnist.ports.serving_memory import KeptModel, ServingMemory
 
 logger = logging.getLogger(__name__)
 
@@ -31,20 +32,22 @@ class Attempt:
     Attributes:
         desired: a model URI, or None for the newest version; `name` says it in words.
         max_age: seconds for which what an alias was found to stand for counts; None is for good.
+        is_deploy: it was asked for, and does not only look again.
         deadline: of `time.monotonic`.
         target: what it is about: the desired, then the version that this turned out to be.
         superseded: a newer attempt has begun, and this one may not change anything any more.
-        swapped: it brought a model into service.
+        newly_compared: the model that the memory keeps was not compared when it was remembered, and is now.
         memory_failed: the memory did not answer, so that it is not asked again: each question may take a while.
     """
 
     desired: str | None
     name: str
     max_age: float | None
+    is_deploy: bool
     deadline: float
     target: str
     superseded: bool = False
-    swapped: bool = False
+    newly_compared: bool = False
     memory_failed: bool = False
     started: float = field(default_factory=time.monotonic)
 
@@ -66,13 +69,28 @@ class ModelSupply:
         self._model_name = model_name
         self._normalization = normalization
         self._patience = patience
+        self._announced: str | None = None
         self._calls = BoundedCalls()
         self._loading = ModelLoading(registry, self._calls)
 
-    def attempt(self, desired: str | None, max_age: float | None) -> Attempt:
+    def attempt(self, desired: str | None, max_age: float | None = None, *, is_deploy: bool = False) -> Attempt:
         """Begin an attempt."""
         name = f"newest version of {self._model_name}" if desired is None else desired
-        return Attempt(desired, name, max_age, time.monotonic() + self._patience, target=name)
+        return Attempt(desired, name, max_age, is_deploy, time.monotonic() + self._patience, target=name)
+
+    def announce(self, attempt: Attempt) -> None:
+        """Have the memory forget what anything else was pinned to: at a deploy, and later if it did not answer then."""
+        if attempt.is_deploy:
+            self._announced = None
+        if self._announced == attempt.name or attempt.superseded:
+            return
+        self._ask_memory(attempt, lambda: self._memory.expect(attempt.name))
+        if not attempt.memory_failed:
+            self._announced = attempt.name
+
+    def agreed(self, attempt: Attempt) -> str | None:
+        """Return the version that the replicas agreed on for what is desired, when they did so recently enough."""
+        return self._ask_memory(attempt, lambda: self._memory.pinned(attempt.name, attempt.max_age))
 
     def look_up(self, attempt: Attempt) -> str:
         """Return the URI of the version that is desired, which all replicas agree on.
@@ -83,22 +101,21 @@ class ModelSupply:
             StoreUnavailable: the store does not answer in time.
         """
         desired = attempt.desired
-        if desired is not None and ModelUri.parse(desired).version is not None:
-            return desired
-        pinned = self._ask_memory(attempt, lambda: self._memory.pinned(attempt.name, attempt.max_age))
-        if pinned is not None:
-            return pinned
-        found = self._calls.run(attempt.name, lambda: self._resolve(desired), attempt.deadline - time.monotonic())
+        is_version = desired is not None and ModelUri.parse(desired).version is not None
+        agreed = self.agreed(attempt)
+        if agreed is not None:
+            return agreed
+        found = attempt.name if is_version else self._resolve(attempt)
         if not attempt.superseded:
-            self._ask_memory(attempt, lambda: self._memory.pin(attempt.name, found.uri))
-        return found.uri
+            self._ask_memory(attempt, lambda: self._memory.pin(attempt.name, found))
+        return found
 
     def load(self, attempt: Attempt, uri: str) -> CheckedModel:
         """Load a version; raises as `ModelLoading.load` and `ModelStore.download` do."""
         if self._ask_memory(attempt, self._memory.last_good_uri) == uri:
             kept = self._ask_memory(attempt, self._memory.last_good)
-            if kept is not None and kept.version.uri == uri:
-                return self._load_kept(kept, attempt.deadline)
+            if kept is not None and kept.package.version.uri == uri:
+                return self._load_kept(attempt, kept, attempt.deadline)
         return self._loading.load(
             f"{uri} from the model store",
             lambda: self._store.download(self._store.resolve(uri)),
@@ -113,31 +130,53 @@ class ModelSupply:
             return None
         try:
             # The store may have used up the attempt's own time.
-            return self._load_kept(kept, time.monotonic() + self._patience)
+            return self._load_kept(attempt, kept, time.monotonic() + self._patience)
         except Exception as error:  # noqa: BLE001 - as for any other model
-            logger.warning("%s served last, and does not load now: %s", kept.version.uri, one_line(error))
+            logger.warning("%s served last, and does not load now: %s", kept.package.version.uri, one_line(error))
             return None
 
-    def share(self, attempt: Attempt, package: ModelPackage, *, is_desired: bool) -> None:
+    def compare(self, attempt: Attempt, uri: str, info: ModelInfo) -> str | None:
+        """Compare the normalization of a model that serves without that; return why it is impossible still, or None.
+
+        Raises:
+            CorruptModel: it normalizes otherwise than its data version says.
+        """
+        degraded = self._loading.compare(uri, info, "recorded", attempt.deadline)
+        attempt.newly_compared = degraded is None
+        return degraded
+
+    def share(self, attempt: Attempt, model: KeptModel, *, is_desired: bool) -> None:
         """Leave the model that serves to the other replicas, when it is new to them or their memory lost it."""
+        uri = model.package.version.uri
         kept = self._ask_memory(attempt, self._memory.last_good_uri)
-        if attempt.superseded or not (kept is None or (attempt.swapped and kept != package.version.uri)):
+        if attempt.superseded or attempt.memory_failed:
             return
-        self._ask_memory(attempt, lambda: self._memory.remember(package))
-        if is_desired:
-            self._ask_memory(attempt, lambda: self._memory.pin(attempt.name, package.version.uri))
+        if kept == uri:
+            is_news = attempt.newly_compared
+        else:
+            # Who has not heard of the last deploy yet must not overwrite what came of it.
+            is_news = kept is None or (is_desired and self._is_pinned(attempt, uri))
+        if is_news:
+            self._ask_memory(attempt, lambda: self._memory.remember(model))
+        if kept is None and is_desired:
+            self._ask_memory(attempt, lambda: self._memory.pin(attempt.name, uri))
 
-    def _resolve(self, desired: str | None) -> ModelVersion:
-        if desired is not None:
-            return self._store.resolve(desired)
-        versions = self._store.versions(self._model_name)
-        if not versions:
-            raise ModelNotFound(f"no version of {self._model_name} is registered: train one first, or name another")
-        return versions[0]
+    def _is_pinned(self, attempt: Attempt, uri: str) -> bool:
+        return self._ask_memory(attempt, lambda: self._memory.pinned(attempt.name)) == uri
 
-    def _load_kept(self, kept: ModelPackage, deadline: float) -> CheckedModel:
-        # Whoever put it there compared its normalization as strictly as is asked for.
-        return self._loading.load(f"{kept.version.uri} as it served last", lambda: kept, "recorded", deadline)
+    def _resolve(self, attempt: Attempt) -> str:
+        seconds = attempt.deadline - time.monotonic()
+        return self._calls.run(
+            attempt.name, lambda: wanted_model(self._store, self._model_name, attempt.desired), seconds
+        ).uri
+
+    def _load_kept(self, attempt: Attempt, kept: KeptModel, deadline: float) -> CheckedModel:
+        # What was compared once needs no registry any more, however strict one is.
+        check = "recorded" if kept.compared else self._normalization
+        what = f"{kept.package.version.uri} as it served last"
+        model = self._loading.load(what, lambda: kept.package, check, deadline)
+        attempt.newly_compared = not kept.compared and model.degraded is None
+        return model
 
     def _ask_memory(self, attempt: Attempt, question: Callable[[], _T]) -> _T | None:
         """Return the memory's answer, or None when there is none."""

@@ -10,7 +10,7 @@ from fmnist.domain.model.images import CLASS_NAMES, PIXELS, SIDE
 from fmnist.domain.model.normalization import Normalization
 from fmnist.domain.model.registry import ModelInfo, ModelVersion
 from fmnist.ports.model_store import ModelPackage
-from fmnist.ports.serving_memory import ServingMemory
+from fmnist.ports.serving_memory import KeptModel, ServingMemory
 
 _CHAMPION = "models:/prod.contract@champion"
 _NEWEST = "newest version of prod.contract"
@@ -53,12 +53,39 @@ class ServingMemoryContract:
         assert memory.pinned(_CHAMPION) is None
         assert memory.pinned(_NEWEST) == "models:/prod.contract/4"
 
-    def test_remembered_package_comes_back_whole(self, memory: ServingMemory) -> None:
+    def test_pin_is_forgotten_when_something_else_is_expected(self, memory: ServingMemory) -> None:
+        # Also when what is expected never gets as far as a pin, because it is not there.
+        memory.expect(_CHAMPION)
+        memory.pin(_CHAMPION, "models:/prod.contract/3")
+        memory.expect("models:/prod.contract/99")
+        assert memory.pinned(_CHAMPION) is None
+        memory.expect(_CHAMPION)
+        assert memory.pinned(_CHAMPION) is None
+        memory.pin(_CHAMPION, "models:/prod.contract/4")
+        assert memory.pinned(_CHAMPION) == "models:/prod.contract/4"
+
+    def test_pin_stays_when_the_same_is_expected_again(self, memory: ServingMemory) -> None:
+        memory.expect(_CHAMPION)
+        memory.pin(_CHAMPION, "models:/prod.contract/3")
+        memory.expect(_CHAMPION)
+        assert memory.pinned(_CHAMPION, _LONG) == "models:/prod.contract/3"
+
+    def test_pin_of_what_is_expected_no_more_is_not_taken(self, memory: ServingMemory) -> None:
+        memory.expect(_NEWEST)
+        memory.pin(_NEWEST, "models:/prod.contract/4")
+        memory.pin(_CHAMPION, "models:/prod.contract/3")
+        assert memory.pinned(_CHAMPION) is None
+        assert memory.pinned(_NEWEST) == "models:/prod.contract/4"
+
+    @pytest.mark.parametrize("compared", [True, False])
+    def test_remembered_model_comes_back_whole(self, memory: ServingMemory, *, compared: bool) -> None:
         kept = make_package(1)
-        memory.remember(kept)
+        memory.remember(KeptModel(kept, compared))
         assert memory.last_good_uri() == kept.version.uri
-        found = memory.last_good()
-        assert found is not None
+        model = memory.last_good()
+        assert model is not None
+        assert model.compared == compared
+        found = model.package
         assert (found.version, found.uuid, found.signature, found.created) == (
             kept.version,
             kept.uuid,
@@ -69,24 +96,29 @@ class ServingMemoryContract:
         np.testing.assert_array_equal(found.load().logits(inputs), kept.load().logits(inputs))
         assert found.load().info == kept.load().info
 
-    def test_only_the_last_package_is_kept(self, memory: ServingMemory) -> None:
+    def test_only_the_last_model_is_kept(self, memory: ServingMemory) -> None:
         for number in (1, 2, 1):
-            memory.remember(make_package(number))
+            memory.remember(make_kept(number))
             assert memory.last_good_uri() == f"models:/prod.contract/{number}"
         found = memory.last_good()
         assert found is not None
-        assert found.version.version == 1
+        assert found.package.version.version == 1
 
     def test_what_comes_back_can_be_had_again(self, memory: ServingMemory) -> None:
-        memory.remember(make_package(1))
+        memory.remember(make_kept(1))
         assert [memory.last_good() is None for _ in range(3)] == [False] * 3
 
-    def test_pin_and_package_leave_each_other_alone(self, memory: ServingMemory) -> None:
-        memory.remember(make_package(1))
+    def test_pin_and_model_leave_each_other_alone(self, memory: ServingMemory) -> None:
+        memory.remember(make_kept(1))
         memory.pin(_CHAMPION, "models:/prod.contract/2")
         assert memory.last_good_uri() == "models:/prod.contract/1"
-        memory.remember(make_package(3))
+        memory.remember(make_kept(3))
         assert memory.pinned(_CHAMPION) == "models:/prod.contract/2"
+
+
+def make_kept(number: int) -> KeptModel:
+    """Return `make_package(number)` as a model that was compared."""
+    return KeptModel(make_package(number), compared=True)
 
 
 def make_package(number: int) -> ModelPackage:

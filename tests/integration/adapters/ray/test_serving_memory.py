@@ -7,7 +7,7 @@ import ray
 from fmnist.adapters.ray.cluster import ClusterSettings, join_cluster
 from fmnist.adapters.ray.serving_memory import RayServingMemory
 from fmnist.ports.serving_memory import ServingMemory
-from fmnist.testing.contracts.serving_memory import ServingMemoryContract, make_package
+from fmnist.testing.contracts.serving_memory import ServingMemoryContract, make_kept
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -26,16 +26,16 @@ class TestRayServingMemory(ServingMemoryContract):
 def test_replicas_of_one_application_share_what_they_know() -> None:
     name = uuid.uuid4().hex
     RayServingMemory(name, "deploy").pin("models:/m@champion", "models:/m/3")
-    RayServingMemory(name, "deploy").remember(make_package(3))
+    RayServingMemory(name, "deploy").remember(make_kept(3))
     other = RayServingMemory(name, "deploy")
     assert other.pinned("models:/m@champion") == "models:/m/3"
-    assert other.last_good_uri() == make_package(3).version.uri
+    assert other.last_good_uri() == make_kept(3).package.version.uri
 
 
 def test_a_later_deployment_keeps_the_model_and_forgets_what_the_alias_meant() -> None:
     name = uuid.uuid4().hex
     RayServingMemory(name, "monday").pin("models:/m@champion", "models:/m/3")
-    RayServingMemory(name, "monday").remember(make_package(3))
+    RayServingMemory(name, "monday").remember(make_kept(3))
     later = RayServingMemory(name, "tuesday")
     assert later.pinned("models:/m@champion") is None
     assert later.last_good() is not None

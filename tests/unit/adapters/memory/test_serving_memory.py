@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from fmnist.adapters.memory.serving_memory import MemoryServingMemory
-from fmnist.testing.contracts.serving_memory import ServingMemoryContract, make_package
+from fmnist.testing.contracts.serving_memory import ServingMemoryContract, make_kept, make_package
 
 
 class TestMemoryServingMemory(ServingMemoryContract):
@@ -24,9 +24,10 @@ def test_pin_ages_with_the_clock_and_a_new_pin_is_young_again() -> None:
     assert memory.pinned("models:/a@champion", 10) == "models:/a/1"
 
 
-def test_package_that_cannot_travel_is_noticed_and_the_last_one_kept() -> None:
+def test_model_that_cannot_travel_is_noticed_and_the_last_one_kept() -> None:
     memory = MemoryServingMemory()
-    memory.remember(make_package(1))
+    memory.remember(make_kept(1))
+    bound = replace(make_kept(2), package=replace(make_package(2), load=lambda: make_package(2).load()))
     with pytest.raises(Exception, match="pickle"):
-        memory.remember(replace(make_package(2), load=lambda: make_package(2).load()))
+        memory.remember(bound)
     assert memory.last_good_uri() == "models:/prod.contract/1"

@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from fmnist.domain.model.registry import ModelInfo, ModelVersion
 from fmnist.domain.services.model_loading import NormalizationCheck
 from fmnist.domain.services.model_serving import ModelServing
 from fmnist.ports.model_store import Classifier, ModelPackage, TrainedWeights
+from fmnist.ports.serving_memory import KeptModel
 from fmnist.testing.data import toy_splits
 
 NAME = "prod.served"
@@ -84,11 +86,15 @@ class Memory(MemoryServingMemory):
     def __init__(self) -> None:
         self.now = self.load_seconds = 0.0
         super().__init__(clock=lambda: self.now)
-        self.gate = Gate()
+        self.gate, self.remembering = Gate(), Gate()
 
     def forget(self) -> None:
         """As when the actor is started anew."""
         super().__init__(clock=lambda: self.now)
+
+    def expect(self, desired: str) -> None:
+        self.gate.passing("expect")
+        super().expect(desired)
 
     def pinned(self, desired: str, max_age: float | None = None) -> str | None:
         self.gate.passing("pinned")
@@ -98,22 +104,26 @@ class Memory(MemoryServingMemory):
         self.gate.passing("pin")
         super().pin(desired, uri)
 
-    def remember(self, package: ModelPackage) -> None:
+    def remember(self, model: KeptModel) -> None:
         self.gate.passing("remember")
-        super().remember(package)
+        self.remembering.passing(model.package.version.uri)
+        super().remember(model)
 
     def last_good_uri(self) -> str | None:
         self.gate.passing("last_good_uri")
         return super().last_good_uri()
 
-    def last_good(self) -> ModelPackage | None:
+    def last_good(self) -> KeptModel | None:
         self.gate.passing("last_good")
-        package = super().last_good()
-        return package and replace(package, load=lambda: self._load(package))
+        model = super().last_good()
+        if model is None or not self.load_seconds:
+            return model
+        return replace(model, package=replace(model.package, load=partial(_load, model.package, self.load_seconds)))
 
-    def _load(self, package: ModelPackage) -> Classifier:
-        threading.Event().wait(self.load_seconds)
-        return package.load()
+
+def _load(package: ModelPackage, seconds: float) -> Classifier:
+    threading.Event().wait(seconds)
+    return package.load()
 
 
 class Deployment:
@@ -143,6 +153,11 @@ class Deployment:
         for alias in aliases:
             self.store.label(version, alias=alias)
         return version.uri
+
+    def keep(self, uri: str, *, compared: bool = True) -> None:
+        """Have the memory remember the version, as if it had served."""
+        package = MemoryModelStore.download(self.store, self.store.resolve(uri))
+        self.memory.remember(KeptModel(package, compared))
 
     def move(self, alias: str, uri: str) -> None:
         self.store.label(MemoryModelStore.resolve(self.store, uri), alias=alias)

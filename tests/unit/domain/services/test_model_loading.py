@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.unit.domain.services.serving_support import GONE, Deployment, served
+from tests.unit.domain.services.serving_support import CHAMPION, GONE, NAME, Deployment, served
 
 
 @pytest.fixture(params=["it does not answer", "it has no such version", "the model names none", "or the newest"])
@@ -57,6 +57,116 @@ def test_strict_restarts_without_the_registry_from_what_another_replica_compared
     replica = deployment.replica("strict")
     replica.deploy(uri)
     assert served(replica) == uri
+
+
+@pytest.mark.parametrize("desired", ["the model that was kept", "one that is not there"])
+def test_strict_serves_no_model_that_was_kept_without_a_comparison(deployment: Deployment, desired: str) -> None:
+    uri = deployment.add()
+    deployment.registry.gate.error = GONE
+    deployment.replica("recorded").deploy(uri)
+    replica = deployment.replica("strict")
+    replica.deploy(uri if desired == "the model that was kept" else f"models:/{NAME}/99")
+    assert deployment.memory.last_good_uri() == uri
+    assert replica.current is None
+    assert replica.status.reload_error is not None
+
+
+def test_strict_serves_what_was_kept_without_a_comparison_once_it_compared_it(deployment: Deployment) -> None:
+    uri = deployment.add()
+    deployment.keep(uri, compared=False)
+    first, later = deployment.replica("strict"), deployment.replica("strict")
+    first.deploy(uri)
+    deployment.registry.gate.error = GONE
+    later.deploy(uri)
+    assert (served(first), served(later), deployment.store.downloads.calls) == (uri, uri, [])
+
+
+@pytest.mark.parametrize("max_age", [None, 0.0])
+def test_degraded_ends_when_the_registry_is_back(deployment: Deployment, max_age: float | None) -> None:
+    uri = deployment.add()
+    deployment.registry.gate.error = GONE
+    replica = deployment.replica()
+    replica.deploy(uri)
+    replica.poll(max_age)
+    assert replica.current is not None
+    assert replica.current.degraded is not None
+    deployment.registry.gate.error = None
+    replica.poll(max_age)
+    assert replica.current.degraded is None
+    assert (served(replica), replica.status.reload_error) == (uri, None)
+    assert deployment.store.downloads.calls == [uri]
+    asked = len(deployment.registry.gate.calls)
+    replica.poll(max_age)
+    assert len(deployment.registry.gate.calls) == asked, "what was compared is not compared again"
+
+
+def test_model_that_is_compared_at_last_is_good_enough_for_strict(deployment: Deployment) -> None:
+    uri = deployment.add()
+    deployment.registry.gate.error = GONE
+    replica = deployment.replica()
+    replica.deploy(uri)
+    deployment.registry.gate.error = None
+    replica.poll(None)
+    deployment.registry.gate.error = GONE
+    strict = deployment.replica("strict")
+    strict.deploy(uri)
+    assert served(strict) == uri
+
+
+def test_mismatch_that_comes_out_late_is_said_and_serves_on(
+    deployment: Deployment, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong, right = deployment.add("champion", normalization=deployment.other_normalization()), deployment.add()
+    deployment.registry.gate.error = GONE
+    replica = deployment.replica()
+    replica.deploy(CHAMPION)
+    deployment.registry.gate.error = None
+    caplog.clear()
+    for _ in range(3):
+        replica.poll(0.0)
+        deployment.registry.gate.error = GONE  # what is known once is not forgotten
+    error = replica.status.reload_error
+    assert error is not None
+    assert f"{deployment.other_normalization()}, but data version" in error
+    assert str(deployment.normalization) in error
+    assert replica.current is not None
+    assert (served(replica), replica.current.degraded) == (wrong, error)
+    [record] = caplog.records
+    assert (record.levelno, f"{wrong} goes on serving" in record.getMessage()) == (logging.ERROR, True)
+    replica.deploy(wrong)
+    assert replica.status.reload_error == error
+    deployment.registry.gate.error = None
+    deployment.move("champion", right)
+    replica.deploy(CHAMPION)
+    replica.poll(0.0)
+    assert replica.current.degraded is None
+    assert (served(replica), replica.status.reload_error) == (right, None)
+
+
+@pytest.mark.parametrize("error", [GONE, KeyError("a bug")])
+def test_registry_that_fails_keeps_no_alias_from_being_followed(deployment: Deployment, error: Exception) -> None:
+    deployment.add("champion")
+    deployment.registry.gate.error = GONE
+    replica = deployment.replica()
+    replica.deploy(CHAMPION)
+    second = deployment.add("champion", lineage={})
+    deployment.registry.gate.error = error
+    replica.poll(0.0)
+    assert (served(replica), replica.status.reload_error) == (second, None)
+
+
+def test_model_that_serves_instead_is_compared_too(deployment: Deployment) -> None:
+    good = deployment.add()
+    deployment.registry.gate.error = GONE
+    replica = deployment.replica()
+    replica.deploy(good)
+    replica.deploy(f"models:/{NAME}/99")
+    deployment.registry.gate.error = None
+    replica.poll(None)
+    assert replica.current is not None
+    assert replica.current.degraded is None
+    assert replica.status.reload_error is not None
+    assert "no version 99" in replica.status.reload_error
 
 
 def test_registry_that_hangs_leaves_time_to_serve_without_it(deployment: Deployment) -> None:

@@ -71,7 +71,7 @@ def test_newest_of_a_model_without_versions_says_what_to_do(deployment: Deployme
     replica.deploy(None)
     assert replica.current is None
     assert replica.status.reload_error is not None
-    assert f"no version of {NAME} is registered: train one" in replica.status.reload_error
+    assert f"no version of {NAME} is registered yet: run fmnist train" in replica.status.reload_error
 
 
 def break_store(deployment: Deployment) -> str:

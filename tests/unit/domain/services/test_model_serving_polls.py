@@ -2,6 +2,7 @@
 
 import pytest
 
+from fmnist.domain.model.errors import InvalidSetting
 from tests.unit.domain.services.serving_support import CHAMPION, GONE, NAME, Deployment, served
 
 
@@ -93,12 +94,31 @@ def test_the_same_failure_is_logged_once(deployment: Deployment, caplog: pytest.
     assert len(deployment.reloads) == 3
 
 
-def test_what_is_no_uri_is_not_tried_again(deployment: Deployment) -> None:
+def test_what_is_no_uri_is_said_once_and_asked_of_nobody(
+    deployment: Deployment, caplog: pytest.LogCaptureFixture
+) -> None:
     replica = deployment.replica()
     replica.deploy("s3://bucket/model")
     replica.poll(0.0)
-    assert len(deployment.reloads) == 1
+    assert len(caplog.records) == 1
+    assert deployment.store.lookups.calls == deployment.store.downloads.calls == []
     assert replica.status.reload_error is not None
+
+
+@pytest.mark.parametrize("max_age", [None, 0.0])
+@pytest.mark.parametrize("error", [KeyError("registered_model"), InvalidSetting("the server says 400")])
+@pytest.mark.parametrize("desired", [CHAMPION, None, f"models:/{NAME}/1"])
+def test_store_that_fails_as_nobody_foresaw_is_asked_again(
+    deployment: Deployment, desired: str | None, error: Exception, max_age: float | None
+) -> None:
+    uri = deployment.add("champion")
+    replica = deployment.replica()
+    deployment.store.lookups.error = deployment.store.downloads.error = error
+    replica.deploy(desired)
+    assert served(replica) is None
+    deployment.store.lookups.error = deployment.store.downloads.error = None
+    replica.poll(max_age)
+    assert (served(replica), replica.status.reload_error) == (uri, None)
 
 
 @pytest.mark.parametrize("desired", [CHAMPION, None, f"models:/{NAME}/2"])

@@ -132,6 +132,21 @@ def test_error_of_the_last_deploy_ends_with_the_next(deployment: Deployment) -> 
         deployment.store.downloads.open()
 
 
+def test_memory_that_kept_the_older_one_too_late_is_put_right(deployment: Deployment) -> None:
+    slow, quick = deployment.add(), deployment.add()
+    replica = deployment.replica()
+    gate = deployment.memory.remembering
+    gate.close()
+    with in_background(lambda: replica.deploy(slow)):
+        assert gate.entered.wait(30)
+        deployment.memory.remembering = Gate()
+        replica.deploy(quick)
+        gate.open()
+    assert deployment.memory.last_good_uri() == slow, "else this shows nothing"
+    replica.poll(None)
+    assert deployment.memory.last_good_uri() == quick
+
+
 def test_failure_of_the_older_is_nobody_s_business(deployment: Deployment) -> None:
     slow, quick = deployment.add(spoilt=True), deployment.add()
     replica = deployment.replica()
@@ -205,6 +220,7 @@ def test_what_serves_is_always_a_good_model(actions: list[tuple[str, str]]) -> N
         deployment = Deployment(Path(folder))
         replicas = [deployment.replica(), deployment.replica("strict")]
         good: list[str] = []
+        deployed = ""
         for number, (action, kind) in enumerate(actions):
             deployment.store.downloads.error = GONE if kind == "down" else None
             deployment.registry.gate.error = GONE if kind == "down" and number % 2 else None
@@ -222,10 +238,11 @@ def test_what_serves_is_always_a_good_model(actions: list[tuple[str, str]]) -> N
             if action == "poll":
                 replica.poll(0.0)
             else:
-                replica.deploy(desired)
+                replica.deploy(deployed := desired)
             assert served(replica) in {*good, None}
             assert before is None or replica.current is not None, "what serves once is served until something else is"
             if action == "deploy" and kind == "good":
                 assert (served(replica), replica.status.reload_error) == (good[-1], None)
-            if action == "poll" and replica.status.desired == CHAMPION and replica.status.reload_error is None:
+            # A replica that has not heard of the last deploy changes nothing that the others agreed on.
+            if action == "poll" and replica.status.desired == deployed == CHAMPION and not replica.status.reload_error:
                 assert served(replica) == deployment.memory.pinned(CHAMPION)

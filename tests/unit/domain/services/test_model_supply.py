@@ -87,7 +87,7 @@ def test_it_follows_a_rollback(deployment: Deployment) -> None:
 def test_last_good_model_that_does_not_load_is_not_served(
     deployment: Deployment, caplog: pytest.LogCaptureFixture
 ) -> None:
-    deployment.memory.remember(deployment.store.download(deployment.store.resolve(deployment.add(spoilt=True))))
+    deployment.keep(deployment.add(spoilt=True))
     replica = deployment.replica()
     replica.deploy(f"models:/{NAME}/99")
     assert replica.current is None
@@ -98,7 +98,7 @@ def test_last_good_model_that_does_not_load_is_not_served(
 
 def test_last_good_model_that_normalizes_wrongly_by_now_is_not_served(deployment: Deployment) -> None:
     uri = deployment.add(normalization=deployment.other_normalization())
-    deployment.memory.remember(deployment.store.download(deployment.store.resolve(uri)))
+    deployment.keep(uri)
     replica = deployment.replica()
     replica.deploy(f"models:/{NAME}/99")
     assert replica.current is None
