@@ -98,7 +98,7 @@ def test_the_last_good_model_outlives_the_replica_that_served_it(service: Cluste
 
 
 def test_a_killed_replica_costs_a_moment_and_no_more(service: Cluster) -> None:
-    service.deploy(uri(GOOD[0]), autoscaling_config=None, num_replicas=2)
+    service.deploy(uri(GOOD[0]), num_replicas=2)
     wait_until(lambda: len(service.replicas()) == 2, "there are two replicas")
     with Load(service.url) as load:
         wait_until(lambda: len(load.answers) > 50, "requests are answered")
@@ -118,6 +118,22 @@ def test_an_alias_that_moves_is_followed_without_a_deploy(service: Cluster, mode
         models.point("champion", GOOD[1])
         wait_until(lambda: service.serves(uri(GOOD[1])), "the promoted model serves")
     assert load.failures == []
+
+
+def test_an_alias_that_moved_meanwhile_is_looked_up_anew_when_it_is_deployed_again(
+    service: Cluster, models: Models
+) -> None:
+    champion = f"models:/{NAME}@champion"
+    models.point("champion", GOOD[0])
+    service.deploy(champion)
+    wait_until(lambda: service.health()["desired_model"] == champion, "the alias is deployed")
+    service.deploy(uri(99))
+    wait_until(lambda: service.health()["reload_error"] is not None, "a version that is not there is refused")
+    models.point("champion", GOOD[1])
+    service.deploy(champion)
+    wait_until(lambda: service.serves(uri(GOOD[1])), "what the alias stands for by now serves")
+    assert service.health()["desired_model"] == champion
+    assert service.health()["reload_error"] is None
 
 
 def test_with_no_model_named_the_newest_version_is_desired_and_said_so(service: Cluster) -> None:
