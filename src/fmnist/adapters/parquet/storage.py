@@ -85,7 +85,7 @@ def _s3fs_options(s3: S3Settings) -> dict[str, Any]:
 def _unavailable() -> tuple[type[Exception], ...]:
     """What reading raises when a store is there in name only; boto's errors are no OSError, and boto is optional."""
     try:
-        from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]  # no types are published
+        from botocore.exceptions import BotoCoreError
     except ImportError:
         return (OSError,)
     return (OSError, BotoCoreError)
