@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from fmnist import __version__
-from fmnist.apps import data, predict, promote, train
+from fmnist.apps import data, predict, promote, smoke, train
 from fmnist.apps.process import ReportingGroup
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.add_typer(data.app, name="data")
 app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.add_typer(promote.app, name="promote")
+app.command("smoke", epilog=smoke.EXAMPLES)(smoke.smoke)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - Typer's callback

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import typer
 
 from fmnist.apps.process import begin
-from fmnist.domain.model.errors import InvalidSetting, ModelNotFound
+from fmnist.domain.model.errors import InvalidSetting
 
 if TYPE_CHECKING:
     from fmnist.apps.containers.predict import PredictContainer
@@ -59,7 +59,7 @@ def predict(
 
         container = PredictContainer(settings=settings)
         chosen = _Chosen.from_files(container, files) if files else None
-        uri = model or _newest(container, settings.mlflow_registered_model_name)
+        uri = model or container.wanted_model(uri=None).uri
         prediction: Prediction = container.prediction(uri)
         chosen = chosen or _Chosen.from_split(container, prediction.info, str(split), index)
     answers = prediction.top_k(chosen.images, top_k)
@@ -94,14 +94,6 @@ class _Chosen:
         rows = parse_indices(index, len(data))
         truths = [info.class_names[label] for label in data.labels[rows]]
         return cls([f"{split}[{row}]" for row in rows], data.images[rows], truths)
-
-
-def _newest(container: "PredictContainer", name: str) -> str:
-    versions = container.model_store().versions(name)
-    if not versions:
-        raise ModelNotFound(f"no model is registered as {name!r} yet: run fmnist train, or give --model")
-    uri: str = versions[0].uri
-    return uri
 
 
 def parse_indices(text: str, length: int) -> list[int]:

@@ -72,12 +72,13 @@ def serve(
 
     container = ServeContainer(settings=settings)
     with stderr().status("starting Ray Serve"):
-        version = container.wanted_version(model)
+        version = container.wanted_model(uri=model)
         application = container.application(model_uri=model)
         container.start(application, host=host, port=port, route_prefix=route_prefix)
     url = f"http://{host}:{port}{route_prefix.rstrip('/')}"
-    stdout().print(f"serving {version.uri} at {url}")
-    stderr().print(f"[dim]documentation {url}/docs  ·  health {url}/health  ·  Ctrl-C ends it[/]")
+    which = version.uri if model == version.uri else f"{version.uri}, {model or 'the newest version'},"
+    stdout().print(f"serving {which} at {url}", soft_wrap=True)
+    stderr().print(f"[dim]documentation {url}/docs, health {url}/health; Ctrl-C ends it[/]", soft_wrap=True)
     try:
         signal.pause()
     finally:

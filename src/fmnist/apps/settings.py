@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     request_max_bytes: int = Field(default=8 * 2**20, ge=1024)
     request_timeout_seconds: float = Field(default=30.0, gt=0)
     model_poll_seconds: float | None = Field(default=None, ge=1)
+    model_load_timeout_seconds: float = Field(default=120.0, gt=0)
     normalization_check: Literal["strict", "recorded"] = "recorded"
     fmnist_api_keys: SecretStr | None = None
     fmnist_api_key: SecretStr | None = None

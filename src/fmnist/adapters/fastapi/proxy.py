@@ -5,20 +5,16 @@ in plain text when it has no replica to ask. This refuses what is too large, dro
 that the service itself uses. A service that stands behind another proxy holds all limits by itself as well.
 """
 
-from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
-from typing import Any
 
-import orjson
 from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+from fmnist.adapters.fastapi.replies import json_reply
 
 # Ray Serve takes these from whoever sends them: no timeout, and work that goes on for a client that went away.
 _LIFTING = {b"x-request-timeout-seconds", b"x-request-disconnect-disabled"}
+_LONGEST_TEXT = 300
 
 
 def proxy_middleware(max_bytes: int) -> list[Middleware]:
@@ -29,17 +25,17 @@ def proxy_middleware(max_bytes: int) -> list[Middleware]:
 class ProxyGuard:
     """Wraps the proxy's application."""
 
-    def __init__(self, app: Application, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self._app = app
         self._max_bytes = max_bytes
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = [(name, value) for name, value in scope["headers"] if name.lower() not in _LIFTING]
-        exchange = _Exchange(receive, send, self._max_bytes, dict(headers).get(b"x-request-id", b""))
+        exchange = _Exchange(scope, receive, send, self._max_bytes)
         length = dict(headers).get(b"content-length", b"")
         if length.isdigit() and int(length[:20]) > self._max_bytes:
             await exchange.refuse()
@@ -50,11 +46,11 @@ class ProxyGuard:
 class _Exchange:
     """One request's messages on their way through, counted; and the answer's, put into our form."""
 
-    def __init__(self, receive: Receive, send: Send, max_bytes: int, request_id: bytes) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, max_bytes: int) -> None:
+        self._scope = scope
         self._receive = receive
         self._send = send
         self._max_bytes = max_bytes
-        self._request_id = request_id
         self._left = max_bytes
         self._refused = False
         self._error: Message | None = None
@@ -75,28 +71,28 @@ class _Exchange:
         elif self._error is None:
             await self._send(message)
         elif not message.get("more_body", False):
-            status = self._error["status"]
-            text = bytes(message.get("body", b"")).decode(errors="replace").partition("\n")[0][:300]
-            kept = [
-                pair for pair in self._error["headers"] if pair[0].lower() not in (b"content-type", b"content-length")
-            ]
-            await self._answer(status, text, kept)
+            text = bytes(message.get("body", b"")).decode(errors="replace").partition("\n")[0]
+            headers = {
+                name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._error["headers"]
+            }
+            kept = {name: headers[name] for name in ("retry-after", "x-request-id") if name in headers}
+            await self._answer(self._error["status"], text[:_LONGEST_TEXT], kept)
 
     async def refuse(self) -> None:
         """Answer that the body is too large, whatever comes of the rest."""
         self._refused = True
-        await self._answer(413, f"a request body may have {self._max_bytes} bytes", [(b"connection", b"close")])
+        await self._answer(413, f"a request body may have {self._max_bytes} bytes", {"connection": "close"})
 
-    async def _answer(self, status: int, detail: str, headers: list[tuple[bytes, bytes]]) -> None:
-        ids = [value for name, value in headers if name.lower() == b"x-request-id"] or [self._request_id]
-        error_type = HTTPStatus(status).phrase.title().replace(" ", "")
-        body = orjson.dumps({"detail": detail, "error_type": error_type, "request_id": ids[0].decode("latin-1")[:100]})
-        typed = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        await self._send({"type": "http.response.start", "status": status, "headers": [*headers, *typed]})
-        await self._send({"type": "http.response.body", "body": body})
+    async def _answer(self, status: int, detail: str, headers: dict[str, str]) -> None:
+        content = {
+            "detail": detail,
+            "error_type": HTTPStatus(status).phrase.lower().replace(" ", "_"),
+            "request_id": headers.get("x-request-id", ""),
+        }
+        await json_reply(content, status, headers)(self._scope, self._receive, self._send)
 
 
 def _is_of_the_proxy(start: Message) -> bool:
-    """Whether an answer is an error in plain text, which the service itself never gives."""
+    """Return whether an answer is an error in plain text, which the service itself never gives."""
     kind = next((value for name, value in start["headers"] if name.lower() == b"content-type"), b"")
     return start["status"] >= 400 and not kind.startswith(b"application/json")

@@ -1,23 +1,38 @@
 """A model store that keeps its models in a dictionary. The weights that it takes are those of a `MeanClassifier`."""
 
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
 from fmnist.adapters.memory.classifier import MeanClassifier, load_means
-from fmnist.domain.model.errors import ModelNotFound
-from fmnist.domain.model.images import Images
+from fmnist.domain.model.errors import CorruptModel, ModelNotFound
+from fmnist.domain.model.images import CLASS_NAMES, SIDE, Images
 from fmnist.domain.model.registry import ModelInfo, ModelUri, ModelVersion, check_alias, check_model_name
-from fmnist.ports.model_store import ClassifierFactory, ModelStore, TrainedWeights
+from fmnist.ports.model_store import Classifier, ClassifierFactory, ModelPackage, ModelStore, TrainedWeights
+
+_SIGNATURE = {
+    "inputs": [{"name": "images", "dtype": "float32", "shape": [-1, 1, SIDE, SIDE]}],
+    "outputs": [{"name": "logits", "dtype": "float32", "shape": [-1, len(CLASS_NAMES)]}],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Artifact:
+    """What `save` stored, which a version and its copies share."""
+
+    factory: ClassifierFactory
+    uuid: str
+    created: float
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A version as it was registered, and what loads it; aliases stand beside the entries, for they move."""
+    """A version as it was registered, and its model; aliases stand beside the entries, for they move."""
 
     version: ModelVersion
-    factory: ClassifierFactory
+    artifact: _Artifact
 
 
 class MemoryModelStore(ModelStore):
@@ -30,11 +45,22 @@ class MemoryModelStore(ModelStore):
     def save(self, run_id: str, name: str, weights: TrainedWeights, info: ModelInfo, golden: Images) -> ModelVersion:
         # A golden batch guards against what a disk or another runtime may do to a model: here is neither.
         del golden
-        return self._register(name, run_id, info.lineage, partial(MeanClassifier, load_means(weights.path), info))
+        factory = partial(MeanClassifier, load_means(weights.path), info)
+        return self._register(name, run_id, info.lineage, _Artifact(factory, f"m-{uuid.uuid4().hex}", time.time()))
 
     def classifier(self, uri: str) -> ClassifierFactory:
         version = self.resolve(uri)
-        return self._entry(version.name, version.version).factory
+        return self._entry(version.name, version.version).artifact.factory
+
+    def download(self, version: ModelVersion) -> ModelPackage:
+        artifact = self._entry(version.name, version.version).artifact
+        return ModelPackage(
+            version=version,
+            uuid=artifact.uuid,
+            signature=_SIGNATURE,
+            created=artifact.created,
+            load=artifact.factory,
+        )
 
     def resolve(self, uri: str) -> ModelVersion:
         wanted = ModelUri.parse(uri)
@@ -52,7 +78,7 @@ class MemoryModelStore(ModelStore):
 
     def copy(self, source: ModelVersion, name: str, tags: Mapping[str, str] | None = None) -> ModelVersion:
         entry = self._entry(source.name, source.version)
-        return self._register(name, entry.version.run_id, {**entry.version.tags, **(tags or {})}, entry.factory)
+        return self._register(name, entry.version.run_id, {**entry.version.tags, **(tags or {})}, entry.artifact)
 
     def label(self, version: ModelVersion, *, alias: str | None = None, tags: Mapping[str, str] | None = None) -> None:
         entry = self._entry(version.name, version.version)
@@ -61,12 +87,18 @@ class MemoryModelStore(ModelStore):
         labelled = replace(entry.version, tags={**entry.version.tags, **(tags or {})})
         self._models[version.name][version.version - 1] = replace(entry, version=labelled)
 
-    def _register(self, name: str, run_id: str, tags: Mapping[str, str], factory: ClassifierFactory) -> ModelVersion:
+    def spoil(self, version: ModelVersion) -> None:
+        """Damage the model of this version, so that it does not load any more; its copies stay whole."""
+        entry = self._entry(version.name, version.version)
+        spoilt = replace(entry.artifact, factory=partial(_damaged, version.uri))
+        self._models[version.name][version.version - 1] = replace(entry, artifact=spoilt)
+
+    def _register(self, name: str, run_id: str, tags: Mapping[str, str], artifact: _Artifact) -> ModelVersion:
         entries = self._models.setdefault(check_model_name(name), [])
         version = ModelVersion(
             name=name, version=len(entries) + 1, run_id=run_id, aliases=(), tags=dict(tags), created=time.time()
         )
-        entries.append(_Entry(version, factory))
+        entries.append(_Entry(version, artifact))
         return version
 
     def _entry(self, name: str, number: int) -> _Entry:
@@ -81,3 +113,7 @@ class MemoryModelStore(ModelStore):
         pointing = self._aliases.get(entry.version.name, {}).items()
         aliases = sorted(alias for alias, number in pointing if number == entry.version.version)
         return replace(entry.version, aliases=tuple(aliases), tags=dict(entry.version.tags))
+
+
+def _damaged(uri: str) -> Classifier:
+    raise CorruptModel(f"the model of {uri} is damaged")

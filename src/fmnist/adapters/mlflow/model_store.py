@@ -11,13 +11,17 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.models.model import MLMODEL_FILE_NAME
 
+from fmnist.adapters.mlflow.artifact import FOLDER
 from fmnist.adapters.mlflow.connection import MlflowConnection, all_pages
+from fmnist.adapters.mlflow.downloading import SERVING_PARTS, download_artifact
 from fmnist.adapters.mlflow.errors import translated
 from fmnist.adapters.mlflow.loading import MlflowClassifierFactory
-from fmnist.domain.model.errors import ModelNotFound, RunNotFound
+from fmnist.adapters.mlflow.mlmodel import ModelDescription
+from fmnist.adapters.mlflow.packed import PackedModel
+from fmnist.domain.model.errors import CorruptModel, ModelNotFound, RunNotFound
 from fmnist.domain.model.images import Images
 from fmnist.domain.model.registry import ModelInfo, ModelUri, ModelVersion, check_alias, check_model_name
-from fmnist.ports.model_store import ClassifierFactory, ModelStore, TrainedWeights
+from fmnist.ports.model_store import ClassifierFactory, ModelPackage, ModelStore, TrainedWeights
 
 _ARTIFACT = "model"  # the platform's name for it: `runs:/RUN/model`
 
@@ -51,6 +55,24 @@ class MlflowModelStore(ModelStore):
     def classifier(self, uri: str) -> ClassifierFactory:
         version = self.resolve(uri)
         return MlflowClassifierFactory(self._connection, version.name, version.version, self._threads)
+
+    def download(self, version: ModelVersion) -> ModelPackage:
+        with tempfile.TemporaryDirectory(prefix="fmnist-model-") as scratch:
+            try:
+                folder = download_artifact(
+                    self._connection, version.name, version.version, Path(scratch), parts=SERVING_PARTS
+                )
+                described = ModelDescription.read(folder / MLMODEL_FILE_NAME)
+                packed = PackedModel.read(folder / FOLDER, self._threads)
+            except CorruptModel as error:
+                raise CorruptModel(f"{version.uri}: {error}") from error
+        return ModelPackage(
+            version=version,
+            uuid=described.uuid,
+            signature=described.signature,
+            created=described.created,
+            load=packed,
+        )
 
     def resolve(self, uri: str) -> ModelVersion:
         wanted, client = ModelUri.parse(uri), self._connection.client()

@@ -33,11 +33,13 @@ class ClusterSettings:
 
     Attributes:
         address: of a cluster that is there (`auto`, `HOST:PORT`, `ray://...`); None starts one in this process's name.
-        verbose: forward what workers print, for finding out what went wrong.
+        verbose: show all that Ray and its workers have to say, for finding out what went wrong.
+        forward_logs: show what workers print, and nothing else; always so when verbose.
     """
 
     address: str | None = None
     verbose: bool = False
+    forward_logs: bool = False
 
 
 def join_cluster(settings: ClusterSettings) -> None:
@@ -57,7 +59,7 @@ def join_cluster(settings: ClusterSettings) -> None:
             ray.init(
                 # Without an address Ray looks for one that an earlier `ray start` left behind.
                 address=settings.address or "local",
-                log_to_driver=settings.verbose,
+                log_to_driver=settings.verbose or settings.forward_logs,
                 logging_level=logging.INFO if settings.verbose else logging.ERROR,
                 **local,
             )

@@ -35,7 +35,7 @@ _DRAIN_SECONDS = 40.0
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaParts:
     """What a replica is made of, once it is where it will run. Picklable; connected to nothing.
 
@@ -43,7 +43,6 @@ class ReplicaParts:
         serving: makes the domain's service, given the application's name, ONNX Runtime's threads, and who wants to know
             of reloads.
         http: makes the ASGI application, given the replica.
-        model_uri: what to serve where `user_config` names nothing; None is the newest version.
         max_images: images in one batch, and so in one request.
         poll_seconds: how often to look whether an alias has moved; None is never.
         log_level: of our own log.
@@ -51,7 +50,6 @@ class ReplicaParts:
 
     serving: Callable[[str, int, ReloadObserver], ModelServing]
     http: Callable[["Replica"], Any]
-    model_uri: str | None
     max_images: int
     poll_seconds: float | None
     log_level: str
@@ -60,9 +58,10 @@ class ReplicaParts:
 class Replica:
     """One replica: what `create_app` asks of a service, in the shape that Serve asks of a deployment."""
 
-    def __init__(self, parts: ReplicaParts) -> None:
+    def __init__(self, parts: ReplicaParts, model_uri: str | None) -> None:
         _log_as_serve_does(parts.log_level)
         self._parts = parts
+        self._default_uri = model_uri
         self._metrics = ServingMetrics()
         self._serving = parts.serving(serve.get_replica_context().app_name, _threads(), self._metrics.reload)
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
@@ -75,7 +74,7 @@ class Replica:
         self._reload: asyncio.Task[None] | None = None
         self._watch = asyncio.get_running_loop().create_task(self._keep_up())
 
-    def __serve_build_asgi_app__(self) -> Any:  # noqa: PLW3201 - Serve's name
+    def __serve_build_asgi_app__(self) -> Any:
         return self._parts.http(self)
 
     async def reconfigure(self, user_config: Mapping[str, Any] | None, rank: Any) -> None:
@@ -128,17 +127,20 @@ class Replica:
         if unknown := set(config) - {"model_uri"}:
             # Refused as the URI that it is not, with the rest of what can be wrong with one.
             return f"user_config.{min(unknown)}"
-        uri = config.get("model_uri") or self._parts.model_uri
+        uri = config.get("model_uri") or self._default_uri
         return None if uri is None else str(uri)
 
 
-def application(parts: ReplicaParts) -> Any:
-    """Return the Serve application, with the options that a deployment's own file may overrule."""
+def application(parts: ReplicaParts, model_uri: str | None) -> Any:
+    """Return the Serve application, with the options that a deployment's own file may overrule.
+
+    `model_uri` is what to serve where `user_config` names nothing; None is the newest version.
+    """
     ingress = serve.ingress()(Replica)
     deployment = serve.deployment(
         ingress,
         name=DEPLOYMENT,
-        user_config={"model_uri": parts.model_uri},
+        user_config={"model_uri": model_uri},
         # Fractions, so that three replicas fit on a laptop's two cores.
         ray_actor_options={"num_cpus": 0.5},
         autoscaling_config=AutoscalingConfig(min_replicas=1, max_replicas=3, target_ongoing_requests=2),
@@ -150,7 +152,7 @@ def application(parts: ReplicaParts) -> Any:
         health_check_period_s=5,
         logging_config=LoggingConfig(log_level=parts.log_level),
     )
-    return deployment.bind(parts)
+    return deployment.bind(parts, model_uri)
 
 
 def _threads() -> int:

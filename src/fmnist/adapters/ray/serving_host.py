@@ -4,6 +4,7 @@ import logging
 import os
 from typing import Any
 
+import ray
 from ray import serve
 from ray.serve.config import HTTPOptions
 from ray.serve.schema import LoggingConfig
@@ -27,15 +28,16 @@ def start(
     """
     os.environ.setdefault(_PROXY_CALLBACK, proxy)
     join_cluster(cluster)
+    logging.getLogger("ray.serve").setLevel(logging.INFO if cluster.verbose else logging.WARNING)
     serve.start(
         http_options=HTTPOptions(host=host, port=port, request_timeout_s=timeout),
-        logging_config=LoggingConfig(log_level=logging.INFO if cluster.verbose else logging.WARNING),
+        logging_config=LoggingConfig(log_level="INFO" if cluster.verbose else "WARNING"),
     )
     serve.run(application, name=_APPLICATION, route_prefix=route_prefix)
 
 
 def stop() -> None:
-    """Let requests in flight be answered, then end Serve."""
-    # Shutting down at once would end the proxy with connections open.
+    """Take the application down when its requests are answered, and leave the cluster, which ends if it is our own."""
+    # Not `serve.shutdown`: it ends the proxy at once, connections and all, and whatever else is served there.
     serve.delete(_APPLICATION)
-    serve.shutdown()
+    ray.shutdown()

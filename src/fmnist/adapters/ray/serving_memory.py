@@ -104,4 +104,4 @@ class RayServingMemory(ServingMemory):
             )
             return ray.get(getattr(memory, method).remote(*arguments), timeout=_ANSWER_SECONDS)
         except (RayError, GetTimeoutError, ValueError) as error:
-            raise StoreUnavailable(f"the replicas' shared memory on Ray's head node does not answer: {error}") from error
+            raise StoreUnavailable(f"the replicas' memory on the head node does not answer: {error}") from error

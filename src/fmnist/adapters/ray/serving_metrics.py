@@ -24,7 +24,7 @@ class ServingMetrics:
         self._images = metrics.Counter("fmnist_images", "Images classified.", model)
         self._batch = metrics.Histogram("fmnist_batch_images", "Images in one batch.", _IMAGES, model)
         self._milliseconds = metrics.Histogram(
-            "fmnist_inference_milliseconds", "Time that a batch took, from pixels to probabilities.", _MILLISECONDS, model
+            "fmnist_inference_milliseconds", "Time of a batch from pixels to probabilities.", _MILLISECONDS, model
         )
         self._classes = metrics.Counter("fmnist_class_images", "Images by predicted class.", (*model, "class_name"))
         # A counter for each bin, because a histogram of Ray's takes one value at a time.

@@ -7,6 +7,7 @@ from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.mlflow.tracker import MlflowTracker
 from fmnist.apps.containers.base import BaseContainer
 from fmnist.apps.settings import Settings
+from fmnist.domain.services.wanted_model import wanted_model
 
 
 def mlflow_connection(settings: Settings) -> MlflowConnection:
@@ -29,3 +30,6 @@ class ModelsContainer(BaseContainer):
         system_metrics=BaseContainer.settings.provided.mlflow_enable_system_metrics_logging,
     )
     model_store = providers.Singleton(MlflowModelStore, connection)
+    wanted_model = providers.Callable(
+        wanted_model, model_store, BaseContainer.settings.provided.mlflow_registered_model_name
+    )

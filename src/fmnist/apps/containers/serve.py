@@ -8,8 +8,9 @@ from dependency_injector import providers
 from fmnist import __version__
 from fmnist.adapters.dvc.registry import DvcDataRegistry
 from fmnist.adapters.dvc.settings import RegistrySettings
-from fmnist.adapters.fastapi.app import HttpSettings, create_app
+from fmnist.adapters.fastapi.app import create_app
 from fmnist.adapters.fastapi.proxy import proxy_middleware
+from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.ray import serving_host
@@ -18,6 +19,7 @@ from fmnist.adapters.ray.serving import ReplicaParts, application
 from fmnist.adapters.ray.serving_memory import RayServingMemory
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.settings import Settings
+from fmnist.domain.services.model_loading import NormalizationCheck
 from fmnist.domain.services.model_serving import ModelServing, ReloadObserver
 
 
@@ -25,7 +27,8 @@ def model_serving(
     connection: MlflowConnection,
     registry: RegistrySettings,
     model_name: str,
-    normalization_check: str,
+    normalization: NormalizationCheck,
+    patience: float,
     deploy: str,
     name: str,
     threads: int,
@@ -37,7 +40,8 @@ def model_serving(
         DvcDataRegistry(registry),
         RayServingMemory(name, deploy),
         model_name=model_name,
-        normalization=normalization_check,
+        normalization=normalization,
+        patience=patience,
         observe=observe,
     )
 
@@ -66,6 +70,7 @@ class ServeContainer(ModelsContainer):
             ModelsContainer.registry_settings,
             ModelsContainer.settings.provided.mlflow_registered_model_name,
             ModelsContainer.settings.provided.normalization_check,
+            ModelsContainer.settings.provided.model_load_timeout_seconds,
             # New for each deployment: an alias is looked up once in it, whatever it stood for in the last.
             providers.Callable(lambda: uuid.uuid4().hex),
         ),
@@ -79,11 +84,13 @@ class ServeContainer(ModelsContainer):
         ClusterSettings,
         address=ModelsContainer.settings.provided.ray_address,
         verbose=ModelsContainer.settings.provided.verbose,
+        forward_logs=True,
     )
-    start = providers.Callable(serving_host.start, cluster=cluster)
+    application = providers.Factory(application, parts)
+    start = providers.Callable(
+        serving_host.start,
+        cluster=cluster,
+        timeout=ModelsContainer.settings.provided.request_timeout_seconds,
+        proxy="fmnist.apps.serve:proxy_middleware",
+    )
     stop = providers.Callable(serving_host.stop)
-
-    @staticmethod
-    def application(container: "ServeContainer", model_uri: str | None) -> object:
-        """Return the Serve application."""
-        return application(container.parts(model_uri=model_uri))

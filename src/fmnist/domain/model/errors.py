@@ -62,3 +62,7 @@ class NotReady(BadInput):
 
 class Conflict(FmnistError):
     """Somebody else changed what this work was built on, so it stopped."""
+
+
+class UnexpectedReply(FmnistError):
+    """A service answered otherwise than its contract says."""

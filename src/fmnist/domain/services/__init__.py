@@ -3,5 +3,6 @@
 `TrainingRun` makes a registered model from a data version, `ModelPromotion` makes it the one that is served, and
 `Prediction` answers for images with a loaded model. What a promotion needs besides stands in files of its own:
 `challengers`, `model_comparison`, `acceptance`, `model_rollback`, all of them in a row in `promotion_pipeline`, and the
-views on it in `promotion_overview` and `lineage_trace`.
+views on it in `promotion_overview` and `lineage_trace`. `SmokeTest` meets a deployed service as its callers do, with
+`smoke_routes` and `smoke_pictures`.
 """

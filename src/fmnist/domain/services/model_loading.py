@@ -59,7 +59,10 @@ class ModelLoading:
 
         def fetch_and_load() -> tuple[ModelPackage, Classifier]:
             package = fetch()
-            return package, package.load()
+            try:
+                return package, package.load()
+            except CorruptModel as error:
+                raise CorruptModel(f"{package.version.uri}: {error}") from error
 
         # One call, so that a version whose loading hangs is not downloaded again meanwhile.
         package, classifier = self._calls.run(what, fetch_and_load, deadline - time.monotonic())

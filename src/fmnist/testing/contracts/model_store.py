@@ -16,7 +16,7 @@ from fmnist.ports.model_store import ModelStore, TrainedWeights
 
 
 class ModelStoreContract:
-    """Subclass it as `Test...` and supply `store`, `run_id` and `weights`.
+    """Subclass it as `Test...` and supply `store`, `run_id`, `weights` and `damaged`.
 
     One model is saved for all tests, for saving a network takes seconds; each test works on a copy under its own name.
     """
@@ -37,6 +37,11 @@ class ModelStoreContract:
     @classmethod
     def weights(cls) -> TrainedWeights:
         """Weights of a kind that the store takes."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def damaged(self, store: ModelStore, saved: ModelVersion) -> ModelVersion:
+        """A version whose artifact lacks a part."""
         raise NotImplementedError
 
     @pytest.fixture(scope="class")
@@ -107,6 +112,54 @@ class ModelStoreContract:
         assert second.version == 2
         assert factory().info.metrics == info.metrics
         assert store.classifier(f"models:/{version.name}@champion")().info.metrics == {"val_acc": 0.5}
+
+    def test_package_tells_what_the_model_is(self, store: ModelStore, saved: ModelVersion) -> None:
+        package = store.download(saved)
+        assert package.version == saved
+        assert package.uuid
+        assert package.signature == {
+            "inputs": [{"name": "images", "dtype": "float32", "shape": [-1, 1, SIDE, SIDE]}],
+            "outputs": [{"name": "logits", "dtype": "float32", "shape": [-1, len(CLASS_NAMES)]}],
+        }
+        assert json.loads(json.dumps(package.signature)) == package.signature
+        assert saved.created - 3600 < package.created < saved.created + 1
+
+    def test_package_loads_what_the_store_would(
+        self, store: ModelStore, saved: ModelVersion, info: ModelInfo, golden: Images
+    ) -> None:
+        loaded, expected = store.download(saved).load(), store.classifier(saved.uri)()
+        assert loaded.info == info
+        inputs = info.normalization.apply(golden)
+        np.testing.assert_allclose(loaded.logits(inputs), expected.logits(inputs), rtol=1e-4, atol=1e-4)
+
+    def test_package_travels_by_pickle(self, store: ModelStore, saved: ModelVersion, golden: Images) -> None:
+        package = store.download(saved)
+        travelled = pickle.loads(pickle.dumps(package))  # noqa: S301 - our own bytes, written on this line
+        assert (travelled.version, travelled.uuid, travelled.signature, travelled.created) == (
+            package.version,
+            package.uuid,
+            package.signature,
+            package.created,
+        )
+        loaded = travelled.load()
+        inputs = loaded.info.normalization.apply(golden)
+        np.testing.assert_array_equal(loaded.logits(inputs), package.load().logits(inputs))
+
+    def test_package_of_a_copy_is_the_same_model_under_its_own_name(
+        self, store: ModelStore, saved: ModelVersion, version: ModelVersion
+    ) -> None:
+        original, copy = store.download(saved), store.download(store.copy(version, _new_name()))
+        assert (copy.uuid, copy.created, copy.signature) == (original.uuid, original.created, original.signature)
+        assert copy.version != original.version
+
+    def test_damaged_model_is_refused_by_name_and_harms_no_other(
+        self, store: ModelStore, saved: ModelVersion, damaged: ModelVersion
+    ) -> None:
+        with pytest.raises(CorruptModel, match=damaged.uri):
+            store.download(damaged).load()
+        with pytest.raises(CorruptModel, match=damaged.uri):
+            store.classifier(damaged.uri)()
+        store.download(saved).load()
 
     def test_copy_keeps_run_and_tags_and_leaves_aliases(self, store: ModelStore, version: ModelVersion) -> None:
         store.label(version, alias="champion", tags={"approved_by": "a person"})
@@ -188,6 +241,13 @@ class ModelStoreContract:
             store.label(gone, alias="champion")
         with pytest.raises(ModelNotFound, match=name):
             store.label(gone, tags={"image": "a"})
+
+    def test_version_that_is_gone_is_not_downloaded(self, store: ModelStore, version: ModelVersion) -> None:
+        with pytest.raises(ModelNotFound, match="2"):
+            store.download(replace(version, version=2))
+        name = _new_name()
+        with pytest.raises(ModelNotFound, match=name):
+            store.download(replace(version, name=name))
 
     @pytest.mark.parametrize("uri", ["", "models:/", "models:/name", "models:/name/latest", "runs:/0/model", "/a/path"])
     def test_uri_of_another_form_is_refused(self, store: ModelStore, uri: str) -> None:

@@ -1,8 +1,18 @@
+from pathlib import Path
+
+import mlflow.artifacts
+import numpy as np
 import pytest
 import torch
 
+from fmnist.adapters.mlflow.artifact import FOLDER
 from fmnist.adapters.mlflow.connection import MlflowConnection
+from fmnist.adapters.mlflow.model_store import MlflowModelStore
+from fmnist.adapters.mlflow.tracker import MlflowTracker
 from fmnist.adapters.torch.networks import build_network
+from fmnist.domain.model.images import CLASS_NAMES, Images
+from fmnist.domain.model.normalization import Normalization
+from fmnist.domain.model.registry import ModelInfo, ModelVersion
 from fmnist.ports.model_store import TrainedWeights
 
 
@@ -18,6 +28,44 @@ def cnn(tmp_path_factory: pytest.TempPathFactory) -> TrainedWeights:
     path = tmp_path_factory.mktemp("weights") / "cnn.pt"
     torch.save(build_network("cnn").state_dict(), path)
     return TrainedWeights("cnn", str(path))
+
+
+@pytest.fixture(scope="session")
+def store(connection: MlflowConnection) -> MlflowModelStore:
+    return MlflowModelStore(connection, threads=1)
+
+
+@pytest.fixture(scope="session")
+def info() -> ModelInfo:
+    return ModelInfo(
+        architecture="cnn",
+        normalization=Normalization(mean=0.286, std=0.353),
+        class_names=CLASS_NAMES,
+        lineage={"dvc_data_version": "fashion-mnist-v1.0.0"},
+        metrics={"val_acc": 0.91},
+    )
+
+
+@pytest.fixture(scope="session")
+def golden() -> Images:
+    return np.random.default_rng(0).integers(0, 256, (64, 28, 28), dtype=np.uint8)
+
+
+@pytest.fixture(scope="session")
+def saved(
+    store: MlflowModelStore, connection: MlflowConnection, cnn: TrainedWeights, info: ModelInfo, golden: Images
+) -> ModelVersion:
+    return store.save(MlflowTracker(connection).start("training", {}), "dev.saved-model", cnn, info, golden)
+
+
+@pytest.fixture
+def spoilable(connection: MlflowConnection, store: MlflowModelStore, saved: ModelVersion, tmp_path: Path) -> Path:
+    """The extra files of a version whose artifact is a copy of the saved one, registered as the newest of its name."""
+    client = connection.client()
+    root = client.get_model_version_download_uri(saved.name, str(saved.version))
+    folder = mlflow.artifacts.download_artifacts(root, dst_path=str(tmp_path))
+    client.create_model_version(saved.name, folder, saved.run_id)
+    return Path(folder, FOLDER)
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,12 @@ class TestMemoryModelStore(ModelStoreContract):
         save_means(path, np.random.default_rng(1).normal(size=(10, 784)).astype(np.float32))
         return TrainedWeights("cnn", str(path))
 
+    @pytest.fixture
+    def damaged(self, store: MemoryModelStore, saved: ModelVersion) -> ModelVersion:
+        version = store.copy(saved, "dev.damaged")
+        store.spoil(version)
+        return version
+
     def test_nearest_class_mean_wins(
         self, store: MemoryModelStore, saved: ModelVersion, weights: TrainedWeights
     ) -> None:

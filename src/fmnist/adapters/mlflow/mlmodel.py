@@ -1,0 +1,48 @@
+"""What MLflow's own file of a model artifact says of it: its id, its signature, and when it was made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from mlflow.models import Model
+from mlflow.types import Schema, TensorSpec
+
+from fmnist.domain.model.errors import CorruptModel
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDescription:
+    """The fields of `MLmodel` that are of use to whoever serves the model; see `ModelPackage`."""
+
+    uuid: str
+    signature: Mapping[str, Any]
+    created: float
+
+    @classmethod
+    def read(cls, file: Path) -> Self:
+        """Read the file.
+
+        Raises:
+            CorruptModel: it is damaged, or has no id or no signature of tensors.
+        """
+        try:
+            model = Model.load(file)
+            signature = {"inputs": _tensors(model.signature.inputs), "outputs": _tensors(model.signature.outputs)}
+            created = datetime.fromisoformat(model.utc_time_created).replace(tzinfo=UTC).timestamp()
+        except Exception as error:
+            # YAML of any shape: MLflow checks none of it.
+            raise CorruptModel(f"{file.name} is damaged: {error}") from error
+        if not isinstance(model.model_uuid, str):
+            raise CorruptModel(f"{file.name} has no model_uuid: the artifact was not saved by fmnist")
+        return cls(model.model_uuid, signature, created)
+
+
+def _tensors(schema: Schema) -> list[dict[str, Any]]:
+    tensors = []
+    for spec in schema:
+        if not isinstance(spec, TensorSpec):
+            raise CorruptModel(f"its signature must be of tensors, found {spec}")
+        tensors.append({"name": spec.name, "dtype": spec.type.name, "shape": list(spec.shape)})
+    return tensors

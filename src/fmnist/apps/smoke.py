@@ -1,0 +1,108 @@
+"""`fmnist smoke`: tests a deployed service as its callers use it, for a person and for a pipeline after a deploy."""
+
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fmnist.apps.process import FAILED, begin
+from fmnist.domain.model.errors import InvalidSetting
+
+if TYPE_CHECKING:
+    from fmnist.domain.model.smoke_report import SmokeReport
+
+EXAMPLES = (
+    "[bold]Examples[/]\n\n"
+    "fmnist smoke http://127.0.0.1:8000\n\n"
+    "fmnist smoke https://models.example.com/fashion --wait 300 --model models:/prod.fashion-mnist-classifier/7\n\n"
+    "FMNIST_API_KEY=... fmnist smoke http://127.0.0.1:8000 --json"
+)
+
+
+def smoke(
+    url: Annotated[str, typer.Argument(help="Where the service is, with its route prefix.")],
+    api_key: Annotated[
+        str | None, typer.Option(help="What opens its prediction routes.  \\[default: FMNIST_API_KEY]")
+    ] = None,
+    images: Annotated[int, typer.Option(min=1, max=10_000, help="Test images to measure accuracy on.")] = 200,
+    min_accuracy: Annotated[float, typer.Option(min=0, max=1, help="The share of them that has to be right.")] = 0.6,
+    model: Annotated[
+        str | None, typer.Option(help="The version that has to serve, models:/NAME/VERSION.  \\[default: any]")
+    ] = None,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait until it is ready and serves --model.")] = 0,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that one request may take.")] = 30,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout.")] = False,
+) -> None:
+    """Send a service test images in every format, and check its answers, routes and refusals.
+
+    The images are those of the data version that the served model was trained on. It changes nothing, and ends with 1
+    when any check failed.
+    """
+    settings = begin()
+    from fmnist.apps.terminal import stderr
+
+    with stderr().status(f"testing {url}"):
+        from fmnist.apps.containers.smoke import SmokeContainer
+        from fmnist.domain.model.registry import ModelUri
+        from fmnist.domain.model.smoke_report import SmokePlan
+
+        if model is not None and ModelUri.parse(model).version is None:
+            raise InvalidSetting(
+                f"--model {model} names no version, which is what a service tells: give models:/NAME/VERSION"
+            )
+        secret = settings.fmnist_api_key
+        key = api_key or (secret.get_secret_value() if secret else None)
+        plan = SmokePlan(
+            images=images,
+            min_accuracy=min_accuracy,
+            max_images=settings.request_max_length,
+            model_uri=model,
+            has_key=key is not None,
+            wait=wait,
+        )
+        container = SmokeContainer(settings=settings)
+        with container.endpoint(url, api_key=key, timeout=timeout) as endpoint:
+            report: SmokeReport = container.smoke_test(ask=endpoint, plan=plan).run()
+    if as_json:
+        document = {"url": url, "passed": report.passed, **asdict(report)}
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    else:
+        _print(url, report)
+    if not report.passed:
+        raise typer.Exit(FAILED)
+
+
+def _print(url: str, report: "SmokeReport") -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from fmnist.apps.terminal import stdout
+
+    console = stdout()
+    console.print(url, soft_wrap=True, markup=False)
+    checks = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for check in report.checks:
+        verdict = Text("pass", "green") if check.passed else Text("FAIL", "red")
+        checks.add_row(verdict, Text(check.name, no_wrap=True), Text(check.reason, overflow="fold"))
+    console.print(checks)
+    if report.latencies:
+        console.print()
+        times = Table("images", "requests", "p50 ms", "p99 ms", "max ms", box=None, padding=(0, 2, 0, 0))
+        for column in times.columns:
+            column.justify = "right"
+        for each in report.latencies:
+            times.add_row(
+                f"{each.images:,}",
+                f"{each.requests:,}",
+                *(f"{seconds * 1e3:.1f}" for seconds in (each.p50, each.p99, each.longest)),
+            )
+        console.print(times)
+    console.print()
+    failed = [check.name for check in report.checks if not check.passed]
+    if failed:
+        console.print(Text(f"failed: {', '.join(failed)}", "bold red"))
+    else:
+        console.print(Text(f"all {len(report.checks)} checks passed", "bold green"))

@@ -1,0 +1,178 @@
+import json
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import mlflow.artifacts
+import mlflow.pyfunc
+import mlflow.pytorch
+import numpy as np
+import pytest
+import torch
+
+from fmnist.adapters.mlflow.artifact import GOLDEN_FILE, INFO_FILE, ONNX_FILE
+from fmnist.adapters.mlflow.connection import MlflowConnection
+from fmnist.adapters.mlflow.loading import torch_classifier
+from fmnist.adapters.mlflow.model_store import MlflowModelStore
+from fmnist.adapters.onnx.export import export_onnx
+from fmnist.adapters.torch.networks import build_network
+from fmnist.domain.model.errors import CorruptModel
+from fmnist.domain.model.registry import ModelVersion
+from fmnist.ports.model_store import Classifier
+
+
+@pytest.fixture(params=["classifier", "package"])
+def load_newest(
+    request: pytest.FixtureRequest, store: MlflowModelStore, saved: ModelVersion
+) -> Callable[[], Classifier]:
+    """Load the newest version, in each of the two ways to do so."""
+
+    def load() -> Classifier:
+        newest = store.versions(saved.name)[0]
+        return store.classifier(newest.uri)() if request.param == "classifier" else store.download(newest).load()
+
+    return load
+
+
+def test_model_with_other_weights_is_noticed(load_newest: Callable[[], Classifier], spoilable: Path) -> None:
+    torch.manual_seed(1)
+    (spoilable / ONNX_FILE).write_bytes(export_onnx(build_network("cnn").eval()))
+    with pytest.raises(CorruptModel, match="golden batch"):
+        load_newest()
+
+
+def test_golden_batch_with_other_answers_is_noticed(load_newest: Callable[[], Classifier], spoilable: Path) -> None:
+    with np.load(spoilable / GOLDEN_FILE) as arrays:
+        images, probabilities = arrays["images"], arrays["probabilities"]
+    np.savez(spoilable / GOLDEN_FILE, images=images, probabilities=probabilities[::-1])
+    with pytest.raises(CorruptModel, match="golden batch"):
+        load_newest()
+
+
+def test_other_normalization_is_noticed(load_newest: Callable[[], Classifier], spoilable: Path) -> None:
+    document = json.loads((spoilable / INFO_FILE).read_text())
+    document["normalization"]["mean"] += 0.1
+    (spoilable / INFO_FILE).write_text(json.dumps(document))
+    with pytest.raises(CorruptModel, match="golden batch"):
+        load_newest()
+
+
+@pytest.mark.parametrize("name", [ONNX_FILE, INFO_FILE, GOLDEN_FILE])
+def test_damaged_file_is_refused(load_newest: Callable[[], Classifier], spoilable: Path, name: str) -> None:
+    content = (spoilable / name).read_bytes()
+    (spoilable / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(CorruptModel):
+        load_newest()
+
+
+@pytest.mark.parametrize("name", [ONNX_FILE, INFO_FILE, GOLDEN_FILE])
+def test_missing_file_is_named(load_newest: Callable[[], Classifier], spoilable: Path, name: str) -> None:
+    (spoilable / name).unlink()
+    with pytest.raises(CorruptModel, match=name):
+        load_newest()
+
+
+def test_model_that_somebody_else_saved_is_refused(
+    load_newest: Callable[[], Classifier], connection: MlflowConnection, saved: ModelVersion, tmp_path: Path
+) -> None:
+    example = np.zeros((2, 1, 28, 28), np.float32)
+    mlflow.pytorch.save_model(
+        build_network("cnn"), tmp_path / "model", input_example=example, pip_requirements=["torch"]
+    )
+    connection.client().create_model_version(saved.name, str(tmp_path / "model"), saved.run_id)
+    with pytest.raises(CorruptModel, match="not saved by fmnist"):
+        load_newest()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{",
+        b"signature: null",
+        b"model_uuid: m-1\nutc_time_created: '2026-01-01 00:00:00'\n",
+        b"model_uuid: m-1\nutc_time_created: yesterday\n",
+    ],
+)
+def test_damaged_description_is_refused(
+    store: MlflowModelStore, saved: ModelVersion, spoilable: Path, content: bytes
+) -> None:
+    (spoilable.parent / "MLmodel").write_bytes(content)
+    with pytest.raises(CorruptModel, match=r"models:/dev.saved-model/\d+: MLmodel is damaged"):
+        store.download(store.versions(saved.name)[0])
+
+
+def test_missing_description_is_named(store: MlflowModelStore, saved: ModelVersion, spoilable: Path) -> None:
+    (spoilable.parent / "MLmodel").unlink()
+    with pytest.raises(CorruptModel, match="no MLmodel"):
+        store.download(store.versions(saved.name)[0])
+
+
+class Trap:
+    """Whoever unpickles it writes a file."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.write_text, (self._file, "unpickled")
+
+
+@pytest.mark.parametrize("name", [ONNX_FILE, INFO_FILE, GOLDEN_FILE, "../MLmodel"])
+def test_pickle_in_place_of_a_file_is_never_executed(
+    store: MlflowModelStore, saved: ModelVersion, spoilable: Path, tmp_path: Path, name: str
+) -> None:
+    (spoilable / name).write_bytes(pickle.dumps(Trap(tmp_path / "trapped")))
+    with pytest.raises(CorruptModel):
+        store.download(store.versions(saved.name)[0]).load()
+    assert not (tmp_path / "trapped").exists()
+
+
+def test_pickle_inside_of_the_golden_batch_is_never_executed(
+    load_newest: Callable[[], Classifier], spoilable: Path, tmp_path: Path
+) -> None:
+    np.savez(
+        spoilable / GOLDEN_FILE,
+        images=np.array([Trap(tmp_path / "trapped")], dtype=object),
+        probabilities=np.array([Trap(tmp_path / "trapped")], dtype=object),
+    )
+    with pytest.raises(CorruptModel, match=r"golden\.npz"):
+        load_newest()
+    assert not (tmp_path / "trapped").exists()
+
+
+def test_object_in_the_description_is_never_made(
+    store: MlflowModelStore, saved: ModelVersion, spoilable: Path, tmp_path: Path
+) -> None:
+    call = f"!!python/object/apply:os.mkdir ['{tmp_path / 'trapped'}']"
+    (spoilable.parent / "MLmodel").write_text(f"model_uuid: {call}\n")
+    with pytest.raises(CorruptModel, match="MLmodel"):
+        store.download(store.versions(saved.name)[0])
+    assert not (tmp_path / "trapped").exists()
+
+
+def test_pickled_model_that_somebody_else_saved_is_refused_unread(
+    load_newest: Callable[[], Classifier], spoilable: Path, tmp_path: Path
+) -> None:
+    shutil.rmtree(spoilable)
+    (spoilable.parent / "data" / "model.pth").write_bytes(pickle.dumps(Trap(tmp_path / "trapped")))
+    with pytest.raises(CorruptModel, match="not saved by fmnist"):
+        load_newest()
+    assert not (tmp_path / "trapped").exists()
+
+
+def test_trap_is_one(tmp_path: Path) -> None:
+    pickle.loads(pickle.dumps(Trap(tmp_path / "trapped")))
+    assert (tmp_path / "trapped").exists()
+
+
+def test_pickled_network_in_place_of_the_graph_is_not_loaded(spoilable: Path) -> None:
+    data = spoilable.parent / "data"
+    (data / "model.pt2").unlink()
+    torch.save(build_network("cnn"), data / "model.pth")
+    (data / "pickle_module_info.txt").write_text("mlflow.pytorch.pickle_module")
+    with pytest.raises(CorruptModel, match="pickle is disallowed"):
+        torch_classifier(spoilable.parent)

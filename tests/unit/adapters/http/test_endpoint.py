@@ -1,0 +1,141 @@
+"""What goes over the wire is what was asked, below whatever prefix, and a service that does not answer is told."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from fmnist.adapters.http.endpoint import HttpEndpoint
+from fmnist.domain.model.endpoint import Request
+from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
+
+
+class Server(ThreadingHTTPServer):
+    """Notes what it is asked, and answers 418 with `a teapot`."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked: list[dict[str, Any]] = []
+        self.connections = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def setup(self) -> None:
+        self.server.connections += 1
+        super().setup()
+
+    def do_GET(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.server.asked.append({"method": self.command, "path": self.path, "body": body, "headers": headers})
+        self.send_response(418)
+        self.send_header("content-length", "8")
+        self.end_headers()
+        self.wfile.write(b"a teapot")
+
+    do_POST = do_GET  # noqa: N815 - the base class's name
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as server:
+        # Threads of connections that are kept open are daemons.
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_request_arrives_as_it_was_asked_and_the_reply_as_it_was_given(server: Server) -> None:
+    with HttpEndpoint(server.url) as endpoint:
+        reply = endpoint(Request("POST", "/predict", b"\x00\xff", "image/png"))
+    (asked,) = server.asked
+    assert (asked["method"], asked["path"], asked["body"]) == ("POST", "/predict", b"\x00\xff")
+    assert asked["headers"]["content-type"] == "image/png"
+    assert "authorization" not in asked["headers"]
+    assert (reply.status, reply.body) == (418, b"a teapot")
+    assert 0 < reply.seconds < 10
+
+
+@pytest.mark.parametrize("prefix", ["/a/b", "/a/b/"])
+def test_route_prefix_goes_before_every_path(server: Server, prefix: str) -> None:
+    with HttpEndpoint(server.url + prefix) as endpoint:
+        endpoint(Request("GET", "/"))
+        endpoint(Request("GET", "/health/live"))
+    assert [asked["path"] for asked in server.asked] == ["/a/b/", "/a/b/health/live"]
+
+
+def test_connection_is_kept(server: Server) -> None:
+    with HttpEndpoint(server.url) as endpoint:
+        for _ in range(3):
+            endpoint(Request("GET", "/"))
+    assert (len(server.asked), server.connections) == (3, 1)
+
+
+def test_key_goes_with_authorized_requests_alone(server: Server) -> None:
+    with HttpEndpoint(server.url, api_key="secret") as endpoint:
+        endpoint(Request("GET", "/"))
+        endpoint(Request("GET", "/", authorized=False))
+    assert [asked["headers"].get("authorization") for asked in server.asked] == ["Bearer secret", None]
+
+
+def test_service_that_is_not_there_is_told() -> None:
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        with (
+            HttpEndpoint(f"http://127.0.0.1:{unheard.getsockname()[1]}") as endpoint,
+            pytest.raises(StoreUnavailable, match=r"GET /: .*refused"),
+        ):
+            endpoint(Request("GET", "/"))
+
+
+def test_service_that_does_not_answer_is_not_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with (
+            HttpEndpoint(f"http://127.0.0.1:{port}", timeout=0.05) as endpoint,
+            pytest.raises(StoreUnavailable, match=r"GET /: no answer within 0\.0 s|GET /: no answer within 0\.1 s"),
+        ):
+            endpoint(Request("GET", "/"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "127.0.0.1:8000",
+        "localhost:8000",
+        "ftp://host",
+        "http://",
+        "http:///path",
+        "http://host:port",
+        "http://host/?a=b",
+        "http://host/#a",
+        "http://[::1",
+        "models:/a/1",
+    ],
+)
+def test_unusable_url_is_bad_input(url: str) -> None:
+    with pytest.raises(InvalidSetting):
+        HttpEndpoint(url)
+
+
+@pytest.mark.parametrize("key", ["", "two words", "line\nbreak", "schlüssel"])
+def test_key_that_no_header_may_hold_is_bad_input_and_never_shown(key: str) -> None:
+    with pytest.raises(InvalidSetting) as raised:
+        HttpEndpoint("http://127.0.0.1", api_key=key)
+    assert not key or key not in str(raised.value)

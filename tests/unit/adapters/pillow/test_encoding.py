@@ -1,0 +1,20 @@
+"""What is written as a picture is read as the image that it was."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fmnist.adapters.pillow.encoding import encode_picture
+from fmnist.adapters.pillow.files import read_image_file
+from fmnist.testing.data import toy_images
+
+IMAGE = toy_images(1).images[0]
+
+
+@pytest.mark.parametrize(("picture_format", "allowed"), [("PNG", 0), ("JPEG", 40)])
+def test_picture_is_the_image(tmp_path: Path, picture_format: str, allowed: int) -> None:
+    path = tmp_path / "picture"
+    path.write_bytes(encode_picture(IMAGE, picture_format))
+    (read,) = read_image_file(path)
+    assert np.abs(read.astype(int) - IMAGE).max() <= allowed
