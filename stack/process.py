@@ -96,7 +96,7 @@ def answers(address: str) -> bool:
 def is_alive(process: psutil.Process) -> bool:
     """Whether that very process still runs."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 
+from fmnist.adapters.parquet.storage import S3Settings
 from stack.process import Service, start, stop, wait_until_healthy
 from stack.services import ObjectStore, free_ports
 
@@ -27,3 +28,8 @@ def new_object_store() -> ObjectStore:
     """Return an S3 store that is still to be run, on a free port and with keys that no other text contains."""
     (port,) = free_ports(1)
     return ObjectStore(port, f"key-{secrets.token_hex(8)}", f"secret-{secrets.token_hex(16)}")
+
+
+def s3_settings(store: ObjectStore) -> S3Settings:
+    """Return how an adapter reaches the store."""
+    return S3Settings(store.endpoint_url, store.access_key_id, store.secret_access_key)
