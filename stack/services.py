@@ -2,7 +2,7 @@
 
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,10 @@ from botocore.config import Config
 from stack.process import Service, StackError
 
 HOST = "127.0.0.1"
+# Ray takes 127.0.0.1 for a slip, and listens on every interface, unless it believes that it is on a laptop of another
+# kind. Drivers that join have to believe the same.
+RAY_ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+_OBJECT_STORE_BYTES = 512 * 2**20  # the dataset takes 43 MB; Ray's default is 30 % of the machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,37 @@ def tracking_server(port: int, home: Path, store: ObjectStore, artifacts: str) -
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
         },
+    )
+
+
+def git_server(port: int, directory: Path) -> Service:
+    """Git's own server for the repositories in a directory, which anyone on this machine may read and push to."""
+    directory.mkdir(parents=True, exist_ok=True)
+    return Service(
+        name="git",
+        command=(
+            *("git", "daemon", f"--listen={HOST}", f"--port={port}", "--reuseaddr", "--verbose"),
+            *("--export-all", "--enable=receive-pack", f"--base-path={directory}", str(directory)),
+        ),
+        address=f"tcp://{HOST}:{port}",
+    )
+
+
+def ray_head(port: int, dashboard_port: int, scratch: Path, variables: Mapping[str, str]) -> Service:
+    """A Ray cluster of one node, with dashboard and job server. Jobs and workers find `variables` in their environment.
+
+    `scratch` has to be a short path, for the names of sockets are made of it; Ray's own logs are in there.
+    """
+    return Service(
+        name="ray",
+        command=(
+            *(_beside_python("ray"), "start", "--head", "--block", "--disable-usage-stats"),
+            *(f"--node-ip-address={HOST}", f"--port={port}", f"--temp-dir={scratch}"),
+            *("--include-dashboard=true", f"--dashboard-host={HOST}", f"--dashboard-port={dashboard_port}"),
+            f"--object-store-memory={_OBJECT_STORE_BYTES}",
+        ),
+        address=f"http://{HOST}:{dashboard_port}/api/version",
+        environment={**variables, **RAY_ON_LOOPBACK, "RAY_ADDRESS": ""},  # it joins no other cluster
     )
 
 
