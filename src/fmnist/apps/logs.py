@@ -19,3 +19,5 @@ def configure_logging(level: str) -> None:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level="DEBUG" if level == "DEBUG" else "WARNING", handlers=[handler], force=True)
     logging.getLogger("fmnist").setLevel(level)
+    # It tells of every try at a service that is away, and the error that comes of it tells of them once.
+    logging.getLogger("urllib3").setLevel("DEBUG" if level == "DEBUG" else "ERROR")

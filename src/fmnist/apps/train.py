@@ -28,6 +28,7 @@ EXAMPLES = (
     "fmnist train\n\n"
     "fmnist train --preset resnet18 --limit-train 2000 --limit-val 500\n\n"
     "fmnist train --num-workers 2 --max-epochs 3 --seed 7\n\n"
+    "fmnist train --ray-address head:6379 --num-workers 4\n\n"
     "fmnist train --resume RUN_ID"
 )
 
@@ -63,6 +64,10 @@ def train(
     compute: Annotated[
         _Compute | None, typer.Option(help="A Ray cluster, or this process alone.  \\[default: ray]")
     ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Cluster to train on.  \\[default: RAY_ADDRESS, or one of its own]"),
+    ] = None,
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Go on with a run that failed or was interrupted, by its id.")
     ] = None,
@@ -70,9 +75,13 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")] = False,
 ) -> None:
     """Train a model, evaluate it once on the test split, and register it."""
-    flags = {name: value for name, value in locals().items() if name not in {"resume", "as_json"}}
+    flags = {name: value for name, value in locals().items() if name not in {"ray_address", "resume", "as_json"}}
     settings = begin()
     settings.require_data_contract()
+    if ray_address is not None:
+        if compute == "local":
+            raise InvalidSetting(f"--compute local is this process alone: leave out --ray-address {ray_address}")
+        settings = settings.model_copy(update={"ray_address": ray_address})
     result = _resume(settings, flags, resume) if resume else _start(settings, flags)
     if as_json:
         sys.stdout.write(json.dumps(_summary(result), indent=2) + "\n")
@@ -180,5 +189,7 @@ def _summary(result: "TrainingResult") -> dict[str, Any]:
 
 if __name__ == "__main__":
     from fmnist.apps.main import main
+    from fmnist.apps.upload import hand_over
 
+    hand_over("fmnist.apps.train")
     main(["train", *sys.argv[1:]])

@@ -21,6 +21,7 @@ class Checkpointing(lightning.Callback):
         self._clock = clock
         self._started = 0.0
         self.history = History()
+        self.unrecorded: tuple[int, ...] = ()
         self._best: dict[str, Any] = {}
         if resumed_from:
             self.history = History.read(resumed_from)
@@ -44,4 +45,4 @@ class Checkpointing(lightning.Callback):
             if trainer.is_global_zero:
                 torch.save(self._best, directory / BEST)
                 self.history.write(directory)
-            self._save(directory, self.history)
+            self.unrecorded = self._save(directory, self.history)
