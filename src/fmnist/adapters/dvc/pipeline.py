@@ -56,10 +56,12 @@ def upload_config(remote: str, url: str, s3: S3Settings) -> str:
     """
     if not url.startswith("s3://"):
         return _remote(remote, {"url": url})
+    # The registry's own remote may say otherwise, and has no say in this; boto's way is to heed AWS_CA_BUNDLE too.
+    verify = None if remote == UPLOAD_REMOTE else "true"
     options = {
         "url": url,
         "endpointurl": s3.endpoint_url,
-        "ssl_verify": "true" if s3.verify_tls else "false",
+        "ssl_verify": verify if s3.verify_tls else "false",
         "connect_timeout": str(CONNECT_SECONDS),  # DVC would wait for ever
         "read_timeout": str(READ_SECONDS),
     }

@@ -83,7 +83,7 @@ def s3fs_options(s3: S3Settings, attempts: int = 3) -> dict[str, Any]:
         "key": s3.access_key_id,
         "secret": s3.secret_access_key,
         "endpoint_url": s3.endpoint_url,
-        "client_kwargs": {"verify": s3.verify_tls},
+        "client_kwargs": {"verify": None if s3.verify_tls else False},  # None heeds AWS_CA_BUNDLE, True does not
         "config_kwargs": {
             "connect_timeout": CONNECT_SECONDS,
             "read_timeout": READ_SECONDS,
@@ -112,6 +112,10 @@ def _unreadable(file: SplitFile, s3: S3Settings, error: Exception) -> StoreUnava
             advice = "; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and what they may read there"
         elif isinstance(error, FileNotFoundError):
             advice = "; correct the address of the DVC remote (DVC_REMOTE_URL), or AWS_ENDPOINT_URL"
+        elif "CERTIFICATE_VERIFY_FAILED" in str(error):
+            advice = (
+                "; name the authority of its certificate in AWS_CA_BUNDLE; AWS_NO_VERIFY_SSL=true takes any certificate"
+            )
         else:
             advice = "; check that the store runs, and the AWS_... variables"
     reason = without_credentials(str(error)) or type(error).__name__
