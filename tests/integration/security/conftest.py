@@ -1,6 +1,7 @@
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,8 @@ class GuardedMlflow:
     uri: str
     username: str
     password: str = field(repr=False)
+    records: Path
+    bucket: str = "guarded"
 
 
 @pytest.fixture(scope="session")
@@ -26,9 +29,9 @@ def guarded_mlflow(object_store: ObjectStore, tmp_path_factory: pytest.TempPathF
         f"[mlflow]\ndefault_permission = NO_PERMISSIONS\ndatabase_uri = sqlite:///{directory}/users.db\n"
         f"admin_username = {username}\nauthorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
     )
-    object_store.make_buckets(["guarded"])
+    object_store.make_buckets([GuardedMlflow.bucket])
     (port,) = free_ports(1)
-    service = tracking_server(port, directory, object_store, "s3://guarded/artifacts")
+    service = tracking_server(port, directory, object_store, f"s3://{GuardedMlflow.bucket}/artifacts")
     guarded = replace(
         service,
         command=(*service.command, "--app-name", "basic-auth"),
@@ -40,4 +43,4 @@ def guarded_mlflow(object_store: ObjectStore, tmp_path_factory: pytest.TempPathF
         },
     )
     with running(guarded, directory):
-        yield GuardedMlflow(f"http://{HOST}:{port}", username, password)
+        yield GuardedMlflow(f"http://{HOST}:{port}", username, password, directory / "mlflow.db")
