@@ -61,6 +61,7 @@ lint: setup ## Check format, lint, types and the direction of imports.
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
 
 format: setup ## Format the code, and mend what the linter can mend.
 	$(BIN)/ruff format .
