@@ -76,5 +76,5 @@ lock: setup ## Resolve constraints.txt anew.
 		--no-emit-index-url --no-annotate --no-header --output-file constraints.txt
 
 clean: ## Stop the stack; remove the environment and the local state: data, runs and models.
-	@test ! -d $(FMNIST_HOME)/stack || $(BIN)/python -m stack stop
+	@test ! -d $(FMNIST_HOME)/stack -o ! -x $(BIN)/python || $(BIN)/python -m stack stop
 	rm -rf $(VENV) $(FMNIST_HOME)

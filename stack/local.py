@@ -135,10 +135,11 @@ class LocalStack:
         if record is None:
             return None
         try:
-            process = psutil.Process(record["pid"])
+            process = psutil.Process(int(record["pid"]))
+            same = process.create_time() == record["created"]
         except psutil.NoSuchProcess:
             return None
-        return process if process.create_time() == record["created"] and is_alive(process) else None
+        return process if same and is_alive(process) else None
 
     def _note(self, service: Service, process: psutil.Process | None) -> None:
         records = self._read_records()

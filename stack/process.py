@@ -33,6 +33,7 @@ class Service:
         name: as a person calls it, and its log file too.
         command: stays in the foreground, and ends on SIGTERM.
         address: answers when the service is up: `http://...` with a status below 500, `tcp://HOST:PORT` by listening.
+        home: directory that it keeps things in; made before it starts.
         environment: is added to that of the caller. Secrets go here, for a command line is seen by everyone.
         patience: seconds until it has to answer.
     """
@@ -40,13 +41,15 @@ class Service:
     name: str
     command: tuple[str, ...]
     address: str
+    home: Path
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     patience: float = 120
 
 
 def start(service: Service, log: Path) -> psutil.Process:
     """Start the service in a session of its own, out of reach of the terminal's Ctrl-C; return its process."""
-    log.parent.mkdir(parents=True, exist_ok=True)
+    for directory in (service.home, log.parent):
+        directory.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         return psutil.Popen(
             service.command,

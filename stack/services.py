@@ -1,5 +1,6 @@
 """The services that the stack is made of, each as the command that runs it; nothing is started here."""
 
+import os
 import socket
 import sys
 from collections.abc import Iterable, Mapping
@@ -48,7 +49,6 @@ class ObjectStore:
         names = [f"{part}.port{kind}" for part in inner for kind in ("", ".grpc")]
         names += ["s3.port.grpc", "s3.port.iceberg", "s3.port.lance"]
         ports = [f"-{name}={port}" for name, port in zip(names, free_ports(len(names)), strict=True)]
-        data.mkdir(parents=True, exist_ok=True)
         return Service(
             name="object-store",
             command=(
@@ -57,6 +57,7 @@ class ObjectStore:
                 *("-webdav=false", "-admin.ui=false", "-master.telemetry=false"),
             ),
             address=f"{self.endpoint_url}/healthz",
+            home=data,
             environment={
                 "AWS_ACCESS_KEY_ID": self.access_key_id,
                 "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
@@ -88,7 +89,6 @@ def tracking_server(port: int, home: Path, store: ObjectStore, artifacts: str) -
 
     Clients hand artifacts to the server and need no key of the store.
     """
-    home.mkdir(parents=True, exist_ok=True)
     return Service(
         name="mlflow",
         command=(
@@ -96,6 +96,7 @@ def tracking_server(port: int, home: Path, store: ObjectStore, artifacts: str) -
             *("--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}", "--artifacts-destination", artifacts),
         ),
         address=f"http://{HOST}:{port}/health",
+        home=home,
         environment={
             **store.environment,
             "MLFLOW_S3_ENDPOINT_URL": store.endpoint_url,
@@ -108,7 +109,6 @@ def tracking_server(port: int, home: Path, store: ObjectStore, artifacts: str) -
 
 def git_server(port: int, directory: Path) -> Service:
     """Git's own server for the repositories in a directory, which anyone on this machine may read and push to."""
-    directory.mkdir(parents=True, exist_ok=True)
     return Service(
         name="git",
         command=(
@@ -116,6 +116,7 @@ def git_server(port: int, directory: Path) -> Service:
             *("--export-all", "--enable=receive-pack", f"--base-path={directory}", str(directory)),
         ),
         address=f"tcp://{HOST}:{port}",
+        home=directory,
     )
 
 
@@ -133,7 +134,15 @@ def ray_head(port: int, dashboard_port: int, scratch: Path, variables: Mapping[s
             f"--object-store-memory={_OBJECT_STORE_BYTES}",
         ),
         address=f"http://{HOST}:{dashboard_port}/api/version",
-        environment={**variables, **RAY_ON_LOOPBACK, "RAY_ADDRESS": ""},  # it joins no other cluster
+        home=scratch,
+        environment={
+            **variables,
+            **RAY_ON_LOOPBACK,
+            "RAY_ADDRESS": "",  # it joins no other cluster
+            "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # it has no other node to hand work over to
+            # A job says `python`, and means the one that has what it needs.
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        },
     )
 
 
