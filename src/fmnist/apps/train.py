@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -135,7 +135,7 @@ def _start(settings: "Settings", flags: dict[str, Any]) -> "TrainingResult":
         container = TrainContainer(settings=settings, compute_name=compute)
         service, provenance = container.training_run(), container.provenance()
     logger.info("state directory %s", settings.fmnist_home)
-    with _progress() as progress:
+    with _progress() as progress, _stdout_kept():
         result: TrainingResult = service.start(
             spec, provenance, progress, run_name=run_name, data_version=data_version, notes={_COMPUTE_TAG: compute}
         )
@@ -156,7 +156,8 @@ def _resume(settings: "Settings", flags: dict[str, Any], run_id: str) -> "Traini
             raise InvalidSetting(f"run {run_id} cannot be resumed: it was not begun by fmnist train")
         service = TrainContainer(settings=settings, compute_name=compute).training_run()
     logger.info("state directory %s", settings.fmnist_home)
-    with _progress(max((value for _, value in record.history.get("val_acc", ())), default=0.0)) as progress:
+    best = max((value for _, value in record.history.get("val_acc", ())), default=0.0)
+    with _progress(best) as progress, _stdout_kept():
         result: TrainingResult = service.resume(run_id, progress)
     return result
 
@@ -165,6 +166,11 @@ def _loading() -> AbstractContextManager[object]:
     from fmnist.apps.terminal import stderr
 
     return stderr().status("loading torch, ray and mlflow")
+
+
+def _stdout_kept() -> AbstractContextManager[object]:
+    """Keep stdout for the result: Ray prints there what befalls a cluster's nodes."""
+    return redirect_stdout(sys.stderr)
 
 
 def _progress(best: float = 0.0) -> "TrainingProgress":

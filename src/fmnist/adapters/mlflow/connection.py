@@ -27,7 +27,8 @@ from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.errors import InvalidSetting
 
 _PROBE_SECONDS = (3, 8)  # to connect, and to answer
-_PROBE_RETRIES = Retry(total=3, backoff_factor=0.5, status_forcelist=(502, 503, 504), raise_on_status=False)
+# Three seconds of waiting in all, for a server that restarts; one that takes calls and never answers gets one more.
+_PROBE_RETRIES = Retry(total=3, read=1, backoff_factor=0.5, status_forcelist=(502, 503, 504), raise_on_status=False)
 # How often MLflow repeats a request before it gives up: after half a minute of waiting in all, for its own four minutes
 # are more than a process has that was told to end. It knows this for the process as a whole only.
 _PATIENCE = {
