@@ -125,12 +125,15 @@ def ray_head(port: int, dashboard_port: int, scratch: Path, variables: Mapping[s
 
     `scratch` has to be a short path, for the names of sockets are made of it; Ray's own logs are in there.
     """
+    # Where another cluster of this machine has the usual port, jobs would be refused and nothing would say why.
+    (agent_port,) = free_ports(1)
     return Service(
         name="ray",
         command=(
             *(_beside_python("ray"), "start", "--head", "--block", "--disable-usage-stats"),
             *(f"--node-ip-address={HOST}", f"--port={port}", f"--temp-dir={scratch}"),
             *("--include-dashboard=true", f"--dashboard-host={HOST}", f"--dashboard-port={dashboard_port}"),
+            f"--dashboard-agent-listen-port={agent_port}",
             f"--object-store-memory={_OBJECT_STORE_BYTES}",
         ),
         address=f"http://{HOST}:{dashboard_port}/api/version",
