@@ -28,8 +28,7 @@ class EpochLog:
             FmnistError: the tracker does not take it. What it did take is not written again by the next call.
         """
         if self._logged is None:
-            recorded = self._tracker.get(self._run_id).history.get("val_acc", ())
-            self._logged = {step for step, _ in recorded}
+            self._logged = {step for step, _ in self._tracker.history(self._run_id, "val_acc")}
         for epoch, metrics in enumerate(history):
             if epoch not in self._logged:
                 self._tracker.log(self._run_id, metrics=metrics, step=epoch)

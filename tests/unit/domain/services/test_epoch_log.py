@@ -7,7 +7,6 @@ import pytest
 from fmnist.adapters.memory.tracker import MemoryTracker
 from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.domain.services.epoch_log import EpochLog
-from fmnist.ports.tracker import RunRecord
 
 HISTORY = [{"val_acc": 0.5, "val_loss": 1.5}, {"val_acc": 0.7, "val_loss": 1.1}, {"val_acc": 0.6, "val_loss": 1.2}]
 
@@ -37,9 +36,9 @@ class UnsteadyTracker(MemoryTracker):
 
     calls_left: float = float("inf")
 
-    def get(self, run_id: str) -> RunRecord:
+    def history(self, run_id: str, metric: str) -> tuple[tuple[int, float], ...]:
         self._answer()
-        return super().get(run_id)
+        return super().history(run_id, metric)
 
     def log(
         self,

@@ -339,7 +339,10 @@ class Outage:
 
     def __init__(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
         self.is_on = False
-        for owner, names in ((house.tracker, ("get", "log", "set_status")), (house.store, ("save", "versions"))):
+        for owner, names in (
+            (house.tracker, ("get", "history", "log", "set_status")),
+            (house.store, ("save", "versions")),
+        ):
             for name in names:
                 monkeypatch.setattr(owner, name, self._unsteady(getattr(owner, name)))
 
