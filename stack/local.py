@@ -45,6 +45,7 @@ class LocalStack:
         self._variables = variables
         self._records = home / "processes.json"
         self.logs = home / "logs"
+        self._ray_logs = self.logs / "ray-session"
         # A path of Ray's sockets has to be short, which nobody can promise of a state directory's.
         name = hashlib.sha256(str(home).encode()).hexdigest()[:8]
         self._ray_scratch = Path(tempfile.gettempdir()) / f"ray-of-stack-{name}"
@@ -61,8 +62,6 @@ class LocalStack:
         if known is not None:
             stop(known)
         _refuse_taken(service)
-        if service.name == "ray":
-            shutil.rmtree(self._ray_scratch, ignore_errors=True)  # of earlier sessions
         process = start(service, log)
         # Noted before it is waited for: a start that is broken off leaves nothing that `stop` does not know.
         self._note(service, process)
@@ -76,6 +75,8 @@ class LocalStack:
         if process is not None:
             stop(process)
         self._note(service, None)
+        if service.name == "ray":
+            self._keep_ray_logs()
         return process is not None
 
     def state(self, service: Service) -> State:
@@ -122,9 +123,22 @@ class LocalStack:
                 command = ["git", "init", "--quiet", "--bare", "--initial-branch=main", str(repository)]
                 subprocess.run(command, check=True)
         elif service.name == "ray":
-            link = self.logs / "ray-session"
-            link.unlink(missing_ok=True)
-            link.symlink_to(self._ray_scratch / "session_latest" / "logs")
+            self._remove_ray_logs()
+            self._ray_logs.symlink_to(self._ray_scratch / "session_latest" / "logs")
+
+    def _keep_ray_logs(self) -> None:
+        """Bring what Ray has logged from its scratch to the other logs, and remove the scratch."""
+        if self._ray_logs.is_symlink() and self._ray_logs.exists():
+            logs = self._ray_logs.resolve()
+            self._remove_ray_logs()
+            shutil.copytree(logs, self._ray_logs, symlinks=True)
+        shutil.rmtree(self._ray_scratch, ignore_errors=True)
+
+    def _remove_ray_logs(self) -> None:
+        if self._ray_logs.is_symlink():
+            self._ray_logs.unlink()
+        elif self._ray_logs.exists():
+            shutil.rmtree(self._ray_logs)
 
     def _log(self, service: Service) -> Path:
         return self.logs / f"{service.name}.log"

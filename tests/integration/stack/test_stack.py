@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 
 
 def test_stack_starts_on_loopback_alone_is_mended_and_ends_without_a_trace(stack: Stack) -> None:
+    scratches = set(Path(tempfile.gettempdir()).glob("ray-of-stack-*"))
     assert stack("status").returncode == 1
 
     done = stack("start")
@@ -105,7 +107,10 @@ def test_stack_starts_on_loopback_alone_is_mended_and_ends_without_a_trace(stack
     assert stack("stop").returncode == 0
     assert [process for process in family if process.is_running()] == []
     assert [line.split(maxsplit=1)[1] for line in stack("stop").stdout.splitlines()] == ["did not run"] * 4
-    assert {f"{name}.log" for name in SERVICES} <= {path.name for path in (stack.home / "stack/logs").iterdir()}
+    logs = stack.home / "stack/logs"
+    assert {f"{name}.log" for name in SERVICES} <= {path.name for path in logs.iterdir()}
+    assert (logs / "ray-session/gcs_server.out").stat().st_size > 0
+    assert set(Path(tempfile.gettempdir()).glob("ray-of-stack-*")) == scratches
 
 
 def test_port_of_somebody_else_is_left_alone(stack: Stack) -> None:
