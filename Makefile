@@ -9,13 +9,14 @@ TORCH_INDEX ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export FMNIST_HOME ?= .fmnist
-DEMO_MODEL := $(FMNIST_HOME)/demo-model
+# One for each tracker: a model that one of them knows is none to another.
+DEMO_MODEL := $(FMNIST_HOME)/demo-model$(addprefix -,$(subst :,-,$(subst /,-,$(MLFLOW_TRACKING_URI))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak lint format lock bench bench-serve clean
+.PHONY: help setup demo stack stack-status stack-stop test soak lint format lock bench bench-serve clean
 
 help: ## List these commands.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: $(INSTALLED) ## Create .venv and install from the lock.
 
@@ -37,7 +38,17 @@ demo: setup ## Data, training, a registered model, and some pictures classified 
 	@echo
 	@echo "Next, after  source $(BIN)/activate :"
 	@echo "  fmnist --help"
-	@echo "  mlflow ui --backend-store-uri sqlite:///$(abspath $(FMNIST_HOME))/mlflow.db"
+	@echo "  $(or $(MLFLOW_TRACKING_URI),mlflow ui --backend-store-uri sqlite:///$(abspath $(FMNIST_HOME))/mlflow.db)"
+
+stack: setup ## Start S3, MLflow, a data registry and Ray on this machine; .env.docker points at them.
+	@$(BIN)/python -m stack start
+	@echo "To use them:  set -a && source .env.docker && set +a"
+
+stack-status: setup ## Say which of them are up, and where their logs are.
+	@$(BIN)/python -m stack status
+
+stack-stop: setup ## Stop them; what they hold stays.
+	@$(BIN)/python -m stack stop
 
 test: setup ## Run the whole suite: unit, contract and integration tests.
 	$(BIN)/pytest
@@ -50,6 +61,7 @@ lint: setup ## Check format, lint, types and the direction of imports.
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
 
 format: setup ## Format the code, and mend what the linter can mend.
 	$(BIN)/ruff format .
@@ -67,5 +79,6 @@ lock: setup ## Resolve constraints.txt anew.
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra bench --universal --python-version 3.11 --upgrade \
 		--no-emit-index-url --no-annotate --no-header --output-file constraints.txt
 
-clean: ## Remove the environment and the local state: data, runs and models.
+clean: ## Stop the stack; remove the environment and the local state: data, runs and models.
+	@test ! -d $(FMNIST_HOME)/stack -o ! -x $(BIN)/python || $(BIN)/python -m stack stop
 	rm -rf $(VENV) $(FMNIST_HOME)

@@ -11,3 +11,5 @@ settings.load_profile("steady")
 
 # A suite that was started in the background inherits an ignored SIGINT, which is none of what the tests are about.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# A suite that is told to end ends what it started.
+signal.signal(signal.SIGTERM, signal.default_int_handler)

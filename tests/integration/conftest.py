@@ -1,6 +1,10 @@
-"""What several integration suites share: the official files, and a data registry built from them, once a session."""
+"""What several integration suites share, made once a session: the official files, a data registry built from them, and
+the platform's services.
+"""
 
 import os
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,8 @@ from fmnist.adapters.dvc.builder import RegistryBuilder
 from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.idx import debian
 from fmnist.adapters.idx.sources import raw_directory
+from stack.services import HOST, ObjectStore, free_ports, tracking_server
+from tests.integration.services import new_object_store, running
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +37,29 @@ def built_registry(official_files: Path, tmp_path_factory: pytest.TempPathFactor
         patch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
         assert RegistryBuilder(settings, downloads=directory / "unused", source=official_files).build("1.0.0").new
     return settings
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """A real S3 store for all tests; each keeps to buckets of its own, and lets it run."""
+    directory, store = tmp_path_factory.mktemp("s3"), new_object_store()
+    with running(store.service(directory / "data"), directory):
+        yield store
+
+
+@pytest.fixture
+def bucket(object_store: ObjectStore) -> str:
+    """A new bucket of the shared store."""
+    name = f"test-{uuid.uuid4().hex}"
+    object_store.make_buckets([name])
+    return name
+
+
+@pytest.fixture(scope="session")
+def tracking_uri(object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an MLflow server for all tests, which keeps artifacts in the shared S3 store."""
+    directory = tmp_path_factory.mktemp("mlflow-server")
+    object_store.make_buckets(["mlflow"])
+    (port,) = free_ports(1)
+    with running(tracking_server(port, directory, object_store, "s3://mlflow/artifacts"), directory):
+        yield f"http://{HOST}:{port}"

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from dvc.repo import Repo
 
 from fmnist.adapters.dvc.settings import RegistryPaths, RegistrySettings
+from fmnist.adapters.parquet.storage import S3Settings
 from fmnist.adapters.parquet.writer import write_split
 from fmnist.domain.model.dataset import LabeledImages
 from fmnist.domain.model.metadata import describe
@@ -18,21 +19,32 @@ _IDENTITY = ("-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "c
 
 
 def make_dvc_registry(
-    directory: Path, versions: Mapping[str, Mapping[str, LabeledImages]], legacy: Collection[str] = ()
+    directory: Path,
+    versions: Mapping[str, Mapping[str, LabeledImages]],
+    legacy: Collection[str] = (),
+    remote_url: str | None = None,
+    s3: S3Settings | None = None,
 ) -> RegistrySettings:
     """Make a DVC data registry of these versions: a bare repository and a store, both in `directory`, in about 1 s.
 
     Those named in `legacy` are laid out as 1.x versions are: nested lists, int64 labels, metadata tracked by DVC.
+    `remote_url` puts the data elsewhere, such as `s3://BUCKET` in the store of `s3`, and the repository says so.
 
         settings = make_dvc_registry(tmp_path, {"1.0.0": toy_splits(train=200)})
         dataset = DvcDataRegistry(settings).resolve()
     """
-    work, bare, store = directory / "work", directory / "registry.git", directory / "store"
-    paths = RegistryPaths()
+    work, bare, paths = directory / "work", directory / "registry.git", RegistryPaths()
+    url, s3 = remote_url or str(directory / "store"), s3 or S3Settings()
     git(directory, "init", "--quiet", "--initial-branch=main", str(work))
     with Repo.init(str(work)) as project, project.config.edit("repo") as config:
-        config["remote"]["storage"] = {"url": str(store)}
+        config["remote"]["storage"] = {"url": url, **({"endpointurl": s3.endpoint_url} if s3.endpoint_url else {})}
         config["core"] = {"remote": "storage", "analytics": False}
+    if s3.access_key_id:
+        with Repo(str(work)) as project, project.config.edit("local") as config:
+            config["remote"]["storage"] = {
+                "access_key_id": s3.access_key_id,
+                "secret_access_key": s3.secret_access_key,
+            }
     with Repo(str(work)) as project:
         for version, splits in versions.items():
             _write_version(project, work, paths, splits, legacy=version in legacy)
@@ -41,7 +53,7 @@ def make_dvc_registry(
             git(work, *_IDENTITY, "commit", "--quiet", "--allow-empty", "--message", version)
             git(work, *_IDENTITY, "tag", "--annotate", "--message", version, f"fashion-mnist-v{version}")
     git(directory, "clone", "--quiet", "--bare", str(work), str(bare))
-    return RegistrySettings(repo=str(bare), remote_url=str(store), paths=paths)
+    return RegistrySettings(repo=str(bare), remote_url=url, paths=paths, s3=s3)
 
 
 def write_legacy_split(data: LabeledImages, path: Path) -> None:

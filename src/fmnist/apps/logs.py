@@ -3,9 +3,14 @@
 import logging
 import sys
 
+from fmnist.domain.model.addresses import without_credentials
+
 
 def configure_logging(level: str) -> None:
-    """Send our log to stderr at `level`, and what vendors have to say about themselves only when it is DEBUG."""
+    """Send our log to stderr at `level`, and what vendors have to say about themselves only when it is DEBUG.
+
+    Whoever says it, an address loses its user and password on the way.
+    """
     from fmnist.apps.terminal import stderr
 
     handler: logging.Handler
@@ -13,9 +18,18 @@ def configure_logging(level: str) -> None:
         from rich.logging import RichHandler
 
         handler = RichHandler(console=stderr(), show_path=False, show_time=False)
-        handler.setFormatter(logging.Formatter("%(message)s"))
+        handler.setFormatter(_WithoutCredentials("%(message)s"))
     else:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handler.setFormatter(_WithoutCredentials("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level="DEBUG" if level == "DEBUG" else "WARNING", handlers=[handler], force=True)
     logging.getLogger("fmnist").setLevel(level)
+    # It tells of every try at a service that is away, and the error that comes of it tells of them once.
+    logging.getLogger("urllib3").setLevel("DEBUG" if level == "DEBUG" else "ERROR")
+
+
+class _WithoutCredentials(logging.Formatter):
+    """Vendors put addresses into their errors as they got them, and a traceback shows each of a chain of errors."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_credentials(super().format(record))

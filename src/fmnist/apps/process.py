@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.errors import BadInput, FmnistError
 
 if TYPE_CHECKING:
@@ -95,5 +96,5 @@ def _reported() -> Iterator[None]:
 
 def _end(message: str, code: int) -> NoReturn:
     logger.debug("traceback", exc_info=True)
-    sys.stderr.write(message + "\n")
+    sys.stderr.write(without_credentials(message) + "\n")
     raise typer.Exit(code)

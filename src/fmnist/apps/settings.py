@@ -179,6 +179,7 @@ class Settings(BaseSettings):
         """Return what vendors read under other names, and what keeps them quiet and from calling home."""
         names = {
             "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+            "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
             "DO_NOT_TRACK": "true",
             "DVC_NO_ANALYTICS": "true",
         }

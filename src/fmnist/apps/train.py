@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -28,6 +28,7 @@ EXAMPLES = (
     "fmnist train\n\n"
     "fmnist train --preset resnet18 --limit-train 2000 --limit-val 500\n\n"
     "fmnist train --num-workers 2 --max-epochs 3 --seed 7\n\n"
+    "fmnist train --ray-address head:6379 --num-workers 4\n\n"
     "fmnist train --resume RUN_ID"
 )
 
@@ -63,6 +64,10 @@ def train(
     compute: Annotated[
         _Compute | None, typer.Option(help="A Ray cluster, or this process alone.  \\[default: ray]")
     ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Cluster to train on.  \\[default: RAY_ADDRESS, or one of its own]"),
+    ] = None,
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Go on with a run that failed or was interrupted, by its id.")
     ] = None,
@@ -70,9 +75,13 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")] = False,
 ) -> None:
     """Train a model, evaluate it once on the test split, and register it."""
-    flags = {name: value for name, value in locals().items() if name not in {"resume", "as_json"}}
+    flags = {name: value for name, value in locals().items() if name not in {"ray_address", "resume", "as_json"}}
     settings = begin()
     settings.require_data_contract()
+    if ray_address is not None:
+        if compute == "local":
+            raise InvalidSetting(f"--compute local is this process alone: leave out --ray-address {ray_address}")
+        settings = settings.model_copy(update={"ray_address": ray_address})
     result = _resume(settings, flags, resume) if resume else _start(settings, flags)
     if as_json:
         sys.stdout.write(json.dumps(_summary(result), indent=2) + "\n")
@@ -126,7 +135,7 @@ def _start(settings: "Settings", flags: dict[str, Any]) -> "TrainingResult":
         container = TrainContainer(settings=settings, compute_name=compute)
         service, provenance = container.training_run(), container.provenance()
     logger.info("state directory %s", settings.fmnist_home)
-    with _progress() as progress:
+    with _progress() as progress, _stdout_kept():
         result: TrainingResult = service.start(
             spec, provenance, progress, run_name=run_name, data_version=data_version, notes={_COMPUTE_TAG: compute}
         )
@@ -147,7 +156,8 @@ def _resume(settings: "Settings", flags: dict[str, Any], run_id: str) -> "Traini
             raise InvalidSetting(f"run {run_id} cannot be resumed: it was not begun by fmnist train")
         service = TrainContainer(settings=settings, compute_name=compute).training_run()
     logger.info("state directory %s", settings.fmnist_home)
-    with _progress(max((value for _, value in record.history.get("val_acc", ())), default=0.0)) as progress:
+    best = max((value for _, value in record.history.get("val_acc", ())), default=0.0)
+    with _progress(best) as progress, _stdout_kept():
         result: TrainingResult = service.resume(run_id, progress)
     return result
 
@@ -156,6 +166,11 @@ def _loading() -> AbstractContextManager[object]:
     from fmnist.apps.terminal import stderr
 
     return stderr().status("loading torch, ray and mlflow")
+
+
+def _stdout_kept() -> AbstractContextManager[object]:
+    """Keep stdout for the result: Ray prints there what befalls a cluster's nodes."""
+    return redirect_stdout(sys.stderr)
 
 
 def _progress(best: float = 0.0) -> "TrainingProgress":
@@ -180,5 +195,7 @@ def _summary(result: "TrainingResult") -> dict[str, Any]:
 
 if __name__ == "__main__":
     from fmnist.apps.main import main
+    from fmnist.apps.upload import hand_over
 
+    hand_over("fmnist.apps.train")
     main(["train", *sys.argv[1:]])

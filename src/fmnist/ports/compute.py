@@ -43,13 +43,16 @@ class Compute(Protocol):
     def fit(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, on_progress: OnProgress) -> FitResult:
         """Train on `train`, validate on `val` after each epoch, and return the best epoch's weights.
 
-        Each epoch's metrics are logged to the run once, `step` being the epoch. Called again with the same run id,
-        it goes on from the run's last checkpoint, and ends as if it had never stopped. It reads no other split.
+        Each epoch's metrics are logged to the run once, `step` being the epoch. A tracker that does not answer does not
+        end training: reports name the epochs that it lacks, and each later epoch tries again to record them. Called
+        again with the same run id, it goes on from the run's last checkpoint, and ends as if it had never stopped. It
+        reads no other split.
 
         Raises:
             CorruptData: a split is not what the version promises.
             TrainingFailed: for what a retry cannot mend, and when retries are used up.
             InvalidSetting: the spec asks for what this compute or data cannot give.
+            StoreUnavailable: checkpoints cannot be kept, or the data's store or the cluster does not answer.
         """
 
     @abstractmethod

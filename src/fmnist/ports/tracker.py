@@ -80,5 +80,12 @@ class Tracker(Protocol):
         """Read a run back."""
 
     @abstractmethod
+    def history(self, run_id: str, metric: str) -> tuple[tuple[int, float], ...]:
+        """Read one metric of a run back, as (step, value) pairs in the order of their logging; empty if it has none.
+
+        Unlike `get`, it asks no store of artifacts.
+        """
+
+    @abstractmethod
     def find(self, tags: Mapping[str, str]) -> list[RunRecord]:
         """Return the runs that carry all of these tags, newest first."""

@@ -55,6 +55,7 @@ def damaged_registry(toy_registry: RegistrySettings, command: Command) -> None:
         (["--preset", "quick"], "preset 'quick' is none of fast, resnet18, and no file either"),
         (["--compute", "local", "--num-workers", "2"], "--compute local is one worker"),
         (["--compute", "local", "--gpu-per-worker", "0.5"], "--compute local is one worker"),
+        (["--compute", "local", "--ray-address", "head:6379"], "leave out --ray-address head:6379"),
         (["--resume", RUN, "--lr", "0.1", "--compute", "ray"], "leave out --lr, --compute"),
         (["--data-version", "9.9.9"], "has no version '9.9.9': it has fashion-mnist-v1.0.0, fashion-mnist-v0.9.0"),
         (["--data-version", "newest"], "has no version 'newest'"),
@@ -160,6 +161,12 @@ def test_tracker_that_does_not_answer_is_given_up_soon(here: Here, arguments: tu
     assert address in line
     assert "check that the server runs, and MLFLOW_TRACKING_URI" in line
     assert time.monotonic() - began < 30
+
+
+def test_cluster_that_was_named_and_is_not_there_fails_the_run(here: Here, command: Command) -> None:
+    line = here.refused("train", "--ray-address", "127.0.0.1:1", code=1, RAY_ADDRESS="127.0.0.1:2")
+    assert line.startswith("no Ray cluster at 127.0.0.1:1: ")
+    assert command.only_run().info.status == "FAILED"
 
 
 @pytest.mark.usefixtures("damaged_registry")

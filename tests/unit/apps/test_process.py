@@ -53,6 +53,11 @@ def interrupts() -> Iterator[None]:
         (CorruptData("split 'train' is damaged"), 1, "error: split 'train' is damaged"),
         (StoreUnavailable("MLflow fails"), 1, "error: MLflow fails"),
         (RuntimeError("a bug"), 1, "unexpected RuntimeError: a bug (LOG_LEVEL=DEBUG shows where)"),
+        (
+            RuntimeError("no http://me:hidden@host/x"),
+            1,
+            "unexpected RuntimeError: no http://host/x (LOG_LEVEL=DEBUG shows where)",
+        ),
         (ModuleNotFoundError("", name="ray"), 1, "error: this command needs ray: pip install 'fmnist[all]'"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (Terminated(), 143, "terminated"),

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dvc.repo import Repo
+
 from fmnist.adapters.dvc.git import git_address, is_local, run, source_name, tagged_commits
 from fmnist.adapters.dvc.pipeline import DVC_YAML, PARAMS_YAML, UPLOAD_REMOTE, shared_config, upload_config
 from fmnist.adapters.dvc.settings import RegistrySettings
@@ -80,6 +82,7 @@ class _Checkout:
         self._path = path
         self._raw = raw
         self._settings = settings
+        self._remote = UPLOAD_REMOTE
 
     def start(self, address: str | None) -> None:
         """Clone the registry, or start an empty one; bring its pipeline up to date."""
@@ -92,8 +95,9 @@ class _Checkout:
         (self._path / "dvc.yaml").write_text(DVC_YAML, encoding="utf-8")
         if not (self._path / "params.yaml").exists():
             (self._path / "params.yaml").write_text(PARAMS_YAML, encoding="utf-8")
-        if self._settings.remote_url:
-            (self._path / ".dvc/config.local").write_text(upload_config(self._settings), encoding="utf-8")
+        self._remote, url = self._upload_remote()
+        config = upload_config(self._remote, url, self._settings.s3)
+        (self._path / ".dvc/config.local").write_text(config, encoding="utf-8")
 
     def _start_project(self) -> None:
         if not self._settings.remote_url:
@@ -108,13 +112,26 @@ class _Checkout:
         )
         (self._path / ".dvc/config").write_text(config, encoding="utf-8")
 
+    def _upload_remote(self) -> tuple[str, str]:
+        """Return name and address of the DVC remote to push to: that of the settings, else the registry's own."""
+        if self._settings.remote_url:
+            return UPLOAD_REMOTE, self._settings.remote_url
+        with Repo(str(self._path)) as project:
+            name = self._settings.remote or project.config["core"].get("remote")
+            url = project.config["remote"].get(name, {}).get("url")
+        if not url:
+            raise InvalidSetting(
+                f"{source_name(self._settings.repo)} has no DVC remote {name or 'of its own'!r}: set DVC_REMOTE to one "
+                "that it has, or DVC_REMOTE_URL to a directory or an s3:// address"
+            )
+        return name, url
+
     def make(self, tag: str) -> None:
         """Run the pipeline, push the data, and commit and tag what describes it."""
         logger.info("Running the pipeline: download, process, analyze")
         self._dvc("repro")
         logger.info("Pushing the data")
-        remote = UPLOAD_REMOTE if self._settings.remote_url else self._settings.remote
-        self._dvc("push", *(["--remote", remote] if remote else []))
+        self._dvc("push", "--remote", self._remote)
         self._git("add", "--all")
         # An empty commit when nothing differs from the version before: a tag of its own is still what was asked for.
         self._git("commit", "--quiet", "--allow-empty", "--message", f"Build {tag}")

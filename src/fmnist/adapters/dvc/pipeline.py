@@ -1,8 +1,10 @@
 """The files that make a Git repository a data registry: `dvc.yaml`, `params.yaml` and DVC's configuration, as text."""
 
-from fmnist.adapters.dvc.settings import RegistrySettings
+from collections.abc import Mapping
+
 from fmnist.adapters.dvc.stages import PATHS, RAW
 from fmnist.adapters.idx.files import RAW_FILES
+from fmnist.adapters.parquet.storage import CONNECT_SECONDS, READ_SECONDS, S3Settings
 
 PARAMS_YAML = """\
 # Images of `val`, the same number of every class, drawn from the 60,000 training images with this seed.
@@ -47,17 +49,25 @@ def shared_config(remote: str, url: str, endpoint_url: str | None) -> str:
     return core + _remote(remote, {"url": url, "endpointurl": endpoint_url if url.startswith("s3://") else None})
 
 
-def upload_config(settings: RegistrySettings) -> str:
-    """Return `.dvc/config.local`, which is never committed, for pushing to where the settings say the data lies."""
-    url, s3 = settings.remote_url or "", settings.s3
+def upload_config(remote: str, url: str, s3: S3Settings) -> str:
+    """Return `.dvc/config.local`, which is never committed: how `remote` at `url` is reached from here.
+
+    It overrules what the registry says of the same remote, as the settings do when data are read.
+    """
     if not url.startswith("s3://"):
-        return _remote(UPLOAD_REMOTE, {"url": url})
-    return _remote(
-        UPLOAD_REMOTE,
-        {"url": url, "endpointurl": s3.endpoint_url, "ssl_verify": None if s3.verify_tls else "false"},
-    )
+        return _remote(remote, {"url": url})
+    # The registry's own remote may say otherwise, and has no say in this; boto's way is to heed AWS_CA_BUNDLE too.
+    verify = None if remote == UPLOAD_REMOTE else "true"
+    options = {
+        "url": url,
+        "endpointurl": s3.endpoint_url,
+        "ssl_verify": verify if s3.verify_tls else "false",
+        "connect_timeout": str(CONNECT_SECONDS),  # DVC would wait for ever
+        "read_timeout": str(READ_SECONDS),
+    }
+    return _remote(remote, options)
 
 
-def _remote(name: str, options: dict[str, str | None]) -> str:
+def _remote(name: str, options: Mapping[str, str | None]) -> str:
     lines = [f"    {key} = {value}\n" for key, value in options.items() if value]
     return f"['remote \"{name}\"']\n" + "".join(lines)

@@ -113,7 +113,7 @@ class _Project:
             raise CorruptData(
                 f"{path} of {self._what} is not tracked by DVC as a single file: `dvc add` the file itself"
             )
-        return SplitFile(name, get_url(path, **self._address), info["md5"])
+        return SplitFile(name, get_url(path, **self._address), info["md5"], self._endpoint())
 
     def read_git(self, path: str) -> bytes:
         content: bytes = self._files.cat_file(path)
@@ -121,6 +121,13 @@ class _Project:
 
     def close(self) -> None:
         self._files.close()
+
+    def _endpoint(self) -> str | None:
+        """Return the S3 endpoint in the configuration of the remote that is used."""
+        config = self._files.repo.config
+        remote = config["remote"].get(config["core"].get("remote"), {})
+        endpoint: str | None = remote.get("endpointurl")
+        return endpoint
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Writes a checkpoint after every epoch, in the form that `checkpoint` describes."""
 
+import io
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 
 from fmnist.adapters.lightning.checkpoint import BEST, STATE, History, SaveCheckpoint
 from fmnist.adapters.lightning.module import ImageClassification
+from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.domain.model.training import best_epoch
 
 
@@ -21,6 +23,7 @@ class Checkpointing(lightning.Callback):
         self._clock = clock
         self._started = 0.0
         self.history = History()
+        self.unrecorded: tuple[int, ...] = ()
         self._best: dict[str, Any] = {}
         if resumed_from:
             self.history = History.read(resumed_from)
@@ -40,8 +43,15 @@ class Checkpointing(lightning.Callback):
             self._best = {name: value.detach().cpu().clone() for name, value in pl_module.network.state_dict().items()}
         with tempfile.TemporaryDirectory(prefix="fmnist-checkpoint-") as temporary:
             directory = Path(temporary)
-            trainer.save_checkpoint(directory / STATE)  # every worker has to take part; rank 0 writes
-            if trainer.is_global_zero:
-                torch.save(self._best, directory / BEST)
-                self.history.write(directory)
-            self._save(directory, self.history)
+            try:
+                trainer.save_checkpoint(directory / STATE)  # every worker has to take part; rank 0 writes
+                if trainer.is_global_zero:
+                    torch.save(self._best, best := io.BytesIO())  # to a file it would tell a full disk in its own way
+                    (directory / BEST).write_bytes(best.getbuffer())
+                    self.history.write(directory)
+            except OSError as error:
+                raise StoreUnavailable(
+                    f"the checkpoint of epoch {len(epochs)} cannot be written to {directory.parent}: {error}; "
+                    "make room there, or name another place in TMPDIR"
+                ) from error
+            self.unrecorded = self._save(directory, self.history)

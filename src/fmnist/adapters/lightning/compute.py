@@ -46,9 +46,9 @@ class LocalCompute(Compute):
         kept.prepare()
         log = EpochLog(self.tracker, run_id)
 
-        def save(directory: Path, history: History) -> None:
+        def save(directory: Path, history: History) -> tuple[int, ...]:
             kept.add(directory, epoch=len(history.epochs) - 1)
-            log.write(history.epochs)
+            return log.attempt(history.epochs)
 
         torch.set_num_threads(self.threads)
         with torch.random.fork_rng():

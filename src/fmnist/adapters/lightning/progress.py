@@ -45,5 +45,13 @@ class ProgressReports(lightning.Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if trainer.is_global_zero:
-            metrics = self._checkpointing.history.epochs[-1]
-            self._on_progress(Progress(trainer.current_epoch, self._epochs, self._steps, self._steps, metrics=metrics))
+            self._on_progress(
+                Progress(
+                    trainer.current_epoch,
+                    self._epochs,
+                    self._steps,
+                    self._steps,
+                    metrics=self._checkpointing.history.epochs[-1],
+                    unrecorded=self._checkpointing.unrecorded,
+                )
+            )

@@ -57,8 +57,8 @@ class MemoryCompute(Compute):
                 .items()
             }
             kept.append((means, metrics))
-            log.write([metrics for _, metrics in kept])
-            on_progress(Progress(epoch, epochs, steps, steps, metrics=metrics))
+            unrecorded = log.attempt([metrics for _, metrics in kept])
+            on_progress(Progress(epoch, epochs, steps, steps, metrics=metrics, unrecorded=unrecorded))
         history = [metrics for _, metrics in kept]
         path = self._directory / f"{run_id}.npz"
         save_means(path, kept[best_epoch(history)][0])

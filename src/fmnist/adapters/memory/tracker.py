@@ -75,6 +75,9 @@ class MemoryTracker(Tracker):
             started=run.started,
         )
 
+    def history(self, run_id: str, metric: str) -> tuple[tuple[int, float], ...]:
+        return tuple(self._run(run_id).history.get(metric, ()))
+
     def find(self, tags: Mapping[str, str]) -> list[RunRecord]:
         newest_first = reversed(self._runs.items())
         return [self.get(run_id) for run_id, run in newest_first if tags.items() <= run.tags.items()]

@@ -19,12 +19,23 @@ from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 from mlflow.store.entities import PagedList
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from fmnist.adapters.mlflow.errors import translated, unavailable
 from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.errors import InvalidSetting
 
-_PROBE_SECONDS = 8
+_PROBE_SECONDS = (3, 8)  # to connect, and to answer
+# Three seconds of waiting in all, for a server that restarts; one that takes calls and never answers gets one more.
+_PROBE_RETRIES = Retry(total=3, read=1, backoff_factor=0.5, status_forcelist=(502, 503, 504), raise_on_status=False)
+# How often MLflow repeats a request before it gives up: after half a minute of waiting in all, for its own four minutes
+# are more than a process has that was told to end. It knows this for the process as a whole only.
+_PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "5",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
+}
 _T = TypeVar("_T")
 
 
@@ -112,6 +123,8 @@ def _open(connection: MlflowConnection) -> MlflowClient:
             "use sqlite:////absolute/path/mlflow.db, or http(s)://SERVER"
         )
     if scheme in {"http", "https"}:
+        for name, value in _PATIENCE.items():
+            os.environ.setdefault(name, value)
         _probe_server(uri, verify=not connection.insecure_tls)
         with translated(uri, "the connection"):
             return MlflowClient(uri, registry_uri=uri)
@@ -130,9 +143,11 @@ def _open_database(uri: str) -> MlflowClient:
 
 
 def _probe_server(uri: str, *, verify: bool) -> None:
-    """Ask once, with little patience: MLflow's own would leave a person waiting for a server that is not there."""
+    """Ask with little patience: MLflow's own would leave a person waiting for a server that is not there."""
     try:
-        answer = requests.get(f"{uri.rstrip('/')}/health", timeout=_PROBE_SECONDS, verify=verify)
+        with requests.Session() as session:
+            session.mount(f"{urlsplit(uri).scheme}://", HTTPAdapter(max_retries=_PROBE_RETRIES))
+            answer = session.get(f"{uri.rstrip('/')}/health", timeout=_PROBE_SECONDS, verify=verify)
         if answer.status_code >= 500:
             answer.raise_for_status()
     except requests.RequestException as error:

@@ -9,6 +9,7 @@ from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.errors import FmnistError, InvalidSetting, StoreUnavailable
 
 _LONGEST_REASON = 300
+_NOT_ALLOWED = {"UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"}
 
 
 @contextmanager
@@ -36,15 +37,22 @@ def translated(tracking_uri: str, what: str, missing: type[FmnistError] = StoreU
 
 
 def unavailable(tracking_uri: str, what: str, error: Exception) -> StoreUnavailable:
-    """Return the error of a store that fails, with advice for the kind of store that it is."""
-    local = tracking_uri.startswith("sqlite:")
-    advice = (
-        "check that the file is MLflow's and that its folder and the artifacts' may be written"
-        if local
-        else "check that the server runs, and MLFLOW_TRACKING_URI"
-    )
+    """Return the error of a store that fails, with advice for the kind of store and of failure that it is."""
     where = without_credentials(tracking_uri)
-    return StoreUnavailable(f"MLflow at {where} fails on {what}: {reason(error)}; {advice}")
+    return StoreUnavailable(f"MLflow at {where} fails on {what}: {reason(error)}; {_advice(tracking_uri, error)}")
+
+
+def _advice(tracking_uri: str, error: Exception) -> str:
+    if tracking_uri.startswith("sqlite:"):
+        return "check that the file is MLflow's and that its folder and the artifacts' may be written"
+    if getattr(error, "error_code", None) in _NOT_ALLOWED:
+        return "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, and what that user may do"
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return (
+            "name the authority of its certificate in REQUESTS_CA_BUNDLE; "
+            "MLFLOW_TRACKING_INSECURE_TLS=true takes any certificate"
+        )
+    return "check that the server runs, and MLFLOW_TRACKING_URI"
 
 
 def reason(error: Exception) -> str:

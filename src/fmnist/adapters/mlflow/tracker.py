@@ -95,6 +95,14 @@ class MlflowTracker(Tracker):
         with self._about(run_id):
             return self._record(client.get_run(run_id))
 
+    def history(self, run_id: str, metric: str) -> tuple[tuple[int, float], ...]:
+        client = self._connection.client()
+        with self._about(run_id):
+            values = self._history(run_id, metric)
+            if not values:
+                client.get_run(run_id)  # which is missed where it is not there, as its metrics are not
+            return values
+
     def find(self, tags: Mapping[str, str]) -> list[RunRecord]:
         client, experiment = self._connection.client(), self._connection.experiment_id()
         if experiment is None:

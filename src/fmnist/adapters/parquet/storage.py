@@ -1,13 +1,18 @@
 """Reads whole files by URI, from a disk or from S3. It never hands out bytes that do not have their promised MD5."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import fsspec
 
+from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.dataset import SplitFile
 from fmnist.domain.model.errors import CorruptData, StoreUnavailable
+
+# A store that is away is told within seconds, and one that takes calls and never answers within a minute.
+CONNECT_SECONDS = 5
+READ_SECONDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +20,7 @@ class S3Settings:
     """How S3 is reached; what is None is left to boto's own search (environment, profile, instance role).
 
     Attributes:
-        endpoint_url: of an S3-compatible store; None is AWS itself.
+        endpoint_url: of an S3-compatible store; None is the one that the data registry names, or AWS itself.
         verify_tls: switched off by name only, for self-signed stores.
     """
 
@@ -50,10 +55,15 @@ class Storage:
 
     def _content(self, file: SplitFile) -> bytes:
         is_s3 = file.uri.startswith("s3://")
+        s3 = replace(self.s3, endpoint_url=self.s3.endpoint_url or file.endpoint)
         try:
-            filesystem, path = fsspec.core.url_to_fs(file.uri, **(_s3fs_options(self.s3) if is_s3 else {}))
+            filesystem, path = fsspec.core.url_to_fs(file.uri, **(s3fs_options(s3) if is_s3 else {}))
+            if is_s3:
+                filesystem.retries = 1  # s3fs would try five times what botocore has tried again already
             content: bytes = filesystem.cat_file(path)
         except FileNotFoundError as error:
+            if _lacks_bucket(error):
+                raise _unreadable(file, s3, error) from error
             raise CorruptData(
                 f"split {file.split!r} is not at {file.uri}: push it there again (dvc push), or correct the address "
                 "of the DVC remote"
@@ -62,30 +72,57 @@ class Storage:
             raise StoreUnavailable(
                 f"split {file.split!r} at {file.uri} is nowhere that we can read: {error}"
             ) from error
-        except _unavailable() as error:
-            where = f" (endpoint {self.s3.endpoint_url or 'of AWS'}; see the AWS_... variables)" if is_s3 else ""
-            raise StoreUnavailable(f"split {file.split!r} at {file.uri} cannot be read{where}: {error}") from error
+        except unavailable() as error:
+            raise _unreadable(file, s3, error) from error
         return content
 
 
-def _s3fs_options(s3: S3Settings) -> dict[str, Any]:
+def s3fs_options(s3: S3Settings, attempts: int = 3) -> dict[str, Any]:
+    """Return what fsspec's `s3` file system is made with; it tries each request `attempts` times, with longer waits."""
     return {
         "key": s3.access_key_id,
         "secret": s3.secret_access_key,
         "endpoint_url": s3.endpoint_url,
-        "client_kwargs": {"verify": s3.verify_tls},
-        # A store that is away is told within seconds, and a slow one is given its time.
-        "config_kwargs": {"connect_timeout": 5, "read_timeout": 60, "retries": {"max_attempts": 2}},
+        "client_kwargs": {"verify": None if s3.verify_tls else False},  # None heeds AWS_CA_BUNDLE, True does not
+        "config_kwargs": {
+            "connect_timeout": CONNECT_SECONDS,
+            "read_timeout": READ_SECONDS,
+            "retries": {"mode": "standard", "total_max_attempts": attempts},
+        },
         # fsspec would hand the same connection, or a listing of the past, to whoever asks with the same settings.
         "skip_instance_cache": True,
         "use_listings_cache": False,
     }
 
 
-def _unavailable() -> tuple[type[Exception], ...]:
-    """What reading raises when a store is there in name only; boto's errors are no OSError, and boto is optional."""
+def unavailable() -> tuple[type[Exception], ...]:
+    """What disks and stores raise when they are there in name only; boto's errors are no OSError, boto is optional."""
     try:
-        from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]  # no types are published
+        from botocore.exceptions import BotoCoreError
     except ImportError:
         return (OSError,)
     return (OSError, BotoCoreError)
+
+
+def _unreadable(file: SplitFile, s3: S3Settings, error: Exception) -> StoreUnavailable:
+    where = advice = ""
+    if file.uri.startswith("s3://"):
+        where = f" (endpoint {without_credentials(s3.endpoint_url or 'of AWS')})"
+        if isinstance(error, PermissionError):
+            advice = "; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and what they may read there"
+        elif isinstance(error, FileNotFoundError):
+            advice = "; correct the address of the DVC remote (DVC_REMOTE_URL), or AWS_ENDPOINT_URL"
+        elif "CERTIFICATE_VERIFY_FAILED" in str(error):
+            advice = (
+                "; name the authority of its certificate in AWS_CA_BUNDLE; AWS_NO_VERIFY_SSL=true takes any certificate"
+            )
+        else:
+            advice = "; check that the store runs, and the AWS_... variables"
+    reason = without_credentials(str(error)) or type(error).__name__
+    return StoreUnavailable(f"split {file.split!r} at {file.uri} cannot be read{where}: {reason}{advice}")
+
+
+def _lacks_bucket(error: FileNotFoundError) -> bool:
+    """Whether the whole bucket is missing, which is no damage to the data; s3fs raises the same for a single file."""
+    answer = getattr(error.__cause__, "response", {})
+    return bool(answer.get("Error", {}).get("Code") == "NoSuchBucket")

@@ -1,5 +1,6 @@
 """Joins a Ray cluster, or starts a small quiet one on this machine, and says what a worker may take of it."""
 
+import json
 import logging
 import math
 import os
@@ -9,14 +10,20 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import ray
 
-from fmnist.domain.model.errors import StoreUnavailable
+from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
+
+RETRIES = 3  # of work that was lost with a worker or a node
 
 _OBJECT_STORE_BYTES = 512 * 2**20  # the dataset takes 43 MB; Ray's default is 30 % of the machine
 
 _PROBE_SECONDS = 10
+_PACKAGE = Path(__file__).parents[2]
+_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray's, set where `ray job submit` runs something
 
 # Ray reads these when it starts. Whatever the caller has set stays.
 _ENVIRONMENT = {
@@ -45,14 +52,24 @@ class ClusterSettings:
 def join_cluster(settings: ClusterSettings) -> None:
     """Connect this process to Ray, once; a connection that is there already is used.
 
+    Workers of a cluster that is there already get the code that runs here, whatever they have installed.
+
     Raises:
+        InvalidSetting: the address is that of a job server.
         StoreUnavailable: no cluster answers at the address.
     """
     if ray.is_initialized():
         return
+    if (settings.address or "").startswith(("http://", "https://")):
+        raise InvalidSetting(
+            f"RAY_ADDRESS {settings.address} is where `ray job submit` sends jobs; to train on that cluster from here, "
+            "name the head node's HOST:6379"
+        )
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    local = {} if settings.address else {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
+    options: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
+    if settings.address:
+        options = {"runtime_env": _own_code()}
     try:
         _probe(settings.address)
         with _sigterm_kept():
@@ -61,7 +78,7 @@ def join_cluster(settings: ClusterSettings) -> None:
                 address=settings.address or "local",
                 log_to_driver=settings.verbose or settings.forward_logs,
                 logging_level=logging.INFO if settings.verbose else logging.ERROR,
-                **local,
+                **options,
             )
     except (OSError, RuntimeError, ValueError) as error:
         raise StoreUnavailable(
@@ -89,6 +106,12 @@ def cpus_per_worker(nodes: Sequence[float], workers: int) -> float:
         if sum(math.floor(node / cpus) for node in nodes) >= workers:
             return float(cpus)
     return math.floor(sum(nodes) / workers * 1000) / 1000
+
+
+def _own_code() -> dict[str, Any]:
+    """Return the part of Ray's runtime environment that carries this very package; a job may have brought its own."""
+    brought = json.loads(os.environ.get(_JOB, "{}")).get("runtime_env") or {}
+    return {} if "py_modules" in brought else {"py_modules": [str(_PACKAGE)]}
 
 
 def _probe(address: str | None) -> None:

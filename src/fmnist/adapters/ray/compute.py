@@ -11,16 +11,17 @@ import ray
 import ray.train
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.util.queue import Empty, Queue
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from fmnist.adapters.lightning.checkpoint import BEST, History
 from fmnist.adapters.parquet.reader import SplitReader
-from fmnist.adapters.ray.cluster import ClusterSettings, cpus_per_worker, join_cluster, node_cpus
+from fmnist.adapters.ray.cluster import RETRIES, ClusterSettings, cpus_per_worker, join_cluster, node_cpus
 from fmnist.adapters.ray.data import PartPerWorker, start_reading, to_dataset
 from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.adapters.ray.worker import WorkerTask, train
 from fmnist.adapters.torch.weights import WeightsClassifier
 from fmnist.domain.model.dataset import DatasetVersion, SplitFile
-from fmnist.domain.model.errors import FmnistError, InvalidSetting, TrainingFailed
+from fmnist.domain.model.errors import FmnistError, InvalidSetting, StoreUnavailable, TrainingFailed
 from fmnist.domain.model.training import Progress, TrainingSpec
 from fmnist.domain.services.prediction import Prediction
 from fmnist.ports.compute import Compute, FitResult, OnProgress, SplitPredictions
@@ -28,8 +29,6 @@ from fmnist.ports.model_store import ClassifierFactory, TrainedWeights
 from fmnist.ports.tracker import Tracker
 
 logger = logging.getLogger(__name__)
-
-_RETRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ class RayCompute(Compute):
     def fit(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, on_progress: OnProgress) -> FitResult:
         self.storage.prepare()
         join_cluster(self.cluster)
-        trainer = self._trainer(spec, dataset, run_id, progress := Queue(actor_options={"num_cpus": 0}))
+        trainer = self._trainer(spec, dataset, run_id, progress := _progress_queue())
         # Not in this thread: Ray would take over the process's SIGINT for good.
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="ray-train") as executor:
             training = executor.submit(trainer.fit)
@@ -70,7 +69,9 @@ class RayCompute(Compute):
     ) -> SplitPredictions:
         file = dataset.file(split)
         join_cluster(self.cluster)
-        task = ray.remote(num_cpus=max(1, int(max(node_cpus()))), max_retries=_RETRIES)(_predict)
+        # All of a cluster of our own; on one that others use, a node with all of its CPUs free may never come.
+        cpus = 1 if self.cluster.address else max(1, int(max(node_cpus())))
+        task = ray.remote(num_cpus=cpus, max_retries=RETRIES)(_predict)
         try:
             predictions: SplitPredictions = ray.get(task.remote(classifier, self.reader, file, limit))
         except ray.exceptions.RayTaskError as error:
@@ -99,6 +100,7 @@ class RayCompute(Compute):
             tracker=ray.put(self.tracker),
             progress=progress,
             threads=max(1, int(cpus)),
+            storage=self.storage,
         )
         return TorchTrainer(
             # Bound, not given as its config: that would travel by way of Ray's controller, which would have to import
@@ -116,7 +118,7 @@ class RayCompute(Compute):
                 storage_path=self.storage.path,
                 storage_filesystem=self.storage.filesystem(),
                 checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1),  # the newest one holds the best weights
-                failure_config=ray.train.FailureConfig(max_failures=_RETRIES),
+                failure_config=ray.train.FailureConfig(max_failures=RETRIES),
             ),
             datasets={split: to_dataset(parts) for split, parts in reading.items()},
             dataset_config=PartPerWorker(),
@@ -124,13 +126,21 @@ class RayCompute(Compute):
 
     def _result(self, spec: TrainingSpec, training: "Future[ray.train.Result]") -> FitResult:
         try:
-            result = training.result()
+            # Here in the driver and in Ray's controller the storage's own errors are still to be translated.
+            with self.storage.in_use("cannot be kept"):
+                result = _unwrapped(training)
+        except ray.train.WorkerGroupError as error:
+            causes = list(error.worker_failures.values())
+            if outages := [cause for cause in causes if isinstance(cause, StoreUnavailable)]:
+                raise StoreUnavailable(f"training failed after {RETRIES} retries: {outages[0]}") from error
+            raise TrainingFailed(f"training failed after {RETRIES} retries: {causes[0]}") from error
         except ray.train.TrainingFailedError as error:
-            raise TrainingFailed(f"training failed after {_RETRIES} retries: {_cause(error)}") from error
+            raise TrainingFailed(f"training failed: {error}") from error
         if isinstance(result.return_value, FmnistError):
             raise result.return_value
         checkpoint = result.checkpoint
-        directory = Path(checkpoint.to_directory() if self.storage.s3 else checkpoint.path)
+        with self.storage.in_use("cannot be read"):
+            directory = Path(checkpoint.to_directory() if self.storage.s3 else checkpoint.path)
         history = History.read(directory)
         weights = TrainedWeights(spec.recipe.architecture, str(directory / BEST))
         return FitResult(weights, history.epochs, history.seconds)
@@ -164,6 +174,15 @@ def _predict(
     return SplitPredictions(data.labels, Prediction(classifier()).probabilities(data.images))
 
 
-def _cause(error: ray.train.TrainingFailedError) -> str:
-    failures = getattr(error, "worker_failures", None)
-    return str(next(iter(failures.values()))) if failures else str(error)
+def _unwrapped(training: "Future[ray.train.Result]") -> ray.train.Result:
+    """Return training's result, or raise what failed in Ray's controller."""
+    try:
+        return training.result()
+    except ray.train.ControllerError as error:
+        raise error.controller_failure from error
+
+
+def _progress_queue() -> Queue:
+    """Make the queue that workers report by; on the driver's node, since training survives the loss of any other."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})

@@ -9,6 +9,7 @@ import ray.train
 
 from fmnist.adapters.parquet.reader import SplitReader
 from fmnist.adapters.parquet.schema import to_labeled_images
+from fmnist.adapters.ray.cluster import RETRIES
 from fmnist.domain.model.dataset import LabeledImages, SplitFile
 from fmnist.domain.model.errors import FmnistError, InvalidSetting
 
@@ -18,7 +19,8 @@ def start_reading(reader: SplitReader, file: SplitFile, limit: int | None, parts
 
     `equal` drops the rows that would make some parts longer, as data-parallel steps need it.
     """
-    task = ray.remote(num_returns=parts, max_retries=0)(_read_parts)
+    # Without a CPU and repeatable: when a node takes its parts away, workers hold all CPUs and wait for them.
+    task = ray.remote(num_returns=parts, num_cpus=0, max_retries=RETRIES)(_read_parts)
     references = task.remote(reader, file, limit, parts, equal=equal)
     return list(references) if parts > 1 else [references]
 

@@ -1,13 +1,20 @@
 """Where Ray Train keeps checkpoints: a directory that all nodes share, or an S3-compatible store."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
+import fsspec
 import pyarrow.fs
 
-from fmnist.adapters.parquet.storage import S3Settings
+from fmnist.adapters.parquet.storage import S3Settings, s3fs_options, unavailable
+from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.errors import StoreUnavailable
+from fmnist.domain.services.bounded_calls import BoundedCalls
+
+_ATTEMPTS = 6  # some 15 s of waiting in all: a store that restarts costs no epoch
+_PROBE_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,27 +29,67 @@ class CheckpointStorage:
     path: str
     s3: S3Settings | None = None
 
-    def filesystem(self) -> pyarrow.fs.FileSystem | None:
-        """Return the S3 file system, or None for a directory, which Ray opens by itself."""
+    def __str__(self) -> str:
         if self.s3 is None:
-            return None
-        endpoint = urlsplit(self.s3.endpoint_url or "https://s3.amazonaws.com")
-        return pyarrow.fs.S3FileSystem(
-            access_key=self.s3.access_key_id,
-            secret_key=self.s3.secret_access_key,
-            endpoint_override=endpoint.netloc,
-            scheme=endpoint.scheme,
-            connect_timeout=5,
-        )
+            return self.path
+        return f"s3://{self.path} at {self.s3.endpoint_url or 'AWS'}"
 
-    def prepare(self) -> None:
-        """Make the directory, so that a place that cannot be written is told before anything is started.
+    def filesystem(self) -> pyarrow.fs.FileSystem | None:
+        """Return the S3 file system, or None for a directory, which Ray opens by itself.
 
-        Raises:
-            StoreUnavailable: it cannot be written.
+        It is s3fs in pyarrow's clothes: pyarrow's own cannot leave a certificate unchecked.
         """
         if self.s3 is None:
-            try:
+            return None
+        return pyarrow.fs.PyFileSystem(_Objects(fsspec.filesystem("s3", **s3fs_options(self.s3, _ATTEMPTS))))
+
+    def prepare(self) -> None:
+        """Make the directory, or write to the store, so that what cannot work is told before anything is started.
+
+        Raises:
+            StoreUnavailable: it cannot be written, or does not answer in time.
+        """
+        with self.in_use("cannot be kept", ValueError):  # boto's, for an address that is none
+            if self.s3 is None:
                 Path(self.path).mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise StoreUnavailable(f"cannot write checkpoints to {self.path}: {error}") from error
+            else:
+                BoundedCalls().run(str(self), self._try_out, _PROBE_SECONDS)
+
+    @contextmanager
+    def in_use(self, what: str, *further: type[Exception]) -> Iterator[None]:
+        """Translate the storage's errors, and `further` ones, inside of the block; `what` says what cannot be done.
+
+        Raises:
+            StoreUnavailable: names the storage, what is wrong with it, and what to look at.
+        """
+        try:
+            yield
+        except (*unavailable(), *further) as error:
+            if self.s3 is None:
+                advice = "check FMNIST_HOME, and that all nodes share it"
+            elif isinstance(error, FileNotFoundError):
+                advice = f"make the bucket {self._bucket!r}, or correct RAY_STORAGE_PATH"
+            elif isinstance(error, PermissionError):
+                advice = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and what they may do there"
+            else:
+                advice = "check that the store runs, and the RAY_STORAGE_... and AWS_... variables"
+            reason = " ".join(str(error).split())
+            raise StoreUnavailable(without_credentials(f"checkpoints {what} in {self}: {reason}; {advice}")) from error
+
+    @property
+    def _bucket(self) -> str:
+        return self.path.partition("/")[0]
+
+    def _try_out(self) -> None:
+        assert self.s3 is not None
+        store = fsspec.filesystem("s3", **s3fs_options(self.s3))
+        # Some stores make a bucket for whoever writes to it, so that a wrong name would work.
+        store.call_s3("list_objects_v2", Bucket=self._bucket, MaxKeys=1)
+        store.pipe_file(f"{self.path}/.fmnist", b"")
+
+
+class _Objects(pyarrow.fs.FSSpecHandler):  # type: ignore[misc]  # pyarrow is not typed
+    """A store of objects has no directories to make, and does not get a bucket because of a slip of the pen."""
+
+    def create_dir(self, path: str, recursive: bool) -> None:  # noqa: FBT001 - pyarrow's signature
+        pass

@@ -1,6 +1,7 @@
 """What each Ray Train worker runs. It gets plain values and factories, never a container, client or handle of ours."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from ray.util.queue import Queue
 
 from fmnist.adapters.lightning.checkpoint import History
 from fmnist.adapters.ray.data import own_part
+from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.domain.model.errors import BadInput, CorruptData, FmnistError, TrainingFailed
 from fmnist.domain.model.normalization import Normalization
 from fmnist.domain.model.training import TrainingSpec
@@ -27,6 +29,7 @@ class WorkerTask:
         tracker: refers to a `Callable[[], Tracker]`, whose tracker rank 0 logs epochs to.
         progress: takes `Progress` on its way to the driver.
         threads: that torch computes with on a CPU.
+        storage: where checkpoints go.
     """
 
     spec: TrainingSpec
@@ -35,23 +38,25 @@ class WorkerTask:
     tracker: ray.ObjectRef
     progress: Queue
     threads: int
+    storage: CheckpointStorage
 
 
 def train(task: WorkerTask) -> FmnistError | None:
     """Train this worker's part, from the run's last checkpoint if there is one.
 
     What no retry can mend is returned, not raised, for Ray retries whatever a worker raises. Such errors (bad data, a
-    loss that is no number) meet every worker at the same step. One that strikes a single worker, such as a tracker that
-    does not answer, has to be raised: Ray then ends the others too, which would wait for this one.
+    loss that is no number) meet every worker at the same step. One that strikes a single worker, such as a checkpoint
+    that cannot be written, has to be raised: Ray then ends the others too, which would wait for this one.
     """
     torch.set_num_threads(task.threads)
     checkpoint = ray.train.get_checkpoint()
     try:
-        if checkpoint is None:
-            _fit(task, None)
-        else:
-            with checkpoint.as_directory() as directory:
-                _fit(task, Path(directory))
+        with ExitStack() as fetched:
+            resume_from: Path | None = None
+            if checkpoint is not None:
+                with task.storage.in_use("cannot be read"):
+                    resume_from = Path(fetched.enter_context(checkpoint.as_directory()))
+            _fit(task, resume_from)
     except (BadInput, CorruptData, TrainingFailed) as error:
         return error
     return None
@@ -66,16 +71,16 @@ def _fit(task: WorkerTask, resume_from: Path | None) -> None:
     is_first = ray.train.get_context().get_world_rank() == 0
     log: EpochLog | None = None
 
-    def save(directory: Path, history: History) -> None:
+    def save(directory: Path, history: History) -> tuple[int, ...]:
         nonlocal log
         if is_first and log is None:
             # Here, not before the first step: to fetch it is to import the tracker's client.
             make_tracker: Callable[[], Tracker] = ray.get(task.tracker)
             log = EpochLog(make_tracker(), task.run_id)
         # Every worker reports, and waits for the others; the one checkpoint is that of rank 0.
-        ray.train.report(dict(history.epochs[-1]), checkpoint=Checkpoint(directory) if is_first else None)
-        if log is not None:
-            log.write(history.epochs)
+        with task.storage.in_use("cannot be written"):
+            ray.train.report(dict(history.epochs[-1]), checkpoint=Checkpoint(directory) if is_first else None)
+        return () if log is None else log.attempt(history.epochs)
 
     fit_network(
         task.spec,

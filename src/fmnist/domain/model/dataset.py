@@ -17,11 +17,15 @@ Labels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class SplitFile:
-    """One split's Parquet file: its URI (a path or `s3://...`) and the MD5 that its bytes must have."""
+    """One split's Parquet file: its URI (a path or `s3://...`) and the MD5 that its bytes must have.
+
+    `endpoint` is the store that the registry says an `s3://` URI belongs to; a reader's own settings may know better.
+    """
 
     split: str
     uri: str
     md5: str
+    endpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,9 @@ from fmnist.domain.model.errors import BadInput, CorruptData, FmnistError, Inval
 from fmnist.domain.model.metrics import Evaluation
 from fmnist.domain.model.registry import GOLDEN_IMAGES, ModelInfo, ModelVersion
 from fmnist.domain.model.training import Lineage, TrainingResult, TrainingSpec, best_epoch
+from fmnist.domain.services.bounded_calls import BoundedCalls
 from fmnist.domain.services.epoch_log import EpochLog
+from fmnist.domain.services.outstanding import FINAL_METRICS, MODEL, Outstanding
 from fmnist.ports.compute import Compute, FitResult, OnProgress
 from fmnist.ports.data_registry import DataRegistry
 from fmnist.ports.model_store import ModelStore
@@ -21,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 # After these a run would fail again in the same way.
 _LASTING = (BadInput, CorruptData, TrainingFailed)
+
+_MARK_SECONDS = 20  # whoever tells a process to end often gives it 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,30 +123,33 @@ class TrainingRun:
         *,
         is_new: bool,
     ) -> TrainingResult:
-        run_id = None
+        run_id, outstanding = None, Outstanding()
         try:
             with self._uninterrupted():
                 run_id = open_run()
             logger.info("run %s: %s on %s", run_id, spec.recipe.architecture, dataset.version)
             if is_new:
                 self._describe(run_id, spec, dataset)
-            fit = self._compute.fit(spec, dataset, run_id, on_progress)
-            result = self._conclude(run_id, fit, dataset, lineage)
+            fit = self._compute.fit(spec, dataset, run_id, outstanding.watch(on_progress))
+            outstanding.trained()
+            result = self._conclude(run_id, fit, dataset, lineage, outstanding)
             self._tracker.set_status(run_id, RunStatus.FINISHED)
         except BaseException as error:
             if run_id is not None:
                 with self._uninterrupted():
-                    self._abandon(run_id, error)
+                    self._abandon(run_id, error, outstanding)
             raise
         return result
 
-    def _abandon(self, run_id: str, reason: BaseException) -> None:
+    def _abandon(self, run_id: str, reason: BaseException, outstanding: Outstanding) -> None:
         status = RunStatus.KILLED if isinstance(reason, KeyboardInterrupt) else RunStatus.FAILED
         try:
-            self._tracker.set_status(run_id, status)
+            BoundedCalls().run("its status", lambda: self._tracker.set_status(run_id, status), _MARK_SECONDS)
         except FmnistError as error:
             # What ended the run is on its way up already, and says more than this does.
             logger.warning("run %s could not be marked %s: %s", run_id, status, error)
+        if str(outstanding):
+            logger.warning("not recorded of run %s: %s", run_id, outstanding)
         if not isinstance(reason, _LASTING):
             logger.warning("fmnist train --resume %s goes on from its last checkpoint", run_id)
 
@@ -160,7 +167,9 @@ class TrainingRun:
         # Last: a run that has its parameters has all of its description, and can be resumed.
         self._tracker.log(run_id, params=params)
 
-    def _conclude(self, run_id: str, fit: FitResult, dataset: DatasetVersion, lineage: Lineage) -> TrainingResult:
+    def _conclude(
+        self, run_id: str, fit: FitResult, dataset: DatasetVersion, lineage: Lineage, outstanding: Outstanding
+    ) -> TrainingResult:
         """Measure the chosen weights once more on `val` and once on `test`, then save and register them."""
         best = best_epoch(fit.history)
         classifier = self._compute.weights_classifier(fit.weights, dataset)
@@ -176,6 +185,7 @@ class TrainingRun:
         # It is logged as one more epoch, so that a run resumed after this point does not log it again.
         EpochLog(self._tracker, run_id).write([*fit.history, metrics])
         self._tracker.log(run_id, tags={"best_epoch": str(best)})
+        outstanding.done(FINAL_METRICS)
         info = ModelInfo(
             architecture=fit.weights.architecture,
             normalization=dataset.normalization,
@@ -185,6 +195,7 @@ class TrainingRun:
         )
         golden = self._registry.read(dataset, "val").head(GOLDEN_IMAGES).images
         model = self._saved(run_id) or self._store.save(run_id, self._model_name, fit.weights, info, golden)
+        outstanding.done(MODEL)
         return TrainingResult(
             run_id=run_id,
             model=model,

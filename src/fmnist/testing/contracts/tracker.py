@@ -65,6 +65,8 @@ class TrackerContract:
         for step, value in ((2, 0.25), (0, 0.5), (1, 0.125)):
             tracker.log(run_id, metrics={"val_acc": value}, step=step)
         assert tracker.get(run_id).history == {"val_acc": ((2, 0.25), (0, 0.5), (1, 0.125))}
+        assert tracker.history(run_id, "val_acc") == ((2, 0.25), (0, 0.5), (1, 0.125))
+        assert tracker.history(run_id, "val_loss") == ()
 
     def test_tag_takes_its_last_value(self, tracker: Tracker, run_id: str) -> None:
         tracker.log(run_id, tags={"best_epoch": "1"})
@@ -109,6 +111,8 @@ class TrackerContract:
     def test_unknown_run_is_named(self, tracker: Tracker, missing: str) -> None:
         with pytest.raises(RunNotFound, match=missing):
             tracker.get(missing)
+        with pytest.raises(RunNotFound, match=missing):
+            tracker.history(missing, "val_acc")
         with pytest.raises(RunNotFound, match=missing):
             tracker.set_status(missing, RunStatus.FINISHED)
         with pytest.raises(RunNotFound, match=missing):

@@ -1,11 +1,3 @@
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mlflow.artifacts
@@ -77,46 +69,6 @@ def spoilable(connection: MlflowConnection, store: MlflowModelStore, saved: Mode
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowConnection]:
-    """An MLflow server on this machine, in its leanest form, for all tests; it ends with them."""
-    home = tmp_path_factory.mktemp("server")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = home / "server.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
-                *("--workers", "1", "--backend-store-uri", f"sqlite:///{home}/mlflow.db"),
-                *("--artifacts-destination", str(home / "artifacts")),
-            ],
-            cwd=home,
-            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # its workers are its own children: the whole group is ended below
-        )
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/health", process, log.read_text)
-        yield MlflowConnection(f"http://127.0.0.1:{port}")
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def _wait_for(url: str, process: "subprocess.Popen[bytes]", log: Callable[[], str]) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        try:
-            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own address
-                return
-        except OSError:
-            time.sleep(0.2)  # between two looks at the condition that is waited for
-    raise AssertionError(f"the MLflow server does not answer: {log()}")
+def server(tracking_uri: str) -> MlflowConnection:
+    """An MLflow server that keeps artifacts in S3."""
+    return MlflowConnection(tracking_uri)

@@ -10,10 +10,11 @@ import psutil
 import pytest
 import torch
 
-from fmnist.adapters.mlflow.tracker import MlflowTracker
+from fmnist.adapters.mlflow.connection import MlflowConnection
+from fmnist.adapters.mlflow.tracker import MlflowTracker, MlflowTrackerFactory
 from fmnist.adapters.ray.compute import RayCompute
 from fmnist.domain.model.dataset import DatasetVersion
-from fmnist.domain.model.errors import CorruptData, InvalidSetting, StoreUnavailable, TrainingFailed
+from fmnist.domain.model.errors import CorruptData, InvalidSetting, TrainingFailed
 from fmnist.domain.model.training import EPOCH_METRICS, Progress, TrainingSpec
 from fmnist.ports.compute import FitResult
 from fmnist.testing.contracts.compute import SPEC, ComputeContract
@@ -80,16 +81,15 @@ def test_worker_that_is_always_lost_ends_in_a_clear_error(
         compute.fit(SPEC, dataset, tracker.start("doomed", {}), kill_every_worker)
 
 
-def test_tracker_that_fails_one_worker_does_not_leave_the_others_waiting(
+def test_worker_that_reaches_no_tracker_trains_on_and_says_what_is_missing(
     compute: RayCompute, dataset: DatasetVersion, tracker: MlflowTracker
 ) -> None:
-    unreachable = replace(compute, tracker=_no_tracker)
-    with pytest.raises(TrainingFailed, match=r"after 3 retries: .*no tracker here"):
-        unreachable.fit(TWO_WORKERS, dataset, tracker.start("unreachable", {}), ignore)
-
-
-def _no_tracker() -> MlflowTracker:
-    raise StoreUnavailable("no tracker here")
+    unreachable = replace(compute, tracker=MlflowTrackerFactory(MlflowConnection("http://127.0.0.1:1")))
+    run_id, reports = tracker.start("unreachable", {}), list[Progress]()
+    result = unreachable.fit(TWO_WORKERS, dataset, run_id, reports.append)
+    assert [report.unrecorded for report in reports if report.metrics] == [(0,), (0, 1)]
+    assert len(result.history) == 2
+    assert tracker.get(run_id).history == {}
 
 
 def test_flipped_bit_is_found_before_training_starts(

@@ -1,10 +1,11 @@
 """The validation split is drawn evenly, always the same way, and the pipeline's text says what its stages do."""
 
+import re
+
 import numpy as np
 import pytest
 
-from fmnist.adapters.dvc.pipeline import DVC_YAML, shared_config, upload_config
-from fmnist.adapters.dvc.settings import RegistrySettings
+from fmnist.adapters.dvc.pipeline import DVC_YAML, UPLOAD_REMOTE, shared_config, upload_config
 from fmnist.adapters.dvc.stages import stratified_choice
 from fmnist.adapters.parquet.storage import S3Settings
 from fmnist.domain.model.errors import InvalidSetting
@@ -50,10 +51,25 @@ def test_configuration_that_is_committed_has_an_endpoint_and_no_secret() -> None
     config = shared_config("storage", "s3://bucket/prefix", "http://127.0.0.1:9000")
     assert "url = s3://bucket/prefix\n    endpointurl = http://127.0.0.1:9000\n" in config
     s3 = S3Settings("http://127.0.0.1:9000", "key", "swordfish", verify_tls=False)
-    upload = upload_config(RegistrySettings("repo", remote_url="s3://bucket/prefix", s3=s3))
+    upload = upload_config("storage", "s3://bucket/prefix", s3)
     assert "ssl_verify = false" in upload
     assert "swordfish" not in config + upload
 
 
+def test_registry_does_not_switch_the_verification_of_certificates_off() -> None:
+    s3 = S3Settings("https://s3.example")
+    assert "ssl_verify = true" in upload_config("storage", "s3://bucket", s3)
+    # A remote that the registry does not know cannot be spoilt by it, and AWS_CA_BUNDLE counts for it.
+    assert "ssl_verify" not in upload_config(UPLOAD_REMOTE, "s3://bucket", s3)
+
+
+def test_uploading_to_s3_waits_for_an_answer_only_so_long() -> None:
+    upload = upload_config(UPLOAD_REMOTE, "s3://bucket", S3Settings())
+    assert re.search(r"connect_timeout = \d+\n", upload)
+    assert re.search(r"read_timeout = \d+\n", upload)
+
+
 def test_a_directory_has_no_endpoint() -> None:
+    s3 = S3Settings("http://127.0.0.1:9000")
     assert "endpointurl" not in shared_config("storage", "/srv/store", "http://127.0.0.1:9000")
+    assert upload_config("storage", "/srv/store", s3) == "['remote \"storage\"']\n    url = /srv/store\n"

@@ -1,10 +1,12 @@
 """The main job on fakes: what a run records, how it ends, and that resuming gives what an uninterrupted run would."""
 
 import json
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -330,3 +332,87 @@ def test_notes_become_tags_beside_the_lineage(house: House) -> None:
     tags = house.tracker.get(result.run_id).tags
     assert tags["preset"] == "fast"
     assert tags["argo_workflow_uid"] == "uid"
+
+
+class Outage:
+    """Takes a house's tracker and store away while it is on."""
+
+    def __init__(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_on = False
+        for owner, names in (
+            (house.tracker, ("get", "history", "log", "set_status")),
+            (house.store, ("save", "versions")),
+        ):
+            for name in names:
+                monkeypatch.setattr(owner, name, self._unsteady(getattr(owner, name)))
+
+    def _unsteady(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*arguments: Any, **options: Any) -> Any:
+            if self.is_on:
+                raise StoreUnavailable("nobody answers")
+            return method(*arguments, **options)
+
+        return called
+
+
+def test_an_outage_during_training_is_told_and_leaves_no_trace(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    outage = Outage(house, monkeypatch)
+
+    def in_the_second_epoch(progress: Progress) -> None:
+        outage.is_on = progress.epoch == 1 and progress.metrics is None
+
+    caplog.set_level("INFO")
+    result = house.service.start(SPEC, PROVENANCE, in_the_second_epoch, run_name="run")
+    assert "the tracker does not take the metrics of epoch 2; training goes on" in caplog.text
+    assert "the tracker is back" in caplog.text
+    run = house.tracker.get(result.run_id)
+    assert (run.status, [step for step, _ in run.history["val_acc"]]) == (RunStatus.FINISHED, [0, 1, 2, 3])
+
+
+def test_an_outage_until_the_end_is_told_exactly_and_resuming_records_the_rest(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    outage, reports = Outage(house, monkeypatch), list[Progress]()
+
+    def from_the_second_epoch_on(progress: Progress) -> None:
+        outage.is_on = progress.epoch > 0
+
+    with pytest.raises(StoreUnavailable):
+        house.service.start(SPEC, PROVENANCE, from_the_second_epoch_on, run_name="run")
+    outage.is_on = False
+    run_id = house.only_run().run_id
+    missing = "the metrics of epochs 2, 3; the metrics of the chosen epoch; the model; its end"
+    assert f"not recorded of run {run_id}: {missing}\n" in caplog.text
+    assert f"fmnist train --resume {run_id}" in caplog.text
+
+    result = house.service.resume(run_id, reports.append)
+    assert reports == [], "nothing is trained again"
+    assert house.only_run().status is RunStatus.FINISHED
+    assert [step for step, _ in house.only_run().history["val_acc"]] == [0, 1, 2, 3]
+    assert house.store.versions(MODEL) == [result.model]
+
+
+def test_a_store_that_is_away_at_the_end_leaves_only_the_model_out(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise StoreUnavailable("the store does not answer")
+
+    monkeypatch.setattr(house.store, "save", refuse)
+    with pytest.raises(StoreUnavailable):
+        house.train()
+    assert "the model; its end\n" in caplog.text
+    assert "the metrics" not in caplog.text
+
+
+def test_a_tracker_that_hangs_does_not_keep_a_process_that_was_told_to_end(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("fmnist.domain.services.training_run._MARK_SECONDS", 0.1)
+    forever = threading.Event()
+    monkeypatch.setattr(house.tracker, "set_status", lambda *_: forever.wait())
+    house.train_until(1, KeyboardInterrupt())
+    forever.set()
+    assert "could not be marked KILLED: its status: no answer within 0.1 s" in caplog.text

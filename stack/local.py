@@ -1,0 +1,188 @@
+"""The local stack: which services there are on this machine, what of them runs, and what they need before use.
+
+Addresses and keys are those of `.env.docker`, so that whoever sources it finds what is started here.
+"""
+
+import hashlib
+import json
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+
+from stack.process import Service, StackError, answers, is_alive, start, stop, wait_until_healthy
+from stack.services import HOST, ObjectStore, git_server, ray_head, tracking_server
+
+_MLFLOW_BUCKET = "mlflow"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How a service stands: its process if it runs, and whether it answers."""
+
+    service: Service
+    process: psutil.Process | None
+    healthy: bool
+    log: Path
+
+
+class LocalStack:
+    """The services of one state directory.
+
+    Args:
+        home: everything that they keep is below it.
+        variables: `.env.docker` as a mapping.
+    """
+
+    def __init__(self, home: Path, variables: Mapping[str, str]) -> None:
+        self._home = home
+        self._variables = variables
+        self._records = home / "processes.json"
+        self.logs = home / "logs"
+        self._ray_logs = self.logs / "ray-session"
+        # A path of Ray's sockets has to be short, which nobody can promise of a state directory's.
+        name = hashlib.sha256(str(home).encode()).hexdigest()[:8]
+        self._ray_scratch = Path(tempfile.gettempdir()) / f"ray-of-stack-{name}"
+
+    def start(self, service: Service) -> bool:
+        """Start a service and wait until it can be used; return False when it ran already.
+
+        Raises:
+            StackError: it does not come up, or something else is at its address.
+        """
+        known, log = self._process(service), self._log(service)
+        if known is not None and answers(service.address):
+            return False
+        if known is not None:
+            stop(known)
+        _refuse_taken(service)
+        process = start(service, log)
+        # Noted before it is waited for: a start that is broken off leaves nothing that `stop` does not know.
+        self._note(service, process)
+        wait_until_healthy(service, process, log)
+        self._prepare(service)
+        return True
+
+    def stop(self, service: Service) -> bool:
+        """End a service; return False when it did not run."""
+        process = self._process(service)
+        if process is not None:
+            stop(process)
+        self._note(service, None)
+        if service.name == "ray":
+            self._keep_ray_logs()
+        return process is not None
+
+    def state(self, service: Service) -> State:
+        """Look how a service stands."""
+        process = self._process(service)
+        healthy = process is not None and answers(service.address)
+        return State(service, process, healthy, self._log(service))
+
+    def services(self) -> list[Service]:
+        """Return the services in the order in which they are started."""
+        store = self._store()
+        return [
+            store.service(self._home / "s3"),
+            tracking_server(
+                _port(self._variables["MLFLOW_TRACKING_URI"]),
+                self._home / "mlflow",
+                store,
+                f"s3://{_MLFLOW_BUCKET}/artifacts",
+            ),
+            git_server(_port(self._variables["DVC_REPO_URL"]), self._home / "git"),
+            ray_head(
+                _port(f"tcp://{self._variables['RAY_ADDRESS']}"),
+                _port(self._variables["RAY_API_SERVER_ADDRESS"]),
+                self._ray_scratch,
+                self._variables,
+            ),
+        ]
+
+    def _store(self) -> ObjectStore:
+        return ObjectStore(
+            _port(self._variables["AWS_ENDPOINT_URL"]),
+            self._variables["AWS_ACCESS_KEY_ID"],
+            self._variables["AWS_SECRET_ACCESS_KEY"],
+        )
+
+    def _prepare(self, service: Service) -> None:
+        if service.name == "object-store":
+            data = urlsplit(self._variables["DVC_REMOTE_URL"]).netloc
+            checkpoints = self._variables["RAY_STORAGE_PATH"].partition("/")[0]
+            self._store().make_buckets([data, checkpoints, _MLFLOW_BUCKET])
+        elif service.name == "git":
+            repository = self._home / "git" / urlsplit(self._variables["DVC_REPO_URL"]).path.lstrip("/")
+            if not repository.exists():
+                command = ["git", "init", "--quiet", "--bare", "--initial-branch=main", str(repository)]
+                subprocess.run(command, check=True)
+        elif service.name == "ray":
+            self._remove_ray_logs()
+            self._ray_logs.symlink_to(self._ray_scratch / "session_latest" / "logs")
+
+    def _keep_ray_logs(self) -> None:
+        """Bring what Ray has logged from its scratch to the other logs, and remove the scratch."""
+        if self._ray_logs.is_symlink() and self._ray_logs.exists():
+            logs = self._ray_logs.resolve()
+            self._remove_ray_logs()
+            shutil.copytree(logs, self._ray_logs, symlinks=True)
+        shutil.rmtree(self._ray_scratch, ignore_errors=True)
+
+    def _remove_ray_logs(self) -> None:
+        if self._ray_logs.is_symlink():
+            self._ray_logs.unlink()
+        elif self._ray_logs.exists():
+            shutil.rmtree(self._ray_logs)
+
+    def _log(self, service: Service) -> Path:
+        return self.logs / f"{service.name}.log"
+
+    def _process(self, service: Service) -> psutil.Process | None:
+        """Return the service's process, if it was started here and runs."""
+        record = self._read_records().get(service.name)
+        if record is None:
+            return None
+        try:
+            process = psutil.Process(int(record["pid"]))
+            same = process.create_time() == record["created"]
+        except psutil.NoSuchProcess:
+            return None
+        return process if same and is_alive(process) else None
+
+    def _note(self, service: Service, process: psutil.Process | None) -> None:
+        records = self._read_records()
+        records.pop(service.name, None)
+        if process is not None:
+            records[service.name] = {"pid": process.pid, "created": process.create_time()}
+        self._home.mkdir(parents=True, exist_ok=True)
+        self._records.write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
+
+    def _read_records(self) -> dict[str, dict[str, float]]:
+        try:
+            records: dict[str, dict[str, float]] = json.loads(self._records.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        return records
+
+
+def _port(address: str) -> int:
+    parts = urlsplit(address)
+    if parts.hostname != HOST or not parts.port:
+        raise StackError(f"{address} in .env.docker is no address of the stack: expected {HOST} and a port")
+    return parts.port
+
+
+def _refuse_taken(service: Service) -> None:
+    parts = urlsplit(service.address)
+    with socket.socket() as probe:
+        if probe.connect_ex((parts.hostname or "", parts.port or 0)) == 0:
+            raise StackError(
+                f"{service.name}: something else listens on {parts.hostname}:{parts.port}; end it first "
+                "(`docker compose down`, or the stack of another FMNIST_HOME)"
+            )

@@ -1,0 +1,166 @@
+"""The services that the stack is made of, each as the command that runs it; nothing is started here."""
+
+import os
+import socket
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from stack.process import Service, StackError
+
+HOST = "127.0.0.1"
+# Ray takes 127.0.0.1 for a slip, and listens on every interface, unless it believes that it is on a laptop of another
+# kind. Drivers that join have to believe the same.
+RAY_ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+_OBJECT_STORE_BYTES = 512 * 2**20  # the dataset takes 43 MB; Ray's default is 30 % of the machine
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStore:
+    """An S3 store: where it answers, and who may enter."""
+
+    port: int
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+
+    @property
+    def endpoint_url(self) -> str:
+        """Where it answers."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables by which every client of S3 finds it."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_ACCESS_KEY_ID": self.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
+        }
+
+    def service(self, data: Path) -> Service:
+        """SeaweedFS, all of it in one process, with its data in a directory. Its inner ports are any free ones."""
+        inner = ["master", "volume", "filer", "admin"]
+        names = [f"{part}.port{kind}" for part in inner for kind in ("", ".grpc")]
+        names += ["s3.port.grpc", "s3.port.iceberg", "s3.port.lance"]
+        ports = [f"-{name}={port}" for name, port in zip(names, free_ports(len(names)), strict=True)]
+        return Service(
+            name="object-store",
+            command=(
+                *(_beside_python("weed"), "-logtostderr", "mini", f"-dir={data}", f"-ip={HOST}", f"-ip.bind={HOST}"),
+                *(f"-s3.port={self.port}", *ports),
+                *("-webdav=false", "-admin.ui=false", "-master.telemetry=false"),
+            ),
+            address=f"{self.endpoint_url}/healthz",
+            home=data,
+            environment={
+                "AWS_ACCESS_KEY_ID": self.access_key_id,
+                "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
+            },
+        )
+
+    def client(self) -> Any:
+        """Return boto3's client of it."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint_url,
+            aws_access_key_id=self.access_key_id,
+            aws_secret_access_key=self.secret_access_key,
+            region_name="us-east-1",
+            config=Config(connect_timeout=5, read_timeout=30, retries={"max_attempts": 5}),
+        )
+
+    def make_buckets(self, names: Iterable[str]) -> None:
+        """Make those buckets that are not there."""
+        client = self.client()
+        there = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
+        for name in names:
+            if name not in there:
+                client.create_bucket(Bucket=name)
+
+
+def tracking_server(port: int, home: Path, store: ObjectStore, artifacts: str) -> Service:
+    """MLflow with its records in sqlite below `home` and its artifacts at `artifacts`, an `s3://` address in `store`.
+
+    Clients hand artifacts to the server and need no key of the store.
+    """
+    return Service(
+        name="mlflow",
+        command=(
+            *(sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"),
+            *("--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}", "--artifacts-destination", artifacts),
+        ),
+        address=f"http://{HOST}:{port}/health",
+        home=home,
+        environment={
+            **store.environment,
+            "MLFLOW_S3_ENDPOINT_URL": store.endpoint_url,
+            # Workers for features that nothing here uses take a gigabyte and half a minute.
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+        },
+    )
+
+
+def git_server(port: int, directory: Path) -> Service:
+    """Git's own server for the repositories in a directory, which anyone on this machine may read and push to."""
+    return Service(
+        name="git",
+        command=(
+            *("git", "daemon", f"--listen={HOST}", f"--port={port}", "--reuseaddr", "--verbose"),
+            *("--export-all", "--enable=receive-pack", f"--base-path={directory}", str(directory)),
+        ),
+        address=f"tcp://{HOST}:{port}",
+        home=directory,
+    )
+
+
+def ray_head(port: int, dashboard_port: int, scratch: Path, variables: Mapping[str, str]) -> Service:
+    """A Ray cluster of one node, with dashboard and job server. Jobs and workers find `variables` in their environment.
+
+    `scratch` has to be a short path, for the names of sockets are made of it; Ray's own logs are in there.
+    """
+    # Where another cluster of this machine has the usual port, jobs would be refused and nothing would say why.
+    (agent_port,) = free_ports(1)
+    return Service(
+        name="ray",
+        command=(
+            *(_beside_python("ray"), "start", "--head", "--block", "--disable-usage-stats"),
+            *(f"--node-ip-address={HOST}", f"--port={port}", f"--temp-dir={scratch}"),
+            *("--include-dashboard=true", f"--dashboard-host={HOST}", f"--dashboard-port={dashboard_port}"),
+            f"--dashboard-agent-listen-port={agent_port}",
+            f"--object-store-memory={_OBJECT_STORE_BYTES}",
+        ),
+        address=f"http://{HOST}:{dashboard_port}/api/version",
+        home=scratch,
+        environment={
+            **variables,
+            **RAY_ON_LOOPBACK,
+            "RAY_ADDRESS": "",  # it joins no other cluster
+            "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # it has no other node to hand work over to
+            # A job says `python`, and means the one that has what it needs.
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        },
+    )
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of the loopback interface that nobody listens on now, all different."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind((HOST, 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def _beside_python(program: str) -> str:
+    """Return the path of a program that came with a package of this environment."""
+    path = Path(sys.executable).parent / program
+    if not path.exists():
+        raise StackError(f"{program} is not in {path.parent}: run make setup")
+    return str(path)

@@ -1,0 +1,153 @@
+"""The registry whose data lies in S3: the port's contract on a real store, and what only a store can do wrong."""
+
+import dataclasses
+import re
+import socket
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from fmnist.adapters.dvc.registry import DvcDataRegistry
+from fmnist.adapters.dvc.settings import RegistrySettings
+from fmnist.adapters.parquet import storage
+from fmnist.adapters.parquet.storage import S3Settings
+from fmnist.domain.model.dataset import DatasetVersion
+from fmnist.domain.model.errors import CorruptData, StoreUnavailable
+from fmnist.testing.contracts.data_registry import CONTENT, DataRegistryContract
+from fmnist.testing.data import toy_splits
+from stack.services import ObjectStore
+from tests.integration.services import s3_settings
+from tests.integration.support import git, make_dvc_registry
+
+_TEMPLATE = "registry-template"
+
+
+@pytest.fixture(scope="module")
+def template(object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> RegistrySettings:
+    object_store.make_buckets([_TEMPLATE])
+    directory, s3 = tmp_path_factory.mktemp("template"), s3_settings(object_store)
+    return make_dvc_registry(directory, CONTENT, remote_url=f"s3://{_TEMPLATE}", s3=s3)
+
+
+@pytest.fixture
+def settings(template: RegistrySettings, object_store: ObjectStore, bucket: str) -> RegistrySettings:
+    """The registry with its data in a bucket of the test's own, which the repository knows nothing of."""
+    client = object_store.client()
+    for entry in client.list_objects_v2(Bucket=_TEMPLATE)["Contents"]:
+        client.copy_object(Bucket=bucket, Key=entry["Key"], CopySource={"Bucket": _TEMPLATE, "Key": entry["Key"]})
+    return dataclasses.replace(template, remote_url=f"s3://{bucket}")
+
+
+class TestDvcDataRegistryOnS3(DataRegistryContract):
+    @pytest.fixture(autouse=True)
+    def store_of_the_test(self, object_store: ObjectStore) -> None:
+        self._store = object_store
+
+    @pytest.fixture
+    def registry(self, settings: RegistrySettings) -> DvcDataRegistry:
+        return DvcDataRegistry(settings)
+
+    @pytest.fixture
+    def empty_registry(self, tmp_path: Path, template: RegistrySettings) -> DvcDataRegistry:
+        git(tmp_path, "init", "--quiet", "--bare", "empty.git")
+        return DvcDataRegistry(dataclasses.replace(template, repo=str(tmp_path / "empty.git")))
+
+    def damage(self, registry: DvcDataRegistry, dataset: DatasetVersion, split: str) -> None:
+        client, place = self._store.client(), _place(dataset, split)
+        content = bytearray(client.get_object(**place)["Body"].read())
+        content[len(content) // 2] ^= 1
+        client.put_object(**place, Body=bytes(content))
+
+    def lose(self, registry: DvcDataRegistry, dataset: DatasetVersion, split: str) -> None:
+        self._store.client().delete_object(**_place(dataset, split))
+
+
+def test_legacy_version_whose_metadata_lies_in_s3_too_loads(
+    object_store: ObjectStore, bucket: str, tmp_path: Path
+) -> None:
+    content, s3 = {"1.0.0": toy_splits(test=0)}, s3_settings(object_store)
+    registry = DvcDataRegistry(make_dvc_registry(tmp_path, content, ["1.0.0"], f"s3://{bucket}", s3))
+    dataset = registry.resolve()
+    assert len(registry.read(dataset, "val")) == len(content["1.0.0"]["val"])
+    assert dataset.normalization.std > 0
+
+
+def test_endpoint_of_the_repository_s_remote_is_used_when_the_settings_name_none(
+    template: RegistrySettings, object_store: ObjectStore
+) -> None:
+    nowhere_named = dataclasses.replace(template.s3, endpoint_url=None)
+    registry = DvcDataRegistry(dataclasses.replace(template, remote_url=None, s3=nowhere_named))
+    dataset = registry.resolve()
+    assert dataset.file("train").endpoint == object_store.endpoint_url
+    assert len(registry.read(dataset, "train")) == len(CONTENT["1.10.0"]["train"])
+
+
+def test_endpoint_of_the_settings_wins_over_the_repository_s(template: RegistrySettings) -> None:
+    elsewhere = dataclasses.replace(template.s3, endpoint_url=f"http://127.0.0.1:{_closed_port()}")
+    registry = DvcDataRegistry(dataclasses.replace(template, remote_url=None, s3=elsewhere))
+    with pytest.raises(StoreUnavailable, match=f"endpoint {elsewhere.endpoint_url}"):
+        registry.read(registry.resolve(), "train")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ({"secret_access_key": "guessed"}, "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+        ({"access_key_id": "nobody"}, "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+        ({"endpoint_url": "http://127.0.0.1:{closed}"}, "Could not connect .*check that the store runs"),
+        ({"endpoint_url": "http://127.0.0.1:{silent}"}, "timeout .*check that the store runs"),
+        ({"endpoint_url": "localhost:9000"}, "Invalid endpoint"),
+    ],
+)
+def test_store_that_cannot_be_read_is_told_soon_and_without_the_secret(
+    template: RegistrySettings, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, str], complaint: str
+) -> None:
+    monkeypatch.setattr(storage, "READ_SECONDS", 1)
+    dataset = DvcDataRegistry(template).resolve()
+    with socket.create_server(("127.0.0.1", 0)) as takes_calls:
+        ports = {"silent": takes_calls.getsockname()[1], "closed": _closed_port()}
+        s3 = dataclasses.replace(template.s3, **{name: value.format(**ports) for name, value in wrong.items()})
+        registry = DvcDataRegistry(dataclasses.replace(template, s3=s3))
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable, match=complaint) as refusal:
+            registry.read(dataset, "train")
+        assert time.monotonic() - began < 20
+    assert f"'train' at {dataset.file('train').uri}" in str(refusal.value)
+    assert str(s3.secret_access_key) not in str(refusal.value)
+
+
+def test_missing_bucket_is_no_damage_to_the_data(template: RegistrySettings) -> None:
+    registry = DvcDataRegistry(dataclasses.replace(template, remote_url="s3://no-such-bucket"))
+    with pytest.raises(
+        StoreUnavailable, match=r"s3://no-such-bucket/.*bucket does not exist; correct .*DVC_REMOTE_URL"
+    ):
+        registry.read(registry.resolve(), "train")
+
+
+def test_truncated_object_is_damage(settings: RegistrySettings, object_store: ObjectStore) -> None:
+    registry = DvcDataRegistry(settings)
+    dataset = registry.resolve()
+    client, place = object_store.client(), _place(dataset, "train")
+    client.put_object(**place, Body=client.get_object(**place)["Body"].read()[:-1])
+    with pytest.raises(CorruptData, match=r"'train' at .* is damaged"):
+        registry.read(dataset, "train")
+
+
+def test_secret_is_in_no_printed_form_of_the_settings(template: RegistrySettings) -> None:
+    assert isinstance(template.s3, S3Settings)
+    assert str(template.s3.secret_access_key) not in f"{template!r} {template}"
+
+
+def _place(dataset: DatasetVersion, split: str) -> dict[str, str]:
+    address = urlsplit(dataset.file(split).uri)
+    assert re.fullmatch(r"/files/md5/../.{30}", address.path)
+    return {"Bucket": address.netloc, "Key": address.path.lstrip("/")}
+
+
+def _closed_port() -> int:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port: int = unused.getsockname()[1]
+        return port

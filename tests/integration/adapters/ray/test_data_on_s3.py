@@ -1,0 +1,71 @@
+"""Ray reads splits straight from S3, verified in the task that reads; a store's failures arrive as the domain's."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from fmnist.adapters.dvc.registry import DvcDataRegistry
+from fmnist.adapters.parquet.reader import SplitReader
+from fmnist.adapters.parquet.schema import to_labeled_images
+from fmnist.adapters.parquet.storage import S3Settings, Storage
+from fmnist.adapters.ray.cluster import ClusterSettings, join_cluster
+from fmnist.adapters.ray.data import start_reading, to_dataset
+from fmnist.domain.model.dataset import SplitFile
+from fmnist.domain.model.errors import CorruptData, FmnistError, StoreUnavailable
+from fmnist.testing.data import toy_splits
+from stack.services import ObjectStore
+from tests.integration.services import s3_settings
+from tests.integration.support import make_dvc_registry
+
+_CONTENT = toy_splits(train=101)
+
+
+@pytest.fixture
+def train(object_store: ObjectStore, bucket: str, tmp_path: Path) -> SplitFile:
+    settings = make_dvc_registry(
+        tmp_path, {"1.0.0": _CONTENT}, remote_url=f"s3://{bucket}", s3=s3_settings(object_store)
+    )
+    return DvcDataRegistry(settings).resolve("1.0.0").file("train")
+
+
+def read(file: SplitFile, s3: S3Settings) -> Any:
+    join_cluster(ClusterSettings())
+    return to_dataset(start_reading(SplitReader(Storage(s3)), file, None, 2, equal=False))
+
+
+@pytest.mark.usefixtures("compute")
+def test_split_arrives_whole_and_in_order(train: SplitFile, object_store: ObjectStore) -> None:
+    dataset = read(train, s3_settings(object_store))
+    tables = dataset.iter_batches(batch_size=None, batch_format="pyarrow")
+    found = to_labeled_images(pa.concat_tables(tables))
+    np.testing.assert_array_equal(found.images, _CONTENT["train"].images)
+    np.testing.assert_array_equal(found.labels, _CONTENT["train"].labels)
+
+
+@pytest.mark.usefixtures("compute")
+@pytest.mark.parametrize(
+    ("change", "wrong", "error", "complaint"),
+    [
+        ({"md5": "0" * 32}, {}, CorruptData, "'train' at s3://.* is damaged"),
+        ({"uri": "s3://no-such-bucket/x"}, {}, StoreUnavailable, "bucket does not exist"),
+        ({}, {"secret_access_key": "guessed"}, StoreUnavailable, "check AWS_ACCESS_KEY_ID"),
+        ({}, {"endpoint_url": "http://127.0.0.1:9"}, StoreUnavailable, "check that the store runs"),
+    ],
+    ids=["damaged", "no bucket", "wrong secret", "dead"],
+)
+def test_failure_in_the_reading_task_is_the_domain_s_error(
+    train: SplitFile,
+    object_store: ObjectStore,
+    change: dict[str, str],
+    wrong: dict[str, str],
+    error: type[FmnistError],
+    complaint: str,
+) -> None:
+    s3 = s3_settings(object_store)
+    with pytest.raises(error, match=complaint) as failure:
+        read(dataclasses.replace(train, **change), dataclasses.replace(s3, **wrong))
+    assert str(s3.secret_access_key) not in str(failure.value)

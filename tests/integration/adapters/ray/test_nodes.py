@@ -1,0 +1,67 @@
+"""Training over several nodes, one of which is lost; and evaluation on a cluster that others keep busy."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+from fmnist.adapters.mlflow.tracker import MlflowTracker
+from fmnist.adapters.parquet.storage import S3Settings
+from fmnist.adapters.ray.cluster import ClusterSettings
+from fmnist.adapters.ray.compute import RayCompute
+from fmnist.adapters.ray.storage import CheckpointStorage
+from fmnist.domain.model.dataset import DatasetVersion
+from fmnist.domain.model.training import Progress
+from fmnist.testing.contracts.compute import SPEC
+from stack.services import ObjectStore
+
+TWO_WORKERS = replace(SPEC, num_workers=2, recipe=SPEC.recipe.override(batch_size=8))
+
+
+@pytest.fixture
+def two_nodes() -> Iterator[Cluster]:
+    """A head and another node of one CPU each, so that two workers are on both of them."""
+    ray.shutdown()  # the cluster of other tests
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster.add_node(num_cpus=1)
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def test_lost_node_is_replaced_and_only_its_epoch_is_repeated(
+    two_nodes: Cluster,
+    compute: RayCompute,
+    object_store: ObjectStore,
+    bucket: str,
+    dataset: DatasetVersion,
+    tracker: MlflowTracker,
+) -> None:
+    s3 = S3Settings(object_store.endpoint_url, object_store.access_key_id, object_store.secret_access_key)
+    compute = replace(
+        compute, cluster=ClusterSettings(address=two_nodes.address), storage=CheckpointStorage(f"{bucket}/runs", s3)
+    )
+    (other,) = two_nodes.worker_nodes
+    run_id, reports = tracker.start("two-nodes", {}), list[Progress]()
+
+    def lose_a_node_in_the_second_epoch(report: Progress) -> None:
+        reports.append(report)
+        if report.epoch == 1 and two_nodes.worker_nodes == {other}:
+            two_nodes.remove_node(other, allow_graceful=False)
+            two_nodes.add_node(num_cpus=1)
+
+    result = compute.fit(TWO_WORKERS, dataset, run_id, lose_a_node_in_the_second_epoch)
+    assert [report.epoch for report in reports if report.step == 0] == [0, 1, 1, 2]
+    assert [step for step, _ in tracker.get(run_id).history["val_acc"]] == [0, 1, 2]
+
+    # Somebody else takes a CPU; the model is evaluated on what is left.
+    other_job = ray.remote(num_cpus=1)(Other).remote()
+    ray.get(other_job.__ray_ready__.remote())
+    predictions = compute.predict(compute.weights_classifier(result.weights, dataset), dataset, "test")
+    assert len(predictions.labels) == 100
+
+
+class Other:
+    """An actor of somebody else."""

@@ -1,0 +1,137 @@
+"""Checkpoints on a real S3 store: found from anywhere, kept through outages, refused at once where they cannot be."""
+
+import contextlib
+import socket
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fmnist.adapters.mlflow.tracker import MlflowTracker
+from fmnist.adapters.parquet.storage import S3Settings
+from fmnist.adapters.ray.compute import RayCompute
+from fmnist.adapters.ray.storage import CheckpointStorage
+from fmnist.domain.model.dataset import DatasetVersion
+from fmnist.domain.model.errors import StoreUnavailable
+from fmnist.domain.model.training import Progress
+from fmnist.testing.contracts.compute import SPEC
+from stack.process import stop
+from stack.services import HOST, ObjectStore
+from tests.integration.services import new_object_store, running
+
+TWO_WORKERS = replace(SPEC, num_workers=2, recipe=SPEC.recipe.override(batch_size=8))
+
+
+@pytest.fixture
+def s3(object_store: ObjectStore) -> S3Settings:
+    return S3Settings(object_store.endpoint_url, object_store.access_key_id, object_store.secret_access_key)
+
+
+@pytest.mark.parametrize(
+    ("path", "changed", "complaint"),
+    [
+        ("no-such-bucket/runs", {}, "does not exist; make the bucket 'no-such-bucket', or correct RAY_STORAGE_PATH"),
+        ("{bucket}", {"access_key_id": "nobody"}, "check AWS_ACCESS_KEY_ID"),
+        ("{bucket}", {"secret_access_key": "guessed"}, "check AWS_ACCESS_KEY_ID"),
+        ("{bucket}", {"endpoint_url": f"http://{HOST}:1"}, "Could not connect to the endpoint URL"),
+        ("{bucket}", {"endpoint_url": "http://no host"}, "Invalid endpoint: http://no host; check that the store runs"),
+    ],
+)
+def test_store_that_cannot_be_used_is_told_at_once(
+    s3: S3Settings, bucket: str, path: str, changed: dict[str, str], complaint: str
+) -> None:
+    began = time.monotonic()
+    storage = CheckpointStorage(path.format(bucket=bucket), replace(s3, **changed))
+    with pytest.raises(StoreUnavailable) as caught:
+        storage.prepare()
+    assert str(storage) in str(caught.value)
+    assert complaint in str(caught.value)
+    assert str(s3.secret_access_key) not in str(caught.value)
+    assert time.monotonic() - began < 20
+
+
+def test_store_that_answers_nothing_is_given_up(s3: S3Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fmnist.adapters.ray.storage._PROBE_SECONDS", 1)
+    with socket.create_server((HOST, 0)) as silent:
+        endpoint = f"http://{HOST}:{silent.getsockname()[1]}"
+        with pytest.raises(StoreUnavailable, match=f"s3://bucket at {endpoint}: no answer within 1 s"):
+            CheckpointStorage("bucket", replace(s3, endpoint_url=endpoint)).prepare()
+
+
+def test_no_bucket_is_made_because_of_a_slip_of_the_pen(object_store: ObjectStore, s3: S3Settings) -> None:
+    storage = CheckpointStorage("no-such-bucket/runs", s3)
+    with pytest.raises(StoreUnavailable):
+        storage.prepare()
+    filesystem = storage.filesystem()
+    assert filesystem is not None
+    filesystem.create_dir("no-such-bucket/runs/one", recursive=True)
+    assert "no-such-bucket" not in {each["Name"] for each in object_store.client().list_buckets()["Buckets"]}
+
+
+def test_run_goes_on_from_the_store_on_another_cluster(
+    compute: RayCompute, s3: S3Settings, bucket: str, dataset: DatasetVersion, tracker: MlflowTracker
+) -> None:
+    compute = replace(compute, storage=CheckpointStorage(f"{bucket}/runs", s3))
+    run_id, reports = tracker.start("elsewhere", {}), list[Progress]()
+
+    def interrupt_in_the_second_epoch(report: Progress) -> None:
+        if report.epoch == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compute.fit(TWO_WORKERS, dataset, run_id, interrupt_in_the_second_epoch)  # which takes the cluster down
+    result = compute.fit(TWO_WORKERS, dataset, run_id, reports.append)
+    assert reports[0].epoch == 1
+    assert [step for step, _ in tracker.get(run_id).history["val_acc"]] == [0, 1, 2]
+    assert len(result.history) == 3
+    assert Path(result.weights.path).is_file()
+
+
+def test_store_that_restarts_while_it_is_written_to_costs_no_epoch(
+    compute: RayCompute, tmp_path: Path, dataset: DatasetVersion, tracker: MlflowTracker
+) -> None:
+    store, reports = new_object_store(), list[Progress]()
+    service = store.service(tmp_path / "data")
+    with running(service, tmp_path) as process, contextlib.ExitStack() as again:
+        store.make_buckets(["runs"])
+        s3 = S3Settings(store.endpoint_url, store.access_key_id, store.secret_access_key)
+
+        def restart_once(report: Progress) -> None:
+            if report.epoch == 1 and reports[-1].epoch == 0:
+                stop(process)
+                wait_for_a_knock(store.port)
+                again.enter_context(running(service, tmp_path))
+            reports.append(report)
+
+        result = replace(compute, storage=CheckpointStorage("runs", s3)).fit(
+            TWO_WORKERS, dataset, tracker.start("restarted", {}), restart_once
+        )
+    places = [(report.epoch, report.step) for report in reports]
+    assert places == sorted(places), "no epoch is trained twice"
+    assert len(result.history) == 3
+
+
+@pytest.mark.soak
+def test_store_that_stays_away_ends_the_run_in_a_clear_error(
+    compute: RayCompute, tmp_path: Path, dataset: DatasetVersion, tracker: MlflowTracker
+) -> None:
+    store = new_object_store()
+    with running(store.service(tmp_path / "data"), tmp_path) as process:
+        store.make_buckets(["runs"])
+        s3 = S3Settings(store.endpoint_url, store.access_key_id, store.secret_access_key)
+
+        def take_it_away(report: Progress) -> None:
+            if report.epoch == 1:
+                stop(process)
+
+        with pytest.raises(StoreUnavailable, match=r"checkpoints cannot be .* in s3://runs at http.*store runs"):
+            replace(compute, storage=CheckpointStorage("runs", s3)).fit(
+                TWO_WORKERS, dataset, tracker.start("lost", {}), take_it_away
+            )
+
+
+def wait_for_a_knock(port: int) -> None:
+    """Return when somebody tries to reach the port, where nobody is at home."""
+    with socket.create_server((HOST, port)) as door:
+        door.accept()[0].close()

@@ -1,0 +1,159 @@
+"""Services that go away while they are needed, and disks that are full: what the user reads, and what is left of it."""
+
+import resource
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from stack.process import Service, stop
+from stack.services import HOST, free_ports, tracking_server
+from tests.integration.apps.command import Command
+from tests.integration.apps.conftest import RECIPE
+from tests.integration.apps.here import Here
+from tests.integration.services import new_object_store, running
+
+LOCAL = ("train", "--compute", "local", *RECIPE)
+WITHOUT_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+
+
+@dataclass
+class Outages:
+    """A service that is taken away and brought back."""
+
+    service: Service
+    directory: Path
+    process: psutil.Process
+    returned: ExitStack
+
+    def begin(self) -> None:
+        stop(self.process)
+
+    def end(self) -> None:
+        self.process = self.returned.enter_context(running(self.service, self.directory))
+
+
+@contextmanager
+def unsteady(service: Service, directory: Path) -> Iterator[Outages]:
+    with ExitStack() as returned, running(service, directory) as process:
+        yield Outages(service, directory, process, returned)
+
+
+@dataclass
+class Platform:
+    """A tracking server and the store behind it, which are this test's own."""
+
+    tracker: Outages
+    store: Outages
+    uri: str
+
+    def only_run(self) -> Run:
+        client = MlflowClient(self.uri)
+        (run,) = client.search_runs([each.experiment_id for each in client.search_experiments()])
+        return run
+
+    def steps(self, run_id: str, metric: str) -> list[int]:
+        return [value.step for value in MlflowClient(self.uri).get_metric_history(run_id, metric)]
+
+
+@pytest.fixture
+def platform(command: Command) -> Iterator[Platform]:
+    home, objects = command.home / "platform", new_object_store()
+    home.mkdir()
+    (port,) = free_ports(1)
+    with unsteady(objects.service(home / "s3"), home) as store:
+        objects.make_buckets(["mlflow"])
+        with unsteady(tracking_server(port, home, objects, "s3://mlflow/artifacts"), home) as tracker:
+            platform = Platform(tracker, store, f"http://{HOST}:{port}")
+            command.variables |= {"MLFLOW_TRACKING_URI": platform.uri, **WITHOUT_PATIENCE}
+            yield platform
+
+
+def test_tracker_that_goes_away_during_training_costs_none_of_it(platform: Platform, command: Command) -> None:
+    started = command.start(*LOCAL)
+    started.wait_for("epoch 1/3")
+    platform.tracker.begin()
+    code, said = started.end()
+    assert code == 1
+    assert "epoch 3/3" in said, "training went on"
+    assert "the tracker does not take the metrics of epoch" in said
+    missing = "3; the metrics of the chosen epoch; the model; its end"
+    assert f"{missing}\n" in said
+    assert said.splitlines()[-1].startswith(f"error: MLflow at {platform.uri} fails on run")
+
+    platform.tracker.end()
+    run_id = platform.only_run().info.run_id
+    assert f"fmnist train --resume {run_id} goes on from its last checkpoint" in said
+    done = command.run("train", "--resume", run_id)
+    assert done.returncode == 0, done.stderr
+    assert "epoch" not in done.stderr.partition("fashion-mnist-v1.0.0")[2], "nothing is trained again"
+    assert platform.only_run().info.status == "FINISHED"
+    assert platform.steps(run_id, "val_acc") == [0, 1, 2, 3]
+
+
+def test_store_of_the_models_that_goes_away_leaves_a_run_that_can_be_finished(
+    platform: Platform, command: Command
+) -> None:
+    started = command.start(*LOCAL)
+    started.wait_for("epoch 1/3")
+    platform.store.begin()
+    code, said = started.end()
+    assert code == 1
+    run = platform.only_run()
+    assert f"not recorded of run {run.info.run_id}: the model; its end\n" in said
+    assert run.info.status == "FAILED"
+    assert platform.steps(run.info.run_id, "val_acc") == [0, 1, 2, 3]
+
+    platform.store.end()
+    done = command.run("train", "--resume", run.info.run_id)
+    assert done.returncode == 0, done.stderr
+    assert platform.only_run().info.status == "FINISHED"
+    (version,) = MlflowClient(platform.uri).search_model_versions()
+    assert version.run_id == run.info.run_id
+
+
+@pytest.mark.soak
+def test_tracker_that_restarts_during_training_is_waited_for(platform: Platform, command: Command) -> None:
+    command.variables["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "9"
+    started = command.start(*LOCAL)
+    started.wait_for("epoch 1/3")
+    platform.tracker.begin()
+    platform.tracker.end()
+    code, said = started.end()
+    assert (code, "not recorded" in said) == (0, False)
+    run = platform.only_run()
+    assert (run.info.status, platform.steps(run.info.run_id, "val_acc")) == ("FINISHED", [0, 1, 2, 3])
+
+
+def test_registry_that_does_not_answer_is_named_before_a_run_is_opened(here: Here, command: Command) -> None:
+    line = here.refused(*LOCAL, code=1, DVC_REPO_URL=f"git://{HOST}:1/data-registry.git")
+    assert f"git://{HOST}:1/data-registry.git" in line
+    assert command.runs() == []
+
+
+def test_full_disk_ends_the_run_and_says_where_there_is_no_room(here: Here, command: Command) -> None:
+    large = ("--model", "resnet18", "--limit-train", "16", "--limit-val", "8", "--max-epochs", "1", "--batch-size", "8")
+    with files_up_to(8 * 2**20):
+        line = here.refused("train", "--compute", "local", *large, code=1)
+    assert "the checkpoint of epoch 1 cannot be written to" in line
+    assert "make room there" in line
+    run = command.only_run()
+    assert (run.info.status, command.versions()) == ("FAILED", [])
+    code, _, said = here("train", "--resume", run.info.run_id)
+    assert (code, command.only_run().info.status) == (0, "FINISHED"), said
+
+
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond `size` bytes, as on a disk that is almost full."""
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))

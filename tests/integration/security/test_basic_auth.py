@@ -1,0 +1,41 @@
+"""An MLflow server with basic auth is used with the two variables, and says what is wrong without them."""
+
+import pytest
+
+from fmnist.adapters.mlflow.connection import MlflowConnection
+from fmnist.adapters.mlflow.tracker import MlflowTracker
+from fmnist.domain.model.errors import StoreUnavailable
+from fmnist.ports.tracker import RunStatus
+from tests.integration.security.conftest import GuardedMlflow
+
+
+@pytest.fixture
+def tracker(guarded_mlflow: GuardedMlflow, monkeypatch: pytest.MonkeyPatch) -> MlflowTracker:
+    monkeypatch.delenv("MLFLOW_TRACKING_USERNAME", raising=False)
+    monkeypatch.delenv("MLFLOW_TRACKING_PASSWORD", raising=False)
+    return MlflowTracker(MlflowConnection(guarded_mlflow.uri))
+
+
+def test_run_is_recorded_with_user_and_password(
+    tracker: MlflowTracker, guarded_mlflow: GuardedMlflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", guarded_mlflow.username)
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", guarded_mlflow.password)
+    run_id = tracker.start("run", {"stage": "ci"})
+    tracker.log(run_id, metrics={"val_acc": 0.5})
+    tracker.log_artifact(run_id, "a.json", b"{}")
+    tracker.set_status(run_id, RunStatus.FINISHED)
+    record = tracker.get(run_id)
+    assert (record.status, record.artifacts) == (RunStatus.FINISHED, ("a.json",))
+    assert [found.run_id for found in tracker.find({"stage": "ci"})] == [run_id]
+
+
+@pytest.mark.parametrize("given", [{}, {"MLFLOW_TRACKING_USERNAME": "someone", "MLFLOW_TRACKING_PASSWORD": "guessed"}])
+def test_without_them_the_variables_are_named_and_the_password_is_not(
+    tracker: MlflowTracker, monkeypatch: pytest.MonkeyPatch, given: dict[str, str]
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(StoreUnavailable, match="MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD") as refusal:
+        tracker.start("run", {})
+    assert "guessed" not in str(refusal.value)

@@ -1,0 +1,98 @@
+"""A certificate that nobody vouches for is refused, unless the variable that was made for that says otherwise."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import pytest
+
+from fmnist.adapters.mlflow.connection import MlflowConnection
+from fmnist.adapters.mlflow.tracker import MlflowTracker
+from fmnist.adapters.parquet.storage import S3Settings, Storage
+from fmnist.apps.containers.base import s3_settings
+from fmnist.apps.containers.models import mlflow_connection
+from fmnist.apps.settings import Settings
+from fmnist.domain.model.dataset import SplitFile
+from fmnist.domain.model.errors import StoreUnavailable
+from stack.services import ObjectStore
+from tests.integration.security.tls import SelfSigned, make_certificate, tls_in_front_of
+
+CONTENT = b"what lies in the store"
+
+
+@pytest.fixture(scope="module")
+def self_signed(tmp_path_factory: pytest.TempPathFactory) -> SelfSigned:
+    return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def s3(object_store: ObjectStore, self_signed: SelfSigned, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Settings]:
+    """The store behind TLS, as the settings of a process have it that says nothing of certificates."""
+    with tls_in_front_of(object_store.port, self_signed) as port:
+        for name, value in object_store.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"https://127.0.0.1:{port}")
+        monkeypatch.delenv("AWS_NO_VERIFY_SSL", raising=False)
+        yield s3_settings(Settings.load())
+
+
+@pytest.fixture
+def file(object_store: ObjectStore, bucket: str) -> SplitFile:
+    object_store.client().put_object(Bucket=bucket, Key="file", Body=CONTENT)
+    return SplitFile("train", f"s3://{bucket}/file", hashlib.md5(CONTENT, usedforsecurity=False).hexdigest())
+
+
+def test_store_with_a_certificate_of_its_own_making_is_refused(s3: S3Settings, file: SplitFile) -> None:
+    with pytest.raises(StoreUnavailable, match=r"certificate verify failed.*AWS_CA_BUNDLE"):
+        Storage(s3).read(file)
+
+
+def test_store_is_read_when_its_authority_is_named(
+    s3: S3Settings, file: SplitFile, self_signed: SelfSigned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(self_signed.certificate))
+    assert Storage(s3).read(file) == CONTENT
+
+
+def test_store_is_read_when_verification_is_switched_off_by_name(
+    s3: S3Settings, file: SplitFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_NO_VERIFY_SSL", "true")
+    assert s3_settings(Settings.load()) == replace(s3, verify_tls=False)
+    assert Storage(s3_settings(Settings.load())).read(file) == CONTENT
+
+
+@pytest.fixture
+def mlflow(tracking_uri: str, self_signed: SelfSigned, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowConnection]:
+    """The server behind TLS, likewise."""
+    # Set first, so that it is put back: the connection sets it for the process.
+    monkeypatch.setenv("MLFLOW_TRACKING_INSECURE_TLS", "")
+    monkeypatch.delenv("MLFLOW_TRACKING_INSECURE_TLS")
+    with tls_in_front_of(urlsplit(tracking_uri).port or 0, self_signed) as port:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"https://127.0.0.1:{port}")
+        yield mlflow_connection(Settings.load())
+
+
+def test_mlflow_with_a_certificate_of_its_own_making_is_refused(mlflow: MlflowConnection) -> None:
+    with pytest.raises(StoreUnavailable, match=r"fails on the connection: .*certificate .*REQUESTS_CA_BUNDLE"):
+        MlflowTracker(mlflow).start("run", {})
+
+
+def test_mlflow_is_used_when_its_authority_is_named(
+    mlflow: MlflowConnection, self_signed: SelfSigned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(self_signed.certificate))
+    tracker = MlflowTracker(mlflow)
+    assert tracker.get(tracker.start("run", {})).name == "run"
+
+
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")  # which is the point
+def test_mlflow_is_used_when_verification_is_switched_off_by_name(
+    mlflow: MlflowConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_INSECURE_TLS", "true")
+    tracker = MlflowTracker(mlflow_connection(Settings.load()))
+    run_id = tracker.start("run", {})
+    tracker.log_artifact(run_id, "a.json", b"{}")
+    assert tracker.get(run_id).artifacts == ("a.json",)

@@ -1,0 +1,38 @@
+"""The log says what happened, and no password that somebody wrote into an address."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from fmnist.apps.logs import configure_logging
+from fmnist.apps.terminal import stderr
+
+
+@pytest.fixture
+def log() -> Iterator[logging.Logger]:
+    """A vendor's logger; the suite's own handlers come back afterwards."""
+    root, names = logging.getLogger(), ("fmnist", "urllib3")
+    handlers, level, levels = list(root.handlers), root.level, [logging.getLogger(name).level for name in names]
+    stderr.cache_clear()
+    yield logging.getLogger("vendor")
+    stderr.cache_clear()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, before in zip(names, levels, strict=True):
+        logging.getLogger(name).setLevel(before)
+
+
+@pytest.mark.parametrize("terminal", ["", "1"])
+def test_neither_message_nor_traceback_shows_the_password_of_an_address(
+    log: logging.Logger, terminal: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", terminal)
+    configure_logging("DEBUG")
+    address = "https://me:hidden@git.example/registry.git"
+    log.warning("gave up on %s", address, exc_info=RuntimeError(f"cannot fetch {address}"))
+    said = capsys.readouterr().err
+    assert "gave up on" in said
+    assert "RuntimeError: cannot fetch" in said
+    assert "git.example" in said
+    assert "hidden" not in said
