@@ -53,7 +53,7 @@ stack-stop: setup ## Stop them; what they hold stays.
 test: setup ## Run the whole suite: unit, contract and integration tests.
 	$(BIN)/pytest
 
-soak: setup ## Run what takes long: many reloads under load, and memory over many requests.
+soak: setup ## Run what takes long: many reloads under load, memory over many requests, long outages.
 	$(BIN)/pytest -m soak
 
 lint: setup ## Check format, lint, types and the direction of imports.

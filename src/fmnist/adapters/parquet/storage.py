@@ -14,6 +14,8 @@ from fmnist.domain.model.errors import CorruptData, StoreUnavailable
 CONNECT_SECONDS = 5
 READ_SECONDS = 20
 
+TRUST_ADVICE = "name the authority of its certificate in AWS_CA_BUNDLE; AWS_NO_VERIFY_SSL=true takes any certificate"
+
 
 @dataclass(frozen=True, slots=True)
 class S3Settings:
@@ -113,9 +115,7 @@ def _unreadable(file: SplitFile, s3: S3Settings, error: Exception) -> StoreUnava
         elif isinstance(error, FileNotFoundError):
             advice = "; correct the address of the DVC remote (DVC_REMOTE_URL), or AWS_ENDPOINT_URL"
         elif "CERTIFICATE_VERIFY_FAILED" in str(error):
-            advice = (
-                "; name the authority of its certificate in AWS_CA_BUNDLE; AWS_NO_VERIFY_SSL=true takes any certificate"
-            )
+            advice = f"; {TRUST_ADVICE}"
         else:
             advice = "; check that the store runs, and the AWS_... variables"
     reason = without_credentials(str(error)) or type(error).__name__

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pyarrow.fs
 
-from fmnist.adapters.parquet.storage import S3Settings, s3fs_options, unavailable
+from fmnist.adapters.parquet.storage import TRUST_ADVICE, S3Settings, s3fs_options, unavailable
 from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.domain.services.bounded_calls import BoundedCalls
@@ -65,20 +66,25 @@ class CheckpointStorage:
         try:
             yield
         except (*unavailable(), *further) as error:
-            if self.s3 is None:
-                advice = "check FMNIST_HOME, and that all nodes share it"
-            elif isinstance(error, FileNotFoundError):
-                advice = f"make the bucket {self._bucket!r}, or correct RAY_STORAGE_PATH"
-            elif isinstance(error, PermissionError):
-                advice = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and what they may do there"
-            else:
-                advice = "check that the store runs, and the RAY_STORAGE_... and AWS_... variables"
-            reason = " ".join(str(error).split())
-            raise StoreUnavailable(without_credentials(f"checkpoints {what} in {self}: {reason}; {advice}")) from error
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise StoreUnavailable(
+                without_credentials(f"checkpoints {what} in {self}: {reason}; {self._advice(error)}")
+            ) from error
 
     @property
     def _bucket(self) -> str:
         return self.path.partition("/")[0]
+
+    def _advice(self, error: Exception) -> str:
+        if self.s3 is None:
+            return "check FMNIST_HOME, and that all nodes share it"
+        if isinstance(error, FileNotFoundError):
+            return f"make the bucket {self._bucket!r}, or correct RAY_STORAGE_PATH"
+        if isinstance(error, PermissionError):
+            return "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and what they may do there"
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return TRUST_ADVICE
+        return "check that the store runs, and the RAY_STORAGE_... and AWS_... variables"
 
     def _try_out(self) -> None:
         assert self.s3 is not None
@@ -90,6 +96,13 @@ class CheckpointStorage:
 
 class _Objects(pyarrow.fs.FSSpecHandler):  # type: ignore[misc]  # pyarrow is not typed
     """A store of objects has no directories to make, and does not get a bucket because of a slip of the pen."""
+
+    def __init__(self, store: fsspec.AbstractFileSystem) -> None:
+        super().__init__(store)
+        store.retries = 1  # s3fs would try five times what botocore has tried again already
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Objects, (self.fs,)
 
     def create_dir(self, path: str, recursive: bool) -> None:  # noqa: FBT001 - pyarrow's signature
         pass

@@ -1,11 +1,13 @@
 """Checkpoints on a real S3 store: found from anywhere, kept through outages, refused at once where they cannot be."""
 
 import contextlib
+import pickle
 import socket
 import time
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.fs
 import pytest
 
 from fmnist.adapters.mlflow.tracker import MlflowTracker
@@ -18,6 +20,7 @@ from fmnist.domain.model.training import Progress
 from fmnist.testing.contracts.compute import SPEC
 from stack.process import stop
 from stack.services import HOST, ObjectStore
+from tests.integration.security.tls import make_certificate, tls_in_front_of
 from tests.integration.services import new_object_store, running
 
 TWO_WORKERS = replace(SPEC, num_workers=2, recipe=SPEC.recipe.override(batch_size=8))
@@ -67,6 +70,23 @@ def test_no_bucket_is_made_because_of_a_slip_of_the_pen(object_store: ObjectStor
     assert filesystem is not None
     filesystem.create_dir("no-such-bucket/runs/one", recursive=True)
     assert "no-such-bucket" not in {each["Name"] for each in object_store.client().list_buckets()["Buckets"]}
+
+
+def test_certificate_that_nobody_vouches_for_is_taken_by_name_alone(
+    object_store: ObjectStore, s3: S3Settings, bucket: str, tmp_path: Path
+) -> None:
+    (tmp_path / "epoch").mkdir()
+    (tmp_path / "epoch" / "state.ckpt").write_bytes(b"weights")
+    with tls_in_front_of(object_store.port, make_certificate(tmp_path)) as port:
+        s3 = replace(s3, endpoint_url=f"https://{HOST}:{port}")
+        with pytest.raises(StoreUnavailable, match=r"certificate verify failed.*AWS_NO_VERIFY_SSL=true takes any"):
+            CheckpointStorage(bucket, s3).prepare()
+        storage = CheckpointStorage(bucket, replace(s3, verify_tls=False))
+        storage.prepare()
+        # As it is when it comes to a worker.
+        filesystem = pickle.loads(pickle.dumps(storage.filesystem()))
+        pyarrow.fs.copy_files(str(tmp_path / "epoch"), f"{bucket}/epoch", destination_filesystem=filesystem)
+    assert object_store.client().get_object(Bucket=bucket, Key="epoch/state.ckpt")["Body"].read() == b"weights"
 
 
 def test_run_goes_on_from_the_store_on_another_cluster(
