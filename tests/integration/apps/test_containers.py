@@ -19,6 +19,8 @@ from fmnist.apps.containers.data import DataContainer
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.containers.predict import PredictContainer
 from fmnist.apps.containers.promote import PromoteContainer
+from fmnist.apps.containers.serve import ServeContainer
+from fmnist.apps.containers.smoke import SmokeContainer
 from fmnist.apps.containers.train import TrainContainer, checkpoint_storage
 from fmnist.apps.settings import Settings
 from fmnist.domain.model.training import Recipe, TrainingResult, TrainingSpec
@@ -31,7 +33,10 @@ from fmnist.testing.data import toy_splits
 
 PORTS = {"data_registry": DataRegistry, "tracker": Tracker, "model_store": ModelStore, "compute": Compute}
 # Calling these is the app's work itself: they are only resolved.
-WORK = {"manifest", "prediction", "download", "process", "analyze", "raw_directory"}
+WORK = {
+    *("manifest", "prediction", "wanted_model", "download", "process", "analyze", "raw_directory"),
+    *("application", "start", "stop", "endpoint", "smoke_test"),
+}
 
 
 @pytest.fixture
@@ -48,6 +53,8 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
         (PredictContainer, {}),
         (ModelsContainer, {}),
         (PromoteContainer, {}),
+        (ServeContainer, {}),
+        (SmokeContainer, {}),
         (TrainContainer, {"compute_name": "ray"}),
         (TrainContainer, {"compute_name": "local"}),
     ],

@@ -21,17 +21,16 @@ async def read_body(request: Request, settings: HttpSettings) -> bytearray:
             raise Problem(415, "unsupported_encoding", "the body must not be compressed: send it without encoding")
     promised = _content_length(request)
     if promised is not None and promised > settings.max_bytes:
-        raise _too_large(settings)
+        raise too_large(settings)
     body = bytearray()
     try:
         async with asyncio.timeout(settings.body_timeout_seconds):
             async for chunk in _chunks(request):
                 body += chunk
                 if len(body) > settings.max_bytes:
-                    raise _too_large(settings)
+                    raise too_large(settings)
     except TimeoutError as error:
-        detail = f"the body was not sent within {settings.body_timeout_seconds:g} s"
-        raise Problem(408, "body_timeout", detail, {"connection": "close"}) from error
+        raise too_slow(settings) from error
     if promised is not None and len(body) != promised:
         raise _truncated()
     return body
@@ -61,9 +60,16 @@ def _content_length(request: Request) -> int | None:
     return int(text)
 
 
-def _too_large(settings: HttpSettings) -> Problem:
+def too_large(settings: HttpSettings) -> Problem:
+    """Say that a body has more bytes than are taken."""
     detail = f"the body is larger than {settings.max_bytes} bytes: send fewer images, or application/octet-stream"
     return Problem(413, "body_too_large", detail, {"connection": "close"})
+
+
+def too_slow(settings: HttpSettings) -> Problem:
+    """Say that a body was not there in time."""
+    detail = f"the body was not sent within {settings.body_timeout_seconds:g} s"
+    return Problem(408, "body_timeout", detail, {"connection": "close"})
 
 
 def _truncated() -> Problem:

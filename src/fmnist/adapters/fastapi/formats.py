@@ -20,6 +20,11 @@ JSON, OCTETS, NPY, PNG, JPEG = (
 )
 
 
+def media_type_of(content_type: str) -> str:
+    """Return the media type of a content type, without its parameters and in small letters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
 class ImageFormats:
     """Decodes bodies within the limits of one application."""
 
@@ -37,7 +42,7 @@ class ImageFormats:
         Raises:
             Problem: none that is accepted.
         """
-        media_type = (content_type or "").partition(";")[0].strip().lower()
+        media_type = media_type_of(content_type or "")
         if media_type not in (JSON, OCTETS, NPY, PNG, JPEG):
             accepted = ", ".join((JSON, OCTETS, NPY, PNG, JPEG))
             raise Problem(415, "unsupported_media_type", f"content-type must be one of {accepted}")

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from fmnist.adapters.fastapi import inference_documents as documents
 from fmnist.adapters.fastapi.bodies import read_body
 from fmnist.adapters.fastapi.descriptions import problem_responses
+from fmnist.adapters.fastapi.formats import JSON, media_type_of
 from fmnist.adapters.fastapi.inference_model import InferenceModel, NameInPath, VersionInPath, check_version
 from fmnist.adapters.fastapi.inference_request import InferenceRequest
 from fmnist.adapters.fastapi.keys import require_key
@@ -63,8 +64,8 @@ def inference_route(serving: Serving, settings: HttpSettings, model: InferenceMo
 
 def _check_json(request: Request) -> None:
     """Refuse what is no JSON; some clients of the protocol send theirs without saying what it is."""
-    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if media_type != "application/json" or "inference-header-content-length" in request.headers:
+    media_type = media_type_of(request.headers.get("content-type", JSON))
+    if media_type != JSON or "inference-header-content-length" in request.headers:
         detail = "only tensors in JSON are taken, as application/json: switch the client's binary data off"
         raise Problem(415, "unsupported_media_type", detail)
 

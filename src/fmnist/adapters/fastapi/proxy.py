@@ -12,8 +12,9 @@ from http import HTTPStatus
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fmnist.adapters.fastapi.bodies import too_large, too_slow
 from fmnist.adapters.fastapi.guard import REQUEST_ID_HEADER, request_id_of
-from fmnist.adapters.fastapi.replies import json_reply
+from fmnist.adapters.fastapi.problems import Problem, problem_reply
 from fmnist.adapters.fastapi.settings import HttpSettings
 
 # Ray Serve takes these from whoever sends them: no timeout, and work that goes on for a client that went away. Its
@@ -32,8 +33,7 @@ class ProxyGuard:
 
     def __init__(self, app: ASGIApp, settings: HttpSettings) -> None:
         self._app = app
-        self._max_bytes = settings.max_bytes
-        self._body_seconds = settings.body_timeout_seconds
+        self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -45,24 +45,22 @@ class ProxyGuard:
         scope = {**scope, "headers": [*kept, (REQUEST_ID_HEADER, request_id)]}
         answer = _Answer(scope, receive, send, request_id)
         try:
-            async with asyncio.timeout(self._body_seconds):
+            async with asyncio.timeout(self._settings.body_timeout_seconds):
                 body = await self._read(dict(kept).get(b"content-length", b""), receive)
         except TimeoutError:
-            detail = f"the body was not sent within {self._body_seconds:g} s"
-            await answer.problem(408, "body_timeout", detail, {"connection": "close"})
-        except _TooLargeError:
-            detail = f"the body may have {self._max_bytes} bytes at most"
-            await answer.problem(413, "body_too_large", detail, {"connection": "close"})
+            await answer.problem(too_slow(self._settings))
+        except Problem as problem:
+            await answer.problem(problem)
         except _GoneError:
             return
         else:
             await self._app(scope, _replayed(body, receive), answer.send)
 
     async def _read(self, announced: bytes, receive: Receive) -> bytes:
-        if announced.isdigit() and int(announced[:20]) > self._max_bytes:
-            raise _TooLargeError
+        if announced.isdigit() and int(announced[:20]) > self._settings.max_bytes:
+            raise too_large(self._settings)
         pieces: list[bytes] = []
-        left, more = self._max_bytes, True
+        left, more = self._settings.max_bytes, True
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -70,14 +68,10 @@ class ProxyGuard:
             piece = message.get("body", b"")
             left -= len(piece)
             if left < 0:
-                raise _TooLargeError
+                raise too_large(self._settings)
             pieces.append(piece)
             more = message.get("more_body", False)
         return b"".join(pieces)
-
-
-class _TooLargeError(Exception):
-    pass
 
 
 class _GoneError(Exception):
@@ -119,12 +113,11 @@ class _Answer:
             text = bytes(message.get("body", b"")).decode(errors="replace").partition("\n")[0]
             retry = {n.decode(): v.decode() for n, v in self._error["headers"] if n.lower() == b"retry-after"}
             error_type = HTTPStatus(status).phrase.lower().replace(" ", "_")
-            await self.problem(status, error_type, text[:_LONGEST_TEXT], retry)
+            await self.problem(Problem(status, error_type, text[:_LONGEST_TEXT], retry))
 
-    async def problem(self, status: int, error_type: str, detail: str, headers: dict[str, str]) -> None:
-        request_id = self._request_id.decode()
-        content = {"detail": detail, "error_type": error_type, "request_id": request_id}
-        reply = json_reply(content, status, {**headers, REQUEST_ID_HEADER.decode(): request_id})
+    async def problem(self, problem: Problem) -> None:
+        reply = problem_reply({**self._scope, "state": {"request_id": self._request_id.decode()}}, problem)
+        reply.raw_headers.append((REQUEST_ID_HEADER, self._request_id))
         await reply(self._scope, self._receive, self._send)
 
 

@@ -5,13 +5,13 @@ It lives as long as the cluster does. The models in it are bytes to it, so that 
 
 import logging
 import pickle
-import time
 from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError
 
 from fmnist.domain.model.errors import StoreUnavailable
+from fmnist.domain.model.serving_notes import ServingNotes
 from fmnist.ports.serving_memory import KeptModel, ServingMemory
 
 logger = logging.getLogger(__name__)
@@ -20,38 +20,6 @@ _NAMESPACE = "fmnist"
 _ANSWER_SECONDS = 10
 # A node that may go away is no place for what has to outlive the others; with the head node goes the cluster.
 _HEAD = {"node:__internal_head__": 0.001}
-
-
-class _Memory:
-    """The actor: one pin, and one model as bytes."""
-
-    def __init__(self) -> None:
-        self._expected: str | None = None
-        self._pin: tuple[str, str, float] | None = None
-        self._good: tuple[str, bytes] | None = None
-
-    def expect(self, desired: str) -> None:
-        self._expected = desired
-        if self._pin is not None and self._pin[0] != desired:
-            self._pin = None
-
-    def pin(self, desired: str, uri: str) -> None:
-        if self._expected in (None, desired):
-            self._pin = (desired, uri, time.monotonic())
-
-    def pinned(self, desired: str, max_age: float | None) -> str | None:
-        if self._pin is None or self._pin[0] != desired:
-            return None
-        return self._pin[1] if max_age is None or time.monotonic() - self._pin[2] < max_age else None
-
-    def remember(self, uri: str, model: bytes) -> None:
-        self._good = (uri, model)
-
-    def last_good_uri(self) -> str | None:
-        return self._good and self._good[0]
-
-    def last_good(self) -> bytes | None:
-        return self._good and self._good[1]
 
 
 class RayServingMemory(ServingMemory):
@@ -99,7 +67,7 @@ class RayServingMemory(ServingMemory):
     def _ask(self, method: str, *arguments: object) -> Any:
         try:
             memory = (
-                ray.remote(_Memory)
+                ray.remote(ServingNotes)
                 .options(
                     name=f"serving-memory:{self._name}",
                     namespace=_NAMESPACE,

@@ -4,7 +4,6 @@ Nothing here measures, asks or remembers. Thresholds are compared as the decimal
 a figure which meets one exactly passes.
 """
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from fractions import Fraction
 from typing import Any, Self
 
 from fmnist.domain.model.errors import InvalidSetting, MetricNotFound
+from fmnist.domain.model.fields import known_fields
 from fmnist.domain.model.images import CLASS_NAMES
 from fmnist.domain.model.paired import PairedComparison
 
@@ -100,10 +100,7 @@ class PromotionPolicy:
         Raises:
             InvalidSetting: a name that is none of the attributes, or a value that one of them cannot take.
         """
-        names = {field.name for field in dataclasses.fields(cls)}
-        if unknown := sorted(str(name) for name in set(values) - names):
-            raise InvalidSetting(f"a policy has no {', '.join(unknown)}: it has {', '.join(sorted(names))}")
-        return cls(**values)
+        return cls(**known_fields(cls, "a policy", values))
 
     def first(self, mode: Mode, figures: Mapping[str, float]) -> Decision:
         """Decide where there is no champion: the challenger is promoted, with the figures that are known of it."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
 from fmnist.domain.model.errors import InvalidSetting
+from fmnist.domain.model.fields import known_fields
 from fmnist.domain.model.metrics import Evaluation
 from fmnist.domain.model.registry import ModelVersion
 
@@ -63,10 +64,7 @@ class Recipe:
         Raises:
             InvalidSetting: a name that is none of the attributes, or a value that one of them cannot take.
         """
-        names = {field.name for field in dataclasses.fields(cls)}
-        if unknown := sorted(str(name) for name in set(values) - names):
-            raise InvalidSetting(f"a recipe has no {', '.join(unknown)}: it has {', '.join(sorted(names))}")
-        return cls(**values)
+        return cls(**known_fields(cls, "a recipe", values))
 
     def override(self, **values: Any) -> Self:
         """Return this recipe with every value that is not None in place of its own."""
