@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ class Jobs:
 
     def ray(self, *arguments: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            ["ray", "job", *arguments],
+            [Path(sys.executable).parent / "ray", "job", *arguments],
             cwd=self.clone,
             env={**os.environ, **TOKEN, "RAY_ADDRESS": self.address},
             stdout=subprocess.PIPE,

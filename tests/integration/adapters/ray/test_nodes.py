@@ -56,9 +56,10 @@ def test_lost_node_is_replaced_and_only_its_epoch_is_repeated(
     assert [report.epoch for report in reports if report.step == 0] == [0, 1, 1, 2]
     assert [step for step, _ in tracker.get(run_id).history["val_acc"]] == [0, 1, 2]
 
-    # Somebody else takes a CPU; the model is evaluated on what is left.
-    other_job = ray.remote(num_cpus=1)(Other).remote()
-    ray.get(other_job.__ray_ready__.remote())
+    # A larger node comes, and somebody else takes most of it: the model is evaluated on what is left.
+    two_nodes.add_node(num_cpus=3)
+    somebody_else = ray.remote(num_cpus=2)(Other).remote()
+    ray.get(somebody_else.__ray_ready__.remote())
     predictions = compute.predict(compute.weights_classifier(result.weights, dataset), dataset, "test")
     assert len(predictions.labels) == 100
 
