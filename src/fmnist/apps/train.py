@@ -13,7 +13,8 @@ import typer
 from fmnist.apps.process import begin
 from fmnist.domain.model.errors import InvalidSetting
 from fmnist.domain.model.presets import PRESETS
-from fmnist.domain.model.training import ARCHITECTURES, Recipe, TrainingSpec
+from fmnist.domain.model.recipe import ARCHITECTURES, Recipe
+from fmnist.domain.model.training import TrainingSpec
 
 if TYPE_CHECKING:
     from fmnist.apps.progress import TrainingProgress

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fmnist.domain.model.images import Images
+from fmnist.domain.model.recipe import Architecture
 from fmnist.domain.model.registry import ModelInfo, ModelVersion
-from fmnist.domain.model.training import Architecture
 
 
 class Classifier(Protocol):

@@ -23,7 +23,8 @@ from fmnist.apps.containers.serve import ServeContainer
 from fmnist.apps.containers.smoke import SmokeContainer
 from fmnist.apps.containers.train import TrainContainer, checkpoint_storage
 from fmnist.apps.settings import Settings
-from fmnist.domain.model.training import Recipe, TrainingResult, TrainingSpec
+from fmnist.domain.model.recipe import Recipe
+from fmnist.domain.model.training import TrainingResult, TrainingSpec
 from fmnist.domain.services.training_run import TrainingRun
 from fmnist.ports.compute import Compute
 from fmnist.ports.data_registry import DataRegistry

@@ -51,7 +51,7 @@ def damaged_registry(toy_registry: RegistrySettings, command: Command) -> None:
         (["--gpu-per-worker", "nan"], "gpu_per_worker must be 0 or more, found nan"),
         (["--limit-train", "0"], "limit_train must be at least 1, found 0"),
         (["--limit-val", "-1"], "limit_val must be at least 1, found -1"),
-        (["--model", "vgg"], "architecture must be one of cnn, resnet18, resnet18-3x3, found vgg"),
+        (["--model", "vgg"], "architecture must be one of cnn, cnn-wide, resnet18, resnet18-3x3, found vgg"),
         (["--preset", "quick"], "preset 'quick' is none of fast, resnet18, and no file either"),
         (["--compute", "local", "--num-workers", "2"], "--compute local is one worker"),
         (["--compute", "local", "--gpu-per-worker", "0.5"], "--compute local is one worker"),

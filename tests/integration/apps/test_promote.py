@@ -25,7 +25,8 @@ from fmnist.apps.cli import app
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.settings import Settings
 from fmnist.domain.model.dataset import DatasetVersion
-from fmnist.domain.model.training import Recipe, TrainingSpec
+from fmnist.domain.model.recipe import Recipe
+from fmnist.domain.model.training import TrainingSpec
 from fmnist.domain.services.training_run import Provenance, TrainingRun
 from fmnist.ports.compute import FitResult, OnProgress
 from fmnist.testing.data import toy_splits

@@ -1,7 +1,7 @@
-"""One epoch of batches out of tensors that lie on the device already: no workers, no copies of single images."""
+"""One epoch of batches out of tensors that lie on the device already: no workers, no work on single images."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -35,22 +35,29 @@ class ShuffledBatches:
     """Full batches in a random order that depends on `seed` alone; the rest that fills no batch sits out this epoch.
 
     A split smaller than one batch gives one batch of all of it.
+
+    Args:
+        augment: makes the epoch's images out of the split's, when the first batch is asked for.
     """
 
-    def __init__(self, split: TensorSplit, batch_size: int, seed: int) -> None:
+    def __init__(
+        self, split: TensorSplit, batch_size: int, seed: int, augment: Callable[[torch.Tensor], torch.Tensor]
+    ) -> None:
         self._split = split
         self._size = min(batch_size, len(split))
         self._seed = seed
+        self._augment = augment
 
     def __len__(self) -> int:
         return len(self._split) // self._size
 
     def __iter__(self) -> Iterator[Batch]:
+        images = self._augment(self._split.images)
         order = torch.randperm(len(self._split), generator=torch.Generator().manual_seed(self._seed))
         order = order.to(self._split.labels.device)
         for step in range(len(self)):
             rows = order[step * self._size : (step + 1) * self._size]
-            yield self._split.images[rows], self._split.labels[rows]
+            yield images[rows], self._split.labels[rows]
 
 
 class OrderedBatches:

@@ -6,16 +6,19 @@ import threading
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning.pytorch as lightning
+import torch
 
 from fmnist.adapters.lightning.checkpoint import STATE, History, SaveCheckpoint
 from fmnist.adapters.lightning.checkpointing import Checkpointing
 from fmnist.adapters.lightning.module import ImageClassification
 from fmnist.adapters.lightning.progress import ProgressReports
 from fmnist.domain.model.dataset import LabeledImages
+from fmnist.domain.model.errors import OutOfDeviceMemory
 from fmnist.domain.model.normalization import Normalization
+from fmnist.domain.model.recipe import Recipe
 from fmnist.domain.model.training import TrainingSpec
 from fmnist.ports.compute import OnProgress
 
@@ -42,6 +45,7 @@ def fit_network(
 
     Raises:
         TrainingFailed: the loss is not finite.
+        OutOfDeviceMemory: the GPU's memory is too small; the message names a batch size to try.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     module = ImageClassification(spec, normalization, train, val)
@@ -57,6 +61,7 @@ def fit_network(
         enable_model_summary=False,
         enable_progress_bar=False,
         logger=False,
+        precision=_precision(spec.recipe, trainer_options["accelerator"]),
         **trainer_options,
     )
     with warnings.catch_warnings():
@@ -64,8 +69,19 @@ def fit_network(
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         # Lightning 2.6 with torch 2.13.
         warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated", category=FutureWarning)
-        _fit(trainer, module, resume_from)
+        try:
+            _fit(trainer, module, resume_from)
+        except torch.OutOfMemoryError as error:
+            size = spec.recipe.batch_size
+            raise OutOfDeviceMemory(
+                f"the GPU has too little memory for {size} images a step: try --batch-size {max(1, size // 2)}"
+            ) from error
     return checkpointing.history
+
+
+def _precision(recipe: Recipe, accelerator: str) -> Literal["bf16-mixed", "32-true"]:
+    """Return Lightning's word for the recipe's precision; on a CPU bfloat16 is many times slower than float32."""
+    return "bf16-mixed" if recipe.precision == "bfloat16" and accelerator == "gpu" else "32-true"
 
 
 def _fit(trainer: lightning.Trainer, module: ImageClassification, resume_from: Path | None) -> None:

@@ -1,13 +1,17 @@
 """The Lightning module: one training step, one validation step, and the figures of an epoch over all workers."""
 
+from functools import partial
 from typing import Any
 
 import lightning.pytorch as lightning
 import torch
+from torch import nn
 from torch.nn import functional
 
 from fmnist.adapters.lightning.batches import Batch, OrderedBatches, ShuffledBatches, TensorSplit, epoch_seed
 from fmnist.adapters.lightning.optimization import build_optimizer, build_schedule
+from fmnist.adapters.torch.augmentation import augment
+from fmnist.adapters.torch.averaging import AveragedNetwork
 from fmnist.adapters.torch.networks import build_network
 from fmnist.domain.model.dataset import LabeledImages
 from fmnist.domain.model.errors import TrainingFailed
@@ -15,6 +19,8 @@ from fmnist.domain.model.images import CLASS_NAMES
 from fmnist.domain.model.metrics import summarize
 from fmnist.domain.model.normalization import Normalization
 from fmnist.domain.model.training import TrainingSpec
+
+_STEPS_BETWEEN_LOOKS = 50
 
 
 class ImageClassification(lightning.LightningModule):
@@ -33,11 +39,18 @@ class ImageClassification(lightning.LightningModule):
         self._data = {"train": train, "val": val}
         self._on_device: dict[str, TensorSplit] = {}
         self._tallies: dict[str, _Tally] = {}
-        self._augmentation = torch.Generator()
         torch.manual_seed(spec.seed)
         self.network = build_network(spec.recipe.architecture)
         # 1.1-3 times faster on CPUs, and the layout that half precision wants on GPUs.
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # absent from its stubs
+        # A module of its own, so that it is in every checkpoint.
+        self._averaged = AveragedNetwork(self.network, spec.recipe.averaging) if spec.recipe.averaging else None
+        self._first_bad_step = torch.tensor(-1)
+
+    @property
+    def result(self) -> nn.Module:
+        """The network that is validated and kept: the average, where the recipe has one."""
+        return self._averaged.network if self._averaged else self.network
 
     @property
     def steps_per_epoch(self) -> int:
@@ -52,16 +65,23 @@ class ImageClassification(lightning.LightningModule):
             for name, value in self._tallies[phase].metrics(self).items()
         }
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return logits (n, 10) for uint8 images (n, 28, 28)."""
+    def inputs(self, images: torch.Tensor) -> torch.Tensor:
+        """Return normalized float32 (n, 1, 28, 28) for uint8 images (n, 28, 28)."""
         inputs = images.unsqueeze(1).float().div_(255).sub_(self._normalization.mean).div_(self._normalization.std)
-        logits: torch.Tensor = self.network(inputs.contiguous(memory_format=torch.channels_last))
-        return logits
+        return inputs.contiguous(memory_format=torch.channels_last)
 
     def train_dataloader(self) -> ShuffledBatches:
         """Give the current epoch's batches; Lightning asks anew for each epoch."""
-        seed = epoch_seed(self._spec.seed, self.current_epoch, self.global_rank)
-        return ShuffledBatches(self._split("train"), self._spec.recipe.batch_size, seed)
+        seed, epoch = self._spec.seed, self.current_epoch
+        drawn = epoch_seed(seed, epoch, self.global_rank)
+        augmented = partial(
+            augment,
+            recipe=self._spec.recipe,
+            epoch=epoch,
+            seed=epoch_seed(seed, 0, self.global_rank),
+            epoch_seed=drawn,
+        )
+        return ShuffledBatches(self._split("train"), self._spec.recipe.batch_size, drawn, augmented)
 
     def val_dataloader(self) -> OrderedBatches:
         """Give the validation batches."""
@@ -73,18 +93,20 @@ class ImageClassification(lightning.LightningModule):
         schedule = build_schedule(self._spec.recipe, optimizer, self.steps_per_epoch)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def on_fit_start(self) -> None:
+        """Compile, where the recipe asks for it and it pays: on a GPU."""
+        self._first_bad_step = self._first_bad_step.to(self.device)
+        if self._spec.recipe.compile and self.device.type == "cuda":
+            self.network.compile()
+
     def on_train_epoch_start(self) -> None:
-        """Seed the augmentation by the epoch, and start counting."""
-        self._augmentation.manual_seed(epoch_seed(self._spec.seed, self.current_epoch, self.global_rank))
+        """Start counting."""
         self._tallies["train"] = _Tally(self.device)
 
     def training_step(self, batch: Batch, _: int) -> torch.Tensor:
         """Return the batch's loss."""
         images, labels = batch
-        if self._spec.recipe.flip:
-            mirrored = torch.rand(len(images), generator=self._augmentation) < 0.5
-            images = torch.where(mirrored.to(self.device)[:, None, None], images.flip(2), images)
-        logits = self(images)
+        logits = self.network(self.inputs(images))
         loss = functional.cross_entropy(logits, labels, label_smoothing=self._spec.recipe.label_smoothing)
         self._tallies["train"].add(logits.detach(), labels, loss.detach())
         return loss
@@ -95,21 +117,35 @@ class ImageClassification(lightning.LightningModule):
         Gradients are averaged over the workers by now, so that all of them stop at the same step.
         """
         last = list(self.network.parameters())[-1]
-        if last.grad is not None and not torch.isfinite(last.grad).all():
-            raise TrainingFailed(
-                f"the loss is not finite at epoch {self.current_epoch}, step {self.global_step}: "
-                f"a learning rate of {self._spec.recipe.lr:g} is most likely too high"
-            )
+        if last.grad is not None:
+            good = torch.isfinite(last.grad).all() | (self._first_bad_step >= 0)
+            self._first_bad_step = torch.where(good, self._first_bad_step, self.global_step)
+        # To look is to wait for the device, which a CPU never makes anyone do.
+        if self.device.type == "cpu" or self.global_step % _STEPS_BETWEEN_LOOKS == 0:
+            self._stop_if_diverged()
+
+    def on_train_batch_end(self, *_: object) -> None:
+        """Let the average follow."""
+        if self._averaged:
+            self._averaged.follow(self.network)
 
     def on_validation_epoch_start(self) -> None:
         """Start counting."""
+        self._stop_if_diverged()
         self._tallies["val"] = _Tally(self.device)
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Count the batch's loss and answers."""
         images, labels = batch
-        logits = self(images)
+        logits = self.result(self.inputs(images))
         self._tallies["val"].add(logits, labels, functional.cross_entropy(logits, labels))
+
+    def _stop_if_diverged(self) -> None:
+        if (step := int(self._first_bad_step)) >= 0:
+            raise TrainingFailed(
+                f"the loss is not finite at epoch {step // self.steps_per_epoch}, step {step}: "
+                f"a learning rate of {self._spec.recipe.lr:g} is most likely too high"
+            )
 
     def _split(self, name: str) -> TensorSplit:
         if name not in self._on_device:
@@ -127,7 +163,8 @@ class _Tally:
     def add(self, logits: torch.Tensor, labels: torch.Tensor, mean_loss: torch.Tensor) -> None:
         self._loss += mean_loss.double() * len(labels)
         pairs = labels * len(CLASS_NAMES) + logits.argmax(dim=1)
-        self._confusion += torch.bincount(pairs, minlength=len(CLASS_NAMES) ** 2)
+        # Not bincount, for which a CPU would wait for its GPU at every step.
+        self._confusion.scatter_add_(0, pairs, torch.ones_like(pairs))
 
     def metrics(self, module: lightning.LightningModule) -> dict[str, float]:
         """Sum over the workers and derive the figures; every worker has to call this."""

@@ -1,8 +1,8 @@
-"""Values that come from a file, by the names that a dataclass has for them."""
+"""Values that come from a file, a run or a caller, held against the fields of the dataclass that takes them."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
 
 from fmnist.domain.model.errors import InvalidSetting
 
@@ -17,3 +17,59 @@ def known_fields(kind: type, called: str, values: Mapping[str, Any]) -> dict[str
     if unknown := sorted(str(name) for name in set(values) - names):
         raise InvalidSetting(f"{called} has no {', '.join(unknown)}: it has {', '.join(sorted(names))}")
     return dict(values)
+
+
+def check(holds: object, name: str, expected: str, found: object) -> None:
+    """Raise InvalidSetting, naming the field, what was expected and what was found, unless it holds."""
+    if not holds:
+        raise InvalidSetting(f"{name} must be {expected}, found {found}")
+
+
+def check_count(name: str, found: int, least: int = 1, most: int = 2**31 - 1) -> None:
+    """Raise InvalidSetting unless the count is in [least, most]."""
+    check(found >= least, name, f"at least {least}", found)
+    check(found <= most, name, f"at most {most}", "more")  # it may have thousands of digits
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Raise InvalidSetting unless the value is one of the choices."""
+    check(value in choices, name, "one of " + ", ".join(choices), value)
+
+
+def check_types(values: Any) -> None:
+    """Refuse what a preset file or a library caller may give where a number belongs; an int is a fine float.
+
+    Raises:
+        InvalidSetting: a field of the dataclass `values` is annotated with int, float or bool, and is none.
+    """
+    for field in dataclasses.fields(values):
+        value, kind = getattr(values, field.name), scalar_type(field.type)
+        if kind is None or (value is None and type(None) in get_args(field.type)):
+            continue
+        right = type(value) is kind or (kind is float and type(value) is int and abs(value) < 2**63)
+        check(right, field.name, f"of type {kind.__name__}", f"a {type(value).__name__}")
+
+
+def parse_fields(kind: type, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Read the scalar fields of the dataclass `kind` back from text; only an optional one may be absent.
+
+    Raises:
+        InvalidSetting: one is missing, or does not parse.
+    """
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(kind):
+        if dataclasses.is_dataclass(field.type) or (field.name not in texts and type(None) in get_args(field.type)):
+            continue
+        # A default in place of a missing one would train another network.
+        check(field.name in texts, field.name, "among the run's parameters", "none of that name")
+        text, scalar = texts[field.name], scalar_type(field.type) or str
+        try:
+            values[field.name] = {"True": True, "False": False}[text] if scalar is bool else scalar(text)
+        except (KeyError, ValueError) as error:
+            raise InvalidSetting(f"{field.name} must be of type {scalar.__name__}, found {text!r}") from error
+    return values
+
+
+def scalar_type(annotation: Any) -> type | None:
+    """Return int, float or bool when the annotation is one of them or an optional one, else None."""
+    return next((kind for kind in (int, float, bool) if kind in (get_args(annotation) or (annotation,))), None)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from fmnist.domain.model.training import Recipe
+from fmnist.domain.model.recipe import Recipe
 
 PRESETS: Mapping[str, Recipe] = {
     "fast": Recipe(

@@ -4,71 +4,18 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self, get_args
+from typing import Self
 
 from fmnist.domain.model.errors import InvalidSetting
-from fmnist.domain.model.fields import known_fields
+from fmnist.domain.model.fields import check, check_count, check_types, parse_fields
 from fmnist.domain.model.metrics import Evaluation
+from fmnist.domain.model.recipe import Recipe
 from fmnist.domain.model.registry import ModelVersion
 
-Architecture = Literal["cnn", "resnet18", "resnet18-3x3"]
-Optimizer = Literal["adamw", "sgd"]
-Schedule = Literal["constant", "one_cycle"]
-
-ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
-_LARGEST = 1e38  # networks compute in float32, which ends there
 _MOST_WORKERS = 1000  # what asks for more is a slip, and no cluster survives it
 EPOCH_METRICS = tuple(
     f"{phase}_{name}" for phase in ("train", "val") for name in ("loss", "acc", "precision", "recall", "f1")
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """How a network is trained, whatever it runs on. The defaults are those of the platform contract's flags.
-
-    Attributes:
-        batch_size: images per worker and step.
-        lr: the constant learning rate, or the peak of a one-cycle schedule.
-        weight_decay: decoupled for adamw, L2 for sgd.
-        label_smoothing: share of the target spread over all classes, in [0, 1).
-        flip: whether training images are mirrored left to right at random.
-    """
-
-    architecture: Architecture = "resnet18"
-    optimizer: Optimizer = "adamw"
-    schedule: Schedule = "constant"
-    batch_size: int = 128
-    lr: float = 0.001
-    max_epochs: int = 2
-    weight_decay: float = 0.01
-    label_smoothing: float = 0.0
-    flip: bool = False
-
-    def __post_init__(self) -> None:
-        _check_types(self)
-        _check_choice("architecture", self.architecture, ARCHITECTURES)
-        _check_choice("optimizer", self.optimizer, get_args(Optimizer))
-        _check_choice("schedule", self.schedule, get_args(Schedule))
-        _check_count("batch_size", self.batch_size)
-        _check_count("max_epochs", self.max_epochs)
-        _check(math.isfinite(self.lr) and self.lr > 0, "lr", "above 0", self.lr)
-        _check(self.lr <= _LARGEST, "lr", f"at most {_LARGEST:g}", self.lr)
-        _check(0 <= self.weight_decay <= _LARGEST, "weight_decay", f"in [0, {_LARGEST:g}]", self.weight_decay)
-        _check(0 <= self.label_smoothing < 1, "label_smoothing", "in [0, 1)", self.label_smoothing)
-
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
-        """Read a recipe, as a preset file holds it; what is absent keeps its default.
-
-        Raises:
-            InvalidSetting: a name that is none of the attributes, or a value that one of them cannot take.
-        """
-        return cls(**known_fields(cls, "a recipe", values))
-
-    def override(self, **values: Any) -> Self:
-        """Return this recipe with every value that is not None in place of its own."""
-        return dataclasses.replace(self, **{name: value for name, value in values.items() if value is not None})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +37,10 @@ class TrainingSpec:
     limit_val: int | None = None
 
     def __post_init__(self) -> None:
-        _check_types(self)
-        _check(0 <= self.seed < 2**32, "seed", "in [0, 2**32)", self.seed)
-        _check_count("num_workers", self.num_workers, most=_MOST_WORKERS)
-        _check(
+        check_types(self)
+        check(0 <= self.seed < 2**32, "seed", "in [0, 2**32)", self.seed)
+        check_count("num_workers", self.num_workers, most=_MOST_WORKERS)
+        check(
             math.isfinite(self.gpu_per_worker) and self.gpu_per_worker >= 0,
             "gpu_per_worker",
             "0 or more",
@@ -101,7 +48,7 @@ class TrainingSpec:
         )
         for name, limit in (("limit_train", self.limit_train), ("limit_val", self.limit_val)):
             if limit is not None:
-                _check_count(name, limit)
+                check_count(name, limit)
 
     @property
     def global_batch_size(self) -> int:
@@ -121,7 +68,7 @@ class TrainingSpec:
         Raises:
             InvalidSetting: a value that is absent or does not parse.
         """
-        return cls(recipe=Recipe(**_parse(Recipe, params)), **_parse(cls, params))
+        return cls(recipe=Recipe(**parse_fields(Recipe, params)), **parse_fields(cls, params))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,47 +140,3 @@ class TrainingResult:
 def best_epoch(history: Sequence[Mapping[str, float]]) -> int:
     """Return the epoch of the highest `val_acc`, the earliest on a tie."""
     return max(range(len(history)), key=lambda epoch: (history[epoch]["val_acc"], -epoch))
-
-
-def _check(holds: object, name: str, expected: str, found: object) -> None:
-    if not holds:
-        raise InvalidSetting(f"{name} must be {expected}, found {found}")
-
-
-def _check_count(name: str, found: int, most: int = 2**31 - 1) -> None:
-    _check(found >= 1, name, "at least 1", found)
-    _check(found <= most, name, f"at most {most}", "more")  # it may have thousands of digits
-
-
-def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    _check(value in choices, name, "one of " + ", ".join(choices), value)
-
-
-def _check_types(values: Any) -> None:
-    """Refuse what a preset file or a library caller may give where a number belongs; an int is a fine float."""
-    for field in dataclasses.fields(values):
-        value, kind = getattr(values, field.name), _scalar(field.type)
-        if kind is None or (value is None and type(None) in get_args(field.type)):
-            continue
-        right = type(value) is kind or (kind is float and type(value) is int and abs(value) < 2**63)
-        _check(right, field.name, f"of type {kind.__name__}", f"a {type(value).__name__}")
-
-
-def _parse(cls: type, params: Mapping[str, str]) -> dict[str, Any]:
-    """Read the scalar fields of `cls`; only an optional one may be absent, as a default would train another network."""
-    values: dict[str, Any] = {}
-    for field in dataclasses.fields(cls):
-        if field.type is Recipe or (field.name not in params and type(None) in get_args(field.type)):
-            continue
-        _check(field.name in params, field.name, "among the run's parameters", "none of that name")
-        text, kind = params[field.name], _scalar(field.type) or str
-        try:
-            values[field.name] = {"True": True, "False": False}[text] if kind is bool else kind(text)
-        except (KeyError, ValueError) as error:
-            raise InvalidSetting(f"{field.name} must be of type {kind.__name__}, found {text!r}") from error
-    return values
-
-
-def _scalar(annotation: Any) -> type | None:
-    """Return int, float or bool when the annotation is one of them or an optional one, else None."""
-    return next((kind for kind in (int, float, bool) if kind in (get_args(annotation) or (annotation,))), None)

@@ -7,13 +7,27 @@ import pytest
 
 from fmnist.domain.model.dataset import DatasetVersion
 from fmnist.domain.model.errors import InvalidSetting, SplitNotFound
-from fmnist.domain.model.training import EPOCH_METRICS, Progress, Recipe, TrainingSpec
+from fmnist.domain.model.recipe import Recipe
+from fmnist.domain.model.training import EPOCH_METRICS, Progress, TrainingSpec
 from fmnist.ports.compute import Compute, FitResult
 from fmnist.ports.data_registry import DataRegistry
 from fmnist.ports.tracker import Tracker
 
+# With all that a training has to take up again where it was cut off.
 SPEC = TrainingSpec(
-    recipe=Recipe(architecture="cnn", optimizer="sgd", lr=0.05, batch_size=32, max_epochs=3, flip=True), seed=3
+    recipe=Recipe(
+        architecture="cnn",
+        optimizer="muon",
+        schedule="one_cycle",
+        lr=0.05,
+        batch_size=32,
+        max_epochs=3,
+        flip=True,
+        shift=1,
+        erase=4,
+        averaging=0.5,
+    ),
+    seed=3,
 )
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -6,8 +8,9 @@ from fmnist.adapters.lightning.compute import LocalCompute
 from fmnist.adapters.memory.registry import MemoryDataRegistry
 from fmnist.adapters.memory.tracker import MemoryTracker
 from fmnist.domain.model.dataset import DatasetVersion
-from fmnist.domain.model.errors import InvalidSetting, TrainingFailed
-from fmnist.domain.model.training import TrainingSpec, best_epoch
+from fmnist.domain.model.errors import InvalidSetting, OutOfDeviceMemory, TrainingFailed
+from fmnist.domain.model.recipe import Recipe
+from fmnist.domain.model.training import Progress, TrainingSpec, best_epoch
 from fmnist.ports.compute import FitResult
 from fmnist.testing.contracts.compute import SPEC, ComputeContract, FinishedFit
 from fmnist.testing.data import toy_splits
@@ -76,12 +79,30 @@ class TestLocalCompute(ComputeContract):
         with pytest.raises(TrainingFailed, match=r"not finite at epoch 0, step \d+: a learning rate of 1e\+30"):
             compute.fit(spec, dataset, tracker.start("run", {}), lambda _: None)
 
+    def test_too_little_memory_on_a_gpu_names_a_batch_size_to_try(
+        self, compute: LocalCompute, dataset: DatasetVersion, tracker: MemoryTracker
+    ) -> None:
+        def run_out(_: Progress) -> None:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+        with pytest.raises(OutOfDeviceMemory, match="too little memory for 32 images a step: try --batch-size 16"):
+            compute.fit(SPEC, dataset, tracker.start("run", {}), run_out)
+
+    def test_precision_and_compilation_for_gpus_change_nothing_on_a_cpu(
+        self, compute: LocalCompute, dataset: DatasetVersion, tracker: MemoryTracker, finished: FinishedFit
+    ) -> None:
+        spec = replace(SPEC, recipe=SPEC.recipe.override(precision="bfloat16", compile=True))
+        result = compute.fit(spec, dataset, tracker.start("run", {}), lambda _: None)
+        assert list(result.history) == list(finished.result.history)
+
     def test_chosen_weights_are_those_of_the_best_epoch_and_not_of_the_last(
         self, compute: LocalCompute, dataset: DatasetVersion, tracker: MemoryTracker
     ) -> None:
-        # With this rate no epoch is better than the first, and the earliest wins a tie.
+        # So few images are all classified rightly after one epoch of small steps, and the earliest wins a tie.
+        recipe = Recipe(architecture="cnn", optimizer="sgd", lr=0.02, batch_size=4)
+
         def fit(epochs: int) -> FitResult:
-            spec = TrainingSpec(recipe=SPEC.recipe.override(lr=0.5, max_epochs=epochs))
+            spec = TrainingSpec(recipe=recipe.override(max_epochs=epochs), limit_val=5)
             return compute.fit(spec, dataset, tracker.start("best", {}), lambda _: None)
 
         several, one = fit(3), fit(1)

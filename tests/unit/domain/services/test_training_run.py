@@ -23,7 +23,8 @@ from fmnist.domain.model.errors import (
     StoreUnavailable,
     TrainingFailed,
 )
-from fmnist.domain.model.training import Progress, Recipe, TrainingResult, TrainingSpec
+from fmnist.domain.model.recipe import Recipe
+from fmnist.domain.model.training import Progress, TrainingResult, TrainingSpec
 from fmnist.domain.services.training_run import Provenance, TrainingRun
 from fmnist.ports.compute import SplitPredictions
 from fmnist.ports.model_store import ClassifierFactory

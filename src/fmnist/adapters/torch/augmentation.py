@@ -1,0 +1,60 @@
+"""What is done to all training images at once before each epoch, on the device they lie on. Labels are never touched.
+
+A whole epoch at once, and not batch by batch, since a few large operations cost less than many small ones.
+"""
+
+import torch
+from torch.nn import functional
+
+from fmnist.domain.model.images import SIDE
+from fmnist.domain.model.recipe import Recipe
+
+
+def augment(images: torch.Tensor, recipe: Recipe, *, epoch: int, seed: int, epoch_seed: int) -> torch.Tensor:
+    """Return the epoch's images; the same arguments give the same ones, on the same kind of device.
+
+    Args:
+        images: uint8 (n, 28, 28), which stay as they are.
+        seed: of what lasts from epoch to epoch: which half is mirrored first.
+        epoch_seed: of what is drawn anew in each epoch.
+    """
+    if recipe.flip:
+        images = _mirrored(images, odd=bool(epoch % 2), random=_generator(images.device, seed))
+    random = _generator(images.device, epoch_seed)
+    if recipe.shift:
+        images = _shifted(images, recipe.shift, random)
+    if recipe.erase:
+        images = _erased(images, recipe.erase, random)
+    return images
+
+
+def _mirrored(images: torch.Tensor, *, odd: bool, random: torch.Generator) -> torch.Tensor:
+    """Mirror a random half in even epochs and the other half in odd ones: two epochs show every image both ways.
+
+    Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", section 3.6.
+    """
+    first = torch.rand(len(images), generator=random, device=images.device) < 0.5
+    return torch.where((first ^ odd)[:, None, None], images.flip(2), images)
+
+
+def _shifted(images: torch.Tensor, most: int, random: torch.Generator) -> torch.Tensor:
+    """Move each image by up to `most` pixels along both axes; what comes in is black, as the background is."""
+    windows = functional.pad(images, (most,) * 4).unfold(1, SIDE, 1).unfold(2, SIDE, 1)
+    down, right = torch.randint(2 * most + 1, (2, len(images)), generator=random, device=images.device)
+    return windows[torch.arange(len(images), device=images.device), down, right]
+
+
+def _erased(images: torch.Tensor, side: int, random: torch.Generator) -> torch.Tensor:
+    """Blacken a square in each image, its center anywhere, so that some squares lie partly outside.
+
+    DeVries and Taylor 2017, "Improved Regularization of Convolutional Neural Networks with Cutout".
+    """
+    centers = torch.randint(SIDE, (2, len(images), 1), generator=random, device=images.device)
+    first = centers - side // 2
+    places = torch.arange(SIDE, device=images.device)
+    rows, columns = (places >= first) & (places < first + side)
+    return images.masked_fill(rows[:, :, None] & columns[:, None, :], 0)
+
+
+def _generator(device: torch.device, seed: int) -> torch.Generator:
+    return torch.Generator(device).manual_seed(seed)
