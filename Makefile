@@ -13,7 +13,7 @@ export FMNIST_HOME ?= .fmnist
 DEMO_MODEL := $(FMNIST_HOME)/demo-model$(addprefix -,$(subst :,-,$(subst /,-,$(MLFLOW_TRACKING_URI))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo stack stack-status stack-stop test soak lint format lock bench bench-serve clean
+.PHONY: help setup demo stack stack-status stack-stop test soak lint format lock bench-train bench-data bench-serve clean
 
 help: ## List these commands.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -67,8 +67,11 @@ format: setup ## Format the code, and mend what the linter can mend.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup ## Measure start-up and epoch time against their floors.
+bench-train: setup ## Measure training: its overhead, how it scales, how soon it is any good. Hours; see --only.
 	$(BIN)/python benchmarks/training.py
+
+bench-data: setup ## Measure the way from Parquet to a tensor.
+	$(BIN)/python benchmarks/data.py
 
 bench-serve: setup ## Measure the service against other servers and the bare model.
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'

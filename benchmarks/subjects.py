@@ -100,13 +100,15 @@ def _import_as_a_worker() -> tuple[float, float]:
 
 
 def bare_loop(_: float, epochs: str, images_to_train_on: str) -> dict[str, Any]:
-    """Train the `fast` preset in a plain PyTorch loop: same network, optimizer, schedule, data and validation."""
+    """Train the `fast` preset in a plain PyTorch loop: same network, data, augmentation, optimizer and validation."""
     import os
 
     import torch
     from torch.nn import functional
 
     from fmnist.adapters.lightning.optimization import build_optimizer, build_schedule
+    from fmnist.adapters.torch.augmentation import augment
+    from fmnist.adapters.torch.averaging import AveragedNetwork
     from fmnist.adapters.torch.networks import build_network
     from fmnist.apps.containers.train import TrainContainer
     from fmnist.apps.settings import load_environment
@@ -124,38 +126,89 @@ def bare_loop(_: float, epochs: str, images_to_train_on: str) -> dict[str, Any]:
     images = {name: torch.tensor(split.images) for name, split in splits.items()}
     labels = {name: torch.tensor(split.labels).long() for name, split in splits.items()}
     network = build_network(recipe.architecture).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    averaged = AveragedNetwork(network, recipe.averaging) if recipe.averaging else None
     optimizer = build_optimizer(recipe, network)
     size = recipe.batch_size
     steps = len(labels["train"]) // size
     schedule = build_schedule(recipe, optimizer, steps)
     mean, std = dataset.normalization.mean, dataset.normalization.std
 
-    def logits_of(batch: torch.Tensor) -> torch.Tensor:
-        inputs = batch.unsqueeze(1).float().div_(255).sub_(mean).div_(std)
-        logits: torch.Tensor = network(inputs.contiguous(memory_format=torch.channels_last))
-        return logits
+    def inputs(batch: torch.Tensor) -> torch.Tensor:
+        normalized = batch.unsqueeze(1).float().div_(255).sub_(mean).div_(std)
+        return normalized.contiguous(memory_format=torch.channels_last)
 
     ends = []
-    for _epoch in range(recipe.max_epochs):
+    for epoch in range(recipe.max_epochs):
         network.train()
+        augmented = augment(images["train"], recipe, epoch=epoch, seed=0, epoch_seed=epoch)
         order = torch.randperm(len(labels["train"]))
         for step in range(steps):
             rows = order[step * size : (step + 1) * size]
-            batch = images["train"][rows]
-            batch = torch.where((torch.rand(size) < 0.5)[:, None, None], batch.flip(2), batch)
-            loss = functional.cross_entropy(
-                logits_of(batch), labels["train"][rows], label_smoothing=recipe.label_smoothing
-            )
+            logits = network(inputs(augmented[rows]))
+            loss = functional.cross_entropy(logits, labels["train"][rows], label_smoothing=recipe.label_smoothing)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
-        network.eval()
+            if averaged:
+                averaged.follow(network)
+        result = (averaged.network if averaged else network).eval()
         with torch.no_grad():
             chunks = zip(images["val"].split(1000), labels["val"].split(1000), strict=True)
-            correct = sum(int((logits_of(batch).argmax(1) == answers).sum()) for batch, answers in chunks)
+            correct = sum(int((result(inputs(batch)).argmax(1) == answers).sum()) for batch, answers in chunks)
         ends.append(time.time())
     return {"epochs": _intervals(ends), "val_acc": correct / len(labels["val"])}
+
+
+def learn(_: float, preset: str, seed: str, epochs: str, enough: str) -> dict[str, Any]:
+    """Train a preset in-process, then measure the chosen weights once on `test`.
+
+    Args:
+        epochs: in place of the preset's; 0 keeps them.
+        enough: a validation accuracy at whose first epoch training ends; 2 never ends it early.
+    """
+    import os
+    import tempfile
+
+    from fmnist.adapters.lightning.checkpoint import BEST, History, KeptCheckpoints
+    from fmnist.adapters.lightning.compute import LocalCompute
+    from fmnist.adapters.memory.tracker import MemoryTracker
+    from fmnist.apps.containers.train import TrainContainer
+    from fmnist.apps.settings import load_environment
+    from fmnist.domain.model.presets import PRESETS
+    from fmnist.domain.model.training import Progress, TrainingSpec
+    from fmnist.ports.model_store import TrainedWeights
+
+    class EnoughError(Exception):
+        pass
+
+    cpu: list[float] = []
+
+    def watch(report: Progress) -> None:
+        cpu.append(time.process_time())
+        if report.metrics is not None and report.metrics["val_acc"] >= float(enough):
+            raise EnoughError
+
+    registry = TrainContainer(settings=load_environment(), compute_name="local").data_registry()
+    dataset, tracker = registry.resolve(), MemoryTracker()
+    recipe = PRESETS[preset].override(max_epochs=int(epochs) or None)
+    with tempfile.TemporaryDirectory(prefix="fmnist-benchmark-") as checkpoints:
+        compute = LocalCompute(registry, tracker, Path(checkpoints), threads=len(os.sched_getaffinity(0)))
+        run_id = tracker.start("learn", {})
+        with contextlib.suppress(EnoughError):
+            compute.fit(TrainingSpec(recipe=recipe, seed=int(seed)), dataset, run_id, watch)
+        newest = KeptCheckpoints(Path(checkpoints) / run_id).newest()
+        assert newest is not None
+        history = History.read(newest)
+        weights = TrainedWeights(recipe.architecture, str(newest / BEST))
+        test = compute.predict(compute.weights_classifier(weights, dataset), dataset, "test")
+    return {
+        "seconds": history.seconds,
+        "cpu_seconds": cpu[-1] - cpu[0],
+        "val_acc": [metrics["val_acc"] for metrics in history.epochs],
+        "test_acc": float((test.probabilities.argmax(axis=1) == test.labels).mean()),
+        "load": os.getloadavg(),
+    }
 
 
 SUBJECTS: dict[str, Callable[..., dict[str, Any]]] = {
@@ -163,6 +216,7 @@ SUBJECTS: dict[str, Callable[..., dict[str, Any]]] = {
     "local-imports": local_imports,
     "ray-job": ray_job,
     "bare-loop": bare_loop,
+    "learn": learn,
 }
 
 

@@ -1,33 +1,27 @@
-"""How long until the first optimizer step, and how long an epoch, against the least that each could be.
+"""What training costs over the least that it could, and how soon it is any good.
 
 Timings of one machine differ by 2-3 times from minute to minute, so only ratios of two runs side by side mean anything:
-the subjects take turns, and each ratio is of two neighbours. Prints a table and appends the raw figures to results/.
+the subjects take turns, and each ratio is of two neighbours. Prints tables and appends the raw figures to results/.
 """
 
 import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from reporting import machine, print_table
+from accuracy import of_presets, table_of_presets, table_of_ratios, to_target
+from reporting import append, machine, print_table
+from running import Run, environment_of_subjects, run
 from subjects import FIRST_STEP
 
-from fmnist.apps.settings import Settings
+PARTS = ("start", "epoch", "scaling", "target", "presets")
+RESULTS = Path(__file__).parent / "results" / "training.jsonl"
 
-HERE = Path(__file__).parent
-RESULTS = HERE / "results" / "training.jsonl"
-TIME_LIMIT_SECONDS = 1800
-
-Run = dict[str, Any]
 Round = dict[str, Run]
 
 
@@ -39,7 +33,7 @@ class Ratio:
     subject: str
     floor: str
     figure: Callable[[Run], float]
-    goal: float
+    goal: str
 
     def row(self, rounds: Sequence[Round]) -> list[str]:
         """Return the cells of the line."""
@@ -48,7 +42,7 @@ class Ratio:
         return [
             self.title,
             *(f"{value:.2f}" for value in (min(ratios), statistics.median(ratios), max(ratios))),
-            f"{self.goal:.2f}",
+            self.goal,
             "  ".join(f"{subject:.1f}/{floor:.1f}" for subject, floor in seconds),
         ]
 
@@ -62,49 +56,77 @@ def epoch(run: Run) -> float:
     return float(min(run["epochs"]))
 
 
-START_RATIOS = (
-    Ratio("first step, ray / no-op job", "ray", "ray-job", first_step, 1.3),
-    Ratio("first step, local / imports", "local", "local-imports", first_step, 1.3),
-)
-EPOCH_RATIOS = (
-    Ratio("epoch, ray / bare loop", "ray", "bare-loop", epoch, 1.15),
-    Ratio("epoch, local / bare loop", "local", "bare-loop", epoch, 1.15),
-)
+RATIOS = {
+    "start": (
+        Ratio("first step, ray / no-op job", "ray", "ray-job", first_step, "at most 1.30"),
+        Ratio("first step, local / imports", "local", "local-imports", first_step, "at most 1.30"),
+    ),
+    "epoch": (
+        Ratio("epoch, ray / bare loop", "ray", "bare-loop", epoch, "at most 1.10"),
+        Ratio("epoch, local / bare loop", "local", "bare-loop", epoch, "at most 1.10"),
+    ),
+    # The time of one worker over that of two is the images/s of two over those of one.
+    "scaling": (Ratio("images/s, 2 workers x 1 core / 1 x 2", "one", "two", epoch, "at least 0.90"),),
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=("start", "epoch"), help="one of the two parts")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each subject (default: 3)")
-    parser.add_argument("--epochs", type=int, default=5, help="of each run; the first is not counted (default: 5)")
-    parser.add_argument("--images", type=int, default=20_000, help="in an epoch (default: 20000; there are 55000)")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="where results are appended, as JSON lines")
-    options = parser.parse_args()
-
+    options = _options()
     record: dict[str, Any] = {
         "machine": machine("fmnist", "torch", "lightning", "ray", "mlflow"),
-        "images": options.images,
-        "epochs": options.epochs,
+        "options": {name: str(value) for name, value in vars(options).items()},
     }
     print(json.dumps(record["machine"]))
-    ratios: list[tuple[Ratio, list[Round]]] = []
-    with tempfile.TemporaryDirectory(prefix="fmnist-benchmark-") as home:
-        environment = environment_of_subjects(home)
-        if options.only != "epoch":
-            # The first round is not counted: it fills the caches that all later ones find filled.
-            record["start"] = [start_round(environment) for _ in range(options.rounds + 1)][1:]
-            ratios += [(ratio, record["start"]) for ratio in START_RATIOS]
-        if options.only != "start":
-            flags = (str(options.epochs), str(options.images))
-            record["epoch"] = [epoch_round(environment, *flags) for _ in range(options.rounds)]
-            ratios += [(ratio, record["epoch"]) for ratio in EPOCH_RATIOS]
-    record["load_at_end"] = os.getloadavg()
-    print_table([["ratio", "min", "median", "max", "goal", "seconds"], *(one.row(rounds) for one, rounds in ratios)])
-    print_peaks(record.get("epoch", []))
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    with options.output.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
-    print(f"appended to {options.output}")
+    try:
+        with tempfile.TemporaryDirectory(prefix="fmnist-benchmark-") as home:
+            environment = environment_of_subjects(home)
+            for part in options.only or PARTS:
+                record[part] = _measure(part, environment, options)
+                _print(part, record[part])
+    finally:  # what was measured before something failed was measured
+        record["load_at_end"] = os.getloadavg()
+        append(options.output, record)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=PARTS, nargs="+", help="some of the parts (default: all)")
+    parser.add_argument("--rounds", type=int, default=3, help="of start, epoch and scaling (default: 3)")
+    parser.add_argument("--epochs", type=int, default=5, help="of each run; the first is not counted (default: 5)")
+    parser.add_argument("--images", type=int, default=20_000, help="in an epoch (default: 20000; there are 55000)")
+    parser.add_argument("--seeds", type=int, default=5, help="of target and presets (default: 5)")
+    parser.add_argument("--presets", nargs="+", default=["fast"], help="(default: fast)")
+    parser.add_argument("--target-epochs", type=int, default=2, help="that `fast` needs to 90 %% (default: 2)")
+    parser.add_argument("--baseline-epochs", type=int, default=8, help="of resnet18, at most; 0: without (default: 8)")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="where results are appended, as JSON lines")
+    return parser.parse_args()
+
+
+def _measure(part: str, environment: dict[str, str], options: argparse.Namespace) -> Any:
+    if part == "target":
+        return to_target(environment, options.target_epochs, options.seeds, options.baseline_epochs)
+    if part == "presets":
+        return of_presets(environment, options.presets, options.seeds)
+    if part == "start":
+        # The first round is not counted: it fills the caches that all later ones find filled.
+        return [start_round(environment) for _ in range(options.rounds + 1)][1:]
+    play = epoch_round if part == "epoch" else scaling_round
+    return [play(environment, str(options.epochs), str(options.images)) for _ in range(options.rounds)]
+
+
+def _print(part: str, measured: Any) -> None:
+    if part == "presets":
+        print_table(table_of_presets(measured))
+    elif part == "target":
+        print_table(table_of_presets(measured))
+        print_table(table_of_ratios(measured))
+    else:
+        headings = ["ratio", "min", "median", "max", "goal", "seconds"]
+        print_table([headings, *(ratio.row(measured) for ratio in RATIOS[part])])
+    if part == "epoch":
+        for name in ("ray", "local"):
+            peak = max(each[name]["peak_mib"] for each in measured)
+            print(f"peak memory of fmnist train --compute {name}, its own process: {peak:.0f} MiB")
 
 
 def start_round(environment: dict[str, str]) -> Round:
@@ -126,38 +148,12 @@ def epoch_round(environment: dict[str, str], epochs: str, images: str) -> Round:
     }
 
 
-def run(environment: dict[str, str], *subject: str) -> Run:
-    """Run one subject in a process of its own and return what it measured."""
-    name, *arguments = subject
-    command = [sys.executable, str(HERE / "subjects.py"), name, str(time.time()), *arguments]
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False, timeout=TIME_LIMIT_SECONDS
-    )
-    if done.returncode:
-        sys.exit(f"{' '.join(subject)} failed:\n{done.stderr}")
-    measured: Run = json.loads(done.stdout.splitlines()[-1])
-    print(f"{datetime.now(UTC):%X}  {' '.join(subject)}: {json.dumps(measured)}", flush=True)
-    return measured
-
-
-def environment_of_subjects(home: str) -> dict[str, str]:
-    """Return an environment with a state directory to throw away, and the real one's data, which is built first."""
-    settings = Settings.load()
-    if settings.dvc_repo_url is None:
-        subprocess.run([sys.executable, "-m", "fmnist.apps.main", "data", "build"], check=True)
-    data = {"DVC_REPO_URL": settings.data_repo, "DVC_REMOTE_URL": settings.data_remote_url}
+def scaling_round(environment: dict[str, str], epochs: str, images: str) -> Round:
+    flags = ("--max-epochs", epochs, "--limit-train", images, "--num-workers")
     return {
-        **os.environ,
-        **{name: value for name, value in data.items() if value},
-        "FMNIST_HOME": home,
-        "FMNIST_PRESET": "fast",
+        "one": run(environment, "product", "ray", *flags, "1"),
+        "two": run(environment, "product", "ray", *flags, "2"),
     }
-
-
-def print_peaks(rounds: Sequence[Round]) -> None:
-    for name in ("ray", "local") if rounds else ():
-        peak = max(each[name]["peak_mib"] for each in rounds)
-        print(f"peak memory of fmnist train --compute {name}, its own process: {peak:.0f} MiB")
 
 
 if __name__ == "__main__":

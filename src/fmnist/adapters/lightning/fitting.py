@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as lightning
-import torch
 
 from fmnist.adapters.lightning.checkpoint import STATE, History, SaveCheckpoint
 from fmnist.adapters.lightning.checkpointing import Checkpointing
 from fmnist.adapters.lightning.module import ImageClassification
 from fmnist.adapters.lightning.progress import ProgressReports
 from fmnist.domain.model.dataset import LabeledImages
-from fmnist.domain.model.errors import OutOfDeviceMemory
 from fmnist.domain.model.normalization import Normalization
 from fmnist.domain.model.recipe import Recipe
 from fmnist.domain.model.training import TrainingSpec
@@ -45,7 +43,6 @@ def fit_network(
 
     Raises:
         TrainingFailed: the loss is not finite.
-        OutOfDeviceMemory: the GPU's memory is too small; the message names a batch size to try.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     module = ImageClassification(spec, normalization, train, val)
@@ -69,13 +66,7 @@ def fit_network(
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         # Lightning 2.6 with torch 2.13.
         warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated", category=FutureWarning)
-        try:
-            _fit(trainer, module, resume_from)
-        except torch.OutOfMemoryError as error:
-            size = spec.recipe.batch_size
-            raise OutOfDeviceMemory(
-                f"the GPU has too little memory for {size} images a step: try --batch-size {max(1, size // 2)}"
-            ) from error
+        _fit(trainer, module, resume_from)
     return checkpointing.history
 
 

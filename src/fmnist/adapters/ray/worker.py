@@ -14,7 +14,7 @@ from ray.util.queue import Queue
 from fmnist.adapters.lightning.checkpoint import History
 from fmnist.adapters.ray.data import own_part
 from fmnist.adapters.ray.storage import CheckpointStorage
-from fmnist.domain.model.errors import BadInput, CorruptData, FmnistError, OutOfDeviceMemory, TrainingFailed
+from fmnist.domain.model.errors import BadInput, CorruptData, FmnistError, TrainingFailed
 from fmnist.domain.model.normalization import Normalization
 from fmnist.domain.model.training import TrainingSpec
 from fmnist.domain.services.epoch_log import EpochLog
@@ -57,8 +57,6 @@ def train(task: WorkerTask) -> FmnistError | None:
                 with task.storage.in_use("cannot be read"):
                     resume_from = Path(fetched.enter_context(checkpoint.as_directory()))
             _fit(task, resume_from)
-    except OutOfDeviceMemory:
-        raise  # it may strike one worker alone
     except (BadInput, CorruptData, TrainingFailed) as error:
         return error
     return None

@@ -52,10 +52,6 @@ class TrainingFailed(FmnistError):
     """Training ended without a model."""
 
 
-class OutOfDeviceMemory(TrainingFailed):
-    """A GPU has too little memory for what training keeps on it."""
-
-
 class MetricNotFound(BadInput):
     """A run lacks the metric that a decision rests on, or has no usable number for it."""
 

@@ -8,9 +8,9 @@ from fmnist.adapters.lightning.compute import LocalCompute
 from fmnist.adapters.memory.registry import MemoryDataRegistry
 from fmnist.adapters.memory.tracker import MemoryTracker
 from fmnist.domain.model.dataset import DatasetVersion
-from fmnist.domain.model.errors import InvalidSetting, OutOfDeviceMemory, TrainingFailed
+from fmnist.domain.model.errors import InvalidSetting, TrainingFailed
 from fmnist.domain.model.recipe import Recipe
-from fmnist.domain.model.training import Progress, TrainingSpec, best_epoch
+from fmnist.domain.model.training import TrainingSpec, best_epoch
 from fmnist.ports.compute import FitResult
 from fmnist.testing.contracts.compute import SPEC, ComputeContract, FinishedFit
 from fmnist.testing.data import toy_splits
@@ -78,15 +78,6 @@ class TestLocalCompute(ComputeContract):
         spec = TrainingSpec(recipe=SPEC.recipe.override(lr=1e30))
         with pytest.raises(TrainingFailed, match=r"not finite at epoch 0, step \d+: a learning rate of 1e\+30"):
             compute.fit(spec, dataset, tracker.start("run", {}), lambda _: None)
-
-    def test_too_little_memory_on_a_gpu_names_a_batch_size_to_try(
-        self, compute: LocalCompute, dataset: DatasetVersion, tracker: MemoryTracker
-    ) -> None:
-        def run_out(_: Progress) -> None:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-
-        with pytest.raises(OutOfDeviceMemory, match="too little memory for 32 images a step: try --batch-size 16"):
-            compute.fit(SPEC, dataset, tracker.start("run", {}), run_out)
 
     def test_precision_and_compilation_for_gpus_change_nothing_on_a_cpu(
         self, compute: LocalCompute, dataset: DatasetVersion, tracker: MemoryTracker, finished: FinishedFit
