@@ -58,7 +58,7 @@ def test_store_that_answers_nothing_is_given_up(s3: S3Settings, monkeypatch: pyt
     monkeypatch.setattr("fmnist.adapters.ray.storage._PROBE_SECONDS", 1)
     with socket.create_server((HOST, 0)) as silent:
         endpoint = f"http://{HOST}:{silent.getsockname()[1]}"
-        with pytest.raises(StoreUnavailable, match=f"s3://bucket at {endpoint}: no answer within 1 s"):
+        with pytest.raises(StoreUnavailable, match=rf"s3://bucket at {endpoint}: no answer within 1\.0 s"):
             CheckpointStorage("bucket", replace(s3, endpoint_url=endpoint)).prepare()
 
 
