@@ -14,14 +14,21 @@ from fmnist.domain.model.errors import StoreUnavailable
 # Git sets these for its hooks; inherited from one, they would make every command work on that other repository.
 _OF_ANOTHER_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
 _ADVERTISEMENT = "Having any troubles?"  # DVC's last line, after each of its errors
+_LISTING_SECONDS = 60  # Git itself waits for ever for a server that takes its call and says nothing
 _NEVER_ASK = {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -o BatchMode=yes"}
 
 
-def run(command: Sequence[str], cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
+def run(
+    command: Sequence[str],
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    seconds: float | None = None,
+) -> str:
     """Run a command to its end, quietly, and return what it printed; `env` is added to the environment.
 
     Raises:
-        StoreUnavailable: it failed, or is not on this machine; the message has its last words.
+        StoreUnavailable: it failed, takes longer than `seconds`, or is not on this machine; the message has its last
+            words.
     """
     inherited = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER_REPOSITORY}
     try:
@@ -39,11 +46,14 @@ def run(command: Sequence[str], cwd: Path | None = None, env: Mapping[str, str] 
         raise StoreUnavailable(f"{command[0]} is not on this machine: install it") from error
     with process:
         try:
-            printed, complained = process.communicate()
-        except BaseException:
-            # We are interrupted. DVC's stages are processes of its own; they end with it, before their files go.
+            printed, complained = process.communicate(timeout=seconds)
+        except BaseException as error:
+            # We are interrupted, or wait no longer. DVC's stages are processes of its own; they end with it, before their
+            # files go.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise StoreUnavailable(f"`{_name(command)}` got no answer within {seconds:g} s") from error
             raise
     if process.returncode != 0:
         raise StoreUnavailable(f"`{_name(command)}` failed: {_last_words(complained or printed)}")
@@ -57,7 +67,7 @@ def tagged_commits(repo: str) -> dict[str, str]:
         StoreUnavailable: no repository there, or it does not answer.
     """
     try:
-        listing = run(["git", "ls-remote", "--quiet", "--tags", "--", git_address(repo)])
+        listing = run(["git", "ls-remote", "--quiet", "--tags", "--", git_address(repo)], seconds=_LISTING_SECONDS)
     except StoreUnavailable as error:
         raise StoreUnavailable(
             f"the data registry {source_name(repo)} does not answer: {error}. "

@@ -1,6 +1,7 @@
 """Addresses of repositories are told apart, and never repeated with what is secret in them."""
 
 import signal
+import socket
 import sys
 import threading
 import time
@@ -106,3 +107,11 @@ def test_tags_stand_for_commits_be_they_annotated_or_not(tmp_path: Path) -> None
     run(["git", *author, "tag", "--annotate", "--message", "x", "heavy"], cwd=tmp_path)
     commit = run(["git", "rev-parse", "HEAD"], cwd=tmp_path).strip()
     assert tagged_commits(str(tmp_path)) == {"light": commit, "heavy": commit}
+
+
+def test_server_that_takes_the_call_and_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fmnist.adapters.dvc.git._LISTING_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"git://127.0.0.1:{silent.getsockname()[1]}/registry.git"
+        with pytest.raises(StoreUnavailable, match=rf"{address} does not answer: .* no answer within 0\.5 s"):
+            tagged_commits(address)
