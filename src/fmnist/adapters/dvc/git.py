@@ -48,8 +48,8 @@ def run(
         try:
             printed, complained = process.communicate(timeout=seconds)
         except BaseException as error:
-            # We are interrupted, or wait no longer. DVC's stages are processes of its own; they end with it, before their
-            # files go.
+            # We are interrupted, or wait no longer. DVC's stages are processes of its own; they end with it, before
+            # their files go.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             if isinstance(error, subprocess.TimeoutExpired):
