@@ -21,14 +21,14 @@ from fmnist.testing.contracts.compute import SPEC
 from stack.process import stop
 from stack.services import HOST, ObjectStore
 from tests.integration.security.tls import make_certificate, tls_in_front_of
-from tests.integration.services import new_object_store, running
+from tests.integration.services import new_object_store, running, s3_settings
 
 TWO_WORKERS = replace(SPEC, num_workers=2, recipe=SPEC.recipe.override(batch_size=8))
 
 
 @pytest.fixture
 def s3(object_store: ObjectStore) -> S3Settings:
-    return S3Settings(object_store.endpoint_url, object_store.access_key_id, object_store.secret_access_key)
+    return s3_settings(object_store)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_store_that_restarts_while_it_is_written_to_costs_no_epoch(
     service = store.service(tmp_path / "data")
     with running(service, tmp_path) as process, contextlib.ExitStack() as again:
         store.make_buckets(["runs"])
-        s3 = S3Settings(store.endpoint_url, store.access_key_id, store.secret_access_key)
+        s3 = s3_settings(store)
 
         def restart_once(report: Progress) -> None:
             if report.epoch == 1 and reports[-1].epoch == 0:
@@ -139,7 +139,7 @@ def test_store_that_stays_away_ends_the_run_in_a_clear_error(
     store = new_object_store()
     with running(store.service(tmp_path / "data"), tmp_path) as process:
         store.make_buckets(["runs"])
-        s3 = S3Settings(store.endpoint_url, store.access_key_id, store.secret_access_key)
+        s3 = s3_settings(store)
 
         def take_it_away(report: Progress) -> None:
             if report.epoch == 1:
