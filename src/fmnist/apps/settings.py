@@ -183,6 +183,9 @@ class Settings(BaseSettings):
             "DO_NOT_TRACK": "true",
             "DVC_NO_ANALYTICS": "true",
         }
+        if self.ray_address is None:
+            # A cluster of our own keeps to 127.0.0.1, whatever Ray named its switch for. It is read as Ray is imported.
+            names["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         if self.aws_endpoint_url:
             names["MLFLOW_S3_ENDPOINT_URL"] = self.aws_endpoint_url
         if self.aws_no_verify_ssl:

@@ -59,7 +59,11 @@ def test_on_ray_no_process_stays_behind_and_the_run_is_finished_there(command: C
     started = command.start("train", *RAY_RECIPE)
     started.wait_for("epoch 1/3")
     family = psutil.Process(started.process.pid).children(recursive=True)
-    assert [process for process in family if "RayTrainWorker" in " ".join(process.cmdline())]
+    workers = [process for process in family if "RayTrainWorker" in " ".join(process.cmdline())]
+    assert workers
+    # A worker's torch listens on every interface for the others.
+    reached_by = {address for process in family if process not in workers for address in listening(process)}
+    assert reached_by <= {"127.0.0.1", "::ffff:127.0.0.1"}
     started.send(INT, INT)
     code, said = started.end()
     assert code == 130
@@ -75,6 +79,14 @@ def test_on_ray_no_process_stays_behind_and_the_run_is_finished_there(command: C
     assert [step for step, _ in command.history(run.info.run_id, "train_loss")] == [0, 1, 2]
     assert [step for step, _ in command.history(run.info.run_id, "val_acc")] == [0, 1, 2, 3]
     assert [version.run_id for version in command.versions()] == [result["run_id"]]
+
+
+def listening(process: psutil.Process) -> set[str]:
+    """The addresses that a process takes connections at; none when it has ended meanwhile."""
+    try:
+        return {each.laddr.ip for each in process.net_connections("tcp") if each.status == psutil.CONN_LISTEN}
+    except psutil.NoSuchProcess:
+        return set()
 
 
 def assert_left_as_killed(command: Command) -> None:

@@ -123,13 +123,14 @@ class TrainingRun:
         *,
         is_new: bool,
     ) -> TrainingResult:
-        run_id, outstanding = None, Outstanding()
+        run_id, outstanding, resumable = None, Outstanding(), not is_new
         try:
             with self._uninterrupted():
                 run_id = open_run()
             logger.info("run %s: %s on %s", run_id, spec.recipe.architecture, dataset.version)
             if is_new:
                 self._describe(run_id, spec, dataset)
+                resumable = True
             fit = self._compute.fit(spec, dataset, run_id, outstanding.watch(on_progress))
             outstanding.trained()
             result = self._conclude(run_id, fit, dataset, lineage, outstanding)
@@ -137,11 +138,11 @@ class TrainingRun:
         except BaseException as error:
             if run_id is not None:
                 with self._uninterrupted():
-                    self._abandon(run_id, error, outstanding)
+                    self._abandon(run_id, error, outstanding, resumable=resumable)
             raise
         return result
 
-    def _abandon(self, run_id: str, reason: BaseException, outstanding: Outstanding) -> None:
+    def _abandon(self, run_id: str, reason: BaseException, outstanding: Outstanding, *, resumable: bool) -> None:
         status = RunStatus.KILLED if isinstance(reason, KeyboardInterrupt) else RunStatus.FAILED
         try:
             BoundedCalls().run("its status", lambda: self._tracker.set_status(run_id, status), _MARK_SECONDS)
@@ -150,7 +151,7 @@ class TrainingRun:
             logger.warning("run %s could not be marked %s: %s", run_id, status, error)
         if str(outstanding):
             logger.warning("not recorded of run %s: %s", run_id, outstanding)
-        if not isinstance(reason, _LASTING):
+        if resumable and not isinstance(reason, _LASTING):
             logger.warning("fmnist train --resume %s goes on from its last checkpoint", run_id)
 
     def _describe(self, run_id: str, spec: TrainingSpec, dataset: DatasetVersion) -> None:

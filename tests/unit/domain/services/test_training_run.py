@@ -299,6 +299,20 @@ def test_resuming_is_proposed_where_it_can_help(
     assert (f"fmnist train --resume {run.run_id}" in caplog.text) is worth_it
 
 
+def test_no_resume_is_advised_for_a_run_that_says_not_yet_what_it_is(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise StoreUnavailable("the store does not answer")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(house.tracker, "log_artifact", refuse)
+        with pytest.raises(StoreUnavailable):
+            house.train()
+    assert house.only_run().status is RunStatus.FAILED
+    assert "--resume" not in caplog.text
+
+
 def test_a_run_of_something_else_is_not_resumed(house: House) -> None:
     run_id = house.tracker.start("theirs", {"mlflow.user": "them"})
     with pytest.raises(InvalidSetting, match="not begun by fmnist"):
