@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -85,6 +86,34 @@ def test_mlflow_is_used_when_its_authority_is_named(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(self_signed.certificate))
     tracker = MlflowTracker(mlflow)
     assert tracker.get(tracker.start("run", {})).name == "run"
+
+
+def test_mlflow_is_used_when_its_certificate_is_named_in_mlflow_s_own_variable(
+    mlflow: MlflowConnection, self_signed: SelfSigned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(self_signed.certificate))
+    tracker = MlflowTracker(mlflow)
+    assert tracker.get(tracker.start("run", {})).name == "run"
+
+
+def test_mlflow_is_shown_the_certificate_of_its_client(
+    tracking_uri: str, self_signed: SelfSigned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = tmp_path / "client.pem"
+    shown.write_bytes(self_signed.certificate.read_bytes() + self_signed.key.read_bytes())
+    monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(self_signed.certificate))
+    monkeypatch.setenv("MLFLOW_TRACKING_CLIENT_CERT_PATH", str(shown))
+    with tls_in_front_of(urlsplit(tracking_uri).port or 0, self_signed, known_clients_only=True) as port:
+        tracker = MlflowTracker(MlflowConnection(f"https://127.0.0.1:{port}"))
+        assert tracker.get(tracker.start("run", {})).name == "run"
+
+
+def test_file_of_a_certificate_that_is_not_there_is_named(
+    mlflow: MlflowConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", "/no/such/file.pem")
+    with pytest.raises(StoreUnavailable, match=r"fails on the connection: .*/no/such/file\.pem; name the authority"):
+        MlflowTracker(mlflow).start("run", {})
 
 
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")  # which is the point

@@ -45,10 +45,16 @@ def make_certificate(directory: Path) -> SelfSigned:
 
 
 @contextmanager
-def tls_in_front_of(port: int, files: SelfSigned) -> Iterator[int]:
-    """Take TLS connections on another port, and hand what they say to `port`."""
+def tls_in_front_of(port: int, files: SelfSigned, *, known_clients_only: bool = False) -> Iterator[int]:
+    """Take TLS connections on another port, and hand what they say to `port`.
+
+    A client that has to be known shows the certificate of `files` too.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files.certificate, files.key)
+    if known_clients_only:
+        context.load_verify_locations(files.certificate)
+        context.verify_mode = ssl.CERT_REQUIRED
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:

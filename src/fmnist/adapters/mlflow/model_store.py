@@ -18,6 +18,7 @@ from fmnist.adapters.mlflow.errors import translated
 from fmnist.adapters.mlflow.loading import MlflowClassifierFactory
 from fmnist.adapters.mlflow.mlmodel import ModelDescription
 from fmnist.adapters.mlflow.packed import PackedModel
+from fmnist.adapters.mlflow.patience import awaiting_files
 from fmnist.domain.model.errors import CorruptModel, ModelNotFound, RunNotFound
 from fmnist.domain.model.images import Images
 from fmnist.domain.model.registry import ModelInfo, ModelUri, ModelVersion, check_alias, check_model_name
@@ -122,7 +123,8 @@ class MlflowModelStore(ModelStore):
                 model.artifact_path = logged.artifact_location
                 model.model_id = model.model_uuid = logged.model_id
                 model.save(str(folder / MLMODEL_FILE_NAME))
-                client.log_model_artifacts(logged.model_id, str(folder))
+                with awaiting_files():
+                    client.log_model_artifacts(logged.model_id, str(folder))
                 client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
                 client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
             except BaseException:
