@@ -64,9 +64,9 @@ def tls_in_front_of(port: int, files: SelfSigned, *, known_clients_only: bool = 
                 context.wrap_socket(self.request, server_side=True) as client,
                 socket.create_connection(("127.0.0.1", port)) as service,
             ):
-                back = threading.Thread(target=_copy, args=(service, client), daemon=True)
+                back = threading.Thread(target=copy, args=(service, client), daemon=True)
                 back.start()
-                _copy(client, service)
+                copy(client, service)
                 back.join()
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
@@ -76,7 +76,8 @@ def tls_in_front_of(port: int, files: SelfSigned, *, known_clients_only: bool = 
         server.shutdown()
 
 
-def _copy(source: socket.socket, target: socket.socket) -> None:
+def copy(source: socket.socket, target: socket.socket) -> None:
+    """Hand on what comes from one side until it says no more, and tell the other side so."""
     with suppress(OSError):
         while data := source.recv(65536):
             target.sendall(data)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dvc.repo import Repo
 
-from fmnist.adapters.dvc.git import git_address, is_local, run, source_name, tagged_commits
+from fmnist.adapters.dvc.git import clone, git_address, is_local, push, run, source_name, tagged_commits
 from fmnist.adapters.dvc.pipeline import DVC_YAML, PARAMS_YAML, UPLOAD_REMOTE, shared_config, upload_config
 from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.idx.sources import raw_directory
@@ -89,7 +89,7 @@ class _Checkout:
         if address is None:
             run(["git", "init", "--quiet", f"--initial-branch={_BRANCH}", str(self._path)])
         else:
-            run(["git", "clone", "--quiet", "--", address, str(self._path)])
+            clone(address, self._path)
         if not (self._path / ".dvc").exists():
             self._start_project()
         (self._path / "dvc.yaml").write_text(DVC_YAML, encoding="utf-8")
@@ -141,7 +141,7 @@ class _Checkout:
         """Push branch and tag together or not at all."""
         branch = run(["git", "symbolic-ref", "HEAD"], cwd=self._path).strip()
         try:
-            self._git("push", "--quiet", "--atomic", address, f"HEAD:{branch}", f"refs/tags/{tag}")
+            push(self._path, address, f"HEAD:{branch}", f"refs/tags/{tag}")
         except StoreUnavailable as error:
             raise StoreUnavailable(
                 f"{tag} was built, but {source_name(self._settings.repo)} did not take it: {error}. "

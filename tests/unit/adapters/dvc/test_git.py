@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from fmnist.adapters.dvc.git import git_address, is_local, run, source_name, tagged_commits
+from fmnist.adapters.dvc.git import git_address, is_local, local_copy, push, run, source_name, tagged_commits
 from fmnist.domain.model.errors import StoreUnavailable
+
+AUTHOR = ("-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgSign=false")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +79,7 @@ def test_an_interrupted_command_takes_its_own_children_with_it(tmp_path: Path) -
 
 def _signal_when_idle(thread: int, child: Path) -> None:
     """Send the signal once the command runs and whoever runs it waits for what it prints."""
-    while not child.exists() or "communicate" not in _calls(thread):
+    while not child.exists() or "_listen" not in _calls(thread):
         time.sleep(0)
     signal.pthread_kill(thread, signal.SIGUSR1)
 
@@ -99,19 +101,69 @@ def test_the_repository_of_a_surrounding_git_hook_is_not_ours(tmp_path: Path, mo
     assert run(["git", "rev-parse", "--git-dir"], cwd=tmp_path / "ours").strip() == ".git"
 
 
+def _commit(path: Path) -> None:
+    run(["git", "init", "--quiet", str(path)])
+    run(["git", *AUTHOR, "commit", "--quiet", "--allow-empty", "--message", "x"], cwd=path)
+
+
 def test_tags_stand_for_commits_be_they_annotated_or_not(tmp_path: Path) -> None:
-    author = ("-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgSign=false")
-    run(["git", "init", "--quiet", str(tmp_path)])
-    run(["git", *author, "commit", "--quiet", "--allow-empty", "--message", "x"], cwd=tmp_path)
+    _commit(tmp_path)
     run(["git", "tag", "light"], cwd=tmp_path)
-    run(["git", *author, "tag", "--annotate", "--message", "x", "heavy"], cwd=tmp_path)
+    run(["git", *AUTHOR, "tag", "--annotate", "--message", "x", "heavy"], cwd=tmp_path)
     commit = run(["git", "rev-parse", "HEAD"], cwd=tmp_path).strip()
     assert tagged_commits(str(tmp_path)) == {"light": commit, "heavy": commit}
 
 
-def test_server_that_takes_the_call_and_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fmnist.adapters.dvc.git._LISTING_SECONDS", 0.5)
+def test_server_that_takes_the_call_and_says_nothing_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fmnist.adapters.dvc.git._SILENT_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"git://127.0.0.1:{silent.getsockname()[1]}/registry.git"
         with pytest.raises(StoreUnavailable, match=rf"{address} does not answer: .* no answer within 0\.5 s"):
             tagged_commits(address)
+        with pytest.raises(StoreUnavailable, match=r"`git clone` got no answer within 0\.5 s"), local_copy(address):
+            pass
+        _commit(tmp_path)
+        with pytest.raises(StoreUnavailable, match=r"`git push` got no answer within 0\.5 s"):
+            push(tmp_path, address, "HEAD:main")
+
+
+def test_command_that_takes_long_is_waited_for_as_long_as_it_says_something() -> None:
+    script = "for step in 1 2 3 4 5 6; do echo $step >&2; sleep 0.3; done; echo done"
+    assert run(["sh", "-c", script], silence=1.2) == "done\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (
+            "fatal: unable to connect to 127.0.0.1:\n127.0.0.1[0: 127.0.0.1]: errno=Connection refused\n\n",
+            "unable to connect to 127.0.0.1: 127.0.0.1[0: 127.0.0.1]: errno=Connection refused",
+        ),
+        (
+            (
+                "Warning: Permanently added 'host' (ED25519).\ngit@host: Permission denied (publickey).\n"
+                "fatal: Could not read from remote repository.\n\nPlease make sure you have the correct access rights\n"
+                "and the repository exists.\n"
+            ),
+            "git@host: Permission denied (publickey).; Could not read from remote repository.",
+        ),
+        (
+            "fatal: repository 'https://user:secret@host/x' not found\nhint: y\n",
+            "repository 'https://host/x' not found",
+        ),
+        (
+            (
+                "Enumerating objects: 3, done.\nCounting objects:  33% (1/3)\rCounting objects: 100% (3/3), done.\n"
+                "Total 3 (delta 0), reused 0 (delta 0)\nTo host:x\n ! [rejected] main -> main (fetch first)\n"
+            ),
+            "To host:x\n ! [rejected] main -> main (fetch first)",
+        ),
+        ("", "it said nothing"),
+    ],
+)
+def test_reason_of_git_is_told_and_what_surrounds_it_is_not(said: str, reason: str) -> None:
+    with pytest.raises(StoreUnavailable) as caught:
+        run([sys.executable, "-S", "-c", "import sys; sys.exit(sys.stderr.write(sys.argv[1]) or 1)", said])
+    assert str(caught.value).partition(" failed: ")[2] == reason
