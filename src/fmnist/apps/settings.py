@@ -54,7 +54,7 @@ class Settings(BaseSettings):
 
     gitops_repo_url: str | None = None
     gitops_branch: str = "main"
-    gitops_manifest: str = "rayservice.yaml"
+    gitops_manifest: str = "deploy/base/rayservice.yaml"
 
     request_max_length: int = Field(default=1000, ge=1)
     request_max_bytes: int = Field(default=8 * 2**20, ge=1024)

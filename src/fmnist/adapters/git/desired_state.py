@@ -80,8 +80,9 @@ class GitDesiredState(DesiredState):
                 return
             if there != after:
                 raise self._overtaken(after, there) from error
+            said = " ".join(str(error).split())
             raise StoreUnavailable(
-                f"{source_name(self.repo)} did not take the deployment: {error}. See that whoever deploys may push to "
+                f"{source_name(self.repo)} did not take the deployment: {said}. See that whoever deploys may push to "
                 f"branch {self.branch}"
             ) from error
 
