@@ -13,7 +13,7 @@ export FMNIST_HOME ?= .fmnist
 DEMO_MODEL := $(FMNIST_HOME)/demo-model$(addprefix -,$(subst :,-,$(subst /,-,$(MLFLOW_TRACKING_URI))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo stack stack-status stack-stop test soak lint format lock bench bench-serve clean
+.PHONY: help setup demo stack stack-status stack-stop test soak lint images format lock bench bench-serve clean
 
 help: ## List these commands.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -62,6 +62,17 @@ lint: setup ## Check format, lint, types and the direction of imports.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yaml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/actionlint
+	$(BIN)/zizmor --offline --quiet --no-progress .github
+
+images: ## Build the images `fmnist-training` and `fmnist-serving` with Docker; TORCH_INDEX as for setup.
+	@for target in training serving; do \
+		docker build --target $$target --tag fmnist-$$target --build-arg TORCH_INDEX=$(TORCH_INDEX) \
+			--build-arg DOCKER_IMAGE_TAG=local --build-arg GIT_COMMIT=$$(git rev-parse HEAD) . || exit; \
+	done
 
 format: setup ## Format the code, and mend what the linter can mend.
 	$(BIN)/ruff format .
