@@ -56,7 +56,7 @@ test: setup ## Run the whole suite: unit, contract and integration tests.
 soak: setup ## Run what takes long: many reloads under load, memory over many requests, long outages.
 	$(BIN)/pytest -m soak
 
-lint: setup ## Check format, lint, types and the direction of imports.
+lint: setup ## Check format, lint, types, the direction of imports, images, workflows and manifests.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -67,6 +67,7 @@ lint: setup ## Check format, lint, types and the direction of imports.
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/actionlint
 	$(BIN)/zizmor --offline --quiet --no-progress .github
+	$(BIN)/pytest --quiet --no-header tests/unit/deploy
 
 images: ## Build the images `fmnist-training` and `fmnist-serving` with Docker; TORCH_INDEX as for setup.
 	@for target in training serving; do \
