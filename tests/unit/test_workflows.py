@@ -118,8 +118,9 @@ def test_a_refusal_is_told_and_fails(capsys: pytest.CaptureFixture[str], monkeyp
 
 def test_images_are_pushed_to_where_the_pipeline_takes_them_from() -> None:
     pushed = workflow("ci-docker-build-push")["jobs"]["image"]["env"]["IMAGE"]
-    names = load("deploy/base/images.yaml")["data"]
-    assert {target: pushed.replace("${{ matrix.target }}", target) for target in CONTAINERS} == names
+    parameters = load("deploy/base/parameters.yaml")["data"]
+    for target in CONTAINERS:
+        assert parameters[f"{target}_image"] == pushed.replace("${{ matrix.target }}", target)
 
 
 @pytest.mark.parametrize("target", CONTAINERS)
