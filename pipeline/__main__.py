@@ -9,8 +9,8 @@ import uuid
 from pathlib import Path
 from typing import NoReturn
 
-from pipeline.dag import Outcome, Status, Step, Walk
-from pipeline.expressions import PipelineError
+from pipeline.dag import Outcome, Step, Walk
+from pipeline.expressions import PipelineError, Status
 from pipeline.service import LocalService
 from pipeline.steps import Steps
 from pipeline.templates import Library, parameters

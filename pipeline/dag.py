@@ -1,22 +1,11 @@
 """Walks the tasks of a WorkflowTemplate in Argo's order and by Argo's rules, one at a time. It starts no process."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
-from graphlib import CycleError, TopologicalSorter
 
-from pipeline.expressions import PipelineError, dependencies, fulfilled, holds, is_true, render
-from pipeline.templates import Document, Library, parameters
-
-
-class Status(StrEnum):
-    """How a task ended: as Argo calls it."""
-
-    SUCCEEDED = "Succeeded"
-    FAILED = "Failed"
-    SKIPPED = "Skipped"  # by its `when`
-    OMITTED = "Omitted"  # by its `depends`
+from pipeline.expressions import PipelineError, Status, dependencies, fulfilled, holds, is_true, render
+from pipeline.templates import Document, Library, in_order, parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +94,7 @@ class Walk:
         tasks = {task["name"]: task for task in template["dag"]["tasks"]}
         ended: dict[str, Outcome] = {}
         known = dict(scope)
-        for name in _in_order(tasks):
+        for name in in_order(tasks):
             place, began = f"{path}/{name}".lstrip("/"), time.monotonic()
             ended[name] = outcome = self._one(home, tasks[name], place, known, ended)
             known |= {f"tasks.{name}.outputs.parameters.{key}": value for key, value in outcome.outputs.items()}
@@ -116,29 +105,11 @@ class Walk:
     def _one(
         self, home: str, task: Document, place: str, scope: Mapping[str, str], ended: Mapping[str, Outcome]
     ) -> Outcome:
-        def state(other: str, status: str) -> bool:
-            if status not in set(Status):
-                raise PipelineError(f"{place} depends on {other}.{status}, which is not understood here")
-            return ended[other].status == status
-
-        if not fulfilled(task.get("depends", "true"), state):
+        if not fulfilled(task.get("depends", "true"), lambda other: ended[other].status):
             return Outcome(Status.OMITTED)
         if not holds(task.get("when", "true"), scope):
             return Outcome(Status.SKIPPED)
         return self._task(home, task, place, scope)
-
-
-def _in_order(tasks: Mapping[str, Document]) -> Iterator[str]:
-    """Yield tasks so that none comes before what it depends on, else as they are written."""
-    try:
-        yield from TopologicalSorter(
-            {
-                name: sorted(dependencies(task.get("depends", "true")), key=list(tasks).index)
-                for name, task in tasks.items()
-            }
-        ).static_order()
-    except CycleError as error:
-        raise PipelineError(f"tasks wait for each other: {' > '.join(error.args[1])}") from error
 
 
 def _phase(tasks: Mapping[str, Document], ended: Mapping[str, Outcome]) -> Status:
@@ -148,7 +119,7 @@ def _phase(tasks: Mapping[str, Document], ended: Mapping[str, Outcome]) -> Statu
     """
     failed: dict[str, bool] = {}
     last = set(tasks)
-    for name in _in_order(tasks):
+    for name in in_order(tasks):
         before = dependencies(tasks[name].get("depends", "true"))
         last -= before
         ran = ended[name].status in {Status.SUCCEEDED, Status.FAILED}

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from functools import partial
 from typing import Any
 
@@ -29,6 +30,15 @@ class PipelineError(Exception):
     """The pipeline cannot be walked here, or is none; the message is meant for a person."""
 
 
+class Status(StrEnum):
+    """How a task ended: as Argo calls it."""
+
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    SKIPPED = "Skipped"  # by its `when`
+    OMITTED = "Omitted"  # by its `depends`
+
+
 def render(value: Any, scope: Mapping[str, str]) -> Any:
     """Fill in every `{{...}}` of a text, or of all texts of a list or mapping."""
     if isinstance(value, str):
@@ -50,15 +60,19 @@ def is_true(expression: str, scope: Mapping[str, str]) -> bool:
     return _boolean(_compute(expression, partial(_look_up, scope)))
 
 
-def fulfilled(depends: str, state: Callable[[str, str], bool]) -> bool:
-    """Whether a task may begin, by its `depends`; `state(task, "Succeeded")` says how another one ended.
+def fulfilled(depends: str, state: Callable[[str], Status]) -> bool:
+    """Whether a task may begin, by its `depends`; `state` says how another one ended.
 
     A task alone stands for one that succeeded or was skipped, as Argo has it.
     """
 
     def name(word: str) -> bool:
-        task, _, status = word.partition(".")
-        return state(task, status) if status else state(task, "Succeeded") or state(task, "Skipped")
+        task, dot, status = word.partition(".")
+        if dot and status not in set(Status):
+            raise PipelineError(
+                f"{word} is not understood in a depends: expected {task} and one of {', '.join(Status)}"
+            )
+        return state(task) in ({status} if dot else {Status.SUCCEEDED, Status.SKIPPED})
 
     return _boolean(_compute(depends, name))
 
@@ -67,9 +81,9 @@ def dependencies(depends: str) -> set[str]:
     """Return the tasks that a `depends` names."""
     found: set[str] = set()
 
-    def note(task: str, _: str) -> bool:
+    def note(task: str) -> Status:
         found.add(task)
-        return True
+        return Status.SUCCEEDED
 
     fulfilled(depends, note)
     return found

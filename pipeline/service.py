@@ -55,8 +55,8 @@ class LocalService:
 
     @property
     def runs(self) -> bool:
-        """Whether there is a cluster."""
-        return self._process() is not None
+        """Whether there is a cluster that answers."""
+        return self._process() is not None and answers(f"tcp://{HOST}:{self._read()['dashboard']}")
 
     def begin(self, manifests: Path) -> None:
         """Make the repository where there is to be one on this machine, with the RayService as it is in a checkout."""
@@ -102,6 +102,8 @@ class LocalService:
         return process is not None
 
     def _start(self, variables: Mapping[str, str]) -> None:
+        if (left := self._process()) is not None:
+            stop(left)
         dashboard, gcs = free_ports(2)
         service = ray_head(gcs, dashboard, self.scratch, {**variables, **_TOKEN})
         log = self._home / "ray.log"

@@ -10,8 +10,8 @@ from typing import Any
 import psutil
 import yaml
 
-from pipeline.dag import Outcome, Status, Step
-from pipeline.expressions import PipelineError
+from pipeline.dag import Outcome, Step
+from pipeline.expressions import PipelineError, Status
 from pipeline.templates import Document
 from stack.process import stop
 

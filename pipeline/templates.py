@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -123,16 +124,26 @@ class Library:
             raise PipelineError(f"{where} has {' and '.join(kinds) or 'nothing'} to run, expected one thing")
         for kind in [*kinds, "retryStrategy"]:
             _check(kind, template.get(kind) or {}, where)
-        tasks = template.get("dag", {}).get("tasks", [])
-        names = {each["name"] for each in tasks}
-        for each in tasks:
+        tasks = {each["name"]: each for each in template.get("dag", {}).get("tasks", [])}
+        for each in tasks.values():
             _check("task", each, f"{where} > {each['name']}")
             _check_parameters("arguments", each, f"{where} > {each['name']}")
-            if unknown := dependencies(each.get("depends", "true")) - names:
+            if unknown := dependencies(each.get("depends", "true")) - set(tasks):
                 raise PipelineError(
                     f"{where} > {each['name']} depends on {', '.join(sorted(unknown))}, which is no task"
                 )
             self._check_template(home, each, (*path, template["name"]))
+        in_order(tasks)
+
+
+def in_order(tasks: Mapping[str, Document]) -> list[str]:
+    """Return tasks so that none comes before what it depends on, else as they are written."""
+    before = {name: dependencies(task.get("depends", "true")) for name, task in tasks.items()}
+    try:
+        sorter = TopologicalSorter({name: sorted(before[name], key=list(tasks).index) for name in tasks})
+        return list(sorter.static_order())
+    except CycleError as error:
+        raise PipelineError(f"tasks wait for each other: {' > '.join(error.args[1])}") from error
 
 
 def parameters(holder: Document, kind: str) -> list[Document]:
