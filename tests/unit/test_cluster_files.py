@@ -17,7 +17,7 @@ FILE = ROOT / ".env.minikube"
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 # Says which key of the Secret it was asked for, and nothing else.
 KUBECTL = r"""#!/bin/sh
-echo "$*" | sed -nE 's/^--namespace fmnist get secret fmnist-s3 --output go-template=.*data\.(\w+) \| base64decode.*/\1/p'
+echo "$*" | sed -nE 's/^--namespace fmnist get secret fmnist-s3 --output go.*data\.(\w+) \| base64decode.*/\1/p'
 """
 
 
