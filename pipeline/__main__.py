@@ -84,25 +84,31 @@ def _run(workflow: str, given: list[str]) -> int:
     return 0 if outcome.status is Status.SUCCEEDED else 1
 
 
-def _serve(command: str) -> int:
+def _serve() -> int:
     _, service = _begin(Library.render(ROOT / "deploy/base"))
-    if command == "stop":
-        print("stopped" if service.stop() else "no service ran")
-    else:
-        service.follow()
-        print(f"the service at {service.url} follows {service.repository}")
+    service.follow()
+    print(f"the service at {service.url} follows {service.repository}")
+    return 0
+
+
+def _stop() -> int:
+    print("stopped" if LocalService(_state_directory() / "pipeline", "", "").stop() else "no service ran")
     return 0
 
 
 def _begin(library: Library) -> tuple[Path, LocalService]:
     """Settle the environment of all that is started, and make what it needs."""
-    home = Path(os.environ.get("FMNIST_HOME") or ".fmnist").expanduser().absolute()
+    state = _state_directory()
     shared = library.get("ConfigMap", "fmnist-environment")["data"]
-    os.environ.update({name: os.environ.get(name) or shared[name] for name in _SHARED}, FMNIST_HOME=str(home))
-    repository = os.environ.get("GITOPS_REPO_URL") or str(home / "gitops.git")
-    service = LocalService(home / "pipeline", repository, os.environ["GITOPS_MANIFEST"])
+    os.environ.update({name: os.environ.get(name) or shared[name] for name in _SHARED}, FMNIST_HOME=str(state))
+    repository = os.environ.get("GITOPS_REPO_URL") or str(state / "gitops.git")
+    service = LocalService(state / "pipeline", repository, os.environ["GITOPS_MANIFEST"])
     service.begin(ROOT)
-    return home / "pipeline", service
+    return state / "pipeline", service
+
+
+def _state_directory() -> Path:
+    return Path(os.environ.get("FMNIST_HOME") or ".fmnist").expanduser().absolute()
 
 
 class _Report:
