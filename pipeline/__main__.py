@@ -37,9 +37,9 @@ def main() -> int:
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        return (
-            _run(arguments.workflow, arguments.parameters) if arguments.command == "run" else _serve(arguments.command)
-        )
+        if arguments.command == "run":
+            return _run(arguments.workflow, arguments.parameters)
+        return {"serve": _serve, "stop": _stop}[arguments.command]()
     except (PipelineError, StackError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
