@@ -65,9 +65,10 @@ CMD ["bash"]
 
 FROM base AS training
 COPY --link --from=training-dependencies /opt/fmnist /opt/fmnist
+# By the base image's Python, for that of the environment has no pip.
 RUN --mount=type=bind,from=package,source=/wheels,target=/wheels \
     --mount=type=bind,source=images/install.py,target=/install.py \
-    python /install.py package /wheels /opt/fmnist
+    /usr/local/bin/python /install.py package /wheels /opt/fmnist
 ARG DOCKER_IMAGE_TAG=""
 ARG GIT_COMMIT=""
 # Every run and model says by these which image and code made it.
@@ -85,7 +86,7 @@ FROM base AS serving
 COPY --link --from=serving-dependencies /opt/fmnist /opt/fmnist
 RUN --mount=type=bind,from=package,source=/wheels,target=/wheels \
     --mount=type=bind,source=images/install.py,target=/install.py \
-    python /install.py package /wheels /opt/fmnist
+    /usr/local/bin/python /install.py package /wheels /opt/fmnist
 # Read by every node that runs one of Serve's proxies. On a busy node a proxy is not ready after three times 5 seconds,
 # after which Serve would give it up.
 ENV RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH=fmnist.apps.serve:proxy_middleware \

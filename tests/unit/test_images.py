@@ -71,6 +71,13 @@ def test_both_images_have_the_same_python_pinned_by_its_digest() -> None:
 
 
 @pytest.mark.parametrize("target", ["training", "serving"])
+def test_the_package_is_installed_by_a_python_that_has_pip(target: str) -> None:
+    # The first `python` of PATH is that of the environment, which has none.
+    (run,) = stages()[target].all("RUN")
+    assert run.endswith(" /usr/local/bin/python /install.py package /wheels /opt/fmnist")
+
+
+@pytest.mark.parametrize("target", ["training", "serving"])
 def test_a_run_in_an_image_says_which_image_and_code_it_was(target: str) -> None:
     given = dict(re.findall(r"(\w+)=\$(\w+)", stages()[target].last("ENV")))
     assert given == {"DOCKER_IMAGE_TAG": "DOCKER_IMAGE_TAG", "GIT_COMMIT": "GIT_COMMIT"}
