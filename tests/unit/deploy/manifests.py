@@ -27,7 +27,7 @@ SAMPLES = {
     "data_version": "fashion-mnist-v1.0.0",
     "higher_is_better": "true",
     "image": "registry/image:tag",
-    "image_tag": "tag",
+    "image_tag": "1.10",  # which is a text, and no number
     "metric": "val_acc",
     "model_uri": "models:/staging.fashion-mnist-classifier/3",
     "reason": "because",

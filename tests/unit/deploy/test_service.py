@@ -186,10 +186,12 @@ def environment(name: str) -> dict[str, str]:
 @every_container
 def test_every_variable_is_one_that_the_settings_read(name: str) -> None:
     vendors = {
+        "DVC_SITE_CACHE_DIR",
         "HOME",
         "MLFLOW_TRACKING_USERNAME",
         "MLFLOW_TRACKING_PASSWORD",
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH",
+        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S",
     }
     assert {each.upper() for each in Settings.model_fields} | vendors >= environment(name).keys()
 
