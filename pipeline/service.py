@@ -23,8 +23,6 @@ from stack.process import answers, is_alive, start, stop, wait_until_healthy
 from stack.services import HOST, free_ports, ray_head
 
 _PORT = 8000
-# On a machine that has much to do, Serve gives up its own proxy before that is up, and the next attempt finds it.
-_ATTEMPTS = 3
 _IDENTITY = ("-c", "user.name=fmnist", "-c", "user.email=fmnist@localhost", "-c", "commit.gpgSign=false")
 # Ray's own cluster is no other user's: with a token, nobody sends it code by mistake. It keeps no secret.
 _TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "fmnist-on-this-machine"}
@@ -86,11 +84,9 @@ class LocalService:
         file.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
         command = [str(Path(sys.executable).with_name("serve")), "deploy", str(file)]
         command += ["--address", f"http://{HOST}:{self._read()['dashboard']}"]
-        for _ in range(_ATTEMPTS):
-            done = subprocess.run(command, env={**os.environ, **_TOKEN}, capture_output=True, text=True, check=False)
-            if done.returncode == 0:
-                return
-        raise PipelineError(f"Ray Serve refuses {file}: {done.stderr.strip().splitlines()[-1]}; see {self.scratch}")
+        done = subprocess.run(command, env={**os.environ, **_TOKEN}, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise PipelineError(f"Ray Serve refuses {file}, see {self.scratch}: {done.stderr.strip()}")
 
     def stop(self) -> bool:
         """End the cluster with all that it serves; return False when there was none."""
