@@ -94,6 +94,7 @@ def test_values_come_from_the_caller_the_parameter_or_a_config_map() -> None:
     declared = [{"name": "a", "value": "own"}, {"name": "b", "value": 3}, {"name": "c", "valueFrom": reference}]
     scope = {"workflow.parameters.type": "large"}
     assert library().values(declared, {"a": "given"}, scope) == {"a": "given", "b": "3", "c": "8"}
+    assert library().values(declared, {"b": "given", "c": "given"}, scope) == {"a": "own", "b": "given", "c": "given"}
     assert library().replace("ConfigMap", "types", large="9").values(declared, {}, scope)["c"] == "9"
     with pytest.raises(PipelineError, match="ConfigMap types has no 'huge', only large, small"):
         library().values(declared, {}, {"workflow.parameters.type": "huge"})
