@@ -92,7 +92,7 @@ def _serve() -> int:
 
 
 def _stop() -> int:
-    print("stopped" if LocalService(_state_directory() / "pipeline", "", "").stop() else "no service ran")
+    print("stopped" if LocalService(_state_directory() / "pipeline", "", "", "").stop() else "no service ran")
     return 0
 
 
@@ -102,7 +102,7 @@ def _begin(library: Library) -> tuple[Path, LocalService]:
     shared = library.get("ConfigMap", "fmnist-environment")["data"]
     os.environ.update({name: os.environ.get(name) or shared[name] for name in _SHARED}, FMNIST_HOME=str(state))
     repository = os.environ.get("GITOPS_REPO_URL") or str(state / "gitops.git")
-    service = LocalService(state / "pipeline", repository, os.environ["GITOPS_MANIFEST"])
+    service = LocalService(state / "pipeline", repository, os.environ["GITOPS_BRANCH"], os.environ["GITOPS_MANIFEST"])
     service.begin(ROOT)
     return state / "pipeline", service
 

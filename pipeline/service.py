@@ -6,6 +6,7 @@ It takes the part of Argo CD and KubeRay, on the loopback interface alone, and s
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -34,12 +35,14 @@ class LocalService:
     Args:
         home: everything that it keeps is below it.
         repository: path or URL of the Git repository that it follows.
+        branch: of it.
         manifest: path in it, of the RayService.
     """
 
-    def __init__(self, home: Path, repository: str, manifest: str) -> None:
+    def __init__(self, home: Path, repository: str, branch: str, manifest: str) -> None:
         self._home = home
         self.repository = repository
+        self._branch = branch
         self._manifest = manifest
         self._record = home / "service.json"
         # A path of Ray's sockets has to be short, which nobody can promise of a state directory's.
@@ -60,21 +63,23 @@ class LocalService:
         """Make the repository where there is to be one on this machine, with the RayService as it is in a checkout."""
         if "://" in self.repository or Path(self.repository).exists():
             return
-        _git("init", "--quiet", "--bare", "--initial-branch=main", self.repository)
         with tempfile.TemporaryDirectory() as scratch:
-            _git("clone", "--quiet", self.repository, scratch)
             file = Path(scratch, self._manifest)
             file.parent.mkdir(parents=True)
             shutil.copy(manifests / self._manifest, file)
+            _git("init", "--quiet", f"--initial-branch={self._branch}", scratch)
             _git("-C", scratch, "add", "--all")
             _git("-C", scratch, *_IDENTITY, "commit", "--quiet", "--message", f"Begin with {self._manifest}")
-            _git("-C", scratch, "push", "--quiet", "origin", "HEAD:main")
+            _git("clone", "--quiet", "--bare", scratch, self.repository)
 
     def follow(self) -> None:
         """Bring into service what the repository says, on a cluster that is started if there is none."""
         with tempfile.TemporaryDirectory() as scratch:
-            _git("clone", "--quiet", "--depth=1", self.repository, scratch)
-            spec = yaml.safe_load(Path(scratch, self._manifest).read_text(encoding="utf-8"))["spec"]
+            _git("clone", "--quiet", "--depth=1", f"--branch={self._branch}", self.repository, scratch)
+            file = Path(scratch, self._manifest)
+            if not file.is_file():
+                raise PipelineError(f"there is no {self._manifest} on {self._branch} of the GitOps repository")
+            spec = yaml.safe_load(file.read_text(encoding="utf-8"))["spec"]
         if not self.runs:
             (head,) = spec["rayClusterConfig"]["headGroupSpec"]["template"]["spec"]["containers"]
             self._start(literal_environment(head))
@@ -100,6 +105,8 @@ class LocalService:
     def _start(self, variables: Mapping[str, str]) -> None:
         if (left := self._process()) is not None:
             stop(left)
+        if answers(f"tcp://{HOST}:{self._read()['port']}"):
+            raise PipelineError(f"something else listens at {self.url} by now: end it, and `make pipeline-serve`")
         dashboard, gcs = free_ports(2)
         service = ray_head(gcs, dashboard, self.scratch, {**variables, **_TOKEN})
         log = self._home / "ray.log"
@@ -132,5 +139,6 @@ class LocalService:
 def _git(*arguments: str) -> str:
     done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise PipelineError(f"`git {arguments[0]}` failed: {done.stderr.strip()}")
+        said = re.sub(r"://[^/@\s]*@", "://", done.stderr.strip())  # an address may have a token in it
+        raise PipelineError(f"the GitOps repository cannot be used: {said}")
     return done.stdout
