@@ -74,7 +74,11 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> RegistrySettings:
     return make_dvc_registry(tmp_path_factory.mktemp("registry"), {"1.0.0": toy_splits(160, 50, 50)})
 
 
-@pytest.fixture(scope="session", params=["linked", pytest.param("installed", marks=pytest.mark.soak)])
+# pip downloads gigabytes for the second.
+SLOW = (pytest.mark.soak, pytest.mark.timeout(3600))
+
+
+@pytest.fixture(scope="session", params=["linked", pytest.param("installed", marks=SLOW)])
 def images(
     request: pytest.FixtureRequest,
     installer: Path,
