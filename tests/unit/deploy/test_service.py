@@ -104,6 +104,20 @@ def test_there_is_room_for_as_many_replicas_as_there_may_be() -> None:
     )
 
 
+def test_kuberay_finds_the_ports_of_the_head_that_it_talks_to() -> None:
+    # Where a head names any port, KubeRay's Service for it has no default ones: without `dashboard` nothing is served.
+    for name in ("service head", "training head"):
+        ports = {port["name"]: port["containerPort"] for port in containers()[name].get("ports", [])}
+        assert not ports or ports.items() >= {"gcs-server": 6379, "dashboard": 8265, "serve": 8000}.items(), name
+
+
+def test_no_setting_of_the_service_is_one_that_kuberay_no_longer_reads() -> None:
+    assert (
+        not {"serviceUnhealthySecondThreshold", "deploymentUnhealthySecondThreshold"}
+        & spec("RayService", "fmnist").keys()
+    )
+
+
 def test_a_deployment_changes_the_model_and_the_images_and_no_other_line(tmp_path: Path) -> None:
     file = tmp_path / "rayservice.yaml"
     before = (DEPLOY / BASE / "rayservice.yaml").read_text(encoding="utf-8")
