@@ -78,7 +78,7 @@ def _ray_job(resource: Document) -> tuple[list[str], dict[str, str]]:
     if manifest.get("kind") != "RayJob":
         raise PipelineError(f"a resource of kind {manifest.get('kind')} cannot be made here: expected a RayJob")
     pod = manifest["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]
-    return ["bash", "-c", manifest["spec"]["entrypoint"]], literal_environment(pod["containers"][0])
+    return ["/bin/sh", "-c", manifest["spec"]["entrypoint"]], literal_environment(pod["containers"][0])
 
 
 def _at_home(command: list[str], outputs: Iterable[Document], directory: Path) -> list[str]:

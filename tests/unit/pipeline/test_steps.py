@@ -67,13 +67,13 @@ def test_command_that_is_not_there_is_named(steps: Steps) -> None:
 def ray_job(kind: str = "RayJob") -> Step:
     head = {"env": [{"name": "BOTH", "value": "head"}]}
     cluster = {"headGroupSpec": {"template": {"spec": {"containers": [head]}}}}
-    manifest = {"kind": kind, "spec": {"entrypoint": 'echo "$BOTH" "a b"; exit 4', "rayClusterSpec": cluster}}
+    manifest = {"kind": kind, "spec": {"entrypoint": 'echo "$BOTH" "a b" "$0"; exit 4', "rayClusterSpec": cluster}}
     return Step("train", {"resource": {"action": "apply", "manifest": yaml.safe_dump(manifest)}}, [])
 
 
 def test_ray_job_runs_its_entrypoint_in_a_shell_with_the_environment_of_its_head(steps: Steps, tmp_path: Path) -> None:
     assert steps.run(ray_job()).code == 4
-    assert (tmp_path / "steps/train/log").read_text() == "head a b\n"
+    assert (tmp_path / "steps/train/log").read_text() == "head a b /bin/sh\n", "it is the shell that Ray takes"
 
 
 def test_resource_of_another_kind_is_refused(steps: Steps) -> None:
