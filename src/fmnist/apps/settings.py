@@ -52,6 +52,10 @@ class Settings(BaseSettings):
     aws_endpoint_url: str | None = None
     aws_no_verify_ssl: bool = False
 
+    gitops_repo_url: str | None = None
+    gitops_branch: str = "main"
+    gitops_manifest: str = "deploy/base/rayservice.yaml"
+
     request_max_length: int = Field(default=1000, ge=1)
     request_max_bytes: int = Field(default=8 * 2**20, ge=1024)
     request_timeout_seconds: float = Field(default=30.0, gt=0)
@@ -131,6 +135,11 @@ class Settings(BaseSettings):
     def data_remote_url(self) -> str | None:
         """Where the registry's data lies; the local one's lies beside it, wherever the state directory is moved."""
         return self.dvc_remote_url or (None if self.dvc_repo_url else str(self.fmnist_home / "data-store"))
+
+    @property
+    def gitops_repo(self) -> str:
+        """The Git repository whose manifests the cluster follows."""
+        return self.gitops_repo_url or str(self.fmnist_home / "gitops.git")
 
     @property
     def api_keys(self) -> tuple[str, ...]:

@@ -15,8 +15,10 @@ from dvc.config import RemoteConfigError
 from dvc.exceptions import DvcException, OutputNotFoundError
 from dvc.repo.open_repo import clean_repos
 
-from fmnist.adapters.dvc.git import local_copy, source_name, tagged_commits
+from fmnist.adapters.dvc.git import tagged_commits
 from fmnist.adapters.dvc.settings import RegistrySettings
+from fmnist.adapters.git.command import source_name
+from fmnist.adapters.git.remote import local_copy
 from fmnist.adapters.parquet.reader import SplitReader
 from fmnist.adapters.parquet.storage import Storage
 from fmnist.domain.model.addresses import without_credentials
