@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as lightning
+import torch
 
 from fmnist.adapters.lightning.checkpoint import STATE, History, SaveCheckpoint
 from fmnist.adapters.lightning.checkpointing import Checkpointing
 from fmnist.adapters.lightning.module import ImageClassification
 from fmnist.adapters.lightning.progress import ProgressReports
 from fmnist.domain.model.dataset import LabeledImages
+from fmnist.domain.model.errors import OutOfMemory
 from fmnist.domain.model.normalization import Normalization
 from fmnist.domain.model.training import TrainingSpec
 from fmnist.ports.compute import OnProgress
@@ -42,6 +44,7 @@ def fit_network(
 
     Raises:
         TrainingFailed: the loss is not finite.
+        OutOfMemory: the accelerator does not hold the data, the network or a step.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     module = ImageClassification(spec, normalization, train, val)
@@ -64,8 +67,24 @@ def fit_network(
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         # Lightning 2.6 with torch 2.13.
         warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated", category=FutureWarning)
-        _fit(trainer, module, resume_from)
+        try:
+            _fit(trainer, module, resume_from)
+        except torch.OutOfMemoryError as error:
+            raise OutOfMemory(_what_would_fit(spec, trainer.current_epoch, trainer.global_step)) from error
     return checkpointing.history
+
+
+def _what_would_fit(spec: TrainingSpec, epoch: int, step: int) -> str:
+    recipe = spec.recipe
+    less = (
+        f"try --batch-size {recipe.batch_size // 2}"
+        if recipe.batch_size > 1
+        else "no batch is smaller: try a smaller --model"
+    )
+    return (
+        f"the GPU's memory does not hold epoch {epoch}, step {step} of {recipe.architecture} with a batch size of "
+        f"{recipe.batch_size}: {less}, or see what else is in that memory"
+    )
 
 
 def _fit(trainer: lightning.Trainer, module: ImageClassification, resume_from: Path | None) -> None:

@@ -61,6 +61,17 @@ def pixel_statistics(images: Images) -> dict[str, float]:
     }
 
 
+def split_sizes(metadata: Mapping[str, Any]) -> dict[str, int]:
+    """Return how many images the metadata says each split has; of a split that it does not describe so, nothing."""
+    described = metadata.get("splits")
+    entries = described.items() if isinstance(described, Mapping) else ()
+    return {
+        split: entry["num_samples"]
+        for split, entry in entries
+        if isinstance(entry, Mapping) and isinstance(entry.get("num_samples"), int)
+    }
+
+
 def check_split(metadata: Mapping[str, Any], split: str, data: LabeledImages) -> None:
     """Hold a split that was read against what the metadata says of it.
 
