@@ -56,7 +56,7 @@ def _percent(share: float, digits: int = 1) -> str:
 
 
 def _interval(bounds: tuple[float, float]) -> str:
-    return f"{bounds[0]:.1%} to {bounds[1]:.1%}"
+    return f"{100 * bounds[0]:.1f} to {bounds[1]:.1%}"
 
 
 def _data_uri(image: Images) -> str:
