@@ -16,6 +16,7 @@ from fmnist.adapters.memory.tracker import MemoryTracker
 from fmnist.adapters.parquet.storage import S3Settings
 from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.apps.containers.data import DataContainer
+from fmnist.apps.containers.evaluate import EvaluateContainer
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.containers.predict import PredictContainer
 from fmnist.apps.containers.promote import PromoteContainer
@@ -50,6 +51,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     ("kind", "given"),
     [
         (DataContainer, {}),
+        (EvaluateContainer, {}),
         (PredictContainer, {}),
         (ModelsContainer, {}),
         (PromoteContainer, {}),

@@ -18,7 +18,7 @@ from fmnist.adapters.lightning.progress import ProgressReports
 from fmnist.domain.model.dataset import LabeledImages
 from fmnist.domain.model.errors import OutOfMemory
 from fmnist.domain.model.normalization import Normalization
-from fmnist.domain.model.training import TrainingSpec
+from fmnist.domain.model.training import Recipe, TrainingSpec
 from fmnist.ports.compute import OnProgress
 
 
@@ -70,21 +70,14 @@ def fit_network(
         try:
             _fit(trainer, module, resume_from)
         except torch.OutOfMemoryError as error:
-            raise OutOfMemory(_what_would_fit(spec, trainer.current_epoch, trainer.global_step)) from error
+            raise OutOfMemory(_what_would_fit(spec.recipe)) from error
     return checkpointing.history
 
 
-def _what_would_fit(spec: TrainingSpec, epoch: int, step: int) -> str:
-    recipe = spec.recipe
-    less = (
-        f"try --batch-size {recipe.batch_size // 2}"
-        if recipe.batch_size > 1
-        else "no batch is smaller: try a smaller --model"
-    )
-    return (
-        f"the GPU's memory does not hold epoch {epoch}, step {step} of {recipe.architecture} with a batch size of "
-        f"{recipe.batch_size}: {less}, or see what else is in that memory"
-    )
+def _what_would_fit(recipe: Recipe) -> str:
+    batch = f"{recipe.architecture} with batches of {recipe.batch_size}"
+    less = "try a smaller --model" if recipe.batch_size == 1 else f"try --batch-size {recipe.batch_size // 2}"
+    return f"the GPU's memory does not hold {batch}: {less}, or see what else is in that memory"
 
 
 def _fit(trainer: lightning.Trainer, module: ImageClassification, resume_from: Path | None) -> None:

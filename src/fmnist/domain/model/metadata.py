@@ -62,13 +62,13 @@ def pixel_statistics(images: Images) -> dict[str, float]:
 
 
 def split_sizes(metadata: Mapping[str, Any]) -> dict[str, int]:
-    """Return how many images the metadata says each split has; of a split that it does not describe so, nothing."""
+    """Return how many images the metadata says train, val and test have; of one that it does not describe, nothing."""
     described = metadata.get("splits")
-    entries = described.items() if isinstance(described, Mapping) else ()
+    entries = described if isinstance(described, Mapping) else {}
     return {
         split: entry["num_samples"]
-        for split, entry in entries
-        if isinstance(entry, Mapping) and isinstance(entry.get("num_samples"), int)
+        for split in ("train", "val", "test")
+        if isinstance(entry := entries.get(split), Mapping) and isinstance(entry.get("num_samples"), int)
     }
 
 
