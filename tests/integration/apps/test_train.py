@@ -118,7 +118,7 @@ def test_run_has_the_report_and_the_model_its_card(trained: Trained, monkeypatch
     (version,) = trained.command.versions()
     assert card == version.description == mlflow.artifacts.load_text(f"{report}/model_card.md")
     assert trained.result["run_id"] in card
-    assert "train 160, val 50, test 50" in card
+    assert "train 160, val 50" in card
 
 
 def test_model_is_registered_with_its_origin(trained: Trained) -> None:
