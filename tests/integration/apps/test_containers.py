@@ -17,6 +17,7 @@ from fmnist.adapters.parquet.storage import S3Settings
 from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.apps.containers.data import DataContainer
 from fmnist.apps.containers.deploy import DeployContainer
+from fmnist.apps.containers.evaluate import EvaluateContainer
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.containers.predict import PredictContainer
 from fmnist.apps.containers.promote import PromoteContainer
@@ -59,6 +60,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     [
         (DataContainer, {}),
         (DeployContainer, {}),
+        (EvaluateContainer, {}),
         (PredictContainer, {}),
         (ModelsContainer, {}),
         (PromoteContainer, {}),

@@ -1,7 +1,7 @@
 """What stands beside MLflow's own files in a model artifact (layout version 1), and how it is read back, strictly.
 
-In the artifact's folder `extra_files`: the ONNX form, `fmnist.json`, and a golden batch with the model's answers. This
-module imports neither torch nor MLflow.
+In the artifact's folder `extra_files`: the ONNX form, `fmnist.json`, a golden batch with the model's answers, and the
+model card for people, which nothing reads back. This module imports neither torch nor MLflow.
 """
 
 import io
@@ -25,6 +25,7 @@ FOLDER = "extra_files"  # MLflow's name for it
 ONNX_FILE = "model.onnx"
 INFO_FILE = "fmnist.json"
 GOLDEN_FILE = "golden.npz"
+CARD_FILE = "model_card.md"
 FILES = (ONNX_FILE, INFO_FILE, GOLDEN_FILE)
 
 SAVE_TOLERANCE = 1e-4

@@ -33,7 +33,7 @@ from fmnist.adapters.torch.weights import WeightsClassifier
 from fmnist.domain.model.dataset import DatasetVersion, SplitFile
 from fmnist.domain.model.errors import FmnistError, InvalidSetting, StoreUnavailable, TrainingFailed
 from fmnist.domain.model.training import Progress, TrainingSpec
-from fmnist.domain.services.prediction import Prediction
+from fmnist.domain.services.prediction import answer
 from fmnist.ports.compute import Compute, FitResult, OnProgress, SplitPredictions
 from fmnist.ports.model_store import ClassifierFactory, TrainedWeights
 from fmnist.ports.tracker import Tracker
@@ -156,13 +156,13 @@ class RayCompute(Compute):
 
 
 def _pass_on(progress: Queue, on_progress: OnProgress, training: "Future[ray.train.Result]") -> None:
-    """Hand workers' progress to the caller, in the caller's thread, until training is over."""
+    """Hand workers' progress to the caller, in the caller's thread, until training is over; raise what they send."""
     reached: tuple[int, int] | None = None
     patience_ends = time.monotonic() + _SILENCE_SECONDS
     while True:
         over = training.done()
         try:
-            report: Progress = progress.get(timeout=0.1)
+            report: Progress | FmnistError = progress.get(timeout=0.1)
         except Empty:
             if over:
                 return
@@ -174,6 +174,8 @@ def _pass_on(progress: Queue, on_progress: OnProgress, training: "Future[ray.tra
             if over:
                 return
             raise
+        if isinstance(report, FmnistError):
+            raise report
         if reached is not None and (report.epoch, report.step) < reached:
             logger.warning("a worker was lost; training goes on from the start of epoch %d", report.epoch + 1)
         reached = (report.epoch, report.step)
@@ -189,8 +191,7 @@ def _shares() -> str:
 def _predict(
     classifier: ClassifierFactory, reader: SplitReader, file: SplitFile, limit: int | None
 ) -> SplitPredictions:
-    data = reader(file).head(limit)
-    return SplitPredictions(data.labels, Prediction(classifier()).probabilities(data.images))
+    return answer(classifier(), reader(file).head(limit))
 
 
 def _unwrapped(training: "Future[ray.train.Result]") -> ray.train.Result:
