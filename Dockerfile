@@ -90,7 +90,7 @@ RUN --mount=type=bind,from=package,source=/wheels,target=/wheels \
 # Read by every node that runs one of Serve's proxies. On a busy node a proxy is not ready after three times 5 seconds,
 # after which Serve would give it up.
 ENV RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH=fmnist.apps.serve:proxy_middleware \
-    RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S=30
+    RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S=60
 ARG DOCKER_IMAGE_TAG=""
 ARG GIT_COMMIT=""
 ENV DOCKER_IMAGE_TAG=$DOCKER_IMAGE_TAG \

@@ -51,7 +51,7 @@ stack-stop: setup ## Stop them; what they hold stays.
 	@$(BIN)/python -m stack stop
 
 pipeline: setup ## Walk the pipeline of deploy/ here, to a tested service; PIPELINE='-p NAME=VALUE' gives it parameters.
-	$(BIN)/fmnist data build
+	$(if $(DVC_REPO_URL),,$(BIN)/fmnist data build)
 	@$(BIN)/python -m pipeline run $(PIPELINE)
 
 pipeline-serve: setup ## Bring into service what the pipeline's GitOps repository says.

@@ -35,6 +35,8 @@ def main() -> int:
     commands.add_parser("serve", help="bring into service what the GitOps repository says")
     commands.add_parser("stop", help="stop the service")
     arguments = parser.parse_args()
+    if arguments.command == "run" and (malformed := [each for each in arguments.parameters if "=" not in each]):
+        run.error(f"-p {malformed[0]} must be NAME=VALUE")
     signal.signal(signal.SIGTERM, _terminate)
     try:
         if arguments.command == "run":
@@ -57,8 +59,6 @@ def _run(workflow: str, given: list[str]) -> int:
     library.check(workflow)
     home, service = _begin(library)
     library = library.replace("ConfigMap", "fmnist-parameters", service_url=service.url)
-    if malformed := [each for each in given if "=" not in each]:
-        raise PipelineError(f"-p {malformed[0]} must be NAME=VALUE")
     declared = parameters(library.get("WorkflowTemplate", workflow)["spec"], "arguments")
     values = {each["name"]: _TAG for each in declared if each["name"].endswith("_image_tag")}
     values |= dict(each.split("=", 1) for each in given)

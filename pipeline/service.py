@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -25,8 +26,6 @@ from stack.services import HOST, free_ports, ray_head
 
 _PORT = 8000
 _IDENTITY = ("-c", "user.name=fmnist", "-c", "user.email=fmnist@localhost", "-c", "commit.gpgSign=false")
-# Ray's own cluster is no other user's: with a token, nobody sends it code by mistake. It keeps no secret.
-_TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "fmnist-on-this-machine"}
 
 
 class LocalService:
@@ -89,7 +88,7 @@ class LocalService:
         file.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
         command = [str(Path(sys.executable).with_name("serve")), "deploy", str(file)]
         command += ["--address", f"http://{HOST}:{self._read()['dashboard']}"]
-        done = subprocess.run(command, env={**os.environ, **_TOKEN}, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env={**os.environ, **self._token()}, capture_output=True, text=True, check=False)
         if done.returncode:
             raise PipelineError(f"Ray Serve refuses {file}, see {self.scratch}: {done.stderr.strip()}")
 
@@ -108,13 +107,17 @@ class LocalService:
         if answers(f"tcp://{HOST}:{self._read()['port']}"):
             raise PipelineError(f"something else listens at {self.url} by now: end it, and `make pipeline-serve`")
         dashboard, gcs = free_ports(2)
-        service = ray_head(gcs, dashboard, self.scratch, {**variables, **_TOKEN})
+        service = ray_head(gcs, dashboard, self.scratch, {**variables, **self._token()})
         log = self._home / "ray.log"
         process = start(service, log)
         record = {"pid": process.pid, "created": process.create_time(), "dashboard": dashboard}
         # Noted before it is waited for: a start that is broken off leaves nothing that `stop` does not know.
         self._record.write_text(json.dumps(self._read() | record), encoding="utf-8")
         wait_until_healthy(service, process, log)
+
+    def _token(self) -> dict[str, str]:
+        """Return what opens the cluster, for nobody else's code is to run on it."""
+        return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": str(self._read()["token"])}
 
     def _process(self) -> psutil.Process | None:
         record = self._read()
@@ -130,8 +133,9 @@ class LocalService:
             record: dict[str, Any] = json.loads(self._record.read_text(encoding="utf-8"))
             return record
         (port,) = free_ports(1)
-        record = {"port": port if answers(f"tcp://{HOST}:{_PORT}") else _PORT}
+        record = {"port": port if answers(f"tcp://{HOST}:{_PORT}") else _PORT, "token": secrets.token_hex(16)}
         self._home.mkdir(parents=True, exist_ok=True)
+        self._record.touch(mode=0o600)
         self._record.write_text(json.dumps(record), encoding="utf-8")
         return record
 
