@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pipeline.dag import Outcome, Step, Walk
-from pipeline.expressions import PipelineError, Status
+from pipeline.expressions import BadInput, PipelineError, Status
 from pipeline.service import LocalService
 from pipeline.steps import Steps
 from pipeline.templates import Library, parameters
@@ -35,8 +35,6 @@ def main() -> int:
     commands.add_parser("serve", help="bring into service what the GitOps repository says")
     commands.add_parser("stop", help="stop the service")
     arguments = parser.parse_args()
-    if arguments.command == "run" and (malformed := [each for each in arguments.parameters if "=" not in each]):
-        run.error(f"-p {malformed[0]} must be NAME=VALUE")
     signal.signal(signal.SIGTERM, _terminate)
     try:
         if arguments.command == "run":
@@ -44,7 +42,7 @@ def main() -> int:
         return {"serve": _serve, "stop": _stop}[arguments.command]()
     except (PipelineError, StackError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, BadInput) else 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -59,6 +57,8 @@ def _run(workflow: str, given: list[str]) -> int:
     library.check(workflow)
     home, service = _begin(library)
     library = library.replace("ConfigMap", "fmnist-parameters", service_url=service.url)
+    if malformed := [each for each in given if "=" not in each]:
+        raise BadInput(f"-p {malformed[0]} must be NAME=VALUE")
     declared = parameters(library.get("WorkflowTemplate", workflow)["spec"], "arguments")
     values = {each["name"]: _TAG for each in declared if each["name"].endswith("_image_tag")}
     values |= dict(each.split("=", 1) for each in given)

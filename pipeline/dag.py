@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from pipeline.expressions import PipelineError, Status, dependencies, fulfilled, holds, is_true, render
+from pipeline.expressions import BadInput, Status, dependencies, fulfilled, holds, is_true, render
 from pipeline.templates import Document, Library, in_order, parameters
 
 
@@ -55,7 +55,7 @@ class Walk:
         declared = parameters(spec, "arguments")
         if unknown := sorted(set(given) - {parameter["name"] for parameter in declared}):
             names = ", ".join(parameter["name"] for parameter in declared)
-            raise PipelineError(f"{name} has no parameter {', '.join(unknown)}: it has {names}")
+            raise BadInput(f"{name} has no parameter {', '.join(unknown)}: it has {names}")
         values = self._library.values(declared, given, {})
         self._defaults = spec.get("templateDefaults", {})
         self._scope = {"workflow.uid": uid, "workflow.name": f"{name}-{uid[:5]}"}

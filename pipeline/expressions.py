@@ -30,6 +30,10 @@ class PipelineError(Exception):
     """The pipeline cannot be walked here, or is none; the message is meant for a person."""
 
 
+class BadInput(PipelineError):
+    """What was asked for is not there, or a value that was given cannot be taken."""
+
+
 class Status(StrEnum):
     """How a task ended: as Argo calls it."""
 

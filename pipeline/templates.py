@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.expressions import PipelineError, dependencies, render
+from pipeline.expressions import BadInput, PipelineError, dependencies, render
 
 Document = Mapping[str, Any]
 
@@ -62,7 +62,7 @@ class Library:
         """Return the document of that kind and name."""
         if (kind, name) not in self.documents:
             there = sorted(name for found, name in self.documents if found == kind)
-            raise PipelineError(f"there is no {kind} {name}: {', '.join(there) or 'none'} are there")
+            raise BadInput(f"there is no {kind} {name}: {', '.join(there) or 'none'} are there")
         return self.documents[kind, name]
 
     def replace(self, kind: str, name: str, **data: str) -> "Library":
@@ -104,11 +104,9 @@ class Library:
             elif "value" in parameter or "default" in parameter:
                 values[name] = render(str(parameter.get("value", parameter.get("default"))), scope)
             else:
-                raise PipelineError(f"parameter {name} has no value")
+                raise BadInput(f"parameter {name} has no value")
             if values[name] not in parameter.get("enum", [values[name]]):
-                raise PipelineError(
-                    f"parameter {name} is {values[name]!r}, expected one of {', '.join(parameter['enum'])}"
-                )
+                raise BadInput(f"parameter {name} is {values[name]!r}, expected one of {', '.join(parameter['enum'])}")
         return values
 
     def _check_template(self, home: str, task: Document, path: tuple[str, ...]) -> None:

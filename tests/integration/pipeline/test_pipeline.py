@@ -147,5 +147,5 @@ def test_what_cannot_be_run_is_refused_before_anything_runs(
     pipeline: Pipeline, arguments: list[str], complaint: str
 ) -> None:
     done = pipeline(*arguments)
-    assert done.code == 1
+    assert done.code == 2
     assert complaint in done.said

@@ -148,14 +148,16 @@ def _origin_problems(info: ModelInfo, staged: ModelVersion, dataset: DatasetVers
 
 
 def _known_pictures(classifier: Classifier, split: str, pictures: LabeledImages, floor: float) -> Rule:
-    """Accuracy must be what the run recorded, as far as so many pictures can tell; at least `floor`; and no guessing."""
+    """Accuracy must be what the run recorded, as far as so many pictures can tell, at least `floor`, and no guess."""
     guesses = Prediction(classifier).probabilities(pictures.images).argmax(axis=1)
     right = int((guesses == pictures.labels).sum())
     low, high = wilson_interval(right, len(pictures), _LEVEL)
     recorded = classifier.info.metrics.get(f"{split}_acc")
     accuracy, chance = right / len(pictures), 1 / len(CLASS_NAMES)
     figures: Mapping[str, float] = {"accuracy": accuracy, "images": len(pictures), "least": floor}
-    told = f"{accuracy:.2%} of {len(pictures)} {split} images are right, the policy's least is {floor:.0%}, and guessing gives {chance:.0%}"
+    told = (
+        f"{accuracy:.2%} of {len(pictures)} {split} images are right, {floor:.0%} is the least, {chance:.0%} is a guess"
+    )
     good_enough = accuracy >= floor and low > chance
     if recorded is None:
         return Rule("known pictures", good_enough, figures, told)
