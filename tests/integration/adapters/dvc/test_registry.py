@@ -206,7 +206,7 @@ def _with_commit(settings: RegistrySettings, tmp_path: Path, files: dict[str, st
 def test_git_server_that_falls_silent_before_dvc_is_through_is_given_up(
     settings: RegistrySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fmnist.adapters.dvc.git._SILENT_SECONDS", 5)
+    monkeypatch.setattr("fmnist.adapters.git.remote._SILENT_SECONDS", 5)
     (port,) = free_ports(1)
     with running(git_server(port, Path(settings.repo).parent), tmp_path), silent_after(port, calls=1) as address:
         registry = DvcDataRegistry(dataclasses.replace(settings, repo=f"git://{address}/registry.git"))
