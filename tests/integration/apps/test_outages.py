@@ -97,6 +97,7 @@ def test_tracker_that_goes_away_during_training_costs_none_of_it(platform: Platf
     assert platform.steps(run_id, "val_acc") == [0, 1, 2, 3]
 
 
+@pytest.mark.soak
 def test_store_of_the_models_that_goes_away_leaves_a_run_that_can_be_finished(
     platform: Platform, command: Command
 ) -> None:

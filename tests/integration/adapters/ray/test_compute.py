@@ -72,6 +72,7 @@ def test_killed_worker_is_replaced_and_the_run_ends_as_if_nothing_had_been(
     assert all(torch.equal(value, expected[name]) for name, value in weights_of(result).items())
 
 
+@pytest.mark.soak
 def test_worker_that_is_always_lost_ends_in_a_clear_error(
     compute: RayCompute, dataset: DatasetVersion, tracker: MlflowTracker
 ) -> None:

@@ -31,6 +31,7 @@ def two_nodes() -> Iterator[Cluster]:
     cluster.shutdown()
 
 
+@pytest.mark.soak
 def test_lost_node_is_replaced_and_only_its_epoch_is_repeated(
     two_nodes: Cluster,
     compute: RayCompute,

@@ -89,6 +89,7 @@ def test_certificate_that_nobody_vouches_for_is_taken_by_name_alone(
     assert object_store.client().get_object(Bucket=bucket, Key="epoch/state.ckpt")["Body"].read() == b"weights"
 
 
+@pytest.mark.soak
 def test_run_goes_on_from_the_store_on_another_cluster(
     compute: RayCompute, s3: S3Settings, bucket: str, dataset: DatasetVersion, tracker: MlflowTracker
 ) -> None:
