@@ -51,9 +51,9 @@ def tracker(connection: MlflowConnection) -> MlflowTracker:
     return MlflowTracker(connection)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def compute(connection: MlflowConnection, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCompute]:
-    """One cluster for all tests here: the first fit starts it. Commands that are tested later find none."""
+    """One cluster for all tests: the first fit starts it."""
     yield RayCompute(
         cluster=ClusterSettings(),
         reader=SplitReader(),

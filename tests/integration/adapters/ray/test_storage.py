@@ -4,11 +4,13 @@ import contextlib
 import pickle
 import socket
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.fs
 import pytest
+import ray
 
 from fmnist.adapters.mlflow.tracker import MlflowTracker
 from fmnist.adapters.parquet.storage import S3Settings
@@ -24,6 +26,13 @@ from tests.integration.security.tls import make_certificate, tls_in_front_of
 from tests.integration.services import new_object_store, running, s3_settings
 
 TWO_WORKERS = replace(SPEC, num_workers=2, recipe=SPEC.recipe.override(batch_size=8))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_cluster_is_left() -> Iterator[None]:
+    """This module is the last of the folder, and a command that is tested later is to find no cluster."""
+    yield
+    ray.shutdown()
 
 
 @pytest.fixture
