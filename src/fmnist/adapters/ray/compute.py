@@ -2,9 +2,10 @@
 
 import logging
 import math
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,7 @@ from fmnist.adapters.torch.weights import WeightsClassifier
 from fmnist.domain.model.dataset import DatasetVersion, SplitFile
 from fmnist.domain.model.errors import FmnistError, InvalidSetting, StoreUnavailable, TrainingFailed
 from fmnist.domain.model.training import Progress, TrainingSpec
+from fmnist.domain.services.bounded_calls import settle
 from fmnist.domain.services.prediction import answer
 from fmnist.ports.compute import Compute, FitResult, OnProgress, SplitPredictions
 from fmnist.ports.model_store import ClassifierFactory, TrainedWeights
@@ -40,6 +42,7 @@ from fmnist.ports.tracker import Tracker
 
 logger = logging.getLogger(__name__)
 
+_END_SECONDS = 10  # for the training thread, once its cluster was taken down
 _SILENCE_SECONDS = 60  # of workers that are to start, before the user is told what they may be waiting for
 
 
@@ -64,13 +67,14 @@ class RayCompute(Compute):
         with cluster_in_use(self.cluster):
             trainer = self._trainer(spec, dataset, run_id, progress := _progress_queue())
             # Not in this thread: Ray would take over the process's SIGINT for good.
-            with ThreadPoolExecutor(max_workers=1, thread_name_prefix="ray-train") as executor:
-                training = executor.submit(trainer.fit)
-                try:
-                    _pass_on(progress, on_progress, training)
-                except BaseException:
-                    ray.shutdown()  # ends the training that the other thread waits for
-                    raise
+            training: Future[ray.train.Result] = Future()
+            threading.Thread(target=settle, args=(training, trainer.fit), name="ray-train", daemon=True).start()
+            try:
+                _pass_on(progress, on_progress, training)
+            except BaseException:
+                ray.shutdown()  # ends the training that the other thread waits for
+                wait([training], _END_SECONDS)  # it has been seen not to hear of it, and to wait for ever
+                raise
             progress.shutdown()
             return self._result(spec, training)
 
