@@ -118,6 +118,7 @@ def test_run_goes_on_from_the_store_on_another_cluster(
     assert Path(result.weights.path).is_file()
 
 
+@pytest.mark.soak
 def test_store_that_restarts_while_it_is_written_to_costs_no_epoch(
     compute: RayCompute, tmp_path: Path, dataset: DatasetVersion, tracker: MlflowTracker
 ) -> None:
