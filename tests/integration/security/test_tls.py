@@ -80,18 +80,11 @@ def test_mlflow_with_a_certificate_of_its_own_making_is_refused(mlflow: MlflowCo
         MlflowTracker(mlflow).start("run", {})
 
 
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "MLFLOW_TRACKING_SERVER_CERT_PATH"])
 def test_mlflow_is_used_when_its_authority_is_named(
-    mlflow: MlflowConnection, self_signed: SelfSigned, monkeypatch: pytest.MonkeyPatch
+    mlflow: MlflowConnection, self_signed: SelfSigned, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(self_signed.certificate))
-    tracker = MlflowTracker(mlflow)
-    assert tracker.get(tracker.start("run", {})).name == "run"
-
-
-def test_mlflow_is_used_when_its_certificate_is_named_in_mlflow_s_own_variable(
-    mlflow: MlflowConnection, self_signed: SelfSigned, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(self_signed.certificate))
+    monkeypatch.setenv(variable, str(self_signed.certificate))
     tracker = MlflowTracker(mlflow)
     assert tracker.get(tracker.start("run", {})).name == "run"
 
