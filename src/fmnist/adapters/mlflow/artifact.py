@@ -25,7 +25,6 @@ FOLDER = "extra_files"  # MLflow's name for it
 ONNX_FILE = "model.onnx"
 INFO_FILE = "fmnist.json"
 GOLDEN_FILE = "golden.npz"
-CARD_FILE = "model_card.md"
 FILES = (ONNX_FILE, INFO_FILE, GOLDEN_FILE)
 
 SAVE_TOLERANCE = 1e-4

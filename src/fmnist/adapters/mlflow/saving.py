@@ -11,6 +11,7 @@ from fmnist.adapters.onnx.export import export_onnx
 from fmnist.adapters.torch.classifier import TorchClassifier
 from fmnist.adapters.torch.weights import load_network
 from fmnist.domain.model.images import Images
+from fmnist.domain.model.model_card import CARD_FILE
 from fmnist.domain.model.registry import ModelInfo
 from fmnist.ports.model_store import TrainedWeights
 
@@ -32,7 +33,7 @@ def build_artifact(
         scratch / artifact.ONNX_FILE: onnx,
         scratch / artifact.INFO_FILE: artifact.info_to_json(info).encode(),
         scratch / artifact.GOLDEN_FILE: batch.to_bytes(),
-        **({} if card is None else {scratch / artifact.CARD_FILE: card.encode()}),
+        **({} if card is None else {scratch / CARD_FILE: card.encode()}),
     }
     for path, content in files.items():
         path.write_bytes(content)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from fmnist.domain.model.model_report import Measurement, ModelReport
 
+CARD_FILE = "model_card.md"  # wherever it is kept
+
 _WEAKEST = 3
 _RECIPE = (
     *("architecture", "optimizer", "schedule", "lr", "batch_size", "global_batch_size", "max_epochs"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fmnist.domain.model.dataset import DatasetVersion
 from fmnist.domain.model.errors import FmnistError
 from fmnist.domain.model.metadata import split_sizes
-from fmnist.domain.model.model_card import model_card
+from fmnist.domain.model.model_card import CARD_FILE, model_card
 from fmnist.domain.model.model_report import (
     SECONDS_METRIC,
     SPEED_METRIC,
@@ -26,8 +26,6 @@ from fmnist.ports.model_store import ModelStore
 from fmnist.ports.tracker import RunRecord, Tracker
 
 logger = logging.getLogger(__name__)
-
-CARD_FILE = "model_card.md"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
