@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fmnist.apps.outputs import check_output_dir, write_outputs
 from fmnist.apps.process import begin
-from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 
 if TYPE_CHECKING:
     from fmnist.domain.services.model_evaluation import EvaluatedModel
@@ -49,8 +49,7 @@ def evaluate(
     The report goes to the model's run, in evaluations/VERSION-SPLIT; metrics, tags and aliases stay as they are.
     """
     settings = begin()
-    if output_dir is not None:
-        _make(output_dir)
+    check_output_dir(output_dir)
     from fmnist.apps.terminal import stderr
 
     with stderr().status("loading the model") as status:
@@ -60,30 +59,13 @@ def evaluate(
         uri = model or container.wanted_model(uri=None).uri
         status.update(f"{uri} answers for {split}")
         found: EvaluatedModel = container.evaluation().evaluate(uri, split=split, data_version=data_version)
-    if output_dir is not None:
-        _write(found, output_dir)
+    write_outputs(output_dir, found.files)
     if as_json:
         sys.stdout.write(json.dumps(_summary(found, output_dir), indent=2) + "\n")
     else:
         from fmnist.apps.evaluation_report import print_evaluation
 
         print_evaluation(found, output_dir and output_dir / _PAGE)
-
-
-def _make(directory: Path) -> None:
-    """See that there is somewhere to write to, before anything takes time."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidSetting(f"--output-dir {directory} cannot be made: {error}") from error
-
-
-def _write(found: "EvaluatedModel", directory: Path) -> None:
-    for path, content in found.files.items():
-        try:
-            (directory / path).write_bytes(content)
-        except OSError as error:
-            raise StoreUnavailable(f"{directory / path} cannot be written: {error}") from error
 
 
 def _summary(found: "EvaluatedModel", directory: Path | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a step leaves for a workflow engine: a directory with a file for each of its outputs."""
+"""What a command leaves in a directory, for a workflow engine or a person: a file for each of its outputs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,8 +19,8 @@ def check_output_dir(directory: Path | None) -> None:
             raise InvalidSetting(f"--output-dir {directory} cannot be made: {error}") from error
 
 
-def write_outputs(directory: Path | None, outputs: Mapping[str, str]) -> None:
-    """Write what a workflow engine reads, a file each, where there is a directory for it.
+def write_outputs(directory: Path | None, outputs: Mapping[str, str | bytes]) -> None:
+    """Write the outputs, a file each, where there is a directory for them.
 
     Raises:
         StoreUnavailable: the files cannot be written.
@@ -28,6 +28,6 @@ def write_outputs(directory: Path | None, outputs: Mapping[str, str]) -> None:
     if directory is not None:
         try:
             for name, value in outputs.items():
-                (directory / name).write_text(value, encoding="utf-8")
+                (directory / name).write_bytes(value.encode() if isinstance(value, str) else value)
         except OSError as error:
             raise StoreUnavailable(f"the outputs cannot be written: {error}") from error
