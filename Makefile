@@ -13,10 +13,10 @@ export FMNIST_HOME ?= .fmnist
 DEMO_MODEL := $(FMNIST_HOME)/demo-model$(addprefix -,$(subst :,-,$(subst /,-,$(MLFLOW_TRACKING_URI))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo stack stack-status stack-stop test soak lint format lock bench-train bench-data bench-serve clean
+.PHONY: help setup demo stack stack-status stack-stop pipeline pipeline-serve pipeline-stop test soak lint images format lock bench-train bench-data bench-serve clean
 
 help: ## List these commands.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 setup: $(INSTALLED) ## Create .venv and install from the lock.
 
@@ -50,18 +50,40 @@ stack-status: setup ## Say which of them are up, and where their logs are.
 stack-stop: setup ## Stop them; what they hold stays.
 	@$(BIN)/python -m stack stop
 
+pipeline: setup ## Walk the pipeline of deploy/ here, to a tested service; PIPELINE='-p NAME=VALUE' gives it parameters.
+	$(if $(DVC_REPO_URL),,$(BIN)/fmnist data build)
+	@$(BIN)/python -m pipeline run $(PIPELINE)
+
+pipeline-serve: setup ## Bring into service what the pipeline's GitOps repository says.
+	@$(BIN)/python -m pipeline serve
+
+pipeline-stop: setup ## Stop the service.
+	@$(BIN)/python -m pipeline stop
+
 test: setup ## Run the whole suite: unit, contract and integration tests.
 	$(BIN)/pytest
 
 soak: setup ## Run what takes long: many reloads under load, memory over many requests, long outages.
 	$(BIN)/pytest -m soak
 
-lint: setup ## Check format, lint, types and the direction of imports.
+lint: setup ## Check format, lint, types, the direction of imports, images, workflows and manifests.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yaml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/actionlint
+	$(BIN)/zizmor --offline --quiet --no-progress .github
+	$(BIN)/pytest --quiet --no-header tests/unit/deploy
+
+images: ## Build the images `fmnist-training` and `fmnist-serving` with Docker; TORCH_INDEX as for setup.
+	@for target in training serving; do \
+		docker build --target $$target --tag fmnist-$$target --build-arg TORCH_INDEX=$(TORCH_INDEX) \
+			--build-arg DOCKER_IMAGE_TAG=local --build-arg GIT_COMMIT=$$(git rev-parse HEAD) . || exit; \
+	done
 
 format: setup ## Format the code, and mend what the linter can mend.
 	$(BIN)/ruff format .
@@ -82,6 +104,7 @@ lock: setup ## Resolve constraints.txt anew.
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra bench --universal --python-version 3.11 --upgrade \
 		--no-emit-index-url --no-annotate --no-header --output-file constraints.txt
 
-clean: ## Stop the stack; remove the environment and the local state: data, runs and models.
+clean: ## Stop what runs; remove the environment and the local state: data, runs and models.
+	@test ! -d $(FMNIST_HOME)/pipeline -o ! -x $(BIN)/python || $(BIN)/python -m pipeline stop
 	@test ! -d $(FMNIST_HOME)/stack -o ! -x $(BIN)/python || $(BIN)/python -m stack stop
 	rm -rf $(VENV) $(FMNIST_HOME)

@@ -41,7 +41,7 @@ def _status(stack: LocalStack) -> int:
     states = [stack.state(service) for service in stack.services()]
     for state in states:
         if state.process is None:
-            how = "down"
+            how = f"down, but {state.orphans} of its processes are left" if state.orphans else "down"
         else:
             how = f"{'up' if state.healthy else 'does not answer'}, process {state.process.pid}"
         print(f"{state.service.name:<13}{state.service.address:<36}{how}; {state.log}")

@@ -16,18 +16,22 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from stack.process import Service, StackError, answers, is_alive, start, stop, wait_until_healthy
+from stack.process import Service, StackError, answers, family, start, stop_family, wait_until_healthy
 from stack.services import HOST, ObjectStore, git_server, ray_head, tracking_server
 
 _MLFLOW_BUCKET = "mlflow"
+_CLOCK_SECONDS = (
+    5  # by so much the clock may be set while a service runs: the time that a process was made at moves along
+)
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How a service stands: its process if it runs, and whether it answers."""
+    """How a service stands: its process if it runs, how many are left of it if it does not, and whether it answers."""
 
     service: Service
     process: psutil.Process | None
+    orphans: int
     healthy: bool
     log: Path
 
@@ -56,11 +60,11 @@ class LocalStack:
         Raises:
             StackError: it does not come up, or something else is at its address.
         """
-        known, log = self._process(service), self._log(service)
-        if known is not None and answers(service.address):
+        if self.state(service).healthy:
+            self._prepare(service)  # a start that was broken off may have left that to us
             return False
-        if known is not None:
-            stop(known)
+        self._end(service)
+        log = self._log(service)
         _refuse_taken(service)
         process = start(service, log)
         # Noted before it is waited for: a start that is broken off leaves nothing that `stop` does not know.
@@ -71,19 +75,18 @@ class LocalStack:
 
     def stop(self, service: Service) -> bool:
         """End a service; return False when it did not run."""
-        process = self._process(service)
-        if process is not None:
-            stop(process)
+        there = self._end(service)
         self._note(service, None)
         if service.name == "ray":
             self._keep_ray_logs()
-        return process is not None
+        return there
 
     def state(self, service: Service) -> State:
         """Look how a service stands."""
-        process = self._process(service)
+        pid, members = self._family(service)
+        process = next((each for each in members if each.pid == pid), None)
         healthy = process is not None and answers(service.address)
-        return State(service, process, healthy, self._log(service))
+        return State(service, process, 0 if process else len(members), healthy, self._log(service))
 
     def services(self) -> list[Service]:
         """Return the services in the order in which they are started."""
@@ -143,17 +146,27 @@ class LocalStack:
     def _log(self, service: Service) -> Path:
         return self.logs / f"{service.name}.log"
 
-    def _process(self, service: Service) -> psutil.Process | None:
-        """Return the service's process, if it was started here and runs."""
+    def _end(self, service: Service) -> bool:
+        """End what runs of a service; return whether anything did."""
+        pid, members = self._family(service)
+        stop_family(pid, members)
+        return bool(members)
+
+    def _family(self, service: Service) -> tuple[int, list[psutil.Process]]:
+        """Return the id of the process that was started here, and what runs of its family.
+
+        A number that was given away again, or that is of a time before the machine started, is nobody's.
+        """
         record = self._read_records().get(service.name)
         if record is None:
-            return None
+            return 0, []
+        pid, earliest = int(record["pid"]), record["created"] - _CLOCK_SECONDS
         try:
-            process = psutil.Process(int(record["pid"]))
-            same = process.create_time() == record["created"]
+            ours = psutil.Process(pid).create_time() <= record["created"] + _CLOCK_SECONDS
         except psutil.NoSuchProcess:
-            return None
-        return process if same and is_alive(process) else None
+            ours = psutil.boot_time() <= record["created"] + _CLOCK_SECONDS
+        members = family(pid) if ours else []
+        return pid, members if all(each.create_time() >= earliest for each in members) else []
 
     def _note(self, service: Service, process: psutil.Process | None) -> None:
         records = self._read_records()
@@ -164,10 +177,9 @@ class LocalStack:
         self._records.write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
 
     def _read_records(self) -> dict[str, dict[str, float]]:
-        try:
-            records: dict[str, dict[str, float]] = json.loads(self._records.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        if not self._records.exists():
             return {}
+        records: dict[str, dict[str, float]] = json.loads(self._records.read_text(encoding="utf-8"))
         return records
 
 

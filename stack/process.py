@@ -1,6 +1,6 @@
 """A service as a process: started with its log in a file, waited for until it answers, and ended with all its children.
 
-A process is known by its id and the time it was made at, so that a number that was given away again is nobody's.
+It gets a session of its own, and so do all that come from it.
 """
 
 import os
@@ -9,7 +9,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,17 +104,43 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
+def family(pid: int) -> list[psutil.Process]:
+    """Return what runs of a service: the process that was started, unless it is gone, and then all that came from it.
+
+    They are known by their session, which is named after that process for as long as any of them lives: who is killed
+    takes no child along, and an orphan has no parent that one could ask.
+    """
+    session = [each for each in psutil.process_iter() if _session(each) == pid and is_alive(each)]
+    session.sort(key=lambda each: each.pid != pid)
+    found = dict.fromkeys(session)
+    for member in session:
+        with suppress(psutil.NoSuchProcess):
+            found |= dict.fromkeys(member.children(recursive=True))
+    return list(found)
+
+
 def stop(process: psutil.Process, patience: float = 30) -> None:
-    """End the process in order, and by force whatever of it and its children is there after `patience` seconds."""
-    if not is_alive(process):
-        return
-    # Children have to be listed while their parent lives: afterwards nobody knows whose they were.
-    family = [process, *process.children(recursive=True)]
-    with suppress(psutil.NoSuchProcess):
-        process.terminate()
-    _, left = psutil.wait_procs([process], timeout=patience)
-    _, left = psutil.wait_procs(family, timeout=0 if left else 3)
+    """End a service that was started in order, and by force whatever of it is there after `patience` seconds."""
+    # It is waited for itself, not by another name: it may be a child of ours.
+    stop_family(process.pid, [process if each == process else each for each in family(process.pid)], patience)
+
+
+def stop_family(pid: int, members: Sequence[psutil.Process], patience: float = 30) -> None:
+    """Do as `stop` does, for a process that may be gone already: then its orphans are told one by one."""
+    told = [each for each in members if each.pid == pid] or members
+    for each in told:
+        with suppress(psutil.NoSuchProcess):
+            each.terminate()
+    _, left = psutil.wait_procs(told, timeout=patience)
+    _, left = psutil.wait_procs(members, timeout=0 if left else 3)
     for survivor in left:
         with suppress(psutil.NoSuchProcess):
             survivor.kill()
     psutil.wait_procs(left, timeout=5)
+
+
+def _session(process: psutil.Process) -> int | None:
+    try:
+        return os.getsid(process.pid)
+    except OSError:
+        return None

@@ -1,4 +1,4 @@
-"""`fmnist data`: builds versions of the data, lists them, shows one, and checks every byte of one."""
+"""`fmnist data`: builds versions of the data, lists them, pins or shows one, and checks every byte of one."""
 
 import json
 import logging
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fmnist.apps.outputs import check_output_dir, write_outputs
 from fmnist.apps.process import begin
 from fmnist.domain.model.errors import CorruptData
 from fmnist.domain.model.metadata import check_split
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-app = typer.Typer(help="Versions of the data: build, list, show and verify them.", no_args_is_help=True)
+app = typer.Typer(help="Versions of the data: build, list, pin, show and verify them.", no_args_is_help=True)
 stage = typer.Typer(help="The steps of the registry's pipeline; its dvc.yaml runs them.", no_args_is_help=True)
 app.add_typer(stage, name="stage", hidden=True)
 
@@ -59,6 +60,33 @@ def versions(*, as_json: _AsJson = False) -> None:
         typer.echo("\n".join(found))
     else:
         typer.echo("no version yet: run fmnist data build", err=True)
+
+
+@app.command(epilog=_examples("fmnist data resolve", "fmnist data resolve latest --output-dir outputs"))
+def resolve(
+    version: _Version = "latest",
+    output_dir: Annotated[
+        Path | None,
+        typer.Option(help="Write data_version, data_commit, data_digest, message and report.json there."),
+    ] = None,
+    *,
+    as_json: _AsJson = False,
+) -> None:
+    """Pin a version: tell the tag that it stands for now, the commit of that, and the digest of what it holds."""
+    check_output_dir(output_dir)
+    dataset: DatasetVersion = _container().data_registry().resolve(version)
+    message = f"{dataset.version} at commit {dataset.commit[:12]} of {dataset.source}"
+    outputs = {
+        "data_version": dataset.version,
+        "data_commit": dataset.commit,
+        "data_digest": dataset.digest,
+        "message": message,
+    }
+    write_outputs(output_dir, {**outputs, "report.json": json.dumps(outputs, indent=2) + "\n"})
+    if as_json:
+        _print_json(outputs)
+    else:
+        typer.echo(message)
 
 
 @app.command(epilog=_examples("fmnist data show", "fmnist data show 1.0.0 --json"))

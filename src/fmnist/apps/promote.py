@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fmnist.apps.outputs import check_output_dir
 from fmnist.apps.process import begin
 from fmnist.apps.promotion_options import (
     ApprovalMode,
@@ -31,7 +32,6 @@ from fmnist.apps.promotion_options import (
 )
 from fmnist.apps.promotion_report import (
     StepReport,
-    check_output_dir,
     give,
     print_history,
     print_status,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
+from fmnist.apps.outputs import write_outputs
 from fmnist.domain.model.policy import Rule
 from fmnist.domain.model.promotion_records import AcceptanceRecord, DecisionRecord
 from fmnist.domain.model.registry import ModelVersion
@@ -55,19 +55,6 @@ class StepReport:
         }
 
 
-def check_output_dir(directory: Path | None) -> None:
-    """Make the directory, before any work is done.
-
-    Raises:
-        InvalidSetting: it cannot be made.
-    """
-    if directory is not None:
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InvalidSetting(f"--output-dir {directory} cannot be made: {error}") from error
-
-
 def give(report: StepReport, *, as_json: bool, output_dir: Path | None) -> None:
     """Print the report, and write it as files where that was asked for.
 
@@ -75,13 +62,7 @@ def give(report: StepReport, *, as_json: bool, output_dir: Path | None) -> None:
         StoreUnavailable: the files cannot be written.
     """
     document = json.dumps(report.document(), indent=2) + "\n"
-    if output_dir is not None:
-        try:
-            for name, value in report.outputs().items():
-                (output_dir / name).write_text(value, encoding="utf-8")
-            (output_dir / "report.json").write_text(document, encoding="utf-8")
-        except OSError as error:
-            raise StoreUnavailable(f"the outputs cannot be written: {error}") from error
+    write_outputs(output_dir, {**report.outputs(), "report.json": document})
     if as_json:
         sys.stdout.write(document)
     else:

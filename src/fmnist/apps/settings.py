@@ -52,6 +52,10 @@ class Settings(BaseSettings):
     aws_endpoint_url: str | None = None
     aws_no_verify_ssl: bool = False
 
+    gitops_repo_url: str | None = None
+    gitops_branch: str = "main"
+    gitops_manifest: str = "deploy/base/rayservice.yaml"
+
     request_max_length: int = Field(default=1000, ge=1)
     request_max_bytes: int = Field(default=8 * 2**20, ge=1024)
     request_timeout_seconds: float = Field(default=30.0, gt=0)
@@ -133,6 +137,11 @@ class Settings(BaseSettings):
         return self.dvc_remote_url or (None if self.dvc_repo_url else str(self.fmnist_home / "data-store"))
 
     @property
+    def gitops_repo(self) -> str:
+        """The Git repository whose manifests the cluster follows."""
+        return self.gitops_repo_url or str(self.fmnist_home / "gitops.git")
+
+    @property
     def api_keys(self) -> tuple[str, ...]:
         """The keys that open the prediction routes, from a list with commas; none leaves them open."""
         keys = self.fmnist_api_keys.get_secret_value() if self.fmnist_api_keys else ""
@@ -183,6 +192,9 @@ class Settings(BaseSettings):
             "DO_NOT_TRACK": "true",
             "DVC_NO_ANALYTICS": "true",
         }
+        if self.ray_address is None:
+            # A cluster of our own keeps to 127.0.0.1, whatever Ray named its switch for. It is read as Ray is imported.
+            names["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         if self.aws_endpoint_url:
             names["MLFLOW_S3_ENDPOINT_URL"] = self.aws_endpoint_url
         if self.aws_no_verify_ssl:

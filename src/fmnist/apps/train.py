@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 from contextlib import AbstractContextManager, redirect_stdout
 from datetime import UTC, datetime
@@ -77,12 +78,12 @@ def train(
 ) -> None:
     """Train a model, evaluate it once on the test split, and register it."""
     flags = {name: value for name, value in locals().items() if name not in {"ray_address", "resume", "as_json"}}
-    settings = begin()
-    settings.require_data_contract()
     if ray_address is not None:
         if compute == "local":
             raise InvalidSetting(f"--compute local is this process alone: leave out --ray-address {ray_address}")
-        settings = settings.model_copy(update={"ray_address": ray_address})
+        os.environ["RAY_ADDRESS"] = ray_address  # before it is decided whether Ray keeps to this machine
+    settings = begin()
+    settings.require_data_contract()
     result = _resume(settings, flags, resume) if resume else _start(settings, flags)
     if as_json:
         sys.stdout.write(json.dumps(_summary(result), indent=2) + "\n")

@@ -31,6 +31,7 @@ def print_result(result: TrainingResult, settings: Settings) -> None:
     console.print("\nNext:")
     console.print(f"  fmnist predict --split {'test' if result.test else 'val'} --index 0-4")
     console.print("  fmnist predict PICTURE.png")
+    console.print(f"  fmnist evaluate {'' if result.test else '--split val '}--output-dir report")
     if settings.tracking_uri.startswith("sqlite:"):
         console.print(f"  mlflow ui --backend-store-uri {settings.tracking_uri}", soft_wrap=True)
     elif settings.tracking_uri.startswith("http"):

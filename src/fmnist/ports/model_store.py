@@ -32,10 +32,16 @@ ClassifierFactory = Callable[[], Classifier]
 
 @dataclass(frozen=True, slots=True)
 class TrainedWeights:
-    """The chosen weights of a run, before they are a model of the store: an architecture and a state file's path."""
+    """The chosen weights of a run, before they are a model of the store.
+
+    Attributes:
+        path: of the file that holds them.
+        temperature: the network's outputs are divided by it, and are the model's logits then.
+    """
 
     architecture: Architecture
     path: str
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +75,21 @@ class ModelStore(Protocol):
     """
 
     @abstractmethod
-    def save(self, run_id: str, name: str, weights: TrainedWeights, info: ModelInfo, golden: Images) -> ModelVersion:
+    def save(
+        self,
+        run_id: str,
+        name: str,
+        weights: TrainedWeights,
+        info: ModelInfo,
+        golden: Images,
+        *,
+        card: str | None = None,
+    ) -> ModelVersion:
         """Store the model in the run and register it as the next version of `name`, tagged with its lineage.
 
         `golden` are images uint8 (n, 28, 28); the answers that the saved model gives for them are stored with it, and
-        `classifier` replays them at load.
+        `classifier` replays them at load. `card` is what a person should know of the model, in Markdown: it is stored
+        with the model, and shown with the version and its copies.
 
         Raises:
             CorruptModel: the saved forms of the model do not agree with each other.

@@ -2,6 +2,7 @@
 
 from fmnist.adapters.memory.classifier import MeanClassifier
 from fmnist.adapters.memory.compute import MemoryCompute
+from fmnist.adapters.memory.desired_state import MemoryDesiredState
 from fmnist.adapters.memory.model_store import MemoryModelStore
 from fmnist.adapters.memory.registry import MemoryDataRegistry
 from fmnist.adapters.memory.serving_memory import MemoryServingMemory
@@ -12,6 +13,7 @@ __all__ = [
     "MeanClassifier",
     "MemoryCompute",
     "MemoryDataRegistry",
+    "MemoryDesiredState",
     "MemoryModelStore",
     "MemoryServingMemory",
     "MemoryTracker",

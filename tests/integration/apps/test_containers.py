@@ -16,6 +16,8 @@ from fmnist.adapters.memory.tracker import MemoryTracker
 from fmnist.adapters.parquet.storage import S3Settings
 from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.apps.containers.data import DataContainer
+from fmnist.apps.containers.deploy import DeployContainer
+from fmnist.apps.containers.evaluate import EvaluateContainer
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.containers.predict import PredictContainer
 from fmnist.apps.containers.promote import PromoteContainer
@@ -28,11 +30,18 @@ from fmnist.domain.model.training import TrainingResult, TrainingSpec
 from fmnist.domain.services.training_run import TrainingRun
 from fmnist.ports.compute import Compute
 from fmnist.ports.data_registry import DataRegistry
+from fmnist.ports.desired_state import DesiredState
 from fmnist.ports.model_store import ModelStore
 from fmnist.ports.tracker import RunStatus, Tracker
 from fmnist.testing.data import toy_splits
 
-PORTS = {"data_registry": DataRegistry, "tracker": Tracker, "model_store": ModelStore, "compute": Compute}
+PORTS = {
+    "data_registry": DataRegistry,
+    "tracker": Tracker,
+    "model_store": ModelStore,
+    "compute": Compute,
+    "desired_state": DesiredState,
+}
 # Calling these is the app's work itself: they are only resolved.
 WORK = {
     *("manifest", "prediction", "wanted_model", "download", "process", "analyze", "raw_directory"),
@@ -51,6 +60,8 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     ("kind", "given"),
     [
         (DataContainer, {}),
+        (DeployContainer, {}),
+        (EvaluateContainer, {}),
         (PredictContainer, {}),
         (ModelsContainer, {}),
         (PromoteContainer, {}),

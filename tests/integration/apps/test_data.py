@@ -45,6 +45,35 @@ def test_show_tells_what_a_version_holds(tmp_path: Path, settings: RegistrySetti
     assert shown["normalization"] == {"mean": dataset.normalization.mean, "std": dataset.normalization.std}
 
 
+@pytest.mark.parametrize(
+    ("asked", "found"), [("latest", "1.1.0"), ("1.0.0", "1.0.0"), ("fashion-mnist-v1.0.0", "1.0.0")]
+)
+def test_resolve_pins_what_training_will_read(
+    tmp_path: Path, settings: RegistrySettings, asked: str, found: str
+) -> None:
+    dataset = DvcDataRegistry(settings).resolve(found)
+    done = fmnist(tmp_path, "resolve", asked, "--output-dir", "outputs", settings=settings)
+    assert done.stdout == f"{dataset.version} at commit {dataset.commit[:12]} of {settings.repo}\n"
+    written = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "outputs").iterdir()}
+    report = json.loads(written.pop("report.json"))
+    assert (
+        written
+        == report
+        == {
+            "data_version": dataset.version,
+            "data_commit": dataset.commit,
+            "data_digest": dataset.digest,
+            "message": done.stdout.strip(),
+        }
+    )
+
+
+def test_what_cannot_be_pinned_leaves_no_output(tmp_path: Path, settings: RegistrySettings) -> None:
+    refused = fmnist(tmp_path, "resolve", "9.9.9", "--output-dir", "outputs", settings=settings)
+    assert refused.returncode == 2
+    assert list((tmp_path / "outputs").iterdir()) == []
+
+
 def test_verify_reads_every_split_and_fails_on_a_damaged_one(tmp_path: Path) -> None:
     settings = make_dvc_registry(tmp_path, {"1.0.0": toy_splits()})
     good = fmnist(tmp_path, "verify", settings=settings)

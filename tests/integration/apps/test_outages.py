@@ -1,6 +1,7 @@
 """Services that go away while they are needed, and disks that are full: what the user reads, and what is left of it."""
 
 import resource
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from stack.process import Service, stop
-from stack.services import HOST, free_ports, tracking_server
+from stack.services import HOST, free_ports, ray_head, tracking_server
 from tests.integration.apps.command import Command
 from tests.integration.apps.conftest import RECIPE
 from tests.integration.apps.here import Here
@@ -82,7 +83,7 @@ def test_tracker_that_goes_away_during_training_costs_none_of_it(platform: Platf
     assert code == 1
     assert "epoch 3/3" in said, "training went on"
     assert "the tracker does not take the metrics of epoch" in said
-    missing = "3; the metrics of the chosen epoch; the model; its end"
+    missing = "3; the metrics of the chosen epoch; the model; its report; its end"
     assert f"{missing}\n" in said
     assert said.splitlines()[-1].startswith(f"error: MLflow at {platform.uri} fails on run")
 
@@ -96,6 +97,7 @@ def test_tracker_that_goes_away_during_training_costs_none_of_it(platform: Platf
     assert platform.steps(run_id, "val_acc") == [0, 1, 2, 3]
 
 
+@pytest.mark.soak
 def test_store_of_the_models_that_goes_away_leaves_a_run_that_can_be_finished(
     platform: Platform, command: Command
 ) -> None:
@@ -105,7 +107,7 @@ def test_store_of_the_models_that_goes_away_leaves_a_run_that_can_be_finished(
     code, said = started.end()
     assert code == 1
     run = platform.only_run()
-    assert f"not recorded of run {run.info.run_id}: the model; its end\n" in said
+    assert f"not recorded of run {run.info.run_id}: the model; its report; its end\n" in said
     assert run.info.status == "FAILED"
     assert platform.steps(run.info.run_id, "val_acc") == [0, 1, 2, 3]
 
@@ -128,6 +130,26 @@ def test_tracker_that_restarts_during_training_is_waited_for(platform: Platform,
     assert (code, "not recorded" in said) == (0, False)
     run = platform.only_run()
     assert (run.info.status, platform.steps(run.info.run_id, "val_acc")) == ("FINISHED", [0, 1, 2, 3])
+
+
+@pytest.mark.soak
+def test_cluster_that_goes_away_during_training_is_named(command: Command) -> None:
+    port, dashboard_port = free_ports(2)
+    command.variables |= {"RAY_AUTH_MODE": "disabled", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    with (
+        tempfile.TemporaryDirectory(prefix="ray", dir="/tmp") as scratch,  # the names of sockets are short
+        unsteady(ray_head(port, dashboard_port, Path(scratch), command.variables), command.home) as cluster,
+    ):
+        started = command.start("train", "--ray-address", f"{HOST}:{port}", *RECIPE[:-4], "--max-epochs", "200")
+        started.wait_for("epoch   1/200")
+        cluster.begin()
+        code, said = started.end()
+    assert code == 1
+    # Not the last line: Ray's own threads have their say in the end.
+    assert f"\nerror: the Ray cluster at {HOST}:{port} was lost: " in said
+    run = command.only_run()
+    assert run.info.status == "FAILED"
+    assert f"fmnist train --resume {run.info.run_id} goes on from its last checkpoint" in said
 
 
 def test_registry_that_does_not_answer_is_named_before_a_run_is_opened(here: Here, command: Command) -> None:

@@ -36,7 +36,7 @@ from tests.integration.support import make_dvc_registry
 SOURCE, STAGING, PROD = (f"{stage}.fashion-mnist-classifier" for stage in ("dev", "staging", "prod"))
 SPEC = TrainingSpec(recipe=Recipe(batch_size=8, lr=0.02, max_epochs=8), seed=7)
 # Fair, poor and good: how many of the ten classes each model knows.
-KNOWN = (5, 3, 10)
+KNOWN = (8, 4, 10)
 SERVE = f"""\
 applications:
   - name: fashion-mnist  # the only one
@@ -98,7 +98,7 @@ def trained(registry: RegistrySettings, tmp_path_factory: pytest.TempPathFactory
         data, tracker = container.data_registry(), container.tracker()
         for number, known in enumerate(KNOWN, 1):
             compute = Forgetful(data, tracker, settings.checkpoint_directory, threads=1, known=known)
-            training = TrainingRun(data, tracker, compute, container.model_store(), SOURCE)
+            training = TrainingRun(data, tracker, compute, container.model_store(), SOURCE, lambda *_: {})
             provenance = Provenance(
                 argo_workflow_uid=f"workflow-{number}", docker_image_tag=f"image-{number}", git_commit="c0ffee"
             )

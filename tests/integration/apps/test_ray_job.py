@@ -85,6 +85,7 @@ def jobs(command: Command, clone: Path, toy_registry: RegistrySettings) -> Itera
             yield Jobs(clone, f"http://{HOST}:{dashboard_port}", Path(scratch))
 
 
+@pytest.mark.soak
 def test_job_runs_the_upload_and_goes_on_after_it_was_stopped(jobs: Jobs, command: Command) -> None:
     said: list[str] = []
     with jobs.submit("first", "--batch-size", "8", "--lr", "0.02", "--max-epochs", str(EPOCHS)) as job:

@@ -12,6 +12,7 @@ import torch
 
 from fmnist.adapters.dvc.registry import DvcDataRegistry
 from fmnist.domain.model.metrics import softmax
+from fmnist.domain.model.model_report import SECONDS_METRIC, SPEED_METRIC
 from fmnist.domain.model.training import EPOCH_METRICS
 from tests.integration.apps.command import Command
 from tests.integration.apps.conftest import RECIPE, Trained
@@ -51,6 +52,7 @@ def test_run_carries_what_the_platform_looks_for(trained: Trained) -> None:
         "dvc_data_sha": dataset.commit,
         "data_digest": dataset.digest,
         "best_epoch": str(trained.result["best_epoch"]),
+        "temperature": run.data.tags["temperature"],
         "compute": "local",
     }
     assert run.data.params == {
@@ -90,15 +92,38 @@ def test_run_carries_what_the_platform_looks_for(trained: Trained) -> None:
 def test_metrics_are_logged_by_epoch_and_end_with_the_registered_model_s(trained: Trained) -> None:
     run_id, metrics = trained.result["run_id"], trained.result["metrics"]
     names = set(trained.command.only_run().data.metrics)
-    assert names == {*EPOCH_METRICS, *TEST_METRICS}
+    assert names == {*EPOCH_METRICS, *TEST_METRICS, SECONDS_METRIC, SPEED_METRIC}
     for name in names:
         steps = [step for step, _ in trained.command.history(run_id, name)]
-        assert steps == {"train": [0, 1, 2], "val": [0, 1, 2, 3], "test": [3]}[name.partition("_")[0]]
+        assert steps == {"train": [0, 1, 2], "val": [0, 1, 2, 3]}.get(name.partition("_")[0], [3])
+    (_, seconds), (_, speed) = (
+        *trained.command.history(run_id, SECONDS_METRIC),
+        *trained.command.history(run_id, SPEED_METRIC),
+    )
+    assert speed == pytest.approx(3 * 160 / seconds)
     val = dict(trained.command.history(run_id, "val_acc"))
     best = max(range(3), key=lambda epoch: (val[epoch], -epoch))
     assert trained.result["best_epoch"] == best
     assert val[3] == val[best] == metrics["val_acc"]
     assert trained.command.history(run_id, "test_ece") == [(3, metrics["test_ece"])]
+
+
+def test_run_has_the_report_and_the_model_its_card(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracking_uri, uri = f"sqlite:///{trained.command.home}/mlflow.db", trained.result["model_uri"]
+    report = f"{trained.command.only_run().info.artifact_uri}/report"
+    entries = mlflow.artifacts.list_artifacts(report, tracking_uri=tracking_uri)
+    figures = {f"{name}.svg" for name in ("classes", "confusion_matrix", "learning_curves", "reliability")}
+    assert {Path(entry.path).name for entry in entries} == {"report.html", "model_card.md", *figures}
+    page = mlflow.artifacts.load_text(f"{report}/report.html")
+    assert f"<h1>{uri}</h1>" in page
+    assert f"{trained.result['metrics']['test_acc']:.2%}" in page
+    # What whoever has no more than the model's address can read.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri)
+    card = mlflow.artifacts.load_text(f"{uri}/extra_files/model_card.md")
+    (version,) = trained.command.versions()
+    assert card == version.description == mlflow.artifacts.load_text(f"{report}/model_card.md")
+    assert trained.result["run_id"] in card
+    assert "train 160, val 50" in card
 
 
 def test_model_is_registered_with_its_origin(trained: Trained) -> None:

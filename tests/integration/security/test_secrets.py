@@ -60,6 +60,7 @@ def command(
         )
 
 
+@pytest.mark.soak
 def test_working_run_emits_no_secret(
     command: Command, object_store: ObjectStore, bucket: str, guarded_mlflow: GuardedMlflow, ray_scratch: Path
 ) -> None:

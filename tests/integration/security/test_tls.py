@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -79,12 +80,33 @@ def test_mlflow_with_a_certificate_of_its_own_making_is_refused(mlflow: MlflowCo
         MlflowTracker(mlflow).start("run", {})
 
 
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "MLFLOW_TRACKING_SERVER_CERT_PATH"])
 def test_mlflow_is_used_when_its_authority_is_named(
-    mlflow: MlflowConnection, self_signed: SelfSigned, monkeypatch: pytest.MonkeyPatch
+    mlflow: MlflowConnection, self_signed: SelfSigned, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(self_signed.certificate))
+    monkeypatch.setenv(variable, str(self_signed.certificate))
     tracker = MlflowTracker(mlflow)
     assert tracker.get(tracker.start("run", {})).name == "run"
+
+
+def test_mlflow_is_shown_the_certificate_of_its_client(
+    tracking_uri: str, self_signed: SelfSigned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = tmp_path / "client.pem"
+    shown.write_bytes(self_signed.certificate.read_bytes() + self_signed.key.read_bytes())
+    monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(self_signed.certificate))
+    monkeypatch.setenv("MLFLOW_TRACKING_CLIENT_CERT_PATH", str(shown))
+    with tls_in_front_of(urlsplit(tracking_uri).port or 0, self_signed, known_clients_only=True) as port:
+        tracker = MlflowTracker(MlflowConnection(f"https://127.0.0.1:{port}"))
+        assert tracker.get(tracker.start("run", {})).name == "run"
+
+
+def test_file_of_a_certificate_that_is_not_there_is_named(
+    mlflow: MlflowConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", "/no/such/file.pem")
+    with pytest.raises(StoreUnavailable, match=r"fails on the connection: .*/no/such/file\.pem; name the authority"):
+        MlflowTracker(mlflow).start("run", {})
 
 
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")  # which is the point

@@ -45,10 +45,16 @@ def make_certificate(directory: Path) -> SelfSigned:
 
 
 @contextmanager
-def tls_in_front_of(port: int, files: SelfSigned) -> Iterator[int]:
-    """Take TLS connections on another port, and hand what they say to `port`."""
+def tls_in_front_of(port: int, files: SelfSigned, *, known_clients_only: bool = False) -> Iterator[int]:
+    """Take TLS connections on another port, and hand what they say to `port`.
+
+    A client that has to be known shows the certificate of `files` too.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files.certificate, files.key)
+    if known_clients_only:
+        context.load_verify_locations(files.certificate)
+        context.verify_mode = ssl.CERT_REQUIRED
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -58,9 +64,9 @@ def tls_in_front_of(port: int, files: SelfSigned) -> Iterator[int]:
                 context.wrap_socket(self.request, server_side=True) as client,
                 socket.create_connection(("127.0.0.1", port)) as service,
             ):
-                back = threading.Thread(target=_copy, args=(service, client), daemon=True)
+                back = threading.Thread(target=copy, args=(service, client), daemon=True)
                 back.start()
-                _copy(client, service)
+                copy(client, service)
                 back.join()
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
@@ -70,7 +76,8 @@ def tls_in_front_of(port: int, files: SelfSigned) -> Iterator[int]:
         server.shutdown()
 
 
-def _copy(source: socket.socket, target: socket.socket) -> None:
+def copy(source: socket.socket, target: socket.socket) -> None:
+    """Hand on what comes from one side until it says no more, and tell the other side so."""
     with suppress(OSError):
         while data := source.recv(65536):
             target.sendall(data)

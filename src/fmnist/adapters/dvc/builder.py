@@ -14,9 +14,11 @@ from pathlib import Path
 
 from dvc.repo import Repo
 
-from fmnist.adapters.dvc.git import git_address, is_local, run, source_name, tagged_commits
+from fmnist.adapters.dvc.git import tagged_commits
 from fmnist.adapters.dvc.pipeline import DVC_YAML, PARAMS_YAML, UPLOAD_REMOTE, shared_config, upload_config
 from fmnist.adapters.dvc.settings import RegistrySettings
+from fmnist.adapters.git.command import git, git_address, is_local, run, source_name
+from fmnist.adapters.git.remote import clone, push
 from fmnist.adapters.idx.sources import raw_directory
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 from fmnist.domain.model.versions import full_tag
@@ -89,7 +91,7 @@ class _Checkout:
         if address is None:
             run(["git", "init", "--quiet", f"--initial-branch={_BRANCH}", str(self._path)])
         else:
-            run(["git", "clone", "--quiet", "--", address, str(self._path)])
+            clone(address, self._path)
         if not (self._path / ".dvc").exists():
             self._start_project()
         (self._path / "dvc.yaml").write_text(DVC_YAML, encoding="utf-8")
@@ -132,27 +134,21 @@ class _Checkout:
         self._dvc("repro")
         logger.info("Pushing the data")
         self._dvc("push", "--remote", self._remote)
-        self._git("add", "--all")
+        git(self._path, "add", "--all")
         # An empty commit when nothing differs from the version before: a tag of its own is still what was asked for.
-        self._git("commit", "--quiet", "--allow-empty", "--message", f"Build {tag}")
-        self._git("tag", "--annotate", "--message", f"Fashion-MNIST {tag}", tag)
+        git(self._path, "commit", "--quiet", "--allow-empty", "--message", f"Build {tag}")
+        git(self._path, "tag", "--annotate", "--message", f"Fashion-MNIST {tag}", tag)
 
     def publish(self, address: str, tag: str) -> None:
         """Push branch and tag together or not at all."""
         branch = run(["git", "symbolic-ref", "HEAD"], cwd=self._path).strip()
         try:
-            self._git("push", "--quiet", "--atomic", address, f"HEAD:{branch}", f"refs/tags/{tag}")
+            push(self._path, address, f"HEAD:{branch}", f"refs/tags/{tag}")
         except StoreUnavailable as error:
             raise StoreUnavailable(
                 f"{tag} was built, but {source_name(self._settings.repo)} did not take it: {error}. "
                 "If someone else built at the same time, build again"
             ) from error
-
-    def _git(self, *arguments: str) -> None:
-        # The commit is a machine's: no hook, editor or signing key of whoever runs it has a part in it.
-        neutral = ("core.hooksPath=/dev/null", "commit.gpgSign=false", "tag.gpgSign=false")
-        options = [word for setting in neutral for word in ("-c", setting)]
-        run(["git", *options, *arguments], cwd=self._path, env=_identity(self._path))
 
     def _dvc(self, *arguments: str) -> None:
         s3 = self._settings.s3
@@ -165,16 +161,6 @@ class _Checkout:
             **({"AWS_SECRET_ACCESS_KEY": s3.secret_access_key} if s3.secret_access_key else {}),
         }
         run([sys.executable, "-m", "dvc", *arguments], cwd=self._path, env=env)
-
-
-def _identity(checkout: Path) -> dict[str, str]:
-    """Return a Git identity for machines that have none; one that is configured is used."""
-    try:
-        run(["git", "var", "GIT_COMMITTER_IDENT"], cwd=checkout)
-    except StoreUnavailable:
-        who = {"NAME": "fmnist", "EMAIL": "fmnist@localhost"}
-        return {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()}
-    return {}
 
 
 @contextmanager

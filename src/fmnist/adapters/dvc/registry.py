@@ -7,7 +7,7 @@ reads (docs/adr/0003).
 import json
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from dvc.api import DVCFileSystem, get_url
@@ -15,8 +15,10 @@ from dvc.config import RemoteConfigError
 from dvc.exceptions import DvcException, OutputNotFoundError
 from dvc.repo.open_repo import clean_repos
 
-from fmnist.adapters.dvc.git import git_address, source_name, tagged_commits
+from fmnist.adapters.dvc.git import tagged_commits
 from fmnist.adapters.dvc.settings import RegistrySettings
+from fmnist.adapters.git.command import source_name
+from fmnist.adapters.git.remote import local_copy
 from fmnist.adapters.parquet.reader import SplitReader
 from fmnist.adapters.parquet.storage import Storage
 from fmnist.domain.model.addresses import without_credentials
@@ -134,18 +136,19 @@ class _Project:
 def _opened(settings: RegistrySettings, source: str, tag: str, commit: str) -> Iterator[_Project]:
     """Open the project at a commit, and turn whatever DVC raises meanwhile into the domain's errors."""
     what = f"{tag} of {source}"
-    address: dict[str, Any] = {"repo": git_address(settings.repo), "rev": commit, "remote": settings.remote}
+    address: dict[str, Any] = {"rev": commit, "remote": settings.remote}
     if settings.remote_url:
         # DVC takes the address of a remote only together with a name, which need not exist in the repository.
         address["remote"] = settings.remote or "address-from-settings"
         address["remote_config"] = {"url": settings.remote_url}
     with _dvc_clones:
         try:
-            project = _Project(address, what)
-            try:
-                yield project
-            finally:
-                project.close()
+            with _reached(settings.repo, what) as repo:
+                project = _Project({**address, "repo": repo}, what)
+                try:
+                    yield project
+                finally:
+                    project.close()
         except RemoteConfigError as error:
             raise InvalidSetting(
                 f"{what}: {_said(error)}; DVC_REMOTE must name a remote of the registry, or DVC_REMOTE_URL give one"
@@ -156,6 +159,17 @@ def _opened(settings: RegistrySettings, source: str, tag: str, commit: str) -> I
             raise StoreUnavailable(f"{what} cannot be opened: {_said(error)}") from error
         finally:
             clean_repos()
+
+
+@contextmanager
+def _reached(repo: str, what: str) -> Iterator[str]:
+    """Yield the repository as a path, from which DVC clones without waiting for anybody."""
+    with ExitStack() as copies:
+        try:
+            path = copies.enter_context(local_copy(repo))
+        except StoreUnavailable as error:
+            raise StoreUnavailable(f"{what} cannot be opened: {error}") from error
+        yield path
 
 
 def _check_metadata(dataset: DatasetVersion) -> None:

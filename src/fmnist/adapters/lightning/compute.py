@@ -11,7 +11,7 @@ from fmnist.domain.model.dataset import DatasetVersion
 from fmnist.domain.model.errors import InvalidSetting
 from fmnist.domain.model.training import TrainingSpec
 from fmnist.domain.services.epoch_log import EpochLog
-from fmnist.domain.services.prediction import Prediction
+from fmnist.domain.services.prediction import answer
 from fmnist.ports.compute import Compute, FitResult, OnProgress, SplitPredictions
 from fmnist.ports.data_registry import DataRegistry
 from fmnist.ports.model_store import ClassifierFactory, TrainedWeights
@@ -76,4 +76,4 @@ class LocalCompute(Compute):
         self, classifier: ClassifierFactory, dataset: DatasetVersion, split: str, limit: int | None = None
     ) -> SplitPredictions:
         data = self.registry.read(dataset, split).head(limit)
-        return SplitPredictions(data.labels, Prediction(classifier()).probabilities(data.images))
+        return answer(classifier(), data)

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as lightning
+import torch
 
 from fmnist.adapters.lightning.checkpoint import STATE, History, SaveCheckpoint
 from fmnist.adapters.lightning.checkpointing import Checkpointing
 from fmnist.adapters.lightning.module import ImageClassification
 from fmnist.adapters.lightning.progress import ProgressReports
 from fmnist.domain.model.dataset import LabeledImages
+from fmnist.domain.model.errors import OutOfMemory
 from fmnist.domain.model.normalization import Normalization
 from fmnist.domain.model.recipe import Recipe
 from fmnist.domain.model.training import TrainingSpec
@@ -43,6 +45,7 @@ def fit_network(
 
     Raises:
         TrainingFailed: the loss is not finite.
+        OutOfMemory: the accelerator does not hold the data, the network or a step.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     module = ImageClassification(spec, normalization, train, val)
@@ -66,13 +69,22 @@ def fit_network(
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         # Lightning 2.6 with torch 2.13.
         warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated", category=FutureWarning)
-        _fit(trainer, module, resume_from)
+        try:
+            _fit(trainer, module, resume_from)
+        except torch.OutOfMemoryError as error:
+            raise OutOfMemory(_what_would_fit(spec.recipe)) from error
     return checkpointing.history
 
 
 def _precision(recipe: Recipe, accelerator: str) -> Literal["bf16-mixed", "32-true"]:
     """Return Lightning's word for the recipe's precision; on a CPU bfloat16 is many times slower than float32."""
     return "bf16-mixed" if recipe.precision == "bfloat16" and accelerator == "gpu" else "32-true"
+
+
+def _what_would_fit(recipe: Recipe) -> str:
+    batch = f"{recipe.architecture} with batches of {recipe.batch_size}"
+    less = "try a smaller --model" if recipe.batch_size == 1 else f"try --batch-size {recipe.batch_size // 2}"
+    return f"the GPU's memory does not hold {batch}: {less}, or see what else is in that memory"
 
 
 def _fit(trainer: lightning.Trainer, module: ImageClassification, resume_from: Path | None) -> None:

@@ -14,11 +14,14 @@ Means = npt.NDArray[np.float32]
 
 
 class MeanClassifier(Classifier):
-    """Logits are minus the squared distance of a normalized image to each class mean, float32 (classes, 784)."""
+    """Logits are minus the squared distance of a normalized image to each class mean, float32 (classes, 784), divided
+    by the temperature.
+    """
 
-    def __init__(self, means: Means, info: ModelInfo) -> None:
+    def __init__(self, means: Means, info: ModelInfo, temperature: float = 1.0) -> None:
         self._means = means
         self._info = info
+        self._temperature = temperature
 
     @property
     def info(self) -> ModelInfo:
@@ -26,7 +29,8 @@ class MeanClassifier(Classifier):
 
     def logits(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         images = inputs.reshape(len(inputs), PIXELS)
-        return np.stack([-np.square(images - mean).sum(axis=1) for mean in self._means], axis=1)
+        distances = np.stack([np.square(images - mean).sum(axis=1) for mean in self._means], axis=1)
+        return np.asarray(-distances / self._temperature, dtype=np.float32)
 
 
 def save_means(path: str | Path, means: Means) -> None:

@@ -12,7 +12,7 @@ from fmnist.domain.model.metrics import Evaluation
 from fmnist.domain.model.registry import ModelInfo
 from fmnist.domain.model.training import Progress, TrainingSpec, best_epoch
 from fmnist.domain.services.epoch_log import EpochLog
-from fmnist.domain.services.prediction import Prediction
+from fmnist.domain.services.prediction import Prediction, answer
 from fmnist.ports.compute import Compute, FitResult, OnProgress, SplitPredictions
 from fmnist.ports.data_registry import DataRegistry
 from fmnist.ports.model_store import ClassifierFactory, TrainedWeights
@@ -66,13 +66,13 @@ class MemoryCompute(Compute):
 
     def weights_classifier(self, weights: TrainedWeights, dataset: DatasetVersion) -> ClassifierFactory:
         info = _info(weights.architecture, dataset)
-        return lambda: MeanClassifier(load_means(weights.path), info)
+        return lambda: MeanClassifier(load_means(weights.path), info, weights.temperature)
 
     def predict(
         self, classifier: ClassifierFactory, dataset: DatasetVersion, split: str, limit: int | None = None
     ) -> SplitPredictions:
         data = self._registry.read(dataset, split).head(limit)
-        return SplitPredictions(data.labels, Prediction(classifier()).probabilities(data.images))
+        return answer(classifier(), data)
 
 
 def _class_means(data: LabeledImages, info: ModelInfo) -> Means:

@@ -25,6 +25,7 @@ class _Artifact:
     factory: ClassifierFactory
     uuid: str
     created: float
+    card: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +37,30 @@ class _Entry:
 
 
 class MemoryModelStore(ModelStore):
-    """A `ModelStore` without a disk; its classifier factories are picklable as those of real stores are."""
+    """A `ModelStore` without a disk; its classifier factories are picklable as those of real stores are.
+
+    `card` lets a test look at what the port does not read back.
+    """
 
     def __init__(self) -> None:
         self._models: dict[str, list[_Entry]] = {}
         self._aliases: dict[str, dict[str, int]] = {}
 
-    def save(self, run_id: str, name: str, weights: TrainedWeights, info: ModelInfo, golden: Images) -> ModelVersion:
+    def save(
+        self,
+        run_id: str,
+        name: str,
+        weights: TrainedWeights,
+        info: ModelInfo,
+        golden: Images,
+        *,
+        card: str | None = None,
+    ) -> ModelVersion:
         # A golden batch guards against what a disk or another runtime may do to a model: here is neither.
         del golden
-        factory = partial(MeanClassifier, load_means(weights.path), info)
-        return self._register(name, run_id, info.lineage, _Artifact(factory, f"m-{uuid.uuid4().hex}", time.time()))
+        factory = partial(MeanClassifier, load_means(weights.path), info, weights.temperature)
+        artifact = _Artifact(factory, f"m-{uuid.uuid4().hex}", time.time(), card)
+        return self._register(name, run_id, info.lineage, artifact)
 
     def classifier(self, uri: str) -> ClassifierFactory:
         version = self.resolve(uri)
@@ -86,6 +100,10 @@ class MemoryModelStore(ModelStore):
             self._aliases.setdefault(version.name, {})[check_alias(alias)] = version.version
         labelled = replace(entry.version, tags={**entry.version.tags, **(tags or {})})
         self._models[version.name][version.version - 1] = replace(entry, version=labelled)
+
+    def card(self, version: ModelVersion) -> str | None:
+        """Return the card that was saved with the model of this version."""
+        return self._entry(version.name, version.version).artifact.card
 
     def spoil(self, version: ModelVersion) -> None:
         """Damage the model of this version, so that it does not load any more; its copies stay whole."""

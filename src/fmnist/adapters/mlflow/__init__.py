@@ -6,14 +6,13 @@ variable that is already set wins.
 
 import os
 
+from fmnist.adapters.mlflow.patience import PATIENCE
+
 _DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
-    # Five attempts, 0, 2, 4 and 8 s apart: a server that restarts is waited for, one that is gone is not for long.
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    **PATIENCE,
 }
 for _name, _value in _DEFAULTS.items():
     os.environ.setdefault(_name, _value)

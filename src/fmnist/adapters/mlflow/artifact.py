@@ -1,7 +1,7 @@
 """What stands beside MLflow's own files in a model artifact (layout version 1), and how it is read back, strictly.
 
-In the artifact's folder `extra_files`: the ONNX form, `fmnist.json`, and a golden batch with the model's answers. This
-module imports neither torch nor MLflow.
+In the artifact's folder `extra_files`: the ONNX form, `fmnist.json`, a golden batch with the model's answers, and the
+model card for people, which nothing reads back. This module imports neither torch nor MLflow.
 """
 
 import io

@@ -29,13 +29,6 @@ from fmnist.domain.model.errors import InvalidSetting
 _PROBE_SECONDS = (3, 8)  # to connect, and to answer
 # Three seconds of waiting in all, for a server that restarts; one that takes calls and never answers gets one more.
 _PROBE_RETRIES = Retry(total=3, read=1, backoff_factor=0.5, status_forcelist=(502, 503, 504), raise_on_status=False)
-# How often MLflow repeats a request before it gives up: after half a minute of waiting in all, for its own four minutes
-# are more than a process has that was told to end. It knows this for the process as a whole only.
-_PATIENCE = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "5",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
-}
 _T = TypeVar("_T")
 
 
@@ -123,8 +116,6 @@ def _open(connection: MlflowConnection) -> MlflowClient:
             "use sqlite:////absolute/path/mlflow.db, or http(s)://SERVER"
         )
     if scheme in {"http", "https"}:
-        for name, value in _PATIENCE.items():
-            os.environ.setdefault(name, value)
         _probe_server(uri, verify=not connection.insecure_tls)
         with translated(uri, "the connection"):
             return MlflowClient(uri, registry_uri=uri)
@@ -143,14 +134,21 @@ def _open_database(uri: str) -> MlflowClient:
 
 
 def _probe_server(uri: str, *, verify: bool) -> None:
-    """Ask with little patience: MLflow's own would leave a person waiting for a server that is not there."""
+    """Ask with little patience: MLflow's own would leave a person waiting for a server that is not there.
+
+    Certificates are taken and shown as MLflow does it.
+    """
+    authority = os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") if verify else None
+    certificate = os.environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH")
     try:
         with requests.Session() as session:
             session.mount(f"{urlsplit(uri).scheme}://", HTTPAdapter(max_retries=_PROBE_RETRIES))
-            answer = session.get(f"{uri.rstrip('/')}/health", timeout=_PROBE_SECONDS, verify=verify)
+            answer = session.get(
+                f"{uri.rstrip('/')}/health", timeout=_PROBE_SECONDS, verify=authority or verify, cert=certificate
+            )
         if answer.status_code >= 500:
             answer.raise_for_status()
-    except requests.RequestException as error:
+    except OSError as error:  # those of requests are, and what it raises for a certificate's file that is not there
         raise unavailable(uri, "the connection", error) from error
 
 

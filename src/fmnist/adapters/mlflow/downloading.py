@@ -9,6 +9,7 @@ from mlflow.models.model import MLMODEL_FILE_NAME
 from fmnist.adapters.mlflow import artifact
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.errors import translated
+from fmnist.adapters.mlflow.patience import awaiting_files
 from fmnist.domain.model.errors import CorruptModel, ModelNotFound
 
 SERVING_PARTS = (artifact.FOLDER, MLMODEL_FILE_NAME)
@@ -28,12 +29,13 @@ def download_artifact(
     with translated(tracking_uri, f"models:/{name}/{version}", missing=ModelNotFound):
         # Not the models:/ URI itself: MLflow would look that up in the global registry.
         root = client.get_model_version_download_uri(name, str(version))
-        _expect(f"{root}/{artifact.FOLDER}", artifact.FILES, tracking_uri)
-        if parts is None:
-            return Path(mlflow.artifacts.download_artifacts(root, dst_path=str(scratch), tracking_uri=tracking_uri))
-        _expect(root, parts, tracking_uri)
-        for part in parts:
-            mlflow.artifacts.download_artifacts(f"{root}/{part}", dst_path=str(scratch), tracking_uri=tracking_uri)
+        with awaiting_files():
+            _expect(f"{root}/{artifact.FOLDER}", artifact.FILES, tracking_uri)
+            if parts is None:
+                return Path(mlflow.artifacts.download_artifacts(root, dst_path=str(scratch), tracking_uri=tracking_uri))
+            _expect(root, parts, tracking_uri)
+            for part in parts:
+                mlflow.artifacts.download_artifacts(f"{root}/{part}", dst_path=str(scratch), tracking_uri=tracking_uri)
     return scratch
 
 

@@ -1,5 +1,6 @@
 """MLflow's failures in the domain's words. Nothing that an MLflow call raises gets past this module untranslated."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +10,11 @@ from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.errors import FmnistError, InvalidSetting, StoreUnavailable
 
 _LONGEST_REASON = 300
+# What surrounds the cause in the words of requests, urllib3 and MLflow: addresses that the message has already.
+_CAUSE = re.compile(r"\(Caused by (?P<cause>.+)\)")
+_NOISE = re.compile(r"^API request to \S+ failed with (?:timeout )?exception | for url: \S+?(?=\.?(?:\s|$))")
+_STORE_FAILS = re.compile(r"\b5\d\d (?:error responses|Server Error)|Read timed out")
+_DISTRUST = re.compile(r"CERTIFICATE|TLS .*certificate")
 _NOT_ALLOWED = {"UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"}
 
 
@@ -47,15 +53,24 @@ def _advice(tracking_uri: str, error: Exception) -> str:
         return "check that the file is MLflow's and that its folder and the artifacts' may be written"
     if getattr(error, "error_code", None) in _NOT_ALLOWED:
         return "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, and what that user may do"
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+    text = str(error)
+    if _DISTRUST.search(text):
         return (
-            "name the authority of its certificate in REQUESTS_CA_BUNDLE; "
+            "name the authority of its certificate in REQUESTS_CA_BUNDLE or MLFLOW_TRACKING_SERVER_CERT_PATH; "
             "MLFLOW_TRACKING_INSECURE_TLS=true takes any certificate"
         )
+    if "/mlflow-artifacts/" in text and _STORE_FAILS.search(text):
+        return "check the store that the server keeps its artifacts in; the server's log says what is wrong with it"
     return "check that the server runs, and MLFLOW_TRACKING_URI"
 
 
 def reason(error: Exception) -> str:
-    """Return the first line of what went wrong, for a server may answer with a page, and without credentials."""
-    first_line = next(iter(str(error).splitlines()), "") or type(error).__name__
-    return without_credentials(first_line)[:_LONGEST_REASON]
+    """Return what went wrong without credentials: its cause if it names one, or its first line.
+
+    A server may answer with a page.
+    """
+    if cause := _CAUSE.search(str(error)):
+        words = cause["cause"]
+    else:
+        words = _NOISE.sub("", next(iter(str(error).splitlines()), "")) or type(error).__name__
+    return without_credentials(words)[:_LONGEST_REASON]

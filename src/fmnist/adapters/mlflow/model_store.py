@@ -18,11 +18,14 @@ from fmnist.adapters.mlflow.errors import translated
 from fmnist.adapters.mlflow.loading import MlflowClassifierFactory
 from fmnist.adapters.mlflow.mlmodel import ModelDescription
 from fmnist.adapters.mlflow.packed import PackedModel
+from fmnist.adapters.mlflow.patience import awaiting_files
 from fmnist.domain.model.errors import CorruptModel, ModelNotFound, RunNotFound
 from fmnist.domain.model.images import Images
 from fmnist.domain.model.registry import ModelInfo, ModelUri, ModelVersion, check_alias, check_model_name
 from fmnist.ports.model_store import ClassifierFactory, ModelPackage, ModelStore, TrainedWeights
 
+_DESCRIPTION_LENGTH = 5000  # of a version, in MLflow's own tables
+_CUT = "\n\nThe rest is in the artifact, `extra_files/model_card.md`.\n"
 _ARTIFACT = "model"  # the platform's name for it: `runs:/RUN/model`
 
 
@@ -37,7 +40,16 @@ class MlflowModelStore(ModelStore):
         self._uri = connection.tracking_uri
         self._threads = threads
 
-    def save(self, run_id: str, name: str, weights: TrainedWeights, info: ModelInfo, golden: Images) -> ModelVersion:
+    def save(
+        self,
+        run_id: str,
+        name: str,
+        weights: TrainedWeights,
+        info: ModelInfo,
+        golden: Images,
+        *,
+        card: str | None = None,
+    ) -> ModelVersion:
         check_model_name(name)
         client = self._connection.client()
         with translated(self._uri, f"run {run_id!r}", missing=RunNotFound):
@@ -48,9 +60,9 @@ class MlflowModelStore(ModelStore):
         model = Model(run_id=run_id)
         with tempfile.TemporaryDirectory(prefix="fmnist-model-") as scratch:
             # Built and checked before anything is stored: a model that does not come out right leaves no trace.
-            folder = build_artifact(model, weights, info, golden, Path(scratch))
+            folder = build_artifact(model, weights, info, golden, card, Path(scratch))
             logged = self._upload(run, model, folder, info)
-        return self._register(name, logged.artifact_location, run_id, info.lineage, logged.model_id)
+        return self._register(name, logged.artifact_location, run_id, info.lineage, card, logged.model_id)
 
     def classifier(self, uri: str) -> ClassifierFactory:
         version = self.resolve(uri)
@@ -98,8 +110,12 @@ class MlflowModelStore(ModelStore):
 
     def copy(self, source: ModelVersion, name: str, tags: Mapping[str, str] | None = None) -> ModelVersion:
         # What `copy_model_version` of MLflow does, which prints.
-        current = self.resolve(source.uri)
-        return self._register(check_model_name(name), current.uri, current.run_id, {**current.tags, **(tags or {})})
+        current, client = self.resolve(source.uri), self._connection.client()
+        with translated(self._uri, source.uri, missing=ModelNotFound):
+            card = client.get_model_version(source.name, str(source.version)).description
+        return self._register(
+            check_model_name(name), current.uri, current.run_id, {**current.tags, **(tags or {})}, card
+        )
 
     def label(self, version: ModelVersion, *, alias: str | None = None, tags: Mapping[str, str] | None = None) -> None:
         client, number = self._connection.client(), str(version.version)
@@ -122,7 +138,8 @@ class MlflowModelStore(ModelStore):
                 model.artifact_path = logged.artifact_location
                 model.model_id = model.model_uuid = logged.model_id
                 model.save(str(folder / MLMODEL_FILE_NAME))
-                client.log_model_artifacts(logged.model_id, str(folder))
+                with awaiting_files():
+                    client.log_model_artifacts(logged.model_id, str(folder))
                 client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
                 client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
             except BaseException:
@@ -132,7 +149,13 @@ class MlflowModelStore(ModelStore):
         return logged
 
     def _register(
-        self, name: str, source: str, run_id: str, tags: Mapping[str, str], model_id: str | None = None
+        self,
+        name: str,
+        source: str,
+        run_id: str,
+        tags: Mapping[str, str],
+        card: str | None,
+        model_id: str | None = None,
     ) -> ModelVersion:
         client = self._connection.client()
         with translated(self._uri, f"registered model {name!r}", missing=ModelNotFound):
@@ -142,8 +165,18 @@ class MlflowModelStore(ModelStore):
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
             return _version(
-                client.create_model_version(name, source, run_id or None, tags=dict(tags), model_id=model_id)
+                client.create_model_version(
+                    name, source, run_id or None, tags=dict(tags), description=_shown(card), model_id=model_id
+                )
             )
+
+
+def _shown(card: str | None) -> str | None:
+    """Return what of a card fits into a version's description; all of it is in the artifact."""
+    if card is None or len(card) <= _DESCRIPTION_LENGTH:
+        return card
+    whole = card[: _DESCRIPTION_LENGTH - len(_CUT)]
+    return whole[: whole.rfind("\n")] + _CUT
 
 
 def _version(entry: RegistryEntry, aliases: Mapping[str, str] | None = None) -> ModelVersion:

@@ -11,11 +11,14 @@ from fmnist.adapters.onnx.export import export_onnx
 from fmnist.adapters.torch.classifier import TorchClassifier
 from fmnist.adapters.torch.weights import load_network
 from fmnist.domain.model.images import Images
+from fmnist.domain.model.model_card import CARD_FILE
 from fmnist.domain.model.registry import ModelInfo
 from fmnist.ports.model_store import TrainedWeights
 
 
-def build_artifact(model: Model, weights: TrainedWeights, info: ModelInfo, golden: Images, scratch: Path) -> Path:
+def build_artifact(
+    model: Model, weights: TrainedWeights, info: ModelInfo, golden: Images, card: str | None, scratch: Path
+) -> Path:
     """Write every form of the model below `scratch` and return the artifact's folder; `model` becomes its MLmodel.
 
     Raises:
@@ -30,6 +33,7 @@ def build_artifact(model: Model, weights: TrainedWeights, info: ModelInfo, golde
         scratch / artifact.ONNX_FILE: onnx,
         scratch / artifact.INFO_FILE: artifact.info_to_json(info).encode(),
         scratch / artifact.GOLDEN_FILE: batch.to_bytes(),
+        **({} if card is None else {scratch / CARD_FILE: card.encode()}),
     }
     for path, content in files.items():
         path.write_bytes(content)

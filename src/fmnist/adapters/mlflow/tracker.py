@@ -14,6 +14,7 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from fmnist.adapters.mlflow.connection import MlflowConnection, all_pages
 from fmnist.adapters.mlflow.errors import translated
+from fmnist.adapters.mlflow.patience import awaiting_files
 from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.dataset import DatasetVersion
 from fmnist.domain.model.errors import RunNotFound
@@ -76,7 +77,7 @@ class MlflowTracker(Tracker):
     def log_artifact(self, run_id: str, path: str, content: bytes) -> None:
         client, target = self._connection.client(), PurePosixPath(path)
         folder = None if target.parent == PurePosixPath() else str(target.parent)
-        with tempfile.TemporaryDirectory(prefix="fmnist-artifact-") as scratch, self._about(run_id):
+        with tempfile.TemporaryDirectory(prefix="fmnist-artifact-") as scratch, self._about(run_id), awaiting_files():
             file = Path(scratch, target.name)
             file.write_bytes(content)
             client.log_artifact(run_id, str(file), folder)
@@ -144,7 +145,9 @@ class MlflowTracker(Tracker):
 
     def _artifacts(self, run_id: str, folder: str | None = None) -> list[str]:
         paths = []
-        for entry in self._connection.client().list_artifacts(run_id, folder):
+        with awaiting_files():
+            entries = self._connection.client().list_artifacts(run_id, folder)
+        for entry in entries:
             paths += self._artifacts(run_id, entry.path) if entry.is_dir else [entry.path]
         return paths
 

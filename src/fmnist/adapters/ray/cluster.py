@@ -15,7 +15,7 @@ from typing import Any
 
 import ray
 
-from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
+from fmnist.domain.model.errors import FmnistError, InvalidSetting, StoreUnavailable
 
 RETRIES = 3  # of work that was lost with a worker or a node
 
@@ -87,6 +87,39 @@ def join_cluster(settings: ClusterSettings) -> None:
         ) from error
     for name in ("ray.data", "ray.train"):
         logging.getLogger(name).setLevel(logging.INFO if settings.verbose else logging.ERROR)
+
+
+@contextmanager
+def cluster_in_use(settings: ClusterSettings) -> Iterator[None]:
+    """Translate Ray's errors inside of the block.
+
+    Raises:
+        FmnistError: what a task raised.
+        StoreUnavailable: the cluster, or what was to work on it, is gone.
+    """
+    try:
+        yield
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, FmnistError):
+            raise error.cause from error
+        raise
+    except ray.exceptions.RayError as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise StoreUnavailable(
+            f"the Ray cluster at {settings.address or 'this machine'} was lost: {reason}; see that it runs, and that "
+            "its nodes have the memory that is needed"
+        ) from error
+
+
+def free_cpus() -> list[float]:
+    """Return the CPUs of each node that nobody uses for sure; all of them where that leaves none to work with.
+
+    Ray tells how many are in use, not on which node, so every node is taken to be the one.
+    """
+    nodes = node_cpus()
+    used = sum(nodes) - float(ray.available_resources().get("CPU", 0))
+    free = [max(0.0, cpus - used) for cpus in nodes]
+    return free if sum(free) >= 1 else nodes
 
 
 def node_cpus() -> list[float]:

@@ -1,8 +1,11 @@
 """`Compute` on Ray: Ray Data reads, Ray Train and Lightning fit, and a task predicts."""
 
 import logging
+import math
+import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +18,15 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from fmnist.adapters.lightning.checkpoint import BEST, History
 from fmnist.adapters.parquet.reader import SplitReader
-from fmnist.adapters.ray.cluster import RETRIES, ClusterSettings, cpus_per_worker, join_cluster, node_cpus
+from fmnist.adapters.ray.cluster import (
+    RETRIES,
+    ClusterSettings,
+    cluster_in_use,
+    cpus_per_worker,
+    free_cpus,
+    join_cluster,
+    node_cpus,
+)
 from fmnist.adapters.ray.data import PartPerWorker, start_reading, to_dataset
 from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.adapters.ray.worker import WorkerTask, train
@@ -23,12 +34,16 @@ from fmnist.adapters.torch.weights import WeightsClassifier
 from fmnist.domain.model.dataset import DatasetVersion, SplitFile
 from fmnist.domain.model.errors import FmnistError, InvalidSetting, StoreUnavailable, TrainingFailed
 from fmnist.domain.model.training import Progress, TrainingSpec
-from fmnist.domain.services.prediction import Prediction
+from fmnist.domain.services.bounded_calls import settle
+from fmnist.domain.services.prediction import answer
 from fmnist.ports.compute import Compute, FitResult, OnProgress, SplitPredictions
 from fmnist.ports.model_store import ClassifierFactory, TrainedWeights
 from fmnist.ports.tracker import Tracker
 
 logger = logging.getLogger(__name__)
+
+_END_SECONDS = 10  # for the training thread, once its cluster was taken down
+_SILENCE_SECONDS = 60  # of workers that are to start, before the user is told what they may be waiting for
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +64,19 @@ class RayCompute(Compute):
     def fit(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, on_progress: OnProgress) -> FitResult:
         self.storage.prepare()
         join_cluster(self.cluster)
-        trainer = self._trainer(spec, dataset, run_id, progress := _progress_queue())
-        # Not in this thread: Ray would take over the process's SIGINT for good.
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="ray-train") as executor:
-            training = executor.submit(trainer.fit)
+        with cluster_in_use(self.cluster):
+            trainer = self._trainer(spec, dataset, run_id, progress := _progress_queue())
+            # Not in this thread: Ray would take over the process's SIGINT for good.
+            training: Future[ray.train.Result] = Future()
+            threading.Thread(target=settle, args=(training, trainer.fit), name="ray-train", daemon=True).start()
             try:
                 _pass_on(progress, on_progress, training)
             except BaseException:
                 ray.shutdown()  # ends the training that the other thread waits for
+                wait([training], _END_SECONDS)  # it has been seen not to hear of it, and to wait for ever
                 raise
-        progress.shutdown()
-        return self._result(spec, training)
+            progress.shutdown()
+            return self._result(spec, training)
 
     def weights_classifier(self, weights: TrainedWeights, dataset: DatasetVersion) -> ClassifierFactory:
         return WeightsClassifier.of(weights, dataset)
@@ -72,12 +89,8 @@ class RayCompute(Compute):
         # All of a cluster of our own; on one that others use, a node with all of its CPUs free may never come.
         cpus = 1 if self.cluster.address else max(1, int(max(node_cpus())))
         task = ray.remote(num_cpus=cpus, max_retries=RETRIES)(_predict)
-        try:
+        with cluster_in_use(self.cluster):
             predictions: SplitPredictions = ray.get(task.remote(classifier, self.reader, file, limit))
-        except ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, FmnistError):
-                raise error.cause from error
-            raise
         return predictions
 
     def _trainer(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, progress: Queue) -> TorchTrainer:
@@ -92,7 +105,7 @@ class RayCompute(Compute):
             "train": start_reading(self.reader, dataset.file("train"), spec.limit_train, workers, equal=True),
             "val": start_reading(self.reader, dataset.file("val"), spec.limit_val, workers, equal=False),
         }
-        cpus = cpus_per_worker(node_cpus(), workers)
+        cpus = cpus_per_worker(free_cpus(), workers)
         task = WorkerTask(
             spec=spec,
             normalization=dataset.normalization,
@@ -147,31 +160,42 @@ class RayCompute(Compute):
 
 
 def _pass_on(progress: Queue, on_progress: OnProgress, training: "Future[ray.train.Result]") -> None:
-    """Hand workers' progress to the caller, in the caller's thread, until training is over."""
-    reached = (0, 0)
+    """Hand workers' progress to the caller, in the caller's thread, until training is over; raise what they send."""
+    reached: tuple[int, int] | None = None
+    patience_ends = time.monotonic() + _SILENCE_SECONDS
     while True:
         over = training.done()
         try:
-            report: Progress = progress.get(timeout=0.1)
+            report: Progress | FmnistError = progress.get(timeout=0.1)
         except Empty:
             if over:
                 return
+            if reached is None and time.monotonic() > patience_ends:
+                logger.warning("no worker has begun after %d s: %s", _SILENCE_SECONDS, _shares())
+                patience_ends = math.inf
             continue
         except ray.exceptions.RayError:
             if over:
                 return
             raise
-        if (report.epoch, report.step) < reached:
+        if isinstance(report, FmnistError):
+            raise report
+        if reached is not None and (report.epoch, report.step) < reached:
             logger.warning("a worker was lost; training goes on from the start of epoch %d", report.epoch + 1)
         reached = (report.epoch, report.step)
         on_progress(report)
 
 
+def _shares() -> str:
+    total, free = ray.cluster_resources(), ray.available_resources()
+    shares = [f"{free.get(kind, 0):g} of {total[kind]:g} {kind}s" for kind in ("CPU", "GPU") if kind in total]
+    return f"the cluster has {' and '.join(shares) or 'no CPUs'} free, and training waits for its own"
+
+
 def _predict(
     classifier: ClassifierFactory, reader: SplitReader, file: SplitFile, limit: int | None
 ) -> SplitPredictions:
-    data = reader(file).head(limit)
-    return SplitPredictions(data.labels, Prediction(classifier()).probabilities(data.images))
+    return answer(classifier(), reader(file).head(limit))
 
 
 def _unwrapped(training: "Future[ray.train.Result]") -> ray.train.Result:

@@ -11,7 +11,7 @@ from fmnist.adapters.parquet.reader import SplitReader
 from fmnist.adapters.parquet.schema import to_labeled_images
 from fmnist.adapters.ray.cluster import RETRIES
 from fmnist.domain.model.dataset import LabeledImages, SplitFile
-from fmnist.domain.model.errors import FmnistError, InvalidSetting
+from fmnist.domain.model.errors import InvalidSetting
 
 
 def start_reading(reader: SplitReader, file: SplitFile, limit: int | None, parts: int, *, equal: bool) -> list[Any]:
@@ -26,19 +26,10 @@ def start_reading(reader: SplitReader, file: SplitFile, limit: int | None, parts
 
 
 def to_dataset(references: list[Any]) -> ray.data.Dataset:
-    """Wait for the parts and return them as a dataset of one block a part.
-
-    Raises:
-        FmnistError: what went wrong with reading, as the task raised it.
-    """
-    try:
-        ray.wait(references, num_returns=len(references), fetch_local=False)
-        ray.get(references[0])
-        return ray.data.from_arrow_refs(references)
-    except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, FmnistError):
-            raise error.cause from error
-        raise
+    """Wait for the parts and return them as a dataset of one block a part, or raise Ray's error for what went wrong."""
+    ray.wait(references, num_returns=len(references), fetch_local=False)
+    ray.get(references[0])
+    return ray.data.from_arrow_refs(references)
 
 
 class PartPerWorker(ray.train.DataConfig):  # type: ignore[misc]  # ray is not typed here

@@ -14,7 +14,7 @@ from ray.util.queue import Queue
 from fmnist.adapters.lightning.checkpoint import History
 from fmnist.adapters.ray.data import own_part
 from fmnist.adapters.ray.storage import CheckpointStorage
-from fmnist.domain.model.errors import BadInput, CorruptData, FmnistError, TrainingFailed
+from fmnist.domain.model.errors import BadInput, CorruptData, FmnistError, OutOfMemory, TrainingFailed
 from fmnist.domain.model.normalization import Normalization
 from fmnist.domain.model.training import TrainingSpec
 from fmnist.domain.services.epoch_log import EpochLog
@@ -27,7 +27,7 @@ class WorkerTask:
 
     Attributes:
         tracker: refers to a `Callable[[], Tracker]`, whose tracker rank 0 logs epochs to.
-        progress: takes `Progress` on its way to the driver.
+        progress: takes `Progress`, and an error that is to end all workers, on its way to the driver.
         threads: that torch computes with on a CPU.
         storage: where checkpoints go.
     """
@@ -46,7 +46,8 @@ def train(task: WorkerTask) -> FmnistError | None:
 
     What no retry can mend is returned, not raised, for Ray retries whatever a worker raises. Such errors (bad data, a
     loss that is no number) meet every worker at the same step. One that strikes a single worker, such as a checkpoint
-    that cannot be written, has to be raised: Ray then ends the others too, which would wait for this one.
+    that cannot be written, has to be raised: Ray then ends the others too, which would wait for this one. Memory that
+    is too small may strike a single one and no retry mends it: the driver is told, and ends it all.
     """
     torch.set_num_threads(task.threads)
     checkpoint = ray.train.get_checkpoint()
@@ -57,6 +58,9 @@ def train(task: WorkerTask) -> FmnistError | None:
                 with task.storage.in_use("cannot be read"):
                     resume_from = Path(fetched.enter_context(checkpoint.as_directory()))
             _fit(task, resume_from)
+    except OutOfMemory as error:
+        task.progress.put(error)
+        raise
     except (BadInput, CorruptData, TrainingFailed) as error:
         return error
     return None

@@ -20,6 +20,8 @@ from fmnist.ports.model_store import TrainedWeights
 def load_network(weights: TrainedWeights, source: BinaryIO | None = None) -> nn.Module:
     """Return the network with these weights on the CPU, in evaluation mode; `source` stands in for the file.
 
+    It divides its outputs by the weights' temperature, so that every form it is saved in does.
+
     Raises:
         CorruptModel: no such file, or not the state of this architecture.
     """
@@ -29,7 +31,20 @@ def load_network(weights: TrainedWeights, source: BinaryIO | None = None) -> nn.
         network.load_state_dict(state)
     except (OSError, EOFError, RuntimeError, AttributeError, pickle.UnpicklingError) as error:
         raise CorruptModel(f"{weights.path} does not hold weights of {weights.architecture}: {error}") from error
-    return network.eval()
+    return (network if weights.temperature == 1 else _Tempered(network, weights.temperature)).eval()
+
+
+class _Tempered(nn.Module):
+    """A network whose outputs are divided by a temperature."""
+
+    def __init__(self, network: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.network = network
+        self.temperature = temperature
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.network(inputs)
+        return logits / self.temperature
 
 
 @dataclass(frozen=True, slots=True)

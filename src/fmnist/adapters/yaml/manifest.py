@@ -33,6 +33,11 @@ class ServingManifest:
             raise InvalidSetting(f"manifest {path} cannot be read: {error}") from error
         self.pointed_at("models:/check/1")
 
+    def model_uri(self) -> str | None:
+        """Return which model the file serves, as its first deployment or application says; None where none does."""
+        configs = [config for part in RoundTrip(self._text).parts() for config in _configs(part)]
+        return next((uri for config in configs for uri in _models(config)), None)
+
     def point_at(self, model_uri: str, image: str | None = None) -> bool:
         """Have the file serve this model, in this image where one is given, and return whether that was a change.
 
@@ -94,6 +99,22 @@ class ServingManifest:
             )
         for container in ours:
             document.set(container, "image", image)
+
+
+def _configs(part: Any) -> list[Any]:
+    """The Serve configs that a document has: in a RayService, or as what it is itself."""
+    spec = part.get("spec") if isinstance(part, dict) and part.get("kind") == "RayService" else None
+    config = spec.get("serveConfigV2") if isinstance(spec, dict) else None
+    return RoundTrip(config).parts() if isinstance(config, str) else [part]
+
+
+def _models(config: Any) -> Iterator[str]:
+    """The models that a Serve config names, first the one that counts: a user_config overrules arguments."""
+    for application in _mappings(config, "applications"):
+        user_configs = [deployment.get("user_config") for deployment in _mappings(application, "deployments")]
+        for holder in [*user_configs, application.get("args")]:
+            if isinstance(holder, dict) and isinstance(holder.get("model_uri"), str):
+                yield str(holder["model_uri"])
 
 
 def _point_config(document: RoundTrip, config: Any, model_uri: str) -> bool:

@@ -4,6 +4,7 @@ import os
 
 from dependency_injector import providers
 
+from fmnist.adapters.jinja2.report_page import render_report
 from fmnist.adapters.lightning.compute import LocalCompute
 from fmnist.adapters.mlflow.tracker import MlflowTrackerFactory
 from fmnist.adapters.parquet.reader import SplitReader
@@ -59,6 +60,7 @@ class TrainContainer(ModelsContainer):
         compute=compute,
         store=ModelsContainer.model_store,
         model_name=ModelsContainer.settings.provided.mlflow_registered_model_name,
+        render=providers.Object(render_report),
         uninterrupted=providers.Object(uninterrupted),
     )
     provenance = providers.Factory(

@@ -2,8 +2,13 @@
 
 import re
 
-# Up to the last @ of the authority, for a password may hold one; and past a slash when a password holds that.
-_USER = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^\s'\"/]*|[^\s'\"/:]+:[^\s'\"]*)@")
+# Up to the last @ of the authority, for a password may hold one; and past a slash when a password holds that, which no
+# address with a port can be taken for: what follows `host:5000/` is a path, whatever it holds.
+_USER = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)"
+    r"(?!(?:\[[^\s\]]*\](?::\d*)?|[^\s'\"/:@]+:\d*)/)"
+    r"(?P<user>[^\s'\"/]*|[^\s'\"/:]+:[^\s'\"]*)@"
+)
 _QUERY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s'\"?#]*)[?#][^\s'\"]*")
 
 

@@ -52,6 +52,10 @@ class TrainingFailed(FmnistError):
     """Training ended without a model."""
 
 
+class OutOfMemory(TrainingFailed):
+    """A training step asks for more memory than the accelerator has; the message says what would ask for less."""
+
+
 class MetricNotFound(BadInput):
     """A run lacks the metric that a decision rests on, or has no usable number for it."""
 

@@ -61,6 +61,17 @@ def pixel_statistics(images: Images) -> dict[str, float]:
     }
 
 
+def split_sizes(metadata: Mapping[str, Any]) -> dict[str, int]:
+    """Return how many images the metadata says train, val and test have; of one that it does not describe, nothing."""
+    described = metadata.get("splits")
+    entries = described if isinstance(described, Mapping) else {}
+    return {
+        split: entry["num_samples"]
+        for split in ("train", "val", "test")
+        if isinstance(entry := entries.get(split), Mapping) and isinstance(entry.get("num_samples"), int)
+    }
+
+
 def check_split(metadata: Mapping[str, Any], split: str, data: LabeledImages) -> None:
     """Hold a split that was read against what the metadata says of it.
 

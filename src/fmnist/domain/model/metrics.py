@@ -132,9 +132,15 @@ def expected_calibration_error(labels: npt.NDArray[Any], probabilities: Probabil
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = (probabilities.argmax(axis=1) == labels).astype(np.float64)
-    bins = np.clip(np.ceil(confidence * _CALIBRATION_BINS).astype(np.int64) - 1, 0, _CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, weights=right - confidence, minlength=_CALIBRATION_BINS)
+    index, bins = confidence_bins(confidence)
+    gaps = np.bincount(index, weights=right - confidence, minlength=bins)
     return float(np.abs(gaps).sum() / len(labels))
+
+
+def confidence_bins(confidence: FloatArray) -> tuple[npt.NDArray[np.int64], int]:
+    """Return the bin of each confidence (n,), and how many bins there are: 15 of equal width, upper edges included."""
+    bins = np.ceil(confidence * _CALIBRATION_BINS).astype(np.int64) - 1
+    return np.clip(bins, 0, _CALIBRATION_BINS - 1), _CALIBRATION_BINS
 
 
 def wilson_interval(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:

@@ -70,6 +70,7 @@ class PromotionPolicy:
         max_class_drop: how far the recall of any class may fall.
         max_calibration_loss: how far the expected calibration error may rise.
         max_latency_ratio: how many times as long as the champion the staged model may take for one image.
+        min_accuracy: of a staged model on known pictures, champion or not; the default is the smoke test's.
     """
 
     metric: str = "val_acc"
@@ -80,6 +81,7 @@ class PromotionPolicy:
     max_class_drop: float = 0.05
     max_calibration_loss: float = 0.02
     max_latency_ratio: float = 2.0
+    min_accuracy: float = 0.6
 
     def __post_init__(self) -> None:
         if not isinstance(self.metric, str) or not self.metric:
@@ -92,6 +94,7 @@ class PromotionPolicy:
         _check("max_class_drop", self.max_class_drop, "in [0, 1]", lambda value: 0 <= value <= 1)
         _check("max_calibration_loss", self.max_calibration_loss, "in [0, 1]", lambda value: 0 <= value <= 1)
         _check("max_latency_ratio", self.max_latency_ratio, "above 0", lambda value: 0 < value < math.inf)
+        _check("min_accuracy", self.min_accuracy, "in [0, 1]", lambda value: 0 <= value <= 1)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:

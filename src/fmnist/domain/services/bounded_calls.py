@@ -30,7 +30,7 @@ class BoundedCalls:
             raise StoreUnavailable(f"{what}: no answer yet, and an earlier call still waits for one; not asked again")
         seconds = max(0.0, seconds)
         future: Future[_T] = Future()
-        thread = threading.Thread(target=_settle, args=(future, call), name=f"bounded: {what}", daemon=True)
+        thread = threading.Thread(target=settle, args=(future, call), name=f"bounded: {what}", daemon=True)
         thread.start()
         wait([future], seconds)
         if not future.done():
@@ -40,7 +40,8 @@ class BoundedCalls:
         return future.result()
 
 
-def _settle(future: "Future[Any]", call: Callable[[], object]) -> None:
+def settle(future: "Future[Any]", call: Callable[[], object]) -> None:
+    """Make the call, and let the future have its result or its error."""
     try:
         future.set_result(call())
     except BaseException as error:  # noqa: BLE001 - it is raised again where the call was made

@@ -8,12 +8,13 @@ from contextlib import AbstractContextManager, nullcontext
 import numpy as np
 
 from fmnist.domain.model.dataset import DatasetVersion
-from fmnist.domain.model.errors import CorruptData, InvalidSetting, MetricNotFound, SplitNotFound
+from fmnist.domain.model.errors import CorruptData, MetricNotFound
 from fmnist.domain.model.paired import PairedComparison
 from fmnist.domain.model.policy import Decision, Mode, PromotionPolicy
 from fmnist.domain.model.promotion import StagedName
 from fmnist.domain.model.promotion_records import DecisionRecord
 from fmnist.domain.model.registry import ModelVersion
+from fmnist.domain.services.measured_data import measured_dataset
 from fmnist.domain.services.promotion_state import PromotionState, now_utc
 from fmnist.ports.compute import Compute
 from fmnist.ports.data_registry import DataRegistry
@@ -76,7 +77,7 @@ class ModelComparison:
             if mode is Mode.CONTRACT:
                 decision = self._by_metric(challenger, champion, policy)
             else:
-                dataset = self._dataset(challenger, data_version, split)
+                dataset = measured_dataset(self._registry, challenger, split, data_version)
                 decision = self._by_evaluation(challenger, champion, policy, dataset, split)
             record = DecisionRecord(
                 version=challenger.uri,
@@ -111,29 +112,6 @@ class ModelComparison:
         if not np.isfinite(value):
             raise MetricNotFound(f"{metric} of {version.uri} is {value}: there is nothing to decide by")
         return value
-
-    def _dataset(self, challenger: ModelVersion, wanted: str | None, split: str) -> DatasetVersion:
-        if split not in {"test", "val"}:
-            raise InvalidSetting(f"split must be test or val, found {split!r}: what models learn from tells nothing")
-        trained_on = challenger.tags.get("dvc_data_version")
-        if wanted is None and trained_on is None:
-            raise InvalidSetting(f"{challenger.uri} does not say its data version: give --data-version")
-        dataset = self._registry.resolve(wanted or trained_on)
-        digest = challenger.tags.get("data_digest")
-        if dataset.version == trained_on and digest not in {None, dataset.digest}:
-            raise CorruptData(
-                f"{dataset.version} holds other data now (digest {dataset.digest}) than when {challenger.uri} was "
-                f"trained (digest {digest}): a comparison on it would not be what it says"
-            )
-        if split not in dataset.splits:
-            there = ", ".join(dataset.splits)
-            hint = (
-                "; its champion may have trained on any other, ask for --split val only where it has not"
-                if split == "test"
-                else ""
-            )
-            raise SplitNotFound(f"{dataset.version} has no split {split!r}: it has {there}{hint}")
-        return dataset
 
     def _by_evaluation(
         self,

@@ -8,7 +8,7 @@ from fmnist.ports.compute import OnProgress
 
 logger = logging.getLogger(__name__)
 
-FINAL_METRICS, MODEL, END = "the metrics of the chosen epoch", "the model", "its end"
+FINAL_METRICS, MODEL, REPORT, END = "the metrics of the chosen epoch", "the model", "its report", "its end"
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class Outstanding:
 
     def trained(self) -> None:
         """Note that training is over, and that all the rest is to be recorded now."""
-        self.steps = [FINAL_METRICS, MODEL, END]
+        self.steps = [FINAL_METRICS, MODEL, REPORT, END]
 
     def done(self, step: str) -> None:
         """Note that a step is recorded; the first one takes the epochs along."""

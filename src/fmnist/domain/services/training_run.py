@@ -8,12 +8,16 @@ from dataclasses import dataclass
 
 from fmnist.domain.model.dataset import DatasetVersion
 from fmnist.domain.model.errors import BadInput, CorruptData, FmnistError, InvalidSetting, TrainingFailed
-from fmnist.domain.model.metrics import Evaluation
-from fmnist.domain.model.registry import GOLDEN_IMAGES, ModelInfo, ModelVersion
+from fmnist.domain.model.metadata import split_sizes
+from fmnist.domain.model.model_card import model_card
+from fmnist.domain.model.model_report import ModelReport, RenderReport, TrainingStory
+from fmnist.domain.model.registry import ModelInfo, ModelVersion
 from fmnist.domain.model.training import Lineage, TrainingResult, TrainingSpec, best_epoch
 from fmnist.domain.services.bounded_calls import BoundedCalls
 from fmnist.domain.services.epoch_log import EpochLog
-from fmnist.domain.services.outstanding import FINAL_METRICS, MODEL, Outstanding
+from fmnist.domain.services.final_measurement import FinalMeasurement
+from fmnist.domain.services.model_evaluation import report_files
+from fmnist.domain.services.outstanding import FINAL_METRICS, MODEL, REPORT, Outstanding
 from fmnist.ports.compute import Compute, FitResult, OnProgress
 from fmnist.ports.data_registry import DataRegistry
 from fmnist.ports.model_store import ModelStore
@@ -23,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 # After these a run would fail again in the same way.
 _LASTING = (BadInput, CorruptData, TrainingFailed)
+
+REPORT_FOLDER = "report"  # among the run's artifacts
 
 _MARK_SECONDS = 20  # whoever tells a process to end often gives it 30
 
@@ -37,10 +43,11 @@ class Provenance:
 
 
 class TrainingRun:
-    """Trains, evaluates, saves and registers; whatever happens, the run does not stay at RUNNING.
+    """Trains, evaluates, saves, registers and reports; whatever happens, the run does not stay at RUNNING.
 
     Args:
         model_name: the registered model that each run adds a version to.
+        render: draws the report on the run's model.
         uninterrupted: makes a context in which an interrupt waits; a process that turns signals into
             `KeyboardInterrupt` supplies it, so that none strikes where a run has begun and nobody knows its id yet.
     """
@@ -52,6 +59,7 @@ class TrainingRun:
         compute: Compute,
         store: ModelStore,
         model_name: str,
+        render: RenderReport,
         uninterrupted: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._registry = registry
@@ -59,6 +67,7 @@ class TrainingRun:
         self._compute = compute
         self._store = store
         self._model_name = model_name
+        self._render = render
         self._uninterrupted = uninterrupted
 
     def start(
@@ -123,25 +132,26 @@ class TrainingRun:
         *,
         is_new: bool,
     ) -> TrainingResult:
-        run_id, outstanding = None, Outstanding()
+        run_id, outstanding, resumable = None, Outstanding(), not is_new
         try:
             with self._uninterrupted():
                 run_id = open_run()
             logger.info("run %s: %s on %s", run_id, spec.recipe.architecture, dataset.version)
             if is_new:
                 self._describe(run_id, spec, dataset)
+                resumable = True
             fit = self._compute.fit(spec, dataset, run_id, outstanding.watch(on_progress))
             outstanding.trained()
-            result = self._conclude(run_id, fit, dataset, lineage, outstanding)
+            result = self._conclude(run_id, fit, spec, dataset, lineage, outstanding)
             self._tracker.set_status(run_id, RunStatus.FINISHED)
         except BaseException as error:
             if run_id is not None:
                 with self._uninterrupted():
-                    self._abandon(run_id, error, outstanding)
+                    self._abandon(run_id, error, outstanding, resumable=resumable)
             raise
         return result
 
-    def _abandon(self, run_id: str, reason: BaseException, outstanding: Outstanding) -> None:
+    def _abandon(self, run_id: str, reason: BaseException, outstanding: Outstanding, *, resumable: bool) -> None:
         status = RunStatus.KILLED if isinstance(reason, KeyboardInterrupt) else RunStatus.FAILED
         try:
             BoundedCalls().run("its status", lambda: self._tracker.set_status(run_id, status), _MARK_SECONDS)
@@ -150,7 +160,7 @@ class TrainingRun:
             logger.warning("run %s could not be marked %s: %s", run_id, status, error)
         if str(outstanding):
             logger.warning("not recorded of run %s: %s", run_id, outstanding)
-        if not isinstance(reason, _LASTING):
+        if resumable and not isinstance(reason, _LASTING):
             logger.warning("fmnist train --resume %s goes on from its last checkpoint", run_id)
 
     def _describe(self, run_id: str, spec: TrainingSpec, dataset: DatasetVersion) -> None:
@@ -168,23 +178,22 @@ class TrainingRun:
         self._tracker.log(run_id, params=params)
 
     def _conclude(
-        self, run_id: str, fit: FitResult, dataset: DatasetVersion, lineage: Lineage, outstanding: Outstanding
+        self,
+        run_id: str,
+        fit: FitResult,
+        spec: TrainingSpec,
+        dataset: DatasetVersion,
+        lineage: Lineage,
+        outstanding: Outstanding,
     ) -> TrainingResult:
-        """Measure the chosen weights once more on `val` and once on `test`, then save and register them."""
-        best = best_epoch(fit.history)
-        classifier = self._compute.weights_classifier(fit.weights, dataset)
-        evaluations: dict[str, Evaluation] = {}
-        for split in ("val", "test"):
-            if split in dataset.splits:
-                predictions = self._compute.predict(classifier, dataset, split)
-                evaluations[split] = Evaluation.of(predictions.labels, predictions.probabilities)
-        metrics = evaluations["val"].metrics("val")
-        if "test" in evaluations:
-            metrics |= evaluations["test"].metrics("test", calibration=True)
+        """Measure the chosen weights on `val` and once on `test`, then save and register them, and report on them."""
+        final = FinalMeasurement.of(self._compute, fit.weights, dataset)
+        metrics, story = final.metrics(), _story(fit, spec, dataset)
         # The last value of a metric is what readers of a run see, so it has to be that of the registered model.
         # It is logged as one more epoch, so that a run resumed after this point does not log it again.
-        EpochLog(self._tracker, run_id).write([*fit.history, metrics])
-        self._tracker.log(run_id, tags={"best_epoch": str(best)})
+        EpochLog(self._tracker, run_id).write([*fit.history, metrics | story.speed()])
+        chosen = {"best_epoch": str(story.best_epoch), "temperature": f"{final.weights.temperature:.4f}"}
+        self._tracker.log(run_id, tags=chosen)
         outstanding.done(FINAL_METRICS)
         info = ModelInfo(
             architecture=fit.weights.architecture,
@@ -193,22 +202,48 @@ class TrainingRun:
             lineage={"run_id": run_id, **lineage.tags()},
             metrics=metrics,
         )
-        golden = self._registry.read(dataset, "val").head(GOLDEN_IMAGES).images
-        model = self._saved(run_id) or self._store.save(run_id, self._model_name, fit.weights, info, golden)
+        report = ModelReport(
+            info=info,
+            measured=final.test or final.val,
+            val=final.val if final.test else None,
+            calibration=final.calibration,
+            story=story,
+            source=dataset.source,
+            counts=split_sizes(dataset.metadata),
+        )
+        model = self._saved(run_id) or self._store.save(
+            run_id, self._model_name, final.weights, info, final.golden, card=model_card(report)
+        )
         outstanding.done(MODEL)
+        for path, content in report_files(self._render, model.uri, report).items():
+            self._tracker.log_artifact(run_id, f"{REPORT_FOLDER}/{path}", content)
+        outstanding.done(REPORT)
         return TrainingResult(
             run_id=run_id,
             model=model,
             history=fit.history,
-            best_epoch=best,
-            val=evaluations["val"],
-            test=evaluations.get("test"),
+            best_epoch=story.best_epoch,
+            val=final.val.evaluation,
+            test=final.test.evaluation if final.test else None,
             seconds=fit.seconds,
         )
 
     def _saved(self, run_id: str) -> ModelVersion | None:
         """Return the run's model when an earlier attempt has registered it, and broke off after that."""
         return next((version for version in self._store.versions(self._model_name) if version.run_id == run_id), None)
+
+
+def _story(fit: FitResult, spec: TrainingSpec, dataset: DatasetVersion) -> TrainingStory:
+    images = split_sizes(dataset.metadata).get("train")
+    if images is not None and spec.limit_train is not None:
+        images = min(images, spec.limit_train)
+    return TrainingStory(
+        params=spec.params(),
+        history=fit.history,
+        best_epoch=best_epoch(fit.history),
+        seconds=fit.seconds or None,
+        images_per_second=len(fit.history) * images / fit.seconds if images and fit.seconds else None,
+    )
 
 
 def _lineage(provenance: Provenance, dataset: DatasetVersion) -> Lineage:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from fmnist.domain.model.dataset import DatasetVersion
+from fmnist.domain.model.dataset import DatasetVersion, SplitFile
 from fmnist.domain.model.errors import InvalidSetting, SplitNotFound
 from fmnist.domain.model.recipe import Recipe
 from fmnist.domain.model.training import EPOCH_METRICS, Progress, TrainingSpec
@@ -92,14 +92,30 @@ class ComputeContract:
     ) -> None:
         classifier = compute.weights_classifier(finished.result.weights, dataset)
         predictions = compute.predict(classifier, dataset, "test")
-        assert np.array_equal(predictions.labels, registry.read(dataset, "test").labels)
+        data = registry.read(dataset, "test")
+        assert np.array_equal(predictions.labels, data.labels)
+        assert np.array_equal(predictions.images, data.images)
+        assert predictions.seconds > 0
         assert predictions.probabilities.dtype == np.float32
         assert np.allclose(predictions.probabilities.sum(axis=1), 1, atol=1e-5)
         assert (predictions.probabilities.argmax(axis=1) == predictions.labels).mean() > 0.9
 
         head = compute.predict(classifier, dataset, "test", limit=7)
         assert np.array_equal(head.labels, predictions.labels[:7])
+        assert np.array_equal(head.images, predictions.images[:7])
         assert np.allclose(head.probabilities, predictions.probabilities[:7], atol=1e-5)
+
+    def test_temperature_of_weights_divides_their_logits(
+        self, compute: Compute, dataset: DatasetVersion, finished: FinishedFit
+    ) -> None:
+        weights = finished.result.weights
+        plain, tempered = (
+            compute.predict(compute.weights_classifier(each, dataset), dataset, "val", limit=20).probabilities
+            for each in (weights, replace(weights, temperature=2.0))
+        )
+        # Halved logits are square roots of probabilities, but for a constant.
+        expected = np.sqrt(plain)
+        assert np.allclose(tempered, expected / expected.sum(axis=1, keepdims=True), atol=1e-5)
 
     def test_interrupted_fit_goes_on_to_the_same_weights(
         self, compute: Compute, dataset: DatasetVersion, tracker: Tracker, finished: FinishedFit
@@ -118,7 +134,11 @@ class ComputeContract:
         )
         assert np.array_equal(whole, again)
 
-    def test_limits_take_the_first_rows(self, compute: Compute, dataset: DatasetVersion, tracker: Tracker) -> None:
+    def test_limits_take_the_first_rows_and_the_test_split_is_not_looked_at(
+        self, compute: Compute, dataset: DatasetVersion, tracker: Tracker
+    ) -> None:
+        nowhere = SplitFile(split="test", uri="/nowhere/test.parquet", md5="0" * 32)
+        dataset = replace(dataset, splits={**dataset.splits, "test": nowhere})
         spec = replace(SPEC, limit_train=20, limit_val=10, recipe=SPEC.recipe.override(max_epochs=1))
         reports: list[Progress] = []
         result = compute.fit(spec, dataset, tracker.start("limits", {}), reports.append)

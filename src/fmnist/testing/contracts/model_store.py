@@ -68,7 +68,7 @@ class ModelStoreContract:
         cls, store: ModelStore, run_id: str, weights: TrainedWeights, info: ModelInfo, golden: Images
     ) -> ModelVersion:
         """The model that all tests share."""
-        return store.save(run_id, _new_name(), weights, info, golden)
+        return store.save(run_id, _new_name(), weights, info, golden, card="# A card\n")
 
     @pytest.fixture
     def version(self, store: ModelStore, saved: ModelVersion) -> ModelVersion:

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from fmnist.adapters.lightning.batches import Batch
 from fmnist.adapters.lightning.compute import LocalCompute
+from fmnist.adapters.lightning.module import ImageClassification
 from fmnist.adapters.memory.registry import MemoryDataRegistry
 from fmnist.adapters.memory.tracker import MemoryTracker
 from fmnist.domain.model.dataset import DatasetVersion
-from fmnist.domain.model.errors import InvalidSetting, TrainingFailed
+from fmnist.domain.model.errors import InvalidSetting, OutOfMemory, TrainingFailed
 from fmnist.domain.model.recipe import Recipe
 from fmnist.domain.model.training import TrainingSpec, best_epoch
 from fmnist.ports.compute import FitResult
@@ -85,6 +87,32 @@ class TestLocalCompute(ComputeContract):
         spec = replace(SPEC, recipe=SPEC.recipe.override(precision="bfloat16", compile=True))
         result = compute.fit(spec, dataset, tracker.start("run", {}), lambda _: None)
         assert list(result.history) == list(finished.result.history)
+
+    @pytest.mark.parametrize(
+        ("batch_size", "less"), [(32, "try --batch-size 16"), (3, "try --batch-size 1,"), (1, "try a smaller --model")]
+    )
+    def test_step_that_the_memory_does_not_hold_ends_the_run_with_what_to_try(
+        self,
+        compute: LocalCompute,
+        dataset: DatasetVersion,
+        tracker: MemoryTracker,
+        monkeypatch: pytest.MonkeyPatch,
+        batch_size: int,
+        less: str,
+    ) -> None:
+        steps: list[int] = []
+
+        def step(self: ImageClassification, batch: Batch, index: int) -> torch.Tensor:
+            steps.append(index)
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+        monkeypatch.setattr(ImageClassification, "training_step", step)
+        spec = TrainingSpec(recipe=SPEC.recipe.override(batch_size=batch_size))
+        expected = f"does not hold cnn with batches of {batch_size}: {less}"
+        with pytest.raises(OutOfMemory, match=expected) as caught:
+            compute.fit(spec, dataset, tracker.start("run", {}), lambda _: None)
+        assert isinstance(caught.value.__cause__, torch.OutOfMemoryError)
+        assert steps == [0], "it is not tried again"
 
     def test_chosen_weights_are_those_of_the_best_epoch_and_not_of_the_last(
         self, compute: LocalCompute, dataset: DatasetVersion, tracker: MemoryTracker

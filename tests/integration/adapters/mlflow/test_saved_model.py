@@ -141,3 +141,29 @@ def test_package_answers_with_neither_torch_nor_mlflow(
     command = [sys.executable, "-c", code, str(tmp_path / "package.pkl")]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert (run.stdout, run.stderr) == ("(1, 10)\nset()\n", "")
+
+
+def test_card_is_in_the_artifact_and_shown_with_the_version_and_its_copies(
+    store: MlflowModelStore, connection: MlflowConnection, cnn: TrainedWeights, info: ModelInfo, golden: Images
+) -> None:
+    client, run_id = connection.client(), MlflowTracker(connection).start("training", {})
+    lines = "".join(f"* Limit {number}: it was never measured on anything else.\n" for number in range(150))
+    card = f"# A café, longer than a registry shows\n\n{lines}"
+    version = store.save(run_id, "dev.with-a-card", cnn, info, golden, card=card)
+    copy = store.copy(store.copy(version, "staging.with-a-card"), "prod.with-a-card")
+    shown = {client.get_model_version(each.name, str(each.version)).description for each in (version, copy)}
+    (description,) = shown
+    beginning, found, rest = description.partition("\n\nThe rest is in the artifact")
+    assert found
+    assert len(description) <= 5000
+    assert card.startswith(beginning + "\n"), "it is cut between lines"
+    assert rest == ", `extra_files/model_card.md`.\n"
+    root = client.get_model_version_download_uri(copy.name, str(copy.version))
+    assert mlflow.artifacts.load_text(f"{root}/extra_files/model_card.md") == card
+
+
+def test_model_without_a_card_loads_and_shows_none(
+    store: MlflowModelStore, connection: MlflowConnection, saved: ModelVersion
+) -> None:
+    assert not connection.client().get_model_version(saved.name, str(saved.version)).description
+    store.classifier(saved.uri)()

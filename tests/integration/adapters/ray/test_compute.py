@@ -4,17 +4,19 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import psutil
 import pytest
+import ray
 import torch
 
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.tracker import MlflowTracker, MlflowTrackerFactory
 from fmnist.adapters.ray.compute import RayCompute
 from fmnist.domain.model.dataset import DatasetVersion
-from fmnist.domain.model.errors import CorruptData, InvalidSetting, TrainingFailed
+from fmnist.domain.model.errors import CorruptData, InvalidSetting, OutOfMemory, TrainingFailed
+from fmnist.domain.model.normalization import Normalization
 from fmnist.domain.model.training import EPOCH_METRICS, Progress, TrainingSpec
 from fmnist.ports.compute import FitResult
 from fmnist.testing.contracts.compute import SPEC, ComputeContract
@@ -70,6 +72,7 @@ def test_killed_worker_is_replaced_and_the_run_ends_as_if_nothing_had_been(
     assert all(torch.equal(value, expected[name]) for name, value in weights_of(result).items())
 
 
+@pytest.mark.soak
 def test_worker_that_is_always_lost_ends_in_a_clear_error(
     compute: RayCompute, dataset: DatasetVersion, tracker: MlflowTracker
 ) -> None:
@@ -106,6 +109,34 @@ def test_diverging_run_is_not_retried(compute: RayCompute, dataset: DatasetVersi
     spec = replace(TWO_WORKERS, recipe=SPEC.recipe.override(lr=1e30))
     with pytest.raises(TrainingFailed, match="not finite at epoch 0"):
         compute.fit(spec, dataset, tracker.start("diverging", {}), reports.append)
+    assert len([report for report in reports if report.step == 0]) == 1
+
+
+class CrampedNormalization(Normalization):
+    """Where the second worker uses it, there is no memory left."""
+
+    def __getattribute__(self, name: str) -> object:
+        if name == "mean" and os.environ.get("RANK") == "1":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+        return super().__getattribute__(name)
+
+
+class CrampedDataset(DatasetVersion):
+    """A data version with that normalization."""
+
+    @property
+    def normalization(self) -> Normalization:
+        return CrampedNormalization(0.5, 0.5)
+
+
+def test_worker_without_memory_ends_all_of_them_and_is_not_retried(
+    compute: RayCompute, dataset: DatasetVersion, tracker: MlflowTracker
+) -> None:
+    values = {field.name: getattr(dataset, field.name) for field in fields(dataset)}
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    reports: list[Progress] = []
+    with pytest.raises(OutOfMemory, match="does not hold cnn with batches of 8: try --batch-size 4"):
+        compute.fit(TWO_WORKERS, CrampedDataset(**values), tracker.start("cramped", {}), reports.append)
     assert len([report for report in reports if report.step == 0]) == 1
 
 

@@ -8,7 +8,6 @@ import ray
 from ray.cluster_utils import Cluster
 
 from fmnist.adapters.mlflow.tracker import MlflowTracker
-from fmnist.adapters.parquet.storage import S3Settings
 from fmnist.adapters.ray.cluster import ClusterSettings
 from fmnist.adapters.ray.compute import RayCompute
 from fmnist.adapters.ray.storage import CheckpointStorage
@@ -16,6 +15,7 @@ from fmnist.domain.model.dataset import DatasetVersion
 from fmnist.domain.model.training import Progress
 from fmnist.testing.contracts.compute import SPEC
 from stack.services import ObjectStore
+from tests.integration.services import s3_settings
 
 TWO_WORKERS = replace(SPEC, num_workers=2, recipe=SPEC.recipe.override(batch_size=8))
 
@@ -31,6 +31,7 @@ def two_nodes() -> Iterator[Cluster]:
     cluster.shutdown()
 
 
+@pytest.mark.soak
 def test_lost_node_is_replaced_and_only_its_epoch_is_repeated(
     two_nodes: Cluster,
     compute: RayCompute,
@@ -39,7 +40,7 @@ def test_lost_node_is_replaced_and_only_its_epoch_is_repeated(
     dataset: DatasetVersion,
     tracker: MlflowTracker,
 ) -> None:
-    s3 = S3Settings(object_store.endpoint_url, object_store.access_key_id, object_store.secret_access_key)
+    s3 = s3_settings(object_store)
     compute = replace(
         compute, cluster=ClusterSettings(address=two_nodes.address), storage=CheckpointStorage(f"{bucket}/runs", s3)
     )

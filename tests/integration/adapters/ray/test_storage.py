@@ -4,11 +4,13 @@ import contextlib
 import pickle
 import socket
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.fs
 import pytest
+import ray
 
 from fmnist.adapters.mlflow.tracker import MlflowTracker
 from fmnist.adapters.parquet.storage import S3Settings
@@ -21,14 +23,21 @@ from fmnist.testing.contracts.compute import SPEC
 from stack.process import stop
 from stack.services import HOST, ObjectStore
 from tests.integration.security.tls import make_certificate, tls_in_front_of
-from tests.integration.services import new_object_store, running
+from tests.integration.services import new_object_store, running, s3_settings
 
 TWO_WORKERS = replace(SPEC, num_workers=2, recipe=SPEC.recipe.override(batch_size=8))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_cluster_is_left() -> Iterator[None]:
+    """This module is the last of the folder, and a command that is tested later is to find no cluster."""
+    yield
+    ray.shutdown()
+
+
 @pytest.fixture
 def s3(object_store: ObjectStore) -> S3Settings:
-    return S3Settings(object_store.endpoint_url, object_store.access_key_id, object_store.secret_access_key)
+    return s3_settings(object_store)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +67,7 @@ def test_store_that_answers_nothing_is_given_up(s3: S3Settings, monkeypatch: pyt
     monkeypatch.setattr("fmnist.adapters.ray.storage._PROBE_SECONDS", 1)
     with socket.create_server((HOST, 0)) as silent:
         endpoint = f"http://{HOST}:{silent.getsockname()[1]}"
-        with pytest.raises(StoreUnavailable, match=f"s3://bucket at {endpoint}: no answer within 1 s"):
+        with pytest.raises(StoreUnavailable, match=rf"s3://bucket at {endpoint}: no answer within 1\.0 s"):
             CheckpointStorage("bucket", replace(s3, endpoint_url=endpoint)).prepare()
 
 
@@ -89,6 +98,7 @@ def test_certificate_that_nobody_vouches_for_is_taken_by_name_alone(
     assert object_store.client().get_object(Bucket=bucket, Key="epoch/state.ckpt")["Body"].read() == b"weights"
 
 
+@pytest.mark.soak
 def test_run_goes_on_from_the_store_on_another_cluster(
     compute: RayCompute, s3: S3Settings, bucket: str, dataset: DatasetVersion, tracker: MlflowTracker
 ) -> None:
@@ -108,6 +118,7 @@ def test_run_goes_on_from_the_store_on_another_cluster(
     assert Path(result.weights.path).is_file()
 
 
+@pytest.mark.soak
 def test_store_that_restarts_while_it_is_written_to_costs_no_epoch(
     compute: RayCompute, tmp_path: Path, dataset: DatasetVersion, tracker: MlflowTracker
 ) -> None:
@@ -115,7 +126,7 @@ def test_store_that_restarts_while_it_is_written_to_costs_no_epoch(
     service = store.service(tmp_path / "data")
     with running(service, tmp_path) as process, contextlib.ExitStack() as again:
         store.make_buckets(["runs"])
-        s3 = S3Settings(store.endpoint_url, store.access_key_id, store.secret_access_key)
+        s3 = s3_settings(store)
 
         def restart_once(report: Progress) -> None:
             if report.epoch == 1 and reports[-1].epoch == 0:
@@ -139,7 +150,7 @@ def test_store_that_stays_away_ends_the_run_in_a_clear_error(
     store = new_object_store()
     with running(store.service(tmp_path / "data"), tmp_path) as process:
         store.make_buckets(["runs"])
-        s3 = S3Settings(store.endpoint_url, store.access_key_id, store.secret_access_key)
+        s3 = s3_settings(store)
 
         def take_it_away(report: Progress) -> None:
             if report.epoch == 1:

@@ -69,6 +69,32 @@ def manifest(path: Path, text: str) -> ServingManifest:
     return ServingManifest(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "model_uri"),
+    [
+        (SERVE, OLD),
+        (SERVICE, OLD),
+        (
+            SERVE.replace(
+                f"""      user_config:
+          model_uri: "{OLD}"    # what is served
+""",
+                "",
+            ),
+            OLD,
+        ),
+        ("applications: [{deployments: [{name: FashionMNISTClassifier}]}]\n", None),
+    ],
+)
+def test_the_model_that_is_served_can_be_read(tmp_path: Path, text: str, model_uri: str | None) -> None:
+    assert manifest(tmp_path / "serve.yaml", text).model_uri() == model_uri
+
+
+def test_a_user_config_overrules_the_arguments(tmp_path: Path) -> None:
+    text = SERVE.replace(f"'{OLD}'", "'models:/prod.other/9'")
+    assert manifest(tmp_path / "serve.yaml", text).model_uri() == OLD
+
+
 def test_a_serve_config_changes_in_the_model_alone(tmp_path: Path) -> None:
     path = tmp_path / "serve.yaml"
     assert manifest(path, SERVE).point_at(NEW)

@@ -34,7 +34,7 @@ from fmnist.testing.data import toy_splits
 
 SOURCE = StagedName.parse("dev.fashion-mnist-classifier")
 STAGING, PROD = "staging.fashion-mnist-classifier", "prod.fashion-mnist-classifier"
-POLICY = PromotionPolicy(max_class_drop=1.0, max_calibration_loss=1.0, max_latency_ratio=1e6)
+POLICY = PromotionPolicy(max_class_drop=1.0, max_calibration_loss=1.0, max_latency_ratio=1e6, min_accuracy=0.0)
 
 
 class FaultyStore(MemoryModelStore):

@@ -106,7 +106,9 @@ def test_known_pictures_tell_a_model_that_lost_its_accuracy(promotions: House, s
     assert sound.passed
     lost = run_on(promotions, staged, describe=lambda info: replace(info, metrics={"test_acc": 0.95}))
     assert not lost.passed
-    assert "80.00% of 100 test images are right, guessing gives 10%; the run recorded 95.00%" in lost.message
+    assert (
+        "80.00% of 100 test images are right, 0% is the least, 10% is a guess; the run recorded 95.00%" in lost.message
+    )
 
 
 def test_a_model_that_is_always_right_passes(promotions: House) -> None:
@@ -119,7 +121,15 @@ def test_a_model_that_is_always_right_passes(promotions: House) -> None:
 def test_a_model_that_guesses_fails(promotions: House, staged: ModelVersion) -> None:
     guessing = run_on(promotions, staged, answer=np.zeros_like)
     assert not guessing.passed
-    assert "10.00% of 100 test images are right, guessing gives 10%" in guessing.message
+    assert "10.00% of 100 test images are right, 0% is the least, 10% is a guess" in guessing.message
+
+
+@pytest.mark.parametrize(("least", "passed"), [(0.8, True), (0.81, False)])
+def test_a_first_champion_has_to_be_good_enough_too(
+    promotions: House, staged: ModelVersion, least: float, passed: bool
+) -> None:
+    record = promotions.acceptance.run(replace(POLICY, min_accuracy=least))
+    assert record.passed is passed
 
 
 @pytest.mark.parametrize(("times", "passed"), [(2.0, True), (2.1, False)])

@@ -73,6 +73,22 @@ def test_a_tracker_that_goes_away_is_told_of_what_it_missed_when_it_is_back(
     assert tracker.get(run_id).history["val_acc"] == ((0, 0.5), (1, 0.7), (2, 0.6))
 
 
+def test_an_epoch_that_was_taken_although_the_call_failed_is_not_logged_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker = MemoryTracker()
+    run_id = tracker.start("run", {})
+    log, taken = EpochLog(tracker, run_id), tracker.log
+
+    def taken_without_an_answer(run_id: str, *, metrics: Mapping[str, float], step: int) -> None:
+        taken(run_id, metrics=metrics, step=step)
+        raise StoreUnavailable("the answer was lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tracker, "log", taken_without_an_answer)
+        assert log.attempt(HISTORY[:1]) == (0,)
+    assert log.attempt(HISTORY) == ()
+    assert tracker.get(run_id).history["val_acc"] == ((0, 0.5), (1, 0.7), (2, 0.6))
+
+
 def test_the_last_word_insists() -> None:
     tracker = UnsteadyTracker()
     run_id = tracker.start("run", {})

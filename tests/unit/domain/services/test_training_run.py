@@ -15,7 +15,7 @@ from fmnist.adapters.memory.compute import MemoryCompute
 from fmnist.adapters.memory.model_store import MemoryModelStore
 from fmnist.adapters.memory.registry import MemoryDataRegistry
 from fmnist.adapters.memory.tracker import MemoryTracker
-from fmnist.domain.model.dataset import DatasetVersion
+from fmnist.domain.model.dataset import DatasetVersion, LabeledImages
 from fmnist.domain.model.errors import (
     DataVersionNotFound,
     InvalidSetting,
@@ -23,8 +23,11 @@ from fmnist.domain.model.errors import (
     StoreUnavailable,
     TrainingFailed,
 )
+from fmnist.domain.model.metrics import log_loss
+from fmnist.domain.model.model_report import ModelReport
 from fmnist.domain.model.recipe import Recipe
 from fmnist.domain.model.training import Progress, TrainingResult, TrainingSpec
+from fmnist.domain.services.prediction import Prediction
 from fmnist.domain.services.training_run import Provenance, TrainingRun
 from fmnist.ports.compute import SplitPredictions
 from fmnist.ports.model_store import ClassifierFactory
@@ -61,7 +64,7 @@ class House:
         self.registry.add("1.0.0", toy_splits())
         self.compute = CountingCompute(self.registry, self.tracker, self.directory)
         self.compute.predicted = []
-        self.service = TrainingRun(self.registry, self.tracker, self.compute, self.store, MODEL)
+        self.service = TrainingRun(self.registry, self.tracker, self.compute, self.store, MODEL, draw)
 
     def train(self, data_version: str | None = None) -> TrainingResult:
         return self.service.start(SPEC, PROVENANCE, ignore, run_name="run", data_version=data_version)
@@ -85,6 +88,10 @@ class House:
 
 def ignore(progress: Progress) -> None:
     pass
+
+
+def draw(uri: str, report: ModelReport) -> Mapping[str, bytes]:
+    return {"report.html": f"{uri} has {report.measured.evaluation.accuracy} on {report.measured.split}".encode()}
 
 
 @pytest.fixture
@@ -113,6 +120,7 @@ def test_a_finished_run_tells_all_that_went_in(house: House) -> None:
         "dvc_data_sha": dataset.commit,
         "data_digest": dataset.digest,
         "best_epoch": str(result.best_epoch),
+        "temperature": run.tags["temperature"],
     }
     assert json.loads(house.tracker.artifact(result.run_id, "dvc_data_metrics.json")) == dataset.metadata
     assert house.tracker.datasets(result.run_id) == [dataset]
@@ -130,9 +138,93 @@ def test_the_last_value_of_a_metric_is_the_registered_model_s(house: House) -> N
     assert history["test_ece"] == ((epochs, result.test.ece),)
 
 
-def test_the_test_split_is_looked_at_once(house: House) -> None:
-    house.train()
-    assert house.compute.predicted.count("test") == 1
+def faint(data: LabeledImages) -> LabeledImages:
+    """The same pictures, hard to make out in noise."""
+    noise = np.random.default_rng(len(data)).integers(0, 240, data.images.shape)
+    return LabeledImages((data.images * 0.06 + noise).astype(np.uint8), data.labels)
+
+
+class SealedRegistry(MemoryDataRegistry):
+    """Gives no test split away until the seal is broken, and remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sealed, self.read_splits = True, list[str]()
+
+    def read(self, dataset: DatasetVersion, split: str) -> LabeledImages:
+        self.read_splits.append(split)
+        if split == "test" and self.sealed:
+            raise AssertionError("the test split was looked at during training")
+        return super().read(dataset, split)
+
+
+def test_the_test_split_is_read_once_and_not_before_the_epoch_is_chosen(tmp_path: Path) -> None:
+    sealed = SealedRegistry()
+    house = House(tmp_path, registry=sealed)
+
+    def break_the_seal_after_the_last_epoch(progress: Progress) -> None:
+        assert "test" not in sealed.read_splits
+        sealed.sealed = not (progress.metrics and progress.epoch + 1 == progress.epochs)
+
+    house.service.start(SPEC, PROVENANCE, break_the_seal_after_the_last_epoch, run_name="run")
+    assert not sealed.sealed
+    assert sealed.read_splits.count("test") == 1, "nor is it read again for the report"
+    assert house.compute.predicted == ["val", "test"]
+
+
+def test_the_seal_of_the_test_above_would_tell(tmp_path: Path) -> None:
+    house = House(tmp_path, registry=SealedRegistry())
+    with pytest.raises(AssertionError, match="looked at during training"):
+        house.train()
+
+
+def test_the_run_has_a_report_and_its_model_a_card(house: House) -> None:
+    result = house.train()
+    run = house.tracker.get(result.run_id)
+    assert run.artifacts == ("dvc_data_metrics.json", "report/model_card.md", "report/report.html")
+    assert result.test is not None
+    page = f"{result.model.uri} has {result.test.accuracy} on test"
+    assert house.tracker.artifact(result.run_id, "report/report.html").decode() == page
+    card = house.store.card(result.model)
+    assert card == house.tracker.artifact(result.run_id, "report/model_card.md").decode()
+    assert f"{result.test.accuracy:.2%}" in card
+    assert result.run_id in card
+
+
+def test_a_report_that_cannot_be_recorded_is_told_and_made_when_the_run_is_resumed(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    log_artifact = house.tracker.log_artifact
+
+    def refuse_reports(run_id: str, path: str, content: bytes) -> None:
+        if path.startswith("report/"):
+            raise StoreUnavailable("the tracker does not answer")
+        log_artifact(run_id, path, content)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(house.tracker, "log_artifact", refuse_reports)
+        with pytest.raises(StoreUnavailable):
+            house.train()
+    stopped = house.only_run()
+    assert f"not recorded of run {stopped.run_id}: its report; its end\n" in caplog.text
+    (saved,) = house.store.versions(MODEL)
+    assert house.service.resume(stopped.run_id, ignore).model == saved
+    assert "report/report.html" in house.only_run().artifacts
+    assert house.only_run().status is RunStatus.FINISHED
+
+
+def test_the_model_is_as_sure_as_val_says_and_measured_as_it_answers(house: House) -> None:
+    house.registry.add("2.0.0", {split: faint(data) for split, data in toy_splits(1000, 400, 400).items()})
+    result = house.train("2.0.0")
+    run = house.tracker.get(result.run_id)
+    temperature = float(run.tags["temperature"])
+    assert temperature > 1, "squared distances are twice what honest logits are, and more"
+    data = house.registry.read(house.registry.resolve("2.0.0"), "test")
+    answers = Prediction(house.store.classifier(result.model.uri)()).probabilities(data.images)
+    assert result.test is not None
+    assert log_loss(data.labels, answers) == pytest.approx(result.test.loss)
+    assert result.val.loss < run.history["val_loss"][result.best_epoch][1], "for it helps"
+    assert result.val.accuracy == run.history["val_acc"][result.best_epoch][1], "for no answer changes"
 
 
 def test_the_registered_model_answers_as_it_was_measured(house: House) -> None:
@@ -208,7 +300,7 @@ def test_a_resumed_run_ends_as_if_it_had_never_stopped(house: House, tmp_path: P
 def test_a_run_that_broke_off_while_saving_logs_nothing_twice_when_resumed(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*arguments: object) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
         raise StoreUnavailable("the store does not answer")
 
     with monkeypatch.context() as broken:
@@ -283,7 +375,7 @@ def test_an_interrupt_while_the_run_is_opened_does_not_leave_it_running(
             raise waiting.pop()
 
     monkeypatch.setattr(house.tracker, "start", start_and_be_interrupted)
-    service = TrainingRun(house.registry, house.tracker, house.compute, house.store, MODEL, uninterrupted)
+    service = TrainingRun(house.registry, house.tracker, house.compute, house.store, MODEL, draw, uninterrupted)
     with pytest.raises(KeyboardInterrupt):
         service.start(SPEC, PROVENANCE, ignore, run_name="run")
     assert house.only_run().status is RunStatus.KILLED
@@ -298,6 +390,20 @@ def test_resuming_is_proposed_where_it_can_help(
 ) -> None:
     run = house.train_until(1, error)
     assert (f"fmnist train --resume {run.run_id}" in caplog.text) is worth_it
+
+
+def test_no_resume_is_advised_for_a_run_that_says_not_yet_what_it_is(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise StoreUnavailable("the store does not answer")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(house.tracker, "log_artifact", refuse)
+        with pytest.raises(StoreUnavailable):
+            house.train()
+    assert house.only_run().status is RunStatus.FAILED
+    assert "--resume" not in caplog.text
 
 
 def test_a_run_of_something_else_is_not_resumed(house: House) -> None:
@@ -317,7 +423,7 @@ def test_a_run_is_not_resumed_on_other_data(house: House) -> None:
     stopped = house.train_until(1, KeyboardInterrupt())
     moved = MemoryDataRegistry()
     moved.add("1.0.0", toy_splits(seed=1))
-    service = TrainingRun(moved, house.tracker, house.compute, house.store, MODEL)
+    service = TrainingRun(moved, house.tracker, house.compute, house.store, MODEL, draw)
     with pytest.raises(InvalidSetting, match="other data"):
         service.resume(stopped.run_id, ignore)
     assert house.tracker.get(stopped.run_id).status is RunStatus.KILLED
@@ -341,7 +447,7 @@ class Outage:
     def __init__(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
         self.is_on = False
         for owner, names in (
-            (house.tracker, ("get", "history", "log", "set_status")),
+            (house.tracker, ("get", "history", "log", "log_artifact", "set_status")),
             (house.store, ("save", "versions")),
         ):
             for name in names:
@@ -384,7 +490,7 @@ def test_an_outage_until_the_end_is_told_exactly_and_resuming_records_the_rest(
         house.service.start(SPEC, PROVENANCE, from_the_second_epoch_on, run_name="run")
     outage.is_on = False
     run_id = house.only_run().run_id
-    missing = "the metrics of epochs 2, 3; the metrics of the chosen epoch; the model; its end"
+    missing = "the metrics of epochs 2, 3; the metrics of the chosen epoch; the model; its report; its end"
     assert f"not recorded of run {run_id}: {missing}\n" in caplog.text
     assert f"fmnist train --resume {run_id}" in caplog.text
 
@@ -398,13 +504,13 @@ def test_an_outage_until_the_end_is_told_exactly_and_resuming_records_the_rest(
 def test_a_store_that_is_away_at_the_end_leaves_only_the_model_out(
     house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refuse(*arguments: object) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
         raise StoreUnavailable("the store does not answer")
 
     monkeypatch.setattr(house.store, "save", refuse)
     with pytest.raises(StoreUnavailable):
         house.train()
-    assert "the model; its end\n" in caplog.text
+    assert "the model; its report; its end\n" in caplog.text
     assert "the metrics" not in caplog.text
 
 

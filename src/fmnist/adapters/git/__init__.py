@@ -1,0 +1,1 @@
+"""Git: its commands, and `DesiredState` in a repository that a cluster follows."""

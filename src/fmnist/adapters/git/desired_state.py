@@ -1,0 +1,97 @@
+"""`DesiredState` as a manifest in a Git repository, as Argo CD and Flux follow one. It keeps no checkout."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fmnist.adapters.git.command import git, run, source_name
+from fmnist.adapters.git.remote import clone, push, references
+from fmnist.adapters.yaml.manifest import ServingManifest
+from fmnist.domain.model.desired_state import Desired
+from fmnist.domain.model.errors import Conflict, InvalidSetting, StoreUnavailable
+from fmnist.ports.desired_state import DesiredState
+
+
+@dataclass(frozen=True, slots=True)
+class GitDesiredState(DesiredState):
+    """A Serve config or RayService manifest on a branch of a repository.
+
+    Args:
+        repo: path or URL; credentials in it never reach a message.
+        branch: that the cluster follows.
+        manifest: path of the file in the repository.
+    """
+
+    repo: str
+    branch: str
+    manifest: str
+
+    def read(self) -> Desired:
+        with self._checkout() as work:
+            return Desired(model_uri=self._open(work).model_uri(), revision=_head(work))
+
+    def write(self, model_uri: str, image: str | None, *, after: str, message: str) -> Desired:
+        with self._checkout() as work:
+            found = _head(work)
+            if found != after:
+                raise self._overtaken(after, found)
+            file = self._open(work)
+            if file.point_at(model_uri, image):
+                git(work, "commit", "--quiet", "--all", "--message", message)
+                self._push(work, after)
+            return Desired(model_uri=model_uri, revision=_head(work))
+
+    @contextmanager
+    def _checkout(self) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(prefix="fmnist-gitops-") as scratch:
+            work = Path(scratch, "gitops")
+            try:
+                clone(self.repo, work, "--depth=1", f"--branch={self.branch}", "--no-tags")
+            except StoreUnavailable as error:
+                raise StoreUnavailable(
+                    f"{source_name(self.repo)} gives no branch {self.branch} of manifests: {error}. Correct "
+                    "GITOPS_REPO_URL and GITOPS_BRANCH; `make pipeline` makes a repository for this machine"
+                ) from error
+            yield work
+
+    def _open(self, work: Path) -> ServingManifest:
+        path = work / self.manifest
+        if not path.is_file():
+            raise InvalidSetting(
+                f"{source_name(self.repo)} has no file {self.manifest} on branch {self.branch}: set GITOPS_MANIFEST to "
+                "the path of its RayService manifest"
+            )
+        return ServingManifest(path)
+
+    def _push(self, work: Path, after: str) -> None:
+        """Push the new commit, or find out why that is refused.
+
+        A push whose answer was lost has arrived, and one that came second is told from one that nobody may make: what
+        the branch is at says which.
+        """
+        reference = f"refs/heads/{self.branch}"
+        try:
+            push(work, self.repo, f"HEAD:{reference}")
+        except StoreUnavailable as error:
+            there = dict(references(self.repo, reference)).get(reference, "")
+            if there == _head(work):
+                return
+            if there != after:
+                raise self._overtaken(after, there) from error
+            said = " ".join(str(error).split())
+            raise StoreUnavailable(
+                f"{source_name(self.repo)} did not take the deployment: {said}. See that whoever deploys may push to "
+                f"branch {self.branch}"
+            ) from error
+
+    def _overtaken(self, after: str, found: str) -> Conflict:
+        return Conflict(
+            f"branch {self.branch} of {source_name(self.repo)} is at {found[:12]}, and no longer at {after[:12]}: "
+            "somebody else has pushed"
+        )
+
+
+def _head(work: Path) -> str:
+    return run(["git", "rev-parse", "HEAD"], cwd=work).strip()

@@ -1,0 +1,64 @@
+"""The report on a model: one page that needs nothing beside it and runs no script, and the figures as files.
+
+Jinja, because the page is then HTML that can be read as such, and whatever is put into it is escaped without fail.
+"""
+
+import base64
+from collections.abc import Mapping
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from fmnist.adapters.matplotlib.figures import draw
+from fmnist.adapters.matplotlib.theme import as_file, in_page
+from fmnist.adapters.pillow.encoding import encode_picture
+from fmnist.domain.model.images import Images
+from fmnist.domain.model.model_report import ModelReport
+
+_CONFUSIONS = 5
+
+
+def render_report(uri: str, report: ModelReport) -> Mapping[str, bytes]:
+    """Draw the report of the model of this URI: `report.html`, and each figure as `NAME.svg`."""
+    figures = draw(report)
+    page = (
+        _environment()
+        .get_template("report.html")
+        .render(
+            uri=uri,
+            report=report,
+            measured=report.measured,
+            evaluation=report.measured.evaluation,
+            names=report.info.class_names,
+            classes=report.measured.classes(report.info.class_names),
+            confusions=report.measured.confusions(_CONFUSIONS),
+            # Drawn by us, from numbers and escaped names.
+            figures={name: Markup(in_page(svg)) for name, svg in figures.items()},  # noqa: S704
+        )
+    )
+    return {"report.html": page.encode(), **{f"{name}.svg": as_file(svg) for name, svg in figures.items()}}
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("fmnist.adapters.jinja2"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": _percent, "interval": _interval, "data_uri": _data_uri}
+    return environment
+
+
+def _percent(share: float, digits: int = 1) -> str:
+    return f"{share:.{digits}%}"
+
+
+def _interval(bounds: tuple[float, float]) -> str:
+    return f"{100 * bounds[0]:.1f} to {bounds[1]:.1%}"
+
+
+def _data_uri(image: Images) -> str:
+    """Return one image, uint8 (28, 28), as a picture that stands in the page itself."""
+    return "data:image/png;base64," + base64.b64encode(encode_picture(image, "PNG")).decode()

@@ -1,0 +1,19 @@
+"""The evaluate app: a registered model measured in this process. On a CPU it needs no torch."""
+
+from dependency_injector import providers
+
+from fmnist.adapters.jinja2.report_page import render_report
+from fmnist.apps.containers.models import ModelsContainer
+from fmnist.domain.services.model_evaluation import ModelEvaluation
+
+
+class EvaluateContainer(ModelsContainer):
+    """`evaluation()` measures any model of the store."""
+
+    evaluation = providers.Factory(
+        ModelEvaluation,
+        store=ModelsContainer.model_store,
+        tracker=ModelsContainer.tracker,
+        registry=ModelsContainer.data_registry,
+        render=providers.Object(render_report),
+    )

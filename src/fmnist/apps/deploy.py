@@ -1,0 +1,63 @@
+"""`fmnist deploy`: writes the released model into the repository that a cluster follows."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fmnist.apps.outputs import check_output_dir, write_outputs
+from fmnist.apps.process import begin
+from fmnist.apps.promotion_options import By, who
+
+EXAMPLES = (
+    "[bold]Examples[/]\n\n"
+    "fmnist deploy\n\n"
+    "fmnist deploy --model-uri models:/prod.fashion-mnist-classifier/7 --output-dir outputs\n\n"
+    'fmnist promote rollback --reason "Shirts are taken for coats" && fmnist deploy'
+)
+
+
+def deploy(
+    model_uri: Annotated[
+        str | None, typer.Option(metavar="URI", help="The released version.  \\[default: prod.NAME@champion]")
+    ] = None,
+    serving_image: Annotated[
+        str | None,
+        typer.Option(
+            help="Image that serves it, with its tag.  \\[default: the one that it was released with, if any]"
+        ),
+    ] = None,
+    by: By = None,
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Write changed, model_uri, revision, message and report.json there.")
+    ] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+) -> None:
+    """Commit the champion to the RayService manifest that the cluster follows.
+
+    The repository is GITOPS_REPO_URL, its file GITOPS_MANIFEST on GITOPS_BRANCH. Deploying again changes nothing.
+    """
+    settings = begin()
+    check_output_dir(output_dir)
+    from fmnist.apps.terminal import stderr, stdout
+
+    with stderr().status("loading mlflow"):
+        from fmnist.apps.containers.deploy import DeployContainer
+
+        container = DeployContainer(settings=settings)
+    deployment = container.deployment().run(model_uri, by=who(by), image=serving_image)
+    outputs = {
+        "changed": str(deployment.changed).lower(),
+        "model_uri": deployment.version.uri,
+        "revision": deployment.after.revision,
+        "message": deployment.message,
+    }
+    document = json.dumps({**outputs, "changed": deployment.changed, "replaced": deployment.before.model_uri}, indent=2)
+    write_outputs(output_dir, {**outputs, "report.json": document + "\n"})
+    if as_json:
+        sys.stdout.write(document + "\n")
+    else:
+        stdout().print(deployment.message, soft_wrap=True, markup=False)

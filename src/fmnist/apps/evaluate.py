@@ -1,0 +1,88 @@
+"""`fmnist evaluate`: measures any registered model on a split, and draws the report that training ends with."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fmnist.apps.outputs import check_output_dir, write_outputs
+from fmnist.apps.process import begin
+
+if TYPE_CHECKING:
+    from fmnist.domain.services.model_evaluation import EvaluatedModel
+
+EXAMPLES = (
+    "[bold]Examples[/]\n\n"
+    "fmnist evaluate\n\n"
+    "fmnist evaluate models:/dev.fashion-mnist-classifier/1 --output-dir report\n\n"
+    "fmnist evaluate models:/prod.fashion-mnist-classifier@champion --data-version 1.1.0 --json"
+)
+
+_PAGE = "report.html"
+
+
+def evaluate(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODEL_URI]",
+            help="models:/NAME/VERSION or models:/NAME@ALIAS.  \\[default: newest of MLFLOW_REGISTERED_MODEL_NAME]",
+        ),
+    ] = None,
+    split: Annotated[
+        str,
+        typer.Option(metavar="test|val", help="That it answers for; val only where it has not trained on any of it."),
+    ] = "test",
+    data_version: Annotated[
+        str | None, typer.Option(help="Whose split it is.  \\[default: that which the model was trained on]")
+    ] = None,
+    output_dir: Annotated[
+        Path | None, typer.Option(help=f"Write {_PAGE}, model_card.md and the figures there, too.")
+    ] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")] = False,
+) -> None:
+    """Measure a registered model, and report where it is right, wrong and too sure of itself.
+
+    The report goes to the model's run, in evaluations/VERSION-SPLIT; metrics, tags and aliases stay as they are.
+    """
+    settings = begin()
+    check_output_dir(output_dir)
+    from fmnist.apps.terminal import stderr
+
+    with stderr().status("loading the model") as status:
+        from fmnist.apps.containers.evaluate import EvaluateContainer
+
+        container = EvaluateContainer(settings=settings)
+        uri = model or container.wanted_model(uri=None).uri
+        status.update(f"{uri} answers for {split}")
+        found: EvaluatedModel = container.evaluation().evaluate(uri, split=split, data_version=data_version)
+    write_outputs(output_dir, found.files)
+    if as_json:
+        sys.stdout.write(json.dumps(_summary(found, output_dir), indent=2) + "\n")
+    else:
+        from fmnist.apps.evaluation_report import print_evaluation
+
+        print_evaluation(found, output_dir and output_dir / _PAGE)
+
+
+def _summary(found: "EvaluatedModel", directory: Path | None) -> dict[str, Any]:
+    measured = found.report.measured
+    low, high = measured.accuracy_interval
+    return {
+        "model_uri": found.model.uri,
+        "data_version": measured.data_version,
+        "split": measured.split,
+        "images": measured.images,
+        "metrics": measured.evaluation.metrics(measured.split, calibration=True),
+        "accuracy_interval": [low, high],
+        "classes": {
+            each.name: {"recall": each.recall, "precision": each.precision, "f1": each.f1, "images": each.images}
+            for each in measured.classes(found.report.info.class_names)
+        },
+        "confusion_matrix": measured.evaluation.confusion.tolist(),
+        "logged_to": found.logged_to and f"runs:/{found.model.run_id}/{found.logged_to}",
+        "written_to": str(directory / _PAGE) if directory else None,
+    }

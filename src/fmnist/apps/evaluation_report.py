@@ -1,0 +1,41 @@
+"""What `fmnist evaluate` says on the terminal: how good the model is, class by class, and where the report is."""
+
+from pathlib import Path
+
+from rich.table import Table
+
+from fmnist.apps.terminal import stdout
+from fmnist.domain.services.model_evaluation import EvaluatedModel
+
+_CONFUSIONS = 3
+
+
+def print_evaluation(found: EvaluatedModel, page: Path | None) -> None:
+    """Print the figures, and where `page` and the run's copy of the report are."""
+    console, measured, names = stdout(), found.report.measured, found.report.info.class_names
+    low, high = measured.accuracy_interval
+    summary = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    summary.add_row("model", found.model.uri)
+    summary.add_row("measured on", f"{measured.split} of {measured.data_version}, {measured.images:,} images")
+    summary.add_row("accuracy", f"{measured.evaluation.accuracy:.2%} (95 % interval {low:.1%}-{high:.1%})")
+    summary.add_row("macro F1", f"{measured.evaluation.f1:.2%}")
+    summary.add_row("log loss", f"{measured.evaluation.loss:.4f}")
+    summary.add_row("calibration error", f"{measured.evaluation.ece:.2%}")
+    confusions = measured.confusions(_CONFUSIONS)
+    told = ", ".join(f"{names[truth]} taken for {names[answer]} ({count})" for truth, answer, count in confusions)
+    summary.add_row("commonest mistakes", told or "none")
+    console.print(summary)
+    console.print()
+
+    classes = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("class", "recall", "95 %", "precision", "95 %", "images"):
+        classes.add_column(column, justify="left" if column == "class" else "right")
+    for each in measured.classes(names):
+        recall, precision = (f"{a:.1%}-{b:.1%}" for a, b in (each.recall_interval, each.precision_interval))
+        classes.add_row(each.name, f"{each.recall:.1%}", recall, f"{each.precision:.1%}", precision, f"{each.images:,}")
+    console.print(classes)
+    console.print()
+    if page is not None:
+        console.print(f"report {page}", soft_wrap=True)
+    if found.logged_to is not None:
+        console.print(f"report runs:/{found.model.run_id}/{found.logged_to}/report.html", soft_wrap=True)

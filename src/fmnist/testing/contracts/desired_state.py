@@ -1,0 +1,45 @@
+"""What every `DesiredState` must do, wherever it is written."""
+
+import pytest
+
+from fmnist.domain.model.errors import Conflict
+from fmnist.ports.desired_state import DesiredState
+
+_FIRST, _SECOND = "models:/prod.contract/1", "models:/prod.contract/2"
+
+
+class DesiredStateContract:
+    """Subclass it as `Test...` and supply `state`."""
+
+    @pytest.fixture
+    def state(self) -> DesiredState:
+        """A service that runs neither of the contract's models, and whose image may be anything."""
+        raise NotImplementedError
+
+    def test_what_was_written_is_what_is_there(self, state: DesiredState) -> None:
+        before = state.read()
+        after = state.write(_FIRST, None, after=before.revision, message="first")
+        assert after == state.read()
+        assert after.model_uri == _FIRST
+        assert after.revision != before.revision
+
+    def test_reading_changes_nothing(self, state: DesiredState) -> None:
+        assert state.read() == state.read()
+
+    def test_what_is_there_already_is_not_written_again(self, state: DesiredState) -> None:
+        first = state.write(_FIRST, None, after=state.read().revision, message="first")
+        assert state.write(_FIRST, None, after=first.revision, message="again") == first
+
+    def test_writer_who_was_overtaken_is_told_and_writes_nothing(self, state: DesiredState) -> None:
+        before = state.read()
+        overtaking = state.write(_SECOND, None, after=before.revision, message="second")
+        with pytest.raises(Conflict, match="no longer at"):
+            state.write(_FIRST, None, after=before.revision, message="first")
+        assert state.read() == overtaking
+
+    def test_the_way_back_is_a_revision_of_its_own(self, state: DesiredState) -> None:
+        first = state.write(_FIRST, None, after=state.read().revision, message="first")
+        second = state.write(_SECOND, None, after=first.revision, message="second")
+        back = state.write(_FIRST, None, after=second.revision, message="back")
+        assert back.model_uri == _FIRST
+        assert len({first.revision, second.revision, back.revision}) == 3

@@ -1,0 +1,125 @@
+"""The desired state in a real Git repository: what others push in between, and what Git refuses."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fmnist.adapters.git.desired_state import GitDesiredState
+from fmnist.domain.model.errors import Conflict, InvalidSetting, StoreUnavailable
+from fmnist.testing.contracts.desired_state import DesiredStateContract
+from tests.integration.support import change_files, git
+
+MODEL = "models:/prod.contract/{}"
+SERVE = """\
+applications:
+  - name: fmnist  # the only one
+    deployments: [{name: FashionMNISTClassifier, user_config: {model_uri: "models:/prod.contract@champion"}}]
+"""
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A bare repository with a Serve config on the branch `live`."""
+    bare, work = tmp_path / "gitops.git", tmp_path / "made"
+    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=live", str(bare))
+    git(tmp_path, "init", "--quiet", "--initial-branch=live", str(work))
+    (work / "serve.yaml").write_text(SERVE)
+    git(work, "add", "--all")
+    git(work, "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "--quiet", "--message", "Begin")
+    git(work, "push", "--quiet", str(bare), "live")
+    return bare
+
+
+@pytest.fixture
+def state(repository: Path) -> GitDesiredState:
+    return GitDesiredState(str(repository), "live", "serve.yaml")
+
+
+class TestGitDesiredState(DesiredStateContract):
+    @pytest.fixture
+    def state(self, repository: Path) -> GitDesiredState:
+        return GitDesiredState(str(repository), "live", "serve.yaml")
+
+
+def test_a_deployment_is_one_commit_that_changes_one_value(state: GitDesiredState, repository: Path) -> None:
+    before = state.read()
+    assert before.model_uri == "models:/prod.contract@champion"
+    after = state.write(MODEL.format(1), None, after=before.revision, message="Serve it\n\nDeployed-by: A. Person")
+    assert git(repository, "show", "live:serve.yaml") == SERVE.replace(
+        "models:/prod.contract@champion", MODEL.format(1)
+    )
+    assert git(repository, "log", "-1", "--format=%H %P %B", "live").split("\n")[:3] == [
+        f"{after.revision} {before.revision} Serve it",
+        "",
+        "Deployed-by: A. Person",
+    ]
+
+
+def test_what_is_in_nobody_s_way_is_kept(state: GitDesiredState, repository: Path, tmp_path: Path) -> None:
+    change_files(str(repository), tmp_path / "colleague", {"README.md": "Another file.\n"}, branch="live")
+    git(tmp_path / "colleague", "push", "--quiet")
+    state.write(MODEL.format(1), None, after=state.read().revision, message="Serve it")
+    assert git(repository, "show", "live:README.md") == "Another file.\n"
+
+
+@pytest.fixture
+def overtaken(repository: Path, tmp_path: Path) -> Callable[[], str]:
+    """Let somebody else's push arrive between our look at the branch and our push; returns what they pushed."""
+    change_files(str(repository), tmp_path / "colleague", {"README.md": "First.\n"}, branch="live")
+    theirs = git(tmp_path / "colleague", "rev-parse", "HEAD").strip()
+
+    def arrange() -> str:
+        git(tmp_path / "colleague", "push", "--quiet", str(repository), f"{theirs}:refs/heads/theirs")
+        hook = repository / "hooks/pre-receive"
+        # The objects of a push that is under way are set apart until it is accepted, and this is another's.
+        hook.write_text(f"#!/bin/sh\nunset GIT_QUARANTINE_PATH\ngit update-ref refs/heads/live {theirs}\n")
+        hook.chmod(0o755)
+        return theirs
+
+    return arrange
+
+
+def test_push_that_comes_second_is_a_conflict_and_leaves_the_first(
+    state: GitDesiredState, overtaken: Callable[[], str]
+) -> None:
+    before, theirs = state.read(), overtaken()
+    with pytest.raises(Conflict, match=f"is at {theirs[:12]}, and no longer at {before.revision[:12]}"):
+        state.write(MODEL.format(1), None, after=before.revision, message="Serve it")
+    assert state.read().revision == theirs
+
+
+def test_push_that_nobody_may_make_is_no_conflict(state: GitDesiredState, repository: Path) -> None:
+    before = state.read()
+    hook = repository / "hooks/pre-receive"
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    with pytest.raises(StoreUnavailable, match=r"did not take the deployment: .*may push to branch live"):
+        state.write(MODEL.format(1), None, after=before.revision, message="Serve it")
+    assert state.read() == before
+
+
+def test_push_whose_answer_was_lost_has_arrived(state: GitDesiredState, repository: Path) -> None:
+    hook = repository / "hooks/post-receive"
+    # The branch is moved by then; the one who pushed never hears of it.
+    hook.write_text("#!/bin/sh\nkill -9 $PPID\n")
+    hook.chmod(0o755)
+    after = state.write(MODEL.format(1), None, after=state.read().revision, message="Serve it")
+    hook.unlink()
+    assert state.read() == after
+
+
+def test_places_that_describe_no_service_are_named(repository: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match=r"absent\.git gives no branch live of manifests: .*GITOPS_REPO_URL"):
+        GitDesiredState(str(tmp_path / "absent.git"), "live", "serve.yaml").read()
+    with pytest.raises(StoreUnavailable, match="gives no branch main"):
+        GitDesiredState(str(repository), "main", "serve.yaml").read()
+    with pytest.raises(InvalidSetting, match=r"has no file other\.yaml on branch live: set GITOPS_MANIFEST"):
+        GitDesiredState(str(repository), "live", "other.yaml").read()
+
+
+def test_credentials_of_the_address_are_not_told() -> None:
+    with pytest.raises(StoreUnavailable) as refused:
+        GitDesiredState("http://user:hunter2@127.0.0.1:9/gitops.git", "live", "serve.yaml").read()
+    assert "hunter2" not in str(refused.value)
+    assert "127.0.0.1:9" in str(refused.value)

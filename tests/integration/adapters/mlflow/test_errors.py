@@ -1,0 +1,71 @@
+"""What a person reads when MLflow fails: what is wrong, and the part of it that is to be looked at."""
+
+from pathlib import Path
+
+import pytest
+from mlflow.exceptions import MlflowException
+
+from fmnist.adapters.mlflow.connection import MlflowConnection
+from fmnist.adapters.mlflow.errors import unavailable
+from fmnist.adapters.mlflow.tracker import MlflowTracker
+from fmnist.domain.model.errors import StoreUnavailable
+from stack.services import HOST, free_ports, tracking_server
+from tests.integration.services import new_object_store, running
+
+FILE = f"/api/2.0/mlflow-artifacts/artifacts/1/{'b' * 32}/artifacts/data/{'long' * 40}.onnx"
+SERVER = f"http://{HOST}:5000"
+
+
+def test_store_behind_a_server_that_is_well_is_what_is_suspected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    (port,) = free_ports(1)
+    with running(tracking_server(port, tmp_path, new_object_store(), "s3://mlflow/artifacts"), tmp_path):
+        tracker = MlflowTracker(MlflowConnection(f"http://{HOST}:{port}"))
+        run_id = tracker.start("run", {})
+        with pytest.raises(StoreUnavailable) as caught:
+            tracker.get(run_id)
+    assert str(caught.value) == (
+        f"MLflow at http://{HOST}:{port} fails on run '{run_id}': ResponseError('too many 500 error responses'); "
+        "check the store that the server keeps its artifacts in; the server's log says what is wrong with it"
+    )
+
+
+def exhausted(cause: str) -> str:
+    """Return MLflow's words for a request that it has repeated in vain."""
+    pool = f"HTTPConnectionPool(host='{HOST}', port=5000)"
+    return (
+        f"API request to {SERVER}{FILE} failed with exception {pool}: "
+        f"Max retries exceeded with url: {FILE} (Caused by {cause})"
+    )
+
+
+CHECK_SERVER = "check that the server runs, and MLFLOW_TRACKING_URI"
+CHECK_STORE = "check the store that the server keeps its artifacts in"
+
+
+@pytest.mark.parametrize(
+    ("said", "cause", "advice"),
+    [
+        (exhausted("NewConnectionError('[Errno 111] Connection refused')"), "Connection refused", CHECK_SERVER),
+        (exhausted("ReadTimeoutError('Read timed out. (read timeout=60)')"), "(read timeout=60)", CHECK_STORE),
+        (
+            "The following failures occurred while downloading one or more artifacts from models:/m:\n##### a #####\n"
+            + exhausted("ResponseError('too many 503 error responses')"),
+            "too many 503 error responses",
+            CHECK_STORE,
+        ),
+        (
+            f"502 Server Error: Bad Gateway for url: {SERVER}{FILE}. Response text: no upstream",
+            "502 Server Error: Bad Gateway. Response text: no upstream",
+            CHECK_STORE,
+        ),
+        (f"API request to {SERVER}/api failed with timeout exception not in 8 s", ": not in 8 s", CHECK_SERVER),
+    ],
+)
+def test_cause_is_told_however_long_the_address_before_it(said: str, cause: str, advice: str) -> None:
+    message = str(unavailable(SERVER, "run 'b'", MlflowException(said)))
+    assert cause in message
+    assert advice in message
+    assert "mlflow-artifacts" not in message

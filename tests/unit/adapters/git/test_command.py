@@ -1,0 +1,138 @@
+"""Addresses of repositories are told apart, and never repeated with what is secret in them."""
+
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+
+import pytest
+
+from fmnist.adapters.git.command import git_address, is_local, run, source_name
+from fmnist.domain.model.errors import StoreUnavailable
+
+
+@pytest.mark.parametrize(
+    ("repo", "name"),
+    [
+        ("https://host/org/repo.git", "https://host/org/repo.git"),
+        ("https://user:secret@host:8443/repo.git", "https://host:8443/repo.git"),
+        ("https://secret@host/repo.git?token=secret", "https://host/repo.git"),
+        ("ssh://git@host:22/repo.git", "ssh://git@host:22/repo.git"),
+        ("ssh://git:secret@host/repo.git", "ssh://git@host/repo.git"),
+        ("git@host:org/repo.git", "git@host:org/repo.git"),
+        ("file:///srv/repo.git", "file:///srv/repo.git"),
+        ("/srv/repo.git", "/srv/repo.git"),
+    ],
+)
+def test_source_names_the_repository_without_its_secrets(repo: str, name: str) -> None:
+    assert source_name(repo) == name
+
+
+def test_a_relative_path_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert source_name("registry.git") == git_address("./registry.git") == f"{tmp_path}/registry.git"
+
+
+@pytest.mark.parametrize("repo", ["https://host/x", "ssh://host/x", "file:///x", "git@host:x", "host:x"])
+def test_an_address_of_another_machine_is_no_path(repo: str) -> None:
+    assert not is_local(repo)
+    assert git_address(repo) == repo
+
+
+def test_a_failing_command_tells_its_reason_without_its_arguments(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match=r"^`git ls-remote` failed: .*does not appear to be a git repository$"):
+        run(["git", "-c", "core.askPass=", "ls-remote", str(tmp_path)])
+
+
+def test_a_missing_program_is_named() -> None:
+    with pytest.raises(StoreUnavailable, match="no-such-program is not on this machine"):
+        run(["no-such-program"])
+
+
+class _Interrupted(Exception):
+    pass
+
+
+def _interrupt(*_: object) -> None:
+    raise _Interrupted
+
+
+def test_an_interrupted_command_takes_its_own_children_with_it(tmp_path: Path) -> None:
+    script = f"sleep 600 & echo $! > {tmp_path}/child; wait"
+    before = signal.signal(signal.SIGUSR1, _interrupt)
+    threading.Thread(target=_signal_when_idle, args=(threading.get_ident(), tmp_path / "child")).start()
+    try:
+        with pytest.raises(_Interrupted):
+            run(["sh", "-c", script])
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    child = int((tmp_path / "child").read_text())
+    deadline = time.monotonic() + 10
+    while _is_running(child):
+        assert time.monotonic() < deadline, "the child outlived the command"
+
+
+def _signal_when_idle(thread: int, child: Path) -> None:
+    """Send the signal once the command runs and whoever runs it waits for what it prints."""
+    while not child.exists() or "_listen" not in _calls(thread):
+        time.sleep(0)
+    signal.pthread_kill(thread, signal.SIGUSR1)
+
+
+def _calls(thread: int) -> list[str]:
+    return [frame.name for frame in traceback.extract_stack(sys._current_frames()[thread])]
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def test_the_repository_of_a_surrounding_git_hook_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(["git", "init", "--quiet", str(tmp_path / "ours")])
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "another"))
+    assert run(["git", "rev-parse", "--git-dir"], cwd=tmp_path / "ours").strip() == ".git"
+
+
+def test_command_that_takes_long_is_waited_for_as_long_as_it_says_something() -> None:
+    script = "for step in 1 2 3 4 5 6; do echo $step >&2; sleep 0.3; done; echo done"
+    assert run(["sh", "-c", script], silence=1.2) == "done\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (
+            "fatal: unable to connect to 127.0.0.1:\n127.0.0.1[0: 127.0.0.1]: errno=Connection refused\n\n",
+            "unable to connect to 127.0.0.1: 127.0.0.1[0: 127.0.0.1]: errno=Connection refused",
+        ),
+        (
+            (
+                "Warning: Permanently added 'host' (ED25519).\ngit@host: Permission denied (publickey).\n"
+                "fatal: Could not read from remote repository.\n\nPlease make sure you have the correct access rights\n"
+                "and the repository exists.\n"
+            ),
+            "git@host: Permission denied (publickey).; Could not read from remote repository.",
+        ),
+        (
+            "fatal: repository 'https://user:secret@host/x' not found\nhint: y\n",
+            "repository 'https://host/x' not found",
+        ),
+        (
+            (
+                "Enumerating objects: 3, done.\nCounting objects:  33% (1/3)\rCounting objects: 100% (3/3), done.\n"
+                "Total 3 (delta 0), reused 0 (delta 0)\nTo host:x\n ! [rejected] main -> main (fetch first)\n"
+            ),
+            "To host:x\n ! [rejected] main -> main (fetch first)",
+        ),
+        ("", "it said nothing"),
+    ],
+)
+def test_reason_of_git_is_told_and_what_surrounds_it_is_not(said: str, reason: str) -> None:
+    with pytest.raises(StoreUnavailable) as caught:
+        run([sys.executable, "-S", "-c", "import sys; sys.exit(sys.stderr.write(sys.argv[1]) or 1)", said])
+    assert str(caught.value).partition(" failed: ")[2] == reason

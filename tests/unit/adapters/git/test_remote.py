@@ -1,0 +1,27 @@
+"""A server that takes a call and says nothing is given up, whatever is asked of it."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from fmnist.adapters.dvc.git import tagged_commits
+from fmnist.adapters.git.command import git, run
+from fmnist.adapters.git.remote import local_copy, push
+from fmnist.domain.model.errors import StoreUnavailable
+
+
+def test_server_that_takes_the_call_and_says_nothing_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fmnist.adapters.git.remote._SILENT_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"git://127.0.0.1:{silent.getsockname()[1]}/registry.git"
+        with pytest.raises(StoreUnavailable, match=rf"{address} does not answer: .* no answer within 0\.5 s"):
+            tagged_commits(address)
+        with pytest.raises(StoreUnavailable, match=r"`git clone` got no answer within 0\.5 s"), local_copy(address):
+            pass
+        run(["git", "init", "--quiet", str(tmp_path)])
+        git(tmp_path, "commit", "--quiet", "--allow-empty", "--message", "x")
+        with pytest.raises(StoreUnavailable, match=r"`git push` got no answer within 0\.5 s"):
+            push(tmp_path, address, "HEAD:main")

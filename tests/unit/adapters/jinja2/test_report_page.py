@@ -1,0 +1,152 @@
+"""The page: whole by itself, safe whatever it is told, and without the parts that there are no numbers for."""
+
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from fmnist.adapters.jinja2.report_page import render_report
+from fmnist.domain.model.images import CLASS_NAMES
+from tests.unit.reports import a_report
+
+URI = "models:/dev.fashion-mnist-classifier/7"
+FIGURES = {"confusion_matrix.svg", "classes.svg", "reliability.svg", "learning_curves.svg"}
+
+
+class Page(HTMLParser):
+    """What a page holds and points at; every element that is opened has to be closed."""
+
+    VOID = frozenset({"meta", "img", "br"})
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__()
+        self.words, self.elements, self.sources, self.ids = "", list[str](), list[str](), list[str]()
+        self._open: list[str] = []
+        self.feed(content.decode())
+        self.close()
+        assert self._open == [], "left open"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append(tag)
+        self.sources += [value or "" for name, value in attrs if name in {"src", "href", "xlink:href"}]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        if tag not in self.VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self._open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if not self._open or self._open[-1] != "style":
+            self.words += data
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, bytes]:
+    return dict(render_report(URI, a_report()))
+
+
+def test_page_and_figures_are_there(files: dict[str, bytes]) -> None:
+    assert set(files) == {"report.html", *FIGURES}
+
+
+def test_page_needs_nothing_beside_it_and_runs_nothing(files: dict[str, bytes]) -> None:
+    page = Page(files["report.html"])
+    assert not {"script", "link", "iframe", "object"} & set(page.elements)
+    assert all(source.startswith(("data:image/png;base64,", "#")) for source in page.sources)
+    assert "@import" not in files["report.html"].decode()
+    urls = set(re.findall(rb"url\(([^)]*)\)", files["report.html"]))
+    assert all(url.startswith(b"#") for url in urls)
+
+
+def test_figures_of_the_page_do_not_take_each_other_s_parts(files: dict[str, bytes]) -> None:
+    page = Page(files["report.html"])
+    text = files["report.html"].decode()
+    for used in set(re.findall(r'(?:url\(#|href="#)([^)"]+)', text)):
+        assert used in page.ids
+    # Equal ids are of equal content, a marker or a frame that two figures share.
+    definitions = dict[str, set[str]]()
+    for identity, body in re.findall(r'id="([mp][0-9a-f]{10})"(.*?)/>', text, re.DOTALL):
+        definitions.setdefault(identity, set()).add(re.sub(r"\s+", " ", body))
+    assert all(len(bodies) == 1 for bodies in definitions.values())
+
+
+def test_page_says_what_was_measured(files: dict[str, bytes]) -> None:
+    report = a_report()
+    page = Page(files["report.html"])
+    measured = report.measured
+    assert page.elements.count("svg") == 4
+    assert page.elements.count("img") == len(measured.mistakes) > 0
+    for figure in (URI, f"{measured.evaluation.accuracy:.2%}", f"{measured.evaluation.ece:.2%}", "c0ffee", "55,000"):
+        assert figure in page.words
+    for each in measured.classes(CLASS_NAMES):
+        assert f"{each.recall:.1%}" in page.words
+    for name in CLASS_NAMES:
+        assert page.words.count(name) >= 4, "in the matrix twice, in the figure and in the table of classes"
+
+
+def test_words_from_outside_are_not_taken_for_html() -> None:
+    report = a_report()
+    hostile = '"><script>alert(1)</script>&'
+    names = (hostile, *CLASS_NAMES[1:])
+    lineage = {**report.info.lineage, hostile: hostile}
+    assert report.story is not None
+    report = replace(
+        report,
+        info=replace(report.info, class_names=names, lineage=lineage, architecture=hostile),
+        story=replace(report.story, params={hostile: hostile}),
+        source=hostile,
+    )
+    page = Page(render_report(hostile, report)["report.html"])
+    assert "script" not in page.elements
+    assert page.words.count(hostile) >= 8
+
+
+def test_model_without_mistakes_or_run_or_calibration_has_a_page_too() -> None:
+    report = a_report()
+    perfect = report.measured.evaluation.confusion * 0
+    perfect[range(10), range(10)] = 7
+    evaluation = replace(report.measured.evaluation, confusion=perfect)
+    bare = replace(
+        report,
+        measured=replace(report.measured, mistakes=(), evaluation=evaluation),
+        val=None,
+        calibration=None,
+        story=None,
+        counts={},
+    )
+    files = render_report(URI, bare)
+    words = Page(files["report.html"]).words
+    assert set(files) == {"report.html", *FIGURES} - {"learning_curves.svg"}
+    assert "It made no mistake." in words
+    assert "most confident" not in words
+    assert "Its run is not known" in words
+    assert "accuracy on val" not in words
+
+
+@pytest.mark.parametrize("name", sorted(FIGURES))
+def test_figure_stands_alone_as_a_file(files: dict[str, bytes], name: str) -> None:
+    root = ET.fromstring(files[name])  # noqa: S314 - our own bytes
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert b"var(--" not in files[name], "nobody would say what it is"
+    assert next(iter(root)).attrib["fill"] == "#ffffff"
+    texts = [text.strip() for text in root.itertext() if text.strip()]
+    assert texts, "words are words, not outlines"
+
+
+def test_equal_reports_give_equal_bytes(files: dict[str, bytes]) -> None:
+    assert dict(render_report(URI, a_report())) == files
+
+
+def test_one_epoch_is_enough_for_learning_curves() -> None:
+    report = a_report()
+    assert report.story is not None
+    short = replace(report, story=replace(report.story, history=report.story.history[:1], best_epoch=0))
+    assert "learning_curves.svg" in render_report(URI, short)

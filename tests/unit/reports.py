@@ -1,0 +1,46 @@
+"""A report as a model of middling quality would have it, for whatever shows one."""
+
+import numpy as np
+
+from fmnist.domain.model.calibration import Calibration
+from fmnist.domain.model.images import CLASS_NAMES
+from fmnist.domain.model.metrics import softmax
+from fmnist.domain.model.model_report import Measurement, ModelReport, TrainingStory
+from fmnist.domain.model.normalization import Normalization
+from fmnist.domain.model.registry import ModelInfo
+from fmnist.domain.model.training import EPOCH_METRICS
+from fmnist.testing.data import toy_images
+
+
+def a_measurement(split: str = "test", seed: int = 0, n: int = 300) -> Measurement:
+    """Answers that are mostly right."""
+    data, rng = toy_images(n, seed), np.random.default_rng(seed)
+    logits = rng.standard_normal((n, 10)).astype(np.float32)
+    logits[np.arange(n), data.labels] += 2
+    return Measurement.of(split, "fashion-mnist-v1.0.0", "0" * 32, data.images, data.labels, softmax(logits), 0.1)
+
+
+def a_report() -> ModelReport:
+    """A report with every part that there can be."""
+    data, rng = toy_images(200), np.random.default_rng(1)
+    return ModelReport(
+        info=ModelInfo(
+            architecture="cnn",
+            normalization=Normalization(0.286041, 0.353024),
+            class_names=CLASS_NAMES,
+            lineage={"run_id": "1" * 32, "git_commit": "c0ffee", "dvc_data_version": "fashion-mnist-v1.0.0"},
+            metrics={},
+        ),
+        measured=a_measurement(),
+        val=a_measurement("val", seed=1),
+        calibration=Calibration.of(data.labels, softmax(rng.standard_normal((200, 10)).astype(np.float32))),
+        story=TrainingStory(
+            params={"architecture": "cnn", "lr": "0.2", "max_epochs": "3", "dvc_repo_url": "elsewhere"},
+            history=[dict.fromkeys(EPOCH_METRICS, 0.5 + 0.1 * epoch) for epoch in range(3)],
+            best_epoch=2,
+            seconds=12.5,
+            images_per_second=13_200.0,
+        ),
+        source="https://example.com/registry.git",
+        counts={"train": 55_000, "val": 5_000, "test": 10_000},
+    )
