@@ -108,7 +108,6 @@ def bare_loop(_: float, epochs: str, images_to_train_on: str) -> dict[str, Any]:
 
     from fmnist.adapters.lightning.optimization import build_optimizer, build_schedule
     from fmnist.adapters.torch.augmentation import augment
-    from fmnist.adapters.torch.averaging import AveragedNetwork
     from fmnist.adapters.torch.networks import build_network
     from fmnist.apps.containers.train import TrainContainer
     from fmnist.apps.settings import load_environment
@@ -126,7 +125,6 @@ def bare_loop(_: float, epochs: str, images_to_train_on: str) -> dict[str, Any]:
     images = {name: torch.tensor(split.images) for name, split in splits.items()}
     labels = {name: torch.tensor(split.labels).long() for name, split in splits.items()}
     network = build_network(recipe.architecture).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    averaged = AveragedNetwork(network, recipe.averaging) if recipe.averaging else None
     optimizer = build_optimizer(recipe, network)
     size = recipe.batch_size
     steps = len(labels["train"]) // size
@@ -150,12 +148,10 @@ def bare_loop(_: float, epochs: str, images_to_train_on: str) -> dict[str, Any]:
             loss.backward()
             optimizer.step()
             schedule.step()
-            if averaged:
-                averaged.follow(network)
-        result = (averaged.network if averaged else network).eval()
+        network.eval()
         with torch.no_grad():
             chunks = zip(images["val"].split(1000), labels["val"].split(1000), strict=True)
-            correct = sum(int((result(inputs(batch)).argmax(1) == answers).sum()) for batch, answers in chunks)
+            correct = sum(int((network(inputs(batch)).argmax(1) == answers).sum()) for batch, answers in chunks)
         ends.append(time.time())
     return {"epochs": _intervals(ends), "val_acc": correct / len(labels["val"])}
 

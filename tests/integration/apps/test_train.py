@@ -74,7 +74,6 @@ def test_run_carries_what_the_platform_looks_for(trained: Trained) -> None:
         "flip": "True",
         "shift": "0",
         "erase": "0",
-        "averaging": "0.0",
         "precision": "float32",
         "compile": "False",
         "seed": "7",

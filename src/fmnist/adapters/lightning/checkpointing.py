@@ -40,7 +40,7 @@ class Checkpointing(lightning.Callback):
         epochs = (*self.history.epochs, metrics)
         self.history = History(epochs, self.history.seconds + self._clock() - self._started)
         if best_epoch(epochs) == len(epochs) - 1:
-            self._best = {name: value.detach().cpu().clone() for name, value in pl_module.result.state_dict().items()}
+            self._best = {name: value.detach().cpu().clone() for name, value in pl_module.network.state_dict().items()}
         with tempfile.TemporaryDirectory(prefix="fmnist-checkpoint-") as temporary:
             directory = Path(temporary)
             try:

@@ -5,13 +5,11 @@ from typing import Any
 
 import lightning.pytorch as lightning
 import torch
-from torch import nn
 from torch.nn import functional
 
 from fmnist.adapters.lightning.batches import Batch, OrderedBatches, ShuffledBatches, TensorSplit, epoch_seed
 from fmnist.adapters.lightning.optimization import build_optimizer, build_schedule
 from fmnist.adapters.torch.augmentation import augment
-from fmnist.adapters.torch.averaging import AveragedNetwork
 from fmnist.adapters.torch.networks import build_network
 from fmnist.domain.model.dataset import LabeledImages
 from fmnist.domain.model.errors import TrainingFailed
@@ -43,14 +41,7 @@ class ImageClassification(lightning.LightningModule):
         self.network = build_network(spec.recipe.architecture)
         # 1.1-3 times faster on CPUs, and the layout that half precision wants on GPUs.
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # absent from its stubs
-        # A module of its own, so that it is in every checkpoint.
-        self._averaged = AveragedNetwork(self.network, spec.recipe.averaging) if spec.recipe.averaging else None
         self._first_bad_step = torch.tensor(-1)
-
-    @property
-    def result(self) -> nn.Module:
-        """The network that is validated and kept: the average, where the recipe has one."""
-        return self._averaged.network if self._averaged else self.network
 
     @property
     def steps_per_epoch(self) -> int:
@@ -124,11 +115,6 @@ class ImageClassification(lightning.LightningModule):
         if self.device.type == "cpu" or self.global_step % _STEPS_BETWEEN_LOOKS == 0:
             self._stop_if_diverged()
 
-    def on_train_batch_end(self, *_: object) -> None:
-        """Let the average follow."""
-        if self._averaged:
-            self._averaged.follow(self.network)
-
     def on_validation_epoch_start(self) -> None:
         """Start counting."""
         self._stop_if_diverged()
@@ -137,7 +123,7 @@ class ImageClassification(lightning.LightningModule):
     def validation_step(self, batch: Batch, _: int) -> None:
         """Count the batch's loss and answers."""
         images, labels = batch
-        logits = self.result(self.inputs(images))
+        logits = self.network(self.inputs(images))
         self._tallies["val"].add(logits, labels, functional.cross_entropy(logits, labels))
 
     def _stop_if_diverged(self) -> None:

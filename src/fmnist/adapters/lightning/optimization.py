@@ -2,13 +2,9 @@
 
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-from fmnist.adapters.torch.muon import Muon
 from fmnist.domain.model.recipe import Recipe
-
-_RISE = 0.2  # share of the steps in which a cycle's learning rate rises
-_FIRST, _LAST = 0.04, 0.001  # where it begins and ends, as shares of its peak
 
 
 def build_optimizer(recipe: Recipe, network: nn.Module) -> Optimizer:
@@ -16,8 +12,6 @@ def build_optimizer(recipe: Recipe, network: nn.Module) -> Optimizer:
     parameters = list(network.parameters())
     if recipe.optimizer == "adamw":
         return AdamW(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
-    if recipe.optimizer == "muon":
-        return Muon(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
     return SGD(parameters, lr=recipe.lr, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay)
 
 
@@ -28,12 +22,12 @@ def build_schedule(recipe: Recipe, optimizer: Optimizer, steps_per_epoch: int) -
     """
     if recipe.schedule == "constant":
         return LambdaLR(optimizer, lambda _: 1.0)
-    steps = recipe.max_epochs * steps_per_epoch
-    return LambdaLR(optimizer, lambda step: share_of_peak(step / steps))
-
-
-def share_of_peak(done: float) -> float:
-    """Return a one-cycle learning rate, as a share of its peak, where `done` in [0, 1] of the steps are behind."""
-    if done < _RISE:
-        return _FIRST + (1 - _FIRST) * done / _RISE
-    return 1 - (1 - _LAST) * (done - _RISE) / (1 - _RISE)
+    return OneCycleLR(
+        optimizer,
+        max_lr=recipe.lr,
+        total_steps=recipe.max_epochs * steps_per_epoch,
+        pct_start=0.2,
+        anneal_strategy="linear",
+        cycle_momentum=False,
+        final_div_factor=1e3,
+    )

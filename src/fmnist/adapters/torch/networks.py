@@ -17,13 +17,13 @@ def build_network(architecture: Architecture) -> nn.Module:
 
 
 def _cnn(narrow: int, middle: int, wide: int) -> nn.Module:
-    """Five 3x3 convolutions, two of them around a shortcut, at sizes that a CPU is done with quickly."""
+    """Five 3x3 convolutions, most of them at sizes that a CPU is done with quickly."""
     return nn.Sequential(
         *_halved(1, narrow),  # 14 x 14
         *_halved(narrow, middle),  # 7 x 7
-        _Shortcut(nn.Sequential(*_convolved(middle, middle))),
+        *_convolved(middle, middle),
         *_halved(middle, wide),  # 3 x 3
-        _Shortcut(nn.Sequential(*_convolved(wide, wide))),
+        *_convolved(wide, wide),
         nn.AdaptiveMaxPool2d(1),
         nn.Flatten(),
         nn.Linear(wide, _CLASSES),
@@ -38,18 +38,6 @@ def _halved(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
 
 def _convolved(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
     return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
-
-
-class _Shortcut(nn.Module):
-    """Adds to its input what another module makes of it."""
-
-    def __init__(self, residual: nn.Module) -> None:
-        super().__init__()
-        self.residual = residual
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        total: torch.Tensor = x + self.residual(x)
-        return total
 
 
 class _BasicBlock(nn.Module):
@@ -77,12 +65,16 @@ class _BasicBlock(nn.Module):
 
 
 def _resnet18(stem: nn.Module) -> nn.Module:
-    """ResNet-18 for one channel: four stages of two basic blocks, initialized as He et al. 2015 do."""
+    """ResNet-18 for one channel: four stages of two basic blocks."""
     widths = (64, 128, 256, 512)
     blocks: list[nn.Module] = []
     for previous, width in zip((64, *widths), widths, strict=False):
         blocks += [_BasicBlock(previous, width, stride=1 if width == 64 else 2), _BasicBlock(width, width, stride=1)]
-    network = nn.Sequential(stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, _CLASSES))
+    return _initialized(nn.Sequential(stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, _CLASSES)))
+
+
+def _initialized(network: nn.Module) -> nn.Module:
+    """Draw the convolutions as He et al. 2015 do ("Delving Deep into Rectifiers", by the fan out)."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -102,9 +94,51 @@ def _small_image_stem() -> nn.Module:
     return nn.Sequential(nn.Conv2d(1, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU(inplace=True))
 
 
+class _PreactivationBlock(nn.Module):
+    """Two 3x3 convolutions, each after its norm (He et al. 2016, "Identity Mappings in Deep Residual Networks")."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.activation = nn.Sequential(nn.BatchNorm2d(inputs), nn.ReLU(inplace=True))
+        self.residual = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+        )
+        self.shortcut = None if inputs == outputs else nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        activated = self.activation(x)
+        total: torch.Tensor = self.residual(activated) + (x if self.shortcut is None else self.shortcut(activated))
+        return total
+
+
+def _wide_resnet(depth: int, width: int) -> nn.Module:
+    """Three stages of blocks, `width` times as wide as a plain one (Zagoruyko and Komodakis 2016, "Wide ResNets")."""
+    widths = (16 * width, 32 * width, 64 * width)
+    blocks: list[nn.Module] = []
+    for previous, outputs in zip((16, *widths), widths, strict=False):
+        blocks.append(_PreactivationBlock(previous, outputs, stride=1 if previous == 16 else 2))
+        blocks += [_PreactivationBlock(outputs, outputs, stride=1) for _ in range((depth - 4) // 6 - 1)]
+    last = widths[-1]
+    return _initialized(
+        nn.Sequential(
+            nn.Conv2d(1, 16, 3, padding=1, bias=False),
+            *blocks,
+            nn.BatchNorm2d(last),
+            nn.ReLU(inplace=True),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(last, _CLASSES),
+        )
+    )
+
+
 _BUILDERS: Mapping[Architecture, Callable[[], nn.Module]] = {
     "cnn": lambda: _cnn(16, 32, 56),  # 59k parameters
     "cnn-wide": lambda: _cnn(32, 64, 128),  # 278k parameters
     "resnet18": lambda: _resnet18(_imagenet_stem()),
     "resnet18-3x3": lambda: _resnet18(_small_image_stem()),
+    "wrn-40-4": lambda: _wide_resnet(40, 4),  # 8.9M parameters
 }

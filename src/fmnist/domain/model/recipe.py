@@ -9,8 +9,8 @@ from typing import Any, Literal, Self, get_args
 from fmnist.domain.model.fields import check, check_choice, check_count, check_types, known_fields
 from fmnist.domain.model.images import SIDE
 
-Architecture = Literal["cnn", "cnn-wide", "resnet18", "resnet18-3x3"]
-Optimizer = Literal["adamw", "sgd", "muon"]
+Architecture = Literal["cnn", "cnn-wide", "resnet18", "resnet18-3x3", "wrn-40-4"]
+Optimizer = Literal["adamw", "sgd"]
 Schedule = Literal["constant", "one_cycle"]
 Precision = Literal["float32", "bfloat16"]
 
@@ -25,12 +25,11 @@ class Recipe:
     Attributes:
         batch_size: images per worker and step.
         lr: the constant learning rate, or the peak of a one-cycle schedule.
-        weight_decay: decoupled for adamw, L2 for sgd and muon; the latter spares convolutions, whose length it fixes.
+        weight_decay: decoupled for adamw, L2 for sgd.
         label_smoothing: share of the target spread over all classes, in [0, 1).
         flip: whether each training image is mirrored left to right in every other epoch.
         shift: by how many pixels at most a training image is moved, along either axis.
         erase: side in pixels of a square that is blackened somewhere in each training image.
-        averaging: decay per step of an exponential average of the weights, which is then what is validated and kept.
         precision: of the network's arithmetic on a GPU; a CPU always computes in float32.
         compile: whether the network is compiled first, on a GPU alone.
     """
@@ -46,7 +45,6 @@ class Recipe:
     flip: bool = False
     shift: int = 0
     erase: int = 0
-    averaging: float = 0.0
     precision: Precision = "float32"
     compile: bool = False
 
@@ -62,7 +60,6 @@ class Recipe:
         check(self.lr <= _LARGEST, "lr", f"at most {_LARGEST:g}", self.lr)
         check(0 <= self.weight_decay <= _LARGEST, "weight_decay", f"in [0, {_LARGEST:g}]", self.weight_decay)
         check(0 <= self.label_smoothing < 1, "label_smoothing", "in [0, 1)", self.label_smoothing)
-        check(0 <= self.averaging < 1, "averaging", "in [0, 1)", self.averaging)
         for name, pixels in (("shift", self.shift), ("erase", self.erase)):
             check_count(name, pixels, least=0, most=SIDE - 1)
 

@@ -17,7 +17,7 @@ from fmnist.ports.tracker import Tracker
 SPEC = TrainingSpec(
     recipe=Recipe(
         architecture="cnn",
-        optimizer="muon",
+        optimizer="sgd",
         schedule="one_cycle",
         lr=0.05,
         batch_size=32,
@@ -25,7 +25,6 @@ SPEC = TrainingSpec(
         flip=True,
         shift=1,
         erase=4,
-        averaging=0.5,
     ),
     seed=3,
 )

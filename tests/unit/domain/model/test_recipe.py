@@ -54,8 +54,6 @@ def test_a_recipe_s_own_mapping_gives_it_back(recipe: Recipe) -> None:
         ("shift", 28),
         ("erase", 28),
         ("erase", 2.0),
-        ("averaging", 1.0),
-        ("averaging", -0.5),
         ("precision", "float16"),
         ("compile", "yes"),
     ],

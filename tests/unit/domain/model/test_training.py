@@ -46,7 +46,6 @@ def test_params_name_every_value_of_recipe_and_spec() -> None:
         "flip": "True",
         "shift": "0",
         "erase": "0",
-        "averaging": "0.0",
         "precision": "float32",
         "compile": "False",
         "seed": "0",
