@@ -41,7 +41,8 @@ _COMPUTE_TAG = "compute"
 def train(
     run_name: Annotated[str | None, typer.Option(help="Name of the run.  \\[default: architecture and time]")] = None,
     preset: Annotated[
-        str | None, typer.Option(help="Recipe: fast, resnet18, or a TOML file.  \\[default: FMNIST_PRESET or fast]")
+        str | None,
+        typer.Option(help=f"Recipe: {', '.join(PRESETS)}, or a TOML file.  \\[default: FMNIST_PRESET or fast]"),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help=f"Architecture: {', '.join(ARCHITECTURES)}.  \\[default: the recipe's]")

@@ -52,7 +52,7 @@ def damaged_registry(toy_registry: RegistrySettings, command: Command) -> None:
         (["--limit-train", "0"], "limit_train must be at least 1, found 0"),
         (["--limit-val", "-1"], "limit_val must be at least 1, found -1"),
         (["--model", "vgg"], "architecture must be one of cnn, cnn-wide, resnet18, resnet18-3x3, found vgg"),
-        (["--preset", "quick"], "preset 'quick' is none of fast, resnet18, and no file either"),
+        (["--preset", "quick"], "preset 'quick' is none of fast, small, best, resnet18, and no file either"),
         (["--compute", "local", "--num-workers", "2"], "--compute local is one worker"),
         (["--compute", "local", "--gpu-per-worker", "0.5"], "--compute local is one worker"),
         (["--compute", "local", "--ray-address", "head:6379"], "leave out --ray-address head:6379"),

@@ -13,7 +13,7 @@ from fmnist.adapters.matplotlib.figures import draw
 from fmnist.adapters.matplotlib.theme import as_file, in_page
 from fmnist.adapters.pillow.encoding import encode_picture
 from fmnist.domain.model.images import Images
-from fmnist.domain.model.model_report import ModelReport
+from fmnist.domain.model.model_report import REPEATED, ModelReport
 
 _CONFUSIONS = 5
 
@@ -32,6 +32,7 @@ def render_report(uri: str, report: ModelReport) -> Mapping[str, bytes]:
             names=report.info.class_names,
             classes=report.measured.classes(report.info.class_names),
             confusions=report.measured.confusions(_CONFUSIONS),
+            repeated=REPEATED,
             # Drawn by us, from numbers and escaped names.
             figures={name: Markup(in_page(svg)) for name, svg in figures.items()},  # noqa: S704
         )

@@ -5,14 +5,26 @@ Mitchell et al. 2019, "Model Cards for Model Reporting", names the headings. It 
 
 from collections.abc import Iterable, Sequence
 
-from fmnist.domain.model.model_report import Measurement, ModelReport
+from fmnist.domain.model.model_report import REPEATED, Measurement, ModelReport
 
 CARD_FILE = "model_card.md"  # wherever it is kept
 
 _WEAKEST = 3
 _RECIPE = (
     *("architecture", "optimizer", "schedule", "lr", "batch_size", "global_batch_size", "max_epochs"),
-    *("weight_decay", "label_smoothing", "seed", "num_workers", "limit_train", "limit_val"),
+    *(
+        "weight_decay",
+        "label_smoothing",
+        "flip",
+        "shift",
+        "erase",
+        "precision",
+        "compile",
+        "seed",
+        "num_workers",
+        "limit_train",
+        "limit_val",
+    ),
 )
 
 
@@ -117,6 +129,7 @@ def _training(report: ModelReport) -> str:
     ]
     if story.seconds and story.images_per_second:
         lines.append(f"* {story.seconds:.1f} s in epochs, {story.images_per_second:,.0f} images/s")
+    lines.append(f"* {REPEATED}")
     return "\n".join(lines)
 
 

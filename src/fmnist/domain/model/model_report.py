@@ -16,6 +16,12 @@ from fmnist.domain.model.images import Images
 from fmnist.domain.model.metrics import Evaluation, PerClass, Probabilities, wilson_interval
 from fmnist.domain.model.registry import ModelInfo
 
+REPEATED = (
+    "Trained again on CPUs, with the same data, seed, recipe, workers, cores and versions of libraries, it has the "
+    "same weights. On a GPU it does not quite: the gradients of convolutions and of pooling are sums whose order "
+    "varies from run to run. Initial weights and the order of the images are the same everywhere; augmentation is "
+    "drawn alike in every run on a GPU, but otherwise than on a CPU."
+)
 SECONDS_METRIC, SPEED_METRIC = "training_seconds", "training_images_per_second"
 _MISTAKES = 24
 

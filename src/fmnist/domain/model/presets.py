@@ -4,17 +4,35 @@ from collections.abc import Mapping
 
 from fmnist.domain.model.recipe import Recipe
 
+_FAST = Recipe(
+    architecture="cnn",
+    optimizer="sgd",
+    schedule="one_cycle",
+    batch_size=128,
+    lr=0.2,
+    max_epochs=8,
+    weight_decay=5e-4,
+    label_smoothing=0.1,
+    flip=True,
+)
+
 PRESETS: Mapping[str, Recipe] = {
-    "fast": Recipe(
-        architecture="cnn",
+    "fast": _FAST,
+    "small": _FAST.override(architecture="cnn-wide", max_epochs=12),
+    "best": Recipe(  # for a GPU
+        architecture="wrn-40-4",
         optimizer="sgd",
         schedule="one_cycle",
-        batch_size=128,
+        batch_size=256,
         lr=0.2,
-        max_epochs=6,
+        max_epochs=100,
         weight_decay=5e-4,
         label_smoothing=0.1,
         flip=True,
+        shift=2,
+        erase=8,
+        precision="bfloat16",
+        compile=True,
     ),
     "resnet18": Recipe(),
 }

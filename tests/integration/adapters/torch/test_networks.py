@@ -5,9 +5,18 @@ from fmnist.adapters.torch.networks import build_network
 from fmnist.domain.model.recipe import ARCHITECTURES, Architecture
 
 
-@pytest.mark.parametrize(("architecture", "most"), [("cnn", 60_000), ("cnn-wide", 300_000)])
-def test_small_networks_stay_small(architecture: Architecture, most: int) -> None:
-    assert sum(parameter.numel() for parameter in build_network(architecture).parameters()) <= most
+@pytest.mark.parametrize(
+    ("architecture", "parameters"),
+    [
+        ("cnn", 59_274),
+        ("cnn-wide", 278_890),
+        ("resnet18", 11_175_370),
+        ("resnet18-3x3", 11_172_810),
+        ("wrn-40-4", 8_948_922),  # 8.9 million, as published
+    ],
+)
+def test_networks_have_the_size_that_the_readme_names(architecture: Architecture, parameters: int) -> None:
+    assert sum(parameter.numel() for parameter in build_network(architecture).parameters()) == parameters
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

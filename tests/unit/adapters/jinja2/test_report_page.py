@@ -66,6 +66,10 @@ def test_page_needs_nothing_beside_it_and_runs_nothing(files: dict[str, bytes]) 
     assert all(url.startswith(b"#") for url in urls)
 
 
+def test_page_says_how_far_training_can_be_repeated(files: dict[str, bytes]) -> None:
+    assert "On a GPU it does not quite" in Page(files["report.html"]).words
+
+
 def test_figures_of_the_page_do_not_take_each_other_s_parts(files: dict[str, bytes]) -> None:
     page = Page(files["report.html"])
     text = files["report.html"].decode()

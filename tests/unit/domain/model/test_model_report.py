@@ -77,6 +77,12 @@ def test_card_says_what_data_results_limits_and_lineage() -> None:
     assert f"by recall: {weakest.name} {weakest.recall:.2%}" in card
 
 
+def test_card_says_how_far_training_can_be_repeated() -> None:
+    card = model_card(a_report())
+    assert "On a GPU it does not quite" in card
+    assert "same weights" in card
+
+
 def test_card_says_whether_the_temperature_is_applied() -> None:
     report = a_report()
     assert report.calibration is not None

@@ -40,7 +40,7 @@ def test_params_name_every_value_of_recipe_and_spec() -> None:
         "schedule": "one_cycle",
         "batch_size": "128",
         "lr": "0.2",
-        "max_epochs": "6",
+        "max_epochs": "8",
         "weight_decay": "0.0005",
         "label_smoothing": "0.1",
         "flip": "True",
