@@ -16,10 +16,13 @@ def calls() -> BoundedCalls:
 
 @pytest.fixture
 def let_go() -> Iterator[threading.Event]:
-    """What calls that hang wait for; set when the test ends."""
+    """What calls that hang wait for; set when the test ends, which waits for them."""
     event = threading.Event()
     yield event
     event.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("bounded: "):
+            thread.join(30)
 
 
 def test_answer_comes_back(calls: BoundedCalls) -> None:

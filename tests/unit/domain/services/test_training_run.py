@@ -121,6 +121,7 @@ def test_a_finished_run_tells_all_that_went_in(house: House) -> None:
         "data_digest": dataset.digest,
         "best_epoch": str(result.best_epoch),
         "temperature": run.tags["temperature"],
+        "device": "cpu",
     }
     assert json.loads(house.tracker.artifact(result.run_id, "dvc_data_metrics.json")) == dataset.metadata
     assert house.tracker.datasets(result.run_id) == [dataset]
