@@ -17,7 +17,23 @@ def machine(*packages: str) -> dict[str, Any]:
         "machine": platform.machine(),
         "python": platform.python_version(),
         **{package: version(package) for package in packages},
+        **_gpu(),
         "load": os.getloadavg(),
+    }
+
+
+def _gpu() -> dict[str, Any]:
+    """Return what torch says of the GPU, if there is one."""
+    try:
+        import torch
+    except ImportError:
+        return {}
+    if not torch.cuda.is_available():
+        return {}
+    return {
+        "gpu": torch.cuda.get_device_name(),
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
     }
 
 

@@ -40,6 +40,9 @@ def product(started: float, compute: str, *flags: str) -> dict[str, Any]:
 
     fmnist.apps.progress.TrainingProgress = NotingProgress  # type: ignore[misc]
     arguments = ["train", "--compute", compute, *(flag for flag in flags if flag != FIRST_STEP)]
+    # In-process it is used unasked. How workers share the work of one machine is asked of its cores.
+    if compute == "ray" and has_gpu() and "--num-workers" not in flags:
+        arguments += ["--gpu-per-worker", "1"]
     with contextlib.redirect_stdout(sys.stderr):
         try:
             main(arguments)
@@ -47,6 +50,11 @@ def product(started: float, compute: str, *flags: str) -> dict[str, Any]:
             if end.code != (INTERRUPTED if FIRST_STEP in flags else 0):
                 raise
     return {"first_step": times["steps"][0] - started, "epochs": _intervals(times["epochs"])}
+
+
+def has_gpu() -> bool:
+    """Whether there is a GPU that torch could use, without importing torch, whose time is measured."""
+    return Path("/dev/nvidia0").exists()
 
 
 def local_imports(started: float) -> dict[str, Any]:
@@ -122,9 +130,11 @@ def bare_loop(_: float, epochs: str, images_to_train_on: str) -> dict[str, Any]:
         "train": registry.read(dataset, "train").head(int(images_to_train_on)),
         "val": registry.read(dataset, "val"),
     }
-    images = {name: torch.tensor(split.images) for name, split in splits.items()}
-    labels = {name: torch.tensor(split.labels).long() for name, split in splits.items()}
-    network = build_network(recipe.architecture).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    images = {name: torch.tensor(split.images).to(device) for name, split in splits.items()}
+    labels = {name: torch.tensor(split.labels).long().to(device) for name, split in splits.items()}
+    network = build_network(recipe.architecture).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    half = torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda" and recipe.precision == "bfloat16")
     optimizer = build_optimizer(recipe, network)
     size = recipe.batch_size
     steps = len(labels["train"]) // size
@@ -139,17 +149,18 @@ def bare_loop(_: float, epochs: str, images_to_train_on: str) -> dict[str, Any]:
     for epoch in range(recipe.max_epochs):
         network.train()
         augmented = augment(images["train"], recipe, epoch=epoch, seed=0, epoch_seed=epoch)
-        order = torch.randperm(len(labels["train"]))
+        order = torch.randperm(len(labels["train"])).to(device)
         for step in range(steps):
             rows = order[step * size : (step + 1) * size]
-            logits = network(inputs(augmented[rows]))
-            loss = functional.cross_entropy(logits, labels["train"][rows], label_smoothing=recipe.label_smoothing)
+            with half:
+                logits = network(inputs(augmented[rows]))
+                loss = functional.cross_entropy(logits, labels["train"][rows], label_smoothing=recipe.label_smoothing)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
         network.eval()
-        with torch.no_grad():
+        with torch.no_grad(), half:
             chunks = zip(images["val"].split(1000), labels["val"].split(1000), strict=True)
             correct = sum(int((network(inputs(batch)).argmax(1) == answers).sum()) for batch, answers in chunks)
         ends.append(time.time())

@@ -19,6 +19,8 @@ from reporting import append, machine, print_table
 from running import Run, environment_of_subjects, run
 from subjects import FIRST_STEP
 
+from fmnist.domain.model.presets import PRESETS
+
 PARTS = ("start", "epoch", "scaling", "target", "presets")
 RESULTS = Path(__file__).parent / "results" / "training.jsonl"
 
@@ -92,10 +94,12 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=PARTS, nargs="+", help="some of the parts (default: all)")
     parser.add_argument("--rounds", type=int, default=3, help="of start, epoch and scaling (default: 3)")
-    parser.add_argument("--epochs", type=int, default=5, help="of each run; the first is not counted (default: 5)")
+    parser.add_argument(
+        "--epochs", type=int, default=5, help="of each run, 2 or more; the first is not counted (default: 5)"
+    )
     parser.add_argument("--images", type=int, default=20_000, help="in an epoch (default: 20000; there are 55000)")
     parser.add_argument("--seeds", type=int, default=5, help="of target and presets (default: 5)")
-    parser.add_argument("--presets", nargs="+", default=["fast"], help="(default: fast)")
+    parser.add_argument("--presets", choices=PRESETS, nargs="+", default=["fast"], help="(default: fast)")
     parser.add_argument("--target-epochs", type=int, default=2, help="that `fast` needs to 90 %% (default: 2)")
     parser.add_argument("--baseline-epochs", type=int, default=8, help="of resnet18, at most; 0: without (default: 8)")
     parser.add_argument("--output", type=Path, default=RESULTS, help="where results are appended, as JSON lines")
