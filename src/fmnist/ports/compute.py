@@ -22,11 +22,13 @@ class FitResult:
         weights: of the best epoch.
         history: metrics of each epoch, the index being the epoch.
         seconds: spent in epochs, over all attempts.
+        device: that the first worker trained on: `cpu`, or a GPU's name.
     """
 
     weights: TrainedWeights
     history: Sequence[Mapping[str, float]]
     seconds: float
+    device: str
 
 
 @dataclass(frozen=True, slots=True)

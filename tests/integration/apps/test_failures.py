@@ -9,6 +9,8 @@ import pytest
 
 from fmnist.adapters.dvc.registry import DvcDataRegistry
 from fmnist.adapters.dvc.settings import RegistrySettings
+from fmnist.domain.model.presets import PRESETS
+from fmnist.domain.model.recipe import ARCHITECTURES
 from tests.integration.apps.command import Command
 from tests.integration.apps.conftest import RECIPE, Trained
 from tests.integration.apps.here import Here
@@ -51,8 +53,8 @@ def damaged_registry(toy_registry: RegistrySettings, command: Command) -> None:
         (["--gpu-per-worker", "nan"], "gpu_per_worker must be 0 or more, found nan"),
         (["--limit-train", "0"], "limit_train must be at least 1, found 0"),
         (["--limit-val", "-1"], "limit_val must be at least 1, found -1"),
-        (["--model", "vgg"], "architecture must be one of cnn, cnn-wide, resnet18, resnet18-3x3, found vgg"),
-        (["--preset", "quick"], "preset 'quick' is none of fast, small, best, resnet18, and no file either"),
+        (["--model", "vgg"], f"architecture must be one of {', '.join(ARCHITECTURES)}, found vgg"),
+        (["--preset", "quick"], f"preset 'quick' is none of {', '.join(PRESETS)}, and no file either"),
         (["--compute", "local", "--num-workers", "2"], "--compute local is one worker"),
         (["--compute", "local", "--gpu-per-worker", "0.5"], "--compute local is one worker"),
         (["--compute", "local", "--ray-address", "head:6379"], "leave out --ray-address head:6379"),

@@ -5,6 +5,7 @@
 Nothing here imports Lightning: a driver reads checkpoints without it.
 """
 
+import dataclasses
 import json
 import shutil
 import tempfile
@@ -21,10 +22,11 @@ _EPOCHS = "epochs.json"
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Metrics of each epoch so far, and the seconds that those epochs took over all attempts."""
+    """Metrics of each epoch so far, the seconds that those epochs took over all attempts, and the last one's device."""
 
     epochs: tuple[Mapping[str, float], ...] = ()
     seconds: float = 0.0
+    device: str = "cpu"
 
     @classmethod
     def read(cls, directory: Path) -> "History":
@@ -35,7 +37,7 @@ class History:
         """
         try:
             content = json.loads((directory / _EPOCHS).read_text())
-            return cls(tuple(content["epochs"]), content["seconds"])
+            return cls(tuple(content["epochs"]), content["seconds"], content["device"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise TrainingFailed(
                 f"the checkpoint {directory} is damaged: {error!r}; remove it to train anew"
@@ -43,7 +45,7 @@ class History:
 
     def write(self, directory: Path) -> None:
         """Write the history into a checkpoint."""
-        (directory / _EPOCHS).write_text(json.dumps({"epochs": self.epochs, "seconds": self.seconds}))
+        (directory / _EPOCHS).write_text(json.dumps(dataclasses.asdict(self)))
 
 
 SaveCheckpoint = Callable[[Path, History], tuple[int, ...]]

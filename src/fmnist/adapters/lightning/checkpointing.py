@@ -38,7 +38,8 @@ class Checkpointing(lightning.Callback):
         assert isinstance(pl_module, ImageClassification)
         metrics = pl_module.epoch_metrics()
         epochs = (*self.history.epochs, metrics)
-        self.history = History(epochs, self.history.seconds + self._clock() - self._started)
+        seconds = self.history.seconds + self._clock() - self._started
+        self.history = History(epochs, seconds, pl_module.device_name)
         if best_epoch(epochs) == len(epochs) - 1:
             self._best = {name: value.detach().cpu().clone() for name, value in pl_module.network.state_dict().items()}
         with tempfile.TemporaryDirectory(prefix="fmnist-checkpoint-") as temporary:

@@ -65,7 +65,7 @@ class LocalCompute(Compute):
         newest = kept.newest()
         assert newest is not None, "every epoch keeps a checkpoint"
         weights = TrainedWeights(spec.recipe.architecture, str(newest / BEST))
-        return FitResult(weights, history.epochs, history.seconds)
+        return FitResult(weights, history.epochs, history.seconds, history.device)
 
     def weights_classifier(self, weights: TrainedWeights, dataset: DatasetVersion) -> ClassifierFactory:
         from fmnist.adapters.torch.weights import WeightsClassifier

@@ -1,5 +1,8 @@
 """The Lightning module: one training step, one validation step, and the figures of an epoch over all workers."""
 
+import logging
+import os
+import shutil
 from functools import partial
 from typing import Any
 
@@ -18,7 +21,10 @@ from fmnist.domain.model.metrics import summarize
 from fmnist.domain.model.normalization import Normalization
 from fmnist.domain.model.training import TrainingSpec
 
+logger = logging.getLogger(__name__)
+
 _STEPS_BETWEEN_LOOKS = 50
+_AUGMENTATION = 2**32  # what is drawn for augmentation is of another seed than any run's
 
 
 class ImageClassification(lightning.LightningModule):
@@ -44,6 +50,11 @@ class ImageClassification(lightning.LightningModule):
         self._first_bad_step = torch.tensor(-1)
 
     @property
+    def device_name(self) -> str:
+        """`cpu`, or the GPU's name."""
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
+
+    @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps in each epoch."""
         return max(1, len(self._data["train"]) // self._spec.recipe.batch_size)
@@ -64,15 +75,15 @@ class ImageClassification(lightning.LightningModule):
     def train_dataloader(self) -> ShuffledBatches:
         """Give the current epoch's batches; Lightning asks anew for each epoch."""
         seed, epoch = self._spec.seed, self.current_epoch
-        drawn = epoch_seed(seed, epoch, self.global_rank)
         augmented = partial(
             augment,
             recipe=self._spec.recipe,
             epoch=epoch,
-            seed=epoch_seed(seed, 0, self.global_rank),
-            epoch_seed=drawn,
+            seed=epoch_seed(seed + _AUGMENTATION, -1, self.global_rank),
+            epoch_seed=epoch_seed(seed + _AUGMENTATION, epoch, self.global_rank),
         )
-        return ShuffledBatches(self._split("train"), self._spec.recipe.batch_size, drawn, augmented)
+        order = epoch_seed(seed, epoch, self.global_rank)
+        return ShuffledBatches(self._split("train"), self._spec.recipe.batch_size, order, augmented)
 
     def val_dataloader(self) -> OrderedBatches:
         """Give the validation batches."""
@@ -88,7 +99,10 @@ class ImageClassification(lightning.LightningModule):
         """Compile, where the recipe asks for it and it pays: on a GPU."""
         self._first_bad_step = self._first_bad_step.to(self.device)
         if self._spec.recipe.compile and self.device.type == "cuda":
-            self.network.compile()
+            if has_compiler():
+                self.network.compile()
+            else:
+                logger.warning("the network is not compiled: that takes a C compiler, such as gcc, which is not here")
 
     def on_train_epoch_start(self) -> None:
         """Start counting."""
@@ -109,8 +123,8 @@ class ImageClassification(lightning.LightningModule):
         """
         last = list(self.network.parameters())[-1]
         if last.grad is not None:
-            good = torch.isfinite(last.grad).all() | (self._first_bad_step >= 0)
-            self._first_bad_step = torch.where(good, self._first_bad_step, self.global_step)
+            unchanged = torch.isfinite(last.grad).all() | (self._first_bad_step >= 0)
+            self._first_bad_step = torch.where(unchanged, self._first_bad_step, self.global_step)
         # To look is to wait for the device, which a CPU never makes anyone do.
         if self.device.type == "cpu" or self.global_step % _STEPS_BETWEEN_LOOKS == 0:
             self._stop_if_diverged()
@@ -137,6 +151,11 @@ class ImageClassification(lightning.LightningModule):
         if name not in self._on_device:
             self._on_device[name] = TensorSplit.of(self._data[name], self.device)
         return self._on_device[name]
+
+
+def has_compiler() -> bool:
+    """Whether there is a C compiler, which Triton builds its launchers with."""
+    return any(shutil.which(each) for each in (os.environ.get("CC", "cc"), "gcc", "clang"))
 
 
 class _Tally:

@@ -62,7 +62,7 @@ class MemoryCompute(Compute):
         history = [metrics for _, metrics in kept]
         path = self._directory / f"{run_id}.npz"
         save_means(path, kept[best_epoch(history)][0])
-        return FitResult(TrainedWeights(spec.recipe.architecture, str(path)), history, seconds=0.0)
+        return FitResult(TrainedWeights(spec.recipe.architecture, str(path)), history, seconds=0.0, device="cpu")
 
     def weights_classifier(self, weights: TrainedWeights, dataset: DatasetVersion) -> ClassifierFactory:
         info = _info(weights.architecture, dataset)

@@ -156,7 +156,7 @@ class RayCompute(Compute):
             directory = Path(checkpoint.to_directory() if self.storage.s3 else checkpoint.path)
         history = History.read(directory)
         weights = TrainedWeights(spec.recipe.architecture, str(directory / BEST))
-        return FitResult(weights, history.epochs, history.seconds)
+        return FitResult(weights, history.epochs, history.seconds, history.device)
 
 
 def _pass_on(progress: Queue, on_progress: OnProgress, training: "Future[ray.train.Result]") -> None:

@@ -11,7 +11,7 @@ from fmnist.domain.model.recipe import Recipe
 
 
 def augment(images: torch.Tensor, recipe: Recipe, *, epoch: int, seed: int, epoch_seed: int) -> torch.Tensor:
-    """Return the epoch's images; the same arguments give the same ones, on the same kind of device.
+    """Return the epoch's images; the same arguments give the same ones, on the same model of device.
 
     Args:
         images: uint8 (n, 28, 28), which stay as they are.

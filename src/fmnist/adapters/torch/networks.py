@@ -68,8 +68,8 @@ def _resnet18(stem: nn.Module) -> nn.Module:
     """ResNet-18 for one channel: four stages of two basic blocks."""
     widths = (64, 128, 256, 512)
     blocks: list[nn.Module] = []
-    for previous, width in zip((64, *widths), widths, strict=False):
-        blocks += [_BasicBlock(previous, width, stride=1 if width == 64 else 2), _BasicBlock(width, width, stride=1)]
+    for stage, (previous, width) in enumerate(zip((64, *widths), widths, strict=False)):
+        blocks += [_BasicBlock(previous, width, stride=2 if stage else 1), _BasicBlock(width, width, stride=1)]
     return _initialized(nn.Sequential(stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, _CLASSES)))
 
 
@@ -118,8 +118,8 @@ def _wide_resnet(depth: int, width: int) -> nn.Module:
     """Three stages of blocks, `width` times as wide as a plain one (Zagoruyko and Komodakis 2016, "Wide ResNets")."""
     widths = (16 * width, 32 * width, 64 * width)
     blocks: list[nn.Module] = []
-    for previous, outputs in zip((16, *widths), widths, strict=False):
-        blocks.append(_PreactivationBlock(previous, outputs, stride=1 if previous == 16 else 2))
+    for stage, (previous, outputs) in enumerate(zip((16, *widths), widths, strict=False)):
+        blocks.append(_PreactivationBlock(previous, outputs, stride=2 if stage else 1))
         blocks += [_PreactivationBlock(outputs, outputs, stride=1) for _ in range((depth - 4) // 6 - 1)]
     last = widths[-1]
     return _initialized(

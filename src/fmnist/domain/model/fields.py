@@ -61,7 +61,12 @@ def parse_fields(kind: type, texts: Mapping[str, str]) -> dict[str, Any]:
         if dataclasses.is_dataclass(field.type) or (field.name not in texts and type(None) in get_args(field.type)):
             continue
         # A default in place of a missing one would train another network.
-        check(field.name in texts, field.name, "among the run's parameters", "none of that name")
+        check(
+            field.name in texts,
+            field.name,
+            "among the run's parameters",
+            "none of that name (of another version of fmnist?)",
+        )
         text, scalar = texts[field.name], scalar_type(field.type) or str
         try:
             values[field.name] = {"True": True, "False": False}[text] if scalar is bool else scalar(text)

@@ -3,29 +3,20 @@
 Mitchell et al. 2019, "Model Cards for Model Reporting", names the headings. It says nothing that was not measured.
 """
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 
 from fmnist.domain.model.model_report import REPEATED, Measurement, ModelReport
+from fmnist.domain.model.recipe import Recipe
 
 CARD_FILE = "model_card.md"  # wherever it is kept
 
 _WEAKEST = 3
 _RECIPE = (
-    *("architecture", "optimizer", "schedule", "lr", "batch_size", "global_batch_size", "max_epochs"),
-    *(
-        "weight_decay",
-        "label_smoothing",
-        "flip",
-        "shift",
-        "erase",
-        "precision",
-        "compile",
-        "seed",
-        "num_workers",
-        "limit_train",
-        "limit_val",
-    ),
+    *(field.name for field in dataclasses.fields(Recipe)),
+    *("global_batch_size", "seed", "num_workers", "gpu_per_worker", "limit_train", "limit_val"),
 )
+_OF_GPUS = {"precision", "compile", "gpu_per_worker"}  # a CPU takes no notice of them
 
 
 def model_card(report: ModelReport) -> str:
@@ -122,13 +113,15 @@ def _limits(measured: Measurement, names: Sequence[str]) -> str:
 def _training(report: ModelReport) -> str:
     if (story := report.story) is None:
         return ""
-    recipe = ", ".join(f"{name} {story.params[name]}" for name in _RECIPE if name in story.params)
+    heeded = (name for name in _RECIPE if name in story.params and not (story.device == "cpu" and name in _OF_GPUS))
+    recipe = ", ".join(f"{name} {story.params[name]}" for name in heeded)
     lines = [
         f"* {recipe}",
         f"* Epoch {story.best_epoch + 1} of {len(story.history)}, chosen by val accuracy",
     ]
     if story.seconds and story.images_per_second:
-        lines.append(f"* {story.seconds:.1f} s in epochs, {story.images_per_second:,.0f} images/s")
+        where = f" on {story.device}" if story.device else ""
+        lines.append(f"* {story.seconds:.1f} s in epochs, {story.images_per_second:,.0f} images/s{where}")
     lines.append(f"* {REPEATED}")
     return "\n".join(lines)
 

@@ -17,11 +17,12 @@ from fmnist.domain.model.metrics import Evaluation, PerClass, Probabilities, wil
 from fmnist.domain.model.registry import ModelInfo
 
 REPEATED = (
-    "Trained again on CPUs, with the same data, seed, recipe, workers, cores and versions of libraries, it has the "
-    "same weights. On a GPU it does not quite: the gradients of convolutions and of pooling are sums whose order "
-    "varies from run to run. Initial weights and the order of the images are the same everywhere; augmentation is "
-    "drawn alike in every run on a GPU, but otherwise than on a CPU."
+    "Training repeated on the same kind of CPU, with the same data, seed, recipe, workers, cores and versions of "
+    "libraries, gives the same weights. On a GPU it does not quite: gradients of convolutions and of pooling are "
+    "sums whose order varies, and compilation may choose other kernels. The order of the images is the same on "
+    "any device; augmentation is the same on the same model of GPU, and different from a CPU's."
 )
+DEVICE_TAG = "device"
 SECONDS_METRIC, SPEED_METRIC = "training_seconds", "training_images_per_second"
 _MISTAKES = 24
 
@@ -142,6 +143,7 @@ class TrainingStory:
         history: metrics of each epoch, named as in `EPOCH_METRICS`, the index being the epoch.
         best_epoch: the index of the one whose weights the model has.
         seconds: spent in epochs, and `images_per_second` in them; None where the run does not say.
+        device: that it was trained on: `cpu`, or a GPU's name; None where the run does not say.
     """
 
     params: Mapping[str, str]
@@ -149,6 +151,7 @@ class TrainingStory:
     best_epoch: int
     seconds: float | None
     images_per_second: float | None
+    device: str | None
 
     def speed(self) -> dict[str, float]:
         """Name the figures of speed that are known, as a run's metrics."""

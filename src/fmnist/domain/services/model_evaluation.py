@@ -9,6 +9,7 @@ from fmnist.domain.model.errors import FmnistError
 from fmnist.domain.model.metadata import split_sizes
 from fmnist.domain.model.model_card import CARD_FILE, model_card
 from fmnist.domain.model.model_report import (
+    DEVICE_TAG,
     SECONDS_METRIC,
     SPEED_METRIC,
     Measurement,
@@ -134,4 +135,5 @@ def story_of(record: RunRecord) -> TrainingStory | None:
         best_epoch=best_epoch(history),
         seconds=seconds,
         images_per_second=speed,
+        device=record.tags.get(DEVICE_TAG),
     )

@@ -10,7 +10,7 @@ from fmnist.domain.model.dataset import DatasetVersion
 from fmnist.domain.model.errors import BadInput, CorruptData, FmnistError, InvalidSetting, TrainingFailed
 from fmnist.domain.model.metadata import split_sizes
 from fmnist.domain.model.model_card import model_card
-from fmnist.domain.model.model_report import ModelReport, RenderReport, TrainingStory
+from fmnist.domain.model.model_report import DEVICE_TAG, ModelReport, RenderReport, TrainingStory
 from fmnist.domain.model.registry import ModelInfo, ModelVersion
 from fmnist.domain.model.training import Lineage, TrainingResult, TrainingSpec, best_epoch
 from fmnist.domain.services.bounded_calls import BoundedCalls
@@ -192,8 +192,8 @@ class TrainingRun:
         # The last value of a metric is what readers of a run see, so it has to be that of the registered model.
         # It is logged as one more epoch, so that a run resumed after this point does not log it again.
         EpochLog(self._tracker, run_id).write([*fit.history, metrics | story.speed()])
-        chosen = {"best_epoch": str(story.best_epoch), "temperature": f"{final.weights.temperature:.4f}"}
-        self._tracker.log(run_id, tags=chosen)
+        tags = {"best_epoch": str(story.best_epoch), "temperature": f"{final.weights.temperature:.4f}"}
+        self._tracker.log(run_id, tags={**tags, DEVICE_TAG: fit.device})
         outstanding.done(FINAL_METRICS)
         info = ModelInfo(
             architecture=fit.weights.architecture,
@@ -243,6 +243,7 @@ def _story(fit: FitResult, spec: TrainingSpec, dataset: DatasetVersion) -> Train
         best_epoch=best_epoch(fit.history),
         seconds=fit.seconds or None,
         images_per_second=len(fit.history) * images / fit.seconds if images and fit.seconds else None,
+        device=fit.device,
     )
 
 

@@ -142,6 +142,7 @@ class ComputeContract:
         reports: list[Progress] = []
         result = compute.fit(spec, dataset, tracker.start("limits", {}), reports.append)
         assert reports[-1].steps == 1
+        assert result.device
         # Ten images: every accuracy is a whole number of tenths.
         right = result.history[0]["val_acc"] * 10
         assert right == pytest.approx(round(right))

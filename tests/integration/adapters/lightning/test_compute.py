@@ -1,4 +1,6 @@
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -6,11 +8,12 @@ import torch
 
 from fmnist.adapters.lightning.batches import Batch
 from fmnist.adapters.lightning.compute import LocalCompute
-from fmnist.adapters.lightning.module import ImageClassification
+from fmnist.adapters.lightning.module import ImageClassification, has_compiler
 from fmnist.adapters.memory.registry import MemoryDataRegistry
 from fmnist.adapters.memory.tracker import MemoryTracker
 from fmnist.domain.model.dataset import DatasetVersion
 from fmnist.domain.model.errors import InvalidSetting, OutOfMemory, TrainingFailed
+from fmnist.domain.model.normalization import Normalization
 from fmnist.domain.model.recipe import Recipe
 from fmnist.domain.model.training import TrainingSpec, best_epoch
 from fmnist.ports.compute import FitResult
@@ -64,6 +67,21 @@ class TestLocalCompute(ComputeContract):
         first, again, other = weights(0), weights(0), weights(1)
         assert all(torch.equal(first[name], again[name]) for name in first)
         assert not all(torch.equal(first[name], other[name]) for name in first)
+
+    def test_each_epoch_is_augmented_and_ordered_anew(self) -> None:
+        splits = toy_splits(train=64, val=10, test=10)
+        spec = TrainingSpec(recipe=SPEC.recipe.override(batch_size=64, shift=0, erase=0))
+        module = ImageClassification(spec, Normalization(mean=0.3, std=0.3), splits["train"], splits["val"])
+        shown = []
+        for epoch in (0, 1):
+            module.trainer = SimpleNamespace(current_epoch=epoch, global_rank=0)  # type: ignore[assignment]
+            ((images, _),) = module.train_dataloader()
+            shown.append({int(image.sum()): image for image in images})
+        first, second = shown
+        # Every image has a sum of its own: it is told by it, however it is mirrored.
+        assert len(first) == 64
+        assert list(first) != list(second)
+        assert all(torch.equal(first[key], second[key].flip(1)) for key in first)
 
     def test_random_state_of_the_caller_is_left_alone(
         self, compute: LocalCompute, dataset: DatasetVersion, tracker: MemoryTracker
@@ -137,3 +155,29 @@ class TestLocalCompute(ComputeContract):
         chosen = predictions.probabilities[np.arange(len(predictions.labels)), predictions.labels]
         best = max(result.history, key=lambda metrics: metrics["val_acc"])
         assert -np.log(chosen).mean() == pytest.approx(best["val_loss"], rel=1e-3)
+
+
+def test_a_c_compiler_is_found_by_its_usual_names_or_by_cc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    assert not has_compiler()
+    for name in ("gcc", "my-cc"):
+        (tmp_path / name).touch(mode=0o755)
+    assert has_compiler()
+    (tmp_path / "gcc").unlink()
+    assert not has_compiler()
+    monkeypatch.setenv("CC", "my-cc")
+    assert has_compiler()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_gpu_trains_compiled_in_bfloat16_to_weights_that_a_cpu_reads(tmp_path: Path) -> None:
+    registry, tracker = MemoryDataRegistry(), MemoryTracker()
+    dataset = registry.add("1.0.0", toy_splits(train=320, val=100, test=100))
+    compute = LocalCompute(registry, tracker, tmp_path, threads=2)
+    spec = replace(SPEC, recipe=SPEC.recipe.override(precision="bfloat16", compile=True))
+    result = compute.fit(spec, dataset, tracker.start("run", {}), lambda _: None)
+    assert result.device == torch.cuda.get_device_name()
+    assert result.history[-1]["val_acc"] > 0.9
+    predictions = compute.predict(compute.weights_classifier(result.weights, dataset), dataset, "test")
+    assert (predictions.probabilities.argmax(axis=1) == predictions.labels).mean() > 0.9

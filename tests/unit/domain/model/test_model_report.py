@@ -79,8 +79,22 @@ def test_card_says_what_data_results_limits_and_lineage() -> None:
 
 def test_card_says_how_far_training_can_be_repeated() -> None:
     card = model_card(a_report())
+    assert "gives the same weights" in card
     assert "On a GPU it does not quite" in card
-    assert "same weights" in card
+
+
+def test_card_names_what_is_for_gpus_where_one_was_used_and_nowhere_else() -> None:
+    report = a_report()
+    assert report.story is not None
+    params = {**report.story.params, "precision": "bfloat16"}
+    on_cpu, on_gpu = (
+        model_card(replace(report, story=replace(report.story, params=params, device=device)))
+        for device in ("cpu", "NVIDIA H100")
+    )
+    assert "images/s on NVIDIA H100" in on_gpu
+    assert "precision bfloat16" in on_gpu
+    assert "images/s on cpu" in on_cpu
+    assert "precision bfloat16" not in on_cpu
 
 
 def test_card_says_whether_the_temperature_is_applied() -> None:

@@ -46,7 +46,7 @@ def test_params_name_every_value_of_recipe_and_spec() -> None:
         "flip": "True",
         "shift": "0",
         "erase": "0",
-        "precision": "float32",
+        "precision": "bfloat16",
         "compile": "False",
         "seed": "0",
         "num_workers": "2",
