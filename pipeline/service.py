@@ -5,19 +5,22 @@ It takes the part of Argo CD and KubeRay, on the loopback interface alone, and s
 
 import json
 import os
-import re
 import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from fmnist.adapters.git.command import git, git_address, is_local
+from fmnist.adapters.git.remote import clone
+from fmnist.domain.model.errors import StoreUnavailable
 from pipeline.expressions import PipelineError
 from pipeline.steps import literal_environment
 from stack.process import answers, start, wait_until_healthy
@@ -25,7 +28,6 @@ from stack.record import ProcessRecord
 from stack.services import HOST, free_ports, ray_head, ray_scratch
 
 _PORT = 8000
-_IDENTITY = ("-c", "user.name=fmnist", "-c", "user.email=fmnist@localhost", "-c", "commit.gpgSign=false")
 
 
 class LocalService:
@@ -61,22 +63,22 @@ class LocalService:
 
     def begin(self, manifests: Path) -> None:
         """Make the repository where there is to be one on this machine, with the RayService as it is in a checkout."""
-        if "://" in self.repository or Path(self.repository).exists():
+        if not is_local(self.repository) or Path(git_address(self.repository)).exists():
             return
-        with tempfile.TemporaryDirectory() as scratch:
-            file = Path(scratch, self._manifest)
+        with _checkout() as work:
+            file = work / self._manifest
             file.parent.mkdir(parents=True)
             shutil.copy(manifests / self._manifest, file)
-            _git("init", "--quiet", f"--initial-branch={self._branch}", scratch)
-            _git("-C", scratch, "add", "--all")
-            _git("-C", scratch, *_IDENTITY, "commit", "--quiet", "--message", f"Begin with {self._manifest}")
-            _git("clone", "--quiet", "--bare", scratch, self.repository)
+            git(work, "init", "--quiet", f"--initial-branch={self._branch}")
+            git(work, "add", "--all")
+            git(work, "commit", "--quiet", "--message", f"Begin with {self._manifest}")
+            clone(str(work), Path(git_address(self.repository)), "--bare")
 
     def follow(self) -> None:
         """Bring into service what the repository says, on a cluster that is started if there is none."""
-        with tempfile.TemporaryDirectory() as scratch:
-            _git("clone", "--quiet", "--depth=1", f"--branch={self._branch}", self.repository, scratch)
-            file = Path(scratch, self._manifest)
+        with _checkout() as work:
+            clone(self.repository, work, "--depth=1", f"--branch={self._branch}")
+            file = work / self._manifest
             if not file.is_file():
                 raise PipelineError(f"there is no {self._manifest} on {self._branch} of the GitOps repository")
             spec = yaml.safe_load(file.read_text(encoding="utf-8"))["spec"]
@@ -135,9 +137,11 @@ class LocalService:
         return record
 
 
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = re.sub(r"://[^/@\s]*@", "://", done.stderr.strip())  # an address may have a token in it
-        raise PipelineError(f"the GitOps repository cannot be used: {said}")
-    return done.stdout
+@contextmanager
+def _checkout() -> Iterator[Path]:
+    """Yield an empty directory for a checkout of the GitOps repository, and tell what Git refuses as the pipeline's."""
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            yield Path(scratch)
+        except StoreUnavailable as error:
+            raise PipelineError(f"the GitOps repository cannot be used: {error}") from error

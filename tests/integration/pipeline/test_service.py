@@ -67,9 +67,33 @@ def test_repository_that_is_there_is_left_as_it_is(service: LocalService, tmp_pa
     assert git(Path(service.repository), "show", f"live:{MANIFEST}") == "changed\n"
 
 
-def test_repository_of_another_machine_is_not_made(tmp_path: Path) -> None:
-    LocalService(tmp_path, "https://user:hunter2@127.0.0.1:9/gitops.git", "main", MANIFEST).begin(ROOT)
+@pytest.mark.parametrize("address", ["https://user:hunter2@127.0.0.1:9/gitops.git", "git@127.0.0.1:gitops.git"])
+def test_repository_of_another_machine_is_not_made(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    LocalService(tmp_path, address, "main", MANIFEST).begin(ROOT)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_repository_is_made_and_followed_where_its_path_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "person"))
+    service = LocalService(tmp_path / "pipeline", "~/gitops.git", "live", MANIFEST)
+    service.begin(ROOT)
+    assert git(tmp_path / "person/gitops.git", "show", f"live:{MANIFEST}") == (ROOT / MANIFEST).read_text()
+    with pytest.raises(PipelineError, match=r"there is no other\.yaml on live"):
+        LocalService(tmp_path / "pipeline", "~/gitops.git", "live", "other.yaml").follow()
+
+
+def test_repository_of_the_hook_that_runs_it_is_left_alone(
+    service: LocalService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as hook:
+        hook.setenv("GIT_DIR", str(tmp_path / "of-the-hook.git"))
+        service.begin(ROOT)
+    assert not (tmp_path / "of-the-hook.git").exists()
+    assert git(Path(service.repository), "show", f"live:{MANIFEST}") == (ROOT / MANIFEST).read_text()
 
 
 def test_what_cannot_be_followed_is_told_without_credentials(service: LocalService, tmp_path: Path) -> None:
