@@ -5,7 +5,6 @@ Addresses and keys are those of `.env.docker`, so that whoever sources it finds 
 
 import json
 import shutil
-import socket
 import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -172,10 +171,9 @@ def _port(address: str) -> int:
 
 
 def _refuse_taken(service: Service) -> None:
-    parts = urlsplit(service.address)
-    with socket.socket() as probe:
-        if probe.connect_ex((parts.hostname or "", parts.port or 0)) == 0:
-            raise StackError(
-                f"{service.name}: something else listens on {parts.hostname}:{parts.port}; end it first "
-                "(`docker compose down`, or the stack of another FMNIST_HOME)"
-            )
+    place = urlsplit(service.address).netloc
+    if answers(f"tcp://{place}"):  # whatever it is, and whether it speaks HTTP or not
+        raise StackError(
+            f"{service.name}: something else listens on {place}; end it first "
+            "(`docker compose down`, or the stack of another FMNIST_HOME)"
+        )
