@@ -9,6 +9,7 @@ import uuid
 from pathlib import Path
 from typing import NoReturn
 
+from fmnist.adapters.git.command import source_name
 from pipeline.dag import Outcome, Step, Walk
 from pipeline.expressions import BadInput, PipelineError, Status
 from pipeline.service import LocalService
@@ -87,7 +88,7 @@ def _run(workflow: str, given: list[str]) -> int:
 def _serve() -> int:
     _, service = _begin(Library.render(ROOT / "deploy/base"))
     service.follow()
-    print(f"the service at {service.url} follows {service.repository}")
+    print(f"the service at {service.url} follows {source_name(service.repository)}")
     return 0
 
 

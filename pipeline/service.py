@@ -3,29 +3,31 @@
 It takes the part of Argo CD and KubeRay, on the loopback interface alone, and stays until it is stopped.
 """
 
-import hashlib
 import json
 import os
-import re
 import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import psutil
 import yaml
 
+from fmnist.adapters.git.command import git, git_address, is_local
+from fmnist.adapters.git.remote import clone
+from fmnist.domain.model.errors import StoreUnavailable
 from pipeline.expressions import PipelineError
 from pipeline.steps import literal_environment
-from stack.process import answers, is_alive, start, stop, wait_until_healthy
-from stack.services import HOST, free_ports, ray_head
+from stack.process import answers, start, wait_until_healthy
+from stack.record import ProcessRecord
+from stack.services import HOST, free_ports, ray_head, ray_scratch
 
 _PORT = 8000
-_IDENTITY = ("-c", "user.name=fmnist", "-c", "user.email=fmnist@localhost", "-c", "commit.gpgSign=false")
 
 
 class LocalService:
@@ -44,9 +46,7 @@ class LocalService:
         self._branch = branch
         self._manifest = manifest
         self._record = home / "service.json"
-        # A path of Ray's sockets has to be short, which nobody can promise of a state directory's.
-        name = hashlib.sha256(str(home).encode()).hexdigest()[:8]
-        self.scratch = Path(tempfile.gettempdir()) / f"ray-of-pipeline-{name}"
+        self.scratch = ray_scratch("pipeline", home)
 
     @property
     def url(self) -> str:
@@ -56,26 +56,29 @@ class LocalService:
     @property
     def runs(self) -> bool:
         """Whether there is a cluster that answers."""
-        return self._process() is not None and answers(f"tcp://{HOST}:{self._read()['dashboard']}")
+        noted = self._read()
+        record = ProcessRecord.read(noted)
+        head, _ = record.find() if record else (None, [])
+        return head is not None and answers(f"tcp://{HOST}:{noted['dashboard']}")
 
     def begin(self, manifests: Path) -> None:
         """Make the repository where there is to be one on this machine, with the RayService as it is in a checkout."""
-        if "://" in self.repository or Path(self.repository).exists():
+        if not is_local(self.repository) or Path(git_address(self.repository)).exists():
             return
-        with tempfile.TemporaryDirectory() as scratch:
-            file = Path(scratch, self._manifest)
+        with _checkout() as work:
+            file = work / self._manifest
             file.parent.mkdir(parents=True)
             shutil.copy(manifests / self._manifest, file)
-            _git("init", "--quiet", f"--initial-branch={self._branch}", scratch)
-            _git("-C", scratch, "add", "--all")
-            _git("-C", scratch, *_IDENTITY, "commit", "--quiet", "--message", f"Begin with {self._manifest}")
-            _git("clone", "--quiet", "--bare", scratch, self.repository)
+            git(work, "init", "--quiet", f"--initial-branch={self._branch}")
+            git(work, "add", "--all")
+            git(work, "commit", "--quiet", "--message", f"Begin with {self._manifest}")
+            clone(str(work), Path(git_address(self.repository)), "--bare")
 
     def follow(self) -> None:
         """Bring into service what the repository says, on a cluster that is started if there is none."""
-        with tempfile.TemporaryDirectory() as scratch:
-            _git("clone", "--quiet", "--depth=1", f"--branch={self._branch}", self.repository, scratch)
-            file = Path(scratch, self._manifest)
+        with _checkout() as work:
+            clone(self.repository, work, "--depth=1", f"--branch={self._branch}")
+            file = work / self._manifest
             if not file.is_file():
                 raise PipelineError(f"there is no {self._manifest} on {self._branch} of the GitOps repository")
             spec = yaml.safe_load(file.read_text(encoding="utf-8"))["spec"]
@@ -94,23 +97,20 @@ class LocalService:
 
     def stop(self) -> bool:
         """End the cluster with all that it serves; return False when there was none."""
-        process = self._process()
-        if process is not None:
-            stop(process)
+        there = self._end()
         self._record.unlink(missing_ok=True)
         shutil.rmtree(self.scratch, ignore_errors=True)
-        return process is not None
+        return there
 
     def _start(self, variables: Mapping[str, str]) -> None:
-        if (left := self._process()) is not None:
-            stop(left)
+        self._end()
         if answers(f"tcp://{HOST}:{self._read()['port']}"):
             raise PipelineError(f"something else listens at {self.url} by now: end it, and `make pipeline-serve`")
         dashboard, gcs = free_ports(2)
         service = ray_head(gcs, dashboard, self.scratch, {**variables, **self._token()})
         log = self._home / "ray.log"
         process = start(service, log)
-        record = {"pid": process.pid, "created": process.create_time(), "dashboard": dashboard}
+        record = {**asdict(ProcessRecord.of(process)), "dashboard": dashboard}
         # Noted before it is waited for: a start that is broken off leaves nothing that `stop` does not know.
         self._record.write_text(json.dumps(self._read() | record), encoding="utf-8")
         wait_until_healthy(service, process, log)
@@ -119,13 +119,10 @@ class LocalService:
         """Return what opens the cluster, for nobody else's code is to run on it."""
         return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": str(self._read()["token"])}
 
-    def _process(self) -> psutil.Process | None:
-        record = self._read()
-        try:
-            process = psutil.Process(record.get("pid", -1))
-        except (psutil.NoSuchProcess, ValueError):
-            return None
-        return process if process.create_time() == record["created"] and is_alive(process) else None
+    def _end(self) -> bool:
+        """End what runs of the cluster, be its head gone or not; return whether anything did."""
+        record = ProcessRecord.read(self._read())
+        return record is not None and record.stop()
 
     def _read(self) -> dict[str, Any]:
         """Return what is noted of the cluster; its port is settled when it is first asked for."""
@@ -140,9 +137,11 @@ class LocalService:
         return record
 
 
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = re.sub(r"://[^/@\s]*@", "://", done.stderr.strip())  # an address may have a token in it
-        raise PipelineError(f"the GitOps repository cannot be used: {said}")
-    return done.stdout
+@contextmanager
+def _checkout() -> Iterator[Path]:
+    """Yield an empty directory for a checkout of the GitOps repository, and tell what Git refuses as the pipeline's."""
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            yield Path(scratch)
+        except StoreUnavailable as error:
+            raise PipelineError(f"the GitOps repository cannot be used: {error}") from error

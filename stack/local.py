@@ -3,26 +3,22 @@
 Addresses and keys are those of `.env.docker`, so that whoever sources it finds what is started here.
 """
 
-import hashlib
 import json
 import shutil
-import socket
 import subprocess
-import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
 
-from stack.process import Service, StackError, answers, family, start, stop_family, wait_until_healthy
-from stack.services import HOST, ObjectStore, git_server, ray_head, tracking_server
+from stack.process import Service, StackError, answers, start, wait_until_healthy
+from stack.record import ProcessRecord
+from stack.services import HOST, ObjectStore, git_server, ray_head, ray_scratch, tracking_server
 
 _MLFLOW_BUCKET = "mlflow"
-_CLOCK_SECONDS = (
-    5  # by so much the clock may be set while a service runs: the time that a process was made at moves along
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +46,7 @@ class LocalStack:
         self._records = home / "processes.json"
         self.logs = home / "logs"
         self._ray_logs = self.logs / "ray-session"
-        # A path of Ray's sockets has to be short, which nobody can promise of a state directory's.
-        name = hashlib.sha256(str(home).encode()).hexdigest()[:8]
-        self._ray_scratch = Path(tempfile.gettempdir()) / f"ray-of-stack-{name}"
+        self._ray_scratch = ray_scratch("stack", home)
 
     def start(self, service: Service) -> bool:
         """Start a service and wait until it can be used; return False when it ran already.
@@ -83,8 +77,8 @@ class LocalStack:
 
     def state(self, service: Service) -> State:
         """Look how a service stands."""
-        pid, members = self._family(service)
-        process = next((each for each in members if each.pid == pid), None)
+        record = self._record_of(service)
+        process, members = record.find() if record else (None, [])
         healthy = process is not None and answers(service.address)
         return State(service, process, 0 if process else len(members), healthy, self._log(service))
 
@@ -148,38 +142,24 @@ class LocalStack:
 
     def _end(self, service: Service) -> bool:
         """End what runs of a service; return whether anything did."""
-        pid, members = self._family(service)
-        stop_family(pid, members)
-        return bool(members)
+        record = self._record_of(service)
+        return record is not None and record.stop()
 
-    def _family(self, service: Service) -> tuple[int, list[psutil.Process]]:
-        """Return the id of the process that was started here, and what runs of its family.
-
-        A number that was given away again, or that is of a time before the machine started, is nobody's.
-        """
-        record = self._read_records().get(service.name)
-        if record is None:
-            return 0, []
-        pid, earliest = int(record["pid"]), record["created"] - _CLOCK_SECONDS
-        try:
-            ours = psutil.Process(pid).create_time() <= record["created"] + _CLOCK_SECONDS
-        except psutil.NoSuchProcess:
-            ours = psutil.boot_time() <= record["created"] + _CLOCK_SECONDS
-        members = family(pid) if ours else []
-        return pid, members if all(each.create_time() >= earliest for each in members) else []
+    def _record_of(self, service: Service) -> ProcessRecord | None:
+        return ProcessRecord.read(self._read_records().get(service.name, {}))
 
     def _note(self, service: Service, process: psutil.Process | None) -> None:
         records = self._read_records()
         records.pop(service.name, None)
         if process is not None:
-            records[service.name] = {"pid": process.pid, "created": process.create_time()}
+            records[service.name] = asdict(ProcessRecord.of(process))
         self._home.mkdir(parents=True, exist_ok=True)
         self._records.write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
 
-    def _read_records(self) -> dict[str, dict[str, float]]:
+    def _read_records(self) -> dict[str, dict[str, Any]]:
         if not self._records.exists():
             return {}
-        records: dict[str, dict[str, float]] = json.loads(self._records.read_text(encoding="utf-8"))
+        records: dict[str, dict[str, Any]] = json.loads(self._records.read_text(encoding="utf-8"))
         return records
 
 
@@ -191,10 +171,9 @@ def _port(address: str) -> int:
 
 
 def _refuse_taken(service: Service) -> None:
-    parts = urlsplit(service.address)
-    with socket.socket() as probe:
-        if probe.connect_ex((parts.hostname or "", parts.port or 0)) == 0:
-            raise StackError(
-                f"{service.name}: something else listens on {parts.hostname}:{parts.port}; end it first "
-                "(`docker compose down`, or the stack of another FMNIST_HOME)"
-            )
+    place = urlsplit(service.address).netloc
+    if answers(f"tcp://{place}"):  # whatever it is, and whether it speaks HTTP or not
+        raise StackError(
+            f"{service.name}: something else listens on {place}; end it first "
+            "(`docker compose down`, or the stack of another FMNIST_HOME)"
+        )

@@ -1,8 +1,10 @@
 """The services that the stack is made of, each as the command that runs it; nothing is started here."""
 
+import hashlib
 import os
 import socket
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -123,7 +125,7 @@ def git_server(port: int, directory: Path) -> Service:
 def ray_head(port: int, dashboard_port: int, scratch: Path, variables: Mapping[str, str]) -> Service:
     """A Ray cluster of one node, with dashboard and job server. Jobs and workers find `variables` in their environment.
 
-    `scratch` has to be a short path, for the names of sockets are made of it; Ray's own logs are in there.
+    `scratch` has to be a short path, as `ray_scratch` makes it; Ray's own logs are in there.
     """
     # Where another cluster of this machine has the usual port, jobs would be refused and nothing would say why.
     (agent_port,) = free_ports(1)
@@ -147,6 +149,15 @@ def ray_head(port: int, dashboard_port: int, scratch: Path, variables: Mapping[s
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         },
     )
+
+
+def ray_scratch(owner: str, home: Path) -> Path:
+    """Return where the Ray of a state directory keeps its sockets and logs: the same path each time, and a short one.
+
+    The names of sockets are made of it, and nobody can promise that the state directory's own is short enough.
+    """
+    name = hashlib.sha256(str(home).encode()).hexdigest()[:8]
+    return Path(tempfile.gettempdir()) / f"ray-of-{owner}-{name}"
 
 
 def free_ports(count: int) -> list[int]:

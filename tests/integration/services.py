@@ -1,6 +1,7 @@
 """Real services for tests, started from what the stack is made of; the shared ones are fixtures in conftest.py."""
 
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ import psutil
 
 from fmnist.adapters.parquet.storage import S3Settings
 from stack.process import Service, start, stop, wait_until_healthy
-from stack.services import ObjectStore, free_ports
+from stack.services import HOST, ObjectStore, free_ports
 
 
 @contextmanager
@@ -22,6 +23,18 @@ def running(service: Service, directory: Path) -> Iterator[psutil.Process]:
         yield process
     finally:
         stop(process)
+
+
+def parent_and_child(home: Path) -> Service:
+    """Return a service of two processes: a shell, which ends with its child, and the child, which listens."""
+    (port,) = free_ports(1)
+    script = '"$0" -m http.server --bind "$1" --directory "$2" "$3" & trap "kill $!" TERM; wait'
+    return Service(
+        name="parent-and-child",
+        command=("sh", "-c", script, sys.executable, HOST, str(home), str(port)),
+        address=f"tcp://{HOST}:{port}",
+        home=home,
+    )
 
 
 def new_object_store() -> ObjectStore:

@@ -1,14 +1,24 @@
 """The service's repository is made once and followed as it is; what stands in the way is told before Ray is started."""
 
+import json
+import os
+import signal
 import socket
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from pipeline.expressions import PipelineError
 from pipeline.service import LocalService
+from stack.record import ProcessRecord
 from stack.services import HOST
 from tests.integration.pipeline.conftest import ROOT
+from tests.integration.services import parent_and_child, running
 from tests.integration.support import change_files, git
 
 MANIFEST = "deploy/base/rayservice.yaml"
@@ -17,6 +27,31 @@ MANIFEST = "deploy/base/rayservice.yaml"
 @pytest.fixture
 def service(tmp_path: Path) -> LocalService:
     return LocalService(tmp_path / "pipeline", str(tmp_path / "gitops.git"), "live", MANIFEST)
+
+
+@pytest.fixture
+def head(service: LocalService, tmp_path: Path) -> Iterator[psutil.Process]:
+    """What the service takes for its cluster's head: a process with one child, where Ray's would have many."""
+    cluster = parent_and_child(tmp_path / "cluster")
+    with running(cluster, tmp_path) as process:
+        note(service, tmp_path, {**asdict(ProcessRecord.of(process)), "dashboard": urlsplit(cluster.address).port})
+        yield process
+
+
+def note(service: LocalService, tmp_path: Path, record: dict[str, Any]) -> None:
+    """Write down what the service does when it has started a cluster, beside the port that it has settled before."""
+    assert service.url
+    file = tmp_path / "pipeline/service.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | record))
+
+
+def kill(head: psutil.Process) -> psutil.Process:
+    """Kill the head, and return the child that it leaves."""
+    (orphan,) = head.children()
+    os.kill(head.pid, signal.SIGKILL)
+    head.wait()
+    assert orphan.is_running()
+    return orphan
 
 
 def test_repository_begins_with_the_manifest_as_it_is_in_the_checkout(service: LocalService) -> None:
@@ -32,9 +67,33 @@ def test_repository_that_is_there_is_left_as_it_is(service: LocalService, tmp_pa
     assert git(Path(service.repository), "show", f"live:{MANIFEST}") == "changed\n"
 
 
-def test_repository_of_another_machine_is_not_made(tmp_path: Path) -> None:
-    LocalService(tmp_path, "https://user:hunter2@127.0.0.1:9/gitops.git", "main", MANIFEST).begin(ROOT)
+@pytest.mark.parametrize("address", ["https://user:hunter2@127.0.0.1:9/gitops.git", "git@127.0.0.1:gitops.git"])
+def test_repository_of_another_machine_is_not_made(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    LocalService(tmp_path, address, "main", MANIFEST).begin(ROOT)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_repository_is_made_and_followed_where_its_path_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "person"))
+    service = LocalService(tmp_path / "pipeline", "~/gitops.git", "live", MANIFEST)
+    service.begin(ROOT)
+    assert git(tmp_path / "person/gitops.git", "show", f"live:{MANIFEST}") == (ROOT / MANIFEST).read_text()
+    with pytest.raises(PipelineError, match=r"there is no other\.yaml on live"):
+        LocalService(tmp_path / "pipeline", "~/gitops.git", "live", "other.yaml").follow()
+
+
+def test_repository_of_the_hook_that_runs_it_is_left_alone(
+    service: LocalService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as hook:
+        hook.setenv("GIT_DIR", str(tmp_path / "of-the-hook.git"))
+        service.begin(ROOT)
+    assert not (tmp_path / "of-the-hook.git").exists()
+    assert git(Path(service.repository), "show", f"live:{MANIFEST}") == (ROOT / MANIFEST).read_text()
 
 
 def test_what_cannot_be_followed_is_told_without_credentials(service: LocalService, tmp_path: Path) -> None:
@@ -69,3 +128,31 @@ def test_another_port_is_settled_where_the_usual_one_is_taken(tmp_path: Path) ->
         url = LocalService(tmp_path, "", "", "").url
     assert url.rpartition(":")[2] != "8000"
     assert LocalService(tmp_path, "", "", "").url == url, "what was settled stays"
+
+
+def test_what_a_killed_head_has_left_is_stopped(service: LocalService, head: psutil.Process) -> None:
+    assert service.runs
+    orphan = kill(head)
+    assert not service.runs
+    assert service.stop()
+    assert not orphan.is_running()
+    assert not service.stop()
+
+
+def test_what_a_killed_head_has_left_is_ended_before_another_is_started(
+    service: LocalService, head: psutil.Process
+) -> None:
+    service.begin(ROOT)
+    orphan = kill(head)
+    port = int(service.url.rpartition(":")[2])
+    with socket.create_server((HOST, port)), pytest.raises(PipelineError, match="something else listens"):
+        service.follow()
+    assert not orphan.is_running()
+
+
+def test_clock_that_was_set_makes_no_cluster_unknown(
+    service: LocalService, head: psutil.Process, tmp_path: Path
+) -> None:
+    for step in (-2.0, 2.0):
+        note(service, tmp_path, {"created": head.create_time() + step})
+        assert service.runs

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from dotenv import dotenv_values
 
 from stack.local import LocalStack
-from stack.process import Service, answers
+from stack.process import Service, StackError, answers
 from stack.services import HOST, ObjectStore, free_ports
 
 # That a service outlives whoever started it is the point of a stack.
@@ -58,7 +59,7 @@ def test_children_of_a_service_that_was_killed_are_found_and_replaced(stack: Loc
     assert stack.start(git)
     killed = stack.state(git).process
     assert killed is not None
-    (child,) = killed.children()
+    child, *_ = killed.children()  # and for a moment one for each caller
     os.kill(killed.pid, signal.SIGKILL)
     killed.wait()
     assert answers(git.address), "the child goes on"
@@ -121,3 +122,14 @@ def test_start_that_was_broken_off_before_the_buckets_were_made_is_made_up_for(
     client.delete_bucket(Bucket="dvcstore")
     assert not stack.start(service), "it runs already"
     assert "dvcstore" in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
+
+
+def test_whatever_listens_at_the_address_of_a_service_is_told_even_when_it_says_nothing(
+    stack: LocalStack, variables: dict[str, str]
+) -> None:
+    port = int(variables["AWS_ENDPOINT_URL"].rpartition(":")[2])
+    with (
+        socket.create_server((HOST, port)),
+        pytest.raises(StackError, match=f"object-store: something else listens on {HOST}:{port}"),
+    ):
+        stack.start(stack.services()[0])
