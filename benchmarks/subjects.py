@@ -4,6 +4,7 @@ One process a subject, since imports count. Each prints one JSON object on stdou
 """
 
 import contextlib
+import importlib.util
 import itertools
 import json
 import resource
@@ -53,8 +54,8 @@ def product(started: float, compute: str, *flags: str) -> dict[str, Any]:
 
 
 def has_gpu() -> bool:
-    """Whether there is a GPU that torch could use, without importing torch, whose time is measured."""
-    return Path("/dev/nvidia0").exists()
+    """Whether there is a GPU and a torch for GPUs, without importing torch, whose time is measured."""
+    return Path("/dev/nvidia0").exists() and importlib.util.find_spec("triton") is not None
 
 
 def local_imports(started: float) -> dict[str, Any]:
@@ -116,6 +117,7 @@ def bare_loop(_: float, epochs: str, images_to_train_on: str) -> dict[str, Any]:
 
     from fmnist.adapters.lightning.optimization import build_optimizer, build_schedule
     from fmnist.adapters.torch.augmentation import augment
+    from fmnist.adapters.torch.memory import keep_freed_memory
     from fmnist.adapters.torch.networks import build_network
     from fmnist.apps.containers.train import TrainContainer
     from fmnist.apps.settings import load_environment
@@ -130,6 +132,7 @@ def bare_loop(_: float, epochs: str, images_to_train_on: str) -> dict[str, Any]:
         "train": registry.read(dataset, "train").head(int(images_to_train_on)),
         "val": registry.read(dataset, "val"),
     }
+    keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     images = {name: torch.tensor(split.images).to(device) for name, split in splits.items()}
     labels = {name: torch.tensor(split.labels).long().to(device) for name, split in splits.items()}

@@ -54,6 +54,7 @@ def test_run_carries_what_the_platform_looks_for(trained: Trained) -> None:
         "best_epoch": str(trained.result["best_epoch"]),
         "temperature": run.data.tags["temperature"],
         "compute": "local",
+        "device": run.data.tags["device"],
     }
     assert run.data.params == {
         "dvc_repo_url": trained.command.registry.repo,

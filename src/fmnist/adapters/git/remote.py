@@ -11,7 +11,7 @@ _SILENT_SECONDS = 60  # Git itself waits for ever for a server that takes its ca
 
 
 def clone(repo: str, target: Path, *options: str) -> None:
-    """Clone a repository into a directory that is not there yet; `options` are those of `git clone`.
+    """Clone a repository into a directory that is empty or not there yet; `options` are those of `git clone`.
 
     Raises:
         StoreUnavailable: no repository there, or it does not answer, or falls silent.

@@ -26,7 +26,7 @@ class History:
 
     epochs: tuple[Mapping[str, float], ...] = ()
     seconds: float = 0.0
-    device: str = "cpu"
+    device: str = ""
 
     @classmethod
     def read(cls, directory: Path) -> "History":

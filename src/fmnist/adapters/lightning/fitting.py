@@ -15,6 +15,7 @@ from fmnist.adapters.lightning.checkpoint import STATE, History, SaveCheckpoint
 from fmnist.adapters.lightning.checkpointing import Checkpointing
 from fmnist.adapters.lightning.module import ImageClassification
 from fmnist.adapters.lightning.progress import ProgressReports
+from fmnist.adapters.torch.memory import keep_freed_memory
 from fmnist.domain.model.dataset import LabeledImages
 from fmnist.domain.model.errors import OutOfMemory
 from fmnist.domain.model.normalization import Normalization
@@ -48,6 +49,8 @@ def fit_network(
         OutOfMemory: the accelerator does not hold the data, the network or a step.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    if trainer_options["accelerator"] == "cpu":
+        keep_freed_memory()
     module = ImageClassification(spec, normalization, train, val)
     checkpointing = Checkpointing(resume_from, save, time.perf_counter)
     epochs, steps = spec.recipe.max_epochs, module.steps_per_epoch

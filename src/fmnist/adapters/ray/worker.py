@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import ray.train
 import ray.train.torch
@@ -68,8 +69,6 @@ def train(task: WorkerTask) -> FmnistError | None:
 
 def _fit(task: WorkerTask, resume_from: Path | None) -> None:
     # The driver imports this module too, and need not wait for Lightning.
-    import ray.train.lightning
-
     from fmnist.adapters.lightning.fitting import fit_network
 
     is_first = ray.train.get_context().get_world_rank() == 0
@@ -97,8 +96,19 @@ def _fit(task: WorkerTask, resume_from: Path | None) -> None:
         trainer_options={
             # A worker that was given no GPU has none, whatever the machine has.
             "accelerator": "gpu" if ray.train.torch.get_device().type == "cuda" else "cpu",
-            "devices": "auto",
-            "strategy": ray.train.lightning.RayDDPStrategy(),
-            "plugins": [ray.train.lightning.RayLightningEnvironment()],
+            **_parallel(ray.train.get_context().get_world_size()),
         },
     )
+
+
+def _parallel(workers: int) -> dict[str, Any]:
+    """Return Lightning's options for this many workers; one has nobody to share gradients with."""
+    import ray.train.lightning
+
+    if workers == 1:
+        return {"devices": 1}
+    return {
+        "devices": "auto",
+        "strategy": ray.train.lightning.RayDDPStrategy(),
+        "plugins": [ray.train.lightning.RayLightningEnvironment()],
+    }

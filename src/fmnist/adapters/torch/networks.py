@@ -137,7 +137,7 @@ def _wide_resnet(depth: int, width: int) -> nn.Module:
 
 _BUILDERS: Mapping[Architecture, Callable[[], nn.Module]] = {
     "cnn": lambda: _cnn(16, 32, 56),  # 59k parameters
-    "cnn-wide": lambda: _cnn(32, 64, 128),  # 278k parameters
+    "cnn-wide": lambda: _cnn(32, 64, 128),  # 279k parameters
     "resnet18": lambda: _resnet18(_imagenet_stem()),
     "resnet18-3x3": lambda: _resnet18(_small_image_stem()),
     "wrn-40-4": lambda: _wide_resnet(40, 4),  # 8.9M parameters

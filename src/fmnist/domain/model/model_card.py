@@ -16,7 +16,6 @@ _RECIPE = (
     *(field.name for field in dataclasses.fields(Recipe)),
     *("global_batch_size", "seed", "num_workers", "gpu_per_worker", "limit_train", "limit_val"),
 )
-_OF_GPUS = {"precision", "compile", "gpu_per_worker"}  # a CPU takes no notice of them
 
 
 def model_card(report: ModelReport) -> str:
@@ -113,8 +112,8 @@ def _limits(measured: Measurement, names: Sequence[str]) -> str:
 def _training(report: ModelReport) -> str:
     if (story := report.story) is None:
         return ""
-    heeded = (name for name in _RECIPE if name in story.params and not (story.device == "cpu" and name in _OF_GPUS))
-    recipe = ", ".join(f"{name} {story.params[name]}" for name in heeded)
+    heeded = story.heeded
+    recipe = ", ".join(f"{name} {heeded[name]}" for name in _RECIPE if name in heeded)
     lines = [
         f"* {recipe}",
         f"* Epoch {story.best_epoch + 1} of {len(story.history)}, chosen by val accuracy",

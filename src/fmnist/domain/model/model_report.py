@@ -25,6 +25,7 @@ REPEATED = (
 DEVICE_TAG = "device"
 SECONDS_METRIC, SPEED_METRIC = "training_seconds", "training_images_per_second"
 _MISTAKES = 24
+_OF_GPUS = {"precision", "compile", "gpu_per_worker"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +153,11 @@ class TrainingStory:
     seconds: float | None
     images_per_second: float | None
     device: str | None
+
+    @property
+    def heeded(self) -> Mapping[str, str]:
+        """The parameters that made a difference: a CPU takes no notice of those for GPUs."""
+        return {name: value for name, value in self.params.items() if self.device != "cpu" or name not in _OF_GPUS}
 
     def speed(self) -> dict[str, float]:
         """Name the figures of speed that are known, as a run's metrics."""

@@ -66,6 +66,24 @@ def test_page_needs_nothing_beside_it_and_runs_nothing(files: dict[str, bytes]) 
     assert all(url.startswith(b"#") for url in urls)
 
 
+def test_page_names_the_device_and_what_it_took_notice_of() -> None:
+    report = a_report()
+    assert report.story is not None
+    params = {**report.story.params, "precision": "bfloat16"}
+    on_cpu, on_gpu = (
+        Page(
+            render_report(URI, replace(report, story=replace(report.story, params=params, device=device)))[
+                "report.html"
+            ]
+        )
+        for device in ("cpu", "NVIDIA H100")
+    )
+    assert "on NVIDIA H100" in on_gpu.words
+    assert "bfloat16" in on_gpu.words
+    assert "on cpu" in on_cpu.words
+    assert "bfloat16" not in on_cpu.words
+
+
 def test_page_says_how_far_training_can_be_repeated(files: dict[str, bytes]) -> None:
     assert "On a GPU it does not quite" in Page(files["report.html"]).words
 
