@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 class EpochLog:
     """The per-epoch metrics of one run. What the tracker already holds is read back first, and not written again.
 
-    A repeated epoch gives the same figures (training is deterministic), so the first record of it is as good as the
+    A repeated epoch gives the same figures (on a GPU, almost), so the first record of it is as good as the
     second, and a late one as good as one in time.
     """
 
