@@ -30,6 +30,7 @@ EXAMPLES = (
     "fmnist train\n\n"
     "fmnist train --preset resnet18 --limit-train 2000 --limit-val 500\n\n"
     "fmnist train --num-workers 2 --max-epochs 3 --seed 7\n\n"
+    "fmnist train --preset best --gpu-per-worker 1\n\n"
     "fmnist train --ray-address head:6379 --num-workers 4\n\n"
     "fmnist train --resume RUN_ID"
 )
