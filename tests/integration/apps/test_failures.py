@@ -81,7 +81,7 @@ def test_what_is_no_such_flag_or_number_is_a_usage_error(here: Here, command: Co
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"[[a]]\nb = 1\n", "a recipe has no a: it has architecture, batch_size, flip"),
+        (b"[[a]]\nb = 1\n", "a recipe has no a: it has architecture, batch_size, compile, erase, flip"),
         (b"lr = 'fast'\n", "lr must be of type float, found a str"),
         (b"batch_size = 2.5\n", "batch_size must be of type int, found a float"),
         (b"flip = 1\n", "flip must be of type bool, found a int"),

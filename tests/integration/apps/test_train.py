@@ -75,7 +75,7 @@ def test_run_carries_what_the_platform_looks_for(trained: Trained) -> None:
         "flip": "True",
         "shift": "0",
         "erase": "0",
-        "precision": "float32",
+        "precision": "bfloat16",
         "compile": "False",
         "seed": "7",
         "num_workers": "1",
