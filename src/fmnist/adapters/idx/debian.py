@@ -6,6 +6,7 @@ Works as any user and on a machine that never ran `apt-get update`; it leaves th
 import logging
 import shutil
 import subprocess
+import tarfile
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,9 +34,38 @@ def fetch(files: Sequence[RawFile], directory: Path, installed: Path = INSTALLED
         _copy(files, installed, directory)
         return
     with tempfile.TemporaryDirectory(prefix="fmnist-debian-") as scratch:
-        unpacked = Path(scratch, "unpacked")
-        _run(["dpkg-deb", "-x", str(_download_package(Path(scratch))), str(unpacked)], cwd=Path(scratch))
-        _copy(files, unpacked / INSTALLED.relative_to("/"), directory)
+        unpack(_download_package(Path(scratch)), files, directory)
+
+
+def unpack(package: Path, files: Sequence[RawFile], directory: Path) -> None:
+    """Put these files of a package into `directory`, and nothing else of it.
+
+    Raises:
+        StoreUnavailable: the package lacks one, or has it longer than the official file can be.
+    """
+    missing = {f".{INSTALLED / file.name}": file for file in files}
+    command = ["dpkg-deb", "--fsys-tarfile", str(package)]
+    try:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as dpkg:
+            with tarfile.open(fileobj=dpkg.stdout, mode="r|") as content:
+                for member in content:
+                    if file := missing.pop(member.name, None):
+                        _extract(content, member, directory / file.name, file.most_packed)
+                    if not missing:
+                        break
+            dpkg.kill()  # the rest is not wanted
+    except (OSError, tarfile.TarError) as error:
+        raise StoreUnavailable(f"Debian's package {package.name} cannot be unpacked: {error}") from error
+    if missing:
+        raise StoreUnavailable(f"Debian's package lacks {', '.join(file.name for file in missing.values())}")
+
+
+def _extract(content: tarfile.TarFile, member: tarfile.TarInfo, target: Path, most: int) -> None:
+    data = content.extractfile(member) if member.isfile() else None
+    if data is None or member.size > most:
+        raise StoreUnavailable(f"Debian's {target.name} is no file of at most {most} bytes")
+    with target.open("wb") as out:
+        shutil.copyfileobj(data, out)
 
 
 def _download_package(scratch: Path) -> Path:

@@ -22,21 +22,36 @@ _UNSIGNED_BYTE = 0x08
 
 @dataclass(frozen=True, slots=True)
 class RawFile:
-    """An official file and the SHA-256 of its content.
+    """An official file, with the length in bytes and the SHA-256 of its content.
 
-    The digest is of the IDX data *inside* the gzip: distributors compress the same data anew (the bytes of Debian's
-    files differ from the dataset's own site in the gzip header), and it is the data that must be right.
+    Both are of the IDX data *inside* the gzip: distributors compress the same data anew (the bytes of Debian's files
+    differ from the dataset's own site in the gzip header), and it is the data that must be right.
     """
 
     name: str
+    size: int
     sha256: str
 
+    @property
+    def most_packed(self) -> int:
+        """The longest gzip file of it in bytes: data that do not shrink are stored, with a few bytes around them."""
+        return self.size + self.size // 1000 + 1024
 
-TRAIN_IMAGES = RawFile("train-images-idx3-ubyte.gz", "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888")
-TRAIN_LABELS = RawFile("train-labels-idx1-ubyte.gz", "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9")
-TEST_IMAGES = RawFile("t10k-images-idx3-ubyte.gz", "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b")
-TEST_LABELS = RawFile("t10k-labels-idx1-ubyte.gz", "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34")
+
+TRAIN_IMAGES = RawFile(
+    "train-images-idx3-ubyte.gz", 47_040_016, "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"
+)
+TRAIN_LABELS = RawFile(
+    "train-labels-idx1-ubyte.gz", 60_008, "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"
+)
+TEST_IMAGES = RawFile(
+    "t10k-images-idx3-ubyte.gz", 7_840_016, "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"
+)
+TEST_LABELS = RawFile(
+    "t10k-labels-idx1-ubyte.gz", 10_008, "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"
+)
 RAW_FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
+_LONGEST = max(file.size for file in RAW_FILES)
 
 
 def check_file(path: Path, file: RawFile) -> None:
@@ -45,7 +60,7 @@ def check_file(path: Path, file: RawFile) -> None:
     Raises:
         CorruptData: not a whole gzip file, or other content than `file.sha256`.
     """
-    content = _decompress(path)
+    content = _decompress(path, file.size)
     found = hashlib.sha256(content).hexdigest()
     if found != file.sha256:
         raise CorruptData(
@@ -60,8 +75,8 @@ def read_labeled_images(images: Path, labels: Path) -> LabeledImages:
     Raises:
         CorruptData: either file is not what its header says, or they differ in length.
     """
-    pixels = parse_idx(_decompress(images), images.name, dimensions=3)
-    classes = parse_idx(_decompress(labels), labels.name, dimensions=1)
+    pixels = parse_idx(_decompress(images, _LONGEST), images.name, dimensions=3)
+    classes = parse_idx(_decompress(labels, _LONGEST), labels.name, dimensions=1)
     if len(pixels) != len(classes):
         raise CorruptData(f"{images.name} has {len(pixels)} images, but {labels.name} has {len(classes)} labels")
     if pixels.shape[1:] != (SIDE, SIDE):
@@ -89,14 +104,18 @@ def parse_idx(content: bytes, name: str, dimensions: int) -> npt.NDArray[np.uint
     return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)
 
 
-def _decompress(path: Path) -> bytes:
+def _decompress(path: Path, most: int) -> bytes:
+    """Return what the file holds, and stop one byte past `most`: a small gzip file can hold more than a memory does."""
     try:
         with gzip.open(path) as file:
-            return file.read()
+            content = file.read(most + 1)
     except FileNotFoundError as error:
         raise CorruptData(f"{path} is absent") from error
     except (OSError, EOFError, zlib.error) as error:
         raise CorruptData(f"{path} is not a whole gzip file: {error}") from error
+    if len(content) > most:
+        raise CorruptData(f"{path} is not the official {path.name}: it holds more than {most} bytes")
+    return content
 
 
 def _sizes(shape: Sequence[int]) -> str:

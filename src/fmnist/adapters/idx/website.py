@@ -25,18 +25,21 @@ def fetch(files: Sequence[RawFile], directory: Path, site: str = SITE) -> None:
     """
     for file in files:
         try:
-            _download(site + file.name, directory / file.name)
+            _download(site + file.name, directory / file.name, file.most_packed)
         except (OSError, http.client.HTTPException) as error:
             raise StoreUnavailable(f"{site}{file.name} does not answer: {error}") from error
 
 
-def _download(url: str, target: Path) -> None:
+def _download(url: str, target: Path, most: int) -> None:
     with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response, target.open("wb") as out:  # noqa: S310 (the address is ours)
-        size = int(response.headers.get("Content-Length", 0))
+        announced = response.headers.get("Content-Length", "")
+        size = int(announced) if announced.isdecimal() else 0
         logger.info("Downloading %s (%.1f MB)", url, size / 1e6)
         done, quarter = 0, 1
-        while chunk := response.read(_CHUNK):
+        while chunk := response.read(min(_CHUNK, most + 1 - done)):
             done += out.write(chunk)
+            if done > most:
+                raise StoreUnavailable(f"{url} sends more than the {most} bytes that the official file can have")
             while size and quarter < 4 and done >= quarter * size / 4:
                 logger.info("Downloading %s: %d %%", target.name, 25 * quarter)
                 quarter += 1

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,7 +16,7 @@ from fmnist.adapters.idx.files import RawFile
 from fmnist.domain.model.errors import StoreUnavailable
 
 _CONTENT = bytes(range(256)) * 20_000
-_FILES = (RawFile("one.gz", hashlib.sha256(_CONTENT).hexdigest()),)
+_FILES = (RawFile("one.gz", len(_CONTENT), hashlib.sha256(_CONTENT).hexdigest()),)
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -54,3 +55,27 @@ def test_a_file_that_the_site_lacks_is_named(site: str, tmp_path: Path) -> None:
 def test_a_site_that_is_away_is_told(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match=r"one\.gz does not answer: .*refused"):
         website.fetch(_FILES, tmp_path, "http://127.0.0.1:9/")
+
+
+def test_a_file_without_an_end_is_not_taken(tmp_path: Path) -> None:
+    """The site has no TLS: whoever answers in its place may send for ever, and say that it is little."""
+
+    class Endless(_Quiet):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "many")
+            self.end_headers()
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(bytes(1 << 20))
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            with pytest.raises(StoreUnavailable, match=r"one\.gz sends more than the 5126144 bytes"):
+                website.fetch(_FILES, tmp_path, f"http://127.0.0.1:{server.server_port}/")
+        finally:
+            server.shutdown()
+            thread.join()
+    assert (tmp_path / "one.gz").stat().st_size <= _FILES[0].most_packed + 1

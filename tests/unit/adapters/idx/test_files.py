@@ -2,12 +2,14 @@
 
 import gzip
 import hashlib
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fmnist.adapters.idx.files import RAW_FILES, RawFile, check_file, parse_idx, read_labeled_images
+from fmnist.adapters.idx.files import RAW_FILES, TEST_LABELS, RawFile, check_file, parse_idx, read_labeled_images
 from fmnist.domain.model.errors import CorruptData
 from fmnist.testing.data import toy_images
 from tests.unit.adapters.idx.support import idx_images, idx_labels
@@ -64,7 +66,7 @@ def test_files_that_do_not_belong_together_are_refused(
 
 
 def test_a_file_is_known_by_its_content_however_it_was_compressed(tmp_path: Path) -> None:
-    file = RawFile("labels.gz", hashlib.sha256(_LABELS).hexdigest())
+    file = RawFile("labels.gz", len(_LABELS), hashlib.sha256(_LABELS).hexdigest())
     for level in (1, 9):
         (tmp_path / file.name).write_bytes(gzip.compress(_LABELS, level))
         check_file(tmp_path / file.name, file)
@@ -76,7 +78,8 @@ _PACKED = gzip.compress(_LABELS)
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (gzip.compress(_LABELS + b"x"), "is not the official labels.gz: its 12 bytes"),
+        (gzip.compress(_LABELS + b"x"), "is not the official labels.gz: it holds more than 11 bytes"),
+        (gzip.compress(_LABELS[:-1] + b"x"), "is not the official labels.gz: its 11 bytes"),
         (_PACKED[:-1], "is not a whole gzip file"),
         (_PACKED[:10], "is not a whole gzip file"),
         (_PACKED[:14] + b"\xff\xff" + _PACKED[16:], "is not a whole gzip file"),
@@ -89,9 +92,34 @@ def test_a_wrong_short_or_longer_file_is_refused_by_name(tmp_path: Path, content
     path = tmp_path / "labels.gz"
     path.write_bytes(content)
     with pytest.raises(CorruptData, match=f"{path} {complaint}"):
-        check_file(path, RawFile("labels.gz", hashlib.sha256(_LABELS).hexdigest()))
+        check_file(path, RawFile("labels.gz", len(_LABELS), hashlib.sha256(_LABELS).hexdigest()))
 
 
 def test_the_four_official_files_are_named_once_with_a_sha256_each() -> None:
     assert len({file.name for file in RAW_FILES}) == 4
     assert all(len(bytes.fromhex(file.sha256)) == 32 for file in RAW_FILES)
+
+
+@pytest.mark.parametrize(
+    "read", [lambda path: check_file(path, TEST_LABELS), lambda path: read_labeled_images(path, path)]
+)
+def test_a_small_file_that_unpacks_into_a_memory_full_is_not_unpacked(
+    tmp_path: Path, read: Callable[[Path], object]
+) -> None:
+    bomb = tmp_path / TEST_LABELS.name
+    with gzip.open(bomb, "wb") as file:
+        for _ in range(200):
+            file.write(bytes(1 << 20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(CorruptData, match=f"{bomb} is not the official .*: it holds more than"):
+            read(bomb)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 3 * max(file.size for file in RAW_FILES)
+
+
+def test_every_official_file_packs_into_less_than_a_download_may_have() -> None:
+    content = np.random.default_rng(0).bytes(TEST_LABELS.size)  # which does not shrink
+    assert len(gzip.compress(content)) <= TEST_LABELS.most_packed

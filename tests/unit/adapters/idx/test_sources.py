@@ -3,6 +3,9 @@
 import gzip
 import hashlib
 import logging
+import random
+import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from fmnist.adapters.idx.sources import FETCHES, Fetch, raw_directory
 from fmnist.domain.model.errors import CorruptData, InvalidSetting, StoreUnavailable
 
 _CONTENT = {"one.gz": b"first", "two.gz": b"second"}
-_FILES = tuple(RawFile(name, hashlib.sha256(content).hexdigest()) for name, content in _CONTENT.items())
+_FILES = tuple(RawFile(name, len(content), hashlib.sha256(content).hexdigest()) for name, content in _CONTENT.items())
 
 
 def _write(directory: Path, content: Mapping[str, bytes]) -> None:
@@ -131,3 +134,32 @@ def test_a_machine_without_apt_says_so(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StoreUnavailable, match="apt-get is not on this machine"):
         debian.fetch(_FILES, tmp_path, installed=tmp_path / "absent")
+
+
+def _package(directory: Path, content: Mapping[str, bytes]) -> Path:
+    root = directory / "root"
+    _write(root / debian.INSTALLED.relative_to("/"), content)
+    (root / "DEBIAN").mkdir()
+    control = "Package: toy\nVersion: 1\nArchitecture: all\nMaintainer: a <a@localhost>\nDescription: toy\n"
+    (root / "DEBIAN/control").write_text(control)
+    subprocess.run(["dpkg-deb", "--build", root, directory / "toy.deb"], check=True, capture_output=True)
+    return directory / "toy.deb"
+
+
+@pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="needs dpkg-deb")
+def test_of_debians_package_the_files_are_taken_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    debian.unpack(_package(tmp_path, {**_CONTENT, "more.gz": b"unasked"}), _FILES, tmp_path / "out")
+    assert {path.name: gzip.decompress(path.read_bytes()) for path in (tmp_path / "out").iterdir()} == _CONTENT
+
+
+@pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="needs dpkg-deb")
+def test_debians_package_with_a_file_too_long_or_none_is_refused(tmp_path: Path) -> None:
+    long = _package(tmp_path, {**_CONTENT, "two.gz": random.Random(0).randbytes(5000)})
+    with pytest.raises(StoreUnavailable, match=r"two\.gz is no file of at most 1030 bytes"):
+        debian.unpack(long, _FILES, tmp_path)
+    with pytest.raises(StoreUnavailable, match=r"lacks three\.gz"):
+        debian.unpack(long, [RawFile("three.gz", 1, "")], tmp_path)
+    (tmp_path / "none.deb").write_bytes(b"no package")
+    with pytest.raises(StoreUnavailable, match=r"none\.deb cannot be unpacked"):
+        debian.unpack(tmp_path / "none.deb", _FILES, tmp_path)
