@@ -67,6 +67,7 @@ def change_files(repo: str, work: Path, files: Mapping[str, str], branch: str = 
     """Clone a repository into `work` at a branch or tag, and commit these files there; nothing is pushed."""
     git(work.parent, "-c", "advice.detachedHead=false", "clone", "--quiet", f"--branch={branch}", repo, str(work))
     for name, content in files.items():
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
         (work / name).write_text(content, encoding="utf-8")
     git(work, "add", "--all")
     git(work, *_IDENTITY, "commit", "--quiet", "--message", "Change files")

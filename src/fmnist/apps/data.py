@@ -145,12 +145,9 @@ def download() -> None:
 
 
 @stage.command()
-def process(
-    val_size: Annotated[int, typer.Option(help="Images of the validation split, a multiple of ten.")],
-    seed: Annotated[int, typer.Option(help="Of the draw.")],
-) -> None:
-    """Write the three splits as Parquet into this clone of a registry."""
-    _container().process(Path.cwd(), val_size, seed)
+def process() -> None:
+    """Write the three splits as Parquet into this clone of a registry, as its params.yaml says."""
+    _container().process(Path.cwd())
 
 
 @stage.command()

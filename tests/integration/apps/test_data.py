@@ -131,6 +131,7 @@ def test_a_build_of_bad_input_leaves_nothing(tmp_path: Path, arguments: tuple[st
 
 
 def test_a_stage_outside_of_a_registry_says_what_it_misses(tmp_path: Path) -> None:
-    refused = fmnist(tmp_path, "stage", "process", "--val-size", "5000", "--seed", "0")
+    (tmp_path / "params.yaml").write_text("val_size: 5000\nseed: 0\n")
+    refused = fmnist(tmp_path, "stage", "process")
     assert refused.returncode == 1
     assert "data/fashion-mnist/raw/train-images-idx3-ubyte.gz is absent" in refused.stderr

@@ -1,25 +1,27 @@
 """Builds data versions into a registry. Everything happens in a temporary clone and is published by one atomic push at
 the end: a build that fails leaves the registry as it was.
+
+A registry is somebody else's text. DVC would run what stands in any of its files, and Git would follow its links; so
+the clone has no files but those that are written here.
 """
 
 import logging
 import os
-import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dvc.repo import Repo
-
+from fmnist.adapters.dvc.config import CONFIG_FILE, own_config, own_remote, remote_section, upload_options, write_config
 from fmnist.adapters.dvc.git import tagged_commits
-from fmnist.adapters.dvc.pipeline import DVC_YAML, PARAMS_YAML, UPLOAD_REMOTE, shared_config, upload_config
+from fmnist.adapters.dvc.pipeline import COMMITTED, DVC_FILE, DVC_YAML, IGNORE_FILES, PARAMS_YAML
 from fmnist.adapters.dvc.settings import RegistrySettings
+from fmnist.adapters.dvc.stages import PARAMS, parse_params
 from fmnist.adapters.git.command import git, git_address, is_local, run, source_name
 from fmnist.adapters.git.remote import clone, push
 from fmnist.adapters.idx.sources import raw_directory
+from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 from fmnist.domain.model.versions import full_tag
 
@@ -27,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 _BRANCH = "main"
 _FIRST_REMOTE = "storage"
+_UPLOAD_REMOTE = "upload"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +74,42 @@ class RegistryBuilder:
             work = _Checkout(Path(scratch, "registry"), raw, self._settings)
             work.start(None if absent else self._address)
             work.make(tag)
-            with _made_if_absent(self._address, absent):
-                work.publish(self._address, tag)
+            new = self._publish(work, tag, first=absent)
         logger.info("%s is in %s", tag, name)
-        return Built(tag, name, new=True)
+        return Built(tag, name, new=new)
+
+    def _publish(self, work: "_Checkout", tag: str, *, first: bool) -> bool:
+        """Return whether the version is in the registry by our doing, and not by that of somebody quicker."""
+        if first and make_repository(Path(self._address), lambda made: work.publish(made, tag)):
+            return True
+        if first and tag in tagged_commits(self._settings.repo):
+            return False
+        work.publish(self._address, tag)
+        return True
+
+
+def make_repository(place: Path, fill: Callable[[str], None]) -> bool:
+    """Make a bare repository, have it filled, and move it to its place as a whole.
+
+    Returns:
+        Whether it is there; False when somebody else made something there meanwhile, which is left alone.
+
+    Raises:
+        StoreUnavailable: it cannot be made.
+    """
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place.parent, prefix=".fmnist-build-") as scratch:
+            made = Path(scratch, "registry.git")
+            run(["git", "init", "--quiet", "--bare", f"--initial-branch={_BRANCH}", str(made)])
+            fill(str(made))
+            made.rename(place)  # which replaces nothing but an empty directory
+    except OSError as error:
+        if os.path.lexists(place):
+            logger.info("somebody else made %s meanwhile", place)
+            return False
+        raise StoreUnavailable(f"{place} cannot be made: {error}") from error
+    return True
 
 
 class _Checkout:
@@ -84,57 +119,89 @@ class _Checkout:
         self._path = path
         self._raw = raw
         self._settings = settings
-        self._remote = UPLOAD_REMOTE
+        self._source = source_name(settings.repo)
 
     def start(self, address: str | None) -> None:
-        """Clone the registry, or start an empty one; bring its pipeline up to date."""
+        """Clone the registry, or start an empty one; write its pipeline as it is today."""
         if address is None:
             run(["git", "init", "--quiet", f"--initial-branch={_BRANCH}", str(self._path)])
         else:
-            clone(address, self._path)
-        if not (self._path / ".dvc").exists():
-            self._start_project()
-        (self._path / "dvc.yaml").write_text(DVC_YAML, encoding="utf-8")
-        if not (self._path / "params.yaml").exists():
-            (self._path / "params.yaml").write_text(PARAMS_YAML, encoding="utf-8")
-        self._remote, url = self._upload_remote()
-        config = upload_config(self._remote, url, self._settings.s3)
-        (self._path / ".dvc/config.local").write_text(config, encoding="utf-8")
+            clone(address, self._path, "--no-checkout")
+        files = self._committed_files()
+        if any(file.startswith(".dvc/") for file in files):
+            remote = self._remote_of_the_registry()
+            (self._path / ".dvc").mkdir()
+        else:
+            remote = self._start_project()
+        write_config(self._path / ".dvc/config.local", {remote_section(_UPLOAD_REMOTE): remote})
+        for file in [PARAMS, *IGNORE_FILES]:
+            if file in files:
+                self._write(file, run(["git", "cat-file", "blob", f"HEAD:{file}"], cwd=self._path))
+        if PARAMS not in files:
+            self._write(PARAMS, PARAMS_YAML)
+        try:
+            parse_params((self._path / PARAMS).read_text(encoding="utf-8"))
+        except InvalidSetting as error:
+            raise InvalidSetting(f"{self._source}: {error}") from error
+        self._write(DVC_FILE, DVC_YAML)
 
-    def _start_project(self) -> None:
-        if not self._settings.remote_url:
+    def _committed_files(self) -> set[str]:
+        """Return the registry's files, which stay in the index and so in the next commit."""
+        if not run(["git", "for-each-ref", "--count=1", "refs/heads"], cwd=self._path):
+            return set()
+        git(self._path, "read-tree", "HEAD")
+        return set(git(self._path, "ls-files", "-z").split("\0"))
+
+    def _write(self, file: str, text: str) -> None:
+        path = self._path / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def _start_project(self) -> dict[str, str]:
+        url, s3 = self._settings.remote_url, self._settings.s3
+        if not url:
             raise InvalidSetting(
-                f"{source_name(self._settings.repo)} holds no data registry yet, and there is no place for its data: "
+                f"{self._source} holds no data registry yet, and there is no place for its data: "
                 "set DVC_REMOTE_URL to a directory or an s3:// address"
             )
         run(["git", "symbolic-ref", "HEAD", f"refs/heads/{_BRANCH}"], cwd=self._path)
         self._dvc("init", "--quiet")
-        config = shared_config(
-            self._settings.remote or _FIRST_REMOTE, self._settings.remote_url, self._settings.s3.endpoint_url
-        )
-        (self._path / ".dvc/config").write_text(config, encoding="utf-8")
+        name = self._settings.remote or _FIRST_REMOTE
+        # It is committed, so it holds no credentials.
+        shared = {"url": url, **({"endpointurl": s3.endpoint_url} if s3.endpoint_url and url.startswith("s3:") else {})}
+        core = {"remote": name, "analytics": "false", "check_update": "false"}
+        write_config(self._path / CONFIG_FILE, {"core": core, remote_section(name): shared})
+        git(self._path, "add", CONFIG_FILE)
+        return upload_options(url, s3)
 
-    def _upload_remote(self) -> tuple[str, str]:
-        """Return name and address of the DVC remote to push to: that of the settings, else the registry's own."""
+    def _remote_of_the_registry(self) -> dict[str, str]:
+        """Return the DVC remote to push to: that of the settings, else the registry's own."""
+        own_of_all, s3 = own_config(self._path, "HEAD", self._source), self._settings.s3
         if self._settings.remote_url:
-            return UPLOAD_REMOTE, self._settings.remote_url
-        with Repo(str(self._path)) as project:
-            name = self._settings.remote or project.config["core"].get("remote")
-            url = project.config["remote"].get(name, {}).get("url")
-        if not url:
-            raise InvalidSetting(
-                f"{source_name(self._settings.repo)} has no DVC remote {name or 'of its own'!r}: set DVC_REMOTE to one "
-                "that it has, or DVC_REMOTE_URL to a directory or an s3:// address"
+            return upload_options(self._settings.remote_url, s3)
+        name = self._settings.remote or own_of_all["core"].get("remote")
+        own = own_remote(own_of_all, name)
+        url = own.get("url", "")
+        if not url.startswith(("/", "s3://")):
+            found = (
+                f"has {name!r} at {without_credentials(url)!r}"
+                if url
+                else f"has no DVC remote {name or 'of its own'!r}"
             )
-        return name, url
+            raise InvalidSetting(
+                f"{self._source} {found}: set DVC_REMOTE to one that it has at an absolute directory or an s3:// "
+                "address, or DVC_REMOTE_URL to such a place"
+            )
+        return upload_options(url, s3, own)
 
     def make(self, tag: str) -> None:
         """Run the pipeline, push the data, and commit and tag what describes it."""
         logger.info("Running the pipeline: download, process, analyze")
         self._dvc("repro")
         logger.info("Pushing the data")
-        self._dvc("push", "--remote", self._remote)
-        git(self._path, "add", "--all")
+        self._dvc("push", "--remote", _UPLOAD_REMOTE)
+        written = [file for file in COMMITTED if (self._path / file).exists()]
+        git(self._path, "add", "--force", "--", *written)  # whatever the ignore files of others say
         # An empty commit when nothing differs from the version before: a tag of its own is still what was asked for.
         git(self._path, "commit", "--quiet", "--allow-empty", "--message", f"Build {tag}")
         git(self._path, "tag", "--annotate", "--message", f"Fashion-MNIST {tag}", tag)
@@ -146,7 +213,7 @@ class _Checkout:
             push(self._path, address, f"HEAD:{branch}", f"refs/tags/{tag}")
         except StoreUnavailable as error:
             raise StoreUnavailable(
-                f"{tag} was built, but {source_name(self._settings.repo)} did not take it: {error}. "
+                f"{tag} was built, but {self._source} did not take it: {error}. "
                 "If someone else built at the same time, build again"
             ) from error
 
@@ -161,17 +228,3 @@ class _Checkout:
             **({"AWS_SECRET_ACCESS_KEY": s3.secret_access_key} if s3.secret_access_key else {}),
         }
         run([sys.executable, "-m", "dvc", *arguments], cwd=self._path, env=env)
-
-
-@contextmanager
-def _made_if_absent(address: str, absent: bool) -> Iterator[None]:  # noqa: FBT001 (private, one caller)
-    """Make the bare repository for the time of publishing, and keep it only when that succeeds."""
-    if not absent:
-        yield
-        return
-    try:
-        run(["git", "init", "--quiet", "--bare", f"--initial-branch={_BRANCH}", address])
-        yield
-    except BaseException:
-        shutil.rmtree(address, ignore_errors=True)
-        raise

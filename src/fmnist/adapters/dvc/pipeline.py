@@ -1,19 +1,20 @@
-"""The files that make a Git repository a data registry: `dvc.yaml`, `params.yaml` and DVC's configuration, as text."""
+"""The files that make a Git repository a data registry, as text, and which files a build writes.
 
-from collections.abc import Mapping
+A shell runs the commands of `dvc.yaml`, so nothing of a registry may be in them: stages read `params.yaml` themselves.
+"""
 
-from fmnist.adapters.dvc.stages import PATHS, RAW
+from pathlib import PurePosixPath
+
+from fmnist.adapters.dvc.stages import PARAMS, PATHS, RAW
 from fmnist.adapters.idx.files import RAW_FILES
-from fmnist.adapters.parquet.storage import CONNECT_SECONDS, READ_SECONDS, S3Settings
+
+DVC_FILE = "dvc.yaml"
 
 PARAMS_YAML = """\
 # Images of `val`, the same number of every class, drawn from the 60,000 training images with this seed.
 val_size: 5000
 seed: 0
 """
-
-UPLOAD_REMOTE = "upload"
-"""The DVC remote that a build pushes to when the settings say where the data lies."""
 
 
 def _listed(paths: list[str]) -> str:
@@ -23,6 +24,12 @@ def _listed(paths: list[str]) -> str:
 _RAW_PATHS = [f"{RAW}/{file.name}" for file in RAW_FILES]
 _SPLIT_PATHS = list(PATHS.splits().values())
 
+IGNORE_FILES = sorted({str(PurePosixPath(path).parent / ".gitignore") for path in (*_RAW_PATHS, *_SPLIT_PATHS)})
+"""Where DVC writes which files are not Git's."""
+
+COMMITTED = (DVC_FILE, "dvc.lock", PARAMS, PATHS.metadata, *IGNORE_FILES)
+"""What a build commits."""
+
 DVC_YAML = f"""\
 # From the official files to a data version. `dvc repro` runs it wherever `fmnist` is installed.
 stages:
@@ -30,7 +37,7 @@ stages:
     cmd: fmnist data stage download
     outs:{_listed(_RAW_PATHS)}
   process:
-    cmd: fmnist data stage process --val-size ${{val_size}} --seed ${{seed}}
+    cmd: fmnist data stage process
     deps:{_listed(_RAW_PATHS)}
     params: [val_size, seed]
     outs:{_listed(_SPLIT_PATHS)}
@@ -41,33 +48,3 @@ stages:
       # In Git itself, so that a version's numbers show in a diff.
       - {PATHS.metadata}: {{cache: false}}
 """
-
-
-def shared_config(remote: str, url: str, endpoint_url: str | None) -> str:
-    """Return `.dvc/config` of a new registry. It is committed, so it holds no credentials."""
-    core = f"[core]\n    remote = {remote}\n    analytics = false\n    check_update = false\n"
-    return core + _remote(remote, {"url": url, "endpointurl": endpoint_url if url.startswith("s3://") else None})
-
-
-def upload_config(remote: str, url: str, s3: S3Settings) -> str:
-    """Return `.dvc/config.local`, which is never committed: how `remote` at `url` is reached from here.
-
-    It overrules what the registry says of the same remote, as the settings do when data are read.
-    """
-    if not url.startswith("s3://"):
-        return _remote(remote, {"url": url})
-    # The registry's own remote may say otherwise, and has no say in this; boto's way is to heed AWS_CA_BUNDLE too.
-    verify = None if remote == UPLOAD_REMOTE else "true"
-    options = {
-        "url": url,
-        "endpointurl": s3.endpoint_url,
-        "ssl_verify": verify if s3.verify_tls else "false",
-        "connect_timeout": str(CONNECT_SECONDS),  # DVC would wait for ever
-        "read_timeout": str(READ_SECONDS),
-    }
-    return _remote(remote, options)
-
-
-def _remote(name: str, options: Mapping[str, str | None]) -> str:
-    lines = [f"    {key} = {value}\n" for key, value in options.items() if value]
-    return f"['remote \"{name}\"']\n" + "".join(lines)

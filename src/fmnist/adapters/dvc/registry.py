@@ -8,6 +8,7 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from dvc.api import DVCFileSystem, get_url
@@ -15,6 +16,7 @@ from dvc.config import RemoteConfigError
 from dvc.exceptions import DvcException, OutputNotFoundError
 from dvc.repo.open_repo import clean_repos
 
+from fmnist.adapters.dvc.config import own_config
 from fmnist.adapters.dvc.git import tagged_commits
 from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.git.command import source_name
@@ -144,6 +146,7 @@ def _opened(settings: RegistrySettings, source: str, tag: str, commit: str) -> I
     with _dvc_clones:
         try:
             with _reached(settings.repo, what) as repo:
+                own_config(Path(repo), commit, source)  # before DVC heeds it
                 project = _Project({**address, "repo": repo}, what)
                 try:
                     yield project

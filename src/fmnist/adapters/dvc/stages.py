@@ -1,14 +1,16 @@
 """The three steps from the official files to a data version. `dvc.yaml` runs each as a command of its own, in a clone
-of the registry; they know that clone's files and nothing of Git or DVC.
+of the registry; they know that clone's files, and nothing of Git.
 """
 
 import json
 import logging
+import reprlib
 import shutil
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from dvc.utils.serialize import YAMLFileCorruptedError, parse_yaml
 
 from fmnist.adapters.dvc.settings import RegistryPaths
 from fmnist.adapters.idx.files import (
@@ -30,6 +32,7 @@ from fmnist.domain.model.metadata import describe
 logger = logging.getLogger(__name__)
 
 RAW = "data/fashion-mnist/raw"
+PARAMS = "params.yaml"
 PATHS = RegistryPaths()
 
 
@@ -41,14 +44,19 @@ def download(raw: Path, checkout: Path) -> None:
         shutil.copyfile(raw / file.name, target / file.name)
 
 
-def process(checkout: Path, val_size: int, seed: int) -> None:
-    """Write `train`, `val` (stratified, from the same 60,000) and `test` as Parquet.
+def process(checkout: Path) -> None:
+    """Write `train`, `val` (stratified, from the same 60,000) and `test` as Parquet, as `params.yaml` says.
 
     Raises:
         CorruptData: the official files are not what they should be.
-        InvalidSetting: a `val_size` that cannot be stratified.
+        InvalidSetting: `params.yaml` is absent or says nothing usable, or a `val_size` that cannot be stratified.
     """
     raw = checkout / RAW
+    try:
+        text = (checkout / PARAMS).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSetting(f"{PARAMS} cannot be read: {error}") from error
+    val_size, seed = parse_params(text)
     data = read_labeled_images(raw / TRAIN_IMAGES.name, raw / TRAIN_LABELS.name)
     chosen = stratified_choice(data.labels, val_size, seed)
     splits = {
@@ -67,6 +75,27 @@ def analyze(checkout: Path) -> None:
     for name, path in PATHS.splits().items():
         splits[name] = to_labeled_images(parse_split(name, path, (checkout / path).read_bytes()))
     (checkout / PATHS.metadata).write_text(json.dumps(describe(splits), indent=2) + "\n", encoding="utf-8")
+
+
+def parse_params(text: str) -> tuple[int, int]:
+    """Return `val_size` and `seed` of a `params.yaml`, which is somebody else's text and may say anything.
+
+    Raises:
+        InvalidSetting: no YAML, or no two whole numbers of these names.
+    """
+    try:
+        params = parse_yaml(text, PARAMS)
+    except (YAMLFileCorruptedError, ValueError, RecursionError) as error:
+        raise InvalidSetting(f"{PARAMS} is no YAML: {' '.join(str(error).split())[:200]}") from error
+    values: list[int] = []
+    for name, most in (("val_size", 2**31 - 1), ("seed", 2**32 - 1)):
+        value = params.get(name) if isinstance(params, dict) else None
+        if type(value) is not int or not 0 <= value <= most:
+            raise InvalidSetting(
+                f"{PARAMS}: {name} must be a whole number from 0 to {most}, found {reprlib.repr(value)}"
+            )
+        values.append(value)
+    return values[0], values[1]
 
 
 def stratified_choice(labels: Labels, size: int, seed: int) -> npt.NDArray[np.bool_]:

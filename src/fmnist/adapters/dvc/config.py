@@ -1,0 +1,109 @@
+"""DVC's configuration. The library that reads it writes ours, for `#` and `,` in a path mean something in its syntax.
+
+A registry's own is somebody else's text: little of it is heeded, and none of it may name a file or a command of this
+machine.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from configobj import ConfigObj, ConfigObjError
+from dvc.config import Config, ConfigError
+
+from fmnist.adapters.git.command import run
+from fmnist.adapters.parquet.storage import CONNECT_SECONDS, READ_SECONDS, S3Settings
+from fmnist.domain.model.errors import CorruptData, InvalidSetting
+
+CONFIG_FILE = ".dvc/config"
+_OF_A_MACHINE = {"core": {"site_cache_dir"}, "remote": {"configpath", "credentialpath", "bearer_token_command"}}
+# What a registry may say of its own remote. How much a certificate is worth is not its to say.
+_OF_A_REMOTE = (
+    *("url", "endpointurl", "region", "profile", "use_ssl", "sse", "sse_kms_key_id", "acl"),
+    *("grant_read", "grant_read_acp", "grant_write_acp", "grant_full_control"),
+)
+
+
+def own_config(repo: Path, commit: str, source: str) -> Mapping[str, Any]:
+    """Return the configuration that a registry, a repository on this machine, has at a commit; `source` is its name.
+
+    Raises:
+        CorruptData: DVC cannot read it.
+        InvalidSetting: it names a file or a command of this machine.
+    """
+    if not run(["git", "ls-tree", "--name-only", commit, "--", CONFIG_FILE], cwd=repo):
+        return {"core": {}, "remote": {}}
+    text = run(["git", "cat-file", "blob", f"{commit}:{CONFIG_FILE}"], cwd=repo)
+    with tempfile.TemporaryDirectory(prefix="fmnist-config-") as scratch:
+        file = Path(scratch, "config")
+        file.write_text(text, encoding="utf-8")
+        try:
+            config = _load(file)
+        except ConfigError as error:
+            raise CorruptData(f"{CONFIG_FILE} of {source} cannot be read: {error}") from error
+    remotes = config["remote"].values()
+    found = _OF_A_MACHINE["core"] & set(config["core"])
+    if found := found.union(*(_OF_A_MACHINE["remote"] & set(remote) for remote in remotes)):
+        raise InvalidSetting(
+            f"{CONFIG_FILE} of {source} sets {', '.join(sorted(found))}, which is for this machine to say: remove it"
+        )
+    return config
+
+
+def own_remote(config: Mapping[str, Any], name: str | None) -> Mapping[str, str]:
+    """Return the options of a registry's remote, its default one without a name; empty when it has none such."""
+    options = config["remote"].get((name or config["core"].get("remote") or "").lower(), {})
+    return {key: value for key, value in options.items() if key in _OF_A_REMOTE}
+
+
+def upload_options(url: str, s3: S3Settings, own: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the options of the remote that is pushed to: how `url` is reached from here.
+
+    The settings overrule the registry's `own` options, as they do when data are read.
+    """
+    if not url.startswith("s3://"):
+        return {"url": url}
+    options = {
+        **(own or {}),
+        "url": url,
+        "endpointurl": s3.endpoint_url or (own or {}).get("endpointurl"),
+        # Where nothing is said, boto heeds AWS_CA_BUNDLE.
+        "ssl_verify": None if s3.verify_tls else "false",
+        "connect_timeout": str(CONNECT_SECONDS),  # DVC would wait for ever
+        "read_timeout": str(READ_SECONDS),
+    }
+    return {key: value for key, value in options.items() if value}
+
+
+def write_config(file: Path, sections: Mapping[str, Mapping[str, str]]) -> None:
+    """Write a configuration file of DVC: its sections by their names, such as `core` and `remote "NAME"`.
+
+    Raises:
+        InvalidSetting: a value that DVC would read otherwise than it was meant.
+    """
+    values = ", ".join(repr(section["url"]) for section in sections.values() if "url" in section)
+    try:
+        # DVC's own way, but that DVC writes ASCII alone, and references where there are none.
+        written = ConfigObj({key: dict(section) for key, section in sections.items()}, encoding="utf-8")
+        with file.open("wb") as out:
+            written.write(out)
+        found = _load(file)
+    except (ConfigObjError, ConfigError, UnicodeEncodeError) as error:
+        raise InvalidSetting(f"DVC's configuration cannot hold {values}: {error}") from error
+    remotes = {remote_section(name): remote for name, remote in found.pop("remote").items()}
+    if {**found, **remotes} != {"core": {}, "machine": {}, "db": {}, **sections}:
+        raise InvalidSetting(f"DVC's configuration cannot hold {values}: DVC would read something else")
+
+
+def remote_section(name: str) -> str:
+    """Return the name of a remote's section, in the case that DVC reads it."""
+    return f'remote "{name.lower()}"'
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        config = Config.load_file(str(file))
+    except SyntaxError as error:  # what ConfigObj raises for a value that looks like a reference to another
+        raise ConfigError(str(error)) from error
+    return {"core": {}, **config}

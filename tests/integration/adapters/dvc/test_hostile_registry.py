@@ -1,0 +1,119 @@
+"""A registry is somebody else's text: building into it and reading it runs none of it, and writes nowhere else."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fmnist.adapters.dvc.builder import RegistryBuilder
+from fmnist.adapters.dvc.registry import DvcDataRegistry
+from fmnist.adapters.dvc.settings import RegistrySettings
+from fmnist.domain.model.errors import InvalidSetting
+from tests.integration.support import change_files, git
+
+_TAG = "fashion-mnist-v1.0.0"
+
+
+@pytest.fixture
+def copy(built_registry: RegistrySettings, tmp_path: Path) -> RegistrySettings:
+    """The built registry with its store, to be changed."""
+    copied = shutil.copytree(Path(built_registry.repo).parent, tmp_path / "copy")
+    return dataclasses.replace(built_registry, repo=str(copied / "registry.git"), remote_url=str(copied / "store"))
+
+
+def test_parameters_of_a_registry_reach_no_shell(copy: RegistrySettings, official_files: Path, tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+    _change(copy, tmp_path, {"params.yaml": f'val_size: "10; touch {mark}; #"\nseed: 0\n'})
+    before = git(Path(copy.repo), "for-each-ref")
+    with pytest.raises(InvalidSetting, match=r"registry\.git: params\.yaml: val_size must be a whole number"):
+        RegistryBuilder(copy, tmp_path / "unused", official_files).build("1.1.0")
+    assert not mark.exists()
+    assert git(Path(copy.repo), "for-each-ref") == before
+
+
+def test_no_other_pipeline_hook_filter_or_link_of_a_registry_has_a_part_in_a_build(
+    copy: RegistrySettings, official_files: Path, tmp_path: Path
+) -> None:
+    mark, outside = tmp_path / "ran", tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("precious")
+    work = _change(
+        copy,
+        tmp_path,
+        {
+            # One that the pipeline's own stage depends on, so that DVC runs it first.
+            "other/dvc.yaml": f"stages:\n  first:\n    wdir: ..\n    cmd: touch {mark}\n    outs: [params.yaml]\n",
+            ".dvc/config": f"[core]\n    remote = storage\n[cache]\n    dir = {outside}/cache\n"
+            f"['remote \"storage\"']\n    url = {copy.remote_url}\n",
+            ".gitattributes": "* filter=evil\n",
+            ".gitmodules": f'[submodule "m"]\n\tpath = m\n\turl = {copy.repo}\n',
+            "README.md": "What the team wrote.\n",
+        },
+        push=False,
+    )
+    links = {"dvc.yaml": "precious", "dvc.lock": "lock", ".dvc/config.local": "config", "data": "", ".dvc/tmp": "tmp"}
+    for link, target in links.items():
+        git(work, "rm", "-r", "--quiet", "--cached", "--ignore-unmatch", link)
+        if (work / link).is_dir():
+            shutil.rmtree(work / link)
+        (work / link).unlink(missing_ok=True)
+        (work / link).symlink_to(outside / target)
+        git(work, "add", "--force", link)
+    git(work, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--amend", "--no-edit")
+    git(work, "push", "--quiet")
+
+    own_remote = dataclasses.replace(copy, remote_url=None)
+    assert RegistryBuilder(own_remote, tmp_path / "unused", official_files).build("1.1.0").new
+    assert not mark.exists()
+    assert {path.name: path.read_text() for path in outside.iterdir()} == {"precious": "precious"}
+    registry = DvcDataRegistry(own_remote)
+    assert registry.resolve("1.1.0").digest == registry.resolve("1.0.0").digest
+    assert "What the team wrote." in git(Path(copy.repo), "show", "fashion-mnist-v1.1.0:README.md")
+
+
+def test_the_next_version_keeps_what_a_team_has_in_its_registry(
+    copy: RegistrySettings, official_files: Path, tmp_path: Path
+) -> None:
+    ignored = "data/fashion-mnist/raw/.gitignore"
+    old = git(Path(copy.repo), "show", f"{_TAG}:{ignored}")
+    _change(
+        copy,
+        tmp_path,
+        {"README.md": "Ours.\n", ignored: f"{old}/notes\n", "params.yaml": "seed: 7\nval_size: 100 # few\n"},
+    )
+    before = set(git(Path(copy.repo), "ls-tree", "-r", "--name-only", "main").splitlines())
+    assert RegistryBuilder(copy, tmp_path / "unused", official_files).build("1.1.0").new
+    tag = "fashion-mnist-v1.1.0"
+    assert set(git(Path(copy.repo), "ls-tree", "-r", "--name-only", tag).splitlines()) == before
+    changed = git(Path(copy.repo), "diff", "--name-only", f"{tag}~", tag).splitlines()
+    assert changed == ["data/fashion-mnist/metadata.json", "dvc.lock"]
+    assert git(Path(copy.repo), "show", f"{tag}:params.yaml") == "seed: 7\nval_size: 100 # few\n"
+    assert DvcDataRegistry(copy).resolve("1.1.0").metadata["splits"]["val"]["num_samples"] == 100
+
+
+@pytest.mark.parametrize("url", ["../store", "webdav://127.0.0.1/x"])
+def test_a_build_is_refused_where_the_data_would_go_to_nowhere(
+    copy: RegistrySettings, official_files: Path, tmp_path: Path, url: str
+) -> None:
+    _change(copy, tmp_path, {".dvc/config": f"[core]\n    remote = storage\n['remote \"storage\"']\n    url = {url}\n"})
+    with pytest.raises(InvalidSetting, match=r"has 'storage' at '.*set DVC_REMOTE.*DVC_REMOTE_URL"):
+        RegistryBuilder(dataclasses.replace(copy, remote_url=None), tmp_path / "unused", official_files).build("1.1.0")
+
+
+def test_reading_a_registry_writes_nowhere_that_the_registry_says(copy: RegistrySettings, tmp_path: Path) -> None:
+    config = f"[core]\n    remote = storage\n    site_cache_dir = {tmp_path}/made\n"
+    work = _change(copy, tmp_path, {".dvc/config": f"{config}['remote \"storage\"']\n    url = {copy.remote_url}\n"})
+    git(work, "tag", "fashion-mnist-v1.1.0")
+    git(work, "push", "--quiet", "--tags")
+    with pytest.raises(InvalidSetting, match="sets site_cache_dir, which is for this machine to say"):
+        DvcDataRegistry(copy).resolve("1.1.0")
+    assert not (tmp_path / "made").exists()
+
+
+def _change(settings: RegistrySettings, tmp_path: Path, files: dict[str, str], *, push: bool = True) -> Path:
+    work = tmp_path / "work"
+    change_files(settings.repo, work, files)
+    if push:
+        git(work, "push", "--quiet")
+    return work

@@ -1,0 +1,102 @@
+"""DVC reads what was meant, whatever a path is called, and of a registry's own configuration only what it may say."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from dvc.config import Config
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from fmnist.adapters.dvc.config import own_config, own_remote, upload_options, write_config
+from fmnist.adapters.parquet.storage import S3Settings
+from fmnist.domain.model.errors import CorruptData, InvalidSetting
+
+_S3 = S3Settings("https://s3.example", "key", "swordfish")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    (tmp_path / ".dvc").mkdir()
+    return tmp_path
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.text(st.characters(codec="utf-8", exclude_characters="/"), min_size=1))
+@example("a#b")
+@example("a, b")
+@example("%(here)s")
+@example("''' and \"\"\"")
+@example("~")
+@example(" a ")
+def test_a_directory_of_any_name_is_read_as_it_was_written_or_refused(checkout: Path, name: str) -> None:
+    try:
+        write_config(checkout / ".dvc/config.local", {'remote "upload"': {"url": f"/home/{name}/store"}})
+    except InvalidSetting as error:
+        assert "DVC's configuration cannot hold '/home/" in str(error)  # noqa: PT017
+    else:
+        remotes = Config(str(checkout / ".dvc"))["remote"]
+        assert {key: remote["url"] for key, remote in remotes.items()} == {"upload": f"/home/{name}/store"}
+
+
+@pytest.mark.parametrize("name", ["a#b", "a,b", "it's", 'a "b"', "a=b", "[a]", "a%2Fb", "a?b", "$a", "é", " a ", "{a}"])
+def test_a_directory_of_a_common_odd_name_is_not_refused(checkout: Path, name: str) -> None:
+    write_config(checkout / ".dvc/config.local", {'remote "upload"': {"url": f"/home/{name}/store"}})
+    assert Config(str(checkout / ".dvc"))["remote"]["upload"]["url"] == f"/home/{name}/store"
+
+
+def test_an_upload_goes_where_the_settings_say_and_waits_only_so_long() -> None:
+    own = {"url": "s3://bucket", "endpointurl": "http://other", "region": "eu"}
+    options = upload_options("s3://bucket", _S3, own)
+    assert (options["endpointurl"], options["region"]) == ("https://s3.example", "eu")
+    assert upload_options("s3://bucket", S3Settings(), own)["endpointurl"] == "http://other"
+    assert int(options["connect_timeout"]) > 0
+    assert int(options["read_timeout"]) > 0
+    assert "swordfish" not in str(options)
+    assert upload_options("/srv/store", _S3) == {"url": "/srv/store"}
+
+
+def test_a_registry_does_not_switch_the_verification_of_certificates_off(tmp_path: Path) -> None:
+    config = _own(tmp_path, "['remote \"storage\"']\n    url = s3://bucket\n    ssl_verify = false\n")
+    options = upload_options("s3://bucket", _S3, own_remote(config, "storage"))
+    assert "ssl_verify" not in options  # and AWS_CA_BUNDLE counts
+    assert upload_options("s3://bucket", S3Settings(verify_tls=False))["ssl_verify"] == "false"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[core]\n    site_cache_dir = /tmp/elsewhere\n",
+        "['remote \"storage\"']\n    url = s3://bucket\n    configpath = /tmp/aws\n",
+        "['remote \"storage\"']\n    url = s3://bucket\n    credentialpath = aws\n",
+        "['remote \"Storage\"']\n    url = webdavs://x\n    Bearer_Token_Command = touch x\n",
+    ],
+)
+def test_a_registry_names_no_file_and_no_command_of_this_machine(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InvalidSetting, match=r"\.dvc/config of shared sets \w+, which is for this machine to say"):
+        _own(tmp_path, text)
+
+
+@pytest.mark.parametrize("text", ["[core", "a = %(b)s", "[core]\ncore = 1\n[core]", "\x00"])
+def test_a_registry_whose_configuration_is_none_is_named(tmp_path: Path, text: str) -> None:
+    with pytest.raises(CorruptData, match=r"\.dvc/config of shared cannot be read"):
+        _own(tmp_path, text)
+
+
+def test_a_registry_without_a_configuration_has_no_remote(tmp_path: Path) -> None:
+    assert own_remote(_own(tmp_path, None), None) == {}
+
+
+def _own(directory: Path, text: str | None) -> dict[str, object]:
+    """Commit this configuration, and read it as a registry's."""
+
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments], cwd=directory, check=True)
+
+    git("init", "--quiet")
+    if text is not None:
+        (directory / ".dvc").mkdir()
+        (directory / ".dvc/config").write_text(text)
+        git("add", ".dvc")
+    git("commit", "--quiet", "--allow-empty", "--message", "a")
+    return dict(own_config(directory, "HEAD", "shared"))

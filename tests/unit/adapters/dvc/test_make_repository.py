@@ -1,0 +1,67 @@
+"""A registry appears as a whole or not at all, and what somebody else made meanwhile is never touched."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fmnist.adapters.dvc.builder import make_repository
+from fmnist.domain.model.errors import StoreUnavailable
+
+
+def _git(*arguments: object, cwd: Path) -> str:
+    command = ["git", "-c", "user.name=a", "-c", "user.email=a@b", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """A checkout with one commit."""
+    _git("init", "--quiet", "--initial-branch=main", "work", cwd=tmp_path)
+    _git("commit", "--quiet", "--allow-empty", "--message", "Build", cwd=tmp_path / "work")
+    return tmp_path / "work"
+
+
+def test_a_registry_is_moved_into_its_place_when_it_is_filled(work: Path, tmp_path: Path) -> None:
+    place = tmp_path / "home" / "registry.git"
+
+    def fill(address: str) -> None:
+        assert not place.exists()
+        _git("push", "--quiet", address, "main", cwd=work)
+
+    assert make_repository(place, fill)
+    assert _git("log", "--format=%s", "main", cwd=place) == "Build\n"
+    assert list(place.parent.iterdir()) == [place]
+
+
+def test_a_registry_that_cannot_be_filled_leaves_nothing(tmp_path: Path) -> None:
+    def fill(address: str) -> None:
+        raise StoreUnavailable("did not take it")
+
+    with pytest.raises(StoreUnavailable, match="did not take it"):
+        make_repository(tmp_path / "registry.git", fill)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("theirs", ["repository", "file"])
+def test_what_somebody_else_made_meanwhile_stays_as_it_is(work: Path, tmp_path: Path, theirs: str) -> None:
+    place = tmp_path / "registry.git"
+
+    def fill(address: str) -> None:
+        if theirs == "repository":
+            _git("clone", "--quiet", "--bare", work, place, cwd=tmp_path)
+        else:
+            place.write_text("precious")
+
+    assert not make_repository(place, fill)
+    if theirs == "repository":
+        assert _git("log", "--format=%s", "main", cwd=place) == "Build\n"
+    else:
+        assert place.read_text() == "precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["registry.git", "work"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreUnavailable, match=r"file/registry\.git cannot be made"):
+        make_repository(tmp_path / "file" / "registry.git", pytest.fail)
