@@ -73,7 +73,11 @@ class Settings(BaseSettings):
     @field_validator("fmnist_home")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
-        return path.expanduser().absolute()
+        home = path.expanduser().absolute()
+        if odd := sorted({character for character in str(home) if character in "%?" or not character.isprintable()}):
+            # MLflow makes another directory for them than SQLAlchemy writes to.
+            raise ValueError(f"the path holds {', '.join(map(ascii, odd))}: name a directory without it")
+        return home
 
     @field_validator("log_level", mode="before")
     @classmethod

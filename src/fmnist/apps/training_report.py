@@ -1,5 +1,7 @@
 """What a finished training run says on the terminal: how good the model is, where it went, and what to do with it."""
 
+import shlex
+
 import numpy as np
 from rich.table import Table
 
@@ -33,7 +35,8 @@ def print_result(result: TrainingResult, settings: Settings) -> None:
     console.print("  fmnist predict PICTURE.png")
     console.print(f"  fmnist evaluate {'' if result.test else '--split val '}--output-dir report")
     if settings.tracking_uri.startswith("sqlite:"):
-        console.print(f"  mlflow ui --backend-store-uri {settings.tracking_uri}", soft_wrap=True)
+        command = shlex.join(["mlflow", "ui", "--backend-store-uri", settings.tracking_uri])
+        console.print(f"  {command}", soft_wrap=True, markup=False, highlight=False)
     elif settings.tracking_uri.startswith("http"):
         console.print(f"  open {without_credentials(settings.tracking_uri)}", soft_wrap=True)
 

@@ -5,6 +5,7 @@ Nothing here touches MLflow's global tracking URI or active run: connections to 
 
 import fcntl
 import os
+import shlex
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -19,10 +20,13 @@ from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 from mlflow.store.entities import PagedList
+from mlflow.utils.file_utils import get_local_path_or_none
 from requests.adapters import HTTPAdapter
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 from urllib3.util import Retry
 
-from fmnist.adapters.mlflow.errors import translated, unavailable
+from fmnist.adapters.mlflow.errors import NothingStored, translated, unavailable
 from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.errors import InvalidSetting
 
@@ -52,14 +56,21 @@ class MlflowConnection:
         """Return the client, one per connection and process; the first call looks whether the store answers.
 
         Raises:
-            InvalidSetting: a URI of a store that MLflow does not know.
+            InvalidSetting: a URI of a store that MLflow does not know, or an sqlite store that was moved.
+            NothingStored: an sqlite file that is not there yet; none is made for whoever reads.
             StoreUnavailable: the store does not answer, or may not be written.
         """
+        database = _sqlite_file(self.tracking_uri)
+        if database is not None and not database.exists():
+            raise NothingStored(f"MLflow's database {database} is not there yet: fmnist train makes it")
         return _open(self)
 
     def experiment_id(self) -> str | None:
         """Return the experiment's id, or None when no run was started in it yet."""
-        client = self.client()
+        try:
+            client = self.client()
+        except NothingStored:
+            return None
         with translated(self.tracking_uri, f"experiment {self.experiment!r}"):
             found = client.get_experiment_by_name(self.experiment)
         if found is None:
@@ -78,7 +89,7 @@ class MlflowConnection:
             return known
         with translated(self.tracking_uri, f"experiment {self.experiment!r}"):
             try:
-                made = self.client().create_experiment(self.experiment, artifact_location=self._artifact_location())
+                made = _open(self).create_experiment(self.experiment, artifact_location=self._artifact_location())
             except MlflowException as error:
                 # Another process was quicker.
                 if error.error_code == "RESOURCE_ALREADY_EXISTS" and (known := self.experiment_id()) is not None:
@@ -89,9 +100,12 @@ class MlflowConnection:
     def _artifact_location(self) -> str | None:
         """Absolute for sqlite, because MLflow would take a folder under the working directory of the moment."""
         database = _sqlite_file(self.tracking_uri)
-        if database is None:
-            return None
-        return str(Path(self.artifact_root or database.parent / "artifacts").resolve())
+        # As a URI: in a plain path MLflow decodes `%XX`.
+        return self.artifact_folder(database).as_uri() if database else None
+
+    def artifact_folder(self, database: Path) -> Path:
+        """Return where the artifacts of an sqlite store are kept."""
+        return Path(self.artifact_root or database.parent / "artifacts").resolve()
 
 
 def all_pages(fetch: Callable[[str | None], PagedList[_T]]) -> list[_T]:
@@ -121,7 +135,9 @@ def _open(connection: MlflowConnection) -> MlflowClient:
             return MlflowClient(uri, registry_uri=uri)
     if (database := _sqlite_file(uri)) is not None:
         with _sole_user_of(database, uri):
-            return _open_database(uri)
+            client = _open_database(uri)
+        _expect_artifacts(connection, database, client)
+        return client
     return _open_database(uri)
 
 
@@ -131,6 +147,30 @@ def _open_database(uri: str) -> MlflowClient:
         client = MlflowClient(uri, registry_uri=uri)
         client.search_registered_models(max_results=1)
     return client
+
+
+def _expect_artifacts(connection: MlflowConnection, database: Path, client: MlflowClient) -> None:
+    """Refuse a state directory that was moved or copied, for its database holds absolute paths.
+
+    Nothing would be found where the artifacts were, and what is written would go there.
+    """
+    with translated(connection.tracking_uri, f"experiment {connection.experiment!r}"):
+        experiment = client.get_experiment_by_name(connection.experiment)
+    recorded = get_local_path_or_none(experiment.artifact_location) if experiment else None
+    expected = connection.artifact_folder(database)
+    if recorded is None or expected.parent != database.parent or (there := Path(recorded).resolve()) == expected:
+        return
+    home, was = shlex.quote(str(database.parent)), shlex.quote(str(there.parent))
+    if not there.exists() and (expected.exists() or not there.parent.exists()):
+        raise InvalidSetting(
+            f"MLflow's database {database} was moved: it keeps its artifacts in {there}, which is not there. Move the "
+            f"state directory back, or link the old place to the new one: ln -s {home} {was}"
+        )
+    if expected.exists() and there.with_name(database.name).exists():
+        raise InvalidSetting(
+            f"MLflow's database {database} is a copy: it keeps its artifacts in {there}, beside the original. "
+            f"Use that, with FMNIST_HOME={was}, or begin with another state directory"
+        )
 
 
 def _probe_server(uri: str, *, verify: bool) -> None:
@@ -175,9 +215,13 @@ def _sole_user_of(database: Path, uri: str) -> Iterator[None]:
 
 
 def _sqlite_file(uri: str) -> Path | None:
-    if not uri.startswith("sqlite:"):
+    """Return the file that SQLAlchemy opens for an sqlite URI, which may be encoded; None for another store's URI."""
+    try:
+        url = make_url(uri)
+    except (ArgumentError, ValueError):
         return None
-    path = uri.removeprefix("sqlite:///").partition("?")[0]
-    if path in {"", ":memory:"} or path.startswith("sqlite:"):
+    if url.drivername.partition("+")[0] != "sqlite":
+        return None
+    if url.database in {None, "", ":memory:"} or url.database.startswith(("sqlite:", "file:")):
         raise InvalidSetting(f"MLFLOW_TRACKING_URI {uri!r} names no file: use sqlite:////absolute/path/mlflow.db")
-    return Path(path).resolve()
+    return Path(url.database).resolve()

@@ -18,6 +18,10 @@ _DISTRUST = re.compile(r"CERTIFICATE|TLS .*certificate")
 _NOT_ALLOWED = {"UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"}
 
 
+class NothingStored(StoreUnavailable):
+    """There is no store yet, so that whatever is looked for is not in it."""
+
+
 @contextmanager
 def translated(tracking_uri: str, what: str, missing: type[FmnistError] = StoreUnavailable) -> Iterator[None]:
     """Translate what MLflow raises inside of the block, which says in `what` the thing that it is about.
@@ -28,6 +32,8 @@ def translated(tracking_uri: str, what: str, missing: type[FmnistError] = StoreU
     """
     try:
         yield
+    except NothingStored as error:
+        raise missing(f"{what} is not there: {error}") from error
     except FmnistError:
         raise
     except MlflowException as error:

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -59,6 +60,8 @@ class Storage:
         is_s3 = file.uri.startswith("s3://")
         s3 = replace(self.s3, endpoint_url=self.s3.endpoint_url or file.endpoint)
         try:
+            if "://" not in file.uri:
+                return Path(file.uri).read_bytes()  # fsspec takes `::` in a path for several addresses
             filesystem, path = fsspec.core.url_to_fs(file.uri, **(s3fs_options(s3) if is_s3 else {}))
             if is_s3:
                 filesystem.retries = 1  # s3fs would try five times what botocore has tried again already

@@ -1,4 +1,5 @@
 import pickle
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,8 +12,9 @@ import pytest
 
 from fmnist.adapters.mlflow import connection as connection_module
 from fmnist.adapters.mlflow.connection import MlflowConnection
+from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.mlflow.tracker import MlflowTracker, MlflowTrackerFactory
-from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
+from fmnist.domain.model.errors import InvalidSetting, ModelNotFound, RunNotFound, StoreUnavailable
 
 
 def test_server_that_is_not_there_is_named_at_once_and_without_its_password() -> None:
@@ -134,3 +136,70 @@ def test_tracker_factory_travels_by_pickle(connection: MlflowConnection) -> None
     travelled = pickle.loads(pickle.dumps(MlflowTrackerFactory(connection)))
     travelled().log(run_id, metrics={"val_acc": 0.5})
     assert MlflowTracker(connection).get(run_id).history == {"val_acc": ((0, 0.5),)}
+
+
+@pytest.mark.parametrize(
+    ("uri", "file"),
+    [
+        ("sqlite:///{}/a%20b.db", "a b.db"),
+        ("sqlite:///{}/a%2Fb.db", "a/b.db"),
+        ("sqlite:///{}/a.db?timeout=5", "a.db"),
+        ("sqlite+pysqlite:///{}/a.db", "a.db"),
+        ("sqlite:///{}/a#b,c.db", "a#b,c.db"),
+    ],
+)
+def test_file_that_is_guarded_is_the_one_that_is_opened(tmp_path: Path, uri: str, file: str) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_bytes(b"precious notes " * 100)
+    started = time.monotonic()
+    with pytest.raises(StoreUnavailable, match="not a database"):
+        MlflowConnection(uri.format(tmp_path)).client()
+    assert time.monotonic() - started < 5
+
+
+def test_whoever_reads_makes_nothing(tmp_path: Path) -> None:
+    connection = MlflowConnection(f"sqlite:///{tmp_path}/home/mlflow.db")
+    store, tracker = MlflowModelStore(connection), MlflowTracker(connection)
+    assert tracker.find({"a": "b"}) == []
+    assert store.versions("fashion") == []
+    with pytest.raises(ModelNotFound, match=r"home/mlflow\.db is not there yet: fmnist train makes it"):
+        store.resolve("models:/fashion@champion")
+    with pytest.raises(RunNotFound, match="is not there yet"):
+        tracker.get("abc")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A state directory with a run in it."""
+    tracker = MlflowTracker(MlflowConnection(f"sqlite:///{tmp_path}/old/mlflow.db"))
+    tracker.log_artifact(tracker.start("run", {"mark": "moved"}), "a.json", b"{}")
+    return tmp_path / "old"
+
+
+def test_state_directory_that_was_moved_says_what_to_do_and_makes_nothing(home: Path) -> None:
+    moved = home.rename(home.with_name("new place"))
+    connection = MlflowConnection(f"sqlite:///{moved}/mlflow.db")
+    for use in (lambda tracker: tracker.find({}), lambda tracker: tracker.start("run", {})):
+        with pytest.raises(InvalidSetting, match=r"was moved: it keeps its artifacts in .*/old/artifacts") as caught:
+            use(MlflowTracker(connection))
+    assert not home.exists()
+    # What the message says helps, whatever the directory is called.
+    subprocess.run(str(caught.value).rpartition(": ")[2], shell=True, check=True)  # noqa: S602 - a command for a shell
+    (run,) = MlflowTracker(connection).find({"mark": "moved"})
+    assert run.artifacts == ("a.json",)
+
+
+def test_copied_state_directory_does_not_write_into_the_original(home: Path) -> None:
+    copied = shutil.copytree(home, home.with_name("copy"))
+    with pytest.raises(InvalidSetting, match=r"is a copy: .*FMNIST_HOME=.*/old"):
+        MlflowTracker(MlflowConnection(f"sqlite:///{copied}/mlflow.db")).start("run", {})
+    assert len(MlflowTracker(MlflowConnection(f"sqlite:///{home}/mlflow.db")).find({})) == 1
+
+
+def test_experiment_that_somebody_made_elsewhere_is_used_as_it_is(home: Path, tmp_path: Path) -> None:
+    connection = MlflowConnection(f"sqlite:///{home}/mlflow.db", experiment="theirs")
+    MlflowConnection(connection.tracking_uri).client().create_experiment("theirs", f"{tmp_path}/their artifacts")
+    tracker = MlflowTracker(connection)
+    tracker.log_artifact(tracker.start("run", {}), "a.json", b"{}")
+    assert list((tmp_path / "their artifacts").rglob("a.json"))
