@@ -34,7 +34,7 @@ def print_result(result: TrainingResult, settings: Settings) -> None:
     console.print(f"  fmnist predict --split {'test' if result.test else 'val'} --index 0-4")
     console.print("  fmnist predict PICTURE.png")
     console.print(f"  fmnist evaluate {'' if result.test else '--split val '}--output-dir report")
-    if settings.tracking_uri.startswith("sqlite:"):
+    if settings.tracking_uri.startswith("sqlite"):
         command = shlex.join(["mlflow", "ui", "--backend-store-uri", settings.tracking_uri])
         console.print(f"  {command}", soft_wrap=True, markup=False, highlight=False)
     elif settings.tracking_uri.startswith("http"):

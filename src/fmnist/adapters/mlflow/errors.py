@@ -55,7 +55,7 @@ def unavailable(tracking_uri: str, what: str, error: Exception) -> StoreUnavaila
 
 
 def _advice(tracking_uri: str, error: Exception) -> str:
-    if tracking_uri.startswith("sqlite:"):
+    if tracking_uri.startswith("sqlite"):
         return "check that the file is MLflow's and that its folder and the artifacts' may be written"
     if getattr(error, "error_code", None) in _NOT_ALLOWED:
         return "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, and what that user may do"

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 from fmnist.adapters.dvc.registry import DvcDataRegistry
 from fmnist.adapters.dvc.settings import RegistryPaths, RegistrySettings
@@ -176,6 +178,21 @@ def test_remote_without_address_in_the_repository_takes_that_of_the_settings(set
 def test_s3_address_is_given_without_asking_the_store(settings: RegistrySettings) -> None:
     dataset = DvcDataRegistry(dataclasses.replace(settings, remote_url="s3://bucket/prefix")).resolve()
     assert dataset.file("train").uri.startswith("s3://bucket/prefix/files/md5/")
+
+
+@hypothesis.settings(max_examples=10, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
+@hypothesis.given(name=st.text(st.characters(codec="utf-8", exclude_characters="/\0\n\r"), min_size=1, max_size=20))
+@hypothesis.example("a b#,[x]{y}$'é\"::=@;&*~%2F?\\")
+@hypothesis.example("-a: ")
+def test_a_registry_in_a_directory_of_any_name_is_read(settings: RegistrySettings, tmp_path: Path, name: str) -> None:
+    hypothesis.assume(name not in {".", "..", "copy"})
+    home = Path(shutil.copytree(tmp_path / "copy", tmp_path / name / "home", dirs_exist_ok=True))
+    registry = DvcDataRegistry(
+        dataclasses.replace(settings, repo=str(home / "registry.git"), remote_url=str(home / "store"))
+    )
+    dataset = registry.resolve()
+    assert dataset.file("train").uri.startswith(f"{home}/store/")
+    assert len(registry.read(dataset, "train")) > 0
 
 
 @pytest.mark.parametrize("method", ["versions", "resolve"])

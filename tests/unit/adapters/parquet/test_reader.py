@@ -1,5 +1,6 @@
 """A split is read only when its bytes are those promised; whatever is wrong is told with split and address."""
 
+import dataclasses
 import hashlib
 import pickle
 from pathlib import Path
@@ -36,6 +37,14 @@ def test_a_split_comes_back_as_it_was_written(path: Path) -> None:
     np.testing.assert_array_equal(found.images, _DATA.images)
     np.testing.assert_array_equal(found.labels, _DATA.labels)
     assert SplitReader().table(_file(path)).schema.equals(SCHEMA, check_metadata=True)
+
+
+@pytest.mark.parametrize("name", ["a::b", "a*[b]?", "a#b%2Fc", "~", "a b, {c}", "file:a"])
+def test_a_split_is_read_from_a_directory_of_any_name(path: Path, tmp_path: Path, name: str) -> None:
+    file = _file(path)
+    (tmp_path / name).mkdir()
+    moved = path.rename(tmp_path / name / path.name)
+    assert len(SplitReader()(dataclasses.replace(file, uri=str(moved)))) == len(_DATA)
 
 
 def test_equal_rows_give_equal_bytes(path: Path, tmp_path: Path) -> None:

@@ -1,0 +1,78 @@
+"""A state directory of any name: everything lies in it, or it is refused in one line before anything is made."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from mlflow.utils.file_utils import local_file_uri_to_path
+from mlflow.utils.uri import append_to_uri_path
+from sqlalchemy import create_engine, text
+
+from fmnist.apps.containers.models import mlflow_connection
+from fmnist.apps.settings import Settings
+from fmnist.domain.model.errors import InvalidSetting
+
+_REPOSITORY = Path(__file__).parents[3]
+_NAMES = st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=40)
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("homes")
+
+
+def _settings(home: str) -> Settings:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in Settings.model_fields:
+            patch.delenv(name.upper(), raising=False)
+        patch.setenv("FMNIST_HOME", home)
+        return Settings.load()
+
+
+@given(name=_NAMES)
+@example("a#b, c")
+@example("[a] {b} 'c\"")
+@example("a::b")
+@example("$HOME")
+@example("-a")
+@example("é")
+@example(" a ")
+def test_runs_and_artifacts_lie_in_the_home_or_it_is_refused(scratch: Path, name: str) -> None:
+    assume(name not in {".", ".."})
+    home = scratch / name
+    try:
+        settings = _settings(str(home))
+    except InvalidSetting as error:
+        assert "FMNIST_HOME" in str(error)  # noqa: PT017 - the other outcome is as good
+        assert "\n" not in str(error)  # noqa: PT017
+        assert not name.isprintable() or set("%?") & set(name)
+        return
+    home = settings.fmnist_home
+    home.mkdir(exist_ok=True)
+    engine = create_engine(settings.tracking_uri)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE IF NOT EXISTS a (b)"))
+    engine.dispose()
+    assert (home / "mlflow.db").exists()
+    location = mlflow_connection(settings).artifact_folder(home / "mlflow.db").as_uri()
+    run = append_to_uri_path(location, "run", "artifacts")  # as MLflow makes it, and reads it
+    assert Path(local_file_uri_to_path(run)) == home.resolve() / "artifacts" / "run" / "artifacts"
+
+
+@pytest.mark.parametrize("name", ["a%2Fb", "a?b", "100%", "a\nb", "a\x1bb", "a\u2028b", "a\udcffb"])
+def test_a_home_of_a_name_that_vendors_read_differently_is_refused_and_not_made(scratch: Path, name: str) -> None:
+    with pytest.raises(InvalidSetting, match=r"FMNIST_HOME: .*the path holds '.*': name a directory without it$"):
+        _settings(str(scratch / name / "home"))
+    assert not (scratch / name).exists()
+
+
+@pytest.mark.parametrize("name", ["a b", "it's", "$(touch ran)", "a;touch ran", "~", "-rf"])
+def test_make_clean_removes_the_home_and_nothing_beside_it(tmp_path: Path, name: str) -> None:
+    for neighbour in (name, "a", "b", "ran not"):
+        (tmp_path / neighbour).mkdir(exist_ok=True)
+    command = ["make", "--file", _REPOSITORY / "Makefile", "clean", "VENV=.no-such-venv"]
+    subprocess.run(command, cwd=tmp_path, env={**os.environ, "FMNIST_HOME": name}, check=True, capture_output=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted({"a", "b", "ran not"} - {name})
