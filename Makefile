@@ -9,12 +9,8 @@ TORCH_INDEX ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export FMNIST_HOME ?= .fmnist
-ifneq ($(filter ~/%,$(FMNIST_HOME)),)
-override FMNIST_HOME := $(patsubst ~/%,$(HOME)/%,$(FMNIST_HOME))
-endif
-# The shell reads the variables, and in quotes: what is in a path or an address is no syntax of make's or its own.
 # One for each tracker: a model that one of them knows is none to another.
-DEMO_MODEL := "$$FMNIST_HOME/demo-model$$(printf %s "$${MLFLOW_TRACKING_URI:+-$$MLFLOW_TRACKING_URI}" | tr :/ --)"
+DEMO_MODEL := $(FMNIST_HOME)/demo-model$(addprefix -,$(subst :,-,$(subst /,-,$(MLFLOW_TRACKING_URI))))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo stack stack-status stack-stop pipeline pipeline-serve pipeline-stop test soak lint images format lock bench-train bench-data bench-serve clean
@@ -42,11 +38,7 @@ demo: setup ## Data, training, a registered model, and some pictures classified 
 	@echo
 	@echo "Next, after  source $(BIN)/activate :"
 	@echo "  fmnist --help"
-	@case "$$MLFLOW_TRACKING_URI" in \
-		'') echo "  mlflow ui --backend-store-uri \"sqlite:///$$(cd "$$FMNIST_HOME" && pwd)/mlflow.db\"";; \
-		http*) echo '  open "$$MLFLOW_TRACKING_URI"';; \
-		*) echo '  mlflow ui --backend-store-uri "$$MLFLOW_TRACKING_URI"';; \
-	esac
+	@echo "  $(or $(MLFLOW_TRACKING_URI),mlflow ui --backend-store-uri sqlite:///$(abspath $(FMNIST_HOME))/mlflow.db)"
 
 stack: setup ## Start S3, MLflow, a data registry and Ray on this machine; .env.docker points at them.
 	@$(BIN)/python -m stack start
@@ -113,6 +105,6 @@ lock: setup ## Resolve constraints.txt anew.
 		--no-emit-index-url --no-annotate --no-header --output-file constraints.txt
 
 clean: ## Stop what runs; remove the environment and the local state: data, runs and models.
-	@test ! -d "$$FMNIST_HOME/pipeline" -o ! -x $(BIN)/python || $(BIN)/python -m pipeline stop
-	@test ! -d "$$FMNIST_HOME/stack" -o ! -x $(BIN)/python || $(BIN)/python -m stack stop
-	rm -rf -- $(VENV) "$$FMNIST_HOME"
+	@test ! -d $(FMNIST_HOME)/pipeline -o ! -x $(BIN)/python || $(BIN)/python -m pipeline stop
+	@test ! -d $(FMNIST_HOME)/stack -o ! -x $(BIN)/python || $(BIN)/python -m stack stop
+	rm -rf $(VENV) $(FMNIST_HOME)

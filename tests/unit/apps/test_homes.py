@@ -1,7 +1,5 @@
 """A state directory of any name: everything lies in it, or it is refused in one line before anything is made."""
 
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,6 @@ from fmnist.apps.containers.models import mlflow_connection
 from fmnist.apps.settings import Settings
 from fmnist.domain.model.errors import InvalidSetting
 
-_REPOSITORY = Path(__file__).parents[3]
 _NAMES = st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=40)
 
 
@@ -67,12 +64,3 @@ def test_a_home_of_a_name_that_vendors_read_differently_is_refused_and_not_made(
     with pytest.raises(InvalidSetting, match=r"FMNIST_HOME: .*the path holds '.*': name a directory without it$"):
         _settings(str(scratch / name / "home"))
     assert not (scratch / name).exists()
-
-
-@pytest.mark.parametrize("name", ["a b", "it's", "$(touch ran)", "a;touch ran", "~", "-rf"])
-def test_make_clean_removes_the_home_and_nothing_beside_it(tmp_path: Path, name: str) -> None:
-    for neighbour in (name, "a", "b", "ran not"):
-        (tmp_path / neighbour).mkdir(exist_ok=True)
-    command = ["make", "--file", _REPOSITORY / "Makefile", "clean", "VENV=.no-such-venv"]
-    subprocess.run(command, cwd=tmp_path, env={**os.environ, "FMNIST_HOME": name}, check=True, capture_output=True)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted({"a", "b", "ran not"} - {name})
