@@ -42,11 +42,13 @@ class ClusterSettings:
         address: of a cluster that is there (`auto`, `HOST:PORT`, `ray://...`); None starts one in this process's name.
         verbose: show all that Ray and its workers have to say, for finding out what went wrong.
         forward_logs: show what workers print, and nothing else; always so when verbose.
+        metrics: have this process, and a cluster that it starts, export Ray's metrics.
     """
 
     address: str | None = None
     verbose: bool = False
     forward_logs: bool = False
+    metrics: bool = False
 
 
 def join_cluster(settings: ClusterSettings) -> None:
@@ -67,6 +69,9 @@ def join_cluster(settings: ClusterSettings) -> None:
         )
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    if not settings.metrics:
+        # Their exporter outlives each cluster but the first in a process: its threads go on after `ray.shutdown`.
+        os.environ.setdefault("RAY_enable_metrics_collection", "0")
     options: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
     if settings.address:
         options = {"runtime_env": _own_code()}

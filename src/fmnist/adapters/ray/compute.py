@@ -42,7 +42,7 @@ from fmnist.ports.tracker import Tracker
 
 logger = logging.getLogger(__name__)
 
-_END_SECONDS = 10  # for the training thread, once its cluster was taken down
+_END_SECONDS = 10  # for the training thread, once its controller was killed
 _SILENCE_SECONDS = 60  # of workers that are to start, before the user is told what they may be waiting for
 
 
@@ -71,9 +71,10 @@ class RayCompute(Compute):
             threading.Thread(target=settle, args=(training, trainer.fit), name="ray-train", daemon=True).start()
             try:
                 _pass_on(progress, on_progress, training)
-            except BaseException:
-                ray.shutdown()  # ends the training that the other thread waits for
-                wait([training], _END_SECONDS)  # it has been seen not to hear of it, and to wait for ever
+            except BaseException as error:
+                # A lost cluster takes the training along.
+                _end(training, kill=not isinstance(error, ray.exceptions.RayError))
+                ray.shutdown()
                 raise
             progress.shutdown()
             return self._result(spec, training)
@@ -184,6 +185,22 @@ def _pass_on(progress: Queue, on_progress: OnProgress, training: "Future[ray.tra
             logger.warning("a worker was lost; training goes on from the start of epoch %d", report.epoch + 1)
         reached = (report.epoch, report.step)
         on_progress(report)
+
+
+def _end(training: "Future[ray.train.Result]", *, kill: bool) -> None:
+    """Kill Ray Train's controller, whose workers end with it, and wait for the thread that waits for its answer.
+
+    Ray must not be shut down before: a thread that is inside `ray.get` by then never comes back. It keeps a core busy,
+    uses what Ray has freed, and can so end the process. Ray Train hands the controller to nobody, so it is looked up.
+    """
+    state, worker = ray._private.state, ray._private.worker.global_worker  # noqa: SLF001 - there is no public way
+    ends, job = time.monotonic() + _END_SECONDS, ray.JobID.from_hex(ray.get_runtime_context().get_job_id())
+    while not training.done() and time.monotonic() < ends:
+        actors = state.actors(job_id=job, actor_state_name="ALIVE") if kill else {}
+        for actor_id, actor in actors.items():
+            if actor["ActorClassName"] == "TrainController":
+                worker.core_worker.kill_actor(ray.ActorID.from_hex(actor_id), no_restart=True)
+        wait([training], timeout=0.2)
 
 
 def _shares() -> str:

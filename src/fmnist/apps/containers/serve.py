@@ -118,6 +118,7 @@ class ServeContainer(ModelsContainer):
         address=ModelsContainer.settings.provided.ray_address,
         verbose=ModelsContainer.settings.provided.verbose,
         forward_logs=True,
+        metrics=True,
     )
     application = providers.Factory(application, parts)
     start = providers.Callable(

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,3 +48,28 @@ def test_directory_that_cannot_be_made_is_told_before_anything_starts(tmp_path: 
 def test_address_of_the_job_server_is_no_cluster_s() -> None:
     with pytest.raises(InvalidSetting, match=r"is where `ray job submit` sends jobs.*name the head node's HOST:6379"):
         join_cluster(ClusterSettings(address="http://127.0.0.1:8265"))
+
+
+# Each exports every second, and says in its driver's log that nobody is there.
+TWO_CLUSTERS = """
+import time
+from pathlib import Path
+import ray
+from fmnist.adapters.ray.cluster import ClusterSettings, join_cluster
+for _ in range(2):
+    join_cluster(ClusterSettings())
+    logs = Path(ray._private.worker._global_node.get_logs_dir_path())
+    ray.get(ray.remote(lambda: None).remote())
+    ray.shutdown()
+time.sleep(5)
+print([line for log in logs.glob("python-core-driver-*") for line in log.read_text().splitlines() if "export" in line])
+"""
+
+
+@pytest.mark.soak
+def test_no_metrics_exporter_outlives_its_cluster() -> None:
+    environment = {**os.environ, "RAY_metrics_report_interval_ms": "1000"}
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_CLUSTERS], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"

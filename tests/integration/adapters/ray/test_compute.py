@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import fields, replace
 
 import psutil
@@ -110,6 +111,8 @@ def test_diverging_run_is_not_retried(compute: RayCompute, dataset: DatasetVersi
     with pytest.raises(TrainingFailed, match="not finite at epoch 0"):
         compute.fit(spec, dataset, tracker.start("diverging", {}), reports.append)
     assert len([report for report in reports if report.step == 0]) == 1
+    # It would go on inside of a Ray that is shut down.
+    assert "ray-train" not in {thread.name for thread in threading.enumerate()}
 
 
 class CrampedNormalization(Normalization):
