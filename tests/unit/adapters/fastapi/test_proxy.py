@@ -111,7 +111,7 @@ def test_client_that_goes_in_midst_of_its_body_is_not_answered() -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "headers": []}
+    scope = {"type": "http", "method": "POST", "headers": []}
     anyio.run(ProxyGuard(proxy, HttpSettings(version="1")), scope, receive, send)
     assert sent == []
     assert proxy.seen == {}
