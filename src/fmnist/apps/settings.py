@@ -9,6 +9,7 @@ from dotenv import load_dotenv
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from fmnist.domain.model.endpoint import API_KEY_FORM, is_api_key
 from fmnist.domain.model.errors import InvalidSetting
 
 _PLATFORM = ("training", "production")
@@ -58,6 +59,7 @@ class Settings(BaseSettings):
 
     request_max_length: int = Field(default=1000, ge=1)
     request_max_bytes: int = Field(default=8 * 2**20, ge=1024)
+    request_buffer_bytes: int = Field(default=64 * 2**20, ge=1024)
     request_timeout_seconds: float = Field(default=30.0, gt=0)
     model_poll_seconds: float | None = Field(default=None, ge=1)
     model_load_timeout_seconds: float = Field(default=120.0, gt=0)
@@ -74,6 +76,18 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return path.expanduser().absolute()
+
+    @field_validator("fmnist_api_keys")
+    @classmethod
+    def _usable_keys(cls, listed: SecretStr | None) -> SecretStr | None:
+        # A service that serves anybody, or nobody, because of a slip would not show it.
+        if listed is not None:
+            keys = _split(listed)
+            if not keys:
+                raise ValueError("holds no key: list keys with commas, or unset it to serve without keys")
+            if not all(map(is_api_key, keys)):
+                raise ValueError(f"a key must be of {API_KEY_FORM}")
+        return listed
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -144,8 +158,7 @@ class Settings(BaseSettings):
     @property
     def api_keys(self) -> tuple[str, ...]:
         """The keys that open the prediction routes, from a list with commas; none leaves them open."""
-        keys = self.fmnist_api_keys.get_secret_value() if self.fmnist_api_keys else ""
-        return tuple(key.strip() for key in keys.split(",") if key.strip())
+        return _split(self.fmnist_api_keys) if self.fmnist_api_keys else ()
 
     @property
     def checkpoint_directory(self) -> Path:
@@ -200,6 +213,10 @@ class Settings(BaseSettings):
         if self.aws_no_verify_ssl:
             names["MLFLOW_S3_IGNORE_TLS"] = "true"
         return names
+
+
+def _split(listed: SecretStr) -> tuple[str, ...]:
+    return tuple(key.strip() for key in listed.get_secret_value().split(",") if key.strip())
 
 
 def _git(directory: Path, *arguments: str) -> str:

@@ -4,6 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from fmnist.apps.settings import Settings, load_environment
 from fmnist.domain.model.errors import InvalidSetting
@@ -207,3 +210,40 @@ def test_vendors_are_told_what_they_read_under_other_names(monkeypatch: pytest.M
 
 def test_tls_is_verified_unless_switched_off_by_name() -> None:
     assert "MLFLOW_S3_IGNORE_TLS" not in Settings.load().vendor_environment()
+
+
+KEYS = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters=","), min_size=1, max_size=40)
+SPACE = st.text(st.sampled_from(" \t\r\n"), max_size=3)
+
+
+@given(st.text(st.sampled_from(", \t\r\n"), min_size=1))
+def test_list_without_a_key_is_an_error_and_never_an_open_service(listed: str) -> None:
+    with pytest.raises(ValidationError, match="holds no key"):
+        Settings(fmnist_api_keys=listed)
+
+
+@given(st.lists(st.tuples(SPACE, KEYS, SPACE), min_size=1, max_size=5))
+def test_every_listed_key_counts_whatever_space_is_around_it(listed: list[tuple[str, str, str]]) -> None:
+    settings = Settings(fmnist_api_keys=",".join(map("".join, listed)))
+    assert settings.api_keys == tuple(key for _, key, _ in listed)
+
+
+@given(KEYS, st.sampled_from(" \n\x00ä\x7f"), KEYS)
+def test_key_that_no_header_can_hold_is_an_error_that_does_not_show_it(left: str, bad: str, right: str) -> None:
+    with pytest.raises(ValidationError, match="must be of visible ASCII") as raised:
+        Settings(fmnist_api_keys=f"good,{left}{bad}{right}")
+    assert f"{left}{bad}{right}" not in raised.value.errors()[0]["msg"].removeprefix("Value error, ")
+
+
+def test_keys_that_cannot_be_used_are_named_by_their_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FMNIST_API_KEYS", ",")
+    with pytest.raises(InvalidSetting, match=r"FMNIST_API_KEYS.*holds no key"):
+        Settings.load()
+
+
+@pytest.mark.parametrize("name", ["AWS_NO_VERIFY_SSL", "MLFLOW_TRACKING_INSECURE_TLS"])
+@pytest.mark.parametrize("value", ["verify", "flase", "2", "none", "null"])
+def test_switch_of_tls_in_an_odd_spelling_is_an_error(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidSetting, match=name):
+        Settings.load()
