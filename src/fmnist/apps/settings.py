@@ -4,6 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 from typing import Literal, Self
+from urllib.request import getproxies_environment
 
 from dotenv import load_dotenv
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -14,6 +15,7 @@ from fmnist.domain.model.errors import InvalidSetting
 
 _PLATFORM = ("training", "production")
 _UNKNOWN = "DEV"
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Settings(BaseSettings):
@@ -224,6 +226,17 @@ def _git(directory: Path, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
+def _spare_loopback() -> None:
+    """Have every client of this process, and of those that it starts, ask loopback without a proxy."""
+    proxies = getproxies_environment()
+    excepted = proxies.pop("no", "")
+    # A star excepts every host, and counts only while it is alone.
+    if proxies and excepted.strip() != "*":
+        names = [name.strip() for name in excepted.split(",")]
+        wanted = ",".join([*filter(None, names), *(name for name in _LOOPBACK if name not in names)])
+        os.environ["no_proxy"] = os.environ["NO_PROXY"] = wanted
+
+
 def load_environment(dotenv: Path | None = Path(".env")) -> Settings:
     """Read the settings, and tell vendors of them what they read under other names.
 
@@ -240,4 +253,5 @@ def load_environment(dotenv: Path | None = Path(".env")) -> Settings:
     settings = Settings.load()
     for name, value in settings.vendor_environment().items():
         os.environ.setdefault(name, value)
+    _spare_loopback()
     return settings

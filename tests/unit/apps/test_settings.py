@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from urllib.request import proxy_bypass
 
 import pytest
 from hypothesis import given
@@ -247,3 +248,36 @@ def test_switch_of_tls_in_an_odd_spelling_is_an_error(monkeypatch: pytest.Monkey
     monkeypatch.setenv(name, value)
     with pytest.raises(InvalidSetting, match=name):
         Settings.load()
+
+
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+@pytest.mark.parametrize("upper", [True, False])
+@pytest.mark.parametrize("excepted", [None, "", "one.example, .two.example", "localhost", "*"])
+def test_no_client_asks_loopback_by_a_proxy_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, excepted: str | None, upper: bool
+) -> None:
+    for name in PROXIES:
+        # To be put back at the end, whatever is set meanwhile.
+        monkeypatch.setenv(name, "")
+        monkeypatch.setenv(name.upper(), "")
+        monkeypatch.delenv(name)
+        monkeypatch.delenv(name.upper())
+    monkeypatch.setenv("HTTP_PROXY" if upper else "http_proxy", "http://proxy.example:3128")
+    if excepted is not None:
+        monkeypatch.setenv("NO_PROXY" if upper else "no_proxy", excepted)
+    for _ in range(2):
+        load_environment(dotenv=None)
+        assert all(map(proxy_bypass, ("localhost", "127.0.0.1", "::1")))
+    assert bool(proxy_bypass("one.example")) == (excepted is not None and ("one" in excepted or excepted == "*"))
+    assert bool(proxy_bypass("other.example")) == (excepted == "*")
+    assert len(os.environ.get("no_proxy", "").split(",")) <= 5
+
+
+def test_environment_without_a_proxy_stays_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    load_environment(dotenv=None)
+    assert "no_proxy" not in os.environ
