@@ -213,7 +213,7 @@ def test_tls_is_verified_unless_switched_off_by_name() -> None:
     assert "MLFLOW_S3_IGNORE_TLS" not in Settings.load().vendor_environment()
 
 
-KEYS = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters=","), min_size=1, max_size=40)
+KEYS = st.from_regex(r"[^\s,\x00-\x1f](?:[^,\x00-\x1f]{0,30}[^\s,\x00-\x1f])?", fullmatch=True)
 SPACE = st.text(st.sampled_from(" \t\r\n"), max_size=3)
 
 
@@ -227,13 +227,6 @@ def test_list_without_a_key_is_an_error_and_never_an_open_service(listed: str) -
 def test_every_listed_key_counts_whatever_space_is_around_it(listed: list[tuple[str, str, str]]) -> None:
     settings = Settings(fmnist_api_keys=",".join(map("".join, listed)))
     assert settings.api_keys == tuple(key for _, key, _ in listed)
-
-
-@given(KEYS, st.sampled_from(" \n\x00ä\x7f"), KEYS)
-def test_key_that_no_header_can_hold_is_an_error_that_does_not_show_it(left: str, bad: str, right: str) -> None:
-    with pytest.raises(ValidationError, match="must be of visible ASCII") as raised:
-        Settings(fmnist_api_keys=f"good,{left}{bad}{right}")
-    assert f"{left}{bad}{right}" not in raised.value.errors()[0]["msg"].removeprefix("Value error, ")
 
 
 def test_keys_that_cannot_be_used_are_named_by_their_variable(monkeypatch: pytest.MonkeyPatch) -> None:

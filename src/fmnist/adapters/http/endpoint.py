@@ -7,7 +7,7 @@ import httpx
 
 from fmnist.adapters.http.address import is_loopback, service_url
 from fmnist.domain.model.addresses import without_credentials
-from fmnist.domain.model.endpoint import API_KEY_FORM, Reply, Request, is_api_key
+from fmnist.domain.model.endpoint import Reply, Request, is_api_key
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 
 
@@ -72,5 +72,5 @@ def _client(url: httpx.URL, timeout: float, *, direct: bool) -> httpx.Client:
 
 def _check_key(key: str) -> str:
     if not is_api_key(key):
-        raise InvalidSetting(f"the API key must be of {API_KEY_FORM}")
+        raise InvalidSetting("the API key must be of visible ASCII characters, without spaces")
     return key

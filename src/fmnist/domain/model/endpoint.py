@@ -12,14 +12,12 @@ from typing import Any, Self
 
 from fmnist.domain.model.errors import UnexpectedReply
 
-API_KEY_FORM = "visible ASCII characters, without spaces"
-
 _DETAIL_SHOWN = 160
 _API_KEY = re.compile(r"[\x21-\x7e]+")
 
 
 def is_api_key(text: str) -> bool:
-    """Return whether a service can ask for this key, and any client send it in a header."""
+    """Return whether any client can send this key: visible ASCII characters, without spaces."""
     return bool(_API_KEY.fullmatch(text))
 
 
