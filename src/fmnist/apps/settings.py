@@ -4,6 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 from typing import Literal, Self
+from urllib.request import getproxies_environment
 
 from dotenv import load_dotenv
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -13,6 +14,7 @@ from fmnist.domain.model.errors import InvalidSetting
 
 _PLATFORM = ("training", "production")
 _UNKNOWN = "DEV"
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Settings(BaseSettings):
@@ -58,6 +60,7 @@ class Settings(BaseSettings):
 
     request_max_length: int = Field(default=1000, ge=1)
     request_max_bytes: int = Field(default=8 * 2**20, ge=1024)
+    request_buffer_bytes: int = Field(default=64 * 2**20, ge=1024)
     request_timeout_seconds: float = Field(default=30.0, gt=0)
     model_poll_seconds: float | None = Field(default=None, ge=1)
     model_load_timeout_seconds: float = Field(default=120.0, gt=0)
@@ -74,6 +77,14 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return path.expanduser().absolute()
+
+    @field_validator("fmnist_api_keys")
+    @classmethod
+    def _some_key(cls, listed: SecretStr | None) -> SecretStr | None:
+        # A service that is open to all because of a slip would not show it.
+        if listed is not None and not _split(listed):
+            raise ValueError("it holds no key: list keys with commas, or unset it to serve without keys")
+        return listed
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -144,8 +155,7 @@ class Settings(BaseSettings):
     @property
     def api_keys(self) -> tuple[str, ...]:
         """The keys that open the prediction routes, from a list with commas; none leaves them open."""
-        keys = self.fmnist_api_keys.get_secret_value() if self.fmnist_api_keys else ""
-        return tuple(key.strip() for key in keys.split(",") if key.strip())
+        return _split(self.fmnist_api_keys) if self.fmnist_api_keys else ()
 
     @property
     def checkpoint_directory(self) -> Path:
@@ -202,9 +212,24 @@ class Settings(BaseSettings):
         return names
 
 
+def _split(listed: SecretStr) -> tuple[str, ...]:
+    return tuple(key.strip() for key in listed.get_secret_value().split(",") if key.strip())
+
+
 def _git(directory: Path, *arguments: str) -> str:
     command = ["git", "-C", str(directory), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _spare_loopback() -> None:
+    """Have every client of this process, and of those that it starts, ask loopback without a proxy."""
+    proxies = getproxies_environment()
+    excepted = proxies.pop("no", "")
+    # A star excepts every host, and counts only while it is alone.
+    if proxies and excepted.strip() != "*":
+        names = [name.strip() for name in excepted.split(",")]
+        wanted = ",".join([*filter(None, names), *(name for name in _LOOPBACK if name not in names)])
+        os.environ["no_proxy"] = os.environ["NO_PROXY"] = wanted
 
 
 def load_environment(dotenv: Path | None = Path(".env")) -> Settings:
@@ -223,4 +248,5 @@ def load_environment(dotenv: Path | None = Path(".env")) -> Settings:
     settings = Settings.load()
     for name, value in settings.vendor_environment().items():
         os.environ.setdefault(name, value)
+    _spare_loopback()
     return settings

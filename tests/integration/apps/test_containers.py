@@ -45,7 +45,7 @@ PORTS = {
 # Calling these is the app's work itself: they are only resolved.
 WORK = {
     *("manifest", "prediction", "wanted_model", "download", "process", "analyze", "raw_directory"),
-    *("application", "start", "stop", "endpoint", "smoke_test"),
+    *("application", "start", "stop", "address_of", "endpoint", "smoke_test"),
 }
 
 
@@ -163,3 +163,10 @@ def test_one_part_is_swapped_for_a_while(settings: Settings) -> None:
     with container.tracker.override(fake):
         assert container.tracker() is fake
     assert type(container.tracker()).__name__ == "MlflowTracker"
+
+
+def test_proxy_asks_for_the_keys_and_shows_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FMNIST_API_KEYS", "s3cr3t-key")
+    (guard,) = ServeContainer(settings=Settings.load()).proxy_middleware()
+    assert guard.kwargs["settings"].api_keys == ("s3cr3t-key",)
+    assert "s3cr3t" not in repr(guard)

@@ -115,6 +115,7 @@ def test_key_is_that_of_the_environment(there: Here, model: ServedModel) -> None
     [
         (["localhost:8000"], "'localhost:8000' is no URL of a service: expected one such as http://"),
         (["http://127.0.0.1:1", "--api-key", "a b"], "the API key must be of visible ASCII characters"),
+        (["http://127.0.0.1:1", "--api-key", ""], "the API key must be of visible ASCII characters"),
         (["http://127.0.0.1:1", "--model", "models:/a@b"], "--model models:/a@b names no version"),
         (["http://127.0.0.1:1", "--model", "best"], "model URI 'best' must be models:/NAME/VERSION"),
     ],

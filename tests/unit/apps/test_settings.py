@@ -2,8 +2,12 @@
 
 import os
 from pathlib import Path
+from urllib.request import proxy_bypass
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from fmnist.apps.settings import Settings, load_environment
 from fmnist.domain.model.errors import InvalidSetting
@@ -207,3 +211,66 @@ def test_vendors_are_told_what_they_read_under_other_names(monkeypatch: pytest.M
 
 def test_tls_is_verified_unless_switched_off_by_name() -> None:
     assert "MLFLOW_S3_IGNORE_TLS" not in Settings.load().vendor_environment()
+
+
+KEYS = st.from_regex(r"[^\s,\x00-\x1f](?:[^,\x00-\x1f]{0,30}[^\s,\x00-\x1f])?", fullmatch=True)
+SPACE = st.text(st.sampled_from(" \t\r\n"), max_size=3)
+
+
+@given(st.text(st.sampled_from(", \t\r\n"), min_size=1))
+def test_list_without_a_key_is_an_error_and_never_an_open_service(listed: str) -> None:
+    with pytest.raises(ValidationError, match="holds no key"):
+        Settings(fmnist_api_keys=listed)
+
+
+@given(st.lists(st.tuples(SPACE, KEYS, SPACE), min_size=1, max_size=5))
+def test_every_listed_key_counts_whatever_space_is_around_it(listed: list[tuple[str, str, str]]) -> None:
+    settings = Settings(fmnist_api_keys=",".join(map("".join, listed)))
+    assert settings.api_keys == tuple(key for _, key, _ in listed)
+
+
+def test_keys_that_cannot_be_used_are_named_by_their_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FMNIST_API_KEYS", ",")
+    with pytest.raises(InvalidSetting, match=r"FMNIST_API_KEYS.*holds no key"):
+        Settings.load()
+
+
+@pytest.mark.parametrize("name", ["AWS_NO_VERIFY_SSL", "MLFLOW_TRACKING_INSECURE_TLS"])
+@pytest.mark.parametrize("value", ["verify", "flase", "2", "none", "null"])
+def test_switch_of_tls_in_an_odd_spelling_is_an_error(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidSetting, match=name):
+        Settings.load()
+
+
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+@pytest.mark.parametrize("upper", [True, False])
+@pytest.mark.parametrize("excepted", [None, "", "one.example, .two.example", "localhost", "*"])
+def test_no_client_asks_loopback_by_a_proxy_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, excepted: str | None, upper: bool
+) -> None:
+    for name in PROXIES:
+        # To be put back at the end, whatever is set meanwhile.
+        monkeypatch.setenv(name, "")
+        monkeypatch.setenv(name.upper(), "")
+        monkeypatch.delenv(name)
+        monkeypatch.delenv(name.upper())
+    monkeypatch.setenv("HTTP_PROXY" if upper else "http_proxy", "http://proxy.example:3128")
+    if excepted is not None:
+        monkeypatch.setenv("NO_PROXY" if upper else "no_proxy", excepted)
+    for _ in range(2):
+        load_environment(dotenv=None)
+        assert all(map(proxy_bypass, ("localhost", "127.0.0.1", "::1")))
+    assert bool(proxy_bypass("one.example")) == (excepted is not None and ("one" in excepted or excepted == "*"))
+    assert bool(proxy_bypass("other.example")) == (excepted == "*")
+    assert len(os.environ.get("no_proxy", "").split(",")) <= 5
+
+
+def test_environment_without_a_proxy_stays_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    load_environment(dotenv=None)
+    assert "no_proxy" not in os.environ

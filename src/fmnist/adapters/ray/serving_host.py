@@ -77,5 +77,6 @@ def _see_that_it_is_free(host: str, port: int) -> None:
         with socket.socket(family, kind) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-    except OSError as error:
-        raise InvalidSetting(f"cannot listen on port {port} of {host}: {error.strerror}; choose another") from error
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidSetting(f"cannot listen on port {port} of {host}: {reason}; choose another") from error
