@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from fmnist.adapters.git.command import source_name
+from fmnist.domain.model.addresses import Address
 from pipeline.dag import Outcome, Step, Walk
 from pipeline.expressions import BadInput, PipelineError, Status
 from pipeline.service import LocalService
@@ -93,7 +94,7 @@ def _serve() -> int:
 
 
 def _stop() -> int:
-    print("stopped" if LocalService(_state_directory() / "pipeline", "", "", "").stop() else "no service ran")
+    print("stopped" if LocalService(_state_directory() / "pipeline", Address(""), "", "").stop() else "no service ran")
     return 0
 
 
@@ -102,7 +103,7 @@ def _begin(library: Library) -> tuple[Path, LocalService]:
     state = _state_directory()
     shared = library.get("ConfigMap", "fmnist-environment")["data"]
     os.environ.update({name: os.environ.get(name) or shared[name] for name in _SHARED}, FMNIST_HOME=str(state))
-    repository = os.environ.get("GITOPS_REPO_URL") or str(state / "gitops.git")
+    repository = Address(os.environ.get("GITOPS_REPO_URL") or str(state / "gitops.git"))
     service = LocalService(state / "pipeline", repository, os.environ["GITOPS_BRANCH"], os.environ["GITOPS_MANIFEST"])
     service.begin(ROOT)
     return state / "pipeline", service

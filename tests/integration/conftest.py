@@ -13,6 +13,7 @@ from fmnist.adapters.dvc.builder import RegistryBuilder
 from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.idx import debian
 from fmnist.adapters.idx.sources import raw_directory
+from fmnist.domain.model.addresses import Address
 from stack.services import HOST, ObjectStore, free_ports, tracking_server
 from tests.integration.services import new_object_store, running
 
@@ -29,7 +30,7 @@ def official_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built_registry(official_files: Path, tmp_path_factory: pytest.TempPathFactory) -> RegistrySettings:
     """A data registry with version 1.0.0 of the real data, built where Git knows nobody. A test must not change it."""
     directory = tmp_path_factory.mktemp("built")
-    settings = RegistrySettings(repo=str(directory / "registry.git"), remote_url=str(directory / "store"))
+    settings = RegistrySettings(repo=Address(str(directory / "registry.git")), remote_url=str(directory / "store"))
     nobody = directory / "gitconfig"
     nobody.write_text("[user]\n    useConfigOnly = true\n")
     with pytest.MonkeyPatch.context() as patch:

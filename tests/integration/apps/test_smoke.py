@@ -17,6 +17,7 @@ from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.images import Images
 from fmnist.domain.model.metrics import Probabilities
 from fmnist.domain.services.model_serving import ServedModel, ServingStatus
@@ -44,7 +45,7 @@ class OneModel(Serving):
 
 @pytest.fixture(scope="module")
 def model(trained: Trained) -> ServedModel:
-    store = MlflowModelStore(MlflowConnection(tracking_uri=f"sqlite:///{trained.command.home}/mlflow.db"))
+    store = MlflowModelStore(MlflowConnection(tracking_uri=Address(f"sqlite:///{trained.command.home}/mlflow.db")))
     package = store.download(store.resolve(trained.result["model_uri"]))
     return ServedModel(
         version=package.version,

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fmnist.apps.settings import Settings, load_environment
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import InvalidSetting
 
 # The contract's table: each variable with a value that is not its default, and the field as it reads that value.
@@ -47,8 +48,8 @@ def test_defaults_need_no_service(tmp_path: Path) -> None:
     settings = Settings.load()
     home = tmp_path / ".fmnist"
     assert settings.fmnist_home == home
-    assert settings.tracking_uri == f"sqlite:///{home}/mlflow.db"
-    assert settings.data_repo == str(home / "data-registry.git")
+    assert settings.tracking_uri == Address(f"sqlite:///{home}/mlflow.db")
+    assert settings.data_repo == Address(str(home / "data-registry.git"))
     assert settings.data_remote_url == str(home / "data-store")
     assert settings.ray_storage_location == str(home / "checkpoints")
     assert settings.ray_storage_url is None

@@ -6,6 +6,7 @@ from typing import Self
 
 import httpx
 
+from fmnist.domain.model.addresses import Address, without_credentials
 from fmnist.domain.model.endpoint import Reply, Request
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 
@@ -26,10 +27,13 @@ class HttpEndpoint:
     """
 
     def __init__(self, url: str, *, api_key: str | None = None, timeout: float = 30.0) -> None:
-        self._url = _check_url(url)
+        address = Address(url)
+        self._url = _check_url(address)
+        user, password = address.credentials() or (None, None)
+        auth = None if user is None else httpx.BasicAuth(user, password or "")
         self._key = {} if api_key is None else {"authorization": f"Bearer {_check_key(api_key)}"}
         # A proxy that the environment names can reach no address of this machine.
-        self._client = httpx.Client(timeout=timeout, mounts=dict.fromkeys(_LOOPBACK))
+        self._client = httpx.Client(timeout=timeout, auth=auth, mounts=dict.fromkeys(_LOOPBACK))
 
     def __enter__(self) -> Self:
         return self
@@ -50,19 +54,21 @@ class HttpEndpoint:
             waited = time.perf_counter() - started
             raise StoreUnavailable(f"{request}: no answer within {waited:.1f} s") from error
         except httpx.RequestError as error:
-            raise StoreUnavailable(f"{request}: {error or type(error).__name__}") from error
+            reason = without_credentials(str(error)) or type(error).__name__
+            raise StoreUnavailable(f"{request}: {reason}") from error
         return Reply(request, response.status_code, response.content, time.perf_counter() - started)
 
 
-def _check_url(url: str) -> str:
+def _check_url(address: Address) -> str:
+    shown = str(address)
     try:
-        parsed = httpx.URL(url)
+        parsed = httpx.URL(shown)
     except httpx.InvalidURL as error:
-        raise InvalidSetting(f"{url!r} is no URL: {error}") from error
+        raise InvalidSetting(f"{shown!r} is no URL: {error}") from error
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise InvalidSetting(f"{url!r} is no URL of a service: expected one such as http://127.0.0.1:8000/prefix")
-    if parsed.query or parsed.fragment:
-        raise InvalidSetting(f"{url!r} must end with the service's route prefix, without ? and #")
+        raise InvalidSetting(f"{shown!r} is no URL of a service: expected one such as http://127.0.0.1:8000/prefix")
+    if address.has_query:
+        raise InvalidSetting(f"{shown!r} must end with the service's route prefix, without ? and #")
     return str(parsed).rstrip("/")
 
 
