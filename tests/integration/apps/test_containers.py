@@ -163,3 +163,13 @@ def test_one_part_is_swapped_for_a_while(settings: Settings) -> None:
     with container.tracker.override(fake):
         assert container.tracker() is fake
     assert type(container.tracker()).__name__ == "MlflowTracker"
+
+
+def test_lock_of_promotions_is_one_however_the_tracker_is_written(settings: Settings) -> None:
+    written = ["http://h:5000", "http://h:5000/", "HTTP://H:5000", "http://u:p@h:5000", "http://u@h:5000/"]
+    locks = [
+        PromoteContainer(settings=settings.model_copy(update={"mlflow_tracking_uri": uri})).lock() for uri in written
+    ]
+    assert len({lock.path for lock in locks}) == 1
+    other = settings.model_copy(update={"mlflow_tracking_uri": "http://h:5001"})
+    assert PromoteContainer(settings=other).lock().path != locks[0].path

@@ -132,6 +132,15 @@ def test_service_that_is_not_there_ends_with_1(there: Here) -> None:
     assert "refused" in out
 
 
+@pytest.mark.parametrize("form", [(), ("--json",)])
+@pytest.mark.parametrize("password", ["s3cret", "s3cret'w", "s3cret/w", "s3cret w", "s3cret%40"])
+def test_password_in_the_url_is_sent_and_not_shown(there: Here, password: str, form: tuple[str, ...]) -> None:
+    code, out, err = there("smoke", f"http://bot:{password}@127.0.0.1:9/toy", *form, LOG_LEVEL="DEBUG")
+    assert code == 1
+    assert "http://127.0.0.1:9/toy" in out
+    assert "s3cret" not in out + err
+
+
 def test_registry_of_the_service_s_data_is_needed(there: Here, trained: Trained, model: ServedModel) -> None:
     with service(model) as url:
         line = there.refused("smoke", url, code=1, DVC_REPO_URL=str(trained.command.home / "absent.git"))

@@ -208,3 +208,46 @@ def test_vendors_are_told_what_they_read_under_other_names(monkeypatch: pytest.M
 
 def test_tls_is_verified_unless_switched_off_by_name() -> None:
     assert "MLFLOW_S3_IGNORE_TLS" not in Settings.load().vendor_environment()
+
+
+_SECRET = "s3cret"  # noqa: S105
+
+
+@pytest.mark.parametrize("name", ["MLFLOW_TRACKING_URI", "DVC_REPO_URL", "GITOPS_REPO_URL"])
+def test_password_of_an_address_is_not_shown_with_the_settings(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, f"https://user:{_SECRET}@host/x")
+    settings = Settings.load()
+    shown = repr(settings) + str(settings) + repr([settings.tracking_uri, settings.data_repo, settings.gitops_repo])
+    assert _SECRET not in shown
+    revealed = [address.reveal() for address in (settings.tracking_uri, settings.data_repo, settings.gitops_repo)]
+    assert f"https://user:{_SECRET}@host/x" in revealed
+
+
+@pytest.mark.parametrize("name", ["MLFLOW_TRACKING_URI", "DVC_REPO_URL", "GITOPS_REPO_URL"])
+def test_address_with_two_hosts_is_refused_by_its_name_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, f"https://user:{_SECRET}@{_SECRET}/x@host/x")
+    with pytest.raises(InvalidSetting, match=f"{name}: .*write %40 for @") as refused:
+        Settings.load()
+    assert _SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DVC_REMOTE_URL", f"https://user:{_SECRET}@host/store"),
+        ("AWS_ENDPOINT_URL", f"http://user:{_SECRET}@host:9000"),
+        ("RAY_STORAGE_ENDPOINT", f"user:{_SECRET}@host:9000"),
+        ("RAY_ADDRESS", f"ray://user:{_SECRET}@host:10001"),
+    ],
+)
+def test_password_where_others_would_read_it_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidSetting, match=f"{name}: .*without user and password") as refused:
+        Settings.load()
+    assert _SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize("value", ["/srv/a@b:9/store", "s3://bucket/a@b", "store@home/a:1"])
+def test_store_of_the_data_may_have_an_at_in_its_path(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("DVC_REMOTE_URL", value)
+    assert Settings.load().data_remote_url == value
