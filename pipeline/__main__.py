@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from fmnist.adapters.git.command import source_name
 from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.errors import InvalidSetting
 from pipeline.dag import Outcome, Step, Walk
 from pipeline.expressions import BadInput, PipelineError, Status
 from pipeline.service import LocalService
@@ -42,9 +43,9 @@ def main() -> int:
         if arguments.command == "run":
             return _run(arguments.workflow, arguments.parameters)
         return {"serve": _serve, "stop": _stop}[arguments.command]()
-    except (PipelineError, StackError) as error:
+    except (PipelineError, StackError, InvalidSetting) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, BadInput) else 1
+        return 2 if isinstance(error, (BadInput, InvalidSetting)) else 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

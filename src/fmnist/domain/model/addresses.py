@@ -124,17 +124,20 @@ def _decoded(text: str) -> str:
 
 
 # In a message nobody says where an address ends. A user has no space, quote or slash; a password may have any of them.
-_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"
-_NAME = r"[^\s'\"/:@\[]+"
-_HOST_AND_PORT = r"(?:\[[^\s\]]*\](?::\d*)?|[^\s'\"/:@]+:\d*)(?:[/\s'\"?#,;)]|$)"
+# All lengths are bounded, for a vendor may put pages into one line.
+_SCHEME = r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{0,30}://"
+_NAME = r"[^\s'\"/:@\[]{1,200}"
+_WORD = r"\S{0,4096}"
+_LINE = r"[^\n]{0,300}"
+_HOST_AND_PORT = r"(?:\[[^\s\]]{0,60}\](?::\d{0,5})?|[^\s'\"/:@]{1,253}:\d{0,5})(?:[/\s'\"?#,;)]|$)"
 _USER = re.compile(
-    rf"(?P<database>{_DATABASES}://)(?:(?!{_HOST_AND_PORT}){_NAME}:[^\n]*|{_NAME}:\S*|{_NAME})@"
+    rf"(?P<database>{_DATABASES}://)(?:(?!{_HOST_AND_PORT}){_NAME}:{_LINE}|{_NAME}:{_WORD}|{_NAME})@"
     rf"|(?P<scheme>{_SCHEME})(?!{_HOST_AND_PORT})(?P<user>"
-    rf"[^\s'\"/]*(?=@(?!\S*@)|@[\w.-]+:\d+/)"  # as it has to be: up to the last @ before a slash
-    rf"|{_NAME}:\S*|{_NAME}:(?=\S)[^\n]*)@",
+    rf"[^\s'\"/]{{0,4096}}(?=@(?!{_WORD}@)|@[\w.-]{{1,253}}:\d{{1,5}}/)"  # as it has to be: to the last @ before a slash
+    rf"|{_NAME}:{_WORD}|{_NAME}:(?=\S){_LINE})@",
     re.IGNORECASE,
 )
-_QUERY = re.compile(rf"(?<![A-Za-z0-9+.-])(?!sqlite:)({_SCHEME}[^\s'\"?#]*)[?#][^\s'\"]*")
+_QUERY = re.compile(rf"(?!sqlite:)({_SCHEME}[^\s'\"?#]{{0,4096}})[?#][^\s'\"]*")
 
 
 def without_credentials(message: str) -> str:
