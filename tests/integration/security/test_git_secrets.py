@@ -135,6 +135,7 @@ def test_password_of_the_address_goes_before_those_that_a_person_keeps(
     helper = f"!echo asked >> {tmp_path}/asked; echo username=someone; echo password=else; true"
     with git_over_http(repositories, _USER, _PASSWORDS[0]) as address:
         settings = {"credential.helper": helper, f"credential.{address}.helper": helper}
+        settings[f"credential.{address}.username"] = "someone"
         settings[f"url.{urlsplit(address)._replace(netloc='127.0.0.1:9').geturl()}.insteadOf"] = address
         for name, value in settings.items():
             run(["git", "config", "--file", str(tmp_path / ".gitconfig"), name, value])

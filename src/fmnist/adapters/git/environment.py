@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
@@ -44,7 +43,7 @@ _NEUTRAL_SETTINGS = [("core.excludesFile", os.devnull), ("core.attributesFile", 
 _COMMAND_SETTINGS = [("core.hooksPath", os.devnull)]
 
 _SCOPES = ("system", "global", "command")
-_HTTP = ("http", "https")
+_HTTP = re.compile(r"https?://", re.IGNORECASE)
 _Settings = list[tuple[str, str]]
 # What Git runs to be told the credentials: this text shows in the list of processes.
 _HELPER = (
@@ -65,7 +64,7 @@ def neutral_environment(remote: Address | None = None) -> Iterator[dict[str, str
     settings, variables = _kept_settings(), _kept_variables()
     with tempfile.TemporaryDirectory(prefix="fmnist-git-") as scratch:
         command_settings = list(_COMMAND_SETTINGS)
-        if remote is not None and (credentials := remote.credentials()) and urlsplit(str(remote)).scheme in _HTTP:
+        if remote is not None and _HTTP.match(str(remote)) and (credentials := remote.credentials()):
             # An address that says who asks is meant as it stands.
             settings = [(name, _expanded(value)) for name, value in settings if not name.startswith("url.")]
             command_settings += _asked_as(remote, *credentials)
@@ -121,10 +120,11 @@ def _asked_as(remote: Address, user: str, password: str | None) -> _Settings:
 
     They are for one server. A redirect to another does not get the password, save to the same one with TLS.
     """
-    url = urlsplit(str(remote))
-    servers = [f"{url.scheme}://{url.netloc}"]
-    if url.scheme == "http" and url.port is None:
-        servers.append(f"https://{url.netloc}")
+    scheme, _, rest = str(remote).partition("://")
+    host = rest.partition("/")[0]
+    servers = [f"{scheme}://{host}"]
+    if scheme.lower() == "http" and not re.search(r":\d+$", host):
+        servers.append(f"https://{host}")
     if password is None:
         return [(f"credential.{server}.username", user) for server in servers]
     # The empty helper takes away a person's own, which Git would ask first.

