@@ -1,6 +1,7 @@
 """The only reader of the environment. Every variable keeps the platform's name, and works unset on a laptop."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Literal, Self
@@ -10,6 +11,7 @@ from dotenv import load_dotenv
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import InvalidSetting
 
 _PLATFORM = ("training", "production")
@@ -29,7 +31,7 @@ class Settings(BaseSettings):
     fmnist_raw_dir: Path | None = None
     fmnist_preset: str = "fast"
 
-    mlflow_tracking_uri: str | None = None
+    mlflow_tracking_uri: str | None = Field(default=None, repr=False)
     mlflow_experiment_name: str = "fashion-mnist"
     mlflow_registered_model_name: str = "dev.fashion-mnist-classifier"
     mlflow_tracking_insecure_tls: bool = False
@@ -41,7 +43,7 @@ class Settings(BaseSettings):
     ray_storage_scheme: Literal["http", "https"] = "http"
     ray_storage_path: str = "ray-results"
 
-    dvc_repo_url: str | None = None
+    dvc_repo_url: str | None = Field(default=None, repr=False)
     dvc_remote: str | None = None
     dvc_remote_url: str | None = None
     dvc_train_data_path: str = "data/fashion-mnist/processed/train/train.parquet"
@@ -54,7 +56,7 @@ class Settings(BaseSettings):
     aws_endpoint_url: str | None = None
     aws_no_verify_ssl: bool = False
 
-    gitops_repo_url: str | None = None
+    gitops_repo_url: str | None = Field(default=None, repr=False)
     gitops_branch: str = "main"
     gitops_manifest: str = "deploy/base/rayservice.yaml"
 
@@ -85,6 +87,24 @@ class Settings(BaseSettings):
         if listed is not None and not _split(listed):
             raise ValueError("it holds no key: list keys with commas, or unset it to serve without keys")
         return listed
+
+    @field_validator("mlflow_tracking_uri", "dvc_repo_url", "gitops_repo_url")
+    @classmethod
+    def _unambiguous(cls, address: str | None) -> str | None:
+        if address:
+            try:
+                Address(address)
+            except InvalidSetting as error:
+                raise ValueError(str(error)) from error
+        return address
+
+    @field_validator("dvc_remote_url", "aws_endpoint_url", "ray_storage_endpoint", "ray_address")
+    @classmethod
+    def _without_credentials(cls, address: str | None) -> str | None:
+        # They are written where others read them, into the registry's configuration for one. An endpoint may be a host.
+        if address and (Address(address).credentials() or re.match(r"[^/]+@[^/]+:\d+$", address)):
+            raise ValueError("expected an address without user and password, which others could read there")
+        return address
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -133,14 +153,14 @@ class Settings(BaseSettings):
         return self.docker_image_tag or _UNKNOWN
 
     @property
-    def tracking_uri(self) -> str:
+    def tracking_uri(self) -> Address:
         """Where MLflow's tracker and registry are."""
-        return self.mlflow_tracking_uri or f"sqlite:///{self.fmnist_home / 'mlflow.db'}"
+        return Address(self.mlflow_tracking_uri or f"sqlite:///{self.fmnist_home / 'mlflow.db'}")
 
     @property
-    def data_repo(self) -> str:
+    def data_repo(self) -> Address:
         """The data registry's Git repository."""
-        return self.dvc_repo_url or str(self.fmnist_home / "data-registry.git")
+        return Address(self.dvc_repo_url or str(self.fmnist_home / "data-registry.git"))
 
     @property
     def data_remote_url(self) -> str | None:
@@ -148,9 +168,9 @@ class Settings(BaseSettings):
         return self.dvc_remote_url or (None if self.dvc_repo_url else str(self.fmnist_home / "data-store"))
 
     @property
-    def gitops_repo(self) -> str:
+    def gitops_repo(self) -> Address:
         """The Git repository whose manifests the cluster follows."""
-        return self.gitops_repo_url or str(self.fmnist_home / "gitops.git")
+        return Address(self.gitops_repo_url or str(self.fmnist_home / "gitops.git"))
 
     @property
     def api_keys(self) -> tuple[str, ...]:
@@ -201,6 +221,10 @@ class Settings(BaseSettings):
             "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
             "DO_NOT_TRACK": "true",
             "DVC_NO_ANALYTICS": "true",
+            # Nothing is there: a person's DVC settings change what DVC finds in a registry.
+            **dict.fromkeys(
+                ("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR"), str(self.fmnist_home / "no-dvc-config")
+            ),
         }
         if self.ray_address is None:
             # A cluster of our own keeps to 127.0.0.1, whatever Ray named its switch for. It is read as Ray is imported.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fmnist.apps.process import FAILED, begin
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def smoke(
     settings = begin()
     from fmnist.apps.terminal import stderr
 
-    with stderr().status(f"testing {url}"):
+    address = Address(url)
+    with stderr().status(f"testing {address}"):
         from fmnist.apps.containers.smoke import SmokeContainer
         from fmnist.domain.model.registry import ModelUri
         from fmnist.domain.model.smoke_report import SmokePlan
@@ -68,10 +70,10 @@ def smoke(
         with container.endpoint(url, api_key=key, timeout=timeout) as endpoint:
             report: SmokeReport = container.smoke_test(ask=endpoint, plan=plan).run()
     if as_json:
-        document = {"url": url, "passed": report.passed, **asdict(report)}
+        document = {"url": str(address), "passed": report.passed, **asdict(report)}
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
     else:
-        _print(url, report)
+        _print(str(address), report)
     if not report.passed:
         raise typer.Exit(FAILED)
 

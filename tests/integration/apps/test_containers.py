@@ -170,3 +170,13 @@ def test_proxy_asks_for_the_keys_and_shows_none(monkeypatch: pytest.MonkeyPatch)
     (guard,) = ServeContainer(settings=Settings.load()).proxy_middleware()
     assert guard.kwargs["settings"].api_keys == ("s3cr3t-key",)
     assert "s3cr3t" not in repr(guard)
+
+
+def test_lock_of_promotions_is_one_however_the_tracker_is_written(settings: Settings) -> None:
+    written = ["http://h:5000", "http://h:5000/", "HTTP://H:5000", "http://u:p@h:5000", "http://u@h:5000/"]
+    locks = [
+        PromoteContainer(settings=settings.model_copy(update={"mlflow_tracking_uri": uri})).lock() for uri in written
+    ]
+    assert len({lock.path for lock in locks}) == 1
+    other = settings.model_copy(update={"mlflow_tracking_uri": "http://h:5001"})
+    assert PromoteContainer(settings=other).lock().path != locks[0].path

@@ -92,7 +92,7 @@ def trained(registry: RegistrySettings, tmp_path_factory: pytest.TempPathFactory
         for name in Settings.model_fields:
             patch.delenv(name.upper(), raising=False)
         settings = Settings(
-            fmnist_home=command.home, dvc_repo_url=registry.repo, dvc_remote_url=str(registry.remote_url)
+            fmnist_home=command.home, dvc_repo_url=registry.repo.reveal(), dvc_remote_url=str(registry.remote_url)
         )
         container = ModelsContainer(settings=settings)
         data, tracker = container.data_registry(), container.tracker()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from fmnist.apps.settings import Settings, load_environment
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import InvalidSetting
 
 # The contract's table: each variable with a value that is not its default, and the field as it reads that value.
@@ -51,8 +52,8 @@ def test_defaults_need_no_service(tmp_path: Path) -> None:
     settings = Settings.load()
     home = tmp_path / ".fmnist"
     assert settings.fmnist_home == home
-    assert settings.tracking_uri == f"sqlite:///{home}/mlflow.db"
-    assert settings.data_repo == str(home / "data-registry.git")
+    assert settings.tracking_uri == Address(f"sqlite:///{home}/mlflow.db")
+    assert settings.data_repo == Address(str(home / "data-registry.git"))
     assert settings.data_remote_url == str(home / "data-store")
     assert settings.ray_storage_location == str(home / "checkpoints")
     assert settings.ray_storage_url is None
@@ -274,3 +275,58 @@ def test_environment_without_a_proxy_stays_without(monkeypatch: pytest.MonkeyPat
         monkeypatch.delenv(name.upper(), raising=False)
     load_environment(dotenv=None)
     assert "no_proxy" not in os.environ
+
+
+def test_dvc_settings_of_a_person_are_out_of_reach(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from dvc.config import Config
+
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "dvc").mkdir()
+    (tmp_path / "dvc/config").write_text("[core]\n    no_scm = true\n")
+    assert Config.from_cwd(validate=False)["core"].get("no_scm")
+    for name, value in Settings.load().vendor_environment().items():
+        monkeypatch.setenv(name, value)
+    assert not Config.from_cwd(validate=False)["core"].get("no_scm")
+
+
+_SECRET = "s3cret"  # noqa: S105
+
+
+@pytest.mark.parametrize("name", ["MLFLOW_TRACKING_URI", "DVC_REPO_URL", "GITOPS_REPO_URL"])
+def test_password_of_an_address_is_not_shown_with_the_settings(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, f"https://user:{_SECRET}@host/x")
+    settings = Settings.load()
+    shown = repr(settings) + str(settings) + repr([settings.tracking_uri, settings.data_repo, settings.gitops_repo])
+    assert _SECRET not in shown
+    revealed = [address.reveal() for address in (settings.tracking_uri, settings.data_repo, settings.gitops_repo)]
+    assert f"https://user:{_SECRET}@host/x" in revealed
+
+
+@pytest.mark.parametrize("name", ["MLFLOW_TRACKING_URI", "DVC_REPO_URL", "GITOPS_REPO_URL"])
+def test_address_with_two_hosts_is_refused_by_its_name_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, f"https://user:{_SECRET}@{_SECRET}/x@host/x")
+    with pytest.raises(InvalidSetting, match=f"{name}: .*write %40 for @") as refused:
+        Settings.load()
+    assert _SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DVC_REMOTE_URL", f"https://user:{_SECRET}@host/store"),
+        ("AWS_ENDPOINT_URL", f"http://user:{_SECRET}@host:9000"),
+        ("RAY_STORAGE_ENDPOINT", f"user:{_SECRET}@host:9000"),
+        ("RAY_ADDRESS", f"ray://user:{_SECRET}@host:10001"),
+    ],
+)
+def test_password_where_others_would_read_it_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidSetting, match=f"{name}: .*without user and password") as refused:
+        Settings.load()
+    assert _SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize("value", ["/srv/a@b:9/store", "s3://bucket/a@b", "store@home/a:1"])
+def test_store_of_the_data_may_have_an_at_in_its_path(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("DVC_REMOTE_URL", value)
+    assert Settings.load().data_remote_url == value

@@ -17,9 +17,10 @@ from dvc.repo import Repo
 from fmnist.adapters.dvc.git import tagged_commits
 from fmnist.adapters.dvc.pipeline import DVC_YAML, PARAMS_YAML, UPLOAD_REMOTE, shared_config, upload_config
 from fmnist.adapters.dvc.settings import RegistrySettings
-from fmnist.adapters.git.command import git, git_address, is_local, run, source_name
+from fmnist.adapters.git.command import git, is_local, run, source_name
 from fmnist.adapters.git.remote import clone, push
 from fmnist.adapters.idx.sources import raw_directory
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 from fmnist.domain.model.versions import full_tag
 
@@ -51,7 +52,6 @@ class RegistryBuilder:
         self._settings = settings
         self._downloads = downloads
         self._source = source
-        self._address = git_address(settings.repo)
 
     def build(self, version: str) -> Built:
         """Build a version, or find that it is there already; a version never changes.
@@ -62,17 +62,17 @@ class RegistryBuilder:
             StoreUnavailable: no source has the official files, or the registry or its store cannot be written.
         """
         tag, name = full_tag(version), source_name(self._settings.repo)
-        absent = is_local(self._settings.repo) and not Path(self._address).exists()
+        absent = is_local(self._settings.repo) and not Path(name).exists()
         if not absent and tag in tagged_commits(self._settings.repo):
             logger.info("%s is in %s already", tag, name)
             return Built(tag, name, new=False)
         raw = raw_directory(self._downloads, self._source)
         with tempfile.TemporaryDirectory(prefix="fmnist-build-") as scratch:
             work = _Checkout(Path(scratch, "registry"), raw, self._settings)
-            work.start(None if absent else self._address)
+            work.start(None if absent else self._settings.repo)
             work.make(tag)
-            with _made_if_absent(self._address, absent):
-                work.publish(self._address, tag)
+            with _made_if_absent(name, absent):
+                work.publish(tag)
         logger.info("%s is in %s", tag, name)
         return Built(tag, name, new=True)
 
@@ -86,12 +86,12 @@ class _Checkout:
         self._settings = settings
         self._remote = UPLOAD_REMOTE
 
-    def start(self, address: str | None) -> None:
+    def start(self, repo: Address | None) -> None:
         """Clone the registry, or start an empty one; bring its pipeline up to date."""
-        if address is None:
+        if repo is None:
             run(["git", "init", "--quiet", f"--initial-branch={_BRANCH}", str(self._path)])
         else:
-            clone(address, self._path)
+            clone(repo, self._path)
         if not (self._path / ".dvc").exists():
             self._start_project()
         (self._path / "dvc.yaml").write_text(DVC_YAML, encoding="utf-8")
@@ -139,11 +139,11 @@ class _Checkout:
         git(self._path, "commit", "--quiet", "--allow-empty", "--message", f"Build {tag}")
         git(self._path, "tag", "--annotate", "--message", f"Fashion-MNIST {tag}", tag)
 
-    def publish(self, address: str, tag: str) -> None:
+    def publish(self, tag: str) -> None:
         """Push branch and tag together or not at all."""
         branch = run(["git", "symbolic-ref", "HEAD"], cwd=self._path).strip()
         try:
-            push(self._path, address, f"HEAD:{branch}", f"refs/tags/{tag}")
+            push(self._path, self._settings.repo, f"HEAD:{branch}", f"refs/tags/{tag}")
         except StoreUnavailable as error:
             raise StoreUnavailable(
                 f"{tag} was built, but {source_name(self._settings.repo)} did not take it: {error}. "
@@ -156,7 +156,6 @@ class _Checkout:
             # The stages are commands of this installation, be its bin directory in the PATH or not.
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "FMNIST_RAW_DIR": str(self._raw.absolute()),
-            "DVC_NO_ANALYTICS": "1",
             **({"AWS_ACCESS_KEY_ID": s3.access_key_id} if s3.access_key_id else {}),
             **({"AWS_SECRET_ACCESS_KEY": s3.secret_access_key} if s3.secret_access_key else {}),
         }

@@ -4,6 +4,7 @@ import ipaddress
 
 import httpx
 
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import InvalidSetting
 
 
@@ -25,19 +26,20 @@ def address_of(host: str, port: int, prefix: str = "") -> str:
     return str(url).rstrip("/")
 
 
-def service_url(text: str) -> httpx.URL:
-    """Return the URL of a service.
+def service_url(address: Address) -> httpx.URL:
+    """Return the URL of a service, without the address's credentials.
 
     Raises:
         InvalidSetting: not http or https, no host, or more than a route prefix behind it.
     """
+    text = str(address)
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL as error:
         raise InvalidSetting(f"{text!r} is no URL: {error}") from error
     if url.scheme not in ("http", "https") or not url.host:
         raise InvalidSetting(f"{text!r} is no URL of a service: expected one such as http://127.0.0.1:8000/prefix")
-    if url.query or url.fragment:
+    if address.has_query:
         raise InvalidSetting(f"{text!r} must end with the service's route prefix, without ? and #")
     return url
 

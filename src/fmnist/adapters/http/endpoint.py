@@ -6,7 +6,7 @@ from typing import Self
 import httpx
 
 from fmnist.adapters.http.address import is_loopback, service_url
-from fmnist.domain.model.addresses import without_credentials
+from fmnist.domain.model.addresses import Address, without_credentials
 from fmnist.domain.model.endpoint import Reply, Request, is_api_key
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 
@@ -25,10 +25,13 @@ class HttpEndpoint:
     """
 
     def __init__(self, url: str, *, api_key: str | None = None, timeout: float = 30.0, direct: bool = False) -> None:
-        parsed = service_url(url)
+        address = Address(url)
+        parsed = service_url(address)
         self._url = str(parsed).rstrip("/")
+        user, password = address.credentials() or (None, None)
+        auth = None if user is None else httpx.BasicAuth(user, password or "")
         self._key = {} if api_key is None else {"authorization": f"Bearer {_check_key(api_key)}"}
-        self._client = _client(parsed, timeout, direct=direct or is_loopback(parsed.host))
+        self._client = _client(parsed, auth, timeout, direct=direct or is_loopback(parsed.host))
 
     def __enter__(self) -> Self:
         return self
@@ -49,11 +52,12 @@ class HttpEndpoint:
             waited = time.perf_counter() - started
             raise StoreUnavailable(f"{request}: no answer within {waited:.1f} s") from error
         except httpx.RequestError as error:
-            raise StoreUnavailable(f"{request}: {error or type(error).__name__}") from error
+            reason = without_credentials(str(error)) or type(error).__name__
+            raise StoreUnavailable(f"{request}: {reason}") from error
         return Reply(request, response.status_code, response.content, time.perf_counter() - started)
 
 
-def _client(url: httpx.URL, timeout: float, *, direct: bool) -> httpx.Client:
+def _client(url: httpx.URL, auth: httpx.BasicAuth | None, timeout: float, *, direct: bool) -> httpx.Client:
     """Make the client; of the environment it reads no more than this URL needs, for anything else may be broken."""
     try:
         trusted = httpx.create_ssl_context(trust_env=url.scheme == "https")
@@ -62,7 +66,7 @@ def _client(url: httpx.URL, timeout: float, *, direct: bool) -> httpx.Client:
             f"the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read: {error}; correct or unset it"
         ) from error
     try:
-        return httpx.Client(verify=trusted, timeout=timeout, trust_env=not direct)
+        return httpx.Client(auth=auth, verify=trusted, timeout=timeout, trust_env=not direct)
     except (ImportError, ValueError, httpx.InvalidURL) as error:
         raise InvalidSetting(
             f"the proxies of the environment cannot be used: {without_credentials(str(error))}; correct or unset "

@@ -23,7 +23,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from fmnist.adapters.mlflow.errors import translated, unavailable
-from fmnist.domain.model.addresses import without_credentials
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import InvalidSetting
 
 _PROBE_SECONDS = (3, 8)  # to connect, and to answer
@@ -43,7 +43,7 @@ class MlflowConnection:
         insecure_tls: accept any certificate of the server. MLflow knows this for the process as a whole only.
     """
 
-    tracking_uri: str
+    tracking_uri: Address
     experiment: str = "fashion-mnist"
     artifact_root: str | None = None
     insecure_tls: bool = False
@@ -66,7 +66,7 @@ class MlflowConnection:
             return None
         if found.lifecycle_stage != LifecycleStage.ACTIVE:
             raise InvalidSetting(
-                f"experiment {self.experiment!r} was deleted in MLflow at {without_credentials(self.tracking_uri)}: "
+                f"experiment {self.experiment!r} was deleted in MLflow at {self.tracking_uri}: "
                 f"restore it with `mlflow experiments restore -x {found.experiment_id}`, or name another in "
                 "MLFLOW_EXPERIMENT_NAME"
             )
@@ -106,38 +106,40 @@ def all_pages(fetch: Callable[[str | None], PagedList[_T]]) -> list[_T]:
 
 @cache
 def _open(connection: MlflowConnection) -> MlflowClient:
-    uri = connection.tracking_uri
+    address, uri = connection.tracking_uri, connection.tracking_uri.reveal()
     if connection.insecure_tls:
         os.environ["MLFLOW_TRACKING_INSECURE_TLS"] = "true"
     scheme = urlsplit(uri).scheme
     if scheme in {"", "file"}:
         raise InvalidSetting(
-            f"MLFLOW_TRACKING_URI {uri!r} is a folder, which MLflow no longer takes as a store: "
+            f"MLFLOW_TRACKING_URI {str(address)!r} is a folder, which MLflow no longer takes as a store: "
             "use sqlite:////absolute/path/mlflow.db, or http(s)://SERVER"
         )
     if scheme in {"http", "https"}:
-        _probe_server(uri, verify=not connection.insecure_tls)
-        with translated(uri, "the connection"):
+        _probe_server(address, verify=not connection.insecure_tls)
+        with translated(address, "the connection"):
             return MlflowClient(uri, registry_uri=uri)
-    if (database := _sqlite_file(uri)) is not None:
-        with _sole_user_of(database, uri):
-            return _open_database(uri)
-    return _open_database(uri)
+    if (database := _sqlite_file(address)) is not None:
+        with _sole_user_of(database, address):
+            return _open_database(address)
+    return _open_database(address)
 
 
-def _open_database(uri: str) -> MlflowClient:
+def _open_database(address: Address) -> MlflowClient:
     """Make the client and both of its stores: each of them creates or checks its tables when it is first used."""
-    with translated(uri, "the connection"):
+    uri = address.reveal()
+    with translated(address, "the connection"):
         client = MlflowClient(uri, registry_uri=uri)
         client.search_registered_models(max_results=1)
     return client
 
 
-def _probe_server(uri: str, *, verify: bool) -> None:
+def _probe_server(address: Address, *, verify: bool) -> None:
     """Ask with little patience: MLflow's own would leave a person waiting for a server that is not there.
 
     Certificates are taken and shown as MLflow does it.
     """
+    uri = address.reveal()
     authority = os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") if verify else None
     certificate = os.environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH")
     try:
@@ -149,11 +151,11 @@ def _probe_server(uri: str, *, verify: bool) -> None:
         if answer.status_code >= 500:
             answer.raise_for_status()
     except OSError as error:  # those of requests are, and what it raises for a certificate's file that is not there
-        raise unavailable(uri, "the connection", error) from error
+        raise unavailable(address, "the connection", error) from error
 
 
 @contextmanager
-def _sole_user_of(database: Path, uri: str) -> Iterator[None]:
+def _sole_user_of(database: Path, address: Address) -> Iterator[None]:
     """Keep other processes out while the tables are made, and look first whether the file can be written.
 
     Several processes that initialise one sqlite store break it, and on a file that it cannot use MLflow tries again
@@ -163,21 +165,24 @@ def _sole_user_of(database: Path, uri: str) -> Iterator[None]:
         database.parent.mkdir(parents=True, exist_ok=True)
         lock = database.with_name(f"{database.name}.lock").open("w")
     except OSError as error:
-        raise unavailable(uri, "its file", error) from error
+        raise unavailable(address, "its file", error) from error
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             with closing(sqlite3.connect(database)) as file:
                 file.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
-            raise unavailable(uri, "its file", error) from error
+            raise unavailable(address, "its file", error) from error
         yield
 
 
-def _sqlite_file(uri: str) -> Path | None:
+def _sqlite_file(address: Address) -> Path | None:
+    uri = address.reveal()
     if not uri.startswith("sqlite:"):
         return None
     path = uri.removeprefix("sqlite:///").partition("?")[0]
     if path in {"", ":memory:"} or path.startswith("sqlite:"):
-        raise InvalidSetting(f"MLFLOW_TRACKING_URI {uri!r} names no file: use sqlite:////absolute/path/mlflow.db")
+        raise InvalidSetting(
+            f"MLFLOW_TRACKING_URI {str(address)!r} names no file: use sqlite:////absolute/path/mlflow.db"
+        )
     return Path(path).resolve()

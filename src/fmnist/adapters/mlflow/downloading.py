@@ -25,8 +25,8 @@ def download_artifact(
         CorruptModel: the artifact lacks a part, or a file that fmnist saves.
         StoreUnavailable: the store does not answer.
     """
-    client, tracking_uri = connection.client(), connection.tracking_uri
-    with translated(tracking_uri, f"models:/{name}/{version}", missing=ModelNotFound):
+    client, tracking_uri = connection.client(), connection.tracking_uri.reveal()
+    with translated(connection.tracking_uri, f"models:/{name}/{version}", missing=ModelNotFound):
         # Not the models:/ URI itself: MLflow would look that up in the global registry.
         root = client.get_model_version_download_uri(name, str(version))
         with awaiting_files():

@@ -15,7 +15,6 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from fmnist.adapters.mlflow.connection import MlflowConnection, all_pages
 from fmnist.adapters.mlflow.errors import translated
 from fmnist.adapters.mlflow.patience import awaiting_files
-from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.dataset import DatasetVersion
 from fmnist.domain.model.errors import RunNotFound
 from fmnist.ports.tracker import RunRecord, RunStatus, Tracker
@@ -122,7 +121,7 @@ class MlflowTracker(Tracker):
     def _monitor(self, run_id: str) -> None:
         # MLflow does this by itself for its active run only, and we have none.
         if self._system_metrics and run_id not in self._monitors:
-            monitor = SystemMetricsMonitor(run_id, resume_logging=True, tracking_uri=self._uri)
+            monitor = SystemMetricsMonitor(run_id, resume_logging=True, tracking_uri=self._uri.reveal())
             self._monitors[run_id] = monitor
             monitor.start()
 
@@ -154,7 +153,7 @@ class MlflowTracker(Tracker):
     def _about(self, run_id: str) -> AbstractContextManager[None]:
         """Translate errors of calls on one run; MLflow would call an id that cannot be one an invalid parameter."""
         if not _RUN_ID.fullmatch(run_id):
-            raise RunNotFound(f"run {run_id!r} is not in MLflow at {without_credentials(self._uri)}: no id of a run")
+            raise RunNotFound(f"run {run_id!r} is not in MLflow at {self._uri}: no id of a run")
         return translated(self._uri, f"run {run_id!r}", missing=RunNotFound)
 
 

@@ -12,6 +12,7 @@ import pytest
 from fmnist.adapters.mlflow import connection as connection_module
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.tracker import MlflowTracker, MlflowTrackerFactory
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 
 
@@ -19,7 +20,7 @@ def test_server_that_is_not_there_is_named_at_once_and_without_its_password() ->
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    connection = MlflowConnection(f"http://user:secret@127.0.0.1:{port}")
+    connection = MlflowConnection(Address(f"http://user:secret@127.0.0.1:{port}"))
     started = time.monotonic()
     with pytest.raises(StoreUnavailable, match=rf"127\.0\.0\.1:{port}.*MLFLOW_TRACKING_URI") as caught:
         MlflowTracker(connection).start("run", {})
@@ -47,7 +48,7 @@ def test_server_that_is_about_to_come_up_is_waited_for() -> None:
     server = HTTPServer(door.getsockname(), Healthy, bind_and_activate=False)
     with ThreadPoolExecutor() as elsewhere:
         served = elsewhere.submit(refuse_once_and_then_serve, door, server)
-        MlflowConnection(f"http://127.0.0.1:{server.server_address[1]}").client()
+        MlflowConnection(Address(f"http://127.0.0.1:{server.server_address[1]}")).client()
         served.result()
     server.server_close()
 
@@ -58,14 +59,14 @@ def test_server_that_takes_calls_and_never_answers_is_given_up(monkeypatch: pyte
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
         started = time.monotonic()
         with pytest.raises(StoreUnavailable, match=uri):
-            MlflowTracker(MlflowConnection(uri)).find({})
+            MlflowTracker(MlflowConnection(Address(uri))).find({})
         assert time.monotonic() - started < 10
 
 
 def test_database_below_a_file_is_no_folder_to_write_in(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreUnavailable, match="may be written"):
-        MlflowTracker(MlflowConnection(f"sqlite:///{tmp_path}/file/mlflow.db")).start("run", {})
+        MlflowTracker(MlflowConnection(Address(f"sqlite:///{tmp_path}/file/mlflow.db"))).start("run", {})
 
 
 def test_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
@@ -73,7 +74,7 @@ def test_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
     file.write_bytes(b"precious notes " * 100)
     started = time.monotonic()
     with pytest.raises(StoreUnavailable, match=r"mlflow\.db.*not a database"):
-        MlflowTracker(MlflowConnection(f"sqlite:///{file}")).start("run", {})
+        MlflowTracker(MlflowConnection(Address(f"sqlite:///{file}"))).start("run", {})
     assert time.monotonic() - started < 5
     assert file.read_bytes() == b"precious notes " * 100
 
@@ -83,14 +84,14 @@ def test_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
 )
 def test_uri_that_is_no_store_says_what_is(uri: str) -> None:
     with pytest.raises(InvalidSetting, match="sqlite"):
-        MlflowConnection(uri).client()
+        MlflowConnection(Address(uri)).client()
 
 
 def test_two_stores_in_one_process_know_nothing_of_each_other(
     connection: MlflowConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    one, other = MlflowTracker(connection), MlflowTracker(MlflowConnection("sqlite:///other/mlflow.db"))
+    one, other = MlflowTracker(connection), MlflowTracker(MlflowConnection(Address("sqlite:///other/mlflow.db")))
     mark = {"mark": "two stores"}
     in_one, in_other = one.start("one", mark), other.start("other", mark)
     other.log_artifact(in_other, "a.json", b"{}")
@@ -113,7 +114,7 @@ def test_processes_that_use_a_new_store_at_once_do_not_break_it(tmp_path: Path) 
     with ThreadPoolExecutor() as pool:
         runs = list(pool.map(use_it, range(3)))
     assert [(run.returncode, run.stdout, run.stderr) for run in runs] == [(0, "", "")] * 3
-    assert len(MlflowTracker(MlflowConnection(uri)).find({"at": "once"})) == 3
+    assert len(MlflowTracker(MlflowConnection(Address(uri))).find({"at": "once"})) == 3
 
 
 def test_nothing_is_searched_in_an_experiment_that_is_not_there_yet(connection: MlflowConnection) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fmnist.adapters.http.address import address_of, is_loopback, service_url
 from fmnist.adapters.http.endpoint import HttpEndpoint
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.endpoint import Request
 from fmnist.domain.model.errors import InvalidSetting
 
@@ -22,7 +23,7 @@ PREFIXES = st.sampled_from(["", "/fashion", "/a/b"])
 def test_address_of_a_number_leads_back_to_it(number: ipaddress.IPv4Address, port: int, prefix: str) -> None:
     assume(not number.is_unspecified)
     text = address_of(str(number), port, prefix)
-    url = service_url(text)
+    url = service_url(Address(text))
     assert ipaddress.ip_address(url.host) == number
     assert (url.port or 80, url.path) == (port, prefix or "/")
     assert not text.endswith("/")
@@ -30,7 +31,7 @@ def test_address_of_a_number_leads_back_to_it(number: ipaddress.IPv4Address, por
 
 @given(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?(\.[a-z]{2,8}){0,2}\.?", fullmatch=True), PORTS, PREFIXES)
 def test_address_of_a_name_leads_back_to_it(name: str, port: int, prefix: str) -> None:
-    url = service_url(address_of(name, port, prefix))
+    url = service_url(Address(address_of(name, port, prefix)))
     assert (url.host, url.port or 80, url.path) == (name, port, prefix or "/")
 
 
