@@ -1,5 +1,6 @@
 """A house of fakes for promotions: models of any quality on small data, and a store that fails when it is told to."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -198,3 +199,18 @@ class House:
 
     def aliases(self) -> dict[str, int]:
         return {alias: each.version for each in self.state.prod for alias in each.aliases}
+
+
+def challenger(house: House) -> ModelVersion:
+    """Register one more version of a model that is trained once."""
+    versions = MemoryModelStore.versions(house.store, str(SOURCE))
+    return house.store.copy(versions[-1], str(SOURCE)) if versions else house.train(5)
+
+
+def as_before(tags: dict[str, str]) -> dict[str, str]:
+    """Leave out of a record what earlier versions of fmnist did not write."""
+    new = ("ended", "basis")
+    return {
+        name: json.dumps({key: value for key, value in json.loads(text).items() if key not in new})
+        for name, text in tags.items()
+    }
