@@ -42,9 +42,11 @@ def smoke(
     when any check failed.
     """
     settings = begin()
+    from rich.text import Text
+
     from fmnist.apps.terminal import stderr
 
-    with stderr().status(f"testing {url}"):
+    with stderr().status(Text(f"testing {url}")):
         from fmnist.apps.containers.smoke import SmokeContainer
         from fmnist.domain.model.registry import ModelUri
         from fmnist.domain.model.smoke_report import SmokePlan
