@@ -79,7 +79,7 @@ Threshold = Annotated[
 ]
 By = Annotated[str | None, typer.Option(help="Who does this.  \\[default: your user name]")]
 ApprovalMode = Annotated[
-    Approval, typer.Option(help="manual: somebody has to have approved this very version, with this champion.")
+    Approval, typer.Option(help="manual: somebody has to have approved this version over this champion.")
 ]
 Image = Annotated[str | None, typer.Option(help="Image that will serve it, with its tag.", rich_help_panel=_OUTPUT)]
 ManifestPath = Annotated[
