@@ -103,11 +103,13 @@ class PromotionState:
         A record of an earlier version has no end; it counts where nothing was released since.
         """
         champion, previous = self.champion, self.previous
-        for version in self.prod if champion else ():
+        if champion is None:
+            return None
+        for version in self.prod:
             record = Rollback.of(version)
             if record is None or record.ended:
                 continue
-            has_moved = champion is not None and champion.version == record.to
+            has_moved = champion.version == record.to
             if has_moved and previous == version:
                 return OpenRollback(version, record, only_its_end_is_missing=True)
             is_halfway = has_moved and previous == champion and not self._released_since(version, record)
