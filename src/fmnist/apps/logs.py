@@ -3,13 +3,14 @@
 import logging
 import sys
 
+from fmnist.apps.printable import printable
 from fmnist.domain.model.addresses import without_credentials
 
 
 def configure_logging(level: str) -> None:
     """Send our log to stderr at `level`, and what vendors have to say about themselves only when it is DEBUG.
 
-    Whoever says it, an address loses its user and password on the way.
+    Whoever says it, an address loses its user and password on the way, and a terminal has nothing to obey.
     """
     from fmnist.apps.terminal import stderr
 
@@ -32,4 +33,4 @@ class _WithoutCredentials(logging.Formatter):
     """Vendors put addresses into their errors as they got them, and a traceback shows each of a chain of errors."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return without_credentials(super().format(record))
+        return printable(without_credentials(super().format(record)))

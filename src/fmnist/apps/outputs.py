@@ -28,6 +28,8 @@ def write_outputs(directory: Path | None, outputs: Mapping[str, str | bytes]) ->
     if directory is not None:
         try:
             for name, value in outputs.items():
-                (directory / name).write_bytes(value.encode() if isinstance(value, str) else value)
+                # An argument that was no UTF-8 has surrogates, which no file can hold.
+                data = value.encode(errors="backslashreplace") if isinstance(value, str) else value
+                (directory / name).write_bytes(data)
         except OSError as error:
             raise StoreUnavailable(f"the outputs cannot be written: {error}") from error

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from fmnist.apps.printable import printable
 from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.errors import BadInput, FmnistError
 
@@ -96,5 +97,5 @@ def _reported() -> Iterator[None]:
 
 def _end(message: str, code: int) -> NoReturn:
     logger.debug("traceback", exc_info=True)
-    sys.stderr.write(without_credentials(message) + "\n")
+    sys.stderr.write(printable(without_credentials(message)) + "\n")
     raise typer.Exit(code)

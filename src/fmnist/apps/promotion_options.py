@@ -53,6 +53,12 @@ DataVersion = Annotated[
 PolicyFile = Annotated[
     Path | None, typer.Option(help="TOML file with the names of PromotionPolicy.  \\[default: its defaults]")
 ]
+TestPolicyFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="TOML file; a release wants the policy that compare had.  \\[default: the policy of the comparison]"
+    ),
+]
 Metric = Annotated[
     str | None,
     typer.Option(help="That both runs logged.  \\[default: the policy's, val_acc]", rich_help_panel=_CONTRACT),
@@ -72,7 +78,9 @@ Threshold = Annotated[
     ),
 ]
 By = Annotated[str | None, typer.Option(help="Who does this.  \\[default: your user name]")]
-ApprovalMode = Annotated[Approval, typer.Option(help="manual: somebody has to have approved this very version.")]
+ApprovalMode = Annotated[
+    Approval, typer.Option(help="manual: somebody has to have approved this version over this champion.")
+]
 Image = Annotated[str | None, typer.Option(help="Image that will serve it, with its tag.", rich_help_panel=_OUTPUT)]
 ManifestPath = Annotated[
     Path | None,

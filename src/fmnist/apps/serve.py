@@ -62,7 +62,7 @@ def serve(
         serves, desired = health["model_uri"], health["desired_model"]
         which = serves if serves == desired else f"{serves} ({desired})"
         stdout().print(f"serving {which} at {url}", soft_wrap=True, markup=False)
-        stderr().print(f"[dim]documentation {url}/docs, health {url}/health; Ctrl-C ends it[/]", soft_wrap=True)
+        stderr().print(f"documentation {url}/docs, health {url}/health; Ctrl-C ends it", style="dim", soft_wrap=True)
         signal.pause()
     finally:
         with stderr().status("answering what is in flight"):

@@ -43,10 +43,12 @@ def smoke(
     when any check failed.
     """
     settings = begin()
+    from rich.text import Text
+
     from fmnist.apps.terminal import stderr
 
     address = Address(url)
-    with stderr().status(f"testing {address}"):
+    with stderr().status(Text(f"testing {address}")):
         from fmnist.apps.containers.smoke import SmokeContainer
         from fmnist.domain.model.registry import ModelUri
         from fmnist.domain.model.smoke_report import SmokePlan
