@@ -38,7 +38,7 @@ class History:
         try:
             content = json.loads((directory / _EPOCHS).read_text())
             return cls(tuple(content["epochs"]), content["seconds"], content["device"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise TrainingFailed(
                 f"the checkpoint {directory} is damaged: {error!r}; remove it to train anew"
             ) from error

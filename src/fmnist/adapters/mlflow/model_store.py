@@ -13,7 +13,7 @@ from mlflow.models.model import MLMODEL_FILE_NAME
 
 from fmnist.adapters.mlflow.artifact import FOLDER
 from fmnist.adapters.mlflow.connection import MlflowConnection, all_pages
-from fmnist.adapters.mlflow.downloading import SERVING_PARTS, download_artifact
+from fmnist.adapters.mlflow.downloading import PACKAGE, download_artifact
 from fmnist.adapters.mlflow.errors import translated
 from fmnist.adapters.mlflow.loading import MlflowClassifierFactory
 from fmnist.adapters.mlflow.mlmodel import ModelDescription
@@ -71,9 +71,7 @@ class MlflowModelStore(ModelStore):
     def download(self, version: ModelVersion) -> ModelPackage:
         with tempfile.TemporaryDirectory(prefix="fmnist-model-") as scratch:
             try:
-                folder = download_artifact(
-                    self._connection, version.name, version.version, Path(scratch), parts=SERVING_PARTS
-                )
+                folder = download_artifact(self._connection, version.name, version.version, Path(scratch), PACKAGE)
                 described = ModelDescription.read(folder / MLMODEL_FILE_NAME)
                 packed = PackedModel.read(folder / FOLDER, self._threads)
             except CorruptModel as error:
