@@ -6,8 +6,8 @@ import numpy as np
 
 from fmnist.adapters.memory.classifier import MeanClassifier, Means, load_means, save_means
 from fmnist.domain.model.dataset import DatasetVersion, LabeledImages
-from fmnist.domain.model.errors import InvalidSetting
 from fmnist.domain.model.images import CLASS_NAMES, PIXELS
+from fmnist.domain.model.metadata import split_sizes
 from fmnist.domain.model.metrics import Evaluation
 from fmnist.domain.model.registry import ModelInfo
 from fmnist.domain.model.training import Progress, TrainingSpec, best_epoch
@@ -32,14 +32,13 @@ class MemoryCompute(Compute):
         self._checkpoints: dict[str, list[tuple[Means, dict[str, float]]]] = {}
         self._directory = directory
 
+    def prepare(self, spec: TrainingSpec, dataset: DatasetVersion) -> None:
+        spec.check_splits(split_sizes(dataset.metadata))
+
     def fit(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, on_progress: OnProgress) -> FitResult:
         train = self._registry.read(dataset, "train").head(spec.limit_train)
         val = self._registry.read(dataset, "val").head(spec.limit_val)
-        for split, data in (("train", train), ("val", val)):
-            if len(data) < spec.num_workers:
-                raise InvalidSetting(
-                    f"{len(data)} images of {split!r} cannot be shared among {spec.num_workers} workers"
-                )
+        spec.check_splits({"train": len(train), "val": len(val)})
         log = EpochLog(self._tracker, run_id)
         epochs = spec.recipe.max_epochs
         steps = max(1, len(train) // spec.global_batch_size)
