@@ -20,7 +20,6 @@ from fmnist.adapters.lightning.checkpoint import BEST, History
 from fmnist.adapters.parquet.reader import SplitReader
 from fmnist.adapters.ray.cluster import (
     RETRIES,
-    ClusterSettings,
     cluster_in_use,
     cpus_per_worker,
     free_cpus,
@@ -28,6 +27,7 @@ from fmnist.adapters.ray.cluster import (
     node_cpus,
 )
 from fmnist.adapters.ray.data import PartPerWorker, start_reading, to_dataset
+from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.adapters.ray.worker import WorkerTask, train
 from fmnist.adapters.torch.weights import WeightsClassifier
@@ -67,7 +67,7 @@ class RayCompute(Compute):
         self.storage.prepare()
         join_cluster(self.cluster)
         if self.cluster.address is None:
-            _check_gpus(spec, ray.cluster_resources().get("GPU", 0))
+            check_gpus(spec, ray.cluster_resources().get("GPU", 0))
 
     def fit(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, on_progress: OnProgress) -> FitResult:
         self.prepare(spec, dataset)
@@ -161,7 +161,7 @@ class RayCompute(Compute):
         return FitResult(weights, history.epochs, history.seconds, history.device)
 
 
-def _check_gpus(spec: TrainingSpec, there: float) -> None:
+def check_gpus(spec: TrainingSpec, there: float) -> None:
     """See that this machine's GPUs take all workers: one that finds no place would keep the others waiting for ever."""
     each = spec.gpu_per_worker
     if each == 0:
