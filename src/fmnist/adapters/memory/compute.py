@@ -1,5 +1,6 @@
 """Compute without a network: it learns one mean image a class, in numpy, and is otherwise like the real ones."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from fmnist.domain.services.epoch_log import EpochLog
 from fmnist.domain.services.prediction import Prediction, answer
 from fmnist.ports.compute import Compute, FitResult, OnProgress, SplitPredictions
 from fmnist.ports.data_registry import DataRegistry
-from fmnist.ports.model_store import ClassifierFactory, TrainedWeights
+from fmnist.ports.model_store import Classifier, ClassifierFactory, TrainedWeights
 from fmnist.ports.tracker import Tracker
 
 
@@ -64,14 +65,17 @@ class MemoryCompute(Compute):
         return FitResult(TrainedWeights(spec.recipe.architecture, str(path)), history, seconds=0.0, device="cpu")
 
     def weights_classifier(self, weights: TrainedWeights, dataset: DatasetVersion) -> ClassifierFactory:
-        info = _info(weights.architecture, dataset)
-        return lambda: MeanClassifier(load_means(weights.path), info, weights.temperature)
+        return partial(_load, weights, _info(weights.architecture, dataset))
 
     def predict(
         self, classifier: ClassifierFactory, dataset: DatasetVersion, split: str, limit: int | None = None
     ) -> SplitPredictions:
         data = self._registry.read(dataset, split).head(limit)
         return answer(classifier(), data)
+
+
+def _load(weights: TrainedWeights, info: ModelInfo) -> Classifier:
+    return MeanClassifier(load_means(weights.path), info, weights.temperature)
 
 
 def _class_means(data: LabeledImages, info: ModelInfo) -> Means:
