@@ -88,7 +88,7 @@ def test_compute_is_chosen_by_name(settings: Settings) -> None:
     names = {
         name: type(TrainContainer(settings=settings, compute_name=name).compute()).__name__ for name in ("ray", "local")
     }
-    assert names == {"ray": "RayCompute", "local": "LocalCompute"}
+    assert names == {"ray": "IsolatedCompute", "local": "LocalCompute"}
 
 
 def test_promotions_to_the_same_production_model_wait_for_each_other(settings: Settings) -> None:

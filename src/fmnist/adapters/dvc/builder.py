@@ -151,10 +151,15 @@ class _Checkout:
             ) from error
 
     def _dvc(self, *arguments: str) -> None:
-        s3 = self._settings.s3
+        s3, python_path = self._settings.s3, os.environ.get("PYTHONPATH", "")
         env = {
             # The stages are commands of this installation, be its bin directory in the PATH or not.
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            # The clone is data: `-m`, and a relative path of the user's, would import from it.
+            "PYTHONSAFEPATH": "1",
+            "PYTHONPATH": os.pathsep.join(
+                str(Path(entry).absolute()) for entry in python_path.split(os.pathsep) if entry
+            ),
             "FMNIST_RAW_DIR": str(self._raw.absolute()),
             **({"AWS_ACCESS_KEY_ID": s3.access_key_id} if s3.access_key_id else {}),
             **({"AWS_SECRET_ACCESS_KEY": s3.secret_access_key} if s3.secret_access_key else {}),

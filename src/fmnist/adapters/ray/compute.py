@@ -20,7 +20,6 @@ from fmnist.adapters.lightning.checkpoint import BEST, History
 from fmnist.adapters.parquet.reader import SplitReader
 from fmnist.adapters.ray.cluster import (
     RETRIES,
-    ClusterSettings,
     cluster_in_use,
     cpus_per_worker,
     free_cpus,
@@ -28,11 +27,13 @@ from fmnist.adapters.ray.cluster import (
     node_cpus,
 )
 from fmnist.adapters.ray.data import PartPerWorker, start_reading, to_dataset
+from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.adapters.ray.worker import WorkerTask, train
 from fmnist.adapters.torch.weights import WeightsClassifier
 from fmnist.domain.model.dataset import DatasetVersion, SplitFile
 from fmnist.domain.model.errors import FmnistError, InvalidSetting, StoreUnavailable, TrainingFailed
+from fmnist.domain.model.metadata import split_sizes
 from fmnist.domain.model.training import Progress, TrainingSpec
 from fmnist.domain.services.bounded_calls import settle
 from fmnist.domain.services.prediction import answer
@@ -61,9 +62,15 @@ class RayCompute(Compute):
     tracker: Callable[[], Tracker]
     storage: CheckpointStorage
 
-    def fit(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, on_progress: OnProgress) -> FitResult:
+    def prepare(self, spec: TrainingSpec, dataset: DatasetVersion) -> None:
+        spec.check_splits(split_sizes(dataset.metadata))
         self.storage.prepare()
         join_cluster(self.cluster)
+        if self.cluster.address is None:
+            check_gpus(spec, ray.cluster_resources().get("GPU", 0))
+
+    def fit(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, on_progress: OnProgress) -> FitResult:
+        self.prepare(spec, dataset)
         with cluster_in_use(self.cluster):
             trainer = self._trainer(spec, dataset, run_id, progress := _progress_queue())
             # Not in this thread: Ray would take over the process's SIGINT for good.
@@ -96,11 +103,6 @@ class RayCompute(Compute):
 
     def _trainer(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, progress: Queue) -> TorchTrainer:
         workers, gpus = spec.num_workers, spec.gpu_per_worker
-        if self.cluster.address is None and gpus * workers > ray.cluster_resources().get("GPU", 0):
-            raise InvalidSetting(
-                f"{workers} workers with {gpus:g} GPUs each were asked for, and this machine has "
-                f"{ray.cluster_resources().get('GPU', 0):g}: lower --gpu-per-worker"
-            )
         # Both reads run side by side. Materialized, since workers may reserve every CPU and starve a lazy dataset.
         reading = {
             "train": start_reading(self.reader, dataset.file("train"), spec.limit_train, workers, equal=True),
@@ -158,6 +160,20 @@ class RayCompute(Compute):
         history = History.read(directory)
         weights = TrainedWeights(spec.recipe.architecture, str(directory / BEST))
         return FitResult(weights, history.epochs, history.seconds, history.device)
+
+
+def check_gpus(spec: TrainingSpec, there: float) -> None:
+    """See that this machine's GPUs take all workers: one that finds no place would keep the others waiting for ever."""
+    each = spec.gpu_per_worker
+    if each == 0:
+        return
+    # A fraction is of one GPU, not of two.
+    places = there // each if each >= 1 else there * int(1 / each)
+    if spec.num_workers > places:
+        raise InvalidSetting(
+            f"{spec.num_workers} workers with {each:g} GPUs each were asked for, and this machine has {there:g}: lower "
+            "--gpu-per-worker"
+        )
 
 
 def _pass_on(progress: Queue, on_progress: OnProgress, training: "Future[ray.train.Result]") -> None:

@@ -10,7 +10,8 @@ from ray import serve
 from ray.serve.config import HTTPOptions
 from ray.serve.schema import LoggingConfig
 
-from fmnist.adapters.ray.cluster import ClusterSettings, join_cluster
+from fmnist.adapters.ray.cluster import join_cluster
+from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 
 _APPLICATION = "fmnist"

@@ -22,9 +22,9 @@ from fmnist.adapters.http.endpoint import HttpEndpoint
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.ray import serving_host
-from fmnist.adapters.ray.cluster import ClusterSettings
 from fmnist.adapters.ray.serving import ReplicaParts, application
 from fmnist.adapters.ray.serving_memory import RayServingMemory
+from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.settings import Settings
 from fmnist.domain.model.errors import InvalidSetting

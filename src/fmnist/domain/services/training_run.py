@@ -83,7 +83,8 @@ class TrainingRun:
         """Train by `spec` on a data version (None: the newest) in a new run; `notes` are further tags.
 
         Raises:
-            BadInput: before a run is opened, when the spec or the data version cannot be.
+            BadInput: before a run is opened, when the spec, the data version or the model's name cannot be.
+            StoreUnavailable: before a run is opened, when the model store or the compute is not there.
             FmnistError: the run failed, and is marked FAILED.
             KeyboardInterrupt: the run was interrupted, and is marked KILLED.
         """
@@ -132,6 +133,9 @@ class TrainingRun:
         *,
         is_new: bool,
     ) -> TrainingResult:
+        # What could not go on later must open no run: the store checks the model's name when it is asked for it.
+        self._store.versions(self._model_name)
+        self._compute.prepare(spec, dataset)
         run_id, outstanding, resumable = None, Outstanding(), not is_new
         try:
             with self._uninterrupted():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -137,6 +138,18 @@ def test_a_stage_that_fails_tells_its_own_reason_and_leaves_the_registry_as_it_w
         RegistryBuilder(copy, tmp_path / "unused", official_files).build("1.1.0")
     assert git(Path(str(copy.repo)), "for-each-ref") == before
     assert list(scratch.iterdir()) == []
+
+
+def test_a_file_of_the_registry_is_no_module_of_ours(
+    copy: RegistrySettings, official_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", f".{os.pathsep}")
+    trap = "raise SystemExit('a file of the registry ran')\n"
+    traps = {f"{name}.py": trap for name in ("dvc", "yaml", "random", "numpy", "fmnist", "sitecustomize")}
+    change_files(copy.repo, tmp_path / "work", {**traps, "params.yaml": "val_size: 55\nseed: 0\n"})
+    git(tmp_path / "work", "push", "--quiet")
+    with pytest.raises(StoreUnavailable, match="val_size 55: expected a multiple of 10"):
+        RegistryBuilder(copy, tmp_path / "unused", official_files).build("1.1.0")
 
 
 def test_a_wrong_official_file_is_named_and_leaves_no_registry(

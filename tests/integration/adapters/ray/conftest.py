@@ -9,8 +9,8 @@ from fmnist.adapters.dvc.registry import DvcDataRegistry
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.tracker import MlflowTracker, MlflowTrackerFactory
 from fmnist.adapters.parquet.reader import SplitReader
-from fmnist.adapters.ray.cluster import ClusterSettings
 from fmnist.adapters.ray.compute import RayCompute
+from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.dataset import DatasetVersion, SplitFile

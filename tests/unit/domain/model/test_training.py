@@ -12,14 +12,14 @@ from fmnist.domain.model.metrics import Evaluation
 from fmnist.domain.model.presets import PRESETS
 from fmnist.domain.model.recipe import Recipe
 from fmnist.domain.model.training import EPOCH_METRICS, Lineage, TrainingSpec, best_epoch
-from tests.unit.domain.model.recipes import positive, recipes
+from tests.unit.domain.model.recipes import recipes
 
 specs = st.builds(
     TrainingSpec,
     recipe=recipes,
     seed=st.integers(0, 2**32 - 1),
     num_workers=st.integers(1, 64),
-    gpu_per_worker=st.just(0) | positive,
+    gpu_per_worker=st.integers(0, 16) | st.floats(0.0001, 1),
     limit_train=st.none() | st.integers(1, 10**6),
     limit_val=st.none() | st.integers(1, 10**6),
 )
@@ -85,6 +85,8 @@ def test_a_parameter_that_does_not_parse_is_named(name: str, text: str) -> None:
         ("gpu_per_worker", -0.5),
         ("gpu_per_worker", float("nan")),
         ("gpu_per_worker", float("inf")),
+        ("gpu_per_worker", 1.5),
+        ("gpu_per_worker", 1e-9),
         ("limit_train", 0),
         ("limit_train", -5),
         ("limit_val", 0),

@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +252,45 @@ def test_an_unknown_version_opens_no_run(house: House) -> None:
     with pytest.raises(DataVersionNotFound):
         house.train("9.9.9")
     assert house.tracker.find({}) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "model", "complaint"),
+    [
+        (replace(SPEC, num_workers=41), MODEL, "40 images of 'train' cannot be shared among 41 workers"),
+        (replace(SPEC, num_workers=2, limit_val=1), MODEL, "1 images of 'val' cannot be shared among 2 workers"),
+        (replace(SPEC, limit_train=1), MODEL, "resnet18 needs at least 2 images per worker and step, found 1"),
+        (SPEC, "fashion mnist", "registered model 'fashion mnist' must be named with letters"),
+    ],
+)
+def test_what_cannot_end_in_a_model_opens_no_run(house: House, spec: TrainingSpec, model: str, complaint: str) -> None:
+    service = TrainingRun(house.registry, house.tracker, house.compute, house.store, model, draw)
+    with pytest.raises(InvalidSetting, match=complaint):
+        service.start(spec, PROVENANCE, ignore, run_name="run")
+    assert house.tracker.find({}) == []
+
+
+def not_there(*_: object) -> None:
+    raise StoreUnavailable("it does not answer")
+
+
+@pytest.mark.parametrize(("part", "method"), [("compute", "prepare"), ("store", "versions")])
+def test_what_is_not_there_opens_no_run_and_leaves_one_that_is_resumed_as_it_was(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, part: str, method: str
+) -> None:
+    with monkeypatch.context() as absent:
+        absent.setattr(getattr(house, part), method, not_there)
+        with pytest.raises(StoreUnavailable):
+            house.train()
+    assert house.tracker.find({}) == []
+    stopped = house.train_until(1, KeyboardInterrupt())
+    caplog.clear()
+    with monkeypatch.context() as absent:
+        absent.setattr(getattr(house, part), method, not_there)
+        with pytest.raises(StoreUnavailable):
+            house.service.resume(stopped.run_id, ignore)
+    assert house.only_run().status is RunStatus.KILLED
+    assert "--resume" not in caplog.text
 
 
 @pytest.mark.parametrize(
