@@ -64,7 +64,7 @@ def _results(report: ModelReport) -> str:
     return "\n\n".join(
         [
             table(("", *(each.split for each in splits)), rows),
-            f"One view of each image; in brackets 95 % intervals (Wilson). By class, on {words(report.measured.split)}:",
+            f"One view of each image; in brackets 95 % intervals (Wilson). By class, on {report.measured.split}:",
             table(("class", "recall", "precision"), classes),
             *_calibrated(report),
         ]

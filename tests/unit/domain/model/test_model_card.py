@@ -22,7 +22,7 @@ def told(text: str, class_names: list[str]) -> ModelReport:
     return replace(
         REPORT,
         info=replace(REPORT.info, class_names=tuple(class_names), lineage=lineage, architecture=text),
-        measured=replace(REPORT.measured, split=text, data_version=text, digest=text),
+        measured=replace(REPORT.measured, data_version=text, digest=text),
         story=replace(REPORT.story, params={"architecture": text, "lr": text}, device=text),
         source=text,
         counts={text: 3},
