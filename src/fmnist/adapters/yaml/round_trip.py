@@ -16,7 +16,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarStri
 # Mapping, sequence and offset of the layouts that people use; a document written anew is in the one most like it.
 _LAYOUTS = ((2, 2, 0), (2, 4, 2), (4, 2, 0), (4, 4, 2), (4, 6, 4))
 # Texts such as `models:/NAME/1` and `registry:5000/image:tag`, which are texts by any rule and with any quotes or none.
-# Ray Serve and Kubernetes read YAML 1.1, where `yes`, `1:30` and more are none, though ruamel.yaml would not quote them.
+# Ray Serve and Kubernetes read YAML 1.1, where `yes` and `1:30` are none; ruamel.yaml would write these without quotes.
 _TEXT = re.compile(r"(?:[A-Za-z][\w.-]*[:@]|[A-Za-z0-9][\w.:-]*/)[\w.:/@-]*\w", re.ASCII)
 
 

@@ -155,8 +155,8 @@ def test_a_file_is_known_by_its_content(tmp_path: Path) -> None:
         (b"hello", "not a PNG, JPEG or .npy file"),
         (encoded(Image.fromarray(SHIRT), "GIF"), "not a PNG, JPEG or .npy file"),
         (encoded(Image.fromarray(SHIRT), "BMP"), "not a PNG, JPEG or .npy file"),
-        (encoded(Image.fromarray(SHIRT), "PNG")[:400], "image file is truncated"),
-        (encoded(Image.fromarray(SHIRT), "JPEG")[:400], "image file is truncated"),
+        (encoded(Image.fromarray(SHIRT), "PNG")[:400], "a damaged picture (image file is truncated"),
+        (encoded(Image.fromarray(SHIRT), "JPEG")[:400], "a damaged picture (image file is truncated"),
         (
             encoded(Image.new("L", (28, 28)), "PNG", save_all=True, append_images=[Image.new("L", (28, 28), 9)]),
             "an animation of 2 pictures, expected one",
