@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from fmnist.domain.model.errors import InvalidImages
-from fmnist.domain.model.files import check_file, read_file
+from fmnist.domain.model.files import read_file
 from fmnist.domain.model.images import SIDE, Images, decode_images
 
 _NPY_MAGIC = b"\x93NUMPY"
@@ -110,7 +110,9 @@ def _check_chunks(png: bytes | bytearray) -> None:
 
 
 def _read(path: Path) -> Images:
-    check_file(path)
+    # Asked before it is opened: opening a pipe would wait for whoever writes to it.
+    if path.exists() and not path.is_file():
+        raise InvalidImages("not a regular file")
     with path.open("rb") as file:
         start = file.read(len(_PNG))
     if start.startswith(_NPY_MAGIC):

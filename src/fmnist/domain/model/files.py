@@ -1,27 +1,18 @@
 """Reads a file that a person named, which may be anything: a pipe that nobody writes to, a device without an end."""
 
 import errno
-import stat
 from pathlib import Path
 
 
-def check_file(path: Path) -> None:
-    """Look at a path before it is opened, which for a pipe would wait for its writer.
-
-    Raises:
-        OSError: it is absent or no regular file; `strerror` says which.
-    """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
-
-
 def read_file(path: Path, most: int) -> bytes:
-    """Return the bytes of a regular file, at most so many.
+    """Return the bytes of a file, at most so many.
 
     Raises:
-        OSError: it is absent, no regular file, unreadable or longer; `strerror` says which.
+        OSError: it is absent, unreadable, no file or longer; `strerror` says which.
     """
-    check_file(path)
+    # Asked before it is opened: opening a pipe would wait for whoever writes to it.
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     with path.open("rb") as file:
         content = file.read(most + 1)
     if len(content) > most:

@@ -172,6 +172,14 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         ServingManifest(tmp_path / "absent.yaml")
 
 
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero")):
+        with pytest.raises(InvalidSetting, match="not a regular file"):
+            ServingManifest(path)
+
+
 def test_an_image_that_no_container_runs_is_refused_with_those_there_are(tmp_path: Path) -> None:
     service = manifest(tmp_path / "service.yaml", SERVICE)
     with pytest.raises(InvalidSetting, match=r"no container of the image registry:5000/other: it has .*nginx:1"):
