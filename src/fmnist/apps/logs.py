@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from typing import Any
 
 from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.text import one_line
@@ -33,7 +32,7 @@ def configure_logging(level: str) -> None:
 class _WithoutCredentials(logging.Formatter):
     """Vendors put addresses into their errors as they got them, and a traceback shows each of a chain of errors.
 
-    A name that somebody gave makes no line of the log and drives no terminal.
+    A name that somebody gave makes no line of the log.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -41,6 +40,3 @@ class _WithoutCredentials(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
         return one_line(super().formatMessage(record))
-
-    def formatException(self, ei: Any) -> str:  # noqa: N802
-        return "\n".join(map(one_line, super().formatException(ei).split("\n")))

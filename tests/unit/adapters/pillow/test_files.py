@@ -173,6 +173,8 @@ def test_a_file_is_known_by_its_content(tmp_path: Path) -> None:
         (npy_that_claims("(10**9, 28, 28)"), "not a readable .npy file of numbers"),
         (npy_that_claims("(1000000000, 28, 28)"), "not a readable .npy file of numbers"),
         (npy_that_claims("(-1, 28, 28)"), "not a readable .npy file of numbers"),
+        (npy_that_claims("(" + "-" * 9000 + "1,)"), "not a readable .npy file of numbers"),
+        (npy_that_claims("-" * 3000 + "1"), "not a readable .npy file of numbers"),
         (npy_that_claims("((28, 28)"), "not a readable .npy file of numbers"),
     ],
 )
