@@ -12,6 +12,7 @@ from fmnist.domain.model.errors import CorruptData, SplitNotFound
 from fmnist.domain.model.images import CLASS_NAMES, SIDE, Images
 from fmnist.domain.model.normalization import Normalization
 
+_LONGEST_NAME = 200  # each answer of a service repeats it
 Labels = npt.NDArray[np.uint8]
 
 
@@ -95,6 +96,8 @@ def _flaw(name: object, names: Sequence[object]) -> str | None:
         return f"a value of type {type(name).__name__}"
     if not name.strip():
         return "an empty text"
+    if len(name) > _LONGEST_NAME:
+        return f"one of {len(name)} letters, more than {_LONGEST_NAME},"
     if any("\ud800" <= letter <= "\udfff" for letter in name):
         return f"{name!r}, which is no Unicode,"
     return f"{name!r} twice" if names.count(name) > 1 else None

@@ -49,7 +49,13 @@ def test_metadata_that_does_not_name_ten_classes_is_corrupt(classes: object) -> 
 
 @pytest.mark.parametrize(
     ("name", "complaint"),
-    [("", "an empty"), (" \t", "an empty"), ("Shirt", "'Shirt' twice"), ("\ud800", "no Unicode")],
+    [
+        ("", "an empty"),
+        (" \t", "an empty"),
+        ("Shirt", "'Shirt' twice"),
+        ("\ud800", "no Unicode"),
+        ("x" * 201, "201 letters"),
+    ],
 )
 def test_class_names_that_nothing_could_show_or_tell_apart_are_corrupt(name: str, complaint: str) -> None:
     with pytest.raises(CorruptData, match=complaint):
