@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fmnist.apps.outputs import check_output_dir, write_outputs
-from fmnist.apps.printable import printable
 from fmnist.apps.process import begin
 from fmnist.domain.model.errors import CorruptData
 from fmnist.domain.model.metadata import check_split
+from fmnist.domain.model.text import printable
 
 if TYPE_CHECKING:
     from fmnist.apps.containers.data import DataContainer

@@ -3,8 +3,8 @@
 import logging
 import sys
 
-from fmnist.apps.printable import printable
 from fmnist.domain.model.addresses import without_credentials
+from fmnist.domain.model.text import one_line, printable
 
 
 def configure_logging(level: str) -> None:
@@ -30,7 +30,13 @@ def configure_logging(level: str) -> None:
 
 
 class _WithoutCredentials(logging.Formatter):
-    """Vendors put addresses into their errors as they got them, and a traceback shows each of a chain of errors."""
+    """Vendors put addresses into their errors as they got them, and a traceback shows each of a chain of errors.
+
+    A name that somebody gave makes no line of the log.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(without_credentials(super().format(record)))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
+        return one_line(super().formatMessage(record))

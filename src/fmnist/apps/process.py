@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from fmnist.apps.printable import printable
 from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.errors import BadInput, FmnistError
+from fmnist.domain.model.text import one_line
 
 if TYPE_CHECKING:
     from fmnist.apps.settings import Settings
@@ -97,5 +97,5 @@ def _reported() -> Iterator[None]:
 
 def _end(message: str, code: int) -> NoReturn:
     logger.debug("traceback", exc_info=True)
-    sys.stderr.write(printable(without_credentials(message)) + "\n")
+    sys.stderr.write(one_line(without_credentials(message)) + "\n")
     raise typer.Exit(code)

@@ -106,14 +106,16 @@ class Manifest(Protocol):
 
 def read_policy(file: Path | None, **overrides: Any) -> PromotionPolicy:
     """Read the policy's file, and put the flags that were given over it."""
-    import tomllib
+    from fmnist.apps.toml import read_toml
 
     try:
-        values = tomllib.loads(file.read_text(encoding="utf-8")) if file else {}
-        given = {name: value for name, value in overrides.items() if value is not None}
-        return PromotionPolicy.from_mapping({**values, **given})
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        values = read_toml(file) if file else {}
+    except (OSError, ValueError) as error:
         raise InvalidSetting(f"policy file {file} cannot be read: {error}") from error
+    try:
+        return PromotionPolicy.from_mapping(
+            {**values, **{name: value for name, value in overrides.items() if value is not None}}
+        )
     except InvalidSetting as error:
         raise InvalidSetting(f"the promotion policy cannot be used: {error}") from error
 

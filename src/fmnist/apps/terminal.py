@@ -11,7 +11,7 @@ from functools import cache
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from fmnist.apps.printable import printable
+from fmnist.domain.model.text import printable
 
 
 class _DataConsole(Console):

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from rich.table import Table
 from rich.text import Text
 
-from fmnist.apps.printable import printable
 from fmnist.apps.promotion_report import StepReport, give, print_history, print_status, print_trace
 from fmnist.apps.terminal import stderr, stdout
 from fmnist.domain.model.policy import Mode, Rule
 from fmnist.domain.model.promotion_records import AcceptanceRecord, DecisionRecord
 from fmnist.domain.model.registry import ModelVersion
+from fmnist.domain.model.text import printable
 from fmnist.domain.services.lineage_trace import Link
 from fmnist.domain.services.promotion_overview import Event, Standing
 

@@ -83,7 +83,7 @@ class DvcDataRegistry(DataRegistry):
             tracked = project.is_tracked_by_dvc(path)
             content = self._storage.read(project.file("metadata", path)) if tracked else project.read_git(path)
             metadata = json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CorruptData(f"{where} is no JSON: {error}") from error
         if not isinstance(metadata, dict):
             raise CorruptData(f"{where} is no JSON object")

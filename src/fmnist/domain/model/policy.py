@@ -239,5 +239,7 @@ def _decimal(value: float) -> Fraction:
 
 
 def _check(name: str, value: object, expected: str, holds: Any) -> None:
+    if type(value) is int and abs(value) >= 2**63:
+        raise InvalidSetting(f"{name} must be {expected}, found an integer of more than 64 bits")
     if isinstance(value, bool) or not isinstance(value, int | float) or not holds(value):
         raise InvalidSetting(f"{name} must be {expected}, found {value!r}")

@@ -14,6 +14,7 @@ from fmnist.domain.model.registry import ModelVersion
 
 _MOST_WORKERS = 1000  # what asks for more is a slip, and no cluster survives it
 _LEAST_GPU = 0.0001  # schedulers count no finer
+_LONGEST_TAG = 8000  # of a run in MLflow, which cuts off the rest
 EPOCH_METRICS = tuple(
     f"{phase}_{name}" for phase in ("train", "val") for name in ("loss", "acc", "precision", "recall", "f1")
 )
@@ -127,7 +128,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lineage:
-    """Where a model comes from; every field is a run tag of the same name."""
+    """Where a model comes from; every field is a run tag of the same name.
+
+    Raises:
+        InvalidSetting: one is longer than a run's tag may be; a registry would refuse it once all is trained.
+    """
 
     argo_workflow_uid: str
     docker_image_tag: str
@@ -135,6 +140,10 @@ class Lineage:
     git_commit: str
     dvc_data_sha: str
     data_digest: str
+
+    def __post_init__(self) -> None:
+        for name, text in self.tags().items():
+            check(len(text) <= _LONGEST_TAG, name, f"at most {_LONGEST_TAG} letters long", len(text))
 
     def tags(self) -> dict[str, str]:
         """The lineage as tags of a run or a model version; `from_tags` is its inverse."""

@@ -131,6 +131,7 @@ def test_damaged_metadata_of_a_legacy_version_is_noticed(tmp_path: Path) -> None
     ("content", "complaint"),
     [
         ("{", "no JSON"),
+        ("[" * 100_000, "no JSON"),
         ("[]", "no JSON object"),
         ("{}", "metrics.train.pixel_mean"),
         ('{"metrics": {"train": {"pixel_mean": 0.3, "pixel_std": 0.3}}}', "classes 0-9"),

@@ -119,6 +119,12 @@ def test_lineage_tags_are_the_contract_s_three_and_ours() -> None:
     assert Lineage(**{name: name.upper() for name in names}).tags() == {name: name.upper() for name in names}
 
 
+def test_lineage_that_no_registry_would_take_is_refused_before_anything_is_trained() -> None:
+    names = [field.name for field in dataclasses.fields(Lineage)]
+    with pytest.raises(InvalidSetting, match="git_commit must be at most 8000 letters long, found 100001"):
+        Lineage(**{**dict.fromkeys(names, "x"), "git_commit": "c" * 100_001})
+
+
 def test_lineage_reads_back_from_the_tags_of_a_run() -> None:
     lineage = Lineage(
         argo_workflow_uid="wf",

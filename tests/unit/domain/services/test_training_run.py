@@ -19,12 +19,13 @@ from fmnist.domain.model.dataset import DatasetVersion, LabeledImages
 from fmnist.domain.model.errors import (
     DataVersionNotFound,
     InvalidSetting,
+    ReportFailed,
     RunNotFound,
     StoreUnavailable,
     TrainingFailed,
 )
 from fmnist.domain.model.metrics import log_loss
-from fmnist.domain.model.model_report import ModelReport
+from fmnist.domain.model.model_report import ModelReport, RenderReport
 from fmnist.domain.model.recipe import Recipe
 from fmnist.domain.model.training import Progress, TrainingResult, TrainingSpec
 from fmnist.domain.services.prediction import Prediction
@@ -51,6 +52,10 @@ class CountingCompute(MemoryCompute):
         return super().predict(classifier, dataset, split, limit)
 
 
+def draw(uri: str, report: ModelReport) -> Mapping[str, bytes]:
+    return {"report.html": f"{uri} has {report.measured.evaluation.accuracy} on {report.measured.split}".encode()}
+
+
 @dataclass
 class House:
     """The four fakes, and the service over them."""
@@ -59,12 +64,13 @@ class House:
     tracker: MemoryTracker = field(default_factory=MemoryTracker)
     registry: MemoryDataRegistry = field(default_factory=MemoryDataRegistry)
     store: MemoryModelStore = field(default_factory=MemoryModelStore)
+    render: RenderReport = draw
 
     def __post_init__(self) -> None:
         self.registry.add("1.0.0", toy_splits())
         self.compute = CountingCompute(self.registry, self.tracker, self.directory)
         self.compute.predicted = []
-        self.service = TrainingRun(self.registry, self.tracker, self.compute, self.store, MODEL, draw)
+        self.service = TrainingRun(self.registry, self.tracker, self.compute, self.store, MODEL, self.render)
 
     def train(self, data_version: str | None = None) -> TrainingResult:
         return self.service.start(SPEC, PROVENANCE, ignore, run_name="run", data_version=data_version)
@@ -88,10 +94,6 @@ class House:
 
 def ignore(progress: Progress) -> None:
     pass
-
-
-def draw(uri: str, report: ModelReport) -> Mapping[str, bytes]:
-    return {"report.html": f"{uri} has {report.measured.evaluation.accuracy} on {report.measured.split}".encode()}
 
 
 @pytest.fixture
@@ -190,6 +192,20 @@ def test_the_run_has_a_report_and_its_model_a_card(house: House) -> None:
     assert card == house.tracker.artifact(result.run_id, "report/model_card.md").decode()
     assert f"{result.test.accuracy:.2%}" in card
     assert result.run_id in card
+
+
+def test_a_report_that_cannot_be_drawn_costs_a_finished_run_nothing_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(uri: str, report: ModelReport) -> Mapping[str, bytes]:
+        raise ReportFailed(f"the report of {uri} cannot be drawn")
+
+    house = House(tmp_path, render=fail)
+    result = house.train()
+    run = house.only_run()
+    assert run.status is RunStatus.FINISHED
+    assert house.store.versions(MODEL) == [result.model]
+    assert f"run {run.run_id} has no report: the report of {result.model.uri} cannot be drawn" in caplog.text
 
 
 def test_a_report_that_cannot_be_recorded_is_told_and_made_when_the_run_is_resumed(
