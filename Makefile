@@ -20,13 +20,14 @@ help: ## List these commands.
 
 setup: $(INSTALLED) ## Create .venv and install from the lock.
 
+# In the environment, for an index may have a password, and others can read an argument list.
+$(INSTALLED): export PIP_EXTRA_INDEX_URL := $(or $(TORCH_INDEX),$(PIP_EXTRA_INDEX_URL))
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "fmnist needs Python 3.11 or newer; name one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 2; }
 	@echo "Installing into $(VENV): some minutes the first time."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --editable '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 demo: setup ## Data, training, a registered model, and some pictures classified with it.
@@ -81,7 +82,7 @@ lint: setup ## Check format, lint, types, the direction of imports, images, work
 
 images: ## Build the images `fmnist-training` and `fmnist-serving` with Docker; TORCH_INDEX as for setup.
 	@for target in training serving; do \
-		docker build --target $$target --tag fmnist-$$target --build-arg TORCH_INDEX=$(TORCH_INDEX) \
+		docker build --target $$target --tag fmnist-$$target --build-arg TORCH_INDEX \
 			--build-arg DOCKER_IMAGE_TAG=local --build-arg GIT_COMMIT=$$(git rev-parse HEAD) . || exit; \
 	done
 

@@ -36,7 +36,7 @@ def environment_of_subjects(home: str) -> dict[str, str]:
     settings = Settings.load()
     if settings.dvc_repo_url is None:
         subprocess.run([sys.executable, "-m", "fmnist.apps.main", "data", "build"], check=True)
-    data = {"DVC_REPO_URL": settings.data_repo, "DVC_REMOTE_URL": settings.data_remote_url}
+    data = {"DVC_REPO_URL": settings.data_repo.reveal(), "DVC_REMOTE_URL": settings.data_remote_url}
     return {
         **os.environ,
         **{name: value for name, value in data.items() if value},

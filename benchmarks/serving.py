@@ -247,7 +247,7 @@ def environment_of_subjects(settings: Settings) -> dict[str, str]:
         **inherited,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "FMNIST_HOME": str(settings.fmnist_home),
-        "MLFLOW_TRACKING_URI": settings.tracking_uri,
+        "MLFLOW_TRACKING_URI": settings.tracking_uri.reveal(),
         # One thread for every model; Ray and the product see to theirs by themselves.
         "OMP_NUM_THREADS": "1",
         "RAY_USAGE_STATS_ENABLED": "0",

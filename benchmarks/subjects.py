@@ -72,7 +72,8 @@ def ray_job(started: float) -> dict[str, Any]:
     import ray.train
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    from fmnist.adapters.ray.cluster import ClusterSettings, cpus_per_worker, join_cluster, node_cpus
+    from fmnist.adapters.ray.cluster import cpus_per_worker, join_cluster, node_cpus
+    from fmnist.adapters.ray.settings import ClusterSettings
 
     join_cluster(ClusterSettings())
     trainer = TorchTrainer(

@@ -48,8 +48,9 @@ def install_dependencies(extra: str, venv: Path) -> None:
     `TORCH_INDEX` of the environment says where else to look for torch, as for `make setup`.
     """
     _run(sys.executable, "-m", "venv", "--without-pip", str(venv))
-    elsewhere = ["--extra-index-url", index] if (index := os.environ.get("TORCH_INDEX")) else []
-    _pip_install(venv, "--constraint", CONSTRAINTS, *elsewhere, *requirements(Path(), extra))
+    if index := os.environ.get("TORCH_INDEX"):
+        os.environ["PIP_EXTRA_INDEX_URL"] = index  # it may hold a password, and others can read an argument list
+    _pip_install(venv, "--constraint", CONSTRAINTS, *requirements(Path(), extra))
 
 
 def build_wheel(wheels: Path) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from fmnist.adapters.git.command import source_name
+from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.errors import InvalidSetting
 from pipeline.dag import Outcome, Step, Walk
 from pipeline.expressions import BadInput, PipelineError, Status
 from pipeline.service import LocalService
@@ -41,9 +43,9 @@ def main() -> int:
         if arguments.command == "run":
             return _run(arguments.workflow, arguments.parameters)
         return {"serve": _serve, "stop": _stop}[arguments.command]()
-    except (PipelineError, StackError) as error:
+    except (PipelineError, StackError, InvalidSetting) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, BadInput) else 1
+        return 2 if isinstance(error, (BadInput, InvalidSetting)) else 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -93,7 +95,7 @@ def _serve() -> int:
 
 
 def _stop() -> int:
-    print("stopped" if LocalService(_state_directory() / "pipeline", "", "", "").stop() else "no service ran")
+    print("stopped" if LocalService(_state_directory() / "pipeline", Address(""), "", "").stop() else "no service ran")
     return 0
 
 
@@ -102,7 +104,7 @@ def _begin(library: Library) -> tuple[Path, LocalService]:
     state = _state_directory()
     shared = library.get("ConfigMap", "fmnist-environment")["data"]
     os.environ.update({name: os.environ.get(name) or shared[name] for name in _SHARED}, FMNIST_HOME=str(state))
-    repository = os.environ.get("GITOPS_REPO_URL") or str(state / "gitops.git")
+    repository = Address(os.environ.get("GITOPS_REPO_URL") or str(state / "gitops.git"))
     service = LocalService(state / "pipeline", repository, os.environ["GITOPS_BRANCH"], os.environ["GITOPS_MANIFEST"])
     service.begin(ROOT)
     return state / "pipeline", service

@@ -18,8 +18,9 @@ from typing import Any
 
 import yaml
 
-from fmnist.adapters.git.command import git, git_address, is_local
+from fmnist.adapters.git.command import git, is_local, source_name
 from fmnist.adapters.git.remote import clone
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import StoreUnavailable
 from pipeline.expressions import PipelineError
 from pipeline.steps import literal_environment
@@ -40,7 +41,7 @@ class LocalService:
         manifest: path in it, of the RayService.
     """
 
-    def __init__(self, home: Path, repository: str, branch: str, manifest: str) -> None:
+    def __init__(self, home: Path, repository: Address, branch: str, manifest: str) -> None:
         self._home = home
         self.repository = repository
         self._branch = branch
@@ -63,7 +64,7 @@ class LocalService:
 
     def begin(self, manifests: Path) -> None:
         """Make the repository where there is to be one on this machine, with the RayService as it is in a checkout."""
-        if not is_local(self.repository) or Path(git_address(self.repository)).exists():
+        if not is_local(self.repository) or Path(source_name(self.repository)).exists():
             return
         with _checkout() as work:
             file = work / self._manifest
@@ -72,7 +73,7 @@ class LocalService:
             git(work, "init", "--quiet", f"--initial-branch={self._branch}")
             git(work, "add", "--all")
             git(work, "commit", "--quiet", "--message", f"Begin with {self._manifest}")
-            clone(str(work), Path(git_address(self.repository)), "--bare")
+            clone(Address(str(work)), Path(source_name(self.repository)), "--bare")
 
     def follow(self) -> None:
         """Bring into service what the repository says, on a cluster that is started if there is none."""

@@ -51,6 +51,9 @@ def main() -> int:
     if unset:
         sys.stderr.write(f"error: set {', '.join(unset)} in the GitHub environment `training`\n")
         return 2
+    if "@" in os.environ["ARGO_SERVER"]:
+        sys.stderr.write("error: ARGO_SERVER must hold no user or password: ARGO_TOKEN opens the server\n")
+        return 2
     try:
         name = submit(os.environ)
     except urllib.error.HTTPError as error:

@@ -13,6 +13,7 @@ from fmnist.adapters.dvc.builder import RegistryBuilder
 from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.idx import debian
 from fmnist.adapters.idx.sources import raw_directory
+from fmnist.domain.model.addresses import Address
 from stack.services import HOST, ObjectStore, free_ports, tracking_server
 from tests.integration.services import new_object_store, running
 
@@ -27,14 +28,31 @@ def official_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def built_registry(official_files: Path, tmp_path_factory: pytest.TempPathFactory) -> RegistrySettings:
-    """A data registry with version 1.0.0 of the real data, built where Git knows nobody. A test must not change it."""
+    """A data registry with version 1.0.0 of the real data. A test must not change it.
+
+    It is built by a person whom Git does not know, and whose settings would break a build.
+    """
     directory = tmp_path_factory.mktemp("built")
-    settings = RegistrySettings(repo=str(directory / "registry.git"), remote_url=str(directory / "store"))
+    settings = RegistrySettings(repo=Address(str(directory / "registry.git")), remote_url=str(directory / "store"))
     nobody = directory / "gitconfig"
-    nobody.write_text("[user]\n    useConfigOnly = true\n")
+    nobody.write_text("[user]\n    useConfigOnly = true\n[push]\n    gpgSign = true\n[commit]\n    gpgSign = true\n")
+    for name, content in {
+        "git/ignore": "*.json\n*.yaml\n*.lock\n",
+        "git/attributes": "* filter=odd\n",
+        "dvc/config": "[core]\n    remote = odd\n    autostage = true\n    site_cache_dir = /proc/odd\n"
+        "[cache]\n    dir = /proc/odd\n    type = symlink\n['remote \"odd\"']\n    url = /proc/odd\n",
+    }.items():
+        (directory / name).parent.mkdir(exist_ok=True)
+        (directory / name).write_text(content)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GIT_CONFIG_GLOBAL", str(nobody))
         patch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
+        patch.setenv("XDG_CONFIG_HOME", str(directory))
+        patch.setenv("DVC_ROOT", "/proc/odd")
+        patch.setenv("DVC_STAGE", "odd")
+        patch.setenv("GIT_DEFAULT_HASH", "sha256")
+        patch.setenv("SHELL", "/bin/false")
+        patch.setenv("BASH_ENV", "/proc/odd")
         assert RegistryBuilder(settings, downloads=directory / "unused", source=official_files).build("1.0.0").new
     return settings
 

@@ -12,6 +12,7 @@ from dvc.repo import Repo
 from fmnist.adapters.dvc.settings import RegistryPaths, RegistrySettings
 from fmnist.adapters.parquet.storage import S3Settings
 from fmnist.adapters.parquet.writer import write_split
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.dataset import LabeledImages
 from fmnist.domain.model.metadata import describe
 
@@ -53,7 +54,7 @@ def make_dvc_registry(
             git(work, *_IDENTITY, "commit", "--quiet", "--allow-empty", "--message", version)
             git(work, *_IDENTITY, "tag", "--annotate", "--message", version, f"fashion-mnist-v{version}")
     git(directory, "clone", "--quiet", "--bare", str(work), str(bare))
-    return RegistrySettings(repo=str(bare), remote_url=url, paths=paths, s3=s3)
+    return RegistrySettings(repo=Address(str(bare)), remote_url=url, paths=paths, s3=s3)
 
 
 def write_legacy_split(data: LabeledImages, path: Path) -> None:

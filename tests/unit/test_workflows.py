@@ -111,6 +111,11 @@ def test_a_refusal_is_told_and_fails(capsys: pytest.CaptureFixture[str], monkeyp
             monkeypatch.setenv(name, value)
         assert submit_script().main() == 1
     assert '403: {"message": "not in this namespace"}' in capsys.readouterr().err
+    monkeypatch.setenv("ARGO_SERVER", "https://user:s3cret@argo.invalid")
+    assert submit_script().main() == 2
+    said = capsys.readouterr().err
+    assert "ARGO_SERVER must hold no user or password" in said
+    assert "s3cret" not in said
     monkeypatch.setenv("ARGO_TOKEN", "")
     assert submit_script().main() == 2
     assert "ARGO_TOKEN" in capsys.readouterr().err

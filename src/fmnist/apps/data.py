@@ -13,6 +13,7 @@ from fmnist.apps.outputs import check_output_dir, write_outputs
 from fmnist.apps.process import begin
 from fmnist.domain.model.errors import CorruptData
 from fmnist.domain.model.metadata import check_split
+from fmnist.domain.model.text import printable
 
 if TYPE_CHECKING:
     from fmnist.apps.containers.data import DataContainer
@@ -110,9 +111,9 @@ def show(version: _Version = "latest", *, as_json: _AsJson = False) -> None:
             }
         )
         return
-    typer.echo(f"{dataset.version}  commit {dataset.commit[:12]} of {dataset.source}")
+    typer.echo(printable(f"{dataset.version}  commit {dataset.commit[:12]} of {dataset.source}"))
     typer.echo(f"pixels: mean {normalization.mean:.4f}, standard deviation {normalization.std:.4f}")
-    typer.echo(f"classes: {', '.join(dataset.class_names)}")
+    typer.echo(printable(f"classes: {', '.join(dataset.class_names)}"))
     _print_table(
         ("split", "images", "md5", "uri"),
         [(name, _promised_images(dataset, name), file.md5, file.uri) for name, file in dataset.splits.items()],

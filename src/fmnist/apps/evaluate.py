@@ -50,6 +50,8 @@ def evaluate(
     """
     settings = begin()
     check_output_dir(output_dir)
+    from rich.text import Text
+
     from fmnist.apps.terminal import stderr
 
     with stderr().status("loading the model") as status:
@@ -57,7 +59,7 @@ def evaluate(
 
         container = EvaluateContainer(settings=settings)
         uri = model or container.wanted_model(uri=None).uri
-        status.update(f"{uri} answers for {split}")
+        status.update(Text(f"{uri} answers for {split}"))
         found: EvaluatedModel = container.evaluation().evaluate(uri, split=split, data_version=data_version)
     write_outputs(output_dir, found.files)
     if as_json:

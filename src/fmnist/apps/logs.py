@@ -4,12 +4,13 @@ import logging
 import sys
 
 from fmnist.domain.model.addresses import without_credentials
+from fmnist.domain.model.text import one_line, printable
 
 
 def configure_logging(level: str) -> None:
     """Send our log to stderr at `level`, and what vendors have to say about themselves only when it is DEBUG.
 
-    Whoever says it, an address loses its user and password on the way.
+    Whoever says it, an address loses its user and password on the way, and a terminal has nothing to obey.
     """
     from fmnist.apps.terminal import stderr
 
@@ -29,7 +30,13 @@ def configure_logging(level: str) -> None:
 
 
 class _WithoutCredentials(logging.Formatter):
-    """Vendors put addresses into their errors as they got them, and a traceback shows each of a chain of errors."""
+    """Vendors put addresses into their errors as they got them, and a traceback shows each of a chain of errors.
+
+    A name that somebody gave makes no line of the log.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        return without_credentials(super().format(record))
+        return printable(without_credentials(super().format(record)))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
+        return one_line(super().formatMessage(record))

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.errors import BadInput, FmnistError
+from fmnist.domain.model.text import one_line
 
 if TYPE_CHECKING:
     from fmnist.apps.settings import Settings
@@ -96,5 +97,5 @@ def _reported() -> Iterator[None]:
 
 def _end(message: str, code: int) -> NoReturn:
     logger.debug("traceback", exc_info=True)
-    sys.stderr.write(without_credentials(message) + "\n")
+    sys.stderr.write(one_line(without_credentials(message)) + "\n")
     raise typer.Exit(code)

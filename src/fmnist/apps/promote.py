@@ -21,6 +21,7 @@ from fmnist.apps.promotion_options import (
     Source,
     Split,
     Staged,
+    TestPolicyFile,
     Threshold,
     approve_hint,
     find_challenger,
@@ -158,17 +159,17 @@ def stage(model_uri: Source = None, output_dir: OutputDir = None, *, as_json: As
     give(report, as_json=as_json, output_dir=output_dir)
 
 
-@app.command("test", epilog=_examples("fmnist promote test", "fmnist promote test --policy strict.toml --json"))
+@app.command("test", epilog=_examples("fmnist promote test", "fmnist promote test --json"))
 def check_staged(
     model_uri: Staged = None,
-    policy: PolicyFile = None,
+    policy: TestPolicyFile = None,
     output_dir: OutputDir = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Load the staged model as serving would, ask it for known pictures, and time it against the champion."""
+    """Load the staged model as serving would, ask it for known pictures, and time it beside the champion."""
     settings = begin()
-    rules = read_policy(policy)
+    rules = read_policy(policy) if policy else None
     check_output_dir(output_dir)
     container = _container(settings)
     record = container.acceptance().run(rules, model_uri)
@@ -188,7 +189,7 @@ def approve(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Record that the staged version may be released: this one and no other."""
+    """Record that the staged version may be released: this one and no other, in place of the present champion."""
     settings = begin()
     check_output_dir(output_dir)
     outcome = _container(settings).promotion().approve(model_uri, by=by, reason=reason)

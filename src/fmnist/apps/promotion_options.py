@@ -53,6 +53,12 @@ DataVersion = Annotated[
 PolicyFile = Annotated[
     Path | None, typer.Option(help="TOML file with the names of PromotionPolicy.  \\[default: its defaults]")
 ]
+TestPolicyFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="TOML file; a release wants the policy that compare had.  \\[default: the policy of the comparison]"
+    ),
+]
 Metric = Annotated[
     str | None,
     typer.Option(help="That both runs logged.  \\[default: the policy's, val_acc]", rich_help_panel=_CONTRACT),
@@ -72,7 +78,9 @@ Threshold = Annotated[
     ),
 ]
 By = Annotated[str | None, typer.Option(help="Who does this.  \\[default: your user name]")]
-ApprovalMode = Annotated[Approval, typer.Option(help="manual: somebody has to have approved this very version.")]
+ApprovalMode = Annotated[
+    Approval, typer.Option(help="manual: somebody has to have approved this version over this champion.")
+]
 Image = Annotated[str | None, typer.Option(help="Image that will serve it, with its tag.", rich_help_panel=_OUTPUT)]
 ManifestPath = Annotated[
     Path | None,
@@ -98,14 +106,16 @@ class Manifest(Protocol):
 
 def read_policy(file: Path | None, **overrides: Any) -> PromotionPolicy:
     """Read the policy's file, and put the flags that were given over it."""
-    import tomllib
+    from fmnist.apps.toml import read_toml
 
     try:
-        values = tomllib.loads(file.read_text(encoding="utf-8")) if file else {}
-        given = {name: value for name, value in overrides.items() if value is not None}
-        return PromotionPolicy.from_mapping({**values, **given})
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        values = read_toml(file) if file else {}
+    except (OSError, ValueError) as error:
         raise InvalidSetting(f"policy file {file} cannot be read: {error}") from error
+    try:
+        return PromotionPolicy.from_mapping(
+            {**values, **{name: value for name, value in overrides.items() if value is not None}}
+        )
     except InvalidSetting as error:
         raise InvalidSetting(f"the promotion policy cannot be used: {error}") from error
 

@@ -91,14 +91,14 @@ def _print_step(report: StepReport) -> None:
             console.print(Text(f"recall by class: {changes}"))
         console.print()
     if report.acceptance:
-        console.print(f"test of {report.acceptance.version}", soft_wrap=True, markup=False)
+        console.print(f"test of {report.acceptance.version}", soft_wrap=True)
         _print_rules(report.acceptance.checks)
         console.print()
     console.print(Text(_verdict(report), "bold green" if report.promoted else "bold red"))
     if report.hints:
         console.print("\nNext:")
         for hint in report.hints:
-            console.print(f"  {hint}", soft_wrap=True, markup=False)
+            console.print(f"  {hint}", soft_wrap=True)
 
 
 def _verdict(report: StepReport) -> str:
@@ -197,9 +197,9 @@ def print_history(events: Sequence[Event], *, as_json: bool) -> None:
     if not events:
         stdout().print("nothing has happened yet: fmnist train registers a model, fmnist promote run promotes it")
     for event in events:
-        by = f" by {event.by}" if event.by else ""
+        by = f" by {' '.join(event.by.split())}" if event.by else ""  # a line is one event
         name = event.version.removeprefix("models:/")
-        stdout().print(f"{event.at}  {event.what:<11} {name}{by}", soft_wrap=True, markup=False)
+        stdout().print(f"{event.at}  {event.what:<11} {name}{by}", soft_wrap=True)
         stdout().print(Padding(Text(event.detail), (0, 0, 0, 22)))
 
 
@@ -212,7 +212,7 @@ def print_trace(links: Sequence[Link], *, as_json: bool) -> None:
 
     for depth, link in enumerate(links):
         arrow = "" if depth == 0 else "<- "
-        stdout().print(f"{arrow}{link.what} {link.name}", soft_wrap=True, markup=False)
+        stdout().print(f"{arrow}{link.what} {link.name}", soft_wrap=True)
         _print_pairs([(f"     {name}", value) for name, value in link.details])
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from fmnist.apps.process import begin
-from fmnist.domain.model.endpoint import Request
+from fmnist.domain.model.endpoint import Request, is_api_key
 from fmnist.domain.model.errors import InvalidSetting
 
 EXAMPLES = (
@@ -19,8 +19,6 @@ EXAMPLES = (
     "MODEL_POLL_SECONDS=30 fmnist serve --model models:/prod.fashion-mnist-classifier@champion\n\n"
     "curl -H 'Content-Type: image/png' --data-binary @shoe.png localhost:8000/predict"
 )
-
-_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - looked for, not bound to
 
 
 def __getattr__(name: str) -> Any:
@@ -39,7 +37,7 @@ def serve(
             help="models:/NAME/VERSION or models:/NAME@ALIAS.  \\[default: newest of MLFLOW_REGISTERED_MODEL_NAME]"
         ),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is every interface.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 or :: is every interface.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
     route_prefix: Annotated[str, typer.Option(help="Path that all routes begin with.")] = "/",
 ) -> None:
@@ -54,16 +52,17 @@ def serve(
         from fmnist.apps.containers.serve import ServeContainer
 
         container = ServeContainer(settings=settings)
+        url = container.address_of(host, port, prefix)
         container.wanted_model(uri=model)  # one that is not there is not worth a start
         container.start(container.application(model_uri=model), host=host, port=port, route_prefix=prefix or "/")
     try:
-        here = "127.0.0.1" if host in _EVERYWHERE else host
-        with container.endpoint(f"http://{here}:{port}{prefix}") as ask:
+        key = next(filter(is_api_key, settings.api_keys), None)  # for the reason, where there is a fault
+        with container.endpoint(url, api_key=key, direct=True) as ask:
             health = ask(Request("GET", "/health")).expect(200).document("model_uri", "desired_model")
-        url, serves, desired = f"http://{host}:{port}{prefix}", health["model_uri"], health["desired_model"]
+        serves, desired = health["model_uri"], health["desired_model"]
         which = serves if serves == desired else f"{serves} ({desired})"
         stdout().print(f"serving {which} at {url}", soft_wrap=True, markup=False)
-        stderr().print(f"[dim]documentation {url}/docs, health {url}/health; Ctrl-C ends it[/]", soft_wrap=True)
+        stderr().print(f"documentation {url}/docs, health {url}/health; Ctrl-C ends it", style="dim", soft_wrap=True)
         signal.pause()
     finally:
         with stderr().status("answering what is in flight"):

@@ -1,18 +1,22 @@
 """The only reader of the environment. Every variable keeps the platform's name, and works unset on a laptop."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Literal, Self
+from urllib.request import getproxies_environment
 
 from dotenv import load_dotenv
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import InvalidSetting
 
 _PLATFORM = ("training", "production")
 _UNKNOWN = "DEV"
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Settings(BaseSettings):
@@ -27,7 +31,7 @@ class Settings(BaseSettings):
     fmnist_raw_dir: Path | None = None
     fmnist_preset: str = "fast"
 
-    mlflow_tracking_uri: str | None = None
+    mlflow_tracking_uri: str | None = Field(default=None, repr=False)
     mlflow_experiment_name: str = "fashion-mnist"
     mlflow_registered_model_name: str = "dev.fashion-mnist-classifier"
     mlflow_tracking_insecure_tls: bool = False
@@ -39,7 +43,7 @@ class Settings(BaseSettings):
     ray_storage_scheme: Literal["http", "https"] = "http"
     ray_storage_path: str = "ray-results"
 
-    dvc_repo_url: str | None = None
+    dvc_repo_url: str | None = Field(default=None, repr=False)
     dvc_remote: str | None = None
     dvc_remote_url: str | None = None
     dvc_train_data_path: str = "data/fashion-mnist/processed/train/train.parquet"
@@ -52,12 +56,13 @@ class Settings(BaseSettings):
     aws_endpoint_url: str | None = None
     aws_no_verify_ssl: bool = False
 
-    gitops_repo_url: str | None = None
+    gitops_repo_url: str | None = Field(default=None, repr=False)
     gitops_branch: str = "main"
     gitops_manifest: str = "deploy/base/rayservice.yaml"
 
     request_max_length: int = Field(default=1000, ge=1)
     request_max_bytes: int = Field(default=8 * 2**20, ge=1024)
+    request_buffer_bytes: int = Field(default=64 * 2**20, ge=1024)
     request_timeout_seconds: float = Field(default=30.0, gt=0)
     model_poll_seconds: float | None = Field(default=None, ge=1)
     model_load_timeout_seconds: float = Field(default=120.0, gt=0)
@@ -78,6 +83,32 @@ class Settings(BaseSettings):
             # MLflow makes another directory for them than SQLAlchemy writes to.
             raise ValueError(f"the path holds {', '.join(map(ascii, odd))}: name a directory without it")
         return home
+
+    @field_validator("fmnist_api_keys")
+    @classmethod
+    def _some_key(cls, listed: SecretStr | None) -> SecretStr | None:
+        # A service that is open to all because of a slip would not show it.
+        if listed is not None and not _split(listed):
+            raise ValueError("it holds no key: list keys with commas, or unset it to serve without keys")
+        return listed
+
+    @field_validator("mlflow_tracking_uri", "dvc_repo_url", "gitops_repo_url")
+    @classmethod
+    def _unambiguous(cls, address: str | None) -> str | None:
+        if address:
+            try:
+                Address(address)
+            except InvalidSetting as error:
+                raise ValueError(str(error)) from error
+        return address
+
+    @field_validator("dvc_remote_url", "aws_endpoint_url", "ray_storage_endpoint", "ray_address")
+    @classmethod
+    def _without_credentials(cls, address: str | None) -> str | None:
+        # They are written where others read them, into the registry's configuration for one. An endpoint may be a host.
+        if address and (Address(address).credentials() or re.match(r"[^/]+@[^/]+:\d+$", address)):
+            raise ValueError("expected an address without user and password, which others could read there")
+        return address
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -126,14 +157,14 @@ class Settings(BaseSettings):
         return self.docker_image_tag or _UNKNOWN
 
     @property
-    def tracking_uri(self) -> str:
+    def tracking_uri(self) -> Address:
         """Where MLflow's tracker and registry are."""
-        return self.mlflow_tracking_uri or f"sqlite:///{self.fmnist_home / 'mlflow.db'}"
+        return Address(self.mlflow_tracking_uri or f"sqlite:///{self.fmnist_home / 'mlflow.db'}")
 
     @property
-    def data_repo(self) -> str:
+    def data_repo(self) -> Address:
         """The data registry's Git repository."""
-        return self.dvc_repo_url or str(self.fmnist_home / "data-registry.git")
+        return Address(self.dvc_repo_url or str(self.fmnist_home / "data-registry.git"))
 
     @property
     def data_remote_url(self) -> str | None:
@@ -141,15 +172,14 @@ class Settings(BaseSettings):
         return self.dvc_remote_url or (None if self.dvc_repo_url else str(self.fmnist_home / "data-store"))
 
     @property
-    def gitops_repo(self) -> str:
+    def gitops_repo(self) -> Address:
         """The Git repository whose manifests the cluster follows."""
-        return self.gitops_repo_url or str(self.fmnist_home / "gitops.git")
+        return Address(self.gitops_repo_url or str(self.fmnist_home / "gitops.git"))
 
     @property
     def api_keys(self) -> tuple[str, ...]:
         """The keys that open the prediction routes, from a list with commas; none leaves them open."""
-        keys = self.fmnist_api_keys.get_secret_value() if self.fmnist_api_keys else ""
-        return tuple(key.strip() for key in keys.split(",") if key.strip())
+        return _split(self.fmnist_api_keys) if self.fmnist_api_keys else ()
 
     @property
     def checkpoint_directory(self) -> Path:
@@ -195,6 +225,10 @@ class Settings(BaseSettings):
             "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
             "DO_NOT_TRACK": "true",
             "DVC_NO_ANALYTICS": "true",
+            # Nothing is there: a person's DVC settings change what DVC finds in a registry.
+            **dict.fromkeys(
+                ("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR"), str(self.fmnist_home / "no-dvc-config")
+            ),
         }
         if self.ray_address is None:
             # A cluster of our own keeps to 127.0.0.1, whatever Ray named its switch for. It is read as Ray is imported.
@@ -206,9 +240,24 @@ class Settings(BaseSettings):
         return names
 
 
+def _split(listed: SecretStr) -> tuple[str, ...]:
+    return tuple(key.strip() for key in listed.get_secret_value().split(",") if key.strip())
+
+
 def _git(directory: Path, *arguments: str) -> str:
     command = ["git", "-C", str(directory), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _spare_loopback() -> None:
+    """Have every client of this process, and of those that it starts, ask loopback without a proxy."""
+    proxies = getproxies_environment()
+    excepted = proxies.pop("no", "")
+    # A star excepts every host, and counts only while it is alone.
+    if proxies and excepted.strip() != "*":
+        names = [name.strip() for name in excepted.split(",")]
+        wanted = ",".join([*filter(None, names), *(name for name in _LOOPBACK if name not in names)])
+        os.environ["no_proxy"] = os.environ["NO_PROXY"] = wanted
 
 
 def load_environment(dotenv: Path | None = Path(".env")) -> Settings:
@@ -227,4 +276,5 @@ def load_environment(dotenv: Path | None = Path(".env")) -> Settings:
     settings = Settings.load()
     for name, value in settings.vendor_environment().items():
         os.environ.setdefault(name, value)
+    _spare_loopback()
     return settings

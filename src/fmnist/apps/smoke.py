@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fmnist.apps.process import FAILED, begin
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -42,9 +43,12 @@ def smoke(
     when any check failed.
     """
     settings = begin()
+    from rich.text import Text
+
     from fmnist.apps.terminal import stderr
 
-    with stderr().status(f"testing {url}"):
+    address = Address(url)
+    with stderr().status(Text(f"testing {address}")):
         from fmnist.apps.containers.smoke import SmokeContainer
         from fmnist.domain.model.registry import ModelUri
         from fmnist.domain.model.smoke_report import SmokePlan
@@ -54,7 +58,8 @@ def smoke(
                 f"--model {model} names no version, which is what a service tells: give models:/NAME/VERSION"
             )
         secret = settings.fmnist_api_key
-        key = api_key or (secret.get_secret_value() if secret else None)
+        # An empty key is refused, for a test without the key would not find a service that is open to all.
+        key = api_key if api_key is not None or secret is None else secret.get_secret_value()
         plan = SmokePlan(
             images=images,
             min_accuracy=min_accuracy,
@@ -67,10 +72,10 @@ def smoke(
         with container.endpoint(url, api_key=key, timeout=timeout) as endpoint:
             report: SmokeReport = container.smoke_test(ask=endpoint, plan=plan).run()
     if as_json:
-        document = {"url": url, "passed": report.passed, **asdict(report)}
+        document = {"url": str(address), "passed": report.passed, **asdict(report)}
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
     else:
-        _print(url, report)
+        _print(str(address), report)
     if not report.passed:
         raise typer.Exit(FAILED)
 

@@ -96,7 +96,7 @@ def train(
 
 
 def _spec(settings: "Settings", flags: dict[str, Any]) -> TrainingSpec:
-    recipe = _recipe(flags["preset"] or settings.fmnist_preset).override(
+    recipe = read_recipe(flags["preset"] or settings.fmnist_preset).override(
         architecture=flags["model"],
         batch_size=flags["batch_size"],
         lr=flags["lr"],
@@ -113,14 +113,14 @@ def _spec(settings: "Settings", flags: dict[str, Any]) -> TrainingSpec:
     return spec
 
 
-def _recipe(preset: str) -> Recipe:
+def read_recipe(preset: str) -> Recipe:
     """Return the preset of that name, or the one that the TOML file holds."""
     if preset in PRESETS:
         return PRESETS[preset]
-    import tomllib
+    from fmnist.apps.toml import read_toml
 
     try:
-        return Recipe.from_mapping(tomllib.loads(Path(preset).read_text(encoding="utf-8")))
+        return Recipe.from_mapping(read_toml(Path(preset)))
     except FileNotFoundError:
         raise InvalidSetting(f"preset {preset!r} is none of {', '.join(PRESETS)}, and no file either") from None
     except (OSError, ValueError, InvalidSetting) as error:

@@ -1,13 +1,10 @@
 """What a finished training run says on the terminal: how good the model is, where it went, and what to do with it."""
 
-import shlex
-
 import numpy as np
 from rich.table import Table
 
 from fmnist.apps.settings import Settings
 from fmnist.apps.terminal import stdout
-from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.images import CLASS_NAMES
 from fmnist.domain.model.metrics import Evaluation, PerClass, wilson_interval
 from fmnist.domain.model.training import TrainingResult
@@ -34,11 +31,11 @@ def print_result(result: TrainingResult, settings: Settings) -> None:
     console.print(f"  fmnist predict --split {'test' if result.test else 'val'} --index 0-4")
     console.print("  fmnist predict PICTURE.png")
     console.print(f"  fmnist evaluate {'' if result.test else '--split val '}--output-dir report")
-    if settings.tracking_uri.startswith("sqlite"):
-        command = shlex.join(["mlflow", "ui", "--backend-store-uri", settings.tracking_uri])
-        console.print(f"  {command}", soft_wrap=True, markup=False, highlight=False)
-    elif settings.tracking_uri.startswith("http"):
-        console.print(f"  open {without_credentials(settings.tracking_uri)}", soft_wrap=True)
+    tracking_uri = str(settings.tracking_uri)
+    if tracking_uri.startswith("sqlite:"):
+        console.print(f"  mlflow ui --backend-store-uri {tracking_uri}", soft_wrap=True)
+    elif tracking_uri.startswith("http"):
+        console.print(f"  open {tracking_uri}", soft_wrap=True)
 
 
 def _accuracy(evaluation: Evaluation) -> str:

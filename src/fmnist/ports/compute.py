@@ -52,13 +52,24 @@ class Compute(Protocol):
     """Runs training and prediction on some hardware."""
 
     @abstractmethod
+    def prepare(self, spec: TrainingSpec, dataset: DatasetVersion) -> None:
+        """Start what training runs on, and see that a fit by this spec on this data can begin.
+
+        It reads no split, writes no record, and costs little the second time.
+
+        Raises:
+            InvalidSetting: the spec asks for what this compute or data cannot give.
+            StoreUnavailable: checkpoints cannot be kept, or the cluster does not start or answer.
+        """
+
+    @abstractmethod
     def fit(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, on_progress: OnProgress) -> FitResult:
         """Train on `train`, validate on `val` after each epoch, and return the best epoch's weights.
 
         Each epoch's metrics are logged to the run once, `step` being the epoch. A tracker that does not answer does not
         end training: reports name the epochs that it lacks, and each later epoch tries again to record them. Called
         again with the same run id, it goes on from the run's last checkpoint, and ends as if it had never stopped. It
-        reads no other split.
+        reads no other split. What `prepare` refuses, it refuses too.
 
         Raises:
             CorruptData: a split is not what the version promises.

@@ -35,7 +35,7 @@ class Command:
         bare = {name: value for name, value in os.environ.items() if not _FOREIGN.fullmatch(name)}
         ours = {
             "FMNIST_HOME": str(self.home),
-            "DVC_REPO_URL": self.registry.repo,
+            "DVC_REPO_URL": self.registry.repo.reveal(),
             "DVC_REMOTE_URL": str(self.registry.remote_url),
         }
         return {**bare, **ours, **self.variables}

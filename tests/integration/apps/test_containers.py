@@ -45,7 +45,7 @@ PORTS = {
 # Calling these is the app's work itself: they are only resolved.
 WORK = {
     *("manifest", "prediction", "wanted_model", "download", "process", "analyze", "raw_directory"),
-    *("application", "start", "stop", "endpoint", "smoke_test"),
+    *("application", "start", "stop", "address_of", "endpoint", "smoke_test"),
 }
 
 
@@ -88,7 +88,7 @@ def test_compute_is_chosen_by_name(settings: Settings) -> None:
     names = {
         name: type(TrainContainer(settings=settings, compute_name=name).compute()).__name__ for name in ("ray", "local")
     }
-    assert names == {"ray": "RayCompute", "local": "LocalCompute"}
+    assert names == {"ray": "IsolatedCompute", "local": "LocalCompute"}
 
 
 def test_promotions_to_the_same_production_model_wait_for_each_other(settings: Settings) -> None:
@@ -163,3 +163,20 @@ def test_one_part_is_swapped_for_a_while(settings: Settings) -> None:
     with container.tracker.override(fake):
         assert container.tracker() is fake
     assert type(container.tracker()).__name__ == "MlflowTracker"
+
+
+def test_proxy_asks_for_the_keys_and_shows_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FMNIST_API_KEYS", "s3cr3t-key")
+    (guard,) = ServeContainer(settings=Settings.load()).proxy_middleware()
+    assert guard.kwargs["settings"].api_keys == ("s3cr3t-key",)
+    assert "s3cr3t" not in repr(guard)
+
+
+def test_lock_of_promotions_is_one_however_the_tracker_is_written(settings: Settings) -> None:
+    written = ["http://h:5000", "http://h:5000/", "HTTP://H:5000", "http://u:p@h:5000", "http://u@h:5000/"]
+    locks = [
+        PromoteContainer(settings=settings.model_copy(update={"mlflow_tracking_uri": uri})).lock() for uri in written
+    ]
+    assert len({lock.path for lock in locks}) == 1
+    other = settings.model_copy(update={"mlflow_tracking_uri": "http://h:5001"})
+    assert PromoteContainer(settings=other).lock().path != locks[0].path

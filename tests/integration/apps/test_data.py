@@ -24,7 +24,7 @@ def fmnist(home: Path, *arguments: str, settings: RegistrySettings | None = None
     env = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "FMNIST_"))}
     env["FMNIST_HOME"] = str(home)
     if settings is not None:
-        env |= {"DVC_REPO_URL": settings.repo, "DVC_REMOTE_URL": str(settings.remote_url)}
+        env |= {"DVC_REPO_URL": settings.repo.reveal(), "DVC_REMOTE_URL": str(settings.remote_url)}
     command = [sys.executable, "-m", "fmnist.apps.main", "data", *arguments]
     return subprocess.run(command, cwd=home, env=env, capture_output=True, text=True, check=False)
 

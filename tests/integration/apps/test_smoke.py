@@ -17,6 +17,7 @@ from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.images import Images
 from fmnist.domain.model.metrics import Probabilities
 from fmnist.domain.services.model_serving import ServedModel, ServingStatus
@@ -44,7 +45,7 @@ class OneModel(Serving):
 
 @pytest.fixture(scope="module")
 def model(trained: Trained) -> ServedModel:
-    store = MlflowModelStore(MlflowConnection(tracking_uri=f"sqlite:///{trained.command.home}/mlflow.db"))
+    store = MlflowModelStore(MlflowConnection(tracking_uri=Address(f"sqlite:///{trained.command.home}/mlflow.db")))
     package = store.download(store.resolve(trained.result["model_uri"]))
     return ServedModel(
         version=package.version,
@@ -115,6 +116,7 @@ def test_key_is_that_of_the_environment(there: Here, model: ServedModel) -> None
     [
         (["localhost:8000"], "'localhost:8000' is no URL of a service: expected one such as http://"),
         (["http://127.0.0.1:1", "--api-key", "a b"], "the API key must be of visible ASCII characters"),
+        (["http://127.0.0.1:1", "--api-key", ""], "the API key must be of visible ASCII characters"),
         (["http://127.0.0.1:1", "--model", "models:/a@b"], "--model models:/a@b names no version"),
         (["http://127.0.0.1:1", "--model", "best"], "model URI 'best' must be models:/NAME/VERSION"),
     ],
@@ -129,6 +131,15 @@ def test_service_that_is_not_there_ends_with_1(there: Here) -> None:
         code, out, _ = there("smoke", f"http://127.0.0.1:{unheard.getsockname()[1]}")
     assert code == 1
     assert "refused" in out
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+@pytest.mark.parametrize("password", ["s3cret", "s3cret'w", "s3cret/w", "s3cret w", "s3cret%40"])
+def test_password_in_the_url_is_sent_and_not_shown(there: Here, password: str, form: tuple[str, ...]) -> None:
+    code, out, err = there("smoke", f"http://bot:{password}@127.0.0.1:9/toy", *form, LOG_LEVEL="DEBUG")
+    assert code == 1
+    assert "http://127.0.0.1:9/toy" in out
+    assert "s3cret" not in out + err
 
 
 def test_registry_of_the_service_s_data_is_needed(there: Here, trained: Trained, model: ServedModel) -> None:

@@ -57,7 +57,7 @@ def test_run_carries_what_the_platform_looks_for(trained: Trained) -> None:
         "device": run.data.tags["device"],
     }
     assert run.data.params == {
-        "dvc_repo_url": trained.command.registry.repo,
+        "dvc_repo_url": str(trained.command.registry.repo),
         "dvc_data_version": "fashion-mnist-v1.0.0",
         "dvc_train_data_path": "data/fashion-mnist/processed/train/train.parquet",
         "dvc_val_data_path": "data/fashion-mnist/processed/val/val.parquet",

@@ -36,7 +36,7 @@ class Image:
         places = {"/opt/fmnist": str(self.venv), "/home/ray": str(self.home)}
         for place, ours in places.items():
             given = {name: value.replace(place, ours) for name, value in given.items()}
-        registry = {"DVC_REPO_URL": self.registry.repo, "DVC_REMOTE_URL": str(self.registry.remote_url)}
+        registry = {"DVC_REPO_URL": self.registry.repo.reveal(), "DVC_REMOTE_URL": str(self.registry.remote_url)}
         return {**given, **registry, "HOME": str(self.home), "PATH": f"{given['PATH']}:{os.defpath}"}
 
     def start(self, *command: str) -> "subprocess.Popen[str]":

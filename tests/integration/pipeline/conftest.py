@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fmnist.domain.model.addresses import Address
 from fmnist.testing.data import toy_splits
 from pipeline.service import LocalService
 from tests.integration.apps.command import Command
@@ -72,7 +73,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     splits = {"1.0.0": toy_splits(160, 50, 200)}
     registry = make_dvc_registry(tmp_path_factory.mktemp("pipeline-data"), splits)
     home = tmp_path_factory.mktemp("pipeline")
-    service = LocalService(home / "pipeline", str(home / "gitops.git"), "main", "deploy/base/rayservice.yaml")
+    service = LocalService(home / "pipeline", Address(str(home / "gitops.git")), "main", "deploy/base/rayservice.yaml")
     yield Pipeline(Command(home, registry), service)
     service.stop()
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from fmnist.domain.model.addresses import Address
 from pipeline.expressions import PipelineError
 from pipeline.service import LocalService
 from stack.record import ProcessRecord
@@ -26,7 +27,7 @@ MANIFEST = "deploy/base/rayservice.yaml"
 
 @pytest.fixture
 def service(tmp_path: Path) -> LocalService:
-    return LocalService(tmp_path / "pipeline", str(tmp_path / "gitops.git"), "live", MANIFEST)
+    return LocalService(tmp_path / "pipeline", Address(str(tmp_path / "gitops.git")), "live", MANIFEST)
 
 
 @pytest.fixture
@@ -56,15 +57,15 @@ def kill(head: psutil.Process) -> psutil.Process:
 
 def test_repository_begins_with_the_manifest_as_it_is_in_the_checkout(service: LocalService) -> None:
     service.begin(ROOT)
-    assert git(Path(service.repository), "show", f"live:{MANIFEST}") == (ROOT / MANIFEST).read_text()
+    assert git(Path(str(service.repository)), "show", f"live:{MANIFEST}") == (ROOT / MANIFEST).read_text()
 
 
 def test_repository_that_is_there_is_left_as_it_is(service: LocalService, tmp_path: Path) -> None:
     service.begin(ROOT)
-    change_files(service.repository, tmp_path / "work", {MANIFEST: "changed\n"}, branch="live")
+    change_files(str(service.repository), tmp_path / "work", {MANIFEST: "changed\n"}, branch="live")
     git(tmp_path / "work", "push", "--quiet")
     service.begin(ROOT)
-    assert git(Path(service.repository), "show", f"live:{MANIFEST}") == "changed\n"
+    assert git(Path(str(service.repository)), "show", f"live:{MANIFEST}") == "changed\n"
 
 
 @pytest.mark.parametrize("address", ["https://user:hunter2@127.0.0.1:9/gitops.git", "git@127.0.0.1:gitops.git"])
@@ -72,18 +73,18 @@ def test_repository_of_another_machine_is_not_made(
     address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    LocalService(tmp_path, address, "main", MANIFEST).begin(ROOT)
+    LocalService(tmp_path, Address(address), "main", MANIFEST).begin(ROOT)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_repository_is_made_and_followed_where_its_path_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "person"))
-    service = LocalService(tmp_path / "pipeline", "~/gitops.git", "live", MANIFEST)
+    service = LocalService(tmp_path / "pipeline", Address("~/gitops.git"), "live", MANIFEST)
     service.begin(ROOT)
     assert git(tmp_path / "person/gitops.git", "show", f"live:{MANIFEST}") == (ROOT / MANIFEST).read_text()
     with pytest.raises(PipelineError, match=r"there is no other\.yaml on live"):
-        LocalService(tmp_path / "pipeline", "~/gitops.git", "live", "other.yaml").follow()
+        LocalService(tmp_path / "pipeline", Address("~/gitops.git"), "live", "other.yaml").follow()
 
 
 def test_repository_of_the_hook_that_runs_it_is_left_alone(
@@ -93,7 +94,7 @@ def test_repository_of_the_hook_that_runs_it_is_left_alone(
         hook.setenv("GIT_DIR", str(tmp_path / "of-the-hook.git"))
         service.begin(ROOT)
     assert not (tmp_path / "of-the-hook.git").exists()
-    assert git(Path(service.repository), "show", f"live:{MANIFEST}") == (ROOT / MANIFEST).read_text()
+    assert git(Path(str(service.repository)), "show", f"live:{MANIFEST}") == (ROOT / MANIFEST).read_text()
 
 
 def test_what_cannot_be_followed_is_told_without_credentials(service: LocalService, tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_what_cannot_be_followed_is_told_without_credentials(service: LocalServi
     with pytest.raises(PipelineError, match="Remote branch main not found"):
         LocalService(tmp_path, service.repository, "main", MANIFEST).follow()
     with pytest.raises(PipelineError, match="cannot be used") as refused:
-        LocalService(tmp_path, "http://user:hunter2@127.0.0.1:9/gitops.git", "main", MANIFEST).follow()
+        LocalService(tmp_path, Address("http://user:hunter2@127.0.0.1:9/gitops.git"), "main", MANIFEST).follow()
     assert "hunter2" not in str(refused.value)
 
 
@@ -125,9 +126,9 @@ def test_another_port_is_settled_where_the_usual_one_is_taken(tmp_path: Path) ->
             pass
         else:
             held.listen()
-        url = LocalService(tmp_path, "", "", "").url
+        url = LocalService(tmp_path, Address(""), "", "").url
     assert url.rpartition(":")[2] != "8000"
-    assert LocalService(tmp_path, "", "", "").url == url, "what was settled stays"
+    assert LocalService(tmp_path, Address(""), "", "").url == url, "what was settled stays"
 
 
 def test_what_a_killed_head_has_left_is_stopped(service: LocalService, head: psutil.Process) -> None:

@@ -4,6 +4,7 @@ import base64
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,12 +13,22 @@ from urllib.parse import urlsplit
 
 
 @contextmanager
-def git_over_http(directory: Path, username: str, password: str) -> Iterator[str]:
-    """Serve the repositories in `directory`, and return the address of them all without user and password."""
+def git_over_http(directory: Path, username: str, password: str, seconds: float = 0) -> Iterator[str]:
+    """Serve the repositories in `directory`, and return the address of them all without user and password.
+
+    Each answer takes `seconds`. What is below `/moved` is redirected to where it is.
+    """
     expected = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            time.sleep(seconds)
+            if self.path.startswith("/moved/"):
+                self.send_response(301)
+                self.send_header("Location", self.path.removeprefix("/moved"))
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             if self.headers.get("Authorization") != expected:
                 self.send_response(401)
                 self.send_header("WWW-Authenticate", 'Basic realm="git"')

@@ -4,6 +4,7 @@ import pytest
 
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.tracker import MlflowTracker
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.ports.tracker import RunStatus
 from tests.integration.security.conftest import GuardedMlflow
@@ -13,7 +14,7 @@ from tests.integration.security.conftest import GuardedMlflow
 def tracker(guarded_mlflow: GuardedMlflow, monkeypatch: pytest.MonkeyPatch) -> MlflowTracker:
     monkeypatch.delenv("MLFLOW_TRACKING_USERNAME", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_PASSWORD", raising=False)
-    return MlflowTracker(MlflowConnection(guarded_mlflow.uri))
+    return MlflowTracker(MlflowConnection(Address(guarded_mlflow.uri)))
 
 
 def test_run_is_recorded_with_user_and_password(

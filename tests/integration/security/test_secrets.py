@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
+from fmnist.domain.model.addresses import Address
 from fmnist.testing.data import toy_splits
 from stack.services import ObjectStore
 from tests.integration.apps.command import Command
@@ -46,7 +47,7 @@ def command(
         url = address.replace("//", f"//someone:{token}@") + "/registry.git"
         yield Command(
             home,
-            dataclasses.replace(registry, repo=url),
+            dataclasses.replace(registry, repo=Address(url)),
             {
                 **object_store.environment,
                 "MLFLOW_TRACKING_URI": guarded_mlflow.uri,

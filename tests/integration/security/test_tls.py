@@ -14,6 +14,7 @@ from fmnist.adapters.parquet.storage import S3Settings, Storage
 from fmnist.apps.containers.base import s3_settings
 from fmnist.apps.containers.models import mlflow_connection
 from fmnist.apps.settings import Settings
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.dataset import SplitFile
 from fmnist.domain.model.errors import StoreUnavailable
 from stack.services import ObjectStore
@@ -97,7 +98,7 @@ def test_mlflow_is_shown_the_certificate_of_its_client(
     monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(self_signed.certificate))
     monkeypatch.setenv("MLFLOW_TRACKING_CLIENT_CERT_PATH", str(shown))
     with tls_in_front_of(urlsplit(tracking_uri).port or 0, self_signed, known_clients_only=True) as port:
-        tracker = MlflowTracker(MlflowConnection(f"https://127.0.0.1:{port}"))
+        tracker = MlflowTracker(MlflowConnection(Address(f"https://127.0.0.1:{port}")))
         assert tracker.get(tracker.start("run", {})).name == "run"
 
 

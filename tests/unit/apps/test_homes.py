@@ -49,7 +49,7 @@ def test_runs_and_artifacts_lie_in_the_home_or_it_is_refused(scratch: Path, name
         return
     home = settings.fmnist_home
     home.mkdir(exist_ok=True)
-    engine = create_engine(settings.tracking_uri)
+    engine = create_engine(settings.tracking_uri.reveal())
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE IF NOT EXISTS a (b)"))
     engine.dispose()

@@ -1,6 +1,7 @@
 """The log says what happened, and no password that somebody wrote into an address."""
 
 import logging
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -36,3 +37,17 @@ def test_neither_message_nor_traceback_shows_the_password_of_an_address(
     assert "RuntimeError: cannot fetch" in said
     assert "git.example" in said
     assert "hidden" not in said
+
+
+@pytest.mark.parametrize("terminal", ["", "1"])
+def test_no_message_forges_a_line_or_drives_the_terminal(
+    log: logging.Logger, terminal: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", terminal)
+    monkeypatch.setenv("COLUMNS", "500")
+    configure_logging("DEBUG")
+    name = "run\n2030-01-01 00:00:00 INFO fmnist: all is well\r\x1b[2J\u202e"
+    log.warning("began %s", name)
+    said = capsys.readouterr().err
+    assert r"began run\n2030-01-01 00:00:00 INFO fmnist: all is well\r\x1b[2J\u202e" in re.sub("\x1b[^m]*m", "", said)
+    assert not {"\x1b[2J", "\r", "\u202e"} & set(re.findall("\x1b\\[2J|\r|\u202e", said))

@@ -58,6 +58,7 @@ def interrupts() -> Iterator[None]:
             1,
             "unexpected RuntimeError: no http://host/x (LOG_LEVEL=DEBUG shows where)",
         ),
+        (InvalidSetting("no a\nb\x1b[31m\u202e"), 2, r"error: no a\nb\x1b[31m\u202e"),
         (ModuleNotFoundError("", name="ray"), 1, "error: this command needs ray: pip install 'fmnist[all]'"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (Terminated(), 143, "terminated"),

@@ -2,10 +2,15 @@
 
 import os
 from pathlib import Path
+from urllib.request import proxy_bypass
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from fmnist.apps.settings import Settings, load_environment
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import InvalidSetting
 
 # The contract's table: each variable with a value that is not its default, and the field as it reads that value.
@@ -47,8 +52,8 @@ def test_defaults_need_no_service(tmp_path: Path) -> None:
     settings = Settings.load()
     home = tmp_path / ".fmnist"
     assert settings.fmnist_home == home
-    assert settings.tracking_uri == f"sqlite:///{home}/mlflow.db"
-    assert settings.data_repo == str(home / "data-registry.git")
+    assert settings.tracking_uri == Address(f"sqlite:///{home}/mlflow.db")
+    assert settings.data_repo == Address(str(home / "data-registry.git"))
     assert settings.data_remote_url == str(home / "data-store")
     assert settings.ray_storage_location == str(home / "checkpoints")
     assert settings.ray_storage_url is None
@@ -207,3 +212,121 @@ def test_vendors_are_told_what_they_read_under_other_names(monkeypatch: pytest.M
 
 def test_tls_is_verified_unless_switched_off_by_name() -> None:
     assert "MLFLOW_S3_IGNORE_TLS" not in Settings.load().vendor_environment()
+
+
+KEYS = st.from_regex(r"[^\s,\x00-\x1f](?:[^,\x00-\x1f]{0,30}[^\s,\x00-\x1f])?", fullmatch=True)
+SPACE = st.text(st.sampled_from(" \t\r\n"), max_size=3)
+
+
+@given(st.text(st.sampled_from(", \t\r\n"), min_size=1))
+def test_list_without_a_key_is_an_error_and_never_an_open_service(listed: str) -> None:
+    with pytest.raises(ValidationError, match="holds no key"):
+        Settings(fmnist_api_keys=listed)
+
+
+@given(st.lists(st.tuples(SPACE, KEYS, SPACE), min_size=1, max_size=5))
+def test_every_listed_key_counts_whatever_space_is_around_it(listed: list[tuple[str, str, str]]) -> None:
+    settings = Settings(fmnist_api_keys=",".join(map("".join, listed)))
+    assert settings.api_keys == tuple(key for _, key, _ in listed)
+
+
+def test_keys_that_cannot_be_used_are_named_by_their_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FMNIST_API_KEYS", ",")
+    with pytest.raises(InvalidSetting, match=r"FMNIST_API_KEYS.*holds no key"):
+        Settings.load()
+
+
+@pytest.mark.parametrize("name", ["AWS_NO_VERIFY_SSL", "MLFLOW_TRACKING_INSECURE_TLS"])
+@pytest.mark.parametrize("value", ["verify", "flase", "2", "none", "null"])
+def test_switch_of_tls_in_an_odd_spelling_is_an_error(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidSetting, match=name):
+        Settings.load()
+
+
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+@pytest.mark.parametrize("upper", [True, False])
+@pytest.mark.parametrize("excepted", [None, "", "one.example, .two.example", "localhost", "*"])
+def test_no_client_asks_loopback_by_a_proxy_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, excepted: str | None, upper: bool
+) -> None:
+    for name in PROXIES:
+        # To be put back at the end, whatever is set meanwhile.
+        monkeypatch.setenv(name, "")
+        monkeypatch.setenv(name.upper(), "")
+        monkeypatch.delenv(name)
+        monkeypatch.delenv(name.upper())
+    monkeypatch.setenv("HTTP_PROXY" if upper else "http_proxy", "http://proxy.example:3128")
+    if excepted is not None:
+        monkeypatch.setenv("NO_PROXY" if upper else "no_proxy", excepted)
+    for _ in range(2):
+        load_environment(dotenv=None)
+        assert all(map(proxy_bypass, ("localhost", "127.0.0.1", "::1")))
+    assert bool(proxy_bypass("one.example")) == (excepted is not None and ("one" in excepted or excepted == "*"))
+    assert bool(proxy_bypass("other.example")) == (excepted == "*")
+    assert len(os.environ.get("no_proxy", "").split(",")) <= 5
+
+
+def test_environment_without_a_proxy_stays_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    load_environment(dotenv=None)
+    assert "no_proxy" not in os.environ
+
+
+def test_dvc_settings_of_a_person_are_out_of_reach(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from dvc.config import Config
+
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "dvc").mkdir()
+    (tmp_path / "dvc/config").write_text("[core]\n    no_scm = true\n")
+    assert Config.from_cwd(validate=False)["core"].get("no_scm")
+    for name, value in Settings.load().vendor_environment().items():
+        monkeypatch.setenv(name, value)
+    assert not Config.from_cwd(validate=False)["core"].get("no_scm")
+
+
+_SECRET = "s3cret"  # noqa: S105
+
+
+@pytest.mark.parametrize("name", ["MLFLOW_TRACKING_URI", "DVC_REPO_URL", "GITOPS_REPO_URL"])
+def test_password_of_an_address_is_not_shown_with_the_settings(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, f"https://user:{_SECRET}@host/x")
+    settings = Settings.load()
+    shown = repr(settings) + str(settings) + repr([settings.tracking_uri, settings.data_repo, settings.gitops_repo])
+    assert _SECRET not in shown
+    revealed = [address.reveal() for address in (settings.tracking_uri, settings.data_repo, settings.gitops_repo)]
+    assert f"https://user:{_SECRET}@host/x" in revealed
+
+
+@pytest.mark.parametrize("name", ["MLFLOW_TRACKING_URI", "DVC_REPO_URL", "GITOPS_REPO_URL"])
+def test_address_with_two_hosts_is_refused_by_its_name_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, f"https://user:{_SECRET}@{_SECRET}/x@host/x")
+    with pytest.raises(InvalidSetting, match=f"{name}: .*write %40 for @") as refused:
+        Settings.load()
+    assert _SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DVC_REMOTE_URL", f"https://user:{_SECRET}@host/store"),
+        ("AWS_ENDPOINT_URL", f"http://user:{_SECRET}@host:9000"),
+        ("RAY_STORAGE_ENDPOINT", f"user:{_SECRET}@host:9000"),
+        ("RAY_ADDRESS", f"ray://user:{_SECRET}@host:10001"),
+    ],
+)
+def test_password_where_others_would_read_it_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidSetting, match=f"{name}: .*without user and password") as refused:
+        Settings.load()
+    assert _SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize("value", ["/srv/a@b:9/store", "s3://bucket/a@b", "store@home/a:1"])
+def test_store_of_the_data_may_have_an_at_in_its_path(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("DVC_REMOTE_URL", value)
+    assert Settings.load().data_remote_url == value

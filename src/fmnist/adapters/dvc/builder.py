@@ -18,10 +18,10 @@ from fmnist.adapters.dvc.git import tagged_commits
 from fmnist.adapters.dvc.pipeline import COMMITTED, DVC_FILE, DVC_YAML, IGNORE_FILES, PARAMS_YAML
 from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.dvc.stages import PARAMS, parse_params
-from fmnist.adapters.git.command import git, git_address, is_local, run, source_name
+from fmnist.adapters.git.command import git, is_local, run, source_name
 from fmnist.adapters.git.remote import clone, push
 from fmnist.adapters.idx.sources import raw_directory
-from fmnist.domain.model.addresses import without_credentials
+from fmnist.domain.model.addresses import Address, without_credentials
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 from fmnist.domain.model.versions import full_tag
 
@@ -54,7 +54,6 @@ class RegistryBuilder:
         self._settings = settings
         self._downloads = downloads
         self._source = source
-        self._address = git_address(settings.repo)
 
     def build(self, version: str) -> Built:
         """Build a version, or find that it is there already; a version never changes.
@@ -65,14 +64,14 @@ class RegistryBuilder:
             StoreUnavailable: no source has the official files, or the registry or its store cannot be written.
         """
         tag, name = full_tag(version), source_name(self._settings.repo)
-        absent = is_local(self._settings.repo) and not Path(self._address).exists()
+        absent = is_local(self._settings.repo) and not Path(name).exists()
         if not absent and tag in tagged_commits(self._settings.repo):
             logger.info("%s is in %s already", tag, name)
             return Built(tag, name, new=False)
         raw = raw_directory(self._downloads, self._source)
         with tempfile.TemporaryDirectory(prefix="fmnist-build-") as scratch:
             work = _Checkout(Path(scratch, "registry"), raw, self._settings)
-            work.start(None if absent else self._address)
+            work.start(None if absent else self._settings.repo)
             work.make(tag)
             new = self._publish(work, tag, first=absent)
         logger.info("%s is in %s", tag, name)
@@ -80,15 +79,15 @@ class RegistryBuilder:
 
     def _publish(self, work: "_Checkout", tag: str, *, first: bool) -> bool:
         """Return whether the version is in the registry by our doing, and not by that of somebody quicker."""
-        if first and make_repository(Path(self._address), lambda made: work.publish(made, tag)):
+        if first and make_repository(Path(source_name(self._settings.repo)), lambda made: work.publish(made, tag)):
             return True
         if first and tag in tagged_commits(self._settings.repo):
             return False
-        work.publish(self._address, tag)
+        work.publish(self._settings.repo, tag)
         return True
 
 
-def make_repository(place: Path, fill: Callable[[str], None]) -> bool:
+def make_repository(place: Path, fill: Callable[[Address], None]) -> bool:
     """Make a bare repository, have it filled, and move it to its place as a whole.
 
     Returns:
@@ -102,7 +101,7 @@ def make_repository(place: Path, fill: Callable[[str], None]) -> bool:
         with tempfile.TemporaryDirectory(dir=place.parent, prefix=".fmnist-build-") as scratch:
             made = Path(scratch, "registry.git")
             run(["git", "init", "--quiet", "--bare", f"--initial-branch={_BRANCH}", str(made)])
-            fill(str(made))
+            fill(Address(str(made)))
             made.rename(place)  # which replaces nothing but an empty directory
     except OSError as error:
         if os.path.lexists(place):
@@ -121,12 +120,12 @@ class _Checkout:
         self._settings = settings
         self._source = source_name(settings.repo)
 
-    def start(self, address: str | None) -> None:
+    def start(self, repo: Address | None) -> None:
         """Clone the registry, or start an empty one; write its pipeline as it is today."""
-        if address is None:
+        if repo is None:
             run(["git", "init", "--quiet", f"--initial-branch={_BRANCH}", str(self._path)])
         else:
-            clone(address, self._path, "--no-checkout")
+            clone(repo, self._path, "--no-checkout")
         files = self._committed_files()
         if any(file.startswith(".dvc/") for file in files):
             remote = self._remote_of_the_registry()
@@ -206,11 +205,11 @@ class _Checkout:
         git(self._path, "commit", "--quiet", "--allow-empty", "--message", f"Build {tag}")
         git(self._path, "tag", "--annotate", "--message", f"Fashion-MNIST {tag}", tag)
 
-    def publish(self, address: str, tag: str) -> None:
+    def publish(self, repo: Address, tag: str) -> None:
         """Push branch and tag together or not at all."""
         branch = run(["git", "symbolic-ref", "HEAD"], cwd=self._path).strip()
         try:
-            push(self._path, address, f"HEAD:{branch}", f"refs/tags/{tag}")
+            push(self._path, repo, f"HEAD:{branch}", f"refs/tags/{tag}")
         except StoreUnavailable as error:
             raise StoreUnavailable(
                 f"{tag} was built, but {self._source} did not take it: {error}. "
@@ -218,12 +217,16 @@ class _Checkout:
             ) from error
 
     def _dvc(self, *arguments: str) -> None:
-        s3 = self._settings.s3
+        s3, python_path = self._settings.s3, os.environ.get("PYTHONPATH", "")
         env = {
             # The stages are commands of this installation, be its bin directory in the PATH or not.
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            # The clone is data: `-m`, and a relative path of the user's, would import from it.
+            "PYTHONSAFEPATH": "1",
+            "PYTHONPATH": os.pathsep.join(
+                str(Path(entry).absolute()) for entry in python_path.split(os.pathsep) if entry
+            ),
             "FMNIST_RAW_DIR": str(self._raw.absolute()),
-            "DVC_NO_ANALYTICS": "1",
             **({"AWS_ACCESS_KEY_ID": s3.access_key_id} if s3.access_key_id else {}),
             **({"AWS_SECRET_ACCESS_KEY": s3.secret_access_key} if s3.secret_access_key else {}),
         }

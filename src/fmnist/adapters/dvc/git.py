@@ -1,13 +1,15 @@
 """What the data registry's repository says of its versions."""
 
-from fmnist.adapters.git.command import source_name
+from fmnist.adapters.git.advice import advice
+from fmnist.adapters.git.command import is_local, source_name
 from fmnist.adapters.git.remote import references
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import StoreUnavailable
 
 _TAGS = "refs/tags/"
 
 
-def tagged_commits(repo: str) -> dict[str, str]:
+def tagged_commits(repo: Address) -> dict[str, str]:
     """Return every tag of a repository with the full sha of its commit, asking the repository once.
 
     Raises:
@@ -17,8 +19,14 @@ def tagged_commits(repo: str) -> dict[str, str]:
         tags = references(repo, f"{_TAGS}*")
     except StoreUnavailable as error:
         raise StoreUnavailable(
-            f"the data registry {source_name(repo)} does not answer: {error}. "
-            "Make one with `fmnist data build`, or correct DVC_REPO_URL"
+            f"the data registry {source_name(repo)} does not answer: {error}; {way_out(error, repo)}"
         ) from error
     # An annotated tag comes first, then the commit that it stands for.
     return {name.removeprefix(_TAGS).removesuffix("^{}"): sha for name, sha in tags}
+
+
+def way_out(error: StoreUnavailable, repo: Address) -> str:
+    """Return what to do where Git cannot use the registry's repository."""
+    correct = "correct DVC_REPO_URL"
+    absent = f"make one with `fmnist data build`, or {correct}" if is_local(repo) else correct
+    return advice(error, repo, "DVC_REPO_URL", absent) or correct

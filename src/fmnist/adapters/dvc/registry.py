@@ -17,13 +17,13 @@ from dvc.exceptions import DvcException, OutputNotFoundError
 from dvc.repo.open_repo import clean_repos
 
 from fmnist.adapters.dvc.config import own_config
-from fmnist.adapters.dvc.git import tagged_commits
+from fmnist.adapters.dvc.git import tagged_commits, way_out
 from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.git.command import source_name
 from fmnist.adapters.git.remote import local_copy
 from fmnist.adapters.parquet.reader import SplitReader
 from fmnist.adapters.parquet.storage import Storage
-from fmnist.domain.model.addresses import without_credentials
+from fmnist.domain.model.addresses import Address, without_credentials
 from fmnist.domain.model.dataset import DatasetVersion, LabeledImages, SplitFile
 from fmnist.domain.model.errors import CorruptData, InvalidSetting, SplitNotFound, StoreUnavailable
 from fmnist.domain.model.versions import choose, newest_first
@@ -85,7 +85,7 @@ class DvcDataRegistry(DataRegistry):
             tracked = project.is_tracked_by_dvc(path)
             content = self._storage.read(project.file("metadata", path)) if tracked else project.read_git(path)
             metadata = json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CorruptData(f"{where} is no JSON: {error}") from error
         if not isinstance(metadata, dict):
             raise CorruptData(f"{where} is no JSON object")
@@ -117,7 +117,13 @@ class _Project:
             raise CorruptData(
                 f"{path} of {self._what} is not tracked by DVC as a single file: `dvc add` the file itself"
             )
-        return SplitFile(name, get_url(path, **self._address), info["md5"], self._endpoint())
+        uri = get_url(path, **self._address)
+        if Address(uri).credentials():
+            raise InvalidSetting(
+                f"{path} of {self._what} lies at {Address(uri)} with a user or password, which everybody could read: "
+                "correct the url of the DVC remote, or set DVC_REMOTE_URL"
+            )
+        return SplitFile(name, uri, info["md5"], self._endpoint())
 
     def read_git(self, path: str) -> bytes:
         content: bytes = self._files.cat_file(path)
@@ -165,13 +171,13 @@ def _opened(settings: RegistrySettings, source: str, tag: str, commit: str) -> I
 
 
 @contextmanager
-def _reached(repo: str, what: str) -> Iterator[str]:
+def _reached(repo: Address, what: str) -> Iterator[str]:
     """Yield the repository as a path, from which DVC clones without waiting for anybody."""
     with ExitStack() as copies:
         try:
             path = copies.enter_context(local_copy(repo))
         except StoreUnavailable as error:
-            raise StoreUnavailable(f"{what} cannot be opened: {error}") from error
+            raise StoreUnavailable(f"{what} cannot be opened: {error}; {way_out(error, repo)}") from error
         yield path
 
 

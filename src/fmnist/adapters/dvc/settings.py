@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fmnist.adapters.parquet.storage import S3Settings
+from fmnist.domain.model.addresses import Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class RegistrySettings:
         s3: how S3 is reached, when the data lies there.
     """
 
-    repo: str
+    repo: Address
     remote: str | None = None
     remote_url: str | None = None
     paths: RegistryPaths = field(default_factory=RegistryPaths)

@@ -6,6 +6,7 @@ from starlette.middleware import Middleware
 
 from fmnist.adapters.fastapi import descriptions
 from fmnist.adapters.fastapi.formats import ImageFormats
+from fmnist.adapters.fastapi.gate import Gate
 from fmnist.adapters.fastapi.guard import RequestGuard
 from fmnist.adapters.fastapi.inference_metadata import metadata_routes
 from fmnist.adapters.fastapi.inference_model import InferenceModel
@@ -30,7 +31,7 @@ def create_app(serving: Serving, settings: HttpSettings) -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=_operation_id,
         exception_handlers=dict(PROBLEM_HANDLERS),
-        middleware=[Middleware(RequestGuard, timeout_seconds=settings.request_timeout_seconds)],
+        middleware=[Middleware(RequestGuard, gate=Gate(settings), timeout_seconds=settings.request_timeout_seconds)],
     )
     app.include_router(predict_route(serving, settings, ImageFormats(settings)))
     app.include_router(service_routes(serving, settings))

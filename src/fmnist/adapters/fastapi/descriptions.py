@@ -37,7 +37,7 @@ _PROBLEMS = {
     413: "The body is too large.",
     415: "The content type is none of those that are accepted, or the body is compressed.",
     422: "The body or a parameter is well-formed and wrong; `detail` has the position of the first bad value.",
-    503: "No model answers yet, or none did in time.",
+    503: "No model answers yet, none did in time, or too many bytes of requests are at hand (with `Retry-After`).",
 }
 _TOO_MANY = {"description": "Too many requests wait already: come back after `Retry-After` seconds."}
 

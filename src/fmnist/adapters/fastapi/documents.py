@@ -26,6 +26,7 @@ class Health(Document):
 
     `status` is `healthy` while a model answers, also when what is desired could not be loaded (`reload_error`) or its
     normalization could not be compared with the data registry (`degraded`); each of them has the reason, or is null.
+    Where there are API keys, the reason is for callers with a key.
     """
 
     status: str

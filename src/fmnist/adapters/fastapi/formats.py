@@ -31,7 +31,7 @@ class ImageFormats:
     def __init__(self, settings: HttpSettings) -> None:
         self._max_images = settings.max_images
         self._max_picture_pixels = settings.max_picture_pixels
-        self._arrays: Mapping[str, Callable[[bytearray], Images]] = {OCTETS: images_from_bytes, NPY: images_from_npy}
+        self._arrays: Mapping[str, Callable[[bytes], Images]] = {OCTETS: images_from_bytes, NPY: images_from_npy}
         # A picture takes up to a thousand times the memory of its file while it is decoded: one after the other, also
         # when those who wait for them go away. A thread of its own, so that nothing else waits behind pictures.
         self._one_picture = ThreadPoolExecutor(max_workers=1, thread_name_prefix="picture")
@@ -48,7 +48,7 @@ class ImageFormats:
             raise Problem(415, "unsupported_media_type", f"content-type must be one of {accepted}")
         return media_type
 
-    async def decode(self, media_type: str, body: bytearray) -> Images:
+    async def decode(self, media_type: str, body: bytes) -> Images:
         """Return the images of a body of a media type that was checked.
 
         Raises:

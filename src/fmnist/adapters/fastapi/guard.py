@@ -1,4 +1,7 @@
-"""The outermost layer, in bare ASGI: a request id on every response, a time limit, an answer when all else fails."""
+"""The outermost layer, in bare ASGI for any server: a request id, the gate, a time limit, an answer to all failures.
+
+It answers `HEAD` as `GET`, without the body.
+"""
 
 import asyncio
 import logging
@@ -7,6 +10,7 @@ import uuid
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fmnist.adapters.fastapi.gate import Gate
 from fmnist.adapters.fastapi.problems import Problem, problem_reply
 
 logger = logging.getLogger(__name__)
@@ -19,8 +23,9 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 class RequestGuard:
     """Wraps an application; nothing that is raised in it leaves it, save when a response is already on its way."""
 
-    def __init__(self, app: ASGIApp, timeout_seconds: float) -> None:
+    def __init__(self, app: ASGIApp, gate: Gate, timeout_seconds: float) -> None:
         self._app = app
+        self._gate = gate
         self._timeout_seconds = timeout_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -32,6 +37,8 @@ class RequestGuard:
         # The prefix alone, without a slash behind it, is the application's root as well.
         if scope["path"] == scope.get("root_path"):
             scope["path"] += "/"
+        if head := scope["method"] == "HEAD":
+            scope["method"] = "GET"
         started = False
 
         async def send_with_id(message: Message) -> None:
@@ -39,17 +46,18 @@ class RequestGuard:
             if message["type"] == "http.response.start":
                 started = True
                 message["headers"] = [*message.get("headers", ()), (REQUEST_ID_HEADER, request_id)]
+            elif head:
+                message = {**message, "body": b""}
             await send(message)
 
         try:
-            async with asyncio.timeout(self._timeout_seconds) as deadline:
-                await self._app(scope, receive, send_with_id)
+            async with asyncio.timeout(self._timeout_seconds) as deadline, self._gate.admit(scope, receive) as admitted:
+                await self._app(scope, admitted, send_with_id)
         except Exception as error:
             if started:
                 raise
-            await problem_reply(scope, self._last_resort(scope, error, late=deadline.expired()))(
-                scope, receive, send_with_id
-            )
+            problem = error if isinstance(error, Problem) else self._last_resort(scope, error, late=deadline.expired())
+            await problem_reply(scope, problem)(scope, receive, send_with_id)
 
     def _last_resort(self, scope: Scope, error: Exception, *, late: bool) -> Problem:
         if late:

@@ -31,7 +31,7 @@ class InferenceRequest:
     outputs: tuple[str, ...]
 
     @classmethod
-    def parse(cls, body: bytearray, max_images: int) -> Self:
+    def parse(cls, body: bytes, max_images: int) -> Self:
         """Read a body.
 
         Raises:
@@ -48,7 +48,7 @@ class InferenceRequest:
         raise _invalid(f"inputs must be a list of one tensor, whose name is {INPUT!r}")
 
 
-def _images(tensor: Mapping[str, Any], body: bytearray, max_images: int) -> Images:
+def _images(tensor: Mapping[str, Any], body: bytes, max_images: int) -> Images:
     if tensor.get("datatype") != "UINT8":
         raise _invalid("the datatype of inputs[0] must be 'UINT8'")
     count, data = _count(tensor.get("shape"), max_images), tensor.get("data")

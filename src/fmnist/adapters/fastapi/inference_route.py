@@ -10,12 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fmnist.adapters.fastapi import inference_documents as documents
-from fmnist.adapters.fastapi.bodies import read_body
 from fmnist.adapters.fastapi.descriptions import problem_responses
 from fmnist.adapters.fastapi.formats import JSON, media_type_of
 from fmnist.adapters.fastapi.inference_model import InferenceModel, NameInPath, VersionInPath, check_version
 from fmnist.adapters.fastapi.inference_request import InferenceRequest
-from fmnist.adapters.fastapi.keys import require_key
+from fmnist.adapters.fastapi.keys import documented_keys
 from fmnist.adapters.fastapi.problems import Problem
 from fmnist.adapters.fastapi.replies import json_reply
 from fmnist.adapters.fastapi.serving import Serving
@@ -25,12 +24,12 @@ from fmnist.domain.model.metrics import Probabilities
 
 def inference_route(serving: Serving, settings: HttpSettings, model: InferenceModel) -> APIRouter:
     """Return the route over `serving`, with and without a version in its path."""
-    router = APIRouter(tags=["inference protocol"], dependencies=require_key(settings.api_keys))
+    router = APIRouter(tags=["inference protocol"], dependencies=documented_keys(settings.api_keys))
 
     async def infer(request: Request, name: str, version: str | None) -> Response:
         model.find(name, version)
         _check_json(request)
-        asked = InferenceRequest.parse(await read_body(request, settings), settings.max_images)
+        asked = InferenceRequest.parse(await request.body(), settings.max_images)
         served, rows = await serving.answer(asked.images)
         # A reload may have come in between.
         check_version(served, version)

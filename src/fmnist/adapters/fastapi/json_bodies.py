@@ -13,7 +13,7 @@ from fmnist.domain.model.images import PIXELS, SIDE, Images, decode_images, imag
 _BESIDE_IMAGES = 10_000  # lists, objects and keys, far more than any body has use for
 
 
-def parse_object(body: bytearray, max_images: int) -> dict[str, Any]:
+def parse_object(body: bytes, max_images: int) -> dict[str, Any]:
     """Return the JSON object of a body that has room for `max_images` images.
 
     Raises:
@@ -35,7 +35,7 @@ def parse_object(body: bytearray, max_images: int) -> dict[str, Any]:
     return document
 
 
-def images_from_json(body: bytearray, max_images: int) -> Images:
+def images_from_json(body: bytes, max_images: int) -> Images:
     """Return the images of `{"images": [...]}`, each of them 784 integers or 28 rows of 28.
 
     Raises:
@@ -58,7 +58,7 @@ def images_from_json(body: bytearray, max_images: int) -> Images:
     return batch
 
 
-def batch_of(images: list[Any], body: bytearray) -> Images:
+def batch_of(images: list[Any], body: bytes) -> Images:
     """Return a list of images that was parsed from `body` as `decode_images` does, and faster where all is well.
 
     Raises:
@@ -77,7 +77,7 @@ def _are_lists_of(length: int, values: list[Any]) -> bool:
     return set(map(type, values)) == {list} and set(map(len, values)) == {length}
 
 
-def _holds(body: bytearray, word: bytes) -> bool:
+def _holds(body: bytes, word: bytes) -> bool:
     # Looking for one letter is quicker by far than for a word.
     return word[:1] in body and word in body
 

@@ -2,10 +2,13 @@
 
 import hmac
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Depends, Security
-from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Security
+from fastapi.security import APIKeyHeader, HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
+from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from fmnist.adapters.fastapi.problems import Problem
 
@@ -13,21 +16,28 @@ _bearer = HTTPBearer(auto_error=False, scheme_name="bearer", description="`Autho
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="key", description="`X-API-Key: KEY`")
 
 
-def require_key(api_keys: Sequence[str]) -> list[Any]:
-    """Return the dependencies of a route that any of the keys opens; none without keys, for then it is open to all."""
+def may_predict(scope: Scope, api_keys: Sequence[str]) -> bool:
+    """Return whether the headers of a request have one of the keys, or no key is asked for."""
     if not api_keys:
-        return []
-    known = [key.encode() for key in api_keys]
+        return True
+    headers = Headers(scope=scope)
+    scheme, credentials = get_authorization_scheme_param(headers.get("authorization"))
+    # A header's characters stand for its bytes.
+    given = [
+        key.encode("latin-1")
+        for key in (credentials if scheme.lower() == "bearer" else None, headers.get("x-api-key"))
+        if key
+    ]
+    # Every pair is compared, so that the time tells nothing of which key was how far right.
+    return sum(hmac.compare_digest(key.encode(), candidate) for key in api_keys for candidate in given) > 0
 
-    async def check(
-        bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-        header: Annotated[str | None, Security(_header)],
-    ) -> None:
-        # A header's characters stand for its bytes.
-        given = [key.encode("latin-1") for key in (bearer and bearer.credentials, header) if key]
-        # Every pair is compared, so that the time tells nothing of which key was how far right.
-        if not sum(hmac.compare_digest(key, candidate) for key in known for candidate in given):
-            detail = "an API key is needed: send it as 'Authorization: Bearer KEY' or as 'X-API-Key: KEY'"
-            raise Problem(401, "unauthorized", detail, {"WWW-Authenticate": "Bearer"})
 
-    return [Depends(check)]
+def key_needed() -> Problem:
+    """Say that a request has no key, or an unknown one."""
+    detail = "an API key is needed: send it as 'Authorization: Bearer KEY' or as 'X-API-Key: KEY'"
+    return Problem(401, "unauthorized", detail, {"WWW-Authenticate": "Bearer", "connection": "close"})
+
+
+def documented_keys(api_keys: Sequence[str]) -> list[Any]:
+    """Return what describes the keys in the OpenAPI document of a route; the gate has checked them by then."""
+    return [Security(_bearer), Security(_header)] if api_keys else []

@@ -21,7 +21,7 @@ _ORDER = re.compile(rb"""['"]fortran_order['"]\s*:\s*(True|False)""")
 _SHAPE = re.compile(rb"""['"]shape['"]\s*:\s*\(((?:\s*\d{1,9}\s*,){0,4}(?:\s*\d{1,9}\s*)?)\)""")
 
 
-def images_from_npy(content: bytearray) -> Images:
+def images_from_npy(content: bytes) -> Images:
     """Return an array in any layout of `decode_images` as a batch (a view of `content` where that is one).
 
     Raises:
@@ -42,7 +42,7 @@ def images_from_npy(content: bytearray) -> Images:
     return images_from_array(flat.reshape(lengths, order="F" if order[1] == b"True" else "C"))
 
 
-def _header(content: bytearray) -> tuple[bytes, int]:
+def _header(content: bytes) -> tuple[bytes, int]:
     size = _LENGTH_BYTES.get(bytes(content[6:8]))
     if content[:6] != _MAGIC or size is None:
         raise _malformed("it does not begin as one")

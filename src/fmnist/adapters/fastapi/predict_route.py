@@ -8,10 +8,9 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fmnist.adapters.fastapi.bodies import read_body
 from fmnist.adapters.fastapi.descriptions import PREDICT, predict_body, predict_responses
 from fmnist.adapters.fastapi.formats import ImageFormats
-from fmnist.adapters.fastapi.keys import require_key
+from fmnist.adapters.fastapi.keys import documented_keys
 from fmnist.adapters.fastapi.problems import NO_MODEL, Problem
 from fmnist.adapters.fastapi.replies import json_reply
 from fmnist.adapters.fastapi.serving import Serving
@@ -23,7 +22,7 @@ from fmnist.domain.services.model_serving import ServedModel
 
 def predict_route(serving: Serving, settings: HttpSettings, formats: ImageFormats) -> APIRouter:
     """Return the route over `serving`."""
-    router = APIRouter(tags=["prediction"], dependencies=require_key(settings.api_keys))
+    router = APIRouter(tags=["prediction"], dependencies=documented_keys(settings.api_keys))
 
     @router.post(
         "/predict",
@@ -45,7 +44,7 @@ def predict_route(serving: Serving, settings: HttpSettings, formats: ImageFormat
         media_type = formats.check(request.headers.get("content-type"))
         if serving.status().served is None:
             raise Problem(503, "not_ready", NO_MODEL)
-        images = await formats.decode(media_type, await read_body(request, settings))
+        images = await formats.decode(media_type, await request.body())
         model, rows = await serving.answer(images)
         return json_reply(
             {

@@ -1,18 +1,18 @@
 """What stands before a service's replicas, in the HTTP proxy that hands requests to them (pure ASGI).
 
 Serve's proxy hands a request on before its body is there, so that a slow client holds a replica up; it takes bodies of
-any size, lets a client's header lift its timeout, and answers in plain text when it has no replica to ask. This waits
-for the body, refuses what is too large or too slow, drops such headers, and answers in the form that the service uses.
-A service that stands behind another proxy holds all limits by itself as well.
+any size, lets a client's header lift its timeout, and answers in plain text when it has no replica to ask. This lets a
+request through the gate first, drops such headers, and answers in the form that the service uses. A service that stands
+behind another proxy has the same gate by itself.
 """
 
-import asyncio
 from http import HTTPStatus
 
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.config import HTTP_PROTOCOLS
 
-from fmnist.adapters.fastapi.bodies import too_large, too_slow
+from fmnist.adapters.fastapi.gate import ClientGoneError, Gate
 from fmnist.adapters.fastapi.guard import REQUEST_ID_HEADER, request_id_of
 from fmnist.adapters.fastapi.problems import Problem, problem_reply
 from fmnist.adapters.fastapi.settings import HttpSettings
@@ -24,7 +24,10 @@ _LONGEST_TEXT = 300
 
 
 def proxy_middleware(settings: HttpSettings) -> list[Middleware]:
-    """Return the proxy's middleware, for the limits of the service behind it."""
+    """Return the proxy's middleware, for the keys and limits of the service behind it; called before it listens."""
+    # The other parser keeps a request's headers without any bound, and so before anybody can ask for a key. This one
+    # refuses more than 64 KiB of them. Ray Serve leaves the choice to uvicorn, and has no option for it.
+    HTTP_PROTOCOLS["auto"] = HTTP_PROTOCOLS["h11"]
     return [Middleware(ProxyGuard, settings=settings)]
 
 
@@ -33,7 +36,7 @@ class ProxyGuard:
 
     def __init__(self, app: ASGIApp, settings: HttpSettings) -> None:
         self._app = app
-        self._settings = settings
+        self.gate = Gate(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -45,47 +48,12 @@ class ProxyGuard:
         scope = {**scope, "headers": [*kept, (REQUEST_ID_HEADER, request_id)]}
         answer = _Answer(scope, receive, send, request_id)
         try:
-            async with asyncio.timeout(self._settings.body_timeout_seconds):
-                body = await self._read(dict(kept).get(b"content-length", b""), receive)
-        except TimeoutError:
-            await answer.problem(too_slow(self._settings))
+            async with self.gate.admit(scope, receive) as admitted:
+                await self._app(scope, admitted, answer.send)
+        except ClientGoneError:
+            return
         except Problem as problem:
             await answer.problem(problem)
-        except _GoneError:
-            return
-        else:
-            await self._app(scope, _replayed(body, receive), answer.send)
-
-    async def _read(self, announced: bytes, receive: Receive) -> bytes:
-        if announced.isdigit() and int(announced[:20]) > self._settings.max_bytes:
-            raise too_large(self._settings)
-        pieces: list[bytes] = []
-        left, more = self._settings.max_bytes, True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise _GoneError
-            piece = message.get("body", b"")
-            left -= len(piece)
-            if left < 0:
-                raise too_large(self._settings)
-            pieces.append(piece)
-            more = message.get("more_body", False)
-        return b"".join(pieces)
-
-
-class _GoneError(Exception):
-    """The client went away before it had sent its body."""
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """Return what gives the whole body at once, and then whatever the client does next."""
-    whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def replay() -> Message:
-        return whole.pop() if whole else await receive()
-
-    return replay
 
 
 class _Answer:

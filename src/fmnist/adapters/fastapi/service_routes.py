@@ -1,7 +1,9 @@
-"""What the service is and how it stands: `/`, `/health`, `/info`. Open to all, and answered from memory."""
+"""What the service is and how it stands: `/`, `/health`, `/info`. Open to all, and answered from memory.
+
+Why something failed may name addresses of stores: where there are keys, that text is for callers with a key.
+"""
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fmnist.adapters.fastapi import documents
+from fmnist.adapters.fastapi.keys import may_predict
 from fmnist.adapters.fastapi.problems import Problem
 from fmnist.adapters.fastapi.replies import json_reply
 from fmnist.adapters.fastapi.serving import Serving
@@ -18,6 +21,8 @@ from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.domain.model.images import SIDE
 from fmnist.domain.services.model_serving import ServingStatus
 
+# In the place of a text, so that callers and probes without a key still see that there is one.
+_HIDDEN = "send an API key to read it"
 _NOT_READY: dict[int | str, dict[str, Any]] = {
     503: {"model": documents.NotReadyDocument, "description": "No model is loaded: `detail` is the health."}
 }
@@ -28,14 +33,26 @@ def service_routes(serving: Serving, settings: HttpSettings) -> APIRouter:
     router = APIRouter(tags=["service"])
     started = time.monotonic()
 
-    def health_document(status: ServingStatus) -> dict[str, Any]:
+    def state(status: ServingStatus, request: Request) -> dict[str, str | None]:
+        texts = {"degraded": status.served.degraded if status.served else None, "reload_error": status.reload_error}
+        if not may_predict(request.scope, settings.api_keys):
+            texts = {name: text and _HIDDEN for name, text in texts.items()}
+        return {"desired_model": status.desired, **texts}
+
+    def health_document(status: ServingStatus, request: Request) -> dict[str, Any]:
         return {
             "status": "healthy" if status.served else "not_ready",
             "model_loaded": status.served is not None,
             "model_uri": status.served.version.uri if status.served else None,
             "uptime_seconds": round(time.monotonic() - started, 3),
-            **_state(status),
+            **state(status, request),
         }
+
+    def ready_status(request: Request) -> ServingStatus:
+        status = serving.status()
+        if status.served is None:
+            raise Problem(503, "not_ready", health_document(status, request))
+        return status
 
     @router.get("/", summary="Name and links", responses={200: {"model": documents.Service}})
     async def root(request: Request) -> Response:
@@ -58,31 +75,15 @@ def service_routes(serving: Serving, settings: HttpSettings) -> APIRouter:
     @router.get(
         "/health", summary="Whether a model answers", responses={200: {"model": documents.Health}, **_NOT_READY}
     )
-    async def health() -> Response:
-        status = serving.status()
-        _require_model(status, health_document)
-        return json_reply(health_document(status))
+    async def health(request: Request) -> Response:
+        return json_reply(health_document(ready_status(request), request))
 
     @router.get("/info", summary="The model that answers", responses={200: {"model": documents.Info}, **_NOT_READY})
-    async def info() -> Response:
-        status = serving.status()
-        _require_model(status, health_document)
-        return json_reply(_info_document(status))
+    async def info(request: Request) -> Response:
+        status = ready_status(request)
+        return json_reply({**_info_document(status), **state(status, request)})
 
     return router
-
-
-def _require_model(status: ServingStatus, health_document: Callable[[ServingStatus], dict[str, Any]]) -> None:
-    if status.served is None:
-        raise Problem(503, "not_ready", health_document(status))
-
-
-def _state(status: ServingStatus) -> dict[str, str | None]:
-    return {
-        "desired_model": status.desired,
-        "degraded": status.served.degraded if status.served else None,
-        "reload_error": status.reload_error,
-    }
 
 
 def _info_document(status: ServingStatus) -> dict[str, Any]:
@@ -99,5 +100,4 @@ def _info_document(status: ServingStatus) -> dict[str, Any]:
         "expected_input_shape": [-1, SIDE, SIDE],
         "output_classes": info.class_names,
         "normalization_params": asdict(info.normalization),
-        **_state(status),
     }

@@ -23,7 +23,7 @@ class PromotionLock:
     """Calling it gives the context; within it, the same object may be called again.
 
     Args:
-        store: the registry's URI, so that different registries do not wait for each other.
+        store: the registry's identity, so that different registries do not wait for each other.
         model: what is promoted, by the name that its stages share.
         patience: seconds to wait for another promotion.
         folder: where the lock file lies; the machine's folder for temporary files, which all of its users share.

@@ -1,6 +1,6 @@
 """Git, and what is driven like it, as commands, with their failures in the domain's words.
 
-Credentials never reach a message.
+Credentials never reach an argument list or a message.
 """
 
 import os
@@ -12,15 +12,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from fmnist.domain.model.addresses import without_credentials
+from fmnist.adapters.git.environment import neutral_environment
+from fmnist.domain.model.addresses import Address, without_credentials
 from fmnist.domain.model.errors import StoreUnavailable
 
-# Git sets these for its hooks; inherited from one, they would make every command work on that other repository.
-_OF_ANOTHER_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
 _ADVERTISEMENT = "Having any troubles?"  # DVC's last line, after each of its errors
 # Part of what Git says with --progress, which is there to show that it gets on.
 _PROGRESS = re.compile(r"(objects|deltas): +\d|^Delta compression|^Total \d")
-_NEVER_ASK = {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -o BatchMode=yes"}
 
 
 def run(
@@ -28,23 +26,31 @@ def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     silence: float | None = None,
+    remote: Address | None = None,
 ) -> str:
-    """Run a command to its end, quietly, and return what it printed; `env` is added to the environment.
+    """Run a command to its end, quietly, and return what it printed.
+
+    It runs in the neutral environment with `env` added, and has the credentials of the Git repository `remote`.
 
     Raises:
+        InvalidSetting: credentials that Git cannot send.
         StoreUnavailable: it failed, says nothing for `silence` seconds, or is not on this machine; the message has its
             last words.
     """
-    inherited = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER_REPOSITORY}
+    with neutral_environment(remote) as neutral:
+        return _run(command, cwd, {**neutral, **(env or {})}, silence)
+
+
+def _run(command: Sequence[str], cwd: Path | None, env: Mapping[str, str], silence: float | None) -> str:
     try:
         process = subprocess.Popen(
             command,
             cwd=cwd,
-            env={**_NEVER_ASK, **inherited, **(env or {})},
+            env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            process_group=0,
+            start_new_session=True,  # without a terminal, so that ssh asks nobody
         )
     except FileNotFoundError as error:
         raise StoreUnavailable(f"{command[0]} is not on this machine: install it") from error
@@ -65,29 +71,22 @@ def run(
 
 
 def git(checkout: Path, *arguments: str) -> str:
-    """Run git in a checkout as a machine: no hook, editor or signing key of whoever runs it has a part in it.
+    """Run git in a checkout, with an identity even where none is configured.
 
     Raises:
         StoreUnavailable: as `run` does.
     """
-    neutral = ("core.hooksPath=/dev/null", "commit.gpgSign=false", "tag.gpgSign=false")
-    options = [word for setting in neutral for word in ("-c", setting)]
-    return run(["git", *options, *arguments], cwd=checkout, env=_identity(checkout))
+    return run(["git", *arguments], cwd=checkout, env=_identity(checkout))
 
 
-def is_local(repo: str) -> bool:
+def is_local(repo: Address) -> bool:
     """Whether `repo` is a path on this machine, not a URL or the `user@host:path` form."""
-    return "://" not in repo and not re.match(r"[^/]+:", repo)
+    return "://" not in str(repo) and not re.match(r"[^/]+:", str(repo))
 
 
-def git_address(repo: str) -> str:
-    """Return what git and DVC are to be given: a local path made absolute, anything else as it is."""
-    return str(Path(repo).expanduser().absolute()) if is_local(repo) else repo
-
-
-def source_name(repo: str) -> str:
-    """Return what a repository is called where others can read it: without password or token."""
-    return without_credentials(repo) if "://" in repo else git_address(repo)
+def source_name(repo: Address) -> str:
+    """Return what a repository is called, in lineage and in argument lists: a local path made absolute, or its URL."""
+    return str(Path(str(repo)).expanduser().absolute()) if is_local(repo) else str(repo)
 
 
 def _listen(process: "subprocess.Popen[bytes]", silence: float | None) -> tuple[str, str]:

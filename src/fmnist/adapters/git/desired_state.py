@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from fmnist.adapters.git.advice import advice
 from fmnist.adapters.git.command import git, run, source_name
 from fmnist.adapters.git.remote import clone, push, references
 from fmnist.adapters.yaml.manifest import ServingManifest
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.desired_state import Desired
 from fmnist.domain.model.errors import Conflict, InvalidSetting, StoreUnavailable
 from fmnist.ports.desired_state import DesiredState
@@ -19,12 +21,12 @@ class GitDesiredState(DesiredState):
     """A Serve config or RayService manifest on a branch of a repository.
 
     Args:
-        repo: path or URL; credentials in it never reach a message.
+        repo: path or URL.
         branch: that the cluster follows.
         manifest: path of the file in the repository.
     """
 
-    repo: str
+    repo: Address
     branch: str
     manifest: str
 
@@ -50,9 +52,11 @@ class GitDesiredState(DesiredState):
             try:
                 clone(self.repo, work, "--depth=1", f"--branch={self.branch}", "--no-tags")
             except StoreUnavailable as error:
+                correct = "correct GITOPS_REPO_URL and GITOPS_BRANCH"
+                absent = f"{correct}; `make pipeline` makes a repository for this machine"
+                what_to_do = advice(error, self.repo, "GITOPS_REPO_URL", absent) or correct
                 raise StoreUnavailable(
-                    f"{source_name(self.repo)} gives no branch {self.branch} of manifests: {error}. Correct "
-                    "GITOPS_REPO_URL and GITOPS_BRANCH; `make pipeline` makes a repository for this machine"
+                    f"{source_name(self.repo)} gives no branch {self.branch} of manifests: {error}; {what_to_do}"
                 ) from error
             yield work
 
@@ -80,10 +84,10 @@ class GitDesiredState(DesiredState):
                 return
             if there != after:
                 raise self._overtaken(after, there) from error
-            said = " ".join(str(error).split())
+            said, permit = " ".join(str(error).split()), f"see that whoever deploys may push to branch {self.branch}"
+            what_to_do = advice(error, self.repo, "GITOPS_REPO_URL", "correct GITOPS_REPO_URL") or permit
             raise StoreUnavailable(
-                f"{source_name(self.repo)} did not take the deployment: {said}. See that whoever deploys may push to "
-                f"branch {self.branch}"
+                f"{source_name(self.repo)} did not take the deployment: {said}; {what_to_do}"
             ) from error
 
     def _overtaken(self, after: str, found: str) -> Conflict:

@@ -1,17 +1,14 @@
 """An HTTP service at a URL, reached with httpx over connections that are kept open."""
 
-import re
 import time
 from typing import Self
 
 import httpx
 
-from fmnist.domain.model.endpoint import Reply, Request
+from fmnist.adapters.http.address import is_loopback, service_url
+from fmnist.domain.model.addresses import Address, without_credentials
+from fmnist.domain.model.endpoint import Reply, Request, is_api_key
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
-
-# As an HTTP header may hold it.
-_KEY = re.compile(r"[\x21-\x7e]+")
-_LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 
 
 class HttpEndpoint:
@@ -20,16 +17,21 @@ class HttpEndpoint:
     Args:
         api_key: sent with every request that is authorized.
         timeout: seconds to wait for a connection, and then for each part of an answer.
+        direct: use no proxy, whatever the environment names; always so for the loopback interface.
 
     Raises:
-        InvalidSetting: no usable http or https URL, or an API key that no header may hold.
+        InvalidSetting: no usable http or https URL, an API key that no header may hold, or proxies or certificates of
+            the environment that cannot be used.
     """
 
-    def __init__(self, url: str, *, api_key: str | None = None, timeout: float = 30.0) -> None:
-        self._url = _check_url(url)
+    def __init__(self, url: str, *, api_key: str | None = None, timeout: float = 30.0, direct: bool = False) -> None:
+        address = Address(url)
+        parsed = service_url(address)
+        self._url = str(parsed).rstrip("/")
+        user, password = address.credentials() or (None, None)
+        auth = None if user is None else httpx.BasicAuth(user, password or "")
         self._key = {} if api_key is None else {"authorization": f"Bearer {_check_key(api_key)}"}
-        # A proxy that the environment names can reach no address of this machine.
-        self._client = httpx.Client(timeout=timeout, mounts=dict.fromkeys(_LOOPBACK))
+        self._client = _client(parsed, auth, timeout, direct=direct or is_loopback(parsed.host))
 
     def __enter__(self) -> Self:
         return self
@@ -50,23 +52,29 @@ class HttpEndpoint:
             waited = time.perf_counter() - started
             raise StoreUnavailable(f"{request}: no answer within {waited:.1f} s") from error
         except httpx.RequestError as error:
-            raise StoreUnavailable(f"{request}: {error or type(error).__name__}") from error
+            reason = without_credentials(str(error)) or type(error).__name__
+            raise StoreUnavailable(f"{request}: {reason}") from error
         return Reply(request, response.status_code, response.content, time.perf_counter() - started)
 
 
-def _check_url(url: str) -> str:
+def _client(url: httpx.URL, auth: httpx.BasicAuth | None, timeout: float, *, direct: bool) -> httpx.Client:
+    """Make the client; of the environment it reads no more than this URL needs, for anything else may be broken."""
     try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise InvalidSetting(f"{url!r} is no URL: {error}") from error
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise InvalidSetting(f"{url!r} is no URL of a service: expected one such as http://127.0.0.1:8000/prefix")
-    if parsed.query or parsed.fragment:
-        raise InvalidSetting(f"{url!r} must end with the service's route prefix, without ? and #")
-    return str(parsed).rstrip("/")
+        trusted = httpx.create_ssl_context(trust_env=url.scheme == "https")
+    except OSError as error:
+        raise InvalidSetting(
+            f"the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read: {error}; correct or unset it"
+        ) from error
+    try:
+        return httpx.Client(auth=auth, verify=trusted, timeout=timeout, trust_env=not direct)
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        raise InvalidSetting(
+            f"the proxies of the environment cannot be used: {without_credentials(str(error))}; correct or unset "
+            "ALL_PROXY, HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in capitals or not"
+        ) from error
 
 
 def _check_key(key: str) -> str:
-    if not _KEY.fullmatch(key):
+    if not is_api_key(key):
         raise InvalidSetting("the API key must be of visible ASCII characters, without spaces")
     return key

@@ -5,6 +5,7 @@ Jinja, because the page is then HTML that can be read as such, and whatever is p
 
 import base64
 from collections.abc import Mapping
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -12,14 +13,27 @@ from markupsafe import Markup
 from fmnist.adapters.matplotlib.figures import draw
 from fmnist.adapters.matplotlib.theme import as_file, in_page
 from fmnist.adapters.pillow.encoding import encode_picture
+from fmnist.domain.model.errors import ReportFailed
 from fmnist.domain.model.images import Images
 from fmnist.domain.model.model_report import REPEATED, ModelReport
+from fmnist.domain.model.text import one_line
 
 _CONFUSIONS = 5
 
 
 def render_report(uri: str, report: ModelReport) -> Mapping[str, bytes]:
-    """Draw the report of the model of this URI: `report.html`, and each figure as `NAME.svg`."""
+    """Draw the report of the model of this URI: `report.html`, and each figure as `NAME.svg`.
+
+    Raises:
+        ReportFailed: a library cannot draw it.
+    """
+    try:
+        return _rendered(uri, report)
+    except Exception as error:
+        raise ReportFailed(f"the report of {uri} cannot be drawn: {type(error).__name__}: {error}") from error
+
+
+def _rendered(uri: str, report: ModelReport) -> Mapping[str, bytes]:
     figures = draw(report)
     page = (
         _environment()
@@ -44,12 +58,17 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("fmnist.adapters.jinja2"),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": _percent, "interval": _interval, "data_uri": _data_uri}
     return environment
+
+
+def _shown(value: Any) -> Any:
+    return one_line(value) if type(value) is str else value  # a figure is Markup, and has lines
 
 
 def _percent(share: float, digits: int = 1) -> str:

@@ -38,7 +38,7 @@ class History:
         try:
             content = json.loads((directory / _EPOCHS).read_text())
             return cls(tuple(content["epochs"]), content["seconds"], content["device"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise TrainingFailed(
                 f"the checkpoint {directory} is damaged: {error!r}; remove it to train anew"
             ) from error
@@ -66,13 +66,13 @@ class KeptCheckpoints:
         return max(self.directory.glob("epoch-*"), default=None)
 
     def prepare(self) -> None:
-        """Make the directory, so that a place that cannot be written is told before the first epoch.
+        """Make and try the directory, so that a place that cannot be written is told before the first epoch.
 
         Raises:
-            StoreUnavailable: it cannot be made.
+            StoreUnavailable: it cannot be made or written.
         """
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
+            make_writable(self.directory)
         except OSError as error:
             raise StoreUnavailable(f"cannot keep checkpoints in {self.directory}: {error}") from error
 
@@ -91,3 +91,14 @@ class KeptCheckpoints:
             raise StoreUnavailable(f"cannot keep a checkpoint in {self.directory}: {error}") from error
         for old in before:
             shutil.rmtree(old)
+
+
+def make_writable(directory: Path) -> None:
+    """Make a directory unless it is there, and see that a file can be made in it.
+
+    Raises:
+        OSError: it cannot.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=directory):
+        pass

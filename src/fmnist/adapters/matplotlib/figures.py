@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from fmnist.adapters.matplotlib.theme import BLUE, FAINT, INK, ORANGE, new_figure, to_svg
+from fmnist.adapters.matplotlib.theme import BLUE, FAINT, INK, ORANGE, label, new_figure, to_svg
 from fmnist.domain.model.calibration import Reliability
 from fmnist.domain.model.metrics import Confusion
 from fmnist.domain.model.model_report import ClassFigures, ModelReport, TrainingStory
@@ -15,7 +15,7 @@ from fmnist.domain.model.model_report import ClassFigures, ModelReport, Training
 
 def draw(report: ModelReport) -> dict[str, str]:
     """Draw every figure that the report has numbers for."""
-    measured, names = report.measured, report.info.class_names
+    measured, names = report.measured, [label(name) for name in report.info.class_names]
     figures = {
         "confusion_matrix": confusion_matrix(measured.evaluation.confusion, names),
         "classes": classes(measured.classes(names)),

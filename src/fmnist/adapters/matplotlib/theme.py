@@ -1,19 +1,24 @@
 """How figures look, and how one drawing serves a light page, a dark page and a file of its own.
 
 A figure is drawn in stand-in colours. In a page they become the page's CSS variables, so that it decides by day and
-night; in a file they become plain colours on white. No global state of Matplotlib is read or left changed.
+night; in a file they become plain colours on white. No global state of Matplotlib is read or left changed, nor does a
+person's own `matplotlibrc` count.
 """
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from matplotlib import rc_context
+from matplotlib import style
 from matplotlib.figure import Figure
 
+from fmnist.domain.model.text import one_line
+
 WIDTH_INCHES = 4.6  # 440 pixels: on a phone it shrinks by a fifth, and the smallest words are still readable
+_LONGEST_LABEL = 24  # letters, of which the widest leave half of a figure to what is drawn
 
 # Stand-ins, none of which a drawing needs for itself.
 INK, FAINT, BLUE, ORANGE = "#010203", "#040506", "#070809", "#0a0b0c"
@@ -27,6 +32,7 @@ _IN_PAGE: Mapping[str, str] = {
 }
 # Any: its stubs want each key to be one of three hundred literals.
 _STYLE: Any = {
+    "text.parse_math": False,  # a class may be named `$x$`
     "svg.fonttype": "none",  # words stay words: they can be selected, searched and read aloud
     "svg.hashsalt": "fmnist",
     "font.family": ["sans-serif"],
@@ -59,20 +65,28 @@ _STYLE: Any = {
 @contextmanager
 def new_figure(height_inches: float) -> Iterator[Figure]:
     """Give a figure to draw on in our style."""
-    with rc_context(_STYLE):
+    with style.context(["default", _STYLE]):
         yield Figure(figsize=(WIDTH_INCHES, height_inches), layout="constrained", facecolor="none")
 
 
+def label(text: str) -> str:
+    """Return a name from elsewhere as a figure has room for it."""
+    line = one_line(text)
+    return line if len(line) <= _LONGEST_LABEL else line[: _LONGEST_LABEL - 1] + "…"
+
+
 def to_svg(figure: Figure) -> str:
-    """Return the figure's `<svg>` element, in stand-in colours; equal figures give equal bytes."""
+    """Return the `<svg>` element of a figure in our style, in stand-in colours; equal figures give equal bytes."""
     file = io.StringIO()
-    with rc_context(_STYLE):
+    with warnings.catch_warnings():
+        # Whoever shows the words has fonts of their own.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = file.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     # Numbered anew in each figure, and so not to be had twice in a page; nothing refers to them.
-    return re.sub(r' id="[A-Za-z.]+_\d+"', "", svg)
+    return _in_tags(svg, lambda tag: re.sub(r' id="[A-Za-z.]+_\d+"', "", tag))
 
 
 def in_page(svg: str) -> str:
@@ -88,6 +102,10 @@ def as_file(svg: str) -> bytes:
 
 
 def _coloured(svg: str, colours: Mapping[str, str]) -> str:
-    for stand_in, colour in colours.items():
-        svg = svg.replace(stand_in, colour)
-    return svg
+    stand_ins = re.compile("|".join(colours))
+    return _in_tags(svg, lambda tag: stand_ins.sub(lambda found: colours[found[0]], tag))
+
+
+def _in_tags(svg: str, change: Callable[[str], str]) -> str:
+    """Change the tags of an element, and leave its words as they are: Matplotlib escapes the brackets in these."""
+    return re.sub(r"<[^>]*>", lambda tag: change(tag[0]), svg)

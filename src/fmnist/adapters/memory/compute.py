@@ -1,13 +1,14 @@
 """Compute without a network: it learns one mean image a class, in numpy, and is otherwise like the real ones."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from fmnist.adapters.memory.classifier import MeanClassifier, Means, load_means, save_means
 from fmnist.domain.model.dataset import DatasetVersion, LabeledImages
-from fmnist.domain.model.errors import InvalidSetting
 from fmnist.domain.model.images import CLASS_NAMES, PIXELS
+from fmnist.domain.model.metadata import split_sizes
 from fmnist.domain.model.metrics import Evaluation
 from fmnist.domain.model.registry import ModelInfo
 from fmnist.domain.model.training import Progress, TrainingSpec, best_epoch
@@ -15,7 +16,7 @@ from fmnist.domain.services.epoch_log import EpochLog
 from fmnist.domain.services.prediction import Prediction, answer
 from fmnist.ports.compute import Compute, FitResult, OnProgress, SplitPredictions
 from fmnist.ports.data_registry import DataRegistry
-from fmnist.ports.model_store import ClassifierFactory, TrainedWeights
+from fmnist.ports.model_store import Classifier, ClassifierFactory, TrainedWeights
 from fmnist.ports.tracker import Tracker
 
 
@@ -32,14 +33,13 @@ class MemoryCompute(Compute):
         self._checkpoints: dict[str, list[tuple[Means, dict[str, float]]]] = {}
         self._directory = directory
 
+    def prepare(self, spec: TrainingSpec, dataset: DatasetVersion) -> None:
+        spec.check_splits(split_sizes(dataset.metadata))
+
     def fit(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, on_progress: OnProgress) -> FitResult:
         train = self._registry.read(dataset, "train").head(spec.limit_train)
         val = self._registry.read(dataset, "val").head(spec.limit_val)
-        for split, data in (("train", train), ("val", val)):
-            if len(data) < spec.num_workers:
-                raise InvalidSetting(
-                    f"{len(data)} images of {split!r} cannot be shared among {spec.num_workers} workers"
-                )
+        spec.check_splits({"train": len(train), "val": len(val)})
         log = EpochLog(self._tracker, run_id)
         epochs = spec.recipe.max_epochs
         steps = max(1, len(train) // spec.global_batch_size)
@@ -65,14 +65,17 @@ class MemoryCompute(Compute):
         return FitResult(TrainedWeights(spec.recipe.architecture, str(path)), history, seconds=0.0, device="cpu")
 
     def weights_classifier(self, weights: TrainedWeights, dataset: DatasetVersion) -> ClassifierFactory:
-        info = _info(weights.architecture, dataset)
-        return lambda: MeanClassifier(load_means(weights.path), info, weights.temperature)
+        return partial(_load, weights, _info(weights.architecture, dataset))
 
     def predict(
         self, classifier: ClassifierFactory, dataset: DatasetVersion, split: str, limit: int | None = None
     ) -> SplitPredictions:
         data = self._registry.read(dataset, split).head(limit)
         return answer(classifier(), data)
+
+
+def _load(weights: TrainedWeights, info: ModelInfo) -> Classifier:
+    return MeanClassifier(load_means(weights.path), info, weights.temperature)
 
 
 def _class_means(data: LabeledImages, info: ModelInfo) -> Means:

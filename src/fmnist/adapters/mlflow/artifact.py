@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
-from zipfile import BadZipFile
+from zipfile import ZipFile
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -26,6 +26,11 @@ ONNX_FILE = "model.onnx"
 INFO_FILE = "fmnist.json"
 GOLDEN_FILE = "golden.npz"
 FILES = (ONNX_FILE, INFO_FILE, GOLDEN_FILE)
+PT2_FILE = "data/model.pt2"  # MLflow's name for it
+
+# By a file's last name. None is anywhere near: what is longer is refused unread.
+MAX_BYTES = {ONNX_FILE: 2**30, INFO_FILE: 2**20, GOLDEN_FILE: 2**24, "model.pt2": 2**30, "MLmodel": 2**20}
+_GOLDEN_UNPACKED = 2**26
 
 SAVE_TOLERANCE = 1e-4
 LOAD_TOLERANCE = 1e-3
@@ -93,7 +98,7 @@ def info_from_json(text: str | bytes) -> ModelInfo:
             lineage=document.lineage,
             metrics=document.metrics,
         )
-    except (ValueError, CorruptData) as error:
+    except (ValueError, RecursionError, CorruptData) as error:
         raise CorruptModel(f"{INFO_FILE} is damaged: {error}") from error
 
 
@@ -117,11 +122,12 @@ class GoldenBatch:
             CorruptModel: no such arrays, or other shapes and dtypes.
         """
         try:
+            _check_unpacked_size(content)
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-                batch = cls(images_from_array(arrays["images"]), arrays["probabilities"])
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+                return cls(images_from_array(arrays["images"]), arrays["probabilities"])
+        except Exception as error:
+            # A stranger's bytes raise whatever zipfile, zlib and numpy make of them.
             raise CorruptModel(f"{GOLDEN_FILE} is damaged: {error}") from error
-        return batch
 
     def to_bytes(self) -> bytes:
         """Write `golden.npz`."""
@@ -154,13 +160,40 @@ def read_files(folder: Path) -> tuple[bytes, ModelInfo, GoldenBatch]:
     Raises:
         CorruptModel: a file is missing or damaged.
     """
-    contents = {}
-    for name in FILES:
-        try:
-            contents[name] = (folder / name).read_bytes()
-        except FileNotFoundError as error:
-            raise CorruptModel(f"{name} is missing: the artifact was not saved by fmnist, or not completely") from error
+    contents = {name: read_file(folder / name) for name in FILES}
     return contents[ONNX_FILE], info_from_json(contents[INFO_FILE]), GoldenBatch.from_bytes(contents[GOLDEN_FILE])
+
+
+def read_file(file: Path) -> bytes:
+    """Read one of the files in `MAX_BYTES`.
+
+    Raises:
+        CorruptModel: it is missing, or longer than that.
+    """
+    try:
+        check_size(file.name, file.stat().st_size)
+        return file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise CorruptModel(
+            f"{file.name} is missing: the artifact was not saved by fmnist, or not completely"
+        ) from error
+
+
+def check_size(name: str, size: int) -> None:
+    """Compare the size of a file in `MAX_BYTES`.
+
+    Raises:
+        CorruptModel: it is longer.
+    """
+    if size > MAX_BYTES[name]:
+        raise CorruptModel(f"{name} has more than {MAX_BYTES[name]} bytes, which no model of fmnist comes near")
+
+
+def _check_unpacked_size(golden: bytes) -> None:
+    with ZipFile(io.BytesIO(golden)) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    if unpacked > _GOLDEN_UNPACKED:
+        raise ValueError(f"it unpacks to {unpacked} bytes, expected at most {_GOLDEN_UNPACKED}")
 
 
 def _probabilities(classifier: Classifier, images: Images) -> Probabilities:

@@ -26,8 +26,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from urllib3.util import Retry
 
-from fmnist.adapters.mlflow.errors import NothingStored, translated, unavailable
-from fmnist.domain.model.addresses import without_credentials
+from fmnist.adapters.mlflow.errors import translated, unavailable
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import InvalidSetting
 
 _PROBE_SECONDS = (3, 8)  # to connect, and to answer
@@ -47,7 +47,7 @@ class MlflowConnection:
         insecure_tls: accept any certificate of the server. MLflow knows this for the process as a whole only.
     """
 
-    tracking_uri: str
+    tracking_uri: Address
     experiment: str = "fashion-mnist"
     artifact_root: str | None = None
     insecure_tls: bool = False
@@ -56,28 +56,21 @@ class MlflowConnection:
         """Return the client, one per connection and process; the first call looks whether the store answers.
 
         Raises:
-            InvalidSetting: a URI of a store that MLflow does not know, or an sqlite store that was moved.
-            NothingStored: an sqlite file that is not there yet; none is made for whoever reads.
+            InvalidSetting: a URI of a store that MLflow does not know.
             StoreUnavailable: the store does not answer, or may not be written.
         """
-        database = _sqlite_file(self.tracking_uri)
-        if database is not None and not database.exists():
-            raise NothingStored(f"MLflow's database {database} is not there yet: fmnist train makes it")
         return _open(self)
 
     def experiment_id(self) -> str | None:
         """Return the experiment's id, or None when no run was started in it yet."""
-        try:
-            client = self.client()
-        except NothingStored:
-            return None
+        client = self.client()
         with translated(self.tracking_uri, f"experiment {self.experiment!r}"):
             found = client.get_experiment_by_name(self.experiment)
         if found is None:
             return None
         if found.lifecycle_stage != LifecycleStage.ACTIVE:
             raise InvalidSetting(
-                f"experiment {self.experiment!r} was deleted in MLflow at {without_credentials(self.tracking_uri)}: "
+                f"experiment {self.experiment!r} was deleted in MLflow at {self.tracking_uri}: "
                 f"restore it with `mlflow experiments restore -x {found.experiment_id}`, or name another in "
                 "MLFLOW_EXPERIMENT_NAME"
             )
@@ -89,7 +82,7 @@ class MlflowConnection:
             return known
         with translated(self.tracking_uri, f"experiment {self.experiment!r}"):
             try:
-                made = _open(self).create_experiment(self.experiment, artifact_location=self._artifact_location())
+                made = self.client().create_experiment(self.experiment, artifact_location=self._artifact_location())
             except MlflowException as error:
                 # Another process was quicker.
                 if error.error_code == "RESOURCE_ALREADY_EXISTS" and (known := self.experiment_id()) is not None:
@@ -100,8 +93,10 @@ class MlflowConnection:
     def _artifact_location(self) -> str | None:
         """Absolute for sqlite, because MLflow would take a folder under the working directory of the moment."""
         database = _sqlite_file(self.tracking_uri)
+        if database is None:
+            return None
         # As a URI: in a plain path MLflow decodes `%XX`.
-        return self.artifact_folder(database).as_uri() if database else None
+        return self.artifact_folder(database).as_uri()
 
     def artifact_folder(self, database: Path) -> Path:
         """Return where the artifacts of an sqlite store are kept."""
@@ -120,30 +115,31 @@ def all_pages(fetch: Callable[[str | None], PagedList[_T]]) -> list[_T]:
 
 @cache
 def _open(connection: MlflowConnection) -> MlflowClient:
-    uri = connection.tracking_uri
+    address, uri = connection.tracking_uri, connection.tracking_uri.reveal()
     if connection.insecure_tls:
         os.environ["MLFLOW_TRACKING_INSECURE_TLS"] = "true"
     scheme = urlsplit(uri).scheme
     if scheme in {"", "file"}:
         raise InvalidSetting(
-            f"MLFLOW_TRACKING_URI {uri!r} is a folder, which MLflow no longer takes as a store: "
+            f"MLFLOW_TRACKING_URI {str(address)!r} is a folder, which MLflow no longer takes as a store: "
             "use sqlite:////absolute/path/mlflow.db, or http(s)://SERVER"
         )
     if scheme in {"http", "https"}:
-        _probe_server(uri, verify=not connection.insecure_tls)
-        with translated(uri, "the connection"):
+        _probe_server(address, verify=not connection.insecure_tls)
+        with translated(address, "the connection"):
             return MlflowClient(uri, registry_uri=uri)
-    if (database := _sqlite_file(uri)) is not None:
-        with _sole_user_of(database, uri):
-            client = _open_database(uri)
+    if (database := _sqlite_file(address)) is not None:
+        with _sole_user_of(database, address):
+            client = _open_database(address)
         _expect_artifacts(connection, database, client)
         return client
-    return _open_database(uri)
+    return _open_database(address)
 
 
-def _open_database(uri: str) -> MlflowClient:
+def _open_database(address: Address) -> MlflowClient:
     """Make the client and both of its stores: each of them creates or checks its tables when it is first used."""
-    with translated(uri, "the connection"):
+    uri = address.reveal()
+    with translated(address, "the connection"):
         client = MlflowClient(uri, registry_uri=uri)
         client.search_registered_models(max_results=1)
     return client
@@ -154,30 +150,31 @@ def _expect_artifacts(connection: MlflowConnection, database: Path, client: Mlfl
 
     Nothing would be found where the artifacts were, and what is written would go there.
     """
-    with translated(connection.tracking_uri, f"experiment {connection.experiment!r}"):
+    with translated(connection.tracking_uri, "the place of its artifacts"):
         experiment = client.get_experiment_by_name(connection.experiment)
-    recorded = get_local_path_or_none(experiment.artifact_location) if experiment else None
-    expected = connection.artifact_folder(database)
-    if recorded is None or expected.parent != database.parent or (there := Path(recorded).resolve()) == expected:
-        return
-    home, was = shlex.quote(str(database.parent)), shlex.quote(str(there.parent))
-    if not there.exists() and (expected.exists() or not there.parent.exists()):
-        raise InvalidSetting(
-            f"MLflow's database {database} was moved: it keeps its artifacts in {there}, which is not there. Move the "
-            f"state directory back, or link the old place to the new one: ln -s {home} {was}"
-        )
-    if expected.exists() and there.with_name(database.name).exists():
-        raise InvalidSetting(
-            f"MLflow's database {database} is a copy: it keeps its artifacts in {there}, beside the original. "
-            f"Use that, with FMNIST_HOME={was}, or begin with another state directory"
-        )
+        recorded = get_local_path_or_none(experiment.artifact_location) if experiment else None
+        expected = connection.artifact_folder(database)
+        if recorded is None or expected.parent != database.parent or (there := Path(recorded).resolve()) == expected:
+            return
+        home, was = shlex.quote(str(database.parent)), shlex.quote(str(there.parent))
+        if not there.exists() and (expected.exists() or not there.parent.exists()):
+            raise InvalidSetting(
+                f"MLflow's database {database} was moved: it keeps its artifacts in {there}, which is not there. Move "
+                f"the state directory back, or link the old place to the new one: ln -s {home} {was}"
+            )
+        if expected.exists() and there.with_name(database.name).exists():
+            raise InvalidSetting(
+                f"MLflow's database {database} is a copy: it keeps its artifacts in {there}, beside the original. "
+                f"Use that, with FMNIST_HOME={was}, or begin with another state directory"
+            )
 
 
-def _probe_server(uri: str, *, verify: bool) -> None:
+def _probe_server(address: Address, *, verify: bool) -> None:
     """Ask with little patience: MLflow's own would leave a person waiting for a server that is not there.
 
     Certificates are taken and shown as MLflow does it.
     """
+    uri = address.reveal()
     authority = os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") if verify else None
     certificate = os.environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH")
     try:
@@ -189,11 +186,11 @@ def _probe_server(uri: str, *, verify: bool) -> None:
         if answer.status_code >= 500:
             answer.raise_for_status()
     except OSError as error:  # those of requests are, and what it raises for a certificate's file that is not there
-        raise unavailable(uri, "the connection", error) from error
+        raise unavailable(address, "the connection", error) from error
 
 
 @contextmanager
-def _sole_user_of(database: Path, uri: str) -> Iterator[None]:
+def _sole_user_of(database: Path, address: Address) -> Iterator[None]:
     """Keep other processes out while the tables are made, and look first whether the file can be written.
 
     Several processes that initialise one sqlite store break it, and on a file that it cannot use MLflow tries again
@@ -203,25 +200,27 @@ def _sole_user_of(database: Path, uri: str) -> Iterator[None]:
         database.parent.mkdir(parents=True, exist_ok=True)
         lock = database.with_name(f"{database.name}.lock").open("w")
     except OSError as error:
-        raise unavailable(uri, "its file", error) from error
+        raise unavailable(address, "its file", error) from error
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             with closing(sqlite3.connect(database)) as file:
                 file.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
-            raise unavailable(uri, "its file", error) from error
+            raise unavailable(address, "its file", error) from error
         yield
 
 
-def _sqlite_file(uri: str) -> Path | None:
+def _sqlite_file(address: Address) -> Path | None:
     """Return the file that SQLAlchemy opens for an sqlite URI, which may be encoded; None for another store's URI."""
     try:
-        url = make_url(uri)
+        url = make_url(address.reveal())
     except (ArgumentError, ValueError):
         return None
     if url.drivername.partition("+")[0] != "sqlite":
         return None
     if url.database in {None, "", ":memory:"} or url.database.startswith(("sqlite:", "file:")):
-        raise InvalidSetting(f"MLFLOW_TRACKING_URI {uri!r} names no file: use sqlite:////absolute/path/mlflow.db")
+        raise InvalidSetting(
+            f"MLFLOW_TRACKING_URI {str(address)!r} names no file: use sqlite:////absolute/path/mlflow.db"
+        )
     return Path(url.database).resolve()

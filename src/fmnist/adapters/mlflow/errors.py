@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from mlflow.exceptions import MlflowException
 
-from fmnist.domain.model.addresses import without_credentials
+from fmnist.domain.model.addresses import Address, without_credentials
 from fmnist.domain.model.errors import FmnistError, InvalidSetting, StoreUnavailable
 
 _LONGEST_REASON = 300
@@ -18,12 +18,8 @@ _DISTRUST = re.compile(r"CERTIFICATE|TLS .*certificate")
 _NOT_ALLOWED = {"UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"}
 
 
-class NothingStored(StoreUnavailable):
-    """There is no store yet, so that whatever is looked for is not in it."""
-
-
 @contextmanager
-def translated(tracking_uri: str, what: str, missing: type[FmnistError] = StoreUnavailable) -> Iterator[None]:
+def translated(tracking_uri: Address, what: str, missing: type[FmnistError] = StoreUnavailable) -> Iterator[None]:
     """Translate what MLflow raises inside of the block, which says in `what` the thing that it is about.
 
     Raises:
@@ -32,30 +28,28 @@ def translated(tracking_uri: str, what: str, missing: type[FmnistError] = StoreU
     """
     try:
         yield
-    except NothingStored as error:
-        raise missing(f"{what} is not there: {error}") from error
     except FmnistError:
         raise
     except MlflowException as error:
-        where = without_credentials(tracking_uri)
         if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}:
-            raise missing(f"{what} is not in MLflow at {where}: {reason(error)}") from error
+            raise missing(f"{what} is not in MLflow at {tracking_uri}: {reason(error)}") from error
         if error.error_code in {"INVALID_PARAMETER_VALUE", "BAD_REQUEST"}:
-            raise InvalidSetting(f"MLflow at {where} refuses {what}: {reason(error)}") from error
+            raise InvalidSetting(f"MLflow at {tracking_uri} refuses {what}: {reason(error)}") from error
         raise unavailable(tracking_uri, what, error) from error
     except Exception as error:
         # MLflow lets through whatever the driver of a store raises: requests, SQLAlchemy, botocore, OSError and more.
         raise unavailable(tracking_uri, what, error) from error
 
 
-def unavailable(tracking_uri: str, what: str, error: Exception) -> StoreUnavailable:
+def unavailable(tracking_uri: Address, what: str, error: Exception) -> StoreUnavailable:
     """Return the error of a store that fails, with advice for the kind of store and of failure that it is."""
-    where = without_credentials(tracking_uri)
-    return StoreUnavailable(f"MLflow at {where} fails on {what}: {reason(error)}; {_advice(tracking_uri, error)}")
+    return StoreUnavailable(
+        f"MLflow at {tracking_uri} fails on {what}: {reason(error)}; {_advice(tracking_uri, error)}"
+    )
 
 
-def _advice(tracking_uri: str, error: Exception) -> str:
-    if tracking_uri.startswith("sqlite"):
+def _advice(tracking_uri: Address, error: Exception) -> str:
+    if str(tracking_uri).startswith("sqlite:"):
         return "check that the file is MLflow's and that its folder and the artifacts' may be written"
     if getattr(error, "error_code", None) in _NOT_ALLOWED:
         return "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, and what that user may do"

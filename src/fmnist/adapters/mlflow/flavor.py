@@ -1,11 +1,9 @@
-"""MLflow's pytorch flavour in its `pt2` form: a torch.export graph, written and read back without any pickle.
+"""MLflow's pytorch flavour in its `pt2` form: a torch.export graph, written by MLflow and read back as data.
 
 Importing this takes seconds, torch and all: only what saves a model, or answers on a GPU, does so.
 """
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,12 +13,11 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 from torch import nn
 
+from fmnist.adapters.mlflow import artifact
 from fmnist.adapters.torch.classifier import TorchClassifier
-from fmnist.domain.model.errors import CorruptModel
+from fmnist.adapters.torch.graph import read_network
 from fmnist.domain.model.images import SIDE
 from fmnist.domain.model.registry import ModelInfo
-
-_PICKLES = "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
 
 
 def write_flavor(model: Model, network: nn.Module, info: ModelInfo, folder: Path, extra_files: Sequence[Path]) -> None:
@@ -48,26 +45,9 @@ def write_flavor(model: Model, network: nn.Module, info: ModelInfo, folder: Path
 def read_flavor(folder: Path, info: ModelInfo, device: str | None = None) -> TorchClassifier:
     """Load the `pt2` form from a downloaded artifact; a `device` of None is a GPU where there is one.
 
+    Not by MLflow, which puts the artifact's code on the path, imports modules that it names, and runs its pickles.
+
     Raises:
-        CorruptModel: it cannot be loaded, or only by unpickling it.
+        CorruptModel: it is missing or damaged, or holds anything that could run.
     """
-    try:
-        with _pickles_refused():
-            network = mlflow.pytorch.load_model(str(folder))
-    except Exception as error:
-        raise CorruptModel(f"MLflow cannot load the pt2 form of the model: {error}") from error
-    return TorchClassifier(network, info, device)
-
-
-@contextmanager
-def _pickles_refused() -> Iterator[None]:
-    """MLflow allows them by default, and knows of no way but the environment to say otherwise."""
-    before = os.environ.get(_PICKLES)
-    os.environ[_PICKLES] = "false"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[_PICKLES]
-        else:
-            os.environ[_PICKLES] = before
+    return TorchClassifier(read_network(artifact.read_file(folder / artifact.PT2_FILE)), info, device)

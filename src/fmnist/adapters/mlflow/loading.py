@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fmnist.adapters.mlflow import artifact
 from fmnist.adapters.mlflow.connection import MlflowConnection
-from fmnist.adapters.mlflow.downloading import download_artifact
+from fmnist.adapters.mlflow.downloading import ONNX_FORM, TORCH_FORM, download_artifact
 from fmnist.adapters.mlflow.packed import PackedModel
 from fmnist.domain.model.errors import CorruptModel
 from fmnist.ports.model_store import Classifier
@@ -31,13 +31,8 @@ class MlflowClassifierFactory:
         uri, on_gpu = f"models:/{self.name}/{self.version}", _gpu_is_here()
         with tempfile.TemporaryDirectory(prefix="fmnist-model-") as scratch:
             try:
-                folder = download_artifact(
-                    self.connection,
-                    self.name,
-                    self.version,
-                    Path(scratch),
-                    parts=None if on_gpu else (artifact.FOLDER,),
-                )
+                files = TORCH_FORM if on_gpu else ONNX_FORM
+                folder = download_artifact(self.connection, self.name, self.version, Path(scratch), files)
                 return torch_classifier(folder) if on_gpu else onnx_classifier(folder, self.threads)
             except CorruptModel as error:
                 raise CorruptModel(f"{uri}: {error}") from error

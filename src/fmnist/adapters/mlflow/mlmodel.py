@@ -9,6 +9,7 @@ from typing import Any, Self
 from mlflow.models import Model
 from mlflow.types import Schema, TensorSpec
 
+from fmnist.adapters.mlflow import artifact
 from fmnist.domain.model.errors import CorruptModel
 
 
@@ -27,6 +28,7 @@ class ModelDescription:
         Raises:
             CorruptModel: it is damaged, or has no id or no signature of tensors.
         """
+        artifact.read_file(file)  # for its length
         try:
             model = Model.load(file)
             signature = {"inputs": _tensors(model.signature.inputs), "outputs": _tensors(model.signature.outputs)}

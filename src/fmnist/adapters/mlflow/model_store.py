@@ -13,8 +13,8 @@ from mlflow.models.model import MLMODEL_FILE_NAME
 
 from fmnist.adapters.mlflow.artifact import FOLDER
 from fmnist.adapters.mlflow.connection import MlflowConnection, all_pages
-from fmnist.adapters.mlflow.downloading import SERVING_PARTS, download_artifact
-from fmnist.adapters.mlflow.errors import NothingStored, translated
+from fmnist.adapters.mlflow.downloading import PACKAGE, download_artifact
+from fmnist.adapters.mlflow.errors import translated
 from fmnist.adapters.mlflow.loading import MlflowClassifierFactory
 from fmnist.adapters.mlflow.mlmodel import ModelDescription
 from fmnist.adapters.mlflow.packed import PackedModel
@@ -51,8 +51,9 @@ class MlflowModelStore(ModelStore):
         card: str | None = None,
     ) -> ModelVersion:
         check_model_name(name)
+        client = self._connection.client()
         with translated(self._uri, f"run {run_id!r}", missing=RunNotFound):
-            run = self._connection.client().get_run(run_id)
+            run = client.get_run(run_id)
 
         from fmnist.adapters.mlflow.saving import build_artifact
 
@@ -70,9 +71,7 @@ class MlflowModelStore(ModelStore):
     def download(self, version: ModelVersion) -> ModelPackage:
         with tempfile.TemporaryDirectory(prefix="fmnist-model-") as scratch:
             try:
-                folder = download_artifact(
-                    self._connection, version.name, version.version, Path(scratch), parts=SERVING_PARTS
-                )
+                folder = download_artifact(self._connection, version.name, version.version, Path(scratch), PACKAGE)
                 described = ModelDescription.read(folder / MLMODEL_FILE_NAME)
                 packed = PackedModel.read(folder / FOLDER, self._threads)
             except CorruptModel as error:
@@ -86,9 +85,9 @@ class MlflowModelStore(ModelStore):
         )
 
     def resolve(self, uri: str) -> ModelVersion:
-        wanted = ModelUri.parse(uri)
+        wanted, client = ModelUri.parse(uri), self._connection.client()
         with translated(self._uri, uri, missing=ModelNotFound):
-            client, number = self._connection.client(), wanted.version
+            number = wanted.version
             if wanted.alias is not None:
                 aliases = client.get_registered_model(wanted.name).aliases
                 if wanted.alias not in aliases:
@@ -98,11 +97,7 @@ class MlflowModelStore(ModelStore):
             return _version(client.get_model_version(wanted.name, str(number)))
 
     def versions(self, name: str) -> list[ModelVersion]:
-        query = f"name = '{check_model_name(name)}'"
-        try:
-            client = self._connection.client()
-        except NothingStored:
-            return []
+        client, query = self._connection.client(), f"name = '{check_model_name(name)}'"
         with translated(self._uri, f"versions of {name}"):
             found = all_pages(lambda token: client.search_model_versions(query, page_token=token))
             if not found:
@@ -121,10 +116,10 @@ class MlflowModelStore(ModelStore):
         )
 
     def label(self, version: ModelVersion, *, alias: str | None = None, tags: Mapping[str, str] | None = None) -> None:
+        client, number = self._connection.client(), str(version.version)
         if alias is not None:
             check_alias(alias)
         with translated(self._uri, version.uri, missing=ModelNotFound):
-            client, number = self._connection.client(), str(version.version)
             for key, value in (tags or {}).items():
                 client.set_model_version_tag(version.name, number, key, value)
             if alias is not None:

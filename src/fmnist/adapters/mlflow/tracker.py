@@ -4,19 +4,17 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from fmnist.adapters.mlflow.connection import MlflowConnection, all_pages
 from fmnist.adapters.mlflow.errors import translated
 from fmnist.adapters.mlflow.patience import awaiting_files
-from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.dataset import DatasetVersion
 from fmnist.domain.model.errors import RunNotFound
 from fmnist.ports.tracker import RunRecord, RunStatus, Tracker
@@ -39,14 +37,15 @@ class MlflowTracker(Tracker):
         self._monitors: dict[str, SystemMetricsMonitor] = {}
 
     def start(self, name: str, tags: Mapping[str, str]) -> str:
-        experiment = self._connection.ensure_experiment()
+        client, experiment = self._connection.client(), self._connection.ensure_experiment()
         with translated(self._uri, f"a new run {name!r}"):
-            run_id = str(self._connection.client().create_run(experiment, run_name=name, tags=dict(tags)).info.run_id)
+            run_id = str(client.create_run(experiment, run_name=name, tags=dict(tags)).info.run_id)
         self._monitor(run_id)
         return run_id
 
     def set_status(self, run_id: str, status: RunStatus) -> None:
-        with self._about(run_id) as client:
+        client = self._connection.client()
+        with self._about(run_id):
             if status is RunStatus.RUNNING:
                 client.update_run(run_id, status=status.value)
                 self._monitor(run_id)
@@ -64,8 +63,8 @@ class MlflowTracker(Tracker):
         metrics: Mapping[str, float] | None = None,
         step: int = 0,
     ) -> None:
-        now = time.time_ns() // 1_000_000
-        with self._about(run_id) as client:
+        client, now = self._connection.client(), time.time_ns() // 1_000_000
+        with self._about(run_id):
             # One call for all: each takes 5-7 ms on sqlite, and up to 90 ms on a server.
             client.log_batch(
                 run_id,
@@ -75,38 +74,39 @@ class MlflowTracker(Tracker):
             )
 
     def log_artifact(self, run_id: str, path: str, content: bytes) -> None:
-        target = PurePosixPath(path)
+        client, target = self._connection.client(), PurePosixPath(path)
         folder = None if target.parent == PurePosixPath() else str(target.parent)
-        with tempfile.TemporaryDirectory(prefix="fmnist-artifact-") as scratch, self._about(run_id) as client:
+        with tempfile.TemporaryDirectory(prefix="fmnist-artifact-") as scratch, self._about(run_id), awaiting_files():
             file = Path(scratch, target.name)
             file.write_bytes(content)
-            with awaiting_files():
-                client.log_artifact(run_id, str(file), folder)
+            client.log_artifact(run_id, str(file), folder)
 
     def log_dataset(self, run_id: str, dataset: DatasetVersion) -> None:
+        client = self._connection.client()
         files = {file.split: {"uri": file.uri, "md5": file.md5} for file in dataset.splits.values()}
         # MLflow's "code" source is the one that points at no file: it carries the tags that say where the data is.
         source = {"tags": {"registry": dataset.source, "commit": dataset.commit, "splits": files}}
         entity = Dataset(name=dataset.version, digest=dataset.digest, source_type="code", source=json.dumps(source))
-        with self._about(run_id) as client:
+        with self._about(run_id):
             client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "training")])])
 
     def get(self, run_id: str) -> RunRecord:
-        with self._about(run_id) as client:
+        client = self._connection.client()
+        with self._about(run_id):
             return self._record(client.get_run(run_id))
 
     def history(self, run_id: str, metric: str) -> tuple[tuple[int, float], ...]:
-        with self._about(run_id) as client:
+        client = self._connection.client()
+        with self._about(run_id):
             values = self._history(run_id, metric)
             if not values:
                 client.get_run(run_id)  # which is missed where it is not there, as its metrics are not
             return values
 
     def find(self, tags: Mapping[str, str]) -> list[RunRecord]:
-        experiment = self._connection.experiment_id()
+        client, experiment = self._connection.client(), self._connection.experiment_id()
         if experiment is None:
             return []
-        client = self._connection.client()
         # MLflow's filter language has no escapes: values with quotes in them are compared here.
         plain = {name: value for name, value in tags.items() if _PLAIN_VALUE.fullmatch(value)}
         clauses = " AND ".join(f"tags.`{name}` = '{value}'" for name, value in plain.items())
@@ -121,7 +121,7 @@ class MlflowTracker(Tracker):
     def _monitor(self, run_id: str) -> None:
         # MLflow does this by itself for its active run only, and we have none.
         if self._system_metrics and run_id not in self._monitors:
-            monitor = SystemMetricsMonitor(run_id, resume_logging=True, tracking_uri=self._uri)
+            monitor = SystemMetricsMonitor(run_id, resume_logging=True, tracking_uri=self._uri.reveal())
             self._monitors[run_id] = monitor
             monitor.start()
 
@@ -150,16 +150,11 @@ class MlflowTracker(Tracker):
             paths += self._artifacts(run_id, entry.path) if entry.is_dir else [entry.path]
         return paths
 
-    @contextmanager
-    def _about(self, run_id: str) -> Iterator[MlflowClient]:
-        """Yield the client, and translate errors of calls on one run.
-
-        MLflow would call an id that cannot be one an invalid parameter.
-        """
+    def _about(self, run_id: str) -> AbstractContextManager[None]:
+        """Translate errors of calls on one run; MLflow would call an id that cannot be one an invalid parameter."""
         if not _RUN_ID.fullmatch(run_id):
-            raise RunNotFound(f"run {run_id!r} is not in MLflow at {without_credentials(self._uri)}: no id of a run")
-        with translated(self._uri, f"run {run_id!r}", missing=RunNotFound):
-            yield self._connection.client()
+            raise RunNotFound(f"run {run_id!r} is not in MLflow at {self._uri}: no id of a run")
+        return translated(self._uri, f"run {run_id!r}", missing=RunNotFound)
 
 
 @dataclass(frozen=True, slots=True)

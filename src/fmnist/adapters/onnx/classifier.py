@@ -1,5 +1,7 @@
 """An ONNX model as a `Classifier` on the CPU. It imports neither torch nor MLflow, so that serving needs neither."""
 
+import os
+
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
@@ -11,9 +13,9 @@ from fmnist.domain.model.images import SIDE
 from fmnist.domain.model.registry import ModelInfo
 from fmnist.ports.model_store import Classifier
 
-_LOAD_ERRORS = (native.Fail, native.InvalidArgument, native.InvalidGraph, native.InvalidProtobuf, native.NotImplemented)
-_RUN_ERRORS = (native.Fail, native.InvalidArgument, native.RuntimeException)
+_RUN_ERRORS = (native.Fail, native.InvalidArgument, native.RuntimeException, ValueError)
 _ERRORS_ONLY = 3
+_NO_FOLDER = os.devnull
 
 
 class OnnxClassifier(Classifier):
@@ -28,12 +30,20 @@ class OnnxClassifier(Classifier):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = _ERRORS_ONLY
+        # A model may name files to read its weights from, in the working directory unless somebody says otherwise.
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", _NO_FOLDER)
         try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except _LOAD_ERRORS as error:
+            # Its fallback would try the same again, and print.
+            self._session = onnxruntime.InferenceSession(
+                model, options, providers=["CPUExecutionProvider"], enable_fallback=0
+            )
+            _check(self._session.get_inputs(), INPUT, [1, SIDE, SIDE])
+            _check(self._session.get_outputs(), OUTPUT, [len(info.class_names)])
+        except CorruptModel:
+            raise
+        except Exception as error:
+            # A stranger's bytes: it has errors of its own, and those of protobuf and UTF-8 come through.
             raise CorruptModel(f"ONNX Runtime {onnxruntime.__version__} cannot load the model: {error}") from error
-        _check(self._session.get_inputs(), INPUT, [1, SIDE, SIDE])
-        _check(self._session.get_outputs(), OUTPUT, [len(info.class_names)])
         self._info = info
 
     @property

@@ -1,20 +1,24 @@
 """Joins a Ray cluster, or starts a small quiet one on this machine, and says what a worker may take of it."""
 
+import atexit
 import json
 import logging
 import math
 import os
+import shutil
 import signal
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
 
+from fmnist.adapters.ray.job import DriverPaths
+from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.domain.model.errors import FmnistError, InvalidSetting, StoreUnavailable
 
 RETRIES = 3  # of work that was lost with a worker or a node
@@ -22,6 +26,9 @@ RETRIES = 3  # of work that was lost with a worker or a node
 _OBJECT_STORE_BYTES = 512 * 2**20  # the dataset takes 43 MB; Ray's default is 30 % of the machine
 
 _PROBE_SECONDS = 10
+_RAY_SCRATCH = "RAY_TMPDIR"  # Ray's own
+_SOCKET = "/session_2000-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+_LONGEST_SOCKET = 107  # bytes, on Linux
 _PACKAGE = Path(__file__).parents[2]
 _JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray's, set where `ray job submit` runs something
 
@@ -32,21 +39,6 @@ _ENVIRONMENT = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterSettings:
-    """How Ray is reached.
-
-    Attributes:
-        address: of a cluster that is there (`auto`, `HOST:PORT`, `ray://...`); None starts one in this process's name.
-        verbose: show all that Ray and its workers have to say, for finding out what went wrong.
-        forward_logs: show what workers print, and nothing else; always so when verbose.
-    """
-
-    address: str | None = None
-    verbose: bool = False
-    forward_logs: bool = False
 
 
 def join_cluster(settings: ClusterSettings) -> None:
@@ -67,11 +59,18 @@ def join_cluster(settings: ClusterSettings) -> None:
         )
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    options: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
-    if settings.address:
-        options = {"runtime_env": _own_code()}
+    if not settings.metrics:
+        # Their exporter outlives each cluster but the first in a process: its threads go on after `ray.shutdown`.
+        os.environ.setdefault("RAY_enable_metrics_collection", "0")
+    options: dict[str, Any] = {}
     try:
-        _probe(settings.address)
+        if settings.address:
+            _probe(settings.address)
+            options["runtime_env"] = _own_code()
+        else:
+            options |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES, "_temp_dir": scratch()}
+        if "://" not in (settings.address or ""):  # there, the cluster's own Python is the driver
+            options["job_config"] = DriverPaths()
         with _sigterm_kept():
             ray.init(
                 # Without an address Ray looks for one that an earlier `ray start` left behind.
@@ -80,11 +79,8 @@ def join_cluster(settings: ClusterSettings) -> None:
                 logging_level=logging.INFO if settings.verbose else logging.ERROR,
                 **options,
             )
-    except (OSError, RuntimeError, ValueError) as error:
-        raise StoreUnavailable(
-            f"no Ray cluster at {settings.address or 'this machine'}: {error}; check RAY_ADDRESS, or unset it to "
-            "start a cluster here"
-        ) from error
+    except Exception as error:  # Ray raises a plain one where its raylet does not start
+        raise StoreUnavailable(_no_cluster(settings, error)) from error
     for name in ("ray.data", "ray.train"):
         logging.getLogger(name).setLevel(logging.INFO if settings.verbose else logging.ERROR)
 
@@ -147,9 +143,42 @@ def _own_code() -> dict[str, Any]:
     return {} if "py_modules" in brought else {"py_modules": [str(_PACKAGE)]}
 
 
-def _probe(address: str | None) -> None:
+def _no_cluster(settings: ClusterSettings, error: Exception) -> str:
+    """Return what keeps us from a cluster, with advice for the kind of failure that it is."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if settings.address:
+        return f"no Ray cluster at {settings.address}: {reason}; check RAY_ADDRESS, or unset it to start a cluster here"
+    place = os.environ.get(_RAY_SCRATCH) or os.environ.get("TMPDIR", "/tmp")  # noqa: S108 - Ray's default
+    if isinstance(error, OSError):
+        advice = f"make room in {place} and see that it may be written, or name another short path in {_RAY_SCRATCH}"
+    else:
+        advice = f"see that there is memory, and room in {place}; what Ray logged is below {place}/ray/session_latest"
+    return f"Ray does not start on this machine: {reason}; {advice}"
+
+
+def scratch() -> str | None:
+    """Return where a cluster of our own keeps its sockets and logs; None where the user has told Ray.
+
+    Names of sockets are made of it, which an operating system wants to be short.
+    """
+    if _RAY_SCRATCH in os.environ:
+        return None
+    usual = f"{tempfile.gettempdir()}/ray"
+    if len(os.fsencode(usual + _SOCKET)) <= _LONGEST_SOCKET:
+        return usual
+    private = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+    atexit.register(_remove, private)
+    return f"{private}/ray"
+
+
+def _remove(scratch: str) -> None:
+    ray.shutdown()
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _probe(address: str) -> None:
     """See that something listens, in seconds: Ray itself tries for minutes, and then ends the process."""
-    host, colon, port = (address or "").rpartition("://")[2].rpartition(":")
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
     if colon and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), timeout=_PROBE_SECONDS).close()
 

@@ -20,7 +20,6 @@ from fmnist.adapters.lightning.checkpoint import BEST, History
 from fmnist.adapters.parquet.reader import SplitReader
 from fmnist.adapters.ray.cluster import (
     RETRIES,
-    ClusterSettings,
     cluster_in_use,
     cpus_per_worker,
     free_cpus,
@@ -28,11 +27,13 @@ from fmnist.adapters.ray.cluster import (
     node_cpus,
 )
 from fmnist.adapters.ray.data import PartPerWorker, start_reading, to_dataset
+from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.adapters.ray.worker import WorkerTask, train
 from fmnist.adapters.torch.weights import WeightsClassifier
 from fmnist.domain.model.dataset import DatasetVersion, SplitFile
 from fmnist.domain.model.errors import FmnistError, InvalidSetting, StoreUnavailable, TrainingFailed
+from fmnist.domain.model.metadata import split_sizes
 from fmnist.domain.model.training import Progress, TrainingSpec
 from fmnist.domain.services.bounded_calls import settle
 from fmnist.domain.services.prediction import answer
@@ -42,7 +43,7 @@ from fmnist.ports.tracker import Tracker
 
 logger = logging.getLogger(__name__)
 
-_END_SECONDS = 10  # for the training thread, once its cluster was taken down
+_END_SECONDS = 10  # for the training thread, once its controller was killed
 _SILENCE_SECONDS = 60  # of workers that are to start, before the user is told what they may be waiting for
 
 
@@ -61,9 +62,15 @@ class RayCompute(Compute):
     tracker: Callable[[], Tracker]
     storage: CheckpointStorage
 
-    def fit(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, on_progress: OnProgress) -> FitResult:
+    def prepare(self, spec: TrainingSpec, dataset: DatasetVersion) -> None:
+        spec.check_splits(split_sizes(dataset.metadata))
         self.storage.prepare()
         join_cluster(self.cluster)
+        if self.cluster.address is None:
+            check_gpus(spec, ray.cluster_resources().get("GPU", 0))
+
+    def fit(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, on_progress: OnProgress) -> FitResult:
+        self.prepare(spec, dataset)
         with cluster_in_use(self.cluster):
             trainer = self._trainer(spec, dataset, run_id, progress := _progress_queue())
             # Not in this thread: Ray would take over the process's SIGINT for good.
@@ -71,9 +78,10 @@ class RayCompute(Compute):
             threading.Thread(target=settle, args=(training, trainer.fit), name="ray-train", daemon=True).start()
             try:
                 _pass_on(progress, on_progress, training)
-            except BaseException:
-                ray.shutdown()  # ends the training that the other thread waits for
-                wait([training], _END_SECONDS)  # it has been seen not to hear of it, and to wait for ever
+            except BaseException as error:
+                # A lost cluster takes the training along.
+                _end(training, kill=not isinstance(error, ray.exceptions.RayError))
+                ray.shutdown()
                 raise
             progress.shutdown()
             return self._result(spec, training)
@@ -95,11 +103,6 @@ class RayCompute(Compute):
 
     def _trainer(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, progress: Queue) -> TorchTrainer:
         workers, gpus = spec.num_workers, spec.gpu_per_worker
-        if self.cluster.address is None and gpus * workers > ray.cluster_resources().get("GPU", 0):
-            raise InvalidSetting(
-                f"{workers} workers with {gpus:g} GPUs each were asked for, and this machine has "
-                f"{ray.cluster_resources().get('GPU', 0):g}: lower --gpu-per-worker"
-            )
         # Both reads run side by side. Materialized, since workers may reserve every CPU and starve a lazy dataset.
         reading = {
             "train": start_reading(self.reader, dataset.file("train"), spec.limit_train, workers, equal=True),
@@ -159,6 +162,20 @@ class RayCompute(Compute):
         return FitResult(weights, history.epochs, history.seconds, history.device)
 
 
+def check_gpus(spec: TrainingSpec, there: float) -> None:
+    """See that this machine's GPUs take all workers: one that finds no place would keep the others waiting for ever."""
+    each = spec.gpu_per_worker
+    if each == 0:
+        return
+    # A fraction is of one GPU, not of two.
+    places = there // each if each >= 1 else there * int(1 / each)
+    if spec.num_workers > places:
+        raise InvalidSetting(
+            f"{spec.num_workers} workers with {each:g} GPUs each were asked for, and this machine has {there:g}: lower "
+            "--gpu-per-worker"
+        )
+
+
 def _pass_on(progress: Queue, on_progress: OnProgress, training: "Future[ray.train.Result]") -> None:
     """Hand workers' progress to the caller, in the caller's thread, until training is over; raise what they send."""
     reached: tuple[int, int] | None = None
@@ -184,6 +201,22 @@ def _pass_on(progress: Queue, on_progress: OnProgress, training: "Future[ray.tra
             logger.warning("a worker was lost; training goes on from the start of epoch %d", report.epoch + 1)
         reached = (report.epoch, report.step)
         on_progress(report)
+
+
+def _end(training: "Future[ray.train.Result]", *, kill: bool) -> None:
+    """Kill Ray Train's controller, whose workers end with it, and wait for the thread that waits for its answer.
+
+    Ray must not be shut down before: a thread that is inside `ray.get` by then never comes back. It keeps a core busy,
+    uses what Ray has freed, and can so end the process. Ray Train hands the controller to nobody, so it is looked up.
+    """
+    state, worker = ray._private.state, ray._private.worker.global_worker  # noqa: SLF001 - there is no public way
+    ends, job = time.monotonic() + _END_SECONDS, ray.JobID.from_hex(ray.get_runtime_context().get_job_id())
+    while not training.done() and time.monotonic() < ends:
+        actors = state.actors(job_id=job, actor_state_name="ALIVE") if kill else {}
+        for actor_id, actor in actors.items():
+            if actor["ActorClassName"] == "TrainController":
+                worker.core_worker.kill_actor(ray.ActorID.from_hex(actor_id), no_restart=True)
+        wait([training], timeout=0.2)
 
 
 def _shares() -> str:

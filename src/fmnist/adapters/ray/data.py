@@ -53,15 +53,18 @@ def own_part(name: str) -> LabeledImages:
     return to_labeled_images(pa.concat_tables(shard.iter_batches(batch_size=None, batch_format="pyarrow")))
 
 
+def part_sizes(rows: int, parts: int, *, equal: bool) -> list[int]:
+    """Return how many rows each part gets: all as many as the shortest, or the first ones one more."""
+    size, longer = divmod(rows, parts)
+    return [size + (0 if equal else int(rank < longer)) for rank in range(parts)]
+
+
 def _read_parts(reader: SplitReader, file: SplitFile, limit: int | None, parts: int, *, equal: bool) -> Any:
     table = reader.table(file).slice(0, limit)
     if table.num_rows < parts:
         raise InvalidSetting(f"{table.num_rows} images of {file.split!r} cannot be shared among {parts} workers")
-    length, longer = divmod(table.num_rows, parts)
-    # All parts as long as the shortest, or the first ones longer by one.
-    lengths = [length + (0 if equal else int(rank < longer)) for rank in range(parts)]
     tables, start = [], 0
-    for size in lengths:
+    for size in part_sizes(table.num_rows, parts, equal=equal):
         tables.append(table.slice(start, size))
         start += size
     return tables if parts > 1 else tables[0]

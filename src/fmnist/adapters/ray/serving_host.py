@@ -10,7 +10,8 @@ from ray import serve
 from ray.serve.config import HTTPOptions
 from ray.serve.schema import LoggingConfig
 
-from fmnist.adapters.ray.cluster import ClusterSettings, join_cluster
+from fmnist.adapters.ray.cluster import join_cluster
+from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 
 _APPLICATION = "fmnist"
@@ -77,5 +78,6 @@ def _see_that_it_is_free(host: str, port: int) -> None:
         with socket.socket(family, kind) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-    except OSError as error:
-        raise InvalidSetting(f"cannot listen on port {port} of {host}: {error.strerror}; choose another") from error
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidSetting(f"cannot listen on port {port} of {host}: {reason}; choose another") from error

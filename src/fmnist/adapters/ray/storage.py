@@ -9,6 +9,7 @@ from typing import Any
 import fsspec
 import pyarrow.fs
 
+from fmnist.adapters.lightning.checkpoint import make_writable
 from fmnist.adapters.parquet.storage import TRUST_ADVICE, S3Settings, s3fs_options, unavailable
 from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.errors import StoreUnavailable
@@ -45,14 +46,14 @@ class CheckpointStorage:
         return pyarrow.fs.PyFileSystem(_Objects(fsspec.filesystem("s3", **s3fs_options(self.s3, _ATTEMPTS))))
 
     def prepare(self) -> None:
-        """Make the directory, or write to the store, so that what cannot work is told before anything is started.
+        """Write to the directory, which is made, or to the store, so that what cannot work is told before any start.
 
         Raises:
             StoreUnavailable: it cannot be written, or does not answer in time.
         """
         with self.in_use("cannot be kept", ValueError):  # boto's, for an address that is none
             if self.s3 is None:
-                Path(self.path).mkdir(parents=True, exist_ok=True)
+                make_writable(Path(self.path))
             else:
                 BoundedCalls().run(str(self), self._try_out, _PROBE_SECONDS)
 

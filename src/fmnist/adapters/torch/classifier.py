@@ -5,14 +5,22 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from fmnist.adapters.torch.precision import full_precision
+from fmnist.domain.model.errors import CorruptModel
 from fmnist.domain.model.registry import ModelInfo
 from fmnist.ports.model_store import Classifier
 
+# Of the machine, not of the model.
+_DEVICE_ERRORS = (torch.OutOfMemoryError, torch.AcceleratorError, MemoryError)
+
 
 class TorchClassifier(Classifier):
-    """Runs a network on `device`; `None` takes the GPU when there is one.
+    """Runs a network on `device` in full float32; `None` takes the GPU when there is one.
 
     Safe to call from many threads: the network is in evaluation mode and never changes.
+
+    Raises:
+        CorruptModel: by `logits`, for a network that does not take the images.
     """
 
     def __init__(self, network: nn.Module, info: ModelInfo, device: str | None = None) -> None:
@@ -25,6 +33,13 @@ class TorchClassifier(Classifier):
         return self._info
 
     def logits(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        with torch.inference_mode():
-            outputs: torch.Tensor = self._network(torch.from_numpy(inputs).to(self._device))
-        return outputs.float().cpu().numpy()
+        try:
+            with torch.inference_mode(), full_precision():
+                outputs: torch.Tensor = self._network(torch.from_numpy(inputs).to(self._device))
+                return outputs.float().cpu().numpy()
+        except _DEVICE_ERRORS:
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            plural = "" if len(inputs) == 1 else "s"
+            raise CorruptModel(f"the model does not answer for {len(inputs)} image{plural}: {reason}") from error

@@ -4,7 +4,7 @@ import io
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import torch
 from torch import nn
@@ -27,11 +27,26 @@ def load_network(weights: TrainedWeights, source: BinaryIO | None = None) -> nn.
     """
     network = build_network(weights.architecture)
     try:
-        state = torch.load(source or Path(weights.path), map_location="cpu", weights_only=True)
-        network.load_state_dict(state)
-    except (OSError, EOFError, RuntimeError, AttributeError, pickle.UnpicklingError) as error:
+        network.load_state_dict(load_tensors(source or Path(weights.path)))
+    except (CorruptModel, RuntimeError, TypeError, AttributeError) as error:
         raise CorruptModel(f"{weights.path} does not hold weights of {weights.architecture}: {error}") from error
     return (network if weights.temperature == 1 else _Tempered(network, weights.temperature)).eval()
+
+
+def load_tensors(source: BinaryIO | Path) -> Any:
+    """Load onto the CPU what `torch.save` wrote: tensors and plain values, and nothing else.
+
+    Raises:
+        CorruptModel: it cannot be read, or holds anything else.
+    """
+    try:
+        return torch.load(source, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # Torch's words are advice to unpickle it nevertheless.
+        raise CorruptModel("it is damaged, or holds more than tensors") from error
+    except Exception as error:
+        # A stranger's bytes raise whatever torch makes of them.
+        raise CorruptModel(f"it cannot be read: {error!r}") from error
 
 
 class _Tempered(nn.Module):

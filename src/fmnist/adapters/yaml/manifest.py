@@ -14,7 +14,9 @@ from ruamel.yaml.error import YAMLError
 
 from fmnist.adapters.yaml.round_trip import RoundTrip
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
+from fmnist.domain.model.files import read_file
 
+_MOST_BYTES = 1_000_000
 _DEPLOYMENT = "FashionMNISTClassifier"
 
 
@@ -28,7 +30,7 @@ class ServingManifest:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._text = path.read_bytes().decode()
+            self._text = read_file(path, _MOST_BYTES).decode()
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidSetting(f"manifest {path} cannot be read: {error}") from error
         self.pointed_at("models:/check/1")

@@ -6,14 +6,18 @@ may change, and comments and order still do not.
 """
 
 import io
+import re
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.scalarstring import LiteralScalarString
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString
 
 # Mapping, sequence and offset of the layouts that people use; a document written anew is in the one most like it.
 _LAYOUTS = ((2, 2, 0), (2, 4, 2), (4, 2, 0), (4, 4, 2), (4, 6, 4))
+# Texts such as `models:/NAME/1` and `registry:5000/image:tag`, which are texts by any rule and with any quotes or none.
+# Ray Serve and Kubernetes read YAML 1.1, where `yes` and `1:30` are none; ruamel.yaml would write these without quotes.
+_TEXT = re.compile(r"(?:[A-Za-z][\w.-]*[:@]|[A-Za-z0-9][\w.:-]*/)[\w.:/@-]*\w", re.ASCII)
 
 
 class RoundTrip:
@@ -40,14 +44,14 @@ class RoundTrip:
         if old == value:
             return
         self._changed = True
-        if isinstance(old, str) and isinstance(value, str):
+        if isinstance(old, str) and isinstance(value, str) and _TEXT.fullmatch(value):
             line, column = mapping.lc.value(key)
             quoted = [(f"{quote}{old}{quote}", f"{quote}{value}{quote}") for quote in ('"', "'", "")]
             self._in_place &= any(self._replace(line, column, before, after) for before, after in quoted)
             mapping[key] = type(old)(value)
         else:
             self._in_place = False
-            mapping[key] = value
+            mapping[key] = _quoted(value)
 
     def set_block(self, mapping: Any, key: str, text: str) -> None:
         """Set a text of several lines, of which those that stay the same are not touched."""
@@ -84,6 +88,13 @@ class RoundTrip:
         return True
 
 
+def _quoted(value: Any) -> Any:
+    """Return the value with its texts in double quotes, which take whatever a text may hold."""
+    if isinstance(value, dict):
+        return {name: _quoted(child) for name, child in value.items()}
+    return DoubleQuotedScalarString(value) if isinstance(value, str) else value
+
+
 def _means(text: str, documents: list[Any]) -> bool:
     try:
         return _load(text) == documents
@@ -111,7 +122,13 @@ def _yaml(mapping: int, sequence: int, offset: int) -> YAML:
 
 
 def _load(text: str) -> list[Any]:
-    return list(_yaml(*_LAYOUTS[0]).load_all(text))
+    try:
+        return list(_yaml(*_LAYOUTS[0]).load_all(text))
+    except YAMLError:
+        raise
+    except Exception as error:
+        # It lets through what its own parts raise at a date, a number or a depth that cannot be.
+        raise YAMLError(f"{type(error).__name__}: {error}") from error
 
 
 def _dump(yaml: YAML, documents: list[Any]) -> str:

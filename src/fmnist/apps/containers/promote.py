@@ -27,7 +27,7 @@ class PromoteContainer(ModelsContainer):
     source = providers.Factory(check_source, ModelsContainer.settings.provided.mlflow_registered_model_name)
     lock = providers.Singleton(
         PromotionLock,
-        store=ModelsContainer.settings.provided.tracking_uri,
+        store=ModelsContainer.settings.provided.tracking_uri.identity,
         # Not the source's whole name: dev.NAME and ci.NAME are promoted to the same prod.NAME.
         model=source.provided.name,
         patience=_PATIENCE_SECONDS,

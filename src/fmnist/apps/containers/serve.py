@@ -17,13 +17,14 @@ from fmnist.adapters.fastapi.app import create_app
 from fmnist.adapters.fastapi.proxy import proxy_middleware
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
+from fmnist.adapters.http.address import address_of
 from fmnist.adapters.http.endpoint import HttpEndpoint
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.ray import serving_host
-from fmnist.adapters.ray.cluster import ClusterSettings
 from fmnist.adapters.ray.serving import ReplicaParts, application
 from fmnist.adapters.ray.serving_memory import RayServingMemory
+from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.settings import Settings
 from fmnist.domain.model.errors import InvalidSetting
@@ -65,6 +66,8 @@ def http_settings(settings: Settings) -> HttpSettings:
         version=__version__,
         max_images=settings.request_max_length,
         max_bytes=settings.request_max_bytes,
+        # The largest request that is allowed is taken.
+        max_buffered_bytes=max(settings.request_buffer_bytes, settings.request_max_bytes),
         request_timeout_seconds=settings.request_timeout_seconds,
     )
 
@@ -112,12 +115,16 @@ class ServeContainer(ModelsContainer):
         poll_seconds=ModelsContainer.settings.provided.model_poll_seconds,
         log_level=ModelsContainer.settings.provided.log_level,
     )
-    proxy_middleware = providers.Factory(proxy_middleware, http_settings)
+    # Called in the process of a proxy, whose own environment has the keys.
+    proxy_middleware = providers.Factory(
+        proxy_middleware, providers.Factory(replace, http_settings, api_keys=ModelsContainer.settings.provided.api_keys)
+    )
     cluster = providers.Factory(
         ClusterSettings,
         address=ModelsContainer.settings.provided.ray_address,
         verbose=ModelsContainer.settings.provided.verbose,
         forward_logs=True,
+        metrics=True,
     )
     application = providers.Factory(application, parts)
     start = providers.Callable(
@@ -127,4 +134,5 @@ class ServeContainer(ModelsContainer):
         proxy="fmnist.apps.serve:proxy_middleware",
     )
     stop = providers.Callable(serving_host.stop, cluster=cluster)
+    address_of = providers.Callable(address_of)
     endpoint = providers.Factory(HttpEndpoint)

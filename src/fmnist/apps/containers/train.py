@@ -9,8 +9,8 @@ from fmnist.adapters.lightning.compute import LocalCompute
 from fmnist.adapters.mlflow.tracker import MlflowTrackerFactory
 from fmnist.adapters.parquet.reader import SplitReader
 from fmnist.adapters.parquet.storage import S3Settings, Storage
-from fmnist.adapters.ray.cluster import ClusterSettings
-from fmnist.adapters.ray.compute import RayCompute
+from fmnist.adapters.ray.isolation import IsolatedCompute, RayComputeFactory
+from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.apps.containers.base import s3_settings
 from fmnist.apps.containers.models import ModelsContainer
@@ -33,17 +33,20 @@ class TrainContainer(ModelsContainer):
 
     compute_name = providers.Dependency(instance_of=str)
     ray_compute = providers.Singleton(
-        RayCompute,
-        cluster=providers.Factory(
-            ClusterSettings,
-            address=ModelsContainer.settings.provided.ray_address,
-            verbose=ModelsContainer.settings.provided.verbose,
+        IsolatedCompute,
+        providers.Factory(
+            RayComputeFactory,
+            cluster=providers.Factory(
+                ClusterSettings,
+                address=ModelsContainer.settings.provided.ray_address,
+                verbose=ModelsContainer.settings.provided.verbose,
+            ),
+            reader=providers.Factory(
+                SplitReader, providers.Factory(Storage, providers.Factory(s3_settings, ModelsContainer.settings))
+            ),
+            tracker=providers.Factory(MlflowTrackerFactory, ModelsContainer.connection),
+            storage=providers.Factory(checkpoint_storage, ModelsContainer.settings),
         ),
-        reader=providers.Factory(
-            SplitReader, providers.Factory(Storage, providers.Factory(s3_settings, ModelsContainer.settings))
-        ),
-        tracker=providers.Factory(MlflowTrackerFactory, ModelsContainer.connection),
-        storage=providers.Factory(checkpoint_storage, ModelsContainer.settings),
     )
     local_compute = providers.Singleton(
         LocalCompute,

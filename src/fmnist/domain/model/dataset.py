@@ -1,7 +1,7 @@
 """A version of the data, resolved once: where its splits lie, what bytes they must hold, what its metadata says."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from fmnist.domain.model.errors import CorruptData, SplitNotFound
 from fmnist.domain.model.images import CLASS_NAMES, SIDE, Images
 from fmnist.domain.model.normalization import Normalization
 
+_LONGEST_NAME = 200  # each answer of a service repeats it
 Labels = npt.NDArray[np.uint8]
 
 
@@ -63,8 +64,11 @@ class DatasetVersion:
             raise CorruptData(
                 f"metadata of {self.version} does not name classes 0-9 in schema.features.label.classes: {error!r}"
             ) from error
-        if not all(isinstance(name, str) for name in names):
-            raise CorruptData(f"metadata of {self.version} has class names that are no strings")
+        for name in names:
+            if (flaw := _flaw(name, names)) is not None:
+                raise CorruptData(
+                    f"metadata of {self.version} has {flaw} among its class names: expected ten that differ"
+                )
         return names
 
     @property
@@ -84,6 +88,19 @@ class DatasetVersion:
         except KeyError:
             there = ", ".join(self.splits)
             raise SplitNotFound(f"{self.version} has no split {split!r}: it has {there}") from None
+
+
+def _flaw(name: object, names: Sequence[object]) -> str | None:
+    """Say why nothing could show a class name, or tell it from the others; how to show the rest is for who shows it."""
+    if not isinstance(name, str):
+        return f"a value of type {type(name).__name__}"
+    if not name.strip():
+        return "an empty text"
+    if len(name) > _LONGEST_NAME:
+        return f"one of {len(name)} letters, more than {_LONGEST_NAME},"
+    if any("\ud800" <= letter <= "\udfff" for letter in name):
+        return f"{name!r}, which is no Unicode,"
+    return f"{name!r} twice" if names.count(name) > 1 else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Nothing here sends anything; whoever does is an `Ask`.
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -12,6 +13,12 @@ from typing import Any, Self
 from fmnist.domain.model.errors import UnexpectedReply
 
 _DETAIL_SHOWN = 160
+_API_KEY = re.compile(r"[\x21-\x7e]+")
+
+
+def is_api_key(text: str) -> bool:
+    """Return whether any client can send this key: visible ASCII characters, without spaces."""
+    return bool(_API_KEY.fullmatch(text))
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,10 @@ class OutOfMemory(TrainingFailed):
     """A training step asks for more memory than the accelerator has; the message says what would ask for less."""
 
 
+class ReportFailed(FmnistError):
+    """The report on a model cannot be drawn; the model is as good as before."""
+
+
 class MetricNotFound(BadInput):
     """A run lacks the metric that a decision rests on, or has no usable number for it."""
 

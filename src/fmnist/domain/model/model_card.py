@@ -6,6 +6,7 @@ Mitchell et al. 2019, "Model Cards for Model Reporting", names the headings. It 
 import dataclasses
 from collections.abc import Iterable, Sequence
 
+from fmnist.domain.model.markdown import code, table, words
 from fmnist.domain.model.model_report import REPEATED, Measurement, ModelReport
 from fmnist.domain.model.recipe import Recipe
 
@@ -22,12 +23,12 @@ def model_card(report: ModelReport) -> str:
     """Write the card of a model."""
     info, measured = report.info, report.measured
     sections = {
-        f"# Fashion-MNIST classifier `{info.architecture}`": _what(report),
+        f"# Fashion-MNIST classifier {code(info.architecture)}": _what(report),
         "## Results": _results(report),
         "## Data": _data(report),
         "## Limits": _limits(measured, info.class_names),
         "## Training": _training(report),
-        "## Lineage": _table(("", ""), info.lineage.items()),
+        "## Lineage": table(("", ""), info.lineage.items()),
     }
     return "\n\n".join(f"{heading}\n\n{body}" for heading, body in sections.items() if body) + "\n"
 
@@ -35,7 +36,7 @@ def model_card(report: ModelReport) -> str:
 def _what(report: ModelReport) -> str:
     info = report.info
     return (
-        f"Tells {len(info.class_names)} kinds of fashion articles apart: {', '.join(info.class_names)}.\n\n"
+        f"Tells {len(info.class_names)} kinds of fashion articles apart: {', '.join(map(words, info.class_names))}.\n\n"
         f"* Input: float32 (n, 1, 28, 28), grey pixels as `(pixel / 255 - {info.normalization.mean:.6f}) / "
         f"{info.normalization.std:.6f}`, light on a dark ground\n"
         "* Output: logits float32 (n, 10); their softmax are the probabilities\n"
@@ -62,9 +63,9 @@ def _results(report: ModelReport) -> str:
     ]
     return "\n\n".join(
         [
-            _table(("", *(each.split for each in splits)), rows),
+            table(("", *(each.split for each in splits)), rows),
             f"One view of each image; in brackets 95 % intervals (Wilson). By class, on {report.measured.split}:",
-            _table(("class", "recall", "precision"), classes),
+            table(("class", "recall", "precision"), classes),
             *_calibrated(report),
         ]
     )
@@ -85,21 +86,23 @@ def _calibrated(report: ModelReport) -> Iterable[str]:
 
 def _data(report: ModelReport) -> str:
     measured, lineage = report.measured, report.info.lineage
-    counts = ", ".join(f"{split} {count:,}" for split, count in report.counts.items())
+    counts = ", ".join(f"{words(split)} {count:,}" for split, count in report.counts.items())
     trained_on = lineage.get("dvc_data_version", "not recorded")
-    lines = [f"* Trained on `{trained_on}`, measured on `{measured.data_version}`"]
+    lines = [f"* Trained on {code(trained_on)}, measured on {code(measured.data_version)}"]
     if counts:
         lines.append(f"* Images of the latter: {counts}")
-    lines.append(f"* From {report.source}, digest `{measured.digest}`")
+    lines.append(f"* From {words(report.source)}, digest {code(measured.digest)}")
     return "\n".join([*lines, "* Fashion-MNIST: Xiao, Rasul and Vollgraf 2017, https://arxiv.org/abs/1708.07747"])
 
 
 def _limits(measured: Measurement, names: Sequence[str]) -> str:
     classes = sorted(measured.classes(names), key=lambda each: each.recall)
-    weakest = ", ".join(f"{each.name} {_percent(each.recall)}" for each in classes[:_WEAKEST])
+    weakest = ", ".join(f"{words(each.name)} {_percent(each.recall)}" for each in classes[:_WEAKEST])
     lines = [f"* Weakest classes, by recall: {weakest}."]
     if confused := measured.confusions(_WEAKEST):
-        told = ", ".join(f"{names[truth]} taken for {names[answer]} ({count})" for truth, answer, count in confused)
+        told = ", ".join(
+            f"{words(names[truth])} taken for {words(names[answer])} ({count})" for truth, answer, count in confused
+        )
         lines.append(f"* Commonest mistakes: {told}.")
     lines += [
         "* It answers with one of its classes whatever it is shown: it knows no other, and no picture of nothing.",
@@ -113,20 +116,15 @@ def _training(report: ModelReport) -> str:
     if (story := report.story) is None:
         return ""
     heeded = story.heeded
-    recipe = ", ".join(f"{name} {heeded[name]}" for name in _RECIPE if name in heeded)
+    recipe = ", ".join(f"{name} {words(heeded[name])}" for name in _RECIPE if name in heeded)
     lines = [
         f"* {recipe}",
         f"* Epoch {story.best_epoch + 1} of {len(story.history)}, chosen by val accuracy",
     ]
     if story.seconds and story.images_per_second:
-        where = f" on {story.device}" if story.device else ""
+        where = f" on {words(story.device)}" if story.device else ""
         lines.append(f"* {story.seconds:.1f} s in epochs, {story.images_per_second:,.0f} images/s{where}")
     lines.append(f"* {REPEATED}")
-    return "\n".join(lines)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
     return "\n".join(lines)
 
 

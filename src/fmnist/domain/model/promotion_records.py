@@ -2,7 +2,8 @@
 
 A registry sets tags one by one, so a record in one tag is there whole or not at all. The newest of a kind is under the
 kind's name, and each once more under its time: a later one does not efface it. Copies inherit the tags of their source;
-a record therefore names the version that it is about, and counts for no other.
+a record therefore names the version that it is about, and counts for no other. Fields that later versions of fmnist
+added have a default, so that older records can be read.
 """
 
 import dataclasses
@@ -11,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from fmnist.domain.model.errors import CorruptModel
-from fmnist.domain.model.policy import Decision, Mode, Rule
+from fmnist.domain.model.errors import CorruptModel, InvalidSetting
+from fmnist.domain.model.policy import Decision, Mode, PromotionPolicy, Rule
 from fmnist.domain.model.registry import ModelVersion
 
 STAGED_FROM = "staged_from"
@@ -57,7 +58,7 @@ class _Record:
             return None
         try:
             return cls._parse(json.loads(text))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, InvalidSetting) as error:
             raise CorruptModel(
                 f"tag {cls.TAG} of {version.uri} is not as fmnist writes it ({error!r}): mend or remove it"
             ) from error
@@ -75,6 +76,30 @@ class _Record:
     @classmethod
     def _parse(cls, values: Mapping[str, Any]) -> Self:
         return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a step of a promotion rests on: the champion of that moment (URI, None: nobody), and the policy."""
+
+    champion: str | None
+    policy: PromotionPolicy
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any] | None) -> Self | None:
+        """Read it back from a record; one of an earlier version has none."""
+        return None if values is None else cls(values["champion"], PromotionPolicy.from_mapping(values["policy"]))
+
+    def changed_since(self, earlier: Self | None) -> str:
+        """Say why what rests on `earlier` does not count on this basis, or nothing where it does."""
+        if earlier is None:
+            return "names no champion, for an earlier version of fmnist recorded it"
+        if earlier.champion != self.champion:
+            was, found = (each or "no champion" for each in (earlier.champion, self.champion))
+            return f"was against {was}, and now it is {found}"
+        old, new = (dataclasses.asdict(each.policy) for each in (earlier, self))
+        other = ", ".join(f"{name} {old[name]}, not {new[name]}" for name in new if old[name] != new[name])
+        return other and f"was under another policy than the comparison: {other}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +127,11 @@ class DecisionRecord(_Record):
         """What was decided."""
         return Decision(self.mode, self.rules)
 
+    @property
+    def basis(self) -> Basis:
+        """The champion and the policy that it was decided by."""
+        return Basis(self.champion, PromotionPolicy.from_mapping(self.policy))
+
     def _values(self) -> dict[str, Any]:
         return {"promoted": self.decision.promoted, "message": self.decision.message, **dataclasses.asdict(self)}
 
@@ -114,11 +144,16 @@ class DecisionRecord(_Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptanceRecord(_Record):
-    """What the test of a staged version found; it is passed when every check did."""
+    """What the test of a staged version found; it is passed when every check did.
+
+    Attributes:
+        basis: that it was tested on; None in records of earlier versions.
+    """
 
     TAG: ClassVar[str] = "acceptance"
 
     checks: tuple[Rule, ...]
+    basis: Basis | None = None
 
     @property
     def passed(self) -> bool:
@@ -133,26 +168,41 @@ class AcceptanceRecord(_Record):
 
     @classmethod
     def _parse(cls, values: Mapping[str, Any]) -> Self:
-        return cls(**{**values, "checks": tuple(Rule(**check) for check in values["checks"])})
+        checks = tuple(Rule(**check) for check in values["checks"])
+        return cls(**{**values, "checks": checks, "basis": Basis.parse(values.get("basis"))})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval(_Record):
-    """Somebody, or in mode `automatic` the pipeline, lets the staged `version` be released."""
+    """Somebody, or in mode `automatic` the pipeline, lets the staged `version` be released.
+
+    Attributes:
+        basis: that it was approved on; None in records of earlier versions.
+    """
 
     TAG: ClassVar[str] = "approval"
 
     mode: str
     by: str
     reason: str
+    basis: Basis | None = None
+
+    @classmethod
+    def _parse(cls, values: Mapping[str, Any]) -> Self:
+        return cls(**{**values, "basis": Basis.parse(values.get("basis"))})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollback(_Record):
-    """The champion `version` was taken back in favour of version number `to` of the same model."""
+    """The champion `version` is taken back in favour of version number `to` of the same model.
+
+    Attributes:
+        ended: when both aliases had moved; None before that, and in records of earlier versions.
+    """
 
     TAG: ClassVar[str] = "rollback"
 
     to: int
     by: str
     reason: str
+    ended: str | None = None

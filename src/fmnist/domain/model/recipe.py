@@ -15,6 +15,8 @@ Schedule = Literal["constant", "one_cycle"]
 Precision = Literal["float32", "bfloat16"]
 
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
+# A network normalizes over the batch, which takes two values; at its end `resnet18` has one of each image.
+_LEAST_BATCH: Mapping[Architecture, int] = {"resnet18": 2}
 _LARGEST = 1e38  # networks compute in float32, which ends there
 
 
@@ -62,6 +64,11 @@ class Recipe:
         check(0 <= self.label_smoothing < 1, "label_smoothing", "in [0, 1)", self.label_smoothing)
         for name, pixels in (("shift", self.shift), ("erase", self.erase)):
             check_count(name, pixels, least=0, most=SIDE - 1)
+
+    @property
+    def least_batch(self) -> int:
+        """How many images a training step of the architecture takes at least."""
+        return _LEAST_BATCH.get(self.architecture, 1)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:

@@ -13,6 +13,8 @@ from fmnist.domain.model.recipe import Recipe
 from fmnist.domain.model.registry import ModelVersion
 
 _MOST_WORKERS = 1000  # what asks for more is a slip, and no cluster survives it
+_LEAST_GPU = 0.0001  # schedulers count no finer
+_LONGEST_TAG = 8000  # of a run in MLflow, which cuts off the rest
 EPOCH_METRICS = tuple(
     f"{phase}_{name}" for phase in ("train", "val") for name in ("loss", "acc", "precision", "recall", "f1")
 )
@@ -46,6 +48,12 @@ class TrainingSpec:
             "0 or more",
             self.gpu_per_worker,
         )
+        check(
+            self.gpu_per_worker % 1 == 0 or _LEAST_GPU <= self.gpu_per_worker < 1,
+            "gpu_per_worker",
+            f"a whole number, or a fraction from {_LEAST_GPU}",
+            self.gpu_per_worker,
+        )
         for name, limit in (("limit_train", self.limit_train), ("limit_val", self.limit_val)):
             if limit is not None:
                 check_count(name, limit)
@@ -54,6 +62,34 @@ class TrainingSpec:
     def global_batch_size(self) -> int:
         """Images per optimizer step over all workers."""
         return self.num_workers * self.recipe.batch_size
+
+    def check_splits(self, sizes: Mapping[str, int]) -> None:
+        """See that every worker gets enough of `train` and `val`, which have so many images; an absent size is unknown.
+
+        Raises:
+            InvalidSetting: a worker would have no image, or fewer than a training step takes.
+        """
+        for split, limit in (("train", self.limit_train), ("val", self.limit_val)):
+            known = [size for size in (sizes.get(split), limit) if size is not None]
+            if known and min(known) < self.num_workers:
+                raise InvalidSetting(
+                    f"{min(known)} images of {split!r} cannot be shared among {self.num_workers} workers"
+                )
+            if known and split == "train":
+                self.check_part(min(known) // self.num_workers)
+
+    def check_part(self, images: int) -> None:
+        """See that a worker's part of `train`, of so many images, makes batches that the architecture learns from.
+
+        Raises:
+            InvalidSetting: it does not.
+        """
+        batch, least = min(self.recipe.batch_size, images), self.recipe.least_batch
+        if batch < least:
+            raise InvalidSetting(
+                f"{self.recipe.architecture} needs at least {least} images per worker and step, found {batch}: raise "
+                "batch_size, or give each worker more images"
+            )
 
     def params(self) -> dict[str, str]:
         """Name every value as a run's parameter; `from_params` is its inverse."""
@@ -92,7 +128,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lineage:
-    """Where a model comes from; every field is a run tag of the same name."""
+    """Where a model comes from; every field is a run tag of the same name.
+
+    Raises:
+        InvalidSetting: one is longer than a run's tag may be; a registry would refuse it once all is trained.
+    """
 
     argo_workflow_uid: str
     docker_image_tag: str
@@ -100,6 +140,10 @@ class Lineage:
     git_commit: str
     dvc_data_sha: str
     data_digest: str
+
+    def __post_init__(self) -> None:
+        for name, text in self.tags().items():
+            check(len(text) <= _LONGEST_TAG, name, f"at most {_LONGEST_TAG} letters long", len(text))
 
     def tags(self) -> dict[str, str]:
         """The lineage as tags of a run or a model version; `from_tags` is its inverse."""

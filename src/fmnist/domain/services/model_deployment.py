@@ -8,6 +8,7 @@ from fmnist.domain.model.errors import Conflict, InvalidSetting
 from fmnist.domain.model.promotion import Alias, Stage, StagedName
 from fmnist.domain.model.promotion_records import SERVING_IMAGE
 from fmnist.domain.model.registry import ModelUri, ModelVersion
+from fmnist.domain.model.text import one_line
 from fmnist.domain.services.promotion_state import check_said
 from fmnist.ports.desired_state import DesiredState
 from fmnist.ports.model_store import ModelStore
@@ -70,7 +71,7 @@ class ModelDeployment:
             raise InvalidSetting(f"{uri} was not released: expected a version of {self._prod}, or its alias champion")
         for attempt in range(1, _ATTEMPTS + 1):
             version, before = self._store.resolve(str(wanted)), self._state.read()
-            message = f"Serve {version.uri}\n\nDeployed-by: {by.strip()}"
+            message = f"Serve {version.uri}\n\nDeployed-by: {one_line(by.strip())}"
             try:
                 after = self._state.write(
                     version.uri, image or version.tags.get(SERVING_IMAGE), after=before.revision, message=message

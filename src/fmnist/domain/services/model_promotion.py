@@ -7,8 +7,9 @@ leaves the production model without a champion, not for an instant.
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
-from fmnist.domain.model.errors import Conflict, InvalidSetting, NotReady
+from fmnist.domain.model.errors import InvalidSetting, NotReady
 from fmnist.domain.model.promotion import Alias, Stage, StagedName
 from fmnist.domain.model.promotion_records import (
     NOBODY,
@@ -19,13 +20,13 @@ from fmnist.domain.model.promotion_records import (
     SERVING_IMAGE,
     STAGED_AT,
     STAGED_FROM,
-    AcceptanceRecord,
     Approval,
     DecisionRecord,
     Rollback,
 )
 from fmnist.domain.model.registry import ModelVersion
 from fmnist.domain.services.promotion_state import Outcome, PromotionState, check_aliases, check_said, now_utc
+from fmnist.domain.services.release_checks import check_champion, check_ready, check_rollback, missing_approval
 from fmnist.ports.model_store import ModelStore
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class ModelPromotion:
 
         Raises:
             NotReady: there is no decision about it, or one against it.
-            Conflict: the champion is another one than at the decision.
+            Conflict: the champion is another one than at the decision, or a rollback is not finished.
         """
         with self._lock():
             state, challenger = self._read(), self._store.resolve(challenger.uri)
@@ -72,7 +73,7 @@ class ModelPromotion:
                 raise NotReady(f"nothing is decided about {challenger.uri}: run fmnist promote compare first")
             if not record.decision.promoted:
                 raise NotReady(f"{challenger.uri} may not be staged, {record.decision.message}")
-            _check_champion(state, record)
+            check_champion(state, record)
             waiting = [copy for copy in state.staged_copies(challenger) if not _is_over(state.released_copy(copy))]
             if waiting:
                 staged = waiting[0]
@@ -92,8 +93,16 @@ class ModelPromotion:
         """
         check_said("an approval", by=by, reason=reason)
         with self._lock():
-            staged = self._read().staged(uri, self._staging)
-            approval = Approval(version=staged.uri, at=self._now(), mode=MANUAL, by=by.strip(), reason=reason.strip())
+            state = self._read()
+            staged = state.staged(uri, self._staging)
+            approval = Approval(
+                version=staged.uri,
+                at=self._now(),
+                mode=MANUAL,
+                by=by.strip(),
+                reason=reason.strip(),
+                basis=state.basis(staged),
+            )
             self._store.label(staged, tags=approval.tag())
             return self._outcome(staged, f"{staged.uri} is approved by {approval.by}: {approval.reason}")
 
@@ -107,24 +116,26 @@ class ModelPromotion:
 
         Raises:
             InvalidSetting: it does not say who, or the approval is neither `automatic` nor `manual`.
-            NotReady: a decision for it, a passed test or the approval is missing, or it was released before and is
-                champion no more.
-            Conflict: the champion is another one than at the decision, or changed while this was under way.
+            NotReady: a decision for it, a passed test or the approval is missing, or rests on another champion or
+                policy; or it was released before and is champion no more.
+            Conflict: the champion is another one than at the decision, or changed while this was under way; or a
+                rollback is not finished.
             ModelNotFound: no such version, or no candidate.
         """
         check_release(by, approval)
         with self._lock():
             state = self._read()
             staged = state.staged(uri, self._staging)
+            self._end_rollback(state)
             released, champion = state.released_copy(staged), state.champion
             if released is not None and _is_over(released):
                 return self._already(released, champion)
             if released is not None and champion is not None and champion.version == released.version:
-                replaced = state.released(released.tags[REPLACES])
+                replaced = state.replaced_by(released)
             else:
-                record = _check_ready(staged, approval)
-                _check_champion(state, record)
-                released, replaced = self._copy(staged, released, champion, by, approval, serving_image), champion
+                check_ready(state, staged, manual=approval == MANUAL)
+                tags = self._release_tags(state, staged, by.strip(), approval, serving_image)
+                released, replaced = self._copy(staged, released, tags), champion
             if replaced is not None:
                 self._store.label(replaced, alias=Alias.PREVIOUS)
             self._store.label(released, alias=Alias.CHAMPION)
@@ -140,34 +151,39 @@ class ModelPromotion:
         logger.info("%s", message)
         return Outcome(self._store.resolve(version.uri), message)
 
-    def _copy(
-        self,
-        staged: ModelVersion,
-        released: ModelVersion | None,
-        champion: ModelVersion | None,
-        by: str,
-        approval: str,
-        serving_image: str | None,
-    ) -> ModelVersion:
-        """Copy the staged version, or bring the copy of an interrupted release up to what is known now."""
+    def _end_rollback(self, state: PromotionState) -> None:
+        """Record the end of a rollback that has none, before the aliases that tell of it move."""
+        check_rollback(state)
+        if begun := state.open_rollback:
+            self._store.label(begun.taken_back, tags=replace(begun.record, ended=self._now()).tag())
+
+    def _release_tags(
+        self, state: PromotionState, staged: ModelVersion, by: str, approval: str, serving_image: str | None
+    ) -> dict[str, str]:
         tags = {
             RELEASED_FROM: staged.uri,
-            REPLACES: str(champion.version) if champion else NOBODY,
-            PROMOTED_BY: by.strip(),
+            REPLACES: str(state.champion.version) if state.champion else NOBODY,
+            PROMOTED_BY: by,
             **({SERVING_IMAGE: serving_image} if serving_image else {}),
         }
-        if approval == AUTOMATIC and Approval.of(staged) is None:
-            reason = "its comparison and its test were passed"
-            tags |= Approval(version=staged.uri, at=self._now(), mode=AUTOMATIC, by=by.strip(), reason=reason).tag()
+        if approval == AUTOMATIC and missing_approval(state, staged):
+            reason, basis = "its comparison and its test were passed", state.basis(staged)
+            tags |= Approval(
+                version=staged.uri, at=self._now(), mode=AUTOMATIC, by=by, reason=reason, basis=basis
+            ).tag()
+        return tags
+
+    def _copy(self, staged: ModelVersion, released: ModelVersion | None, tags: dict[str, str]) -> ModelVersion:
+        """Copy the staged version, or bring the copy of an interrupted release up to what is known now."""
         if released is None:
             return self._store.copy(staged, self._prod, tags)
         self._store.label(released, tags={**staged.tags, **tags})
         return released
 
     def _already(self, released: ModelVersion, champion: ModelVersion | None) -> Outcome:
-        undone = Rollback.of(released)
-        if undone is None and champion is not None and champion.version == released.version:
+        if champion is not None and champion.version == released.version:
             return self._outcome(released, f"{released.uri} is @champion already: nothing changed")
+        undone = Rollback.of(released)
         why = f"was rolled back by {undone.by}: {undone.reason}" if undone else "is champion no more"
         raise NotReady(
             f"it was released as {released.uri}, which {why}; to release it again, compare and stage it anew"
@@ -188,28 +204,3 @@ def check_release(by: str, approval: str) -> None:
 def _is_over(released: ModelVersion | None) -> bool:
     """Whether the release that made this copy came to its end, or was taken back."""
     return released is not None and (PROMOTED_AT in released.tags or Rollback.of(released) is not None)
-
-
-def _check_champion(state: PromotionState, record: DecisionRecord) -> None:
-    found = state.champion.uri if state.champion else None
-    if found != record.champion:
-        raise Conflict(
-            f"{record.version} was compared with {record.champion or 'no champion'}, and the champion is "
-            f"{found or 'absent'} now: compare it again"
-        )
-    if state.champion is not None and Rollback.of(state.champion) is not None:
-        raise Conflict(f"a rollback of {found} was begun and not finished: run fmnist promote rollback again first")
-
-
-def _check_ready(staged: ModelVersion, approval: str) -> DecisionRecord:
-    record = DecisionRecord.read(staged)
-    if record is None or record.version != staged.tags.get(STAGED_FROM) or not record.decision.promoted:
-        raise NotReady(f"{staged.uri} has no decision that lets it be released: run fmnist promote compare and stage")
-    acceptance = AcceptanceRecord.of(staged)
-    if acceptance is None:
-        raise NotReady(f"{staged.uri} is not tested: run fmnist promote test first")
-    if not acceptance.passed:
-        raise NotReady(f"{staged.uri} may not be released, its test {acceptance.message}")
-    if approval == MANUAL and Approval.of(staged) is None:
-        raise NotReady(f"{staged.uri} is not approved: run fmnist promote approve --by WHO --reason WHY")
-    return record

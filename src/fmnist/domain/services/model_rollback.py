@@ -3,10 +3,11 @@
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 from fmnist.domain.model.errors import ModelNotFound
 from fmnist.domain.model.promotion import Alias, Stage, StagedName
-from fmnist.domain.model.promotion_records import NOBODY, REPLACES, Rollback
+from fmnist.domain.model.promotion_records import Rollback
 from fmnist.domain.model.registry import ModelVersion
 from fmnist.domain.services.promotion_state import Outcome, PromotionState, check_aliases, check_said, now_utc
 from fmnist.ports.model_store import ModelStore
@@ -33,8 +34,8 @@ class ModelRollback:
     def run(self, *, by: str, reason: str) -> Outcome:
         """Make the version that the champion replaced champion again, and the champion `@previous`.
 
-        In this order: the record on the champion, `@champion`, `@previous`, reading both back. A repetition finishes
-        what an earlier attempt began, and does nothing when that was all: it never goes back twice.
+        In this order: the record on the champion, `@champion`, `@previous`, reading both back, the end in the record. A
+        repetition finishes what an earlier attempt began, and does nothing when that was all: it never goes back twice.
 
         Raises:
             InvalidSetting: it does not say who, or why.
@@ -44,27 +45,35 @@ class ModelRollback:
         check_said("a rollback", by=by, reason=reason)
         with self._lock():
             state = self._read()
-            champion, previous = state.champion, state.previous
+            champion, previous, begun = state.champion, state.previous, state.open_rollback
             if champion is None:
                 raise ModelNotFound(f"{self._prod} has no champion: there is nothing to roll back")
-            begun = Rollback.of(champion)
-            interrupted = _taken_back_for(state, champion) if previous == champion else None
             if previous is not None and previous != champion and _goes_to(previous, champion):
+                if begun is not None and begun.only_its_end_is_missing:
+                    self._end(begun.taken_back, begun.record)
                 message = f"{previous.uri} was rolled back already, {champion.uri} is @champion: nothing changed"
                 return self._outcome(champion, message)
-            if interrupted is not None:
-                taken_back, target = interrupted, champion
+            if begun is None:
+                taken_back, target = champion, _target(state, champion)
+                record = Rollback(
+                    version=champion.uri, at=self._now(), to=target.version, by=by.strip(), reason=reason.strip()
+                )
+                self._store.label(champion, tags=record.tag())
             else:
-                taken_back, target = champion, self._target(state, champion, begun)
-                if begun is None:
-                    record = Rollback(
-                        version=champion.uri, at=self._now(), to=target.version, by=by.strip(), reason=reason.strip()
-                    )
-                    self._store.label(champion, tags=record.tag())
+                taken_back, record = begun.taken_back, begun.record
+                target = self._store.resolve(f"models:/{self._prod}/{record.to}")
             self._store.label(target, alias=Alias.CHAMPION)
             self._store.label(taken_back, alias=Alias.PREVIOUS)
             check_aliases(self._read(), target, taken_back)
-            return self._outcome(target, f"{target.uri} is @champion again, {taken_back.uri} was rolled back")
+            self._end(taken_back, record)
+            if target.version == champion.version:
+                message = f"{target.uri} is @champion: the rollback of {taken_back.uri}, which broke off, is finished"
+            else:
+                message = f"{target.uri} is @champion again, {taken_back.uri} was rolled back"
+            return self._outcome(target, message)
+
+    def _end(self, taken_back: ModelVersion, record: Rollback) -> None:
+        self._store.label(taken_back, tags=replace(record, ended=self._now()).tag())
 
     def _read(self) -> PromotionState:
         return PromotionState.read(self._store, self._source)
@@ -73,27 +82,18 @@ class ModelRollback:
         logger.info("%s", message)
         return Outcome(self._store.resolve(version.uri), message)
 
-    def _target(self, state: PromotionState, champion: ModelVersion, begun: Rollback | None) -> ModelVersion:
-        """Return what the champion is rolled back to.
 
-        That is `@previous`, save where a release broke off after it had pointed `@previous` at the champion itself.
-        """
-        if begun is not None:
-            target = state.released(str(begun.to))
-        elif state.previous == champion:
-            target = state.released(champion.tags.get(REPLACES, NOBODY))
-        else:
-            target = state.previous
-        if target is None:
-            raise ModelNotFound(f"{champion.uri} is the champion, and there is none before it to roll back to")
-        return target
+def _target(state: PromotionState, champion: ModelVersion) -> ModelVersion:
+    """Return what the champion is rolled back to.
+
+    That is `@previous`, save where a release broke off after it had pointed `@previous` at the champion itself.
+    """
+    target = state.replaced_by(champion) if state.previous == champion else state.previous
+    if target is None:
+        raise ModelNotFound(f"{champion.uri} is the champion, and there is none before it to roll back to")
+    return target
 
 
 def _goes_to(taken_back: ModelVersion, champion: ModelVersion) -> bool:
     record = Rollback.of(taken_back)
     return record is not None and record.to == champion.version
-
-
-def _taken_back_for(state: PromotionState, champion: ModelVersion) -> ModelVersion | None:
-    """Return the newest version that was rolled back in favour of this one."""
-    return next((version for version in state.prod if _goes_to(version, champion)), None)

@@ -19,6 +19,7 @@ from fmnist.domain.model.promotion_records import (
 )
 from fmnist.domain.model.registry import ModelVersion
 from fmnist.domain.services.promotion_state import PromotionState, iso_utc
+from fmnist.domain.services.release_checks import missing_approval, missing_test
 from fmnist.ports.model_store import ModelStore
 
 
@@ -55,14 +56,15 @@ class PromotionOverview:
         state = PromotionState.read(self._store, self._source)
         newest = state.source[0] if state.source else None
         candidate, champion, previous = state.candidate, state.champion, state.previous
-        champion_since = _champion_since(state, champion)
+        staged_at = _tag(candidate, STAGED_AT) if candidate and state.is_ours(candidate) else ""
+        champion_since, champion_note = _champion(state)
         return [
             Standing(
                 str(self._source.stage), newest, iso_utc(newest.created) if newest else "", _decision_note(newest)
             ),
-            Standing("candidate", candidate, _tag(candidate, STAGED_AT), _candidate_note(state)),
-            Standing("champion", champion, champion_since, _champion_note(champion)),
-            Standing("previous", previous, champion_since if previous else "", _previous_note(previous)),
+            Standing("candidate", candidate, staged_at, _candidate_note(state)),
+            Standing("champion", champion, champion_since, champion_note),
+            Standing("previous", previous, champion_since if previous else "", _previous_note(state)),
         ]
 
     def history(self) -> list[Event]:
@@ -70,15 +72,15 @@ class PromotionOverview:
         state = PromotionState.read(self._store, self._source)
         events = [
             *(event for version in state.source for event in _source_events(version)),
-            *(event for version in state.staging for event in _staging_events(version)),
-            *(event for version in state.prod for event in _prod_events(version)),
+            *(event for version in state.staging for event in _staging_events(state, version)),
+            *(event for version in state.prod for event in _prod_events(state, version)),
         ]
         # Within one second, things are told in the order of the steps, which is that of the list.
         return sorted(events, key=lambda event: event.at)
 
 
 def _source_events(version: ModelVersion) -> list[Event]:
-    registered = Event(_registered(version), "registered", version.uri, "", f"run {version.run_id or 'unknown'}")
+    registered = Event(iso_utc(version.created), "registered", version.uri, "", f"run {version.run_id or 'unknown'}")
     return [
         registered,
         *(
@@ -94,26 +96,19 @@ def _source_events(version: ModelVersion) -> list[Event]:
     ]
 
 
-def _staging_events(version: ModelVersion) -> list[Event]:
+def _staging_events(state: PromotionState, version: ModelVersion) -> list[Event]:
     events = [
-        Event(
-            _tag(version, STAGED_AT) or iso_utc(version.created), "staged", version.uri, "", _from(version, STAGED_FROM)
-        )
+        Event(_tag(version, STAGED_AT), "staged", version.uri, "", f"from {version.tags[STAGED_FROM]}")
+        if state.is_ours(version)
+        else _foreign_event(version)
     ]
     events += [Event(test.at, "tested", version.uri, "", test.message) for test in AcceptanceRecord.all_of(version)]
     events += [Event(each.at, "approved", version.uri, each.by, each.reason) for each in Approval.all_of(version)]
     return events
 
 
-def _prod_events(version: ModelVersion) -> list[Event]:
-    finished = _tag(version, PROMOTED_AT)
-    replaces = version.tags.get(REPLACES, NOBODY)
-    instead = "the first one" if replaces == NOBODY else f"in place of version {replaces}"
-    detail = f"{_from(version, RELEASED_FROM)}, {instead}"
-    if image := _tag(version, SERVING_IMAGE):
-        detail += f", served by {image}"
-    what = "released" if finished else "copied"
-    events = [Event(finished or _registered(version), what, version.uri, _tag(version, PROMOTED_BY), detail)]
+def _prod_events(state: PromotionState, version: ModelVersion) -> list[Event]:
+    events = [_release_event(version) if state.is_ours(version) else _foreign_event(version)]
     if undone := Rollback.of(version):
         events.append(
             Event(undone.at, "rolled back", version.uri, undone.by, f"to version {undone.to}: {undone.reason}")
@@ -121,11 +116,56 @@ def _prod_events(version: ModelVersion) -> list[Event]:
     return events
 
 
-def _champion_since(state: PromotionState, champion: ModelVersion | None) -> str:
+def _release_event(version: ModelVersion) -> Event:
+    finished = _tag(version, PROMOTED_AT)
+    replaces = version.tags.get(REPLACES, NOBODY)
+    instead = "the first one" if replaces == NOBODY else f"in place of version {replaces}"
+    detail = f"from {version.tags[RELEASED_FROM]}, {instead}"
+    if image := _tag(version, SERVING_IMAGE):
+        detail += f", served by {image}"
+    what = "released" if finished else "copied"
+    return Event(finished or iso_utc(version.created), what, version.uri, _tag(version, PROMOTED_BY), detail)
+
+
+def _foreign_event(version: ModelVersion) -> Event:
+    detail = f"by another tool: no record says from what, or in whose place; run {version.run_id or 'unknown'}"
+    return Event(iso_utc(version.created), "registered", version.uri, "", detail)
+
+
+def _champion(state: PromotionState) -> tuple[str, str]:
+    """Return since when the champion is it, as far as records say, and what there is to note of it."""
+    champion, begun = state.champion, state.open_rollback
     if champion is None:
-        return ""
+        return "", ""
     returned = [record.at for record in map(Rollback.of, state.prod) if record and record.to == champion.version]
-    return max([_tag(champion, PROMOTED_AT) or _registered(champion), *returned])
+    since = max([_tag(champion, PROMOTED_AT) or iso_utc(champion.created), *returned])
+    if begun is not None and not begun.only_its_end_is_missing:
+        return since, f"the rollback of {begun.taken_back.uri} was begun and not finished"
+    if not state.is_ours(champion):
+        return max(returned, default=""), _foreign_note(champion)
+    if PROMOTED_AT not in champion.tags:
+        return since, "its release was begun and not finished"
+    recorded = _champion_on_record(state)
+    if recorded != champion.version:
+        return "", f"another tool made it champion: on record it is version {recorded}"
+    return since, ""
+
+
+def _champion_on_record(state: PromotionState) -> int:
+    """Return the version that was released last, or the one that it was rolled back to."""
+    finished = [version for version in state.prod if PROMOTED_AT in version.tags and state.is_ours(version)]
+    current: ModelVersion | None = max(finished, key=lambda version: version.tags[PROMOTED_AT])
+    number, seen = 0, set[int]()
+    while current is not None and current.version not in seen:
+        number = current.version
+        seen.add(number)
+        undone = Rollback.of(current)
+        current = state.released(str(undone.to)) if undone else None
+    return number
+
+
+def _foreign_note(version: ModelVersion) -> str:
+    return f"another tool registered it at {iso_utc(version.created)}: fmnist has no record of that"
 
 
 def _decision_note(version: ModelVersion | None) -> str:
@@ -144,33 +184,26 @@ def _candidate_note(state: PromotionState) -> str:
         return f"released as version {released.version}"
     if released is not None:
         return "its release was begun and not finished"
+    foreign = "" if state.is_ours(candidate) else f"{_foreign_note(candidate)}; "
     if acceptance is None:
-        return "not tested yet"
+        return f"{foreign}not tested yet"
     if not acceptance.passed:
-        return f"its test {acceptance.message}"
-    approval = Approval.of(candidate)
-    return f"tested, approved by {approval.by}" if approval else "tested, not approved yet"
+        return f"{foreign}its test {acceptance.message}"
+    if untested := missing_test(state, candidate):
+        return f"{foreign}{untested}"
+    approval, unapproved = Approval.of(candidate), missing_approval(state, candidate)
+    if approval is None:
+        return f"{foreign}tested, not approved yet"
+    return f"{foreign}tested, {unapproved or f'approved by {approval.by}'}"
 
 
-def _champion_note(champion: ModelVersion | None) -> str:
-    if champion is None:
+def _previous_note(state: PromotionState) -> str:
+    previous = state.previous
+    if previous is None:
         return ""
-    if Rollback.of(champion):
-        return "its rollback was begun and not finished"
-    return "" if PROMOTED_AT in champion.tags else "its release was begun and not finished"
-
-
-def _previous_note(previous: ModelVersion | None) -> str:
-    undone = Rollback.of(previous) if previous else None
-    return f"rolled back by {undone.by}: {undone.reason}" if undone else ""
-
-
-def _from(version: ModelVersion, tag: str) -> str:
-    return f"from {version.tags.get(tag, 'unknown')}"
-
-
-def _registered(version: ModelVersion | None) -> str:
-    return iso_utc(version.created) if version else ""
+    if undone := Rollback.of(previous):
+        return f"rolled back by {undone.by}: {undone.reason}"
+    return "" if state.is_ours(previous) else _foreign_note(previous)
 
 
 def _tag(version: ModelVersion | None, name: str) -> str:

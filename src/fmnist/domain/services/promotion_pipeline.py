@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from fmnist.domain.model.policy import Mode, PromotionPolicy
 from fmnist.domain.model.promotion import StagedName
-from fmnist.domain.model.promotion_records import RELEASED_FROM, STAGED_FROM, AcceptanceRecord, Approval, DecisionRecord
+from fmnist.domain.model.promotion_records import RELEASED_FROM, STAGED_FROM, AcceptanceRecord, DecisionRecord
 from fmnist.domain.model.registry import ModelVersion
 from fmnist.domain.services.acceptance import AcceptanceTest
 from fmnist.domain.services.model_comparison import ModelComparison
 from fmnist.domain.services.model_promotion import MANUAL, ModelPromotion, check_release
 from fmnist.domain.services.promotion_state import PromotionState
+from fmnist.domain.services.release_checks import missing_approval
 from fmnist.ports.model_store import ModelStore
 
 
@@ -64,8 +65,9 @@ class PromotionPipeline:
         """
         check_release(by, approval)
         with self._lock():
-            champion = PromotionState.read(self._store, self._source).champion
-            if champion is not None and champion.tags.get(STAGED_FROM) == challenger.uri:
+            state = self._read()
+            champion = state.champion
+            if champion is not None and state.is_ours(champion) and champion.tags.get(STAGED_FROM) == challenger.uri:
                 outcome = self._promotion.release(
                     champion.tags[RELEASED_FROM], by=by, approval=approval, serving_image=serving_image
                 )
@@ -81,7 +83,7 @@ class PromotionPipeline:
             acceptance = self._acceptance.run(policy, staged.uri)
             message = f"{staged.uri} is staged, and its test {acceptance.message}"
             released = None
-            if acceptance.passed and approval == MANUAL and Approval.of(staged) is None:
+            if acceptance.passed and approval == MANUAL and missing_approval(self._read(), staged):
                 message = f"{staged.uri} is staged and tested, and waits to be approved"
             elif acceptance.passed:
                 outcome = self._promotion.release(staged.uri, by=by, approval=approval, serving_image=serving_image)
@@ -89,3 +91,6 @@ class PromotionPipeline:
             return PipelineResult(
                 message=message, decision=decision, staged=staged, acceptance=acceptance, released=released
             )
+
+    def _read(self) -> PromotionState:
+        return PromotionState.read(self._store, self._source)

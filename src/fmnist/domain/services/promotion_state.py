@@ -6,8 +6,18 @@ from datetime import UTC, datetime
 from typing import Self
 
 from fmnist.domain.model.errors import Conflict, InvalidSetting, ModelNotFound
+from fmnist.domain.model.policy import PromotionPolicy
 from fmnist.domain.model.promotion import Alias, Stage, StagedName
-from fmnist.domain.model.promotion_records import RELEASED_FROM, STAGED_FROM
+from fmnist.domain.model.promotion_records import (
+    NOBODY,
+    RELEASED_FROM,
+    REPLACES,
+    STAGED_AT,
+    STAGED_FROM,
+    Basis,
+    DecisionRecord,
+    Rollback,
+)
 from fmnist.domain.model.registry import ModelVersion
 from fmnist.ports.model_store import ModelStore
 
@@ -49,12 +59,68 @@ class PromotionState:
         return [copy for copy in self.staging if copy.tags.get(STAGED_FROM) == source.uri]
 
     def released_copy(self, staged: ModelVersion) -> ModelVersion | None:
-        """Return the copy of a staged version in `prod.NAME`, finished or not."""
-        return next((copy for copy in self.prod if copy.tags.get(RELEASED_FROM) == staged.uri), None)
+        """Return the copy of a staged version that a release made in `prod.NAME`, finished or not."""
+        # A copy of the copy, by another tool, has the same tags and came later.
+        return next((copy for copy in reversed(self.prod) if copy.tags.get(RELEASED_FROM) == staged.uri), None)
 
     def released(self, number: str) -> ModelVersion | None:
         """Return the version of `prod.NAME` with this number, or None."""
         return next((version for version in self.prod if str(version.version) == number), None)
+
+    def is_ours(self, version: ModelVersion) -> bool:
+        """Whether a step of ours made this version of `staging.NAME` or `prod.NAME`, and not another tool.
+
+        What another tool copies from an older version has the tags of that one at most.
+        """
+        names = (RELEASED_FROM,) if version.uri in {each.uri for each in self.prod} else (STAGED_FROM, STAGED_AT)
+        made = [version.tags.get(name) for name in names]
+        older = [
+            each for each in (*self.staging, *self.prod) if each.name == version.name and each.version < version.version
+        ]
+        return None not in made and made not in [[each.tags.get(name) for name in names] for each in older]
+
+    def replaced_by(self, version: ModelVersion) -> ModelVersion | None:
+        """Return the champion that the release of this version replaced, where there was one and we know of it."""
+        return self.released(version.tags.get(REPLACES, NOBODY)) if self.is_ours(version) else None
+
+    def decision(self, staged: ModelVersion) -> DecisionRecord | None:
+        """Return the decision that a staged version was staged by; one that another tool copied has none."""
+        record = DecisionRecord.read(staged)
+        return record if record is not None and record.version == staged.tags.get(STAGED_FROM) else None
+
+    def basis(self, staged: ModelVersion) -> Basis:
+        """Return what a step with a staged version rests on now: the champion, and the policy of its comparison."""
+        decision = self.decision(staged)
+        return Basis(
+            self.champion.uri if self.champion else None,
+            decision.basis.policy if decision else PromotionPolicy(),
+        )
+
+    @property
+    def open_rollback(self) -> "OpenRollback | None":
+        """The rollback that was begun, and whose end is not recorded.
+
+        A record of an earlier version has no end; it counts where nothing was released since.
+        """
+        champion, previous = self.champion, self.previous
+        if champion is None:
+            return None
+        for version in self.prod:
+            record = Rollback.of(version)
+            if record is None or record.ended:
+                continue
+            has_moved = champion.version == record.to
+            if has_moved and previous == version:
+                return OpenRollback(version, record, only_its_end_is_missing=True)
+            is_halfway = has_moved and previous == champion and not self._released_since(version, record)
+            if version == champion or is_halfway:
+                return OpenRollback(version, record, only_its_end_is_missing=False)
+        return None
+
+    def _released_since(self, taken_back: ModelVersion, record: Rollback) -> bool:
+        """Whether a release was begun over the version that this one was taken back for."""
+        later = (version for version in self.prod if version.version > taken_back.version)
+        return any(version.tags.get(REPLACES) == str(record.to) for version in later if self.is_ours(version))
 
     def staged(self, uri: str | None, name: str) -> ModelVersion:
         """Return the staged version of that URI, or the candidate.
@@ -74,6 +140,15 @@ class PromotionState:
             raise InvalidSetting(f"{uri} is no version of {name}: expected models:/{name}/VERSION")
         there = ", ".join(str(version.version) for version in self.staging) or "none"
         raise ModelNotFound(f"there is no {uri}: {name} has the versions {there}")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRollback:
+    """A rollback without an end: the version that it takes back, and whether both aliases have moved already."""
+
+    taken_back: ModelVersion
+    record: Rollback
+    only_its_end_is_missing: bool
 
 
 @dataclass(frozen=True, slots=True)

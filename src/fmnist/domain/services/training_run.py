@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from fmnist.domain.model.dataset import DatasetVersion
-from fmnist.domain.model.errors import BadInput, CorruptData, FmnistError, InvalidSetting, TrainingFailed
+from fmnist.domain.model.errors import BadInput, CorruptData, FmnistError, InvalidSetting, ReportFailed, TrainingFailed
 from fmnist.domain.model.metadata import split_sizes
 from fmnist.domain.model.model_card import model_card
 from fmnist.domain.model.model_report import DEVICE_TAG, ModelReport, RenderReport, TrainingStory
@@ -83,7 +83,8 @@ class TrainingRun:
         """Train by `spec` on a data version (None: the newest) in a new run; `notes` are further tags.
 
         Raises:
-            BadInput: before a run is opened, when the spec or the data version cannot be.
+            BadInput: before a run is opened, when the spec, the data version or the model's name cannot be.
+            StoreUnavailable: before a run is opened, when the model store or the compute is not there.
             FmnistError: the run failed, and is marked FAILED.
             KeyboardInterrupt: the run was interrupted, and is marked KILLED.
         """
@@ -132,6 +133,9 @@ class TrainingRun:
         *,
         is_new: bool,
     ) -> TrainingResult:
+        # What could not go on later must open no run: the store checks the model's name when it is asked for it.
+        self._store.versions(self._model_name)
+        self._compute.prepare(spec, dataset)
         run_id, outstanding, resumable = None, Outstanding(), not is_new
         try:
             with self._uninterrupted():
@@ -215,8 +219,7 @@ class TrainingRun:
             run_id, self._model_name, final.weights, info, final.golden, card=model_card(report)
         )
         outstanding.done(MODEL)
-        for path, content in report_files(self._render, model.uri, report).items():
-            self._tracker.log_artifact(run_id, f"{REPORT_FOLDER}/{path}", content)
+        self._log_report(run_id, model.uri, report)
         outstanding.done(REPORT)
         return TrainingResult(
             run_id=run_id,
@@ -227,6 +230,16 @@ class TrainingRun:
             test=final.test.evaluation if final.test else None,
             seconds=fit.seconds,
         )
+
+    def _log_report(self, run_id: str, uri: str, report: ModelReport) -> None:
+        """Draw the report and record it. One that cannot be drawn would fail again, and the model is sound without."""
+        try:
+            files = report_files(self._render, uri, report)
+        except ReportFailed as error:
+            logger.warning("run %s has no report: %s", run_id, error)
+            return
+        for path, content in files.items():
+            self._tracker.log_artifact(run_id, f"{REPORT_FOLDER}/{path}", content)
 
     def _saved(self, run_id: str) -> ModelVersion | None:
         """Return the run's model when an earlier attempt has registered it, and broke off after that."""

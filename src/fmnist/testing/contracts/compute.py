@@ -1,6 +1,7 @@
 """What every `Compute` must do, whatever hardware stands behind it."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -152,7 +153,26 @@ class ComputeContract:
     ) -> None:
         spec = replace(SPEC, limit_train=1, num_workers=2)
         with pytest.raises(InvalidSetting, match="2"):
+            compute.prepare(spec, dataset)
+        with pytest.raises(InvalidSetting, match="2"):
             compute.fit(spec, dataset, tracker.start("too-many", {}), _ignore)
+
+    @pytest.mark.parametrize("few", [{"limit_train": 1}, {"recipe": Recipe(architecture="resnet18", batch_size=1)}])
+    def test_single_image_is_refused_where_a_network_normalizes_over_the_batch(
+        self, compute: Compute, dataset: DatasetVersion, tracker: Tracker, few: dict[str, Any]
+    ) -> None:
+        spec = replace(SPEC, **{"recipe": SPEC.recipe.override(architecture="resnet18"), **few})
+        expected = "resnet18 needs at least 2 images per worker and step, found 1"
+        with pytest.raises(InvalidSetting, match=expected):
+            compute.prepare(spec, dataset)
+        unknown = replace(dataset, metadata={name: part for name, part in dataset.metadata.items() if name != "splits"})
+        with pytest.raises(InvalidSetting, match=expected):
+            compute.fit(spec, unknown, tracker.start("single", {}), _ignore)
+
+    def test_what_can_be_trained_is_prepared_again_and_again(self, compute: Compute, dataset: DatasetVersion) -> None:
+        nowhere = {split: replace(file, uri="/nowhere") for split, file in dataset.splits.items()}
+        for _ in range(2):
+            compute.prepare(SPEC, replace(dataset, splits=nowhere))
 
     def test_predicting_an_absent_split_names_those_there_are(
         self, compute: Compute, dataset: DatasetVersion, finished: FinishedFit

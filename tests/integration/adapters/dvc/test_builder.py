@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -13,6 +14,7 @@ from fmnist.adapters.dvc.builder import Built, RegistryBuilder
 from fmnist.adapters.dvc.registry import DvcDataRegistry
 from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.idx.files import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, read_labeled_images
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import CorruptData, InvalidSetting, StoreUnavailable
 from fmnist.domain.model.metadata import check_split, describe
 from tests.integration.support import change_files, git
@@ -23,8 +25,10 @@ _TAG = "fashion-mnist-v1.0.0"
 @pytest.fixture
 def copy(built_registry: RegistrySettings, tmp_path: Path) -> RegistrySettings:
     """The built registry with its store, to be changed."""
-    copied = shutil.copytree(Path(built_registry.repo).parent, tmp_path / "copy")
-    return dataclasses.replace(built_registry, repo=str(copied / "registry.git"), remote_url=str(copied / "store"))
+    copied = shutil.copytree(Path(str(built_registry.repo)).parent, tmp_path / "copy")
+    return dataclasses.replace(
+        built_registry, repo=Address(str(copied / "registry.git")), remote_url=str(copied / "store")
+    )
 
 
 @pytest.fixture
@@ -68,7 +72,7 @@ def test_train_and_val_are_the_60000_and_test_the_10000(built_registry: Registry
 
 
 def test_the_commit_says_how_the_version_was_made(built_registry: RegistrySettings) -> None:
-    repo = Path(built_registry.repo)
+    repo = Path(str(built_registry.repo))
     assert git(repo, "cat-file", "-t", _TAG).strip() == "tag"
     assert git(repo, "rev-parse", f"{_TAG}^{{commit}}") == git(repo, "rev-parse", "main")
     lock = git(repo, "show", f"{_TAG}:dvc.lock")
@@ -82,10 +86,10 @@ def test_the_commit_says_how_the_version_was_made(built_registry: RegistrySettin
 def test_building_a_version_that_is_there_changes_nothing(
     built_registry: RegistrySettings, tmp_path: Path, scratch: Path
 ) -> None:
-    before = git(Path(built_registry.repo), "for-each-ref")
+    before = git(Path(str(built_registry.repo)), "for-each-ref")
     builder = RegistryBuilder(built_registry, downloads=tmp_path / "unused", source=tmp_path / "not looked at")
-    assert builder.build("v1.0.0") == Built(_TAG, built_registry.repo, new=False)
-    assert git(Path(built_registry.repo), "for-each-ref") == before
+    assert builder.build("v1.0.0") == Built(_TAG, str(built_registry.repo), new=False)
+    assert git(Path(str(built_registry.repo)), "for-each-ref") == before
 
 
 def test_the_same_files_give_the_same_bytes_in_the_next_version(
@@ -106,7 +110,7 @@ def test_a_repository_that_does_not_take_the_tag_gets_no_branch_either(
     hook = tmp_path / "shared.git/hooks/update"
     hook.write_text('#!/bin/sh\ncase "$1" in refs/tags/*) echo "no tags today" >&2; exit 1;; esac\n')
     hook.chmod(0o755)
-    settings = RegistrySettings(repo=f"file://{tmp_path}/shared.git", remote_url=str(tmp_path / "store"))
+    settings = RegistrySettings(repo=Address(f"file://{tmp_path}/shared.git"), remote_url=str(tmp_path / "store"))
     with pytest.raises(StoreUnavailable, match=r"v1\.0\.0 was built, but .*shared\.git did not take it"):
         RegistryBuilder(settings, tmp_path / "unused", official_files).build("1.0.0")
     assert git(tmp_path / "shared.git", "for-each-ref") == ""
@@ -115,23 +119,37 @@ def test_a_repository_that_does_not_take_the_tag_gets_no_branch_either(
 
 def test_a_store_that_cannot_be_written_leaves_no_registry(official_files: Path, tmp_path: Path, scratch: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    settings = RegistrySettings(repo=str(tmp_path / "registry.git"), remote_url=str(tmp_path / "file" / "store"))
+    settings = RegistrySettings(
+        repo=Address(str(tmp_path / "registry.git")), remote_url=str(tmp_path / "file" / "store")
+    )
     with pytest.raises(StoreUnavailable, match=r"`dvc push` failed: .*Not a directory"):
         RegistryBuilder(settings, tmp_path / "unused", official_files).build("1.0.0")
-    assert not Path(settings.repo).exists()
+    assert not Path(str(settings.repo)).exists()
     assert list(scratch.iterdir()) == []
 
 
 def test_a_stage_that_fails_tells_its_own_reason_and_leaves_the_registry_as_it_was(
     copy: RegistrySettings, official_files: Path, tmp_path: Path, scratch: Path
 ) -> None:
-    change_files(copy.repo, tmp_path / "work", {"params.yaml": "val_size: 55\nseed: 0\n"})
+    change_files(str(copy.repo), tmp_path / "work", {"params.yaml": "val_size: 55\nseed: 0\n"})
     git(tmp_path / "work", "push", "--quiet")
-    before = git(Path(copy.repo), "for-each-ref")
+    before = git(Path(str(copy.repo)), "for-each-ref")
     with pytest.raises(StoreUnavailable, match=r"`dvc repro` failed: (?s:.*)val_size 55: expected a multiple of 10"):
         RegistryBuilder(copy, tmp_path / "unused", official_files).build("1.1.0")
-    assert git(Path(copy.repo), "for-each-ref") == before
+    assert git(Path(str(copy.repo)), "for-each-ref") == before
     assert list(scratch.iterdir()) == []
+
+
+def test_a_file_of_the_registry_is_no_module_of_ours(
+    copy: RegistrySettings, official_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", f".{os.pathsep}")
+    trap = "raise SystemExit('a file of the registry ran')\n"
+    traps = {f"{name}.py": trap for name in ("dvc", "yaml", "random", "numpy", "fmnist", "sitecustomize")}
+    change_files(copy.repo, tmp_path / "work", {**traps, "params.yaml": "val_size: 55\nseed: 0\n"})
+    git(tmp_path / "work", "push", "--quiet")
+    with pytest.raises(StoreUnavailable, match="val_size 55: expected a multiple of 10"):
+        RegistryBuilder(copy, tmp_path / "unused", official_files).build("1.1.0")
 
 
 def test_a_wrong_official_file_is_named_and_leaves_no_registry(
@@ -139,16 +157,16 @@ def test_a_wrong_official_file_is_named_and_leaves_no_registry(
 ) -> None:
     source = shutil.copytree(official_files, tmp_path / "source")
     (source / TEST_LABELS.name).write_bytes((source / TEST_LABELS.name).read_bytes()[:-5])
-    settings = RegistrySettings(repo=str(tmp_path / "registry.git"), remote_url=str(tmp_path / "store"))
+    settings = RegistrySettings(repo=Address(str(tmp_path / "registry.git")), remote_url=str(tmp_path / "store"))
     with pytest.raises(CorruptData, match=r"t10k-labels-idx1-ubyte\.gz is not a whole gzip file"):
         RegistryBuilder(settings, tmp_path / "unused", source).build("1.0.0")
-    assert not Path(settings.repo).exists()
+    assert not Path(str(settings.repo)).exists()
     assert not (tmp_path / "store").exists()
 
 
 @pytest.mark.parametrize("version", ["1", "latest", "1.0.0 ", "--force"])
 def test_what_is_no_version_is_refused_before_anything_is_read(tmp_path: Path, version: str) -> None:
-    settings = RegistrySettings(repo=str(tmp_path / "registry.git"), remote_url=str(tmp_path / "store"))
+    settings = RegistrySettings(repo=Address(str(tmp_path / "registry.git")), remote_url=str(tmp_path / "store"))
     with pytest.raises(InvalidSetting, match="expected three numbers"):
         RegistryBuilder(settings, tmp_path / "raw").build(version)
     assert list(tmp_path.iterdir()) == []
@@ -157,8 +175,8 @@ def test_what_is_no_version_is_refused_before_anything_is_read(tmp_path: Path, v
 def test_a_first_build_without_a_place_for_the_data_says_which_setting_is_missing(
     official_files: Path, tmp_path: Path, scratch: Path
 ) -> None:
-    settings = RegistrySettings(repo=str(tmp_path / "registry.git"))
+    settings = RegistrySettings(repo=Address(str(tmp_path / "registry.git")))
     with pytest.raises(InvalidSetting, match="DVC_REMOTE_URL"):
         RegistryBuilder(settings, tmp_path / "unused", official_files).build("1.0.0")
-    assert not Path(settings.repo).exists()
+    assert not Path(str(settings.repo)).exists()
     assert list(scratch.iterdir()) == []

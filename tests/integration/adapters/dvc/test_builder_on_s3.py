@@ -9,6 +9,7 @@ import pytest
 from fmnist.adapters.dvc.builder import RegistryBuilder
 from fmnist.adapters.dvc.registry import DvcDataRegistry
 from fmnist.adapters.dvc.settings import RegistrySettings
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 from fmnist.domain.model.metadata import check_split
 from stack.services import ObjectStore
@@ -21,7 +22,7 @@ def settings(tmp_path: Path, object_store: ObjectStore, bucket: str) -> Registry
     """A shared bare repository that is empty yet, as a platform team makes it, and a bucket for its data."""
     git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", "registry.git")
     return RegistrySettings(
-        repo=f"file://{tmp_path}/registry.git",
+        repo=Address(f"file://{tmp_path}/registry.git"),
         remote="docker",
         remote_url=f"s3://{bucket}",
         s3=s3_settings(object_store),
@@ -92,4 +93,4 @@ def _start_registry(settings: RegistrySettings, tmp_path: Path, config: str) -> 
     (seed / ".dvc/config").write_text(config, encoding="utf-8")
     git(seed, "add", "--all")
     git(seed, *author, "commit", "--quiet", "--message", "Start")
-    git(seed, "push", "--quiet", settings.repo, "main")
+    git(seed, "push", "--quiet", str(settings.repo), "main")

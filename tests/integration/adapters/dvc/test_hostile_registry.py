@@ -9,6 +9,7 @@ import pytest
 from fmnist.adapters.dvc.builder import RegistryBuilder
 from fmnist.adapters.dvc.registry import DvcDataRegistry
 from fmnist.adapters.dvc.settings import RegistrySettings
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import InvalidSetting
 from tests.integration.support import change_files, git
 
@@ -18,18 +19,20 @@ _TAG = "fashion-mnist-v1.0.0"
 @pytest.fixture
 def copy(built_registry: RegistrySettings, tmp_path: Path) -> RegistrySettings:
     """The built registry with its store, to be changed."""
-    copied = shutil.copytree(Path(built_registry.repo).parent, tmp_path / "copy")
-    return dataclasses.replace(built_registry, repo=str(copied / "registry.git"), remote_url=str(copied / "store"))
+    copied = shutil.copytree(Path(str(built_registry.repo)).parent, tmp_path / "copy")
+    return dataclasses.replace(
+        built_registry, repo=Address(str(copied / "registry.git")), remote_url=str(copied / "store")
+    )
 
 
 def test_parameters_of_a_registry_reach_no_shell(copy: RegistrySettings, official_files: Path, tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     _change(copy, tmp_path, {"params.yaml": f'val_size: "10; touch {mark}; #"\nseed: 0\n'})
-    before = git(Path(copy.repo), "for-each-ref")
+    before = git(Path(str(copy.repo)), "for-each-ref")
     with pytest.raises(InvalidSetting, match=r"registry\.git: params\.yaml: val_size must be a whole number"):
         RegistryBuilder(copy, tmp_path / "unused", official_files).build("1.1.0")
     assert not mark.exists()
-    assert git(Path(copy.repo), "for-each-ref") == before
+    assert git(Path(str(copy.repo)), "for-each-ref") == before
 
 
 def test_no_other_pipeline_hook_filter_or_link_of_a_registry_has_a_part_in_a_build(
@@ -69,26 +72,26 @@ def test_no_other_pipeline_hook_filter_or_link_of_a_registry_has_a_part_in_a_bui
     assert {path.name: path.read_text() for path in outside.iterdir()} == {"precious": "precious"}
     registry = DvcDataRegistry(own_remote)
     assert registry.resolve("1.1.0").digest == registry.resolve("1.0.0").digest
-    assert "What the team wrote." in git(Path(copy.repo), "show", "fashion-mnist-v1.1.0:README.md")
+    assert "What the team wrote." in git(Path(str(copy.repo)), "show", "fashion-mnist-v1.1.0:README.md")
 
 
 def test_the_next_version_keeps_what_a_team_has_in_its_registry(
     copy: RegistrySettings, official_files: Path, tmp_path: Path
 ) -> None:
     ignored = "data/fashion-mnist/raw/.gitignore"
-    old = git(Path(copy.repo), "show", f"{_TAG}:{ignored}")
+    old = git(Path(str(copy.repo)), "show", f"{_TAG}:{ignored}")
     _change(
         copy,
         tmp_path,
         {"README.md": "Ours.\n", ignored: f"{old}/notes\n", "params.yaml": "seed: 7\nval_size: 100 # few\n"},
     )
-    before = set(git(Path(copy.repo), "ls-tree", "-r", "--name-only", "main").splitlines())
+    before = set(git(Path(str(copy.repo)), "ls-tree", "-r", "--name-only", "main").splitlines())
     assert RegistryBuilder(copy, tmp_path / "unused", official_files).build("1.1.0").new
     tag = "fashion-mnist-v1.1.0"
-    assert set(git(Path(copy.repo), "ls-tree", "-r", "--name-only", tag).splitlines()) == before
-    changed = git(Path(copy.repo), "diff", "--name-only", f"{tag}~", tag).splitlines()
+    assert set(git(Path(str(copy.repo)), "ls-tree", "-r", "--name-only", tag).splitlines()) == before
+    changed = git(Path(str(copy.repo)), "diff", "--name-only", f"{tag}~", tag).splitlines()
     assert changed == ["data/fashion-mnist/metadata.json", "dvc.lock"]
-    assert git(Path(copy.repo), "show", f"{tag}:params.yaml") == "seed: 7\nval_size: 100 # few\n"
+    assert git(Path(str(copy.repo)), "show", f"{tag}:params.yaml") == "seed: 7\nval_size: 100 # few\n"
     assert DvcDataRegistry(copy).resolve("1.1.0").metadata["splits"]["val"]["num_samples"] == 100
 
 
@@ -113,7 +116,7 @@ def test_reading_a_registry_writes_nowhere_that_the_registry_says(copy: Registry
 
 def _change(settings: RegistrySettings, tmp_path: Path, files: dict[str, str], *, push: bool = True) -> Path:
     work = tmp_path / "work"
-    change_files(settings.repo, work, files)
+    change_files(str(settings.repo), work, files)
     if push:
         git(work, "push", "--quiet")
     return work

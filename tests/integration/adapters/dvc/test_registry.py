@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from fmnist.adapters.dvc.registry import DvcDataRegistry
 from fmnist.adapters.dvc.settings import RegistryPaths, RegistrySettings
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.dataset import DatasetVersion
 from fmnist.domain.model.errors import CorruptData, InvalidSetting, SplitNotFound, StoreUnavailable
 from fmnist.testing.contracts.data_registry import CONTENT, DataRegistryContract
@@ -34,8 +35,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> RegistrySettings:
 @pytest.fixture
 def settings(template: RegistrySettings, tmp_path: Path) -> RegistrySettings:
     """A registry of the test's own: copied with its store, which is then found by its address in the settings."""
-    copied = shutil.copytree(Path(template.repo).parent, tmp_path / "copy")
-    return dataclasses.replace(template, repo=str(copied / "registry.git"), remote_url=str(copied / "store"))
+    copied = shutil.copytree(Path(str(template.repo)).parent, tmp_path / "copy")
+    return dataclasses.replace(template, repo=Address(str(copied / "registry.git")), remote_url=str(copied / "store"))
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ class TestDvcDataRegistry(DataRegistryContract):
     @pytest.fixture
     def empty_registry(self, tmp_path: Path) -> DvcDataRegistry:
         git(tmp_path, "init", "--quiet", "--bare", "empty.git")
-        return DvcDataRegistry(RegistrySettings(repo=str(tmp_path / "empty.git")))
+        return DvcDataRegistry(RegistrySettings(repo=Address(str(tmp_path / "empty.git"))))
 
     def damage(self, registry: DvcDataRegistry, dataset: DatasetVersion, split: str) -> None:
         path = Path(dataset.file(split).uri)
@@ -67,7 +68,7 @@ class TestDvcDataRegistry(DataRegistryContract):
 def test_commit_is_that_of_the_tag_and_not_the_tag_itself(
     registry: DvcDataRegistry, settings: RegistrySettings
 ) -> None:
-    commit = git(Path(settings.repo), "rev-parse", "fashion-mnist-v1.9.0^{commit}").strip()
+    commit = git(Path(str(settings.repo)), "rev-parse", "fashion-mnist-v1.9.0^{commit}").strip()
     assert registry.resolve("1.9.0").commit == commit
 
 
@@ -88,7 +89,7 @@ def test_a_git_url_works_like_a_path_and_leaves_no_clone_behind(
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
-    registry = DvcDataRegistry(dataclasses.replace(settings, repo=f"file://{settings.repo}"))
+    registry = DvcDataRegistry(dataclasses.replace(settings, repo=Address(f"file://{settings.repo}")))
     dataset = registry.resolve("1.10.0")
     assert len(registry.read(dataset, "train")) == len(CONTENT["1.10.0"]["train"])
     assert list(scratch.iterdir()) == []
@@ -98,14 +99,14 @@ def test_a_git_url_works_like_a_path_and_leaves_no_clone_behind(
 def test_a_path_relative_to_the_working_directory_works(
     settings: RegistrySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(Path(settings.repo).parent)
-    dataset = DvcDataRegistry(dataclasses.replace(settings, repo="registry.git")).resolve()
-    assert dataset.source == settings.repo
+    monkeypatch.chdir(Path(str(settings.repo)).parent)
+    dataset = DvcDataRegistry(dataclasses.replace(settings, repo=Address("registry.git"))).resolve()
+    assert dataset.source == str(settings.repo)
 
 
 def test_source_of_a_version_has_no_credentials(settings: RegistrySettings) -> None:
     repo = f"file://user:secret@localhost{settings.repo}"  # where git takes a user for nothing
-    dataset = DvcDataRegistry(dataclasses.replace(settings, repo=repo)).resolve()
+    dataset = DvcDataRegistry(dataclasses.replace(settings, repo=Address(repo))).resolve()
     assert dataset.source == f"file://localhost{settings.repo}"
 
 
@@ -132,6 +133,7 @@ def test_damaged_metadata_of_a_legacy_version_is_noticed(tmp_path: Path) -> None
     ("content", "complaint"),
     [
         ("{", "no JSON"),
+        ("[" * 100_000, "no JSON"),
         ("[]", "no JSON object"),
         ("{}", "metrics.train.pixel_mean"),
         ('{"metrics": {"train": {"pixel_mean": 0.3, "pixel_std": 0.3}}}', "classes 0-9"),
@@ -142,14 +144,14 @@ def test_unusable_metadata_is_refused_by_path_and_version(
 ) -> None:
     repo = _with_commit(settings, tmp_path, {settings.paths.metadata: content})
     with pytest.raises(CorruptData, match=rf"data/fashion-mnist/metadata.json of fashion-mnist-v9.0.0 .*{complaint}"):
-        DvcDataRegistry(dataclasses.replace(settings, repo=repo)).resolve()
+        DvcDataRegistry(dataclasses.replace(settings, repo=Address(repo))).resolve()
 
 
 def test_a_split_kept_in_git_itself_is_refused(settings: RegistrySettings, tmp_path: Path) -> None:
     repo = _with_commit(settings, tmp_path, {"plain.parquet": "x"})
     paths = RegistryPaths(train="plain.parquet")
     with pytest.raises(CorruptData, match=r"plain.parquet of fashion-mnist-v9.0.0 .* not tracked by DVC"):
-        DvcDataRegistry(dataclasses.replace(settings, repo=repo, paths=paths)).resolve()
+        DvcDataRegistry(dataclasses.replace(settings, repo=Address(repo), paths=paths)).resolve()
 
 
 def test_a_wrong_path_is_named_with_its_variable(settings: RegistrySettings) -> None:
@@ -188,7 +190,7 @@ def test_a_registry_in_a_directory_of_any_name_is_read(settings: RegistrySetting
     hypothesis.assume(name not in {".", "..", "copy"})
     home = Path(shutil.copytree(tmp_path / "copy", tmp_path / name / "home", dirs_exist_ok=True))
     registry = DvcDataRegistry(
-        dataclasses.replace(settings, repo=str(home / "registry.git"), remote_url=str(home / "store"))
+        dataclasses.replace(settings, repo=Address(str(home / "registry.git")), remote_url=str(home / "store"))
     )
     dataset = registry.resolve()
     assert dataset.file("train").uri.startswith(f"{home}/store/")
@@ -196,10 +198,18 @@ def test_a_registry_in_a_directory_of_any_name_is_read(settings: RegistrySetting
 
 
 @pytest.mark.parametrize("method", ["versions", "resolve"])
-@pytest.mark.parametrize("repo", ["{}/absent.git", "{}", "file://{}/absent.git", "https://127.0.0.1:9/repo.git"])
-def test_what_is_no_repository_is_named_with_a_way_out(tmp_path: Path, repo: str, method: str) -> None:
-    registry = DvcDataRegistry(RegistrySettings(repo=repo.format(tmp_path)))
-    with pytest.raises(StoreUnavailable, match=r"does not answer.*fmnist data build.*DVC_REPO_URL"):
+@pytest.mark.parametrize(
+    ("repo", "way_out"),
+    [
+        ("{}/absent.git", "make one with `fmnist data build`, or correct DVC_REPO_URL"),
+        ("{}", "make one with `fmnist data build`, or correct DVC_REPO_URL"),
+        ("file://{}/absent.git", "correct DVC_REPO_URL"),
+        ("https://127.0.0.1:9/repo.git", "check that the server runs .*DVC_REPO_URL"),
+    ],
+)
+def test_what_is_no_repository_is_named_with_a_way_out(tmp_path: Path, repo: str, way_out: str, method: str) -> None:
+    registry = DvcDataRegistry(RegistrySettings(repo=Address(repo.format(tmp_path))))
+    with pytest.raises(StoreUnavailable, match=f"does not answer.*; {way_out}$"):
         getattr(registry, method)()
 
 
@@ -209,13 +219,13 @@ def test_a_repository_without_dvc_lacks_its_splits(tmp_path: Path) -> None:
     git(tmp_path / "plain", *author, "commit", "--quiet", "--allow-empty", "--message", "x")
     git(tmp_path / "plain", "tag", "fashion-mnist-v1.0.0")
     with pytest.raises(SplitNotFound, match=r"v1\.0\.0 of .* has no split"):
-        DvcDataRegistry(RegistrySettings(repo=str(tmp_path / "plain"))).resolve()
+        DvcDataRegistry(RegistrySettings(repo=Address(str(tmp_path / "plain")))).resolve()
 
 
 def _with_commit(settings: RegistrySettings, tmp_path: Path, files: dict[str, str]) -> str:
     """Return a repository that has a version 9.0.0 with these files more or changed."""
     work = tmp_path / "changed"
-    change_files(settings.repo, work, files, branch="fashion-mnist-v1.10.0")
+    change_files(str(settings.repo), work, files, branch="fashion-mnist-v1.10.0")
     git(work, "tag", "fashion-mnist-v9.0.0")
     return str(work)
 
@@ -225,8 +235,8 @@ def test_git_server_that_falls_silent_before_dvc_is_through_is_given_up(
 ) -> None:
     monkeypatch.setattr("fmnist.adapters.git.remote._SILENT_SECONDS", 5)
     (port,) = free_ports(1)
-    with running(git_server(port, Path(settings.repo).parent), tmp_path), silent_after(port, calls=1) as address:
-        registry = DvcDataRegistry(dataclasses.replace(settings, repo=f"git://{address}/registry.git"))
+    with running(git_server(port, Path(str(settings.repo)).parent), tmp_path), silent_after(port, calls=1) as address:
+        registry = DvcDataRegistry(dataclasses.replace(settings, repo=Address(f"git://{address}/registry.git")))
         with pytest.raises(
             StoreUnavailable, match=rf"v1\.10\.0 of git://{address}/.* cannot be opened: .* no answer within 5 s"
         ):

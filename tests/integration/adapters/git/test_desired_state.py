@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fmnist.adapters.git.desired_state import GitDesiredState
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import Conflict, InvalidSetting, StoreUnavailable
 from fmnist.testing.contracts.desired_state import DesiredStateContract
 from tests.integration.support import change_files, git
@@ -33,13 +34,13 @@ def repository(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def state(repository: Path) -> GitDesiredState:
-    return GitDesiredState(str(repository), "live", "serve.yaml")
+    return GitDesiredState(Address(str(repository)), "live", "serve.yaml")
 
 
 class TestGitDesiredState(DesiredStateContract):
     @pytest.fixture
     def state(self, repository: Path) -> GitDesiredState:
-        return GitDesiredState(str(repository), "live", "serve.yaml")
+        return GitDesiredState(Address(str(repository)), "live", "serve.yaml")
 
 
 def test_a_deployment_is_one_commit_that_changes_one_value(state: GitDesiredState, repository: Path) -> None:
@@ -111,15 +112,15 @@ def test_push_whose_answer_was_lost_has_arrived(state: GitDesiredState, reposito
 
 def test_places_that_describe_no_service_are_named(repository: Path, tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match=r"absent\.git gives no branch live of manifests: .*GITOPS_REPO_URL"):
-        GitDesiredState(str(tmp_path / "absent.git"), "live", "serve.yaml").read()
+        GitDesiredState(Address(str(tmp_path / "absent.git")), "live", "serve.yaml").read()
     with pytest.raises(StoreUnavailable, match="gives no branch main"):
-        GitDesiredState(str(repository), "main", "serve.yaml").read()
+        GitDesiredState(Address(str(repository)), "main", "serve.yaml").read()
     with pytest.raises(InvalidSetting, match=r"has no file other\.yaml on branch live: set GITOPS_MANIFEST"):
-        GitDesiredState(str(repository), "live", "other.yaml").read()
+        GitDesiredState(Address(str(repository)), "live", "other.yaml").read()
 
 
 def test_credentials_of_the_address_are_not_told() -> None:
     with pytest.raises(StoreUnavailable) as refused:
-        GitDesiredState("http://user:hunter2@127.0.0.1:9/gitops.git", "live", "serve.yaml").read()
+        GitDesiredState(Address("http://user:hunter2@127.0.0.1:9/gitops.git"), "live", "serve.yaml").read()
     assert "hunter2" not in str(refused.value)
     assert "127.0.0.1:9" in str(refused.value)

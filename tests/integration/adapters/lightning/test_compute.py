@@ -1,24 +1,30 @@
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fmnist.adapters.lightning.batches import Batch
+from fmnist.adapters.lightning.batches import Batch, ShuffledBatches, TensorSplit
 from fmnist.adapters.lightning.compute import LocalCompute
 from fmnist.adapters.lightning.module import ImageClassification, has_compiler
+from fmnist.adapters.lightning.optimization import build_optimizer, build_schedule
 from fmnist.adapters.memory.registry import MemoryDataRegistry
 from fmnist.adapters.memory.tracker import MemoryTracker
+from fmnist.adapters.ray.data import part_sizes
+from fmnist.adapters.torch.networks import build_network
 from fmnist.domain.model.dataset import DatasetVersion
-from fmnist.domain.model.errors import InvalidSetting, OutOfMemory, TrainingFailed
+from fmnist.domain.model.errors import InvalidSetting, OutOfMemory, StoreUnavailable, TrainingFailed
 from fmnist.domain.model.normalization import Normalization
-from fmnist.domain.model.recipe import Recipe
+from fmnist.domain.model.recipe import ARCHITECTURES, Architecture, Recipe
 from fmnist.domain.model.training import TrainingSpec, best_epoch
 from fmnist.ports.compute import FitResult
 from fmnist.testing.contracts.compute import SPEC, ComputeContract, FinishedFit
-from fmnist.testing.data import toy_splits
+from fmnist.testing.data import toy_images, toy_splits
 
 
 class TestLocalCompute(ComputeContract):
@@ -48,9 +54,7 @@ class TestLocalCompute(ComputeContract):
         self, compute: LocalCompute, dataset: DatasetVersion, tracker: MemoryTracker
     ) -> None:
         with pytest.raises(InvalidSetting, match="in-process compute has one worker, 2 were asked for"):
-            compute.fit(
-                TrainingSpec(recipe=SPEC.recipe, num_workers=2), dataset, tracker.start("run", {}), lambda _: None
-            )
+            compute.prepare(TrainingSpec(recipe=SPEC.recipe, num_workers=2), dataset)
 
     @pytest.mark.parametrize("architecture", ["cnn", "resnet18"])
     def test_equal_seeds_give_equal_weights_and_others_do_not(
@@ -155,6 +159,65 @@ class TestLocalCompute(ComputeContract):
         chosen = predictions.probabilities[np.arange(len(predictions.labels)), predictions.labels]
         best = max(result.history, key=lambda metrics: metrics["val_acc"])
         assert -np.log(chosen).mean() == pytest.approx(best["val_loss"], rel=1e-3)
+
+
+@pytest.mark.parametrize("place", ["file/checkpoints", "/proc"])
+def test_place_that_takes_no_checkpoint_is_told_before_training(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    registry = MemoryDataRegistry()
+    dataset = registry.add("1.0.0", toy_splits())
+    compute = LocalCompute(registry, MemoryTracker(), tmp_path / place, threads=1)
+    with pytest.raises(StoreUnavailable, match=f"cannot keep checkpoints in {tmp_path / place}: "):
+        compute.prepare(SPEC, dataset)
+
+
+@given(st.sampled_from(ARCHITECTURES), st.integers(1, 9), st.integers(1, 4), st.integers(1, 4), st.data())
+def test_spec_that_is_taken_makes_no_batch_that_a_network_cannot_learn_from(
+    architecture: Architecture, images: int, workers: int, batch_size: int, data: st.DataObject
+) -> None:
+    limit = data.draw(st.none() | st.integers(1, 9))
+    spec = TrainingSpec(
+        recipe=Recipe(architecture=architecture, batch_size=batch_size), num_workers=workers, limit_train=limit
+    )
+    try:
+        spec.check_splits({"train": images, "val": workers})
+        taken = True
+    except InvalidSetting:
+        taken = False
+    parts = part_sizes(min(images, limit or images), workers, equal=True)
+    batches = {size for part in parts if part for size in batch_sizes(part, batch_size)}
+    assert taken == (0 not in parts and all(learns_from(architecture, size) for size in batches))
+
+
+def batch_sizes(images: int, batch_size: int) -> list[int]:
+    """How many images each batch of an epoch has."""
+    split = TensorSplit.of(toy_images(images), torch.device("cpu"))
+    return [len(labels) for _, labels in ShuffledBatches(split, batch_size, 0, lambda images: images)]
+
+
+@cache
+def learns_from(architecture: Architecture, images: int) -> bool:
+    """Whether one training step of the network takes so many images."""
+    with torch.device("meta"):
+        network = build_network(architecture).train()
+        try:
+            network(torch.zeros(images, 1, 28, 28))
+        except ValueError:
+            return False
+    return True
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.sampled_from(["constant", "one_cycle"]))
+def test_learning_rate_is_scheduled_for_any_number_of_steps(epochs: int, steps: int, schedule: str) -> None:
+    recipe = Recipe(schedule=schedule, max_epochs=epochs, lr=0.1)  # type: ignore[arg-type]
+    optimizer = build_optimizer(recipe, torch.nn.Linear(1, 1))
+    planned = build_schedule(recipe, optimizer, steps)
+    rates = []
+    for _ in range(epochs * steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        planned.step()
+    assert all(0 <= rate <= 0.1 + 1e-9 for rate in rates)
 
 
 def test_a_c_compiler_is_the_one_that_cc_names_or_else_a_usual_one(

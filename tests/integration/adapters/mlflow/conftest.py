@@ -10,6 +10,7 @@ from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.mlflow.tracker import MlflowTracker
 from fmnist.adapters.torch.networks import build_network
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.images import CLASS_NAMES, Images
 from fmnist.domain.model.normalization import Normalization
 from fmnist.domain.model.registry import ModelInfo, ModelVersion
@@ -19,7 +20,7 @@ from fmnist.ports.model_store import TrainedWeights
 @pytest.fixture(scope="session")
 def connection(tmp_path_factory: pytest.TempPathFactory) -> MlflowConnection:
     """One sqlite store for all tests, for making its tables takes seconds."""
-    return MlflowConnection(f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db")
+    return MlflowConnection(Address(f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"))
 
 
 @pytest.fixture(scope="session")
@@ -75,4 +76,4 @@ def spoilable(connection: MlflowConnection, store: MlflowModelStore, saved: Mode
 @pytest.fixture(scope="session")
 def server(tracking_uri: str) -> MlflowConnection:
     """An MLflow server that keeps artifacts in S3."""
-    return MlflowConnection(tracking_uri)
+    return MlflowConnection(Address(tracking_uri))

@@ -12,16 +12,16 @@ import pytest
 
 from fmnist.adapters.mlflow import connection as connection_module
 from fmnist.adapters.mlflow.connection import MlflowConnection
-from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.mlflow.tracker import MlflowTracker, MlflowTrackerFactory
-from fmnist.domain.model.errors import InvalidSetting, ModelNotFound, RunNotFound, StoreUnavailable
+from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 
 
 def test_server_that_is_not_there_is_named_at_once_and_without_its_password() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    connection = MlflowConnection(f"http://user:secret@127.0.0.1:{port}")
+    connection = MlflowConnection(Address(f"http://user:secret@127.0.0.1:{port}"))
     started = time.monotonic()
     with pytest.raises(StoreUnavailable, match=rf"127\.0\.0\.1:{port}.*MLFLOW_TRACKING_URI") as caught:
         MlflowTracker(connection).start("run", {})
@@ -49,7 +49,7 @@ def test_server_that_is_about_to_come_up_is_waited_for() -> None:
     server = HTTPServer(door.getsockname(), Healthy, bind_and_activate=False)
     with ThreadPoolExecutor() as elsewhere:
         served = elsewhere.submit(refuse_once_and_then_serve, door, server)
-        MlflowConnection(f"http://127.0.0.1:{server.server_address[1]}").client()
+        MlflowConnection(Address(f"http://127.0.0.1:{server.server_address[1]}")).client()
         served.result()
     server.server_close()
 
@@ -60,14 +60,14 @@ def test_server_that_takes_calls_and_never_answers_is_given_up(monkeypatch: pyte
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
         started = time.monotonic()
         with pytest.raises(StoreUnavailable, match=uri):
-            MlflowTracker(MlflowConnection(uri)).find({})
+            MlflowTracker(MlflowConnection(Address(uri))).find({})
         assert time.monotonic() - started < 10
 
 
 def test_database_below_a_file_is_no_folder_to_write_in(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreUnavailable, match="may be written"):
-        MlflowTracker(MlflowConnection(f"sqlite:///{tmp_path}/file/mlflow.db")).start("run", {})
+        MlflowTracker(MlflowConnection(Address(f"sqlite:///{tmp_path}/file/mlflow.db"))).start("run", {})
 
 
 def test_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
     file.write_bytes(b"precious notes " * 100)
     started = time.monotonic()
     with pytest.raises(StoreUnavailable, match=r"mlflow\.db.*not a database"):
-        MlflowTracker(MlflowConnection(f"sqlite:///{file}")).start("run", {})
+        MlflowTracker(MlflowConnection(Address(f"sqlite:///{file}"))).start("run", {})
     assert time.monotonic() - started < 5
     assert file.read_bytes() == b"precious notes " * 100
 
@@ -85,14 +85,14 @@ def test_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
 )
 def test_uri_that_is_no_store_says_what_is(uri: str) -> None:
     with pytest.raises(InvalidSetting, match="sqlite"):
-        MlflowConnection(uri).client()
+        MlflowConnection(Address(uri)).client()
 
 
 def test_two_stores_in_one_process_know_nothing_of_each_other(
     connection: MlflowConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    one, other = MlflowTracker(connection), MlflowTracker(MlflowConnection("sqlite:///other/mlflow.db"))
+    one, other = MlflowTracker(connection), MlflowTracker(MlflowConnection(Address("sqlite:///other/mlflow.db")))
     mark = {"mark": "two stores"}
     in_one, in_other = one.start("one", mark), other.start("other", mark)
     other.log_artifact(in_other, "a.json", b"{}")
@@ -115,7 +115,7 @@ def test_processes_that_use_a_new_store_at_once_do_not_break_it(tmp_path: Path) 
     with ThreadPoolExecutor() as pool:
         runs = list(pool.map(use_it, range(3)))
     assert [(run.returncode, run.stdout, run.stderr) for run in runs] == [(0, "", "")] * 3
-    assert len(MlflowTracker(MlflowConnection(uri)).find({"at": "once"})) == 3
+    assert len(MlflowTracker(MlflowConnection(Address(uri))).find({"at": "once"})) == 3
 
 
 def test_nothing_is_searched_in_an_experiment_that_is_not_there_yet(connection: MlflowConnection) -> None:
@@ -153,33 +153,21 @@ def test_file_that_is_guarded_is_the_one_that_is_opened(tmp_path: Path, uri: str
     (tmp_path / file).write_bytes(b"precious notes " * 100)
     started = time.monotonic()
     with pytest.raises(StoreUnavailable, match="not a database"):
-        MlflowConnection(uri.format(tmp_path)).client()
+        MlflowConnection(Address(uri.format(tmp_path))).client()
     assert time.monotonic() - started < 5
-
-
-def test_whoever_reads_makes_nothing(tmp_path: Path) -> None:
-    connection = MlflowConnection(f"sqlite:///{tmp_path}/home/mlflow.db")
-    store, tracker = MlflowModelStore(connection), MlflowTracker(connection)
-    assert tracker.find({"a": "b"}) == []
-    assert store.versions("fashion") == []
-    with pytest.raises(ModelNotFound, match=r"home/mlflow\.db is not there yet: fmnist train makes it"):
-        store.resolve("models:/fashion@champion")
-    with pytest.raises(RunNotFound, match="is not there yet"):
-        tracker.get("abc")
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A state directory with a run in it."""
-    tracker = MlflowTracker(MlflowConnection(f"sqlite:///{tmp_path}/old/mlflow.db"))
+    tracker = MlflowTracker(MlflowConnection(Address(f"sqlite:///{tmp_path}/old/mlflow.db")))
     tracker.log_artifact(tracker.start("run", {"mark": "moved"}), "a.json", b"{}")
     return tmp_path / "old"
 
 
 def test_state_directory_that_was_moved_says_what_to_do_and_makes_nothing(home: Path) -> None:
     moved = home.rename(home.with_name("new place"))
-    connection = MlflowConnection(f"sqlite:///{moved}/mlflow.db")
+    connection = MlflowConnection(Address(f"sqlite:///{moved}/mlflow.db"))
     for use in (lambda tracker: tracker.find({}), lambda tracker: tracker.start("run", {})):
         with pytest.raises(InvalidSetting, match=r"was moved: it keeps its artifacts in .*/old/artifacts") as caught:
             use(MlflowTracker(connection))
@@ -193,12 +181,12 @@ def test_state_directory_that_was_moved_says_what_to_do_and_makes_nothing(home: 
 def test_copied_state_directory_does_not_write_into_the_original(home: Path) -> None:
     copied = shutil.copytree(home, home.with_name("copy"))
     with pytest.raises(InvalidSetting, match=r"is a copy: .*FMNIST_HOME=.*/old"):
-        MlflowTracker(MlflowConnection(f"sqlite:///{copied}/mlflow.db")).start("run", {})
-    assert len(MlflowTracker(MlflowConnection(f"sqlite:///{home}/mlflow.db")).find({})) == 1
+        MlflowTracker(MlflowConnection(Address(f"sqlite:///{copied}/mlflow.db"))).start("run", {})
+    assert len(MlflowTracker(MlflowConnection(Address(f"sqlite:///{home}/mlflow.db"))).find({})) == 1
 
 
 def test_experiment_that_somebody_made_elsewhere_is_used_as_it_is(home: Path, tmp_path: Path) -> None:
-    connection = MlflowConnection(f"sqlite:///{home}/mlflow.db", experiment="theirs")
+    connection = MlflowConnection(Address(f"sqlite:///{home}/mlflow.db"), experiment="theirs")
     MlflowConnection(connection.tracking_uri).client().create_experiment("theirs", f"{tmp_path}/their artifacts")
     tracker = MlflowTracker(connection)
     tracker.log_artifact(tracker.start("run", {}), "a.json", b"{}")

@@ -14,6 +14,7 @@ import torch
 
 from fmnist.adapters.mlflow.artifact import GOLDEN_FILE, INFO_FILE, ONNX_FILE
 from fmnist.adapters.mlflow.connection import MlflowConnection
+from fmnist.adapters.mlflow.downloading import ONNX_FORM, PACKAGE, TORCH_FORM, download_artifact
 from fmnist.adapters.mlflow.loading import torch_classifier
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.onnx.export import export_onnx
@@ -21,6 +22,7 @@ from fmnist.adapters.torch.networks import build_network
 from fmnist.domain.model.errors import CorruptModel
 from fmnist.domain.model.registry import ModelVersion
 from fmnist.ports.model_store import Classifier
+from tests.integration.adapters.mlflow.traps import Trap
 
 
 @pytest.fixture(params=["classifier", "package"])
@@ -111,16 +113,6 @@ def test_missing_description_is_named(store: MlflowModelStore, saved: ModelVersi
         store.download(store.versions(saved.name)[0])
 
 
-class Trap:
-    """Whoever unpickles it writes a file."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return Path.write_text, (self._file, "unpickled")
-
-
 @pytest.mark.parametrize("name", [ONNX_FILE, INFO_FILE, GOLDEN_FILE, "../MLmodel"])
 def test_pickle_in_place_of_a_file_is_never_executed(
     store: MlflowModelStore, saved: ModelVersion, spoilable: Path, tmp_path: Path, name: str
@@ -169,10 +161,44 @@ def test_trap_is_one(tmp_path: Path) -> None:
     assert (tmp_path / "trapped").exists()
 
 
-def test_pickled_network_in_place_of_the_graph_is_not_loaded(spoilable: Path) -> None:
+def test_pickled_network_in_place_of_the_graph_is_not_looked_at(spoilable: Path) -> None:
     data = spoilable.parent / "data"
     (data / "model.pt2").unlink()
     torch.save(build_network("cnn"), data / "model.pth")
     (data / "pickle_module_info.txt").write_text("mlflow.pytorch.pickle_module")
-    with pytest.raises(CorruptModel, match="pickle is disallowed"):
+    with pytest.raises(CorruptModel, match=r"model\.pt2 is missing"):
         torch_classifier(spoilable.parent)
+
+
+def test_description_that_is_longer_than_any_is_refused(
+    store: MlflowModelStore, saved: ModelVersion, spoilable: Path
+) -> None:
+    with (spoilable.parent / "MLmodel").open("r+b") as file:
+        file.truncate(2**21)
+    with pytest.raises(CorruptModel, match="MLmodel has more than"):
+        store.download(store.versions(saved.name)[0])
+
+
+def test_folder_of_a_file_s_name_is_not_fetched(load_newest: Callable[[], Classifier], spoilable: Path) -> None:
+    (spoilable / INFO_FILE).unlink()
+    (spoilable / INFO_FILE).mkdir()
+    (spoilable / INFO_FILE / "sitecustomize.py").write_text("")
+    with pytest.raises(CorruptModel, match=f"no {INFO_FILE}"):
+        load_newest()
+
+
+@pytest.mark.parametrize("files", [ONNX_FORM, TORCH_FORM, PACKAGE])
+def test_nothing_but_the_named_files_is_fetched(
+    connection: MlflowConnection,
+    store: MlflowModelStore,
+    saved: ModelVersion,
+    spoilable: Path,
+    tmp_path: Path,
+    files: tuple[str, ...],
+) -> None:
+    for name in ("evil.py", "data/model.pth", "extra_files/evil.so", "code/evil.py"):
+        (spoilable.parent / name).parent.mkdir(exist_ok=True)
+        (spoilable.parent / name).write_text("")
+    newest = store.versions(saved.name)[0]
+    folder = download_artifact(connection, newest.name, newest.version, tmp_path / "fetched", files)
+    assert {str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file()} == set(files)

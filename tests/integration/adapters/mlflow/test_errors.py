@@ -8,6 +8,7 @@ from mlflow.exceptions import MlflowException
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.errors import unavailable
 from fmnist.adapters.mlflow.tracker import MlflowTracker
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import StoreUnavailable
 from stack.services import HOST, free_ports, tracking_server
 from tests.integration.services import new_object_store, running
@@ -22,7 +23,7 @@ def test_store_behind_a_server_that_is_well_is_what_is_suspected(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     (port,) = free_ports(1)
     with running(tracking_server(port, tmp_path, new_object_store(), "s3://mlflow/artifacts"), tmp_path):
-        tracker = MlflowTracker(MlflowConnection(f"http://{HOST}:{port}"))
+        tracker = MlflowTracker(MlflowConnection(Address(f"http://{HOST}:{port}")))
         run_id = tracker.start("run", {})
         with pytest.raises(StoreUnavailable) as caught:
             tracker.get(run_id)

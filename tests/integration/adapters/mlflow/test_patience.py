@@ -12,6 +12,7 @@ import pytest
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.patience import PATIENCE, awaiting_files
 from fmnist.adapters.mlflow.tracker import MlflowTracker
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import StoreUnavailable
 
 ANSWER = "MLFLOW_HTTP_REQUEST_TIMEOUT"
@@ -61,7 +62,7 @@ def serving(kind: type[HealthyOnly]) -> Iterator[tuple[MlflowTracker, list[str]]
     handler = type("Handler", (kind,), {"asked": asked, "answer": answer})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield MlflowTracker(MlflowConnection(f"http://127.0.0.1:{server.server_port}")), asked
+        yield MlflowTracker(MlflowConnection(Address(f"http://127.0.0.1:{server.server_port}"))), asked
         answer.set()
         server.shutdown()
 

@@ -15,11 +15,12 @@ from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.domain.model.images import CLASS_NAMES
 from fmnist.domain.model.normalization import Normalization
 from fmnist.domain.model.policy import Mode, PromotionPolicy, Rule
-from fmnist.domain.model.promotion import StagedName
+from fmnist.domain.model.promotion import Stage, StagedName
 from fmnist.domain.model.promotion_records import AcceptanceRecord, DecisionRecord
 from fmnist.domain.model.registry import ModelInfo, ModelVersion
 from fmnist.domain.services.model_promotion import ModelPromotion
 from fmnist.domain.services.model_rollback import ModelRollback
+from fmnist.domain.services.promotion_overview import PromotionOverview
 from fmnist.domain.services.promotion_state import PromotionState
 from fmnist.ports.model_store import TrainedWeights
 
@@ -85,7 +86,8 @@ class Promotions:
         self.store.label(challenger, tags=decision.tag())
         assert DecisionRecord.of(self.store.resolve(challenger.uri)) == decision
         staged = self.promotion.stage(challenger).version
-        self.store.label(staged, tags=AcceptanceRecord(version=staged.uri, at=AT, checks=(rule,)).tag())
+        test = AcceptanceRecord(version=staged.uri, at=AT, checks=(rule,), basis=decision.basis)
+        self.store.label(staged, tags=test.tag())
         return staged
 
     def aliases(self) -> dict[str, int]:
@@ -121,4 +123,24 @@ def test_release_and_rollback_end_alike_whatever_answer_is_lost(
             assert promotions.aliases()["previous"] == (1 if step == "release" else newest)
         if fault > max(steps.values()):
             break
-    assert steps == {"release": 4, "rollback": 3}
+    assert steps == {"release": 4, "rollback": 4}
+
+
+def test_what_the_platform_s_own_script_promotes_is_told_and_rolled_back(
+    saved: tuple[MlflowConnection, ModelVersion],
+) -> None:
+    promotions, client = Promotions(*saved), saved[0].client()
+    promotions.promotion.release(promotions.prepare().uri, by="x")
+    staged, prod = promotions.prepare(), str(promotions.source.at(Stage.PROD))
+    copy = client.copy_model_version(f"models:/{staged.name}/{staged.version}", prod)
+    client.set_registered_model_alias(prod, "previous", "1")
+    client.set_registered_model_alias(prod, "champion", copy.version)
+    overview = PromotionOverview(promotions.store, promotions.source)
+    champion = overview.status()[2]
+    assert champion.version is not None
+    assert (champion.version.uri, champion.since) == (f"models:/{prod}/2", "")
+    assert "fmnist has no record of that" in champion.note
+    ours = promotions.promotion.release(promotions.prepare().uri, by="x").version
+    assert promotions.aliases() == {"champion": ours.version, "previous": 2}
+    assert promotions.rollback.run(by="x", reason="for a test").version.uri == champion.version.uri
+    assert overview.status()[3].note == "rolled back by x: for a test"

@@ -29,7 +29,7 @@ from fmnist.ports.model_store import TrainedWeights
 def test_plain_mlflow_loads_it_without_a_pickle_for_any_batch(
     saved: ModelVersion, connection: MlflowConnection, cnn: TrainedWeights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", connection.tracking_uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", connection.tracking_uri.reveal())
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     loaded = mlflow.pytorch.load_model(saved.uri)
     network = load_network(cnn)
@@ -42,7 +42,7 @@ def test_plain_mlflow_loads_it_without_a_pickle_for_any_batch(
 def test_mlflow_scores_an_array_without_any_code_of_ours(
     saved: ModelVersion, connection: MlflowConnection, cnn: TrainedWeights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", connection.tracking_uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", connection.tracking_uri.reveal())
     inputs = torch.randn(5, 1, 28, 28)
     logits = mlflow.pyfunc.load_model(saved.uri).predict(inputs.numpy())
     with torch.inference_mode():
@@ -52,7 +52,7 @@ def test_mlflow_scores_an_array_without_any_code_of_ours(
 def test_run_has_it_as_its_model_with_signature_and_example(
     saved: ModelVersion, connection: MlflowConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", connection.tracking_uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", connection.tracking_uri.reveal())
     described = get_model_info(f"runs:/{saved.run_id}/model")
     assert described.run_id == saved.run_id
     assert [(each.type, each.shape) for each in described.signature.inputs] == [(np.float32, (-1, 1, 28, 28))]
@@ -101,10 +101,11 @@ def test_classifier_on_a_cpu_imports_no_torch(saved: ModelVersion, connection: M
     code = (
         "import sys, numpy; from fmnist.adapters.mlflow.connection import MlflowConnection; "
         "from fmnist.adapters.mlflow.model_store import MlflowModelStore; "
-        "classifier = MlflowModelStore(MlflowConnection(sys.argv[1])).classifier(sys.argv[2])(); "
+        "from fmnist.domain.model.addresses import Address; "
+        "classifier = MlflowModelStore(MlflowConnection(Address(sys.argv[1]))).classifier(sys.argv[2])(); "
         "print(classifier.logits(numpy.zeros((1, 1, 28, 28), 'float32')).shape, 'torch' in sys.modules)"
     )
-    command = [sys.executable, "-c", code, connection.tracking_uri, saved.uri]
+    command = [sys.executable, "-c", code, connection.tracking_uri.reveal(), saved.uri]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert (run.stdout, run.stderr) == ("(1, 10) False\n", "")
 
@@ -123,7 +124,7 @@ def test_package_loads_when_the_store_is_gone(
 def test_package_is_the_id_and_the_time_of_the_run_s_model(
     store: MlflowModelStore, saved: ModelVersion, connection: MlflowConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", connection.tracking_uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", connection.tracking_uri.reveal())
     package, described = store.download(saved), get_model_info(f"runs:/{saved.run_id}/model")
     assert package.uuid == described.model_uuid
     assert datetime.fromtimestamp(package.created, UTC).isoformat(" ").startswith(described.utc_time_created)

@@ -1,11 +1,15 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fmnist.adapters.onnx.classifier import OnnxClassifier
 from fmnist.adapters.onnx.export import export_onnx
@@ -60,6 +64,52 @@ def test_a_model_for_batches_of_one_size_says_so_when_it_is_asked_for_another(mo
     assert classifier.logits(np.zeros((4, 1, 28, 28), np.float32)).shape == (4, 10)
     with pytest.raises(CorruptModel, match=r"does not answer for 1 image: .*Got: 1 Expected: 4"):
         classifier.logits(np.zeros((1, 1, 28, 28), np.float32))
+
+
+PLACES = ["weights.bin", "./weights.bin", "folder/weights.bin", "../weights.bin", "{absolute}", "/proc/self/environ"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_weights_in_other_files_are_not_read(
+    model: bytes, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime would take them from the working directory, whatever lies there."""
+    (tmp_path / "work" / "folder").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "work")
+    external = onnx.load_from_string(model)
+    bias = next(each for each in external.graph.initializer if list(each.dims) == [len(CLASS_NAMES)])
+    content = onnx.numpy_helper.to_array(bias).tobytes()
+    for file in ("weights.bin", "folder/weights.bin", "../weights.bin"):
+        Path(file).write_bytes(content)
+    bias.ClearField("raw_data")
+    bias.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in {"location": place.format(absolute=tmp_path / "weights.bin"), "length": len(content)}.items():
+        bias.external_data.add(key=key, value=str(value))
+    with pytest.raises(CorruptModel, match="cannot load the model"):
+        OnnxClassifier(external.SerializeToString(), INFO)
+
+
+def test_operators_of_a_library_are_not_known(model: bytes) -> None:
+    foreign = onnx.load_from_string(model)
+    foreign.graph.node[0].domain = "evil"
+    foreign.opset_import.add(domain="evil", version=1)
+    with pytest.raises(CorruptModel, match="cannot load the model"):
+        OnnxClassifier(foreign.SerializeToString(), INFO)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_damaged_model_is_refused_or_answers_and_prints_nothing(
+    data: st.DataObject, model: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = bytearray(model)
+    near_an_end = st.integers(0, 4000)  # where the graph stands; the weights are between
+    for _ in range(data.draw(st.integers(1, 5))):
+        place = data.draw(st.one_of(near_an_end, near_an_end.map(lambda it: len(model) - 1 - it)))
+        damaged[place] = data.draw(st.integers(0, 255))
+    with suppress(CorruptModel):
+        OnnxClassifier(bytes(damaged), INFO, threads=1).logits(np.zeros((2, 1, 28, 28), np.float32))
+    assert capsys.readouterr().out == ""
 
 
 def test_module_imports_no_torch_and_no_mlflow() -> None:

@@ -9,9 +9,10 @@ from fmnist.adapters.dvc.registry import DvcDataRegistry
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.tracker import MlflowTracker, MlflowTrackerFactory
 from fmnist.adapters.parquet.reader import SplitReader
-from fmnist.adapters.ray.cluster import ClusterSettings
 from fmnist.adapters.ray.compute import RayCompute
+from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.dataset import DatasetVersion, SplitFile
 from fmnist.testing.data import toy_splits
 from tests.integration.support import make_dvc_registry
@@ -43,7 +44,7 @@ def damaged(dataset: DatasetVersion, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="session")
 def connection(tmp_path_factory: pytest.TempPathFactory) -> MlflowConnection:
-    return MlflowConnection(f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db")
+    return MlflowConnection(Address(f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"))
 
 
 @pytest.fixture(scope="session")

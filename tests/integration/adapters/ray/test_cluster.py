@@ -1,10 +1,25 @@
+import errno
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ray.core.generated import common_pb2
 
-from fmnist.adapters.ray.cluster import ClusterSettings, cpus_per_worker, join_cluster
+from fmnist.adapters.ray.cluster import cpus_per_worker, join_cluster, scratch
+from fmnist.adapters.ray.compute import check_gpus
+from fmnist.adapters.ray.job import DriverPaths
+from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
+from fmnist.domain.model.recipe import Recipe
+from fmnist.domain.model.training import TrainingSpec
 
 
 @pytest.mark.parametrize(
@@ -45,3 +60,102 @@ def test_directory_that_cannot_be_made_is_told_before_anything_starts(tmp_path: 
 def test_address_of_the_job_server_is_no_cluster_s() -> None:
     with pytest.raises(InvalidSetting, match=r"is where `ray job submit` sends jobs.*name the head node's HOST:6379"):
         join_cluster(ClusterSettings(address="http://127.0.0.1:8265"))
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "make room in /scratch and see that it may be written"),
+        (PermissionError(errno.EACCES, "Permission denied"), "make room in /scratch and see that it may be written"),
+        (
+            Exception("The current node timed out\nduring startup."),
+            "timed out during startup.; see that there is memory",
+        ),
+        (RuntimeError("Failed to start GCS"), "see that there is memory, and room in /scratch"),
+    ],
+)
+def test_ray_that_does_not_start_here_is_told_with_advice_by_cause(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, advice: str
+) -> None:
+    def fail(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray.init", fail)
+    monkeypatch.setenv("RAY_TMPDIR", "/scratch")
+    with pytest.raises(StoreUnavailable, match=f"^Ray does not start on this machine: .*{advice}") as caught:
+        join_cluster(ClusterSettings())
+    assert "RAY_ADDRESS" not in str(caught.value)
+
+
+@given(st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=80))
+def test_sockets_have_names_that_are_short_enough_whatever_the_place_for_temporary_files(name: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("RAY_TMPDIR", raising=False)
+        patch.setattr(tempfile, "tempdir", f"/home/{name}")
+        place = scratch()
+    assert place is not None
+    assert len(os.fsencode(place)) + len("/session_2026-11-28_00-20-47_744460_4194304/sockets/plasma_store") <= 107
+    if place != f"/home/{name}/ray":
+        private = Path(place).parent
+        assert stat.S_IMODE(private.stat().st_mode) == 0o700
+        assert private.stat().st_uid == os.getuid()
+        shutil.rmtree(private)
+
+
+def test_place_that_the_user_gave_to_ray_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", "/a/long/name" * 20)
+    assert scratch() is None
+
+
+@pytest.mark.parametrize("entry", ["", ".", "the directory", "elsewhere"])
+def test_workers_import_from_the_working_directory_only_if_their_driver_does(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, entry: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    others = [path for path in sys.path if path not in {"", "."}]
+    monkeypatch.setattr(sys, "path", [{"the directory": str(tmp_path)}.get(entry, entry), *others])
+    config = DriverPaths()
+    config._py_driver_sys_path.extend([others[0], str(tmp_path)])
+    sent = common_pb2.JobConfig()
+    sent.ParseFromString(config._serialize())
+    expected = [others[0]] if entry == "elsewhere" else [others[0], str(tmp_path)]
+    assert list(sent.py_driver_sys_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("workers", "each", "there", "fits"),
+    [(1, 0, 0, True), (1, 1, 0, False), (2, 0.5, 1, True), (10, 0.1, 1, True), (2, 0.6, 2, True), (3, 0.6, 2, False)],
+)
+def test_fraction_of_a_gpu_is_of_one_gpu(workers: int, each: float, there: float, *, fits: bool) -> None:
+    spec = TrainingSpec(recipe=Recipe(), num_workers=workers, gpu_per_worker=each)
+    if fits:
+        check_gpus(spec, there)
+    else:
+        with pytest.raises(InvalidSetting, match=f"this machine has {there}: lower --gpu-per-worker"):
+            check_gpus(spec, there)
+
+
+# Each exports every second, and says in its driver's log that nobody is there.
+TWO_CLUSTERS = """
+import time
+from pathlib import Path
+import ray
+from fmnist.adapters.ray.cluster import ClusterSettings, join_cluster
+for _ in range(2):
+    join_cluster(ClusterSettings())
+    logs = Path(ray._private.worker._global_node.get_logs_dir_path())
+    ray.get(ray.remote(lambda: None).remote())
+    ray.shutdown()
+time.sleep(5)
+print([line for log in logs.glob("python-core-driver-*") for line in log.read_text().splitlines() if "export" in line])
+"""
+
+
+@pytest.mark.soak
+def test_no_metrics_exporter_outlives_its_cluster() -> None:
+    environment = {**os.environ, "RAY_metrics_report_interval_ms": "1000"}
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_CLUSTERS], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import fields, replace
 
 import psutil
@@ -14,6 +15,7 @@ import torch
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.tracker import MlflowTracker, MlflowTrackerFactory
 from fmnist.adapters.ray.compute import RayCompute
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.dataset import DatasetVersion
 from fmnist.domain.model.errors import CorruptData, InvalidSetting, OutOfMemory, TrainingFailed
 from fmnist.domain.model.normalization import Normalization
@@ -87,7 +89,7 @@ def test_worker_that_is_always_lost_ends_in_a_clear_error(
 def test_worker_that_reaches_no_tracker_trains_on_and_says_what_is_missing(
     compute: RayCompute, dataset: DatasetVersion, tracker: MlflowTracker
 ) -> None:
-    unreachable = replace(compute, tracker=MlflowTrackerFactory(MlflowConnection("http://127.0.0.1:1")))
+    unreachable = replace(compute, tracker=MlflowTrackerFactory(MlflowConnection(Address("http://127.0.0.1:1"))))
     run_id, reports = tracker.start("unreachable", {}), list[Progress]()
     result = unreachable.fit(TWO_WORKERS, dataset, run_id, reports.append)
     assert [report.unrecorded for report in reports if report.metrics] == [(0,), (0, 1)]
@@ -110,6 +112,8 @@ def test_diverging_run_is_not_retried(compute: RayCompute, dataset: DatasetVersi
     with pytest.raises(TrainingFailed, match="not finite at epoch 0"):
         compute.fit(spec, dataset, tracker.start("diverging", {}), reports.append)
     assert len([report for report in reports if report.step == 0]) == 1
+    # It would go on inside of a Ray that is shut down.
+    assert "ray-train" not in {thread.name for thread in threading.enumerate()}
 
 
 class CrampedNormalization(Normalization):

@@ -8,8 +8,8 @@ import ray
 from ray.cluster_utils import Cluster
 
 from fmnist.adapters.mlflow.tracker import MlflowTracker
-from fmnist.adapters.ray.cluster import ClusterSettings
 from fmnist.adapters.ray.compute import RayCompute
+from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.domain.model.dataset import DatasetVersion
 from fmnist.domain.model.training import Progress

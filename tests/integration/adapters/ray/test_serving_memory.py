@@ -4,8 +4,9 @@ from collections.abc import Iterator
 import pytest
 import ray
 
-from fmnist.adapters.ray.cluster import ClusterSettings, join_cluster
+from fmnist.adapters.ray.cluster import join_cluster
 from fmnist.adapters.ray.serving_memory import RayServingMemory
+from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.ports.serving_memory import ServingMemory
 from fmnist.testing.contracts.serving_memory import ServingMemoryContract, make_kept
 

@@ -1,10 +1,13 @@
 """Deployment files are pointed at a model, and nothing else in them changes by a character."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 import yaml as plain
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from fmnist.adapters.yaml.manifest import ServingManifest
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
@@ -169,6 +172,14 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         ServingManifest(tmp_path / "absent.yaml")
 
 
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero")):
+        with pytest.raises(InvalidSetting, match="not a regular file"):
+            ServingManifest(path)
+
+
 def test_an_image_that_no_container_runs_is_refused_with_those_there_are(tmp_path: Path) -> None:
     service = manifest(tmp_path / "service.yaml", SERVICE)
     with pytest.raises(InvalidSetting, match=r"no container of the image registry:5000/other: it has .*nginx:1"):
@@ -205,3 +216,78 @@ def test_mode_and_link_of_the_file_stay(tmp_path: Path) -> None:
     assert ServingManifest(link).point_at(NEW)
     assert link.is_symlink()
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+AWKWARD = ("a: b", "#x", "x #y", "{}", "[a]", "!tag x", "&a b", "*a", "a\nb", "yes", "null", "~", "", " ", "2001-01-01")
+AWKWARD_TOO = (
+    "1_000",
+    "0o7",
+    "0x1F",
+    "1:30",
+    "1e3",
+    ".inf",
+    "- a",
+    "? a",
+    "'",
+    '"',
+    "\\",
+    "%x",
+    "@x",
+    "`x",
+    "a:",
+    "x\x85y",
+)
+
+
+def read_back(text: str) -> object:
+    """As Ray Serve and Kubernetes read it, which take YAML 1.1."""
+    documents = [document for document in plain.safe_load_all(text) if document]
+    first = documents[0]
+    return plain.safe_load(first["spec"]["serveConfigV2"]) if first.get("kind") == "RayService" else first
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
+@given(st.sampled_from([SERVE, SERVICE]), st.sampled_from(AWKWARD + AWKWARD_TOO) | st.text(max_size=30))
+@example(SERVE, "yes")
+@example(SERVICE, "a\n---\nb: c")
+@example(SERVICE, "\x1b[31m\u2028\x85")
+def test_a_model_of_any_name_is_what_a_reader_finds(tmp_path: Path, text: str, uri: str) -> None:
+    path = tmp_path / "manifest.yaml"
+    assert manifest(path, text).point_at(uri)
+    expected = read_back(text.replace(OLD, "MODEL"))
+    found = read_back(path.read_text(encoding="utf-8"))
+    assert found == json.loads(json.dumps(expected).replace('"MODEL"', json.dumps(uri)))
+    assert not ServingManifest(path).point_at(uri)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10)
+@given(st.sampled_from(AWKWARD + AWKWARD_TOO) | st.text(max_size=20))
+def test_an_image_of_any_tag_is_what_a_reader_finds(tmp_path: Path, tag: str) -> None:
+    path, image = tmp_path / "manifest.yaml", f"registry:5000/fmnist-serving@{tag}"
+    manifest(path, SERVICE).point_at(NEW, image)
+    document = next(iter(plain.safe_load_all(path.read_text(encoding="utf-8"))))
+    cluster = document["spec"]["rayClusterConfig"]
+    assert cluster["headGroupSpec"]["template"]["spec"]["containers"][0]["image"] == image
+    assert [each["image"] for each in cluster["workerGroupSpecs"][0]["template"]["spec"]["containers"]] == [
+        image,
+        "nginx:1",
+    ]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@given(
+    st.sampled_from([SERVE, SERVICE]),
+    st.integers(0, 1000),
+    st.sampled_from(AWKWARD + AWKWARD_TOO) | st.text(max_size=5),
+)
+@example("", 0, "[" * 1000)
+@example("", 0, "2001-99-99")
+@example("", 0, "!!float x")
+def test_a_damaged_file_is_refused_or_pointed_at_the_model(tmp_path: Path, text: str, place: int, damage: str) -> None:
+    path = tmp_path / "manifest.yaml"
+    try:
+        damaged = manifest(path, text[:place] + damage + text[place + len(damage) :])
+    except InvalidSetting:
+        return
+    damaged.point_at(NEW)
+    assert NEW in path.read_text(encoding="utf-8")

@@ -18,6 +18,7 @@ from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.mlflow.tracker import MlflowTracker
 from fmnist.adapters.torch.networks import build_network
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.images import CLASS_NAMES
 from fmnist.domain.model.registry import ModelInfo
 from fmnist.ports.model_store import TrainedWeights
@@ -50,7 +51,7 @@ def uri(version: int) -> str:
 
 def make_models(command: Command) -> Models:
     """Register versions 1 to 6; each of them differs from a good one in the one way that its name says."""
-    connection = MlflowConnection(f"sqlite:///{command.home}/mlflow.db")
+    connection = MlflowConnection(Address(f"sqlite:///{command.home}/mlflow.db"))
     store, tracker = MlflowModelStore(connection, threads=1), MlflowTracker(connection)
     normalization = DvcDataRegistry(command.registry).resolve("1.0.0").normalization
     models = Models(command, command.home / "evidence")

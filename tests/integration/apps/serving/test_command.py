@@ -61,9 +61,14 @@ class Served:
             self.lines.extend(self.process.stdout)
 
 
+# Of somebody's machine, and of no use to reach a service on it.
+ENVIRONMENT = {"all_proxy": "socks://127.0.0.1:1", "no_proxy": "[::1]", "SSL_CERT_FILE": "/absent/authorities.pem"}
+
+
 @pytest.fixture(scope="module")
 def served(models: Models) -> Iterator[Served]:
-    started = Served(models.command, free_port(), "--model", uri(GOOD[0]), "--route-prefix", "/fashion")
+    command = replace(models.command, variables={**models.command.variables, **ENVIRONMENT})
+    started = Served(command, free_port(), "--model", uri(GOOD[0]), "--route-prefix", "/fashion")
     try:
         wait_until(lambda: started.printed("serving "), "the service is up")
         yield started
@@ -114,8 +119,9 @@ def test_model_that_is_not_there_ends_it_at_once(models: Models) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_model_that_is_refused_ends_it_with_the_reason(models: Models) -> None:
-    done = models.command.run("serve", "--model", uri(CORRUPT), "--port", str(free_port()))
+def test_model_that_is_refused_ends_it_with_the_reason_on_ipv6_and_with_keys_too(models: Models) -> None:
+    command = replace(models.command, variables={**models.command.variables, "FMNIST_API_KEYS": "one,another"})
+    done = command.run("serve", "--model", uri(CORRUPT), "--host", "::1", "--port", str(free_port()))
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last.startswith("error: ")

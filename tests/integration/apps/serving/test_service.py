@@ -161,6 +161,12 @@ def test_a_body_of_unknown_length_is_refused_when_it_is_too_large(service: Clust
         assert b" 413 " in connection.recv(4096)
 
 
+def test_headers_without_end_are_refused(service: Cluster) -> None:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"x" * 100_000)
+        assert b" 400 " in connection.recv(4096)
+
+
 def test_a_client_that_stops_halfway_costs_nothing(service: Cluster) -> None:
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\nContent-Length: 784\r\n\r\n"
     for _ in range(40):

@@ -1,9 +1,14 @@
 """What the data registry's repository says of its versions is read as Git means it."""
 
+import os
 from pathlib import Path
+
+import pytest
 
 from fmnist.adapters.dvc.git import tagged_commits
 from fmnist.adapters.git.command import run
+from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.errors import StoreUnavailable
 
 
 def test_tags_stand_for_commits_be_they_annotated_or_not(tmp_path: Path) -> None:
@@ -13,4 +18,16 @@ def test_tags_stand_for_commits_be_they_annotated_or_not(tmp_path: Path) -> None
     run(["git", "tag", "light"], cwd=tmp_path)
     run(["git", *author, "tag", "--annotate", "--message", "x", "heavy"], cwd=tmp_path)
     commit = run(["git", "rev-parse", "HEAD"], cwd=tmp_path).strip()
-    assert tagged_commits(str(tmp_path)) == {"light": commit, "heavy": commit}
+    assert tagged_commits(Address(str(tmp_path))) == {"light": commit, "heavy": commit}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_registry_of_another_user_is_not_to_be_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    bare = tmp_path / "registry.git"
+    run(["git", "init", "--quiet", "--bare", str(bare)])
+    os.chown(bare, 12345, 12345)
+    with pytest.raises(StoreUnavailable) as refused:
+        tagged_commits(Address(str(bare)))
+    assert f"git config --global --add safe.directory {bare}`" in str(refused.value)
+    assert "fmnist data build" not in str(refused.value)

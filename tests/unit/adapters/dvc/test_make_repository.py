@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fmnist.adapters.dvc.builder import make_repository
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import StoreUnavailable
 
 
@@ -25,9 +26,9 @@ def work(tmp_path: Path) -> Path:
 def test_a_registry_is_moved_into_its_place_when_it_is_filled(work: Path, tmp_path: Path) -> None:
     place = tmp_path / "home" / "registry.git"
 
-    def fill(address: str) -> None:
+    def fill(address: Address) -> None:
         assert not place.exists()
-        _git("push", "--quiet", address, "main", cwd=work)
+        _git("push", "--quiet", str(address), "main", cwd=work)
 
     assert make_repository(place, fill)
     assert _git("log", "--format=%s", "main", cwd=place) == "Build\n"
@@ -35,7 +36,7 @@ def test_a_registry_is_moved_into_its_place_when_it_is_filled(work: Path, tmp_pa
 
 
 def test_a_registry_that_cannot_be_filled_leaves_nothing(tmp_path: Path) -> None:
-    def fill(address: str) -> None:
+    def fill(address: Address) -> None:
         raise StoreUnavailable("did not take it")
 
     with pytest.raises(StoreUnavailable, match="did not take it"):
@@ -47,7 +48,7 @@ def test_a_registry_that_cannot_be_filled_leaves_nothing(tmp_path: Path) -> None
 def test_what_somebody_else_made_meanwhile_stays_as_it_is(work: Path, tmp_path: Path, theirs: str) -> None:
     place = tmp_path / "registry.git"
 
-    def fill(address: str) -> None:
+    def fill(address: Address) -> None:
         if theirs == "repository":
             _git("clone", "--quiet", "--bare", work, place, cwd=tmp_path)
         else:

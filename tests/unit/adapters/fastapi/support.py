@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from PIL import Image
 
 from fmnist.adapters.fastapi.app import create_app
+from fmnist.adapters.fastapi.gate import Gate
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.adapters.memory.classifier import MeanClassifier
@@ -116,6 +117,7 @@ class Service:
 
     def __init__(self, serving: Serving, settings: HttpSettings = SETTINGS, root_path: str = "") -> None:
         self.app: FastAPI = create_app(serving, settings)
+        self.gate: Gate = self.app.user_middleware[0].kwargs["gate"]  # type: ignore[assignment]
         self._root_path = root_path
 
     def get(self, path: str, **headers: str) -> Reply:

@@ -88,6 +88,14 @@ def png_with_text(megabytes: int) -> bytes:
     return whole[:33] + text + whole[33:]
 
 
+def jpeg_with_an_ill_typed_tag() -> bytes:
+    """A photograph that is turned, by a maker that is a number."""
+    tags = struct.pack(">HHHII", 2, 0x010F, 5, 1, 0) + struct.pack(">HHII", 0x0112, 3, 1, 6 << 16) + bytes(4)
+    buffer = io.BytesIO()
+    Image.new("L", (28, 28), 128).save(buffer, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08" + tags)
+    return buffer.getvalue()
+
+
 def jpeg_of_many_scans(scans: int) -> bytes:
     """A progressive picture at the size limit, one of whose scans is repeated."""
     buffer = io.BytesIO()
@@ -103,6 +111,10 @@ def jpeg_of_many_scans(scans: int) -> bytes:
         pytest.param(png_bomb(20_000), "image/png", 422, id="PNG of 400 megapixels"),
         pytest.param(png_bomb(2**31 - 1), "image/png", 422, id="PNG of all that its format can say"),
         pytest.param(png_with_text(200), "image/png", 400, id="PNG with a comment of 200 MB"),
+        pytest.param(
+            b"\x89PNG\r\n\x1a\n" + b"\0\0\0\0xxxxl\x15dw" * 600_000, "image/png", 400, id="PNG of 600,000 chunks"
+        ),
+        pytest.param(jpeg_with_an_ill_typed_tag(), "image/jpeg", 400, id="JPEG with an ill-typed tag"),
         pytest.param(jpeg_of_many_scans(480), "image/jpeg", 400, id="JPEG of 480 scans"),
         pytest.param(jpeg_of_many_scans(10_000), "image/jpeg", 400, id="JPEG of 10,000 scans"),
         pytest.param(b"\xff\xd8" + b"\xff\xfe\x00\x02" * 2_000_000, "image/jpeg", 400, id="JPEG of 2,000,000 segments"),

@@ -3,7 +3,10 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from fmnist.adapters.fastapi.keys import may_predict
 from tests.unit.adapters.fastapi.support import INFER, SETTINGS, GreyServing, Service, greys
 
 PREDICTING = ("/predict", INFER, INFER.replace("/infer", "/versions/3/infer"))
@@ -55,6 +58,23 @@ def test_without_a_key_nothing_is_predicted(
 )
 def test_any_key_opens_in_either_header(guarded: Service, headers: dict[str, str]) -> None:
     assert guarded.post("/predict", greys(1).tobytes(), "application/octet-stream", **headers).status == 200
+
+
+HEADER_NAMES = st.sampled_from([b"authorization", b"x-api-key", b"x-other", b"cookie"])
+HEADER_VALUES = st.binary(max_size=30) | st.sampled_from(
+    [b"Bearer", b"Bearer  ", b"bearer key", b"Basic the-key", b"the-ke"]
+)
+
+
+@given(st.lists(st.tuples(HEADER_NAMES, HEADER_VALUES), max_size=5))
+def test_no_other_header_opens(headers: list[tuple[bytes, bytes]]) -> None:
+    assert not may_predict({"type": "http", "headers": headers}, ("the-long-key-that-nobody-guesses",))
+
+
+@given(st.text(st.characters(min_codepoint=33, exclude_categories=["Z", "C"]), min_size=1), st.booleans())
+def test_every_key_opens_in_either_header_as_its_bytes(key: str, bearer: bool) -> None:
+    header = (b"authorization", b"Bearer " + key.encode()) if bearer else (b"x-api-key", key.encode())
+    assert may_predict({"type": "http", "headers": [header]}, ("another", key))
 
 
 def test_who_may_not_predict_does_not_learn_what_is_wrong_with_the_rest(guarded: Service) -> None:

@@ -37,9 +37,9 @@ class Proxy:
         await send({"type": "http.response.body", "body": self.body})
 
 
-def ask(proxy: ASGIApp, **request: Any) -> httpx.Response:
+def ask(proxy: ASGIApp, *, api_keys: tuple[str, ...] = (), **request: Any) -> httpx.Response:
     async def send() -> httpx.Response:
-        settings = HttpSettings(version="1", max_bytes=LIMIT, body_timeout_seconds=0.2)
+        settings = HttpSettings(version="1", max_bytes=LIMIT, body_timeout_seconds=0.2, api_keys=api_keys)
         transport = httpx.ASGITransport(ProxyGuard(proxy, settings))
         async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
             return await client.post("/predict", **request)
@@ -101,6 +101,19 @@ def test_slow_body_is_given_up_before_any_replica_waits_for_it() -> None:
     assert proxy.seen == {}
 
 
+def test_request_without_a_key_is_refused_before_its_body_and_costs_no_replica() -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        raise AssertionError("the body was read")
+        yield b""
+
+    proxy = Proxy()
+    answer = ask(proxy, content=pieces(), headers={"x-api-key": "wrong"}, api_keys=("right",))
+    assert answer.status_code == 401
+    assert answer.json()["error_type"] == "unauthorized"
+    assert proxy.seen == {}
+    assert ask(proxy, content=b"x", headers={"x-api-key": "right"}, api_keys=("right",)).status_code == 200
+
+
 def test_client_that_goes_in_midst_of_its_body_is_not_answered() -> None:
     proxy, sent = Proxy(), []
     messages = iter([{"type": "http.request", "body": b"x", "more_body": True}, {"type": "http.disconnect"}])
@@ -111,7 +124,7 @@ def test_client_that_goes_in_midst_of_its_body_is_not_answered() -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "headers": []}
+    scope = {"type": "http", "method": "POST", "headers": []}
     anyio.run(ProxyGuard(proxy, HttpSettings(version="1")), scope, receive, send)
     assert sent == []
     assert proxy.seen == {}

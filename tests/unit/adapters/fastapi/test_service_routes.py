@@ -1,8 +1,10 @@
 """What the service says of itself: contract keys, readiness, and links that work under any prefix."""
 
+from dataclasses import replace
+
 import pytest
 
-from tests.unit.adapters.fastapi.support import GreyServing, Service, grey_model
+from tests.unit.adapters.fastapi.support import INFER, SETTINGS, GreyServing, Service, grey_model
 
 
 def test_the_root_names_the_service_and_links_on(service: Service) -> None:
@@ -108,3 +110,68 @@ def test_info_is_that_of_the_model_that_serves(service: Service, serving: GreySe
     }
     serving.model = grey_model(4)
     assert service.get("/info").json()["model_uri"] == "models:/dev.greys/4"
+
+
+def got(service: Service) -> list[str]:
+    """Every path that answers GET."""
+    paths = service.get("/openapi.json").json()["paths"]
+    got = [path.format(name="fashion-mnist-classifier", version="3") for path in paths if "get" in paths[path]]
+    assert {"/", "/health", "/health/live", "/health/ready", "/info", "/v2/health/ready"} <= set(got)
+    return [*got, "/docs", "/openapi.json"]
+
+
+SECRETS = ("s3://store.internal/bucket does not answer", "http://mlflow.internal:5000 fails")
+
+
+@pytest.mark.parametrize("has_model", [True, False])
+@pytest.mark.parametrize("path", ["/health", "/health/ready", "/info"])
+def test_why_something_failed_is_told_to_callers_with_a_key_alone(path: str, has_model: bool) -> None:
+    serving = GreyServing(grey_model(degraded=SECRETS[0]) if has_model else None)
+    serving.reload_error = SECRETS[1]
+    service = Service(serving, replace(SETTINGS, api_keys=("the-key",)))
+    shown, hidden = service.get(path, x_api_key="the-key"), service.get(path, x_api_key="wrong")
+    assert shown.status == hidden.status == (200 if has_model else 503)
+    told, untold = (reply.json() if has_model else reply.json()["detail"] for reply in (shown, hidden))
+    assert told["reload_error"] == SECRETS[1]
+    assert told["degraded"] == (SECRETS[0] if has_model else None)
+    assert untold["reload_error"], "that there is an error is seen by everybody"
+    assert bool(untold["degraded"]) == has_model
+    # Only the texts differ.
+    changing = {"reload_error", "degraded", "uptime_seconds"}
+    assert {key: told[key] for key in told.keys() - changing} == {key: untold[key] for key in untold.keys() - changing}
+
+
+def test_nothing_of_a_fault_is_told_to_callers_without_a_key() -> None:
+    for model in (grey_model(degraded=SECRETS[0]), None):
+        serving = GreyServing(model)
+        serving.reload_error = SECRETS[1]
+        service = Service(serving, replace(SETTINGS, api_keys=("the-key",)))
+        replies = [service.get(path) for path in got(service)] + [service.post("/predict"), service.post(INFER)]
+        assert not [reply for reply in replies if b"internal" in reply.body]
+
+
+def test_nothing_is_hidden_where_there_is_no_fault() -> None:
+    service = Service(GreyServing(grey_model()), replace(SETTINGS, api_keys=("the-key",)))
+    assert (service.get("/health").json()["reload_error"], service.get("/info").json()["degraded"]) == (None, None)
+
+
+def test_head_is_answered_as_get_without_a_body(service: Service) -> None:
+    for path in [*got(service), "/nothing", "/predict"]:
+        head, get = service.request("HEAD", path), service.get(path)
+        assert (head.status, head.body) == (get.status, b""), path
+        ours = {"x-request-id", "content-length"}
+        assert head.headers.keys() == get.headers.keys()
+        assert {name: head.headers[name] for name in head.headers.keys() - ours} == {
+            name: get.headers[name] for name in get.headers.keys() - ours
+        }
+
+
+def test_head_of_a_service_without_a_model_is_not_ready() -> None:
+    for path in ("/health", "/v2/health/ready"):
+        reply = Service(GreyServing()).request("HEAD", path)
+        assert (reply.status, reply.body) == (503, b"")
+
+
+def test_head_is_not_in_the_document(service: Service) -> None:
+    paths = service.get("/openapi.json").json()["paths"]
+    assert not [path for path, methods in paths.items() if "head" in methods]

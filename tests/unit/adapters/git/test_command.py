@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fmnist.adapters.git.command import git_address, is_local, run, source_name
+from fmnist.adapters.git.command import is_local, run, source_name
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import StoreUnavailable
 
 
@@ -27,18 +28,18 @@ from fmnist.domain.model.errors import StoreUnavailable
     ],
 )
 def test_source_names_the_repository_without_its_secrets(repo: str, name: str) -> None:
-    assert source_name(repo) == name
+    assert source_name(Address(repo)) == name
 
 
 def test_a_relative_path_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert source_name("registry.git") == git_address("./registry.git") == f"{tmp_path}/registry.git"
+    assert source_name(Address("registry.git")) == source_name(Address("./registry.git")) == f"{tmp_path}/registry.git"
 
 
 @pytest.mark.parametrize("repo", ["https://host/x", "ssh://host/x", "file:///x", "git@host:x", "host:x"])
 def test_an_address_of_another_machine_is_no_path(repo: str) -> None:
-    assert not is_local(repo)
-    assert git_address(repo) == repo
+    assert not is_local(Address(repo))
+    assert source_name(Address(repo)) == repo
 
 
 def test_a_failing_command_tells_its_reason_without_its_arguments(tmp_path: Path) -> None:

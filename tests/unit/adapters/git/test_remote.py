@@ -8,6 +8,7 @@ import pytest
 from fmnist.adapters.dvc.git import tagged_commits
 from fmnist.adapters.git.command import git, run
 from fmnist.adapters.git.remote import local_copy, push
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import StoreUnavailable
 
 
@@ -18,10 +19,13 @@ def test_server_that_takes_the_call_and_says_nothing_is_given_up(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"git://127.0.0.1:{silent.getsockname()[1]}/registry.git"
         with pytest.raises(StoreUnavailable, match=rf"{address} does not answer: .* no answer within 0\.5 s"):
-            tagged_commits(address)
-        with pytest.raises(StoreUnavailable, match=r"`git clone` got no answer within 0\.5 s"), local_copy(address):
+            tagged_commits(Address(address))
+        with (
+            pytest.raises(StoreUnavailable, match=r"`git clone` got no answer within 0\.5 s"),
+            local_copy(Address(address)),
+        ):
             pass
         run(["git", "init", "--quiet", str(tmp_path)])
         git(tmp_path, "commit", "--quiet", "--allow-empty", "--message", "x")
         with pytest.raises(StoreUnavailable, match=r"`git push` got no answer within 0\.5 s"):
-            push(tmp_path, address, "HEAD:main")
+            push(tmp_path, Address(address), "HEAD:main")

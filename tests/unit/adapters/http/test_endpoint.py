@@ -1,8 +1,10 @@
 """What goes over the wire is what was asked, below whatever prefix, and a service that does not answer is told."""
 
+import base64
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -51,6 +53,12 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[Server]:
+    with serving() as server:
+        yield server
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
     with Server() as server:
         # Threads of connections that are kept open are daemons.
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -139,3 +147,19 @@ def test_key_that_no_header_may_hold_is_bad_input_and_never_shown(key: str) -> N
     with pytest.raises(InvalidSetting) as raised:
         HttpEndpoint("http://127.0.0.1", api_key=key)
     assert not key or key not in str(raised.value)
+
+
+@pytest.mark.parametrize(("given", "sent"), [("p%40%2F", "p@/"), ("p/w", "p/w"), ("p w", "p w"), ("p'w", "p'w")])
+def test_user_and_password_of_the_url_are_sent(server: Server, given: str, sent: str) -> None:
+    with HttpEndpoint(server.url.replace("//", f"//bot:{given}@")) as endpoint:
+        endpoint(Request("GET", "/"))
+    (asked,) = server.asked
+    assert asked["headers"]["authorization"] == f"Basic {base64.b64encode(f'bot:{sent}'.encode()).decode()}"
+    assert asked["headers"]["host"] == server.url.removeprefix("http://")
+
+
+@pytest.mark.parametrize("url", ["ftp://bot:s3cret@host", "http://bot:s3cret@host:port", "http://bot:s3cret@host/?a=b"])
+def test_password_of_an_unusable_url_is_not_told(url: str) -> None:
+    with pytest.raises(InvalidSetting) as refused:
+        HttpEndpoint(url)
+    assert "s3cret" not in str(refused.value)

@@ -6,9 +6,14 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
 
+from fmnist.adapters.jinja2 import report_page
 from fmnist.adapters.jinja2.report_page import render_report
+from fmnist.domain.model.errors import ReportFailed
 from fmnist.domain.model.images import CLASS_NAMES
+from fmnist.domain.model.text import one_line
+from tests.unit.hostile import MARKUP, names, texts
 from tests.unit.reports import a_report
 
 URI = "models:/dev.fashion-mnist-classifier/7"
@@ -114,21 +119,32 @@ def test_page_says_what_was_measured(files: dict[str, bytes]) -> None:
         assert page.words.count(name) >= 4, "in the matrix twice, in the figure and in the table of classes"
 
 
-def test_words_from_outside_are_not_taken_for_html() -> None:
+@settings(max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts, names)
+@example('"><script>alert(1)</script>&', [*MARKUP[:10]])
+@example("\x00\x1b[31m\ud800", [*MARKUP[10:20]])
+@example("W" * 5000, [*MARKUP[-10:]])
+def test_words_from_outside_are_not_taken_for_html(files: dict[str, bytes], text: str, class_names: list[str]) -> None:
     report = a_report()
-    hostile = '"><script>alert(1)</script>&'
-    names = (hostile, *CLASS_NAMES[1:])
-    lineage = {**report.info.lineage, hostile: hostile}
     assert report.story is not None
     report = replace(
         report,
-        info=replace(report.info, class_names=names, lineage=lineage, architecture=hostile),
-        story=replace(report.story, params={hostile: hostile}),
-        source=hostile,
+        info=replace(
+            report.info,
+            class_names=tuple(class_names),
+            lineage={**report.info.lineage, text: text},
+            architecture=text,
+        ),
+        measured=replace(report.measured, data_version=text, digest=text),
+        story=replace(report.story, params={text: text}, device=text),
+        source=text,
     )
-    page = Page(render_report(hostile, report)["report.html"])
-    assert "script" not in page.elements
-    assert page.words.count(hostile) >= 8
+    page = Page(render_report(text, report)["report.html"])
+    assert set(page.elements) <= set(Page(files["report.html"]).elements)
+    assert all(source.startswith(("data:image/png;base64,", "#")) for source in page.sources)
+    assert page.words.count(one_line(text)) >= 8
+    for name in class_names:
+        assert one_line(name) in page.words
 
 
 def test_model_without_mistakes_or_run_or_calibration_has_a_page_too() -> None:
@@ -172,3 +188,12 @@ def test_one_epoch_is_enough_for_learning_curves() -> None:
     assert report.story is not None
     short = replace(report, story=replace(report.story, history=report.story.history[:1], best_epoch=0))
     assert "learning_curves.svg" in render_report(URI, short)
+
+
+def test_what_stops_the_drawing_is_told_as_a_report_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stops(report: object) -> None:
+        raise KeyError("a font")
+
+    monkeypatch.setattr(report_page, "draw", stops)
+    with pytest.raises(ReportFailed, match="'a font'"):
+        render_report(URI, a_report())

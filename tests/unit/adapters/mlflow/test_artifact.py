@@ -1,11 +1,23 @@
+import io
 import json
+import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fmnist.adapters.memory.classifier import MeanClassifier
-from fmnist.adapters.mlflow.artifact import GoldenBatch, info_from_json, info_to_json
+from fmnist.adapters.mlflow.artifact import (
+    INFO_FILE,
+    MAX_BYTES,
+    GoldenBatch,
+    info_from_json,
+    info_to_json,
+    read_file,
+)
 from fmnist.domain.model.errors import CorruptModel
 from fmnist.domain.model.images import CLASS_NAMES
 from fmnist.domain.model.normalization import Normalization
@@ -102,3 +114,37 @@ def test_tolerance_is_of_probabilities() -> None:
 def test_bytes_that_are_no_golden_batch_are_refused(content: bytes) -> None:
     with pytest.raises(CorruptModel, match=r"golden\.npz"):
         GoldenBatch.from_bytes(content)
+
+
+@settings(deadline=None)
+@given(data=st.data())
+def test_damaged_golden_batch_is_refused_or_the_same(data: st.DataObject) -> None:
+    whole = bytearray(golden().to_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        found = GoldenBatch.from_bytes(bytes(whole))
+    except CorruptModel:
+        return
+    np.testing.assert_array_equal(found.images, golden().images)
+
+
+def test_golden_batch_that_unpacks_to_gigabytes_is_refused_unpacked() -> None:
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("images.npy", "w") as entry:
+        for _ in range(70):
+            entry.write(bytes(2**20))
+    with pytest.raises(CorruptModel, match="unpacks to"):
+        GoldenBatch.from_bytes(bomb.getvalue())
+
+
+def test_info_of_a_hundred_thousand_brackets_is_refused() -> None:
+    with pytest.raises(CorruptModel, match="damaged"):
+        info_from_json("[" * 100_000)
+
+
+def test_file_longer_than_any_is_refused_unread(tmp_path: Path) -> None:
+    with (tmp_path / INFO_FILE).open("wb") as file:
+        file.truncate(MAX_BYTES[INFO_FILE] + 1)
+    with pytest.raises(CorruptModel, match="more than 1048576 bytes"):
+        read_file(tmp_path / INFO_FILE)

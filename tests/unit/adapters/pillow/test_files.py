@@ -155,8 +155,8 @@ def test_a_file_is_known_by_its_content(tmp_path: Path) -> None:
         (b"hello", "not a PNG, JPEG or .npy file"),
         (encoded(Image.fromarray(SHIRT), "GIF"), "not a PNG, JPEG or .npy file"),
         (encoded(Image.fromarray(SHIRT), "BMP"), "not a PNG, JPEG or .npy file"),
-        (encoded(Image.fromarray(SHIRT), "PNG")[:400], "image file is truncated"),
-        (encoded(Image.fromarray(SHIRT), "JPEG")[:400], "image file is truncated"),
+        (encoded(Image.fromarray(SHIRT), "PNG")[:400], "a damaged picture (image file is truncated"),
+        (encoded(Image.fromarray(SHIRT), "JPEG")[:400], "a damaged picture (image file is truncated"),
         (
             encoded(Image.new("L", (28, 28)), "PNG", save_all=True, append_images=[Image.new("L", (28, 28), 9)]),
             "an animation of 2 pictures, expected one",
@@ -173,6 +173,8 @@ def test_a_file_is_known_by_its_content(tmp_path: Path) -> None:
         (npy_that_claims("(10**9, 28, 28)"), "not a readable .npy file of numbers"),
         (npy_that_claims("(1000000000, 28, 28)"), "not a readable .npy file of numbers"),
         (npy_that_claims("(-1, 28, 28)"), "not a readable .npy file of numbers"),
+        (npy_that_claims("(" + "-" * 9000 + "1,)"), "not a readable .npy file of numbers"),
+        (npy_that_claims("-" * 3000 + "1"), "not a readable .npy file of numbers"),
         (npy_that_claims("((28, 28)"), "not a readable .npy file of numbers"),
     ],
 )

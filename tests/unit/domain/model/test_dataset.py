@@ -47,6 +47,25 @@ def test_metadata_that_does_not_name_ten_classes_is_corrupt(classes: object) -> 
         _ = dataset(classes=classes).class_names
 
 
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("", "an empty"),
+        (" \t", "an empty"),
+        ("Shirt", "'Shirt' twice"),
+        ("\ud800", "no Unicode"),
+        ("x" * 201, "201 letters"),
+    ],
+)
+def test_class_names_that_nothing_could_show_or_tell_apart_are_corrupt(name: str, complaint: str) -> None:
+    with pytest.raises(CorruptData, match=complaint):
+        _ = dataset(classes={**CLASSES, "9": name}).class_names
+
+
+def test_class_names_may_be_any_text() -> None:
+    assert dataset(classes={**CLASSES, "9": r"$\frac$"}).class_names[9] == r"$\frac$"
+
+
 def test_a_split_that_is_not_there_is_answered_with_those_that_are() -> None:
     assert dataset().file("val").uri == "/val.parquet"
     with pytest.raises(SplitNotFound, match="has no split 'test': it has train, val"):

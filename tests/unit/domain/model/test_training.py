@@ -12,14 +12,14 @@ from fmnist.domain.model.metrics import Evaluation
 from fmnist.domain.model.presets import PRESETS
 from fmnist.domain.model.recipe import Recipe
 from fmnist.domain.model.training import EPOCH_METRICS, Lineage, TrainingSpec, best_epoch
-from tests.unit.domain.model.recipes import positive, recipes
+from tests.unit.domain.model.recipes import recipes
 
 specs = st.builds(
     TrainingSpec,
     recipe=recipes,
     seed=st.integers(0, 2**32 - 1),
     num_workers=st.integers(1, 64),
-    gpu_per_worker=st.just(0) | positive,
+    gpu_per_worker=st.integers(0, 16) | st.floats(0.0001, 1),
     limit_train=st.none() | st.integers(1, 10**6),
     limit_val=st.none() | st.integers(1, 10**6),
 )
@@ -85,6 +85,8 @@ def test_a_parameter_that_does_not_parse_is_named(name: str, text: str) -> None:
         ("gpu_per_worker", -0.5),
         ("gpu_per_worker", float("nan")),
         ("gpu_per_worker", float("inf")),
+        ("gpu_per_worker", 1.5),
+        ("gpu_per_worker", 1e-9),
         ("limit_train", 0),
         ("limit_train", -5),
         ("limit_val", 0),
@@ -115,6 +117,12 @@ def test_lineage_tags_are_the_contract_s_three_and_ours() -> None:
     names = [field.name for field in dataclasses.fields(Lineage)]
     assert {"argo_workflow_uid", "docker_image_tag", "dvc_data_version"} < set(names)
     assert Lineage(**{name: name.upper() for name in names}).tags() == {name: name.upper() for name in names}
+
+
+def test_lineage_that_no_registry_would_take_is_refused_before_anything_is_trained() -> None:
+    names = [field.name for field in dataclasses.fields(Lineage)]
+    with pytest.raises(InvalidSetting, match="git_commit must be at most 8000 letters long, found 100001"):
+        Lineage(**{**dict.fromkeys(names, "x"), "git_commit": "c" * 100_001})
 
 
 def test_lineage_reads_back_from_the_tags_of_a_run() -> None:

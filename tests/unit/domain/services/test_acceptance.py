@@ -10,7 +10,8 @@ import pytest
 
 from fmnist.domain.model.errors import CorruptModel
 from fmnist.domain.model.normalization import Normalization
-from fmnist.domain.model.promotion_records import AcceptanceRecord
+from fmnist.domain.model.policy import PromotionPolicy, Rule
+from fmnist.domain.model.promotion_records import AcceptanceRecord, Basis
 from fmnist.domain.model.registry import ModelInfo, ModelVersion
 from fmnist.domain.services.acceptance import AcceptanceTest
 from fmnist.ports.model_store import Classifier, ClassifierFactory
@@ -132,25 +133,67 @@ def test_a_first_champion_has_to_be_good_enough_too(
     assert record.passed is passed
 
 
-@pytest.mark.parametrize(("times", "passed"), [(2.0, True), (2.1, False)])
-def test_latency_is_the_ratio_to_the_champion_s_measured_in_turns(
-    promotions: House, times: float, passed: bool
-) -> None:
-    promotions.promote(promotions.train(3))
-    model = promotions.train(9)
-    promotions.compare(model)
-    promotions.promotion.stage(model)
+def latency(house: House, staged_seconds: float, champion_seconds: float, policy: PromotionPolicy) -> Rule:
+    """Test a staged model on a clock by which both models take so long."""
+    house.promote(house.train(3))
+    model = house.train(9)
+    house.compare(model)
+    house.promotion.stage(model)
     now = [0.0]
     calls = [0]
 
     def clock() -> float:
-        # Staged and champion in turns: every second reading ends a call, the staged one's is the longer.
+        # Staged and champion in turns: every second reading ends a call.
         if calls[0] % 2:
-            now[0] += times if calls[0] % 4 == 1 else 1.0
+            now[0] += staged_seconds if calls[0] % 4 == 1 else champion_seconds
         calls[0] += 1
         return now[0]
 
-    test = AcceptanceTest(promotions.store, promotions.registry, SOURCE, clock=clock)
-    record = test.run(replace(POLICY, max_latency_ratio=2.0))
-    assert record.checks[3].figures["ratio"] == pytest.approx(times)
-    assert record.passed is passed
+    return AcceptanceTest(house.store, house.registry, SOURCE, clock=clock).run(policy).checks[3]
+
+
+@pytest.mark.parametrize(("seconds", "passed"), [(0.5, True), (0.501, False)])
+def test_latency_is_held_against_what_a_service_can_afford(promotions: House, seconds: float, passed: bool) -> None:
+    check = latency(promotions, seconds, 0.001, replace(POLICY, max_latency_ratio=None))
+    assert check.passed is passed
+    assert (
+        check.reason
+        == f"{seconds * 1e3:.2f} ms for one image, 500 ms allowed; {seconds * 1e3:.2f} times the champion's"
+    )
+
+
+@pytest.mark.parametrize(("staged", "champion"), [(0.12e-3, 0.06e-3), (0.16e-3, 0.05e-3), (10e-3, 1e-3)])
+def test_a_larger_network_is_not_refused_for_its_ratio_to_a_small_one(
+    promotions: House, staged: float, champion: float
+) -> None:
+    assert latency(promotions, staged, champion, PromotionPolicy(min_accuracy=0)).passed
+
+
+@pytest.mark.parametrize(("times", "passed"), [(2.0, True), (2.1, False)])
+def test_a_policy_may_limit_the_ratio_to_the_champion_s_latency(promotions: House, times: float, passed: bool) -> None:
+    check = latency(promotions, times * 1e-3, 1e-3, replace(POLICY, max_latency_ratio=2.0))
+    assert check.figures["ratio"] == pytest.approx(times)
+    assert check.passed is passed
+    assert check.reason.endswith(f"{times:.2f} times the champion's, 2 times allowed")
+
+
+def test_a_champion_that_does_not_load_does_not_stand_in_its_successor_s_way(promotions: House) -> None:
+    champion = promotions.promote(promotions.train(3))
+    promotions.compare(model := promotions.train(9))
+    promotions.promotion.stage(model)
+    promotions.store.spoil(champion)
+    record = promotions.acceptance.run(replace(POLICY, max_latency_ratio=None))
+    assert record.passed
+    assert "the champion's is not known, for it does not load" in record.checks[3].reason
+    with pytest.raises(CorruptModel, match="is damaged"):
+        promotions.acceptance.run(POLICY)
+
+
+def test_a_test_is_under_the_policy_of_the_comparison(
+    promotions: House, staged: ModelVersion, caplog: pytest.LogCaptureFixture
+) -> None:
+    record = promotions.acceptance.run()
+    assert record.basis == Basis(None, POLICY)
+    assert not caplog.records
+    promotions.acceptance.run(replace(POLICY, max_latency_ms=1.5))
+    assert "max_latency_ms 1.5, not 500.0; a release wants one policy for both" in caplog.text

@@ -37,6 +37,13 @@ def test_the_champion_is_written_with_who_and_the_image_that_it_was_released_wit
     assert done.message == f"models:/{PROD}/1 is to be served, by revision 1"
 
 
+def test_a_name_of_several_lines_adds_none_to_what_is_written(promotions: House) -> None:
+    promotions.promote(promotions.train(5))
+    state = MemoryDesiredState()
+    deployment(promotions, state).run(by="A\nApproved-by: B")
+    assert state.written[0][2].splitlines()[2:] == [r"Deployed-by: A\nApproved-by: B"]
+
+
 def test_deploying_again_changes_nothing_and_says_so(promotions: House) -> None:
     promotions.promote(promotions.train(5))
     state = MemoryDesiredState()

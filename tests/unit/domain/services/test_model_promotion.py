@@ -155,6 +155,7 @@ def test_a_champion_that_changed_since_the_decision_stops_the_promotion(promotio
     assert promotions.aliases() == before
     promotions.compare(slow)
     assert promotions.promotion.stage(slow).version.uri == staged.uri
+    promotions.acceptance.run(uri=staged.uri)
     assert promotions.promotion.release(staged.uri, by="x").version.aliases == ("champion",)
 
 

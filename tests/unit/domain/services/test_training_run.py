@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ from fmnist.domain.model.dataset import DatasetVersion, LabeledImages
 from fmnist.domain.model.errors import (
     DataVersionNotFound,
     InvalidSetting,
+    ReportFailed,
     RunNotFound,
     StoreUnavailable,
     TrainingFailed,
 )
 from fmnist.domain.model.metrics import log_loss
-from fmnist.domain.model.model_report import ModelReport
+from fmnist.domain.model.model_report import ModelReport, RenderReport
 from fmnist.domain.model.recipe import Recipe
 from fmnist.domain.model.training import Progress, TrainingResult, TrainingSpec
 from fmnist.domain.services.prediction import Prediction
@@ -51,6 +52,10 @@ class CountingCompute(MemoryCompute):
         return super().predict(classifier, dataset, split, limit)
 
 
+def draw(uri: str, report: ModelReport) -> Mapping[str, bytes]:
+    return {"report.html": f"{uri} has {report.measured.evaluation.accuracy} on {report.measured.split}".encode()}
+
+
 @dataclass
 class House:
     """The four fakes, and the service over them."""
@@ -59,12 +64,13 @@ class House:
     tracker: MemoryTracker = field(default_factory=MemoryTracker)
     registry: MemoryDataRegistry = field(default_factory=MemoryDataRegistry)
     store: MemoryModelStore = field(default_factory=MemoryModelStore)
+    render: RenderReport = draw
 
     def __post_init__(self) -> None:
         self.registry.add("1.0.0", toy_splits())
         self.compute = CountingCompute(self.registry, self.tracker, self.directory)
         self.compute.predicted = []
-        self.service = TrainingRun(self.registry, self.tracker, self.compute, self.store, MODEL, draw)
+        self.service = TrainingRun(self.registry, self.tracker, self.compute, self.store, MODEL, self.render)
 
     def train(self, data_version: str | None = None) -> TrainingResult:
         return self.service.start(SPEC, PROVENANCE, ignore, run_name="run", data_version=data_version)
@@ -88,10 +94,6 @@ class House:
 
 def ignore(progress: Progress) -> None:
     pass
-
-
-def draw(uri: str, report: ModelReport) -> Mapping[str, bytes]:
-    return {"report.html": f"{uri} has {report.measured.evaluation.accuracy} on {report.measured.split}".encode()}
 
 
 @pytest.fixture
@@ -192,6 +194,20 @@ def test_the_run_has_a_report_and_its_model_a_card(house: House) -> None:
     assert result.run_id in card
 
 
+def test_a_report_that_cannot_be_drawn_costs_a_finished_run_nothing_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(uri: str, report: ModelReport) -> Mapping[str, bytes]:
+        raise ReportFailed(f"the report of {uri} cannot be drawn")
+
+    house = House(tmp_path, render=fail)
+    result = house.train()
+    run = house.only_run()
+    assert run.status is RunStatus.FINISHED
+    assert house.store.versions(MODEL) == [result.model]
+    assert f"run {run.run_id} has no report: the report of {result.model.uri} cannot be drawn" in caplog.text
+
+
 def test_a_report_that_cannot_be_recorded_is_told_and_made_when_the_run_is_resumed(
     house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -252,6 +268,45 @@ def test_an_unknown_version_opens_no_run(house: House) -> None:
     with pytest.raises(DataVersionNotFound):
         house.train("9.9.9")
     assert house.tracker.find({}) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "model", "complaint"),
+    [
+        (replace(SPEC, num_workers=41), MODEL, "40 images of 'train' cannot be shared among 41 workers"),
+        (replace(SPEC, num_workers=2, limit_val=1), MODEL, "1 images of 'val' cannot be shared among 2 workers"),
+        (replace(SPEC, limit_train=1), MODEL, "resnet18 needs at least 2 images per worker and step, found 1"),
+        (SPEC, "fashion mnist", "registered model 'fashion mnist' must be named with letters"),
+    ],
+)
+def test_what_cannot_end_in_a_model_opens_no_run(house: House, spec: TrainingSpec, model: str, complaint: str) -> None:
+    service = TrainingRun(house.registry, house.tracker, house.compute, house.store, model, draw)
+    with pytest.raises(InvalidSetting, match=complaint):
+        service.start(spec, PROVENANCE, ignore, run_name="run")
+    assert house.tracker.find({}) == []
+
+
+def not_there(*_: object) -> None:
+    raise StoreUnavailable("it does not answer")
+
+
+@pytest.mark.parametrize(("part", "method"), [("compute", "prepare"), ("store", "versions")])
+def test_what_is_not_there_opens_no_run_and_leaves_one_that_is_resumed_as_it_was(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, part: str, method: str
+) -> None:
+    with monkeypatch.context() as absent:
+        absent.setattr(getattr(house, part), method, not_there)
+        with pytest.raises(StoreUnavailable):
+            house.train()
+    assert house.tracker.find({}) == []
+    stopped = house.train_until(1, KeyboardInterrupt())
+    caplog.clear()
+    with monkeypatch.context() as absent:
+        absent.setattr(getattr(house, part), method, not_there)
+        with pytest.raises(StoreUnavailable):
+            house.service.resume(stopped.run_id, ignore)
+    assert house.only_run().status is RunStatus.KILLED
+    assert "--resume" not in caplog.text
 
 
 @pytest.mark.parametrize(

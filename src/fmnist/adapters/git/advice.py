@@ -1,0 +1,59 @@
+"""What to do about a repository that Git cannot use, by the cause that Git's words tell."""
+
+import re
+import shlex
+
+from fmnist.adapters.git.command import is_local, source_name
+from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.errors import StoreUnavailable
+
+_OWNER = re.compile(r"dubious ownership in repository at '(?P<place>.+)'")
+_HOST_KEY = re.compile(r"Host key verification failed|HOST IDENTIFICATION HAS CHANGED", re.IGNORECASE)
+_REFUSED = re.compile(
+    r"Authentication failed|could not read (Username|Password)|terminal prompts disabled|Permission denied"
+    r"|error: 40[13]|Access denied",
+    re.IGNORECASE,
+)
+_DISTRUST = re.compile(r"\bcertificate\b|\bSSL[ _]|gnutls", re.IGNORECASE)
+_NO_ANSWER = re.compile(
+    r"got no answer|Could not resolve|Connection (refused|reset|closed|timed out)|timed out|Failed to connect"
+    r"|Couldn't connect|unable to connect|No route to host|Network is unreachable|error: 5\d\d|hung up",
+    re.IGNORECASE,
+)
+_ABSENT = re.compile(
+    r"does not appear to be a git repository|repository '.*' (not found|does not exist)|Repository not found"
+    r"|not a git repository|error: 404",
+    re.IGNORECASE,
+)
+
+
+def advice(error: StoreUnavailable, repo: Address, variable: str, absent: str) -> str | None:
+    """Return what a person can do about an error of Git, or None where its words tell no cause.
+
+    Args:
+        repo: the repository that Git was given.
+        variable: where its address comes from.
+        absent: what to do when there is no repository.
+    """
+    said = str(error)
+    if owner := _OWNER.search(said):
+        return (
+            f"{owner['place']} belongs to another user: work as that user, or, if you trust whoever can write to it, "
+            f"run `git config --global --add safe.directory {shlex.quote(owner['place'])}`"
+        )
+    if _HOST_KEY.search(said):
+        return (
+            "ssh does not know this host, or knows it by another key: compare its key with the one that its owner "
+            "publishes, and put it into known_hosts"
+        )
+    if _DISTRUST.search(said):
+        return "name the authority of the server's certificate in GIT_SSL_CAINFO, or in Git's http.sslCAInfo"
+    if _NO_ANSWER.search(said):
+        return f"check that the server runs and can be reached from here, and {variable}"
+    if _ABSENT.search(said) or (is_local(repo) and "does not exist" in said):
+        return absent
+    if _REFUSED.search(said) and not is_local(repo):
+        return f"check the user and password in {variable}, or the credential helper or ssh key that Git uses"
+    if _REFUSED.search(said):
+        return f"check who may read and write {source_name(repo)}"
+    return None

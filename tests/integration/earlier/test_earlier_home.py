@@ -1,0 +1,86 @@
+"""What an earlier version left behind goes on to work: its data, its models, its promotion and its interrupted runs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fmnist.adapters.dvc.registry import DvcDataRegistry
+from fmnist.adapters.dvc.settings import RegistrySettings
+from fmnist.adapters.memory.serving_memory import MemoryServingMemory
+from fmnist.adapters.mlflow.connection import MlflowConnection
+from fmnist.adapters.mlflow.downloading import download_artifact
+from fmnist.adapters.mlflow.loading import torch_classifier
+from fmnist.adapters.mlflow.model_store import MlflowModelStore
+from fmnist.domain.services.model_serving import ModelServing
+from fmnist.domain.services.prediction import Prediction
+from fmnist.testing.data import toy_images
+from tests.integration.apps.command import Command
+from tests.integration.earlier.home import EarlierHome, unpack
+
+NAME = "fashion-mnist-classifier"
+IMAGES = toy_images(20, seed=99)
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory: pytest.TempPathFactory) -> EarlierHome:
+    """One copy for all tests of this file. Each of them looks at another part of it."""
+    return unpack(tmp_path_factory.mktemp("earlier") / "home")
+
+
+@pytest.fixture
+def registry(earlier: EarlierHome) -> RegistrySettings:
+    return RegistrySettings(repo=str(earlier.path / "data-registry.git"), remote_url=str(earlier.path / "data-store"))
+
+
+@pytest.fixture
+def connection(earlier: EarlierHome) -> MlflowConnection:
+    return MlflowConnection(f"sqlite:///{earlier.path}/mlflow.db")
+
+
+@pytest.fixture
+def command(earlier: EarlierHome, registry: RegistrySettings) -> Command:
+    return Command(earlier.path, registry)
+
+
+def test_earlier_data_version_is_read_whole(command: Command) -> None:
+    verified = command.run("data", "verify", "1.0.0")
+    assert verified.returncode == 0, verified.stderr
+
+
+@pytest.mark.parametrize("model", [f"models:/dev.{NAME}/2", f"models:/prod.{NAME}@champion"])
+def test_earlier_model_is_served_with_the_normalization_of_its_data(
+    connection: MlflowConnection, registry: RegistrySettings, model: str
+) -> None:
+    store, data = MlflowModelStore(connection), DvcDataRegistry(registry)
+    serving = ModelServing(store, data, MemoryServingMemory(), model_name=f"dev.{NAME}", normalization="strict")
+    serving.deploy(model)
+    assert serving.status.reload_error is None
+    assert serving.current is not None
+    assert serving.current.degraded is None
+    answers = serving.current.prediction.probabilities(IMAGES.images).argmax(axis=1)
+    assert np.array_equal(answers, IMAGES.labels)
+
+
+def test_torch_form_of_an_earlier_model_loads(connection: MlflowConnection, tmp_path: Path) -> None:
+    classifier = torch_classifier(download_artifact(connection, f"dev.{NAME}", 1, tmp_path))
+    assert np.array_equal(Prediction(classifier).probabilities(IMAGES.images).argmax(axis=1), IMAGES.labels)
+
+
+def test_release_asks_again_for_a_test_and_an_approval_that_name_no_champion(command: Command) -> None:
+    policy = ("--policy", "policy.toml")
+    refused = command.run("promote", "release", *policy, "--approval", "manual")
+    assert refused.returncode == 2, refused.stderr
+    command.json("promote", "test", *policy)
+    command.json("promote", "approve", *policy, "--by", "later", "--reason", "tested again")
+    command.json("promote", "release", *policy, "--approval", "manual")
+    status = command.json("promote", "status")
+    assert status["champion"]["run_id"] == command.runs()[0].info.run_id
+
+
+@pytest.mark.parametrize("compute", ["local", "ray"])
+def test_earlier_interrupted_run_is_resumed_to_its_end(command: Command, earlier: EarlierHome, compute: str) -> None:
+    run_id = earlier.runs[f"interrupted-{compute}"]
+    result = command.json("train", "--resume", run_id)
+    assert result["run_id"] == run_id
+    assert [step for step, _ in command.history(run_id, "train_loss")] == [0, 1, 2]

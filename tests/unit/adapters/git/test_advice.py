@@ -1,0 +1,58 @@
+"""What a person is told to do about a repository depends on what is wrong with it."""
+
+import shlex
+
+import pytest
+
+from fmnist.adapters.git.advice import advice
+from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.errors import StoreUnavailable
+
+_OWNER, _ABSENT, _PASSWORD, _KEY, _SERVER, _TRUST = (
+    "belongs to another user",
+    "make one",
+    "check the user and password",
+    "ssh does not know this host",
+    "check that the server runs",
+    "authority of the server's certificate",
+)
+
+
+@pytest.mark.parametrize(
+    ("repo", "said", "expected"),
+    [
+        ("/srv/r.git", "detected dubious ownership in repository at '/srv/r.git'", _OWNER),
+        ("file:///srv/r.git", "detected dubious ownership in repository at '/srv/r.git'", _OWNER),
+        ("/srv/r.git", "'/srv/r.git' does not appear to be a git repository", _ABSENT),
+        ("/srv/r.git", "repository '/srv/r.git' does not exist", _ABSENT),
+        ("https://h/r.git", "repository 'https://h/r.git/' not found", _ABSENT),
+        ("git@h:r.git", "ERROR: Repository not found.; Could not read from remote repository.", _ABSENT),
+        ("https://h/r.git", "Authentication failed for 'https://h/r.git/'", _PASSWORD),
+        ("https://h/r.git", "could not read Username for 'https://h': terminal prompts disabled", _PASSWORD),
+        ("https://h/r.git", "unable to access 'https://h/r.git/': The requested URL returned error: 403", _PASSWORD),
+        ("git@h:r.git", "git@h: Permission denied (publickey).; Could not read from remote repository.", _PASSWORD),
+        ("git@h:r.git", "Host key verification failed.; Could not read from remote repository.", _KEY),
+        ("https://h/r.git", "unable to access 'https://h/r.git/': Could not resolve host: h", _SERVER),
+        ("https://h/r.git", "Failed to connect to h port 443 after 0 ms: Couldn't connect to server", _SERVER),
+        ("ssh://h/r.git", "ssh: connect to host h port 22: Connection refused; Could not read", _SERVER),
+        ("git://h/r.git", "`git clone` got no answer within 60 s", _SERVER),
+        ("https://h/r.git", "server certificate verification failed. CAfile: none CRLfile: none", _TRUST),
+        ("https://h/r.git", "SSL certificate problem: self-signed certificate", _TRUST),
+        ("/srv/r.git", "unable to write file objects: Permission denied", "check who may read and write /srv/r.git"),
+    ],
+)
+def test_advice_is_for_the_cause(repo: str, said: str, expected: str) -> None:
+    assert expected in (advice(StoreUnavailable(said), Address(repo), "VARIABLE", "make one") or "")
+
+
+def test_words_that_tell_no_cause_get_no_advice() -> None:
+    assert advice(StoreUnavailable("bad object"), Address("https://h/tls-data.git"), "VARIABLE", "make one") is None
+
+
+@pytest.mark.parametrize("place", ["/srv/r.git", "/srv/it's $(x) r.git"])
+def test_only_the_one_repository_is_to_be_trusted(place: str) -> None:
+    said = StoreUnavailable(f"detected dubious ownership in repository at '{place}'")
+    words = advice(said, Address(place), "VARIABLE", "make one") or ""
+    assert words.endswith(f"--add safe.directory {shlex.quote(place)}`")
+    assert "safe.directory *" not in words
+    assert "safe.directory=*" not in words

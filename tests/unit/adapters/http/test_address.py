@@ -1,0 +1,97 @@
+"""An address is built and parsed by one library, so that every host that can be listened on can be asked as well."""
+
+import ipaddress
+import socket
+import threading
+
+import httpx
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from fmnist.adapters.http.address import address_of, is_loopback, service_url
+from fmnist.adapters.http.endpoint import HttpEndpoint
+from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.endpoint import Request
+from fmnist.domain.model.errors import InvalidSetting
+
+PORTS = st.integers(1, 65535)
+PREFIXES = st.sampled_from(["", "/fashion", "/a/b"])
+
+
+@given(st.ip_addresses(), PORTS, PREFIXES)
+def test_address_of_a_number_leads_back_to_it(number: ipaddress.IPv4Address, port: int, prefix: str) -> None:
+    assume(not number.is_unspecified)
+    text = address_of(str(number), port, prefix)
+    url = service_url(Address(text))
+    assert ipaddress.ip_address(url.host) == number
+    assert (url.port or 80, url.path) == (port, prefix or "/")
+    assert not text.endswith("/")
+
+
+@given(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?(\.[a-z]{2,8}){0,2}\.?", fullmatch=True), PORTS, PREFIXES)
+def test_address_of_a_name_leads_back_to_it(name: str, port: int, prefix: str) -> None:
+    url = service_url(Address(address_of(name, port, prefix)))
+    assert (url.host, url.port or 80, url.path) == (name, port, prefix or "/")
+
+
+@given(st.text(min_size=1), PORTS)
+def test_any_other_host_is_an_address_or_refused(host: str, port: int) -> None:
+    try:
+        text = address_of(host, port)
+    except InvalidSetting:
+        return
+    assert httpx.URL(text).scheme == "http"
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:8000"),  # noqa: S104 - shown, not bound to
+        ("::", "http://[::1]:8000"),
+        ("0:0:0:0:0:0:0:0", "http://[::1]:8000"),
+        ("::1", "http://[::1]:8000"),
+        ("localhost", "http://localhost:8000"),
+    ],
+)
+def test_every_interface_is_shown_as_an_address_that_can_be_opened(host: str, url: str) -> None:
+    assert address_of(host, 8000) == url
+
+
+@given(st.ip_addresses(network="127.0.0.0/8"))
+def test_loopback_is_known_by_any_of_its_numbers(number: ipaddress.IPv4Address) -> None:
+    assert is_loopback(str(number))
+    assert is_loopback(f"::ffff:{number}")
+
+
+@given(st.ip_addresses())
+def test_no_other_number_is_loopback(number: ipaddress.IPv4Address) -> None:
+    mapped = getattr(number, "ipv4_mapped", None) or number
+    assert is_loopback(str(number)) == (mapped in ipaddress.ip_network("127.0.0.0/8") or str(number) == "::1")
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "localhost.", "me.localhost", "::1"])
+def test_loopback_is_known_by_name(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["localhost.example", "notlocalhost", "10.0.0.1", "::", "::2", ""])
+def test_other_names_are_not_loopback(host: str) -> None:
+    assert not is_loopback(host)
+
+
+def test_service_on_ipv6_is_asked() -> None:
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"
+
+    def serve(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(answer)
+
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listening:
+        thread = threading.Thread(target=serve, args=(listening,))
+        thread.start()
+        with HttpEndpoint(address_of("::", listening.getsockname()[1])) as endpoint:
+            assert endpoint(Request("GET", "/")).body == b"ok"
+        thread.join()

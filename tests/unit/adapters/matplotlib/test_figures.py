@@ -1,0 +1,65 @@
+"""Figures show class names as they are, whatever they are, and read no settings but ours."""
+
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from dataclasses import replace
+
+import matplotlib as mpl
+import pytest
+from hypothesis import example, given, settings
+
+from fmnist.adapters.matplotlib.figures import draw
+from fmnist.adapters.matplotlib.theme import as_file, in_page
+from fmnist.domain.model.images import CLASS_NAMES
+from fmnist.domain.model.text import one_line
+from tests.unit.hostile import MARKUP, names
+from tests.unit.reports import a_report
+
+REPORT = a_report()
+
+
+def drawn(class_names: Sequence[str]) -> dict[str, str]:
+    report = replace(REPORT, info=replace(REPORT.info, class_names=tuple(class_names)), story=None)
+    figures = draw(report)
+    return {name: figures[name] for name in ("confusion_matrix", "classes")}
+
+
+def words(svg: bytes | str) -> list[str]:
+    return ["".join(text.itertext()) for text in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]  # noqa: S314 - our own bytes
+
+
+def is_shown(name: str, shown: Sequence[str]) -> bool:
+    """Spaces at the ends and in a row are not drawn."""
+    return any(
+        text.strip() == name.strip() or (text.endswith("…") and name.strip().startswith(text.removesuffix("…").strip()))
+        for text in shown
+    )
+
+
+@settings(max_examples=8)
+@given(names)
+@example(MARKUP[:10])
+@example(MARKUP[10:20])
+@example(MARKUP[-10:])
+def test_class_names_of_any_kind_are_drawn_as_text(class_names: list[str]) -> None:
+    for svg in drawn(class_names).values():
+        for shown in (words(as_file(svg)), words(in_page(svg))):
+            for name in class_names:
+                assert is_shown(one_line(name), shown), (name, shown)
+
+
+def test_names_of_any_length_leave_room_for_the_figure() -> None:
+    # Matplotlib warns of a figure that has no room, and here a warning is an error.
+    assert drawn([letter * 300 for letter in "WMQ@%ABCDE"])
+
+
+def test_figures_are_the_same_whatever_a_person_s_settings_are() -> None:
+    plain = draw(REPORT)
+    with mpl.rc_context({"text.usetex": True, "font.size": 30, "axes.grid": True, "figure.dpi": 50}):
+        assert draw(REPORT) == plain
+
+
+@pytest.mark.parametrize("ours", [CLASS_NAMES])
+def test_our_own_names_are_drawn_whole(ours: tuple[str, ...]) -> None:
+    for svg in drawn(ours).values():
+        assert set(ours) <= set(words(as_file(svg)))

@@ -1,0 +1,30 @@
+"""A file that a person names is read whole, or refused by what it is, and nothing is waited for."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fmnist.domain.model.files import read_file
+
+
+def test_a_file_is_read_up_to_its_bound(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"12345")
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    assert read_file(path, 5) == read_file(link, 5) == b"12345"
+    with pytest.raises(OSError, match="longer than 4 bytes"):
+        read_file(path, 4)
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero")):
+        with pytest.raises(OSError, match="not a regular file"):
+            read_file(path, 5)
+    with pytest.raises(IsADirectoryError):
+        read_file(tmp_path, 5)
+    with pytest.raises(FileNotFoundError):
+        read_file(tmp_path / "absent", 5)
