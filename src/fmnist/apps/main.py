@@ -2,12 +2,14 @@
 
 import sys
 
+from fmnist.apps.environment import drop_odd_widths
 from fmnist.apps.streams import guarded_streams
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     with guarded_streams():
+        drop_odd_widths()
         try:
             from fmnist.apps.cli import app
         except ModuleNotFoundError as error:

@@ -49,14 +49,14 @@ def test_what_a_file_left_around_a_value_reaches_nobody(name: str, before: str, 
         assert os.environ[name] == value
 
 
-@given(st.sampled_from(NAMES), INSIDE, st.sampled_from("\r\n\t\x01\x1b\x7f\x85"), INSIDE)
+@given(st.sampled_from(NAMES), INSIDE, st.sampled_from("\r\n\t\x01\x1b\x7f\x85\udcff"), INSIDE)
 def test_control_character_inside_of_a_value_is_refused_by_the_name_of_its_variable(
     name: str, before: str, control: str, after: str
 ) -> None:
     with environment(**{name: before + control + after}), pytest.raises(InvalidSetting) as caught:
         Settings.load()
     assert str(caught.value).splitlines() == [
-        f"unusable environment variables: {name}: a line break or another control character in its value"
+        f"unusable environment variables: {name}: a line break, another control character or what is no UTF-8 in its value"
     ]
 
 
