@@ -27,7 +27,7 @@ def normalize(ours: Set[str]) -> list[str]:
         value = given.strip()
         # Ray has variables of its own that hold a whole document.
         if _NO_TEXT.search(value) and (known in ours or not known.startswith("RAY_")):
-            problems.append(f"{name}: a line break, another control character or what is no UTF-8 in its value")
+            problems.append(f"{name}: its value holds a line break, another control character, or what is no UTF-8")
         if value.startswith("~") and _PATHS.fullmatch(known):
             try:
                 value = _expanded(value)
