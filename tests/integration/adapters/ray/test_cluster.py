@@ -1,9 +1,14 @@
+import os
+import signal
+import subprocess
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from fmnist.adapters.ray.cluster import ClusterSettings, cpus_per_worker, join_cluster
+from fmnist.adapters.ray.cluster import ClusterSettings, _signals_kept, cpus_per_worker, join_cluster
 from fmnist.adapters.ray.storage import CheckpointStorage
+from fmnist.apps.process import HungUp
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 
 
@@ -45,3 +50,28 @@ def test_directory_that_cannot_be_made_is_told_before_anything_starts(tmp_path: 
 def test_address_of_the_job_server_is_no_cluster_s() -> None:
     with pytest.raises(InvalidSetting, match=r"is where `ray job submit` sends jobs.*name the head node's HOST:6379"):
         join_cluster(ClusterSettings(address="http://127.0.0.1:8265"))
+
+
+def test_what_ray_starts_outlives_a_closed_terminal_and_this_process_is_told() -> None:
+    def hung_up(*_: object) -> NoReturn:
+        raise HungUp
+
+    before = signal.signal(signal.SIGHUP, hung_up)
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def start() -> None:
+        with _signals_kept():
+            begun.append(subprocess.Popen(["sleep", "60"]))
+            begun[0].send_signal(signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    try:
+        with pytest.raises(HungUp):
+            start()
+        with pytest.raises(subprocess.TimeoutExpired):
+            begun[0].wait(timeout=0.2)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+        for child in begun:
+            child.kill()
+            child.wait()
