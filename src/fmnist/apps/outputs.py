@@ -1,5 +1,6 @@
 """What a command leaves in a directory, for a workflow engine or a person: a file for each of its outputs."""
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,16 +8,18 @@ from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 
 
 def check_output_dir(directory: Path | None) -> None:
-    """Make the directory, before any work is done.
+    """Make and try the directory, before any work is done.
 
     Raises:
-        InvalidSetting: it cannot be made.
+        InvalidSetting: it cannot be made or written.
     """
     if directory is not None:
         try:
             directory.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=directory):
+                pass
         except OSError as error:
-            raise InvalidSetting(f"--output-dir {directory} cannot be made: {error}") from error
+            raise InvalidSetting(f"--output-dir {directory} cannot be made or written: {error}") from error
 
 
 def write_outputs(directory: Path | None, outputs: Mapping[str, str | bytes]) -> None:
