@@ -8,9 +8,6 @@ TORCH_INDEX ?=
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-export FMNIST_HOME ?= .fmnist
-# One for each tracker: a model that one of them knows is none to another.
-DEMO_MODEL := $(FMNIST_HOME)/demo-model$(addprefix -,$(subst :,-,$(subst /,-,$(MLFLOW_TRACKING_URI))))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo stack stack-status stack-stop pipeline pipeline-serve pipeline-stop test soak lint images format lock bench-train bench-data bench-serve clean
@@ -32,14 +29,14 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: setup ## Data, training, a registered model, and some pictures classified with it.
 	$(BIN)/fmnist data build
-	@# What was trained in an earlier demo is shown again; `fmnist train` trains anew.
-	@test -s $(DEMO_MODEL) || { $(BIN)/fmnist train && $(BIN)/fmnist predict --split test --index 0 --json | \
-		$(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["model_uri"])' > $(DEMO_MODEL); }
-	$(BIN)/fmnist predict --model "$$(cat $(DEMO_MODEL))" --split test --index 0-7
+	@# The newest model is shown again, if there is one; `fmnist train` trains another.
+	@$(BIN)/fmnist predict --split test --index 0-7 2>/dev/null || \
+		{ $(BIN)/fmnist train && $(BIN)/fmnist predict --split test --index 0-7; }
 	@echo
 	@echo "Next, after  source $(BIN)/activate :"
 	@echo "  fmnist --help"
-	@echo "  $(or $(MLFLOW_TRACKING_URI),mlflow ui --backend-store-uri sqlite:///$(abspath $(FMNIST_HOME))/mlflow.db)"
+	@$(BIN)/python -c 'from fmnist.apps import settings, training_report; \
+		print("  " + training_report.where_runs_are(settings.load_environment()))'
 
 stack: setup ## Start S3, MLflow, a data registry and Ray on this machine; .env.docker points at them.
 	@$(BIN)/python -m stack start
@@ -52,7 +49,7 @@ stack-stop: setup ## Stop them; what they hold stays.
 	@$(BIN)/python -m stack stop
 
 pipeline: setup ## Walk the pipeline of deploy/ here, to a tested service; PIPELINE='-p NAME=VALUE' gives it parameters.
-	$(if $(DVC_REPO_URL),,$(BIN)/fmnist data build)
+	@test -n "$$DVC_REPO_URL" || $(BIN)/fmnist data build
 	@$(BIN)/python -m pipeline run $(PIPELINE)
 
 pipeline-serve: setup ## Bring into service what the pipeline's GitOps repository says.
@@ -106,6 +103,9 @@ lock: setup ## Resolve constraints.txt anew.
 		--no-emit-index-url --no-annotate --no-header --output-file constraints.txt
 
 clean: ## Stop what runs; remove the environment and the local state: data, runs and models.
-	@test ! -d $(FMNIST_HOME)/pipeline -o ! -x $(BIN)/python || $(BIN)/python -m pipeline stop
-	@test ! -d $(FMNIST_HOME)/stack -o ! -x $(BIN)/python || $(BIN)/python -m stack stop
-	rm -rf $(VENV) $(FMNIST_HOME)
+	@home=$$($(BIN)/python -c 'from fmnist.apps import settings; print(settings.load_environment().fmnist_home)' \
+		2>/dev/null) || home=$${FMNIST_HOME:-.fmnist}; \
+	for part in pipeline stack; do \
+		test ! -d "$$home/$$part" -o ! -x $(BIN)/python || FMNIST_HOME="$$home" $(BIN)/python -m $$part stop || exit; \
+	done; \
+	echo "removing $(VENV) and $$home"; rm -rf -- "$(VENV)" "$$home"

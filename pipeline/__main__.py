@@ -2,14 +2,15 @@
 
 import argparse
 import os
-import signal
 import sys
 import time
 import uuid
 from pathlib import Path
-from typing import NoReturn
 
 from fmnist.adapters.git.command import source_name
+from fmnist.apps.process import exit_of, take_signals
+from fmnist.apps.settings import Settings
+from fmnist.apps.streams import guarded_streams
 from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import InvalidSetting
 from pipeline.dag import Outcome, Step, Walk
@@ -38,7 +39,7 @@ def main() -> int:
     commands.add_parser("serve", help="bring into service what the GitOps repository says")
     commands.add_parser("stop", help="stop the service")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, _terminate)
+    take_signals()
     try:
         if arguments.command == "run":
             return _run(arguments.workflow, arguments.parameters)
@@ -46,13 +47,10 @@ def main() -> int:
     except (PipelineError, StackError, InvalidSetting) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, (BadInput, InvalidSetting)) else 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-
-
-def _terminate(*_: object) -> NoReturn:
-    raise SystemExit(143)
+    except KeyboardInterrupt as interrupt:
+        word, code = exit_of(interrupt)
+        print(word, file=sys.stderr)
+        return code
 
 
 def _run(workflow: str, given: list[str]) -> int:
@@ -111,7 +109,7 @@ def _begin(library: Library) -> tuple[Path, LocalService]:
 
 
 def _state_directory() -> Path:
-    return Path(os.environ.get("FMNIST_HOME") or ".fmnist").expanduser().absolute()
+    return Settings.load().fmnist_home
 
 
 class _Report:
@@ -142,4 +140,5 @@ class _Report:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with guarded_streams():
+        sys.exit(main())

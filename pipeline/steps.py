@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,6 +17,7 @@ from pipeline.templates import Document
 from stack.process import stop
 
 _LAST_LINES = 15
+_SHELL = "/bin/sh"
 
 
 class Steps:
@@ -58,12 +60,16 @@ class Steps:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
+                    start_new_session=True,
                 )
             except FileNotFoundError as error:
                 raise PipelineError(f"{command[0]} is not on this machine, which {log.parent.name} runs") from error
             try:
                 return int(process.wait())
             finally:
+                with suppress(psutil.NoSuchProcess):
+                    for child in process.children() if command[0] == _SHELL else ():
+                        child.terminate()  # a shell that is told to end does not tell it
                 stop(process)
 
 
@@ -78,7 +84,7 @@ def _ray_job(resource: Document) -> tuple[list[str], dict[str, str]]:
     if manifest.get("kind") != "RayJob":
         raise PipelineError(f"a resource of kind {manifest.get('kind')} cannot be made here: expected a RayJob")
     pod = manifest["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]
-    return ["/bin/sh", "-c", manifest["spec"]["entrypoint"]], literal_environment(pod["containers"][0])
+    return [_SHELL, "-c", manifest["spec"]["entrypoint"]], literal_environment(pod["containers"][0])
 
 
 def _at_home(command: list[str], outputs: Iterable[Document], directory: Path) -> list[str]:

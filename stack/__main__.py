@@ -1,12 +1,15 @@
 """`python -m stack start|status|stop`, which is `make stack`, `make stack-status` and `make stack-stop`."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 from dotenv import dotenv_values
 
+from fmnist.apps.process import exit_of, take_signals
+from fmnist.apps.settings import Settings
+from fmnist.apps.streams import guarded_streams
+from fmnist.domain.model.errors import InvalidSetting
 from stack.local import LocalStack
 from stack.process import StackError
 
@@ -19,14 +22,21 @@ def main() -> int:
     parser.add_argument("command", choices=["start", "status", "stop"])
     parser.add_argument("--env-file", type=Path, default=ENV_FILE, help="addresses and keys; default: %(default)s")
     arguments = parser.parse_args()
-    home = Path(os.environ.get("FMNIST_HOME") or ".fmnist").expanduser().absolute() / "stack"
     variables = {name: value for name, value in dotenv_values(arguments.env_file).items() if value is not None}
-    stack = LocalStack(home, variables)
+    take_signals()
     try:
+        stack = LocalStack(Settings.load().fmnist_home / "stack", variables)
         return {"start": _start, "status": _status, "stop": _stop}[arguments.command](stack)
     except StackError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except InvalidSetting as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as interrupt:
+        word, code = exit_of(interrupt)
+        print(word, file=sys.stderr)
+        return code
 
 
 def _start(stack: LocalStack) -> int:
@@ -55,4 +65,5 @@ def _stop(stack: LocalStack) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with guarded_streams():
+        sys.exit(main())

@@ -11,7 +11,7 @@ from fmnist.apps.process import ReportingGroup
 app = typer.Typer(
     cls=ReportingGroup,
     help="Fashion-MNIST as a platform runs it: versioned data, traceable training, registered models.",
-    epilog="First steps:  fmnist data build  ·  fmnist train  ·  fmnist predict --split test --index 0-4",
+    epilog="First steps:  fmnist data build && fmnist train && fmnist predict --split test",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

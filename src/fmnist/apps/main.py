@@ -2,16 +2,21 @@
 
 import sys
 
+from fmnist.apps.environment import drop_odd_widths
+from fmnist.apps.streams import guarded_streams
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    try:
-        from fmnist.apps.cli import app
-    except ModuleNotFoundError as error:
-        sys.exit(f"the fmnist command needs {error.name}: pip install 'fmnist[all]'")
-    except KeyboardInterrupt:
-        sys.exit(130)
-    app(args=arguments, prog_name="fmnist")
+    with guarded_streams():
+        drop_odd_widths()
+        try:
+            from fmnist.apps.cli import app
+        except ModuleNotFoundError as error:
+            sys.exit(f"the fmnist command needs {error.name}: pip install 'fmnist[all]'")
+        except KeyboardInterrupt:
+            sys.exit(130)
+        app(args=arguments, prog_name="fmnist")
 
 
 if __name__ == "__main__":

@@ -20,11 +20,18 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FAILED, BAD_INPUT, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+FAILED, BAD_INPUT, HUNG_UP, INTERRUPTED, TERMINATED = 1, 2, 129, 130, 143
 
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM: an interrupt like Ctrl-C's, but for the exit code."""
+
+
+class HungUp(KeyboardInterrupt):
+    """SIGHUP: the terminal was closed."""
+
+
+_INTERRUPTS = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated, signal.SIGHUP: HungUp}
 
 
 class ReportingGroup(TyperGroup):
@@ -43,20 +50,31 @@ def begin() -> "Settings":
 
     settings = load_environment()
     configure_logging(settings.log_level)
-    signal.signal(signal.SIGINT, _interrupt)
-    signal.signal(signal.SIGTERM, _interrupt)
+    take_signals()
     logger.debug("state directory %s", settings.fmnist_home)
     return settings
+
+
+def take_signals() -> None:
+    """Have each signal that asks this process to end raise an interrupt in the main thread."""
+    for number in _INTERRUPTS:
+        # An ignored SIGHUP is the sign of `nohup`.
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+
+
+def exit_of(interrupt: KeyboardInterrupt) -> tuple[str, int]:
+    """Return what is said of an interrupt, and its exit code."""
+    if isinstance(interrupt, HungUp):
+        return "hung up", HUNG_UP
+    return ("terminated", TERMINATED) if isinstance(interrupt, Terminated) else ("interrupted", INTERRUPTED)
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
     """Let signals that arrive inside of the block wait until its end. For the main thread alone."""
     arrived: list[int] = []
-    handlers = {
-        awaited: signal.signal(awaited, lambda number, _: arrived.append(number))
-        for awaited in (signal.SIGINT, signal.SIGTERM)
-    }
+    handlers = {awaited: signal.signal(awaited, lambda number, _: arrived.append(number)) for awaited in _INTERRUPTS}
     try:
         yield
     finally:
@@ -68,19 +86,17 @@ def uninterrupted() -> Iterator[None]:
 
 def _interrupt(number: int, _: FrameType | None) -> NoReturn:
     # The first signal ends the work in order; what follows must not be cut off by a second.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    for other in _INTERRUPTS:
+        signal.signal(other, signal.SIG_IGN)
+    raise _INTERRUPTS[signal.Signals(number)]
 
 
 @contextmanager
 def _reported() -> Iterator[None]:
     try:
         yield
-    except Terminated:
-        _end("terminated", TERMINATED)
-    except KeyboardInterrupt:
-        _end("interrupted", INTERRUPTED)
+    except KeyboardInterrupt as interrupt:
+        _end(*exit_of(interrupt))
     except FmnistError as error:
         _end(f"error: {error}", BAD_INPUT if isinstance(error, BadInput) else FAILED)
     except ModuleNotFoundError as error:

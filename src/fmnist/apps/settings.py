@@ -11,6 +11,7 @@ from dotenv import load_dotenv
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from fmnist.apps.environment import normalize
 from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import InvalidSetting
 
@@ -78,11 +79,17 @@ class Settings(BaseSettings):
     @field_validator("fmnist_home")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
-        home = path.expanduser().absolute()
-        if odd := sorted({character for character in str(home) if character in "%?" or not character.isprintable()}):
-            # MLflow makes another directory for them than SQLAlchemy writes to.
-            raise ValueError(f"the path holds {', '.join(map(ascii, odd))}: name a directory without it")
+        home = path.absolute()
+        if odd := [character for character in "%?" if character in str(home)]:
+            # In a URL they are syntax: MLflow makes another directory than SQLAlchemy writes to.
+            raise ValueError(f"the path holds {' and '.join(odd)}: name a directory without")
         return home
+
+    @field_validator("dvc_remote_url")
+    @classmethod
+    def _absolute_place(cls, url: str | None) -> str | None:
+        # The data are pushed from a clone elsewhere, which is removed.
+        return url if url is None or "://" in url else str(Path(url).absolute())
 
     @field_validator("fmnist_api_keys")
     @classmethod
@@ -117,16 +124,21 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls) -> Self:
-        """Read the environment.
+        """Normalize the environment, for ourselves and for vendors, and read it.
 
         Raises:
             InvalidSetting: names every variable whose value cannot be used, without the value.
         """
+        problems = normalize({name.upper() for name in cls.model_fields})
         try:
-            return cls()
+            settings = cls()
         except ValidationError as error:
-            problems = "; ".join(f"{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors())
-            raise InvalidSetting(f"unusable environment variables: {problems}") from error
+            problems += [f"{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors()]
+        except FileNotFoundError as error:
+            raise InvalidSetting("the working directory is not there any more: change to another one") from error
+        if problems:
+            raise InvalidSetting(f"unusable environment variables: {'; '.join(problems)}")
+        return settings
 
     @property
     def on_platform(self) -> bool:
@@ -270,8 +282,8 @@ def load_environment(dotenv: Path | None = Path(".env")) -> Settings:
     """
     if dotenv is not None:
         try:
-            load_dotenv(dotenv)
-        except (OSError, UnicodeDecodeError) as error:
+            load_dotenv(dotenv, encoding="utf-8-sig")  # Windows' editors put a mark before the first name
+        except (OSError, ValueError) as error:
             raise InvalidSetting(f"{dotenv.absolute()} cannot be read: {error}") from error
     settings = Settings.load()
     for name, value in settings.vendor_environment().items():

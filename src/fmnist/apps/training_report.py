@@ -1,5 +1,7 @@
 """What a finished training run says on the terminal: how good the model is, where it went, and what to do with it."""
 
+import shlex
+
 import numpy as np
 from rich.table import Table
 
@@ -31,11 +33,17 @@ def print_result(result: TrainingResult, settings: Settings) -> None:
     console.print(f"  fmnist predict --split {'test' if result.test else 'val'} --index 0-4")
     console.print("  fmnist predict PICTURE.png")
     console.print(f"  fmnist evaluate {'' if result.test else '--split val '}--output-dir report")
-    tracking_uri = str(settings.tracking_uri)
-    if tracking_uri.startswith("sqlite:"):
-        console.print(f"  mlflow ui --backend-store-uri {tracking_uri}", soft_wrap=True)
-    elif tracking_uri.startswith("http"):
-        console.print(f"  open {tracking_uri}", soft_wrap=True)
+    console.print(f"  {where_runs_are(settings)}", soft_wrap=True, markup=False, highlight=False)
+
+
+def where_runs_are(settings: Settings) -> str:
+    """Return the command that shows runs and models, or the address of the server that does; neither has a secret."""
+    shown = str(settings.tracking_uri)
+    if shown.startswith(("http://", "https://")):
+        return f"runs and models are at {shown}"
+    # What does not show is in the variable.
+    store = shlex.quote(shown) if shown == settings.tracking_uri.reveal() else '"$MLFLOW_TRACKING_URI"'
+    return f"mlflow ui --backend-store-uri {store}"
 
 
 def _accuracy(evaluation: Evaluation) -> str:

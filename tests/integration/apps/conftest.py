@@ -57,7 +57,7 @@ def trained(toy_registry: RegistrySettings, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture
 def as_it_was() -> Iterator[None]:
     """A command takes the process's signals and log; give them back."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     root, ours = logging.getLogger(), logging.getLogger("fmnist")
     levels, log_handlers = (root.level, ours.level), list(root.handlers)
     environment = dict(os.environ)

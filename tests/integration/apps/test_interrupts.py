@@ -1,6 +1,11 @@
-"""Ctrl-C and SIGTERM at any moment: the run is KILLED, the exit code tells which it was, and --resume finishes it."""
+"""Ctrl-C, SIGTERM and a closed terminal at any moment: the run is KILLED, the exit code tells which it was, and
+--resume finishes it.
+"""
 
+import os
 import signal
+import subprocess
+import sys
 
 import mlflow.pytorch
 import psutil
@@ -12,6 +17,10 @@ from fmnist.domain.model.training import EPOCH_METRICS
 from tests.integration.apps.command import Command
 from tests.integration.apps.conftest import RECIPE, Trained
 
+# Makes the terminal at its standard streams the one that it is controlled by, and then is the command.
+IN_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+)
 INT, TERM = signal.SIGINT, signal.SIGTERM
 RAY_RECIPE = ("--num-workers", "2", "--batch-size", "4", *RECIPE[2:])
 
@@ -80,6 +89,31 @@ def test_on_ray_no_process_stays_behind_and_the_run_is_finished_there(command: C
     assert [step for step, _ in command.history(run.info.run_id, "train_loss")] == [0, 1, 2]
     assert [step for step, _ in command.history(run.info.run_id, "val_acc")] == [0, 1, 2, 3]
     assert [version.run_id for version in command.versions()] == [result["run_id"]]
+
+
+@pytest.mark.soak
+def test_closed_terminal_ends_a_training_on_ray_in_order(command: Command) -> None:
+    # Of a terminal that is closed every process is told, those of Ray too.
+    terminal, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", IN_TERMINAL, sys.executable, "-m", "fmnist.apps.main", "train", *RAY_RECIPE],
+        cwd=command.home,
+        env=command.environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    said = b""
+    while b"epoch 1/3  " not in said:
+        said += os.read(terminal, 65536)
+    family = psutil.Process(process.pid).children(recursive=True)
+    os.close(terminal)
+    assert process.wait(timeout=120) == 129
+    assert_left_as_killed(command)
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert alive == []
 
 
 def listening(process: psutil.Process) -> set[str]:

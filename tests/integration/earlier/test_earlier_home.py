@@ -12,6 +12,7 @@ from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.downloading import download_artifact
 from fmnist.adapters.mlflow.loading import torch_classifier
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.services.model_serving import ModelServing
 from fmnist.domain.services.prediction import Prediction
 from fmnist.testing.data import toy_images
@@ -35,7 +36,7 @@ def registry(earlier: EarlierHome) -> RegistrySettings:
 
 @pytest.fixture
 def connection(earlier: EarlierHome) -> MlflowConnection:
-    return MlflowConnection(f"sqlite:///{earlier.path}/mlflow.db")
+    return MlflowConnection(Address(f"sqlite:///{earlier.path}/mlflow.db"))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -24,11 +25,11 @@ def log() -> Iterator[logging.Logger]:
         logging.getLogger(name).setLevel(before)
 
 
-@pytest.mark.parametrize("terminal", ["", "1"])
+@pytest.mark.parametrize("terminal", [False, True])
 def test_neither_message_nor_traceback_shows_the_password_of_an_address(
-    log: logging.Logger, terminal: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    log: logging.Logger, terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("FORCE_COLOR", terminal)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     configure_logging("DEBUG")
     address = "https://me:hidden@git.example/registry.git"
     log.warning("gave up on %s", address, exc_info=RuntimeError(f"cannot fetch {address}"))

@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from fmnist.apps.process import ReportingGroup, Terminated, uninterrupted
+from fmnist.apps.process import HungUp, ReportingGroup, Terminated, take_signals, uninterrupted
 from fmnist.domain.model.errors import CorruptData, InvalidSetting, RunNotFound, StoreUnavailable
 
 # An interpreter that does not find the packages that its first argument names.
@@ -27,6 +27,7 @@ sys.meta_path.insert(0, Without())
 from fmnist.apps.main import main
 main(sys.argv[2:])
 """
+INTERRUPTS = [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated), (signal.SIGHUP, HungUp)]
 NO_SETTINGS = "dotenv,pydantic_settings,dependency_injector,mlflow,ray,torch,dvc"
 
 
@@ -34,12 +35,10 @@ NO_SETTINGS = "dotenv,pydantic_settings,dependency_injector,mlflow,ray,torch,dvc
 def interrupts() -> Iterator[None]:
     """Signals raise, as `begin` has it; the suite's own handlers come back afterwards."""
 
-    def terminate(*_: object) -> None:
-        raise Terminated
+    def interrupt(number: int, _: object) -> None:
+        raise dict(INTERRUPTS)[signal.Signals(number)]
 
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, terminate)
+    handlers = {number: signal.signal(number, interrupt) for number, _ in INTERRUPTS}
     yield
     for number, handler in handlers.items():
         signal.signal(number, handler)
@@ -62,6 +61,7 @@ def interrupts() -> Iterator[None]:
         (ModuleNotFoundError("", name="ray"), 1, "error: this command needs ray: pip install 'fmnist[all]'"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (Terminated(), 143, "terminated"),
+        (HungUp(), 129, "hung up"),
     ],
 )
 def test_each_kind_of_end_has_its_code_and_one_line(error: BaseException, code: int, line: str) -> None:
@@ -79,7 +79,7 @@ def test_each_kind_of_end_has_its_code_and_one_line(error: BaseException, code: 
     assert (result.exit_code, result.stdout, result.stderr) == (code, "", f"{line}\n")
 
 
-@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+@pytest.mark.parametrize(("number", "error"), INTERRUPTS)
 def test_signal_waits_for_the_end_of_what_must_not_be_cut(number: signal.Signals, error: type[BaseException]) -> None:
     done = []
 
@@ -93,6 +93,26 @@ def test_signal_waits_for_the_end_of_what_must_not_be_cut(number: signal.Signals
     assert done == ["all of it"]
     with pytest.raises(error):
         os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize(("number", "error"), INTERRUPTS)
+def test_each_signal_interrupts_once_and_leaves_the_clean_up_alone(
+    number: signal.Signals, error: type[BaseException]
+) -> None:
+    take_signals()
+    with pytest.raises(error) as interrupt:
+        os.kill(os.getpid(), number)
+    assert type(interrupt.value) is error
+    for each, _ in INTERRUPTS:
+        os.kill(os.getpid(), each)
+
+
+def test_process_that_nohup_started_outlives_its_terminal() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    take_signals()
+    with uninterrupted():
+        os.kill(os.getpid(), signal.SIGHUP)
+    os.kill(os.getpid(), signal.SIGHUP)
 
 
 def test_without_a_signal_nothing_is_raised_and_an_error_passes() -> None:

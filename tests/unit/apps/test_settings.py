@@ -329,4 +329,4 @@ def test_password_where_others_would_read_it_is_refused(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("value", ["/srv/a@b:9/store", "s3://bucket/a@b", "store@home/a:1"])
 def test_store_of_the_data_may_have_an_at_in_its_path(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("DVC_REMOTE_URL", value)
-    assert Settings.load().data_remote_url == value
+    assert Settings.load().data_remote_url == (value if "://" in value else str(Path(value).absolute()))

@@ -79,10 +79,15 @@ def test_text_is_shown_as_it_is_and_obeyed_nowhere(shown: Callable[[str], None],
     assert printable(bare) in said
 
 
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 def test_a_spinner_shows_text_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
     stderr.cache_clear()
-    with redirect_stderr(io.StringIO()) as told, stderr().status(Text("[/] \x1b[2Jx")):
+    with redirect_stderr(Screen()) as told, stderr().status(Text("[/] \x1b[2Jx")):
         pass
     stderr.cache_clear()
     assert "[/] \\x1b[2Jx" in told.getvalue()

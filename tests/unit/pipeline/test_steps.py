@@ -1,13 +1,18 @@
 """Steps run as processes, with the environment that they say, outputs that can be read, and words when they fail."""
 
 import io
+import os
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
+from fmnist.apps.process import HungUp, Terminated, take_signals
 from pipeline.dag import Step
 from pipeline.expressions import PipelineError, Status
 from pipeline.steps import Steps
@@ -64,10 +69,10 @@ def test_command_that_is_not_there_is_named(steps: Steps) -> None:
         steps.run(Step("say", {"container": {"command": ["no-such-command"]}}, []))
 
 
-def ray_job(kind: str = "RayJob") -> Step:
+def ray_job(kind: str = "RayJob", entrypoint: str = 'echo "$BOTH" "a b" "$0"; exit 4') -> Step:
     head = {"env": [{"name": "BOTH", "value": "head"}]}
     cluster = {"headGroupSpec": {"template": {"spec": {"containers": [head]}}}}
-    manifest = {"kind": kind, "spec": {"entrypoint": 'echo "$BOTH" "a b" "$0"; exit 4', "rayClusterSpec": cluster}}
+    manifest = {"kind": kind, "spec": {"entrypoint": entrypoint, "rayClusterSpec": cluster}}
     return Step("train", {"resource": {"action": "apply", "manifest": yaml.safe_dump(manifest)}}, [])
 
 
@@ -79,6 +84,44 @@ def test_ray_job_runs_its_entrypoint_in_a_shell_with_the_environment_of_its_head
 def test_resource_of_another_kind_is_refused(steps: Steps) -> None:
     with pytest.raises(PipelineError, match="a resource of kind Job cannot be made here: expected a RayJob"):
         steps.run(ray_job("Job"))
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGTERM, Terminated), (signal.SIGHUP, HungUp)])
+@pytest.mark.parametrize("in_a_shell", [False, True])
+def test_interrupted_step_is_told_and_waited_for(
+    steps: Steps, tmp_path: Path, number: signal.Signals, error: type[BaseException], in_a_shell: bool
+) -> None:
+    ended, begun = tmp_path / "ended", tmp_path / "begun"
+    os.mkfifo(begun)
+    script = tmp_path / "work"
+    script.write_text(
+        f"#!{sys.executable}\nimport signal, sys, time\nfrom pathlib import Path\n"
+        f"signal.signal(signal.SIGTERM, lambda *_: (Path({str(ended)!r}).write_text('in order'), sys.exit(143)))\n"
+        f"Path({str(begun)!r}).write_text('.')\ntime.sleep(60)\n"
+    )
+    script.chmod(0o755)
+    step = (
+        ray_job(entrypoint=f"{script} --flag")
+        if in_a_shell
+        else Step("a", {"container": {"command": [str(script)]}}, [])
+    )
+
+    def interrupt() -> None:
+        begun.read_text()
+        os.kill(os.getpid(), number)
+
+    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    take_signals()
+    try:
+        threading.Thread(target=interrupt, daemon=True).start()
+        with pytest.raises(error):
+            steps.run(step)
+    finally:
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
+    assert ended.read_text() == "in order"
+    assert psutil.Process().children(recursive=True) == []
 
 
 SUSPENDED = Step("wait", {"suspend": {}}, [{"name": name, "valueFrom": {"supplied": {}}} for name in ("by", "reason")])

@@ -28,7 +28,7 @@ from urllib3.util import Retry
 
 from fmnist.adapters.mlflow.errors import translated, unavailable
 from fmnist.domain.model.addresses import Address
-from fmnist.domain.model.errors import InvalidSetting
+from fmnist.domain.model.errors import FmnistError, InvalidSetting, RunNotFound
 
 _PROBE_SECONDS = (3, 8)  # to connect, and to answer
 # Three seconds of waiting in all, for a server that restarts; one that takes calls and never answers gets one more.
@@ -52,17 +52,32 @@ class MlflowConnection:
     artifact_root: str | None = None
     insecure_tls: bool = False
 
-    def client(self) -> MlflowClient:
+    def client(self, what: str = "the run", missing: type[FmnistError] = RunNotFound) -> MlflowClient:
         """Return the client, one per connection and process; the first call looks whether the store answers.
+
+        `what` is looked for, and is an error of the type `missing` where there is nothing yet.
 
         Raises:
             InvalidSetting: a URI of a store that MLflow does not know.
             StoreUnavailable: the store does not answer, or may not be written.
+            FmnistError: `missing`.
         """
+        if self.is_new():
+            raise missing(f"{what} is not in MLflow at {self.tracking_uri}: nothing is there yet")
         return _open(self)
+
+    def is_new(self) -> bool:
+        """Whether this is an sqlite store whose file the first run has yet to make: to look into it makes nothing."""
+        database = _sqlite_file(self.tracking_uri)
+        try:
+            return database is not None and not database.exists()
+        except OSError as error:
+            raise unavailable(self.tracking_uri, "its file", error) from error
 
     def experiment_id(self) -> str | None:
         """Return the experiment's id, or None when no run was started in it yet."""
+        if self.is_new():
+            return None
         client = self.client()
         with translated(self.tracking_uri, f"experiment {self.experiment!r}"):
             found = client.get_experiment_by_name(self.experiment)
@@ -77,7 +92,8 @@ class MlflowConnection:
         return str(found.experiment_id)
 
     def ensure_experiment(self) -> str:
-        """Return the experiment's id, and make it when it is not there."""
+        """Return the experiment's id, and make it when it is not there, and the store too."""
+        _open(self)
         if (known := self.experiment_id()) is not None:
             return known
         with translated(self.tracking_uri, f"experiment {self.experiment!r}"):
@@ -118,7 +134,10 @@ def _open(connection: MlflowConnection) -> MlflowClient:
     address, uri = connection.tracking_uri, connection.tracking_uri.reveal()
     if connection.insecure_tls:
         os.environ["MLFLOW_TRACKING_INSECURE_TLS"] = "true"
-    scheme = urlsplit(uri).scheme
+    try:
+        scheme = urlsplit(uri).scheme
+    except ValueError as error:
+        raise InvalidSetting(f"MLFLOW_TRACKING_URI {str(address)!r} is no address: {error}") from error
     if scheme in {"", "file"}:
         raise InvalidSetting(
             f"MLFLOW_TRACKING_URI {str(address)!r} is a folder, which MLflow no longer takes as a store: "

@@ -85,7 +85,7 @@ class MlflowModelStore(ModelStore):
         )
 
     def resolve(self, uri: str) -> ModelVersion:
-        wanted, client = ModelUri.parse(uri), self._connection.client()
+        wanted, client = ModelUri.parse(uri), self._connection.client(uri, missing=ModelNotFound)
         with translated(self._uri, uri, missing=ModelNotFound):
             number = wanted.version
             if wanted.alias is not None:
@@ -97,7 +97,10 @@ class MlflowModelStore(ModelStore):
             return _version(client.get_model_version(wanted.name, str(number)))
 
     def versions(self, name: str) -> list[ModelVersion]:
-        client, query = self._connection.client(), f"name = '{check_model_name(name)}'"
+        query = f"name = '{check_model_name(name)}'"
+        if self._connection.is_new():
+            return []
+        client = self._connection.client()
         with translated(self._uri, f"versions of {name}"):
             found = all_pages(lambda token: client.search_model_versions(query, page_token=token))
             if not found:
@@ -116,7 +119,7 @@ class MlflowModelStore(ModelStore):
         )
 
     def label(self, version: ModelVersion, *, alias: str | None = None, tags: Mapping[str, str] | None = None) -> None:
-        client, number = self._connection.client(), str(version.version)
+        client, number = self._connection.client(version.uri, missing=ModelNotFound), str(version.version)
         if alias is not None:
             check_alias(alias)
         with translated(self._uri, version.uri, missing=ModelNotFound):

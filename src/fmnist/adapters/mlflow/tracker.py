@@ -37,7 +37,7 @@ class MlflowTracker(Tracker):
         self._monitors: dict[str, SystemMetricsMonitor] = {}
 
     def start(self, name: str, tags: Mapping[str, str]) -> str:
-        client, experiment = self._connection.client(), self._connection.ensure_experiment()
+        experiment, client = self._connection.ensure_experiment(), self._connection.client()
         with translated(self._uri, f"a new run {name!r}"):
             run_id = str(client.create_run(experiment, run_name=name, tags=dict(tags)).info.run_id)
         self._monitor(run_id)
@@ -91,7 +91,7 @@ class MlflowTracker(Tracker):
             client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "training")])])
 
     def get(self, run_id: str) -> RunRecord:
-        client = self._connection.client()
+        client = self._connection.client(f"run {run_id!r}")
         with self._about(run_id):
             return self._record(client.get_run(run_id))
 
@@ -104,9 +104,9 @@ class MlflowTracker(Tracker):
             return values
 
     def find(self, tags: Mapping[str, str]) -> list[RunRecord]:
-        client, experiment = self._connection.client(), self._connection.experiment_id()
-        if experiment is None:
+        if (experiment := self._connection.experiment_id()) is None:
             return []
+        client = self._connection.client()
         # MLflow's filter language has no escapes: values with quotes in them are compared here.
         plain = {name: value for name, value in tags.items() if _PLAIN_VALUE.fullmatch(value)}
         clauses = " AND ".join(f"tags.`{name}` = '{value}'" for name, value in plain.items())

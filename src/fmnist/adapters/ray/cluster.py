@@ -71,7 +71,7 @@ def join_cluster(settings: ClusterSettings) -> None:
             options |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES, "_temp_dir": scratch()}
         if "://" not in (settings.address or ""):  # there, the cluster's own Python is the driver
             options["job_config"] = DriverPaths()
-        with _sigterm_kept():
+        with _signals_kept():
             ray.init(
                 # Without an address Ray looks for one that an earlier `ray start` left behind.
                 address=settings.address or "local",
@@ -181,6 +181,21 @@ def _probe(address: str) -> None:
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if colon and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), timeout=_PROBE_SECONDS).close()
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Keep what this process does with signals, and keep the signal of a closed terminal from what Ray starts.
+
+    The terminal tells every process of its own. Ray's would end at once, and with them what is to end in order; so they
+    inherit that SIGHUP is blocked, as Ray itself has it for SIGINT.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        with _sigterm_kept():
+            yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -12,9 +12,10 @@ import pytest
 
 from fmnist.adapters.mlflow import connection as connection_module
 from fmnist.adapters.mlflow.connection import MlflowConnection
+from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.mlflow.tracker import MlflowTracker, MlflowTrackerFactory
 from fmnist.domain.model.addresses import Address
-from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
+from fmnist.domain.model.errors import InvalidSetting, ModelNotFound, RunNotFound, StoreUnavailable
 
 
 def test_server_that_is_not_there_is_named_at_once_and_without_its_password() -> None:
@@ -86,6 +87,25 @@ def test_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
 def test_uri_that_is_no_store_says_what_is(uri: str) -> None:
     with pytest.raises(InvalidSetting, match="sqlite"):
         MlflowConnection(Address(uri)).client()
+
+
+def test_address_that_is_none_is_refused_without_its_password() -> None:
+    with pytest.raises(InvalidSetting, match="MLFLOW_TRACKING_URI") as caught:
+        MlflowConnection(Address("http://me:hidden@[host")).client()
+    assert "hidden" not in str(caught.value)
+
+
+def test_looking_into_a_store_that_is_not_there_makes_nothing(tmp_path: Path) -> None:
+    connection = MlflowConnection(Address(f"sqlite:///{tmp_path}/home/mlflow.db"))
+    tracker, store = MlflowTracker(connection), MlflowModelStore(connection)
+    assert tracker.find({}) == []
+    assert store.versions("a") == []
+    with pytest.raises(RunNotFound, match=r"run 'b' is not in MLflow at .*: nothing is there yet"):
+        tracker.get("b")
+    with pytest.raises(ModelNotFound, match=r"models:/a/1 is not in MLflow at .*: nothing is there yet"):
+        store.resolve("models:/a/1")
+    assert list(tmp_path.iterdir()) == []
+    tracker.get(tracker.start("run", {}))
 
 
 def test_two_stores_in_one_process_know_nothing_of_each_other(

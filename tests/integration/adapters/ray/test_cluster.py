@@ -1,22 +1,25 @@
 import errno
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ray.core.generated import common_pb2
 
-from fmnist.adapters.ray.cluster import cpus_per_worker, join_cluster, scratch
+from fmnist.adapters.ray.cluster import _signals_kept, cpus_per_worker, join_cluster, scratch
 from fmnist.adapters.ray.compute import check_gpus
 from fmnist.adapters.ray.job import DriverPaths
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
+from fmnist.apps.process import HungUp
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 from fmnist.domain.model.recipe import Recipe
 from fmnist.domain.model.training import TrainingSpec
@@ -159,3 +162,28 @@ def test_no_metrics_exporter_outlives_its_cluster() -> None:
         [sys.executable, "-c", TWO_CLUSTERS], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_what_ray_starts_outlives_a_closed_terminal_and_this_process_is_told() -> None:
+    def hung_up(*_: object) -> NoReturn:
+        raise HungUp
+
+    before = signal.signal(signal.SIGHUP, hung_up)
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def start() -> None:
+        with _signals_kept():
+            begun.append(subprocess.Popen(["sleep", "60"]))
+            begun[0].send_signal(signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    try:
+        with pytest.raises(HungUp):
+            start()
+        with pytest.raises(subprocess.TimeoutExpired):
+            begun[0].wait(timeout=0.2)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+        for child in begun:
+            child.kill()
+            child.wait()

@@ -1,0 +1,56 @@
+"""Puts the environment in order before it is read, by `settings.py` and by vendors: they shall find the same values."""
+
+import os
+import re
+from collections.abc import Set
+from pathlib import Path
+
+# What vendors read by themselves of the matters that are settings of ours.
+_OF_VENDORS = re.compile(r"(AWS|DVC|MLFLOW|RAY)_.+|(ALL|HTTPS?|NO)_PROXY|(CURL|REQUESTS)_CA_BUNDLE|SSL_CERT_(DIR|FILE)")
+_PATHS = re.compile(
+    r"FMNIST_(HOME|RAW_DIR|PRESET)|(DVC|GITOPS)_REPO_URL|DVC_REMOTE_URL|.+_CA_BUNDLE|SSL_CERT_(DIR|FILE)|.+_CERT_PATH"
+)
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # the last are what Python makes of bytes that are no text
+
+
+def normalize(ours: Set[str]) -> list[str]:
+    r"""Strip what a file or a shell left around values, and expand `~`; return what is wrong with the rest.
+
+    A file with the line ends of Windows leaves `\r` at the end of each value. `ours` are our variables, in capitals;
+    one that holds nothing is removed.
+    """
+    problems = []
+    for name, given in list(os.environ.items()):
+        known = name.upper()
+        if not (known in ours or _OF_VENDORS.fullmatch(known)):
+            continue
+        value = given.strip()
+        # Ray has variables of its own that hold a whole document.
+        if _NO_TEXT.search(value) and (known in ours or not known.startswith("RAY_")):
+            problems.append(f"{name}: its value holds a line break, another control character, or what is no UTF-8")
+        if value.startswith("~") and _PATHS.fullmatch(known):
+            try:
+                value = _expanded(value)
+            except RuntimeError:
+                problems.append(f"{name}: no home directory is known for its ~; give an absolute path")
+        if known == "FMNIST_API_KEYS" and given and not value:
+            problems.append(f"{name}: it holds no key: list keys with commas, or unset it to serve without keys")
+        if known in ours and not value:
+            del os.environ[name]
+        elif value != given:
+            os.environ[name] = value
+    return problems
+
+
+def drop_odd_widths() -> None:
+    """Have the width of the terminal found out where a variable gives none: Rich and Typer take it for a number."""
+    for name in ("COLUMNS", "LINES", "TERMINAL_WIDTH"):
+        width = os.environ.get(name, "1")
+        if not (width.isascii() and width.isdecimal() and int(width)):
+            del os.environ[name]
+
+
+def _expanded(path: str) -> str:
+    if os.environ.get("HOME") == "":
+        raise RuntimeError  # it would be taken for /
+    return str(Path(path).expanduser())

@@ -1,0 +1,162 @@
+"""Values of the environment are what a person meant, for ourselves and for the vendors that read it by themselves."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fmnist.apps.settings import Settings, load_environment
+from fmnist.domain.model.errors import InvalidSetting
+
+# One of each kind: settings of ours, secrets, and what only vendors read.
+NAMES = [
+    "FMNIST_HOME",
+    "FMNIST_RAW_DIR",
+    "FMNIST_PRESET",
+    "FMNIST_API_KEY",
+    "MLFLOW_TRACKING_URI",
+    "RAY_ADDRESS",
+    "DVC_REPO_URL",
+    "GITOPS_REPO_URL",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_CA_BUNDLE",
+    "MLFLOW_TRACKING_PASSWORD",
+    "https_proxy",
+    "REQUESTS_CA_BUNDLE",
+]
+AROUND = st.text(alphabet=" \t\r\n", max_size=3)
+# Without what a state directory may not hold for another reason.
+_CHARACTERS = st.characters(exclude_categories=["C", "Z"], exclude_characters="%?")
+INSIDE = st.text(_CHARACTERS, min_size=1, max_size=12).filter(lambda s: s[0] != "~")
+
+
+@contextmanager
+def environment(**variables: str) -> Iterator[None]:
+    with patch.dict(os.environ, {"HOME": "/users/me", **variables}, clear=True):
+        yield
+
+
+@given(st.sampled_from(NAMES), AROUND, INSIDE, AROUND)
+def test_what_a_file_left_around_a_value_reaches_nobody(name: str, before: str, value: str, after: str) -> None:
+    with environment(**{name: value}):
+        plain = Settings.load()
+    with environment(**{name: before + value + after}):
+        assert Settings.load() == plain
+        assert os.environ[name] == value
+
+
+@given(st.sampled_from(NAMES), INSIDE, st.sampled_from("\r\n\t\x01\x1b\x7f\x85\udcff"), INSIDE)
+def test_control_character_inside_of_a_value_is_refused_by_the_name_of_its_variable(
+    name: str, before: str, control: str, after: str
+) -> None:
+    with environment(**{name: before + control + after}), pytest.raises(InvalidSetting) as caught:
+        Settings.load()
+    assert str(caught.value) == (
+        f"unusable environment variables: {name}: "
+        "its value holds a line break, another control character, or what is no UTF-8"
+    )
+
+
+def test_documents_of_ray_may_have_lines() -> None:
+    with environment(RAY_SERVE_SOMETHING='{\n  "a": 1\n}\r\n'):
+        Settings.load()
+        assert os.environ["RAY_SERVE_SOMETHING"] == '{\n  "a": 1\n}'
+
+
+@pytest.mark.parametrize("name", ["LS_COLORS", "BASH_FUNC_f%%", "PS1"])
+def test_variables_of_others_are_left_alone(name: str) -> None:
+    with environment(**{name: "() {\n a\n} "}):
+        Settings.load()
+        assert os.environ[name] == "() {\n a\n} "
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.lower() in Settings.model_fields])
+@pytest.mark.parametrize("blank", ["", " ", "\r", "\r\n"])
+def test_blank_value_is_none_for_vendors_too(name: str, blank: str) -> None:
+    with environment(**{name: blank}):
+        loaded = Settings.load()
+        assert name not in os.environ
+    with environment():
+        assert Settings.load() == loaded
+
+
+def test_blank_list_of_keys_does_not_open_a_service() -> None:
+    with environment(FMNIST_API_KEYS="\r\n"), pytest.raises(InvalidSetting, match="FMNIST_API_KEYS: it holds no key"):
+        Settings.load()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "FMNIST_HOME",
+        "FMNIST_RAW_DIR",
+        "FMNIST_PRESET",
+        "DVC_REPO_URL",
+        "DVC_REMOTE_URL",
+        "GITOPS_REPO_URL",
+        "AWS_CA_BUNDLE",
+        "MLFLOW_TRACKING_SERVER_CERT_PATH",
+        "REQUESTS_CA_BUNDLE",
+        "SSL_CERT_FILE",
+    ],
+)
+def test_home_directory_is_known_by_its_sign_in_every_path(name: str) -> None:
+    with environment(**{name: "~/data"}):
+        settings = Settings.load()
+        assert os.environ[name] == "/users/me/data"
+    assert str(getattr(settings, name.lower(), "/users/me/data")) == "/users/me/data"
+
+
+@pytest.mark.parametrize(("home", "path"), [("", "~/data"), ("/users/me", "~nobody-of-that-name/data")])
+def test_sign_of_a_home_directory_that_is_not_known_is_refused(home: str, path: str) -> None:
+    with environment(HOME=home, FMNIST_RAW_DIR=path), pytest.raises(InvalidSetting) as caught:
+        Settings.load()
+    assert str(caught.value) == (
+        "unusable environment variables: FMNIST_RAW_DIR: no home directory is known for its ~; give an absolute path"
+    )
+
+
+def test_place_of_the_data_is_absolute_for_they_are_pushed_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for place, expected in {"store": str(tmp_path / "store"), "s3://store": "s3://store"}.items():
+        with environment(DVC_REMOTE_URL=place):
+            assert Settings.load().data_remote_url == expected
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_dotenv_may_come_from_windows(tmp_path: Path, mark: str) -> None:
+    file = tmp_path / ".env"
+    file.write_bytes(f"{mark}FMNIST_PRESET=small\r\n# a note\r\nAWS_REGION='eu'\r\n".encode())
+    with environment():
+        assert load_environment(file).fmnist_preset == "small"
+        assert os.environ["AWS_REGION"] == "eu"
+
+
+def test_directory_named_like_the_file_is_none(tmp_path: Path) -> None:
+    (tmp_path / ".env").mkdir()
+    with environment():
+        assert load_environment(tmp_path / ".env").fmnist_preset == "fast"
+
+
+@pytest.mark.parametrize("content", [b"FMNIST_PRESET=a\0b\n", b"FMNIST_PRESET=\xff\n"])
+def test_dotenv_that_holds_no_text_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / ".env").write_bytes(content)
+    with environment(), pytest.raises(InvalidSetting, match=r"/\.env cannot be read: "):
+        load_environment(tmp_path / ".env")
+
+
+def test_working_directory_that_is_gone_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with environment(), pytest.raises(InvalidSetting, match="the working directory is not there any more"):
+        load_environment()

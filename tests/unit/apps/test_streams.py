@@ -1,0 +1,72 @@
+"""Whatever is at the other end of the standard streams: work goes on, results are not lost in silence, no traceback."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Says something on stderr, does its work, and gives its result; in a locale that has no é.
+PROGRAM = """
+import logging, os, sys
+from pathlib import Path
+from fmnist.apps.streams import guarded_streams
+with guarded_streams():
+    logging.basicConfig(level="INFO")
+    logging.info("progress \\u00e9")
+    sys.stderr.write("more " * 40_000 + "\\n")
+    Path(sys.argv[1]).write_text("done")  # in the place of a closed stream it would have taken what follows
+    sys.stdin.read()
+    sys.stdout.write("result \\u00e9\\n")
+"""
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Iterator[Path]:
+    """The file that says that the program has done its work."""
+    path = tmp_path / "work"
+    yield path
+    assert path.read_text() == "done"
+
+
+def run(work: Path, redirections: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", f'set -o pipefail; "$0" -c "$1" "$2" {redirections}', sys.executable, PROGRAM, str(work)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **variables},
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full", "2> >(exec true)", "2>/dev/null </dev/null", "2>&- <&-"])
+def test_work_is_done_and_its_result_told_whoever_listens_to_the_progress(work: Path, stderr: str) -> None:
+    done = run(work, stderr)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "result \u00e9\n", "")
+
+
+@pytest.mark.parametrize(
+    ("stdout", "code", "complaint"),
+    [
+        ("| exec true", 141, ""),
+        (">/dev/full", 1, "error: the result cannot be written to stdout: No space left on device\n"),
+        (">&-", 0, ""),
+    ],
+)
+def test_result_that_cannot_be_written_ends_the_command_in_order(
+    work: Path, stdout: str, code: int, complaint: str
+) -> None:
+    done = run(work, stdout)
+    *_, last = done.stderr.splitlines(keepends=True)
+    assert (done.returncode, "Traceback" in done.stderr, "Exception ignored" in done.stderr) == (code, False, False)
+    assert last == (complaint or last)
+    assert complaint or last.startswith("more ")
+
+
+def test_everything_can_be_said_in_any_locale(work: Path) -> None:
+    done = run(work, "2>/dev/null", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stdout) == (0, "result \\xe9\n")
