@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fmnist.adapters.dvc.config import CONFIG_FILE, own_config, own_remote, remote_section, upload_options, write_config
 from fmnist.adapters.dvc.git import tagged_commits
-from fmnist.adapters.dvc.pipeline import COMMITTED, DVC_FILE, DVC_YAML, IGNORE_FILES, PARAMS_YAML
+from fmnist.adapters.dvc.pipeline import COMMITTED, DVC_FILE, DVC_YAML, IGNORE_FILES, PARAMS_YAML, POINTERS
 from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.dvc.stages import PARAMS, parse_params
 from fmnist.adapters.git.command import git, is_local, run, source_name
@@ -149,6 +149,7 @@ class _Checkout:
         if not run(["git", "for-each-ref", "--count=1", "refs/heads"], cwd=self._path):
             return set()
         git(self._path, "read-tree", "HEAD")
+        git(self._path, "rm", "--quiet", "--cached", "--ignore-unmatch", "--", *POINTERS)  # stages make these now
         return set(git(self._path, "ls-files", "-z").split("\0"))
 
     def _write(self, file: str, text: str) -> None:

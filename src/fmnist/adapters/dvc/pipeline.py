@@ -27,6 +27,9 @@ _SPLIT_PATHS = list(PATHS.splits().values())
 IGNORE_FILES = sorted({str(PurePosixPath(path).parent / ".gitignore") for path in (*_RAW_PATHS, *_SPLIT_PATHS)})
 """Where DVC writes which files are not Git's."""
 
+POINTERS = tuple(f"{path}.dvc" for path in (*_RAW_PATHS, *_SPLIT_PATHS, PATHS.metadata))
+"""Where `dvc add` would say what a stage's outputs are; DVC takes only one of both."""
+
 COMMITTED = (DVC_FILE, "dvc.lock", PARAMS, PATHS.metadata, *IGNORE_FILES)
 """What a build commits."""
 

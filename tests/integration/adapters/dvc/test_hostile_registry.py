@@ -80,17 +80,20 @@ def test_the_next_version_keeps_what_a_team_has_in_its_registry(
 ) -> None:
     ignored = "data/fashion-mnist/raw/.gitignore"
     old = git(Path(str(copy.repo)), "show", f"{_TAG}:{ignored}")
-    _change(
-        copy,
-        tmp_path,
-        {"README.md": "Ours.\n", ignored: f"{old}/notes\n", "params.yaml": "seed: 7\nval_size: 100 # few\n"},
-    )
     before = set(git(Path(str(copy.repo)), "ls-tree", "-r", "--name-only", "main").splitlines())
+    files = {
+        "README.md": "Ours.\n",
+        ignored: f"{old}/notes\n",
+        "params.yaml": "seed: 7\nval_size: 100 # few\n",
+        # As versions have it that were made without a pipeline.
+        "data/fashion-mnist/metadata.json.dvc": f"outs:\n- md5: {'0' * 32}\n  size: 1\n  path: metadata.json\n",
+    }
+    _change(copy, tmp_path, files)
     assert RegistryBuilder(copy, tmp_path / "unused", official_files).build("1.1.0").new
     tag = "fashion-mnist-v1.1.0"
-    assert set(git(Path(str(copy.repo)), "ls-tree", "-r", "--name-only", tag).splitlines()) == before
+    assert set(git(Path(str(copy.repo)), "ls-tree", "-r", "--name-only", tag).splitlines()) == {*before, "README.md"}
     changed = git(Path(str(copy.repo)), "diff", "--name-only", f"{tag}~", tag).splitlines()
-    assert changed == ["data/fashion-mnist/metadata.json", "dvc.lock"]
+    assert changed == ["data/fashion-mnist/metadata.json", "data/fashion-mnist/metadata.json.dvc", "dvc.lock"]
     assert git(Path(str(copy.repo)), "show", f"{tag}:params.yaml") == "seed: 7\nval_size: 100 # few\n"
     assert DvcDataRegistry(copy).resolve("1.1.0").metadata["splits"]["val"]["num_samples"] == 100
 
