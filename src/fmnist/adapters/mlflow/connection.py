@@ -172,8 +172,11 @@ def _expect_artifacts(connection: MlflowConnection, database: Path, client: Mlfl
     with translated(connection.tracking_uri, "the place of its artifacts"):
         experiment = client.get_experiment_by_name(connection.experiment)
         recorded = get_local_path_or_none(experiment.artifact_location) if experiment else None
-        expected = connection.artifact_folder(database)
-        if recorded is None or expected.parent != database.parent or (there := Path(recorded).resolve()) == expected:
+        if recorded is None:
+            return
+        there, expected = Path(recorded).resolve(), connection.artifact_folder(database)
+        # Of another name, or with the database apart, it is a place that somebody chose.
+        if there == expected or there.name != expected.name or expected.parent != database.parent:
             return
         home, was = shlex.quote(str(database.parent)), shlex.quote(str(there.parent))
         if not there.exists() and (expected.exists() or not there.parent.exists()):
