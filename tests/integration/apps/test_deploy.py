@@ -79,7 +79,7 @@ def test_deploying_again_changes_nothing_and_another_version_can_be_named(
 
 def test_what_cannot_be_deployed_is_told_in_one_line(here: Here, repository: Path, champion: str) -> None:
     absent = str(repository.parent / "absent.git")
-    assert "Correct GITOPS_REPO_URL" in here.refused("deploy", code=1, GITOPS_REPO_URL=absent)
+    assert "correct GITOPS_REPO_URL" in here.refused("deploy", code=1, GITOPS_REPO_URL=absent)
     assert "set GITOPS_MANIFEST" in here.refused("deploy", GITOPS_MANIFEST="absent.yaml")
     assert "was not released" in here.refused("deploy", "--model-uri", "models:/staging.fashion-mnist-classifier/1")
     assert "no container of the image other" in here.refused("deploy", "--serving-image", "other:v1")

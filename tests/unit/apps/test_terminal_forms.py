@@ -2,6 +2,7 @@
 
 import io
 import os
+from collections.abc import Iterator
 from unittest.mock import patch
 
 import pytest
@@ -14,14 +15,20 @@ from fmnist.apps.progress import TrainingProgress
 from fmnist.domain.model.training import Progress
 
 
+def forget_consoles() -> None:
+    for console in (terminal.stdout, terminal.stderr):
+        console.cache_clear()
+
+
 @pytest.fixture(autouse=True)
-def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Consoles of this test's environment."""
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Consoles of this test's environment, which no other test finds."""
     for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "COLORTERM"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
-    for console in (terminal.stdout, terminal.stderr):
-        console.cache_clear()
+    forget_consoles()
+    yield
+    forget_consoles()
 
 
 def work(console: Console) -> None:
