@@ -126,7 +126,8 @@ def test_processes_that_use_a_new_store_at_once_do_not_break_it(tmp_path: Path) 
     code = (
         "import sys; from fmnist.adapters.mlflow.connection import MlflowConnection as C; "
         "from fmnist.domain.model.addresses import Address as A; "
-        "from fmnist.adapters.mlflow.tracker import MlflowTracker as T; T(C(A(sys.argv[1]))).start('run', {'at': 'once'})"
+        "from fmnist.adapters.mlflow.tracker import MlflowTracker as T; "
+        "T(C(A(sys.argv[1]))).start('run', {'at': 'once'})"
     )
     uri = f"sqlite:///{tmp_path}/mlflow.db"
 
