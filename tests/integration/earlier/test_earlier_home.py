@@ -9,7 +9,7 @@ from fmnist.adapters.dvc.registry import DvcDataRegistry
 from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.memory.serving_memory import MemoryServingMemory
 from fmnist.adapters.mlflow.connection import MlflowConnection
-from fmnist.adapters.mlflow.downloading import download_artifact
+from fmnist.adapters.mlflow.downloading import TORCH_FORM, download_artifact
 from fmnist.adapters.mlflow.loading import torch_classifier
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.domain.model.addresses import Address
@@ -31,7 +31,8 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> EarlierHome:
 
 @pytest.fixture
 def registry(earlier: EarlierHome) -> RegistrySettings:
-    return RegistrySettings(repo=str(earlier.path / "data-registry.git"), remote_url=str(earlier.path / "data-store"))
+    repo = Address(str(earlier.path / "data-registry.git"))
+    return RegistrySettings(repo=repo, remote_url=str(earlier.path / "data-store"))
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def test_earlier_model_is_served_with_the_normalization_of_its_data(
 
 
 def test_torch_form_of_an_earlier_model_loads(connection: MlflowConnection, tmp_path: Path) -> None:
-    classifier = torch_classifier(download_artifact(connection, f"dev.{NAME}", 1, tmp_path))
+    classifier = torch_classifier(download_artifact(connection, f"dev.{NAME}", 1, tmp_path, TORCH_FORM))
     assert np.array_equal(Prediction(classifier).probabilities(IMAGES.images).argmax(axis=1), IMAGES.labels)
 
 

@@ -146,7 +146,7 @@ def test_a_file_of_the_registry_is_no_module_of_ours(
     monkeypatch.setenv("PYTHONPATH", f".{os.pathsep}")
     trap = "raise SystemExit('a file of the registry ran')\n"
     traps = {f"{name}.py": trap for name in ("dvc", "yaml", "random", "numpy", "fmnist", "sitecustomize")}
-    change_files(copy.repo, tmp_path / "work", {**traps, "params.yaml": "val_size: 55\nseed: 0\n"})
+    change_files(str(copy.repo), tmp_path / "work", {**traps, "params.yaml": "val_size: 55\nseed: 0\n"})
     git(tmp_path / "work", "push", "--quiet")
     with pytest.raises(StoreUnavailable, match="val_size 55: expected a multiple of 10"):
         RegistryBuilder(copy, tmp_path / "unused", official_files).build("1.1.0")

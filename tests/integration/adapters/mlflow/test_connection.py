@@ -125,7 +125,8 @@ def test_two_stores_in_one_process_know_nothing_of_each_other(
 def test_processes_that_use_a_new_store_at_once_do_not_break_it(tmp_path: Path) -> None:
     code = (
         "import sys; from fmnist.adapters.mlflow.connection import MlflowConnection as C; "
-        "from fmnist.adapters.mlflow.tracker import MlflowTracker as T; T(C(sys.argv[1])).start('run', {'at': 'once'})"
+        "from fmnist.adapters.mlflow.tracker import MlflowTracker as T; "
+        "from fmnist.domain.model.addresses import Address as A; T(C(A(sys.argv[1]))).start('run', {'at': 'once'})"
     )
     uri = f"sqlite:///{tmp_path}/mlflow.db"
 
