@@ -80,8 +80,8 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         home = path.absolute()
-        if odd := [character for character in "%?" if character in str(home)]:
-            # In a URL they are syntax: MLflow makes another directory than SQLAlchemy writes to.
+        if odd := [character for character in "%?{}" if character in str(home)]:
+            # Syntax: MLflow makes another directory than SQLAlchemy writes to, and DVC formats the path.
             raise ValueError(f"the path holds {' and '.join(odd)}: name a directory without")
         return home
 

@@ -32,7 +32,7 @@ NAMES = [
 ]
 AROUND = st.text(alphabet=" \t\r\n", max_size=3)
 # Without what a state directory may not hold for another reason.
-_CHARACTERS = st.characters(exclude_categories=["C", "Z"], exclude_characters="%?")
+_CHARACTERS = st.characters(exclude_categories=["C", "Z"], exclude_characters="%?{}")
 INSIDE = st.text(_CHARACTERS, min_size=1, max_size=12).filter(lambda s: s[0] != "~")
 
 

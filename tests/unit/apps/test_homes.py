@@ -32,7 +32,7 @@ def _settings(home: str) -> Settings:
 
 @given(name=_NAMES)
 @example("a#b, c")
-@example("[a] {b} 'c\"")
+@example("[a] 'c\"")
 @example("a::b")
 @example("$HOME")
 @example("-a")
@@ -47,7 +47,7 @@ def test_runs_and_artifacts_lie_in_the_home_or_it_is_refused(scratch: Path, name
     except InvalidSetting as error:
         assert "FMNIST_HOME" in str(error)  # noqa: PT017 - the other outcome is as good
         assert "\n" not in str(error)  # noqa: PT017
-        assert set("%?") & set(name) or re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", name)
+        assert set("%?{}") & set(name) or re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", name)
         return
     home = settings.fmnist_home
     home.mkdir(exist_ok=True)
@@ -61,7 +61,7 @@ def test_runs_and_artifacts_lie_in_the_home_or_it_is_refused(scratch: Path, name
     assert Path(local_file_uri_to_path(run)) == home.resolve() / "artifacts" / "run" / "artifacts"
 
 
-@pytest.mark.parametrize("name", ["a%2Fb", "a?b", "100%", "a\nb", "a\x1bb", "a\udcffb"])
+@pytest.mark.parametrize("name", ["a%2Fb", "a?b", "100%", "{a}", "a\nb", "a\x1bb", "a\udcffb"])
 def test_a_home_of_a_name_that_vendors_read_differently_is_refused_and_not_made(scratch: Path, name: str) -> None:
     with pytest.raises(InvalidSetting, match=r"FMNIST_HOME: .*(the path|its value) holds"):
         _settings(str(scratch / name / "home"))

@@ -13,7 +13,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fmnist.adapters.dvc.config import CONFIG_FILE, own_config, own_remote, remote_section, upload_options, write_config
+from fmnist.adapters.dvc.config import (
+    CONFIG_FILE,
+    check_place,
+    own_config,
+    own_remote,
+    remote_section,
+    upload_options,
+    write_config,
+)
 from fmnist.adapters.dvc.git import tagged_commits
 from fmnist.adapters.dvc.pipeline import COMMITTED, DVC_FILE, DVC_YAML, IGNORE_FILES, PARAMS_YAML, POINTERS
 from fmnist.adapters.dvc.settings import RegistrySettings
@@ -70,6 +78,7 @@ class RegistryBuilder:
             return Built(tag, name, new=False)
         raw = raw_directory(self._downloads, self._source)
         with tempfile.TemporaryDirectory(prefix="fmnist-build-") as scratch:
+            check_place(scratch)  # a cache of DVC's lies in it
             work = _Checkout(Path(scratch, "registry"), raw, self._settings)
             work.start(None if absent else self._settings.repo)
             work.make(tag)

@@ -57,11 +57,25 @@ def own_remote(config: Mapping[str, Any], name: str | None) -> Mapping[str, str]
     return {key: value for key, value in options.items() if key in _OF_A_REMOTE}
 
 
+def check_place(place: str) -> None:
+    """Refuse a place that DVC reads and cannot write: it formats the path when it counts the files.
+
+    Raises:
+        InvalidSetting: the path holds `{` or `}`.
+    """
+    if set("{}") & set(place):
+        raise InvalidSetting(f"DVC cannot keep data in {place}: it takes {{ and }} for syntax; name a place without")
+
+
 def upload_options(url: str, s3: S3Settings, own: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the options of the remote that is pushed to: how `url` is reached from here.
 
     The settings overrule the registry's `own` options, as they do when data are read.
+
+    Raises:
+        InvalidSetting: DVC cannot write there.
     """
+    check_place(url)
     if not url.startswith("s3://"):
         return {"url": url}
     options = {

@@ -13,6 +13,7 @@ from fmnist.adapters.dvc.registry import DvcDataRegistry
 from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.parquet import storage
 from fmnist.adapters.parquet.storage import S3Settings
+from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.dataset import DatasetVersion
 from fmnist.domain.model.errors import CorruptData, StoreUnavailable
 from fmnist.testing.contracts.data_registry import CONTENT, DataRegistryContract
@@ -52,7 +53,7 @@ class TestDvcDataRegistryOnS3(DataRegistryContract):
     @pytest.fixture
     def empty_registry(self, tmp_path: Path, template: RegistrySettings) -> DvcDataRegistry:
         git(tmp_path, "init", "--quiet", "--bare", "empty.git")
-        return DvcDataRegistry(dataclasses.replace(template, repo=str(tmp_path / "empty.git")))
+        return DvcDataRegistry(dataclasses.replace(template, repo=Address(str(tmp_path / "empty.git"))))
 
     def damage(self, registry: DvcDataRegistry, dataset: DatasetVersion, split: str) -> None:
         client, place = self._store.client(), _place(dataset, split)

@@ -56,6 +56,12 @@ def test_an_upload_goes_where_the_settings_say_and_waits_only_so_long() -> None:
     assert upload_options("/srv/store", _S3) == {"url": "/srv/store"}
 
 
+@pytest.mark.parametrize("place", ["/srv/{store}", "s3://bucket/}"])
+def test_a_place_that_dvc_cannot_write_is_refused(place: str) -> None:
+    with pytest.raises(InvalidSetting, match="name a place without"):
+        upload_options(place, S3Settings())
+
+
 def test_a_registry_does_not_switch_the_verification_of_certificates_off(tmp_path: Path) -> None:
     config = _own(tmp_path, "['remote \"storage\"']\n    url = s3://bucket\n    ssl_verify = false\n")
     options = upload_options("s3://bucket", _S3, own_remote(config, "storage"))
