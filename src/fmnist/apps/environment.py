@@ -10,6 +10,7 @@ _OF_VENDORS = re.compile(r"(AWS|DVC|MLFLOW|RAY)_.+|(ALL|HTTPS?|NO)_PROXY|(CURL|R
 _PATHS = re.compile(
     r"FMNIST_(HOME|RAW_DIR|PRESET)|(DVC|GITOPS)_REPO_URL|DVC_REMOTE_URL|.+_CA_BUNDLE|SSL_CERT_(DIR|FILE)|.+_CERT_PATH"
 )
+_KEYS = {"FMNIST_API_KEY", "FMNIST_API_KEYS"}  # an empty one comes of a slip, and would leave a service open
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # the last are what Python makes of bytes that are no text
 
 
@@ -33,8 +34,8 @@ def normalize(ours: Set[str]) -> list[str]:
                 value = _expanded(value)
             except RuntimeError:
                 problems.append(f"{name}: no home directory is known for its ~; give an absolute path")
-        if known == "FMNIST_API_KEYS" and given and not value:
-            problems.append(f"{name}: it holds no key: list keys with commas, or unset it to serve without keys")
+        if known in _KEYS and not value:
+            problems.append(f"{name}: it holds no key: give one, or unset it to do without")
         if known in ours and not value:
             del os.environ[name]
         elif value != given:

@@ -113,7 +113,11 @@ class Settings(BaseSettings):
     @classmethod
     def _without_credentials(cls, address: str | None) -> str | None:
         # They are written where others read them, into the registry's configuration for one. An endpoint may be a host.
-        if address and (Address(address).credentials() or re.match(r"[^/]+@[^/]+:\d+$", address)):
+        try:
+            found = address is not None and Address(address).credentials()
+        except InvalidSetting:
+            found = True
+        if found or (address and re.match(r"[^/]+@[^/]+:\d+$", address)):
             raise ValueError("expected an address without user and password, which others could read there")
         return address
 

@@ -72,11 +72,11 @@ def test_torch_form_of_an_earlier_model_loads(connection: MlflowConnection, tmp_
 
 def test_release_asks_again_for_a_test_and_an_approval_that_name_no_champion(command: Command) -> None:
     policy = ("--policy", "policy.toml")
-    refused = command.run("promote", "release", *policy, "--approval", "manual")
+    refused = command.run("promote", "release", "--approval", "manual")
     assert refused.returncode == 2, refused.stderr
     command.json("promote", "test", *policy)
-    command.json("promote", "approve", *policy, "--by", "later", "--reason", "tested again")
-    command.json("promote", "release", *policy, "--approval", "manual")
+    command.json("promote", "approve", "--by", "later", "--reason", "tested again")
+    command.json("promote", "release", "--approval", "manual")
     status = command.json("promote", "status")
     assert status["champion"]["run_id"] == command.runs()[0].info.run_id
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from starlette.datastructures import Headers
-from starlette.types import Message, Receive, Scope
+from starlette.types import Message, Receive, Scope, Send
 
 from fmnist.adapters.fastapi.keys import key_needed, may_predict
 from fmnist.adapters.fastapi.problems import Problem
@@ -104,6 +104,22 @@ class Gate:
                     raise key_needed()
                 await self._read(headers, receive, body)
             yield _handed_on(body.take(), receive)
+
+    def closing(self, scope: Scope, send: Send) -> Send:
+        """Return a `send` that closes the connection of a client without a key behind its answer.
+
+        What a client sends after its first request is read before anybody can ask for a key.
+        """
+        if may_predict(scope, self._settings.api_keys):
+            return send
+
+        async def send_and_close(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                kept = [pair for pair in message.get("headers", ()) if pair[0].lower() != b"connection"]
+                message = {**message, "headers": [*kept, (b"connection", b"close")]}
+            await send(message)
+
+        return send_and_close
 
     async def _read(self, headers: Headers, receive: Receive, body: Body) -> None:
         for encoding in headers.getlist("content-encoding"):

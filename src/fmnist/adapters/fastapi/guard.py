@@ -39,6 +39,7 @@ class RequestGuard:
             scope["path"] += "/"
         if head := scope["method"] == "HEAD":
             scope["method"] = "GET"
+        send = self._gate.closing(scope, send)
         started = False
 
         async def send_with_id(message: Message) -> None:

@@ -46,7 +46,7 @@ class ProxyGuard:
         request_id = request_id_of(scope)
         kept = [pair for pair in scope["headers"] if pair[0].lower() not in _DROPPED]
         scope = {**scope, "headers": [*kept, (REQUEST_ID_HEADER, request_id)]}
-        answer = _Answer(scope, receive, send, request_id)
+        answer = _Answer(scope, receive, self.gate.closing(scope, send), request_id)
         try:
             async with self.gate.admit(scope, receive) as admitted:
                 await self._app(scope, admitted, answer.send)

@@ -15,6 +15,8 @@ from fmnist.domain.model.errors import CorruptModel
 
 _aten = torch.ops.aten
 _POSITIONAL = 1
+_TRAINING = 5  # the place of this argument of `batch_norm`
+_MOST_NODES = 5000  # fmnist's largest network has some hundred
 
 # Those of the networks in `networks`, by their names in an archive. A new kind of layer needs its operator here.
 _OPERATORS: Mapping[str, Any] = {
@@ -61,7 +63,10 @@ def _build(archive: ExportArchive) -> fx.GraphModule:
                 values[name] = graph.get_attr(f"weight_{number}")
             case _:
                 raise CorruptModel(f"its input {str(spec)[:200]} is neither images nor weights")
-    for node in archive.graph["graph"]["nodes"]:
+    nodes = archive.graph["graph"]["nodes"]
+    if len(nodes) > _MOST_NODES:
+        raise CorruptModel(f"its graph has {len(nodes)} nodes, and at most {_MOST_NODES} are read")
+    for node in nodes:
         _add(graph, node, values)
     (output,) = signature["output_specs"]
     graph.output(values[output["user_output"]["arg"]["as_tensor"]["name"]])
@@ -74,7 +79,10 @@ def _add(graph: fx.Graph, node: Mapping[str, Any], values: dict[str, fx.Node]) -
         raise CorruptModel(f"its graph calls {str(target)[:200]!r}, which no network of fmnist does")
     if any(each["kind"] != _POSITIONAL for each in node["inputs"]):
         raise CorruptModel(f"its graph calls {target} by keyword")
-    result = graph.call_function(_OPERATORS[target], tuple(_value(each["arg"], values) for each in node["inputs"]))
+    arguments = tuple(_value(each["arg"], values) for each in node["inputs"])
+    if _OPERATORS[target] is _aten.batch_norm.default and arguments[_TRAINING] is not False:
+        raise CorruptModel("its batch normalization trains: each answer would change the next")
+    result = graph.call_function(_OPERATORS[target], arguments)
     outputs = [each["as_tensor"]["name"] for each in node["outputs"]]
     if len(outputs) == 1:
         values[outputs[0]] = result

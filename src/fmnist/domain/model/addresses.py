@@ -8,6 +8,8 @@ from urllib.parse import unquote, urlsplit
 from fmnist.domain.model.errors import InvalidSetting
 
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
+# Neither a path nor Git's `user@host:path`.
+_NO_SCHEME = re.compile(r"(?://|(?![/.~]))[^/@]*:.*@", re.DOTALL)
 _DATABASES = r"(?:mysql|mariadb|postgres(?:ql)?|mssql|oracle)(?:\+\w+)?"
 _DEFAULT_PORTS = {"http": 80, "https": 443, "mysql": 3306, "mariadb": 3306, "postgresql": 5432, "mssql": 1433}
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
@@ -90,6 +92,8 @@ class _Parts(NamedTuple):
 def _split(text: str) -> _Parts:
     """Take a URL apart as its vendor would, or, where the password is not encoded, as its author meant it."""
     if (url := _URL.match(text)) is None:
+        if _NO_SCHEME.match(text):
+            raise InvalidSetting("an address has a user and password, and no scheme such as http:// before them")
         return _Parts("", None, text)
     scheme, rest = url["scheme"], url["rest"]
     database = re.fullmatch(_DATABASES, scheme, re.IGNORECASE) is not None
@@ -103,8 +107,8 @@ def _split(text: str) -> _Parts:
                 "%2F for /"
             )
         return _Parts(scheme, user, host + rest[len(authority) :])
-    ends_in_port = re.match(r"[^/:@]+:\d*(?:[/?#]|$)", rest) is not None
-    if "@" in rest and re.match(r"[^/:@\s\[]+[:@]", rest) and (database or not ends_in_port):
+    ends_in_port = re.match(r"[^/:@]+:\d+(?:[/?#]|$)", rest) is not None
+    if "@" in rest and re.match(r"[^/:@\s\[]*[:@]", rest) and (database or not ends_in_port):
         # SQLAlchemy takes a password with / and ? in it. Elsewhere it is a slip, whose password must not show either.
         end = (place if "@" in place else rest).rindex("@")
         return _Parts(scheme, rest[:end], rest[end + 1 :])
@@ -126,10 +130,10 @@ def _decoded(text: str) -> str:
 # In a message nobody says where an address ends. A user has no space, quote or slash; a password may have any of them.
 # All lengths are bounded, for a vendor may put pages into one line.
 _SCHEME = r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{0,30}://"
-_NAME = r"[^\s'\"/:@\[]{1,200}"
+_NAME = r"[^\s'\"/:@\[]{0,200}"
 _WORD = r"\S{0,4096}"
 _LINE = r"[^\n]{0,300}"
-_HOST_AND_PORT = r"(?:\[[^\s\]]{0,60}\](?::\d{0,5})?|[^\s'\"/:@]{1,253}:\d{0,5})(?:[/\s'\"?#,;)]|$)"
+_HOST_AND_PORT = r"(?:\[[^\s\]]{0,60}\](?::\d{0,5})?|[^\s'\"/:@]{1,253}:\d{1,5})(?:[/\s'\"?#,;)]|$)"
 _USER = re.compile(
     rf"(?P<database>{_DATABASES}://)(?:(?!{_HOST_AND_PORT}){_NAME}:{_LINE}|{_NAME}:{_WORD}|{_NAME})@"
     rf"|(?P<scheme>{_SCHEME})(?!{_HOST_AND_PORT})(?P<user>"

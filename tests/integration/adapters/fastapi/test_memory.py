@@ -82,8 +82,8 @@ class Server:
         return self.client.post("/predict", content=bytes(784), headers=headers).status_code
 
     @contextmanager
-    def uploads(self, count: int, head: bytes) -> Iterator[list[socket.socket]]:
-        """Connections that send a head and a megabyte, as far as the server takes it, and then nothing."""
+    def uploads(self, count: int, head: bytes, rest: bytes = bytes(MEGABYTE)) -> Iterator[list[socket.socket]]:
+        """Connections that send a head and the rest, as far as the server takes it, and then nothing."""
         with ExitStack() as opened:
             clients = []
             for _ in range(count):
@@ -92,7 +92,7 @@ class Server:
                 clients.append(client)
             for client in clients:
                 client.setblocking(False)
-                left = memoryview(bytes(MEGABYTE))
+                left = memoryview(rest)
                 for _ in range(20):
                     try:
                         left = left[client.send(left) :]
@@ -122,6 +122,12 @@ def test_slow_uploads_without_a_key_cost_nothing(server: Server, request_line: b
         assert all(b" 401 " in client.recv(4096) for client in clients)
         assert server.added < 16
         assert server.counter() == {"most": 784, "held": 0}
+        assert server.predict() == 200
+
+
+def test_requests_in_a_row_without_a_key_cost_nothing(server: Server) -> None:
+    with server.uploads(200, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", b"GET / HTTP/1.1\r\nhost: x\r\n\r\n" * 16000):
+        assert server.added < 16
         assert server.predict() == 200
 
 

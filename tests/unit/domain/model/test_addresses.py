@@ -41,6 +41,18 @@ def test_address_never_shows_its_password(scheme: str, odd: str, tail: str) -> N
         assert "@" in odd or "host.example" in str(address)
 
 
+@pytest.mark.parametrize("start", ["", "http:/", "http:", "//"])
+def test_password_without_a_scheme_is_refused_without_a_word_of_it(start: str) -> None:
+    with pytest.raises(InvalidSetting, match="no scheme such as http://") as refused:
+        Address(f"{start}user:SECRET@127.0.0.1:5000/x")
+    assert "SECRET" not in str(refused.value)
+
+
+@pytest.mark.parametrize("address", ["http://:SECRET/x@127.0.0.1:1", "http://u:/SECRET@h", "http://:SECRET@h"])
+def test_slip_in_a_password_does_not_show_it(address: str) -> None:
+    assert "SECRET" not in f"{Address(address)} {without_credentials(address)}"
+
+
 @pytest.mark.parametrize("text", ["http://u:p@ss/word@host/x", "https://tok@en/x@host/x", "ssh://git:p@a/s@host/x"])
 def test_address_that_names_two_hosts_is_refused_without_a_word_of_it(text: str) -> None:
     with pytest.raises(InvalidSetting, match="write %40 for @ and %2F for /") as refused:
