@@ -114,7 +114,7 @@ class Settings(BaseSettings):
     def _without_credentials(cls, address: str | None) -> str | None:
         # They are written where others read them, into the registry's configuration for one. An endpoint may be a host.
         try:
-            found = address is not None and Address(address).credentials()
+            found = address is not None and Address(address).credentials() is not None
         except InvalidSetting:
             found = True
         if found or (address and re.match(r"[^/]+@[^/]+:\d+$", address)):
