@@ -70,15 +70,18 @@ def test_torch_form_of_an_earlier_model_loads(connection: MlflowConnection, tmp_
     assert np.array_equal(Prediction(classifier).probabilities(IMAGES.images).argmax(axis=1), IMAGES.labels)
 
 
-def test_release_asks_again_for_a_test_and_an_approval_that_name_no_champion(command: Command) -> None:
+def test_release_asks_again_for_a_test_and_an_approval_that_name_no_champion(
+    command: Command, earlier: EarlierHome
+) -> None:
     policy = ("--policy", "policy.toml")
     refused = command.run("promote", "release", "--approval", "manual")
     assert refused.returncode == 2, refused.stderr
     command.json("promote", "test", *policy)
     command.json("promote", "approve", "--by", "later", "--reason", "tested again")
     command.json("promote", "release", "--approval", "manual")
-    status = command.json("promote", "status")
-    assert status["champion"]["run_id"] == command.runs()[0].info.run_id
+    runs = {standing["role"]: standing["run"] for standing in command.json("promote", "status")}
+    assert runs["champion"] == earlier.runs["staged"]
+    assert runs["previous"] == earlier.runs["released"]
 
 
 @pytest.mark.parametrize("compute", ["local", "ray"])
