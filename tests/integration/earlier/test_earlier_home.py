@@ -84,7 +84,7 @@ def test_release_asks_again_for_a_test_and_an_approval_that_name_no_champion(
     assert runs["previous"] == earlier.runs["released"]
 
 
-@pytest.mark.parametrize("compute", ["local", "ray"])
+@pytest.mark.parametrize("compute", ["local", pytest.param("ray", marks=pytest.mark.soak)])
 def test_earlier_interrupted_run_is_resumed_to_its_end(command: Command, earlier: EarlierHome, compute: str) -> None:
     run_id = earlier.runs[f"interrupted-{compute}"]
     result = command.json("train", "--resume", run_id)
