@@ -198,6 +198,8 @@ def _drive(make: Callable[[], Compute], pipe: Connection, levels: dict[str, int]
                 logger.debug("what the driver met", exc_info=True)
                 answer = _Answer(error=RuntimeError(f"{type(error).__name__}: {error}"))  # others may not pickle
             parent.send(answer)
+    # Ray is shut down at exit, which the parent's signal must not cut off.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _pass_over(*_: int | FrameType | None) -> None:
