@@ -123,6 +123,7 @@ def stop(process: psutil.Process, patience: float = 30) -> None:
     """End a service that was started in order, and by force whatever of it is there after `patience` seconds."""
     # It is waited for itself, not by another name: it may be a child of ours.
     stop_family(process.pid, [process if each == process else each for each in family(process.pid)], patience)
+    psutil.wait_procs([process], timeout=0)  # where it had ended before, nobody has waited for it yet
 
 
 def stop_family(pid: int, members: Sequence[psutil.Process], patience: float = 30) -> None:
