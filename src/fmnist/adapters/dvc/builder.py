@@ -1,8 +1,8 @@
 """Builds data versions into a registry. Everything happens in a temporary clone and is published by one atomic push at
 the end: a build that fails leaves the registry as it was.
 
-A registry is somebody else's text. DVC would run what stands in any of its files, and Git would follow its links; so
-the clone has no files but those that are written here.
+A registry is somebody else's text. DVC would run commands from its files, and Git would follow its links. So the clone
+has no files but those that are written here.
 """
 
 import logging

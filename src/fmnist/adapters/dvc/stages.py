@@ -28,6 +28,7 @@ from fmnist.domain.model.dataset import LabeledImages, Labels
 from fmnist.domain.model.errors import InvalidSetting
 from fmnist.domain.model.images import CLASS_NAMES
 from fmnist.domain.model.metadata import describe
+from fmnist.domain.model.text import words_of
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def parse_params(text: str) -> tuple[int, int]:
     try:
         params = parse_yaml(text, PARAMS)
     except (YAMLFileCorruptedError, ValueError, RecursionError) as error:
-        raise InvalidSetting(f"{PARAMS} is no YAML: {' '.join(str(error).split())[:200]}") from error
+        raise InvalidSetting(f"{PARAMS} is no YAML: {words_of(error)[:200]}") from error
     values: list[int] = []
     for name, most in (("val_size", 2**31 - 1), ("seed", 2**32 - 1)):
         value = params.get(name) if isinstance(params, dict) else None

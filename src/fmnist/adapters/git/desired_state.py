@@ -13,6 +13,7 @@ from fmnist.adapters.yaml.manifest import ServingManifest
 from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.desired_state import Desired
 from fmnist.domain.model.errors import Conflict, InvalidSetting, StoreUnavailable
+from fmnist.domain.model.text import words_of
 from fmnist.ports.desired_state import DesiredState
 
 
@@ -84,7 +85,7 @@ class GitDesiredState(DesiredState):
                 return
             if there != after:
                 raise self._overtaken(after, there) from error
-            said, permit = " ".join(str(error).split()), f"see that whoever deploys may push to branch {self.branch}"
+            said, permit = words_of(error), f"see that whoever deploys may push to branch {self.branch}"
             what_to_do = advice(error, self.repo, "GITOPS_REPO_URL", "correct GITOPS_REPO_URL") or permit
             raise StoreUnavailable(
                 f"{source_name(self.repo)} did not take the deployment: {said}; {what_to_do}"

@@ -10,7 +10,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 from fmnist.adapters.onnx.signature import INPUT, OUTPUT
 from fmnist.domain.model.errors import CorruptModel
 from fmnist.domain.model.images import SIDE
-from fmnist.domain.model.registry import ModelInfo
+from fmnist.domain.model.registry import ModelInfo, no_answer
 from fmnist.ports.model_store import Classifier
 
 _RUN_ERRORS = (native.Fail, native.InvalidArgument, native.RuntimeException, ValueError)
@@ -54,9 +54,7 @@ class OnnxClassifier(Classifier):
         try:
             outputs: list[npt.NDArray[np.float32]] = self._session.run([OUTPUT], {INPUT: inputs})
         except _RUN_ERRORS as error:
-            reason = " ".join(str(error).split())
-            plural = "" if len(inputs) == 1 else "s"
-            raise CorruptModel(f"the model does not answer for {len(inputs)} image{plural}: {reason}") from error
+            raise no_answer(len(inputs), error) from error
         return outputs[0]
 
 

@@ -20,6 +20,7 @@ import ray
 from fmnist.adapters.ray.job import DriverPaths
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.domain.model.errors import FmnistError, InvalidSetting, StoreUnavailable
+from fmnist.domain.model.text import words_of
 
 RETRIES = 3  # of work that was lost with a worker or a node
 
@@ -145,7 +146,7 @@ def _own_code() -> dict[str, Any]:
 
 def _no_cluster(settings: ClusterSettings, error: Exception) -> str:
     """Return what keeps us from a cluster, with advice for the kind of failure that it is."""
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = words_of(error)
     if settings.address:
         return f"no Ray cluster at {settings.address}: {reason}; check RAY_ADDRESS, or unset it to start a cluster here"
     place = os.environ.get(_RAY_SCRATCH) or os.environ.get("TMPDIR", "/tmp")  # noqa: S108 - Ray's default
@@ -187,8 +188,8 @@ def _probe(address: str) -> None:
 def _signals_kept() -> Iterator[None]:
     """Keep what this process does with signals, and keep the signal of a closed terminal from what Ray starts.
 
-    The terminal tells every process of its own. Ray's would end at once, and with them what is to end in order; so they
-    inherit that SIGHUP is blocked, as Ray itself has it for SIGINT.
+    The terminal signals all of its processes. Ray's would end at once, before this process can end in order. So they
+    inherit a blocked SIGHUP, as Ray itself blocks SIGINT.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:

@@ -11,7 +11,7 @@ from fmnist.adapters.parquet.reader import SplitReader
 from fmnist.adapters.parquet.schema import to_labeled_images
 from fmnist.adapters.ray.cluster import RETRIES
 from fmnist.domain.model.dataset import LabeledImages, SplitFile
-from fmnist.domain.model.errors import InvalidSetting
+from fmnist.domain.model.training import check_share
 
 
 def start_reading(reader: SplitReader, file: SplitFile, limit: int | None, parts: int, *, equal: bool) -> list[Any]:
@@ -61,8 +61,7 @@ def part_sizes(rows: int, parts: int, *, equal: bool) -> list[int]:
 
 def _read_parts(reader: SplitReader, file: SplitFile, limit: int | None, parts: int, *, equal: bool) -> Any:
     table = reader.table(file).slice(0, limit)
-    if table.num_rows < parts:
-        raise InvalidSetting(f"{table.num_rows} images of {file.split!r} cannot be shared among {parts} workers")
+    check_share(table.num_rows, file.split, parts)
     tables, start = [], 0
     for size in part_sizes(table.num_rows, parts, equal=equal):
         tables.append(table.slice(start, size))

@@ -150,14 +150,10 @@ def _safe_path() -> Iterator[None]:
     try:
         yield
     finally:
-        _restore(before)
-
-
-def _restore(value: str | None) -> None:
-    if value is None:
-        del os.environ[_SAFE_PATH]
-    else:
-        os.environ[_SAFE_PATH] = value
+        if before is None:
+            del os.environ[_SAFE_PATH]
+        else:
+            os.environ[_SAFE_PATH] = before
 
 
 class _ToParent(QueueHandler):

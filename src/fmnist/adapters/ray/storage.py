@@ -13,6 +13,7 @@ from fmnist.adapters.lightning.checkpoint import make_writable
 from fmnist.adapters.parquet.storage import TRUST_ADVICE, S3Settings, s3fs_options, unavailable
 from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.errors import StoreUnavailable
+from fmnist.domain.model.text import words_of
 from fmnist.domain.services.bounded_calls import BoundedCalls
 
 _ATTEMPTS = 6  # some 15 s of waiting in all: a store that restarts costs no epoch
@@ -67,9 +68,8 @@ class CheckpointStorage:
         try:
             yield
         except (*unavailable(), *further) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
             raise StoreUnavailable(
-                without_credentials(f"checkpoints {what} in {self}: {reason}; {self._advice(error)}")
+                without_credentials(f"checkpoints {what} in {self}: {words_of(error)}; {self._advice(error)}")
             ) from error
 
     @property

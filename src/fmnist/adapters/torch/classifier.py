@@ -6,8 +6,7 @@ import torch
 from torch import nn
 
 from fmnist.adapters.torch.precision import full_precision
-from fmnist.domain.model.errors import CorruptModel
-from fmnist.domain.model.registry import ModelInfo
+from fmnist.domain.model.registry import ModelInfo, no_answer
 from fmnist.ports.model_store import Classifier
 
 # Of the machine, not of the model.
@@ -40,6 +39,4 @@ class TorchClassifier(Classifier):
         except _DEVICE_ERRORS:
             raise
         except Exception as error:
-            reason = " ".join(str(error).split())
-            plural = "" if len(inputs) == 1 else "s"
-            raise CorruptModel(f"the model does not answer for {len(inputs)} image{plural}: {reason}") from error
+            raise no_answer(len(inputs), error) from error

@@ -15,6 +15,7 @@ from ruamel.yaml.error import YAMLError
 from fmnist.adapters.yaml.round_trip import RoundTrip
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 from fmnist.domain.model.files import read_file
+from fmnist.domain.model.text import words_of
 
 _MOST_BYTES = 1_000_000
 _DEPLOYMENT = "FashionMNISTClassifier"
@@ -67,7 +68,7 @@ class ServingManifest:
             if serving:
                 return document.text()
         except YAMLError as error:
-            raise InvalidSetting(f"manifest {self._path} is no YAML: {' '.join(str(error).split())}") from error
+            raise InvalidSetting(f"manifest {self._path} is no YAML: {words_of(error)}") from error
         raise InvalidSetting(
             f"manifest {self._path} serves no model of ours: expected a Serve config with a deployment {_DEPLOYMENT} "
             "(or one with user_config.model_uri) under applications, or a RayService with one in spec.serveConfigV2"

@@ -70,8 +70,8 @@ class PromotionPolicy:
         max_class_drop: how far the recall of any class may fall.
         max_calibration_loss: how far the expected calibration error may rise.
         max_latency_ms: how long a staged model may take for one image, in the median of its calls. With the default, a
-            replica with 32 requests in line answers the last one after 16 s, about half of the default request timeout
-            (30 s); at the autoscaling target of 2 ongoing requests a caller waits for 1 s. The network of `best` takes
+            replica with 32 requests in line answers the last one after 16 s. That is half of the request timeout, 30 s.
+            At the autoscaling target of 2 ongoing requests a caller waits for 1 s. The network of `best` takes
             50 to 80 ms on two busy CPU cores, that of `resnet18` 1 to 10 ms: noise of a machine decides nothing.
         max_latency_ratio: how many times as long as the champion it may take; None sets no such limit. The ratio of two
             small networks is near 2, and noise moves it by a fifth.

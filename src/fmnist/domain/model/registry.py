@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from fmnist.domain.model.errors import InvalidSetting
+from fmnist.domain.model.errors import CorruptModel, InvalidSetting
 from fmnist.domain.model.normalization import Normalization
+from fmnist.domain.model.text import words_of
 
 MODEL_LAYOUT_VERSION = 1
 GOLDEN_IMAGES = 64
@@ -15,6 +16,12 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ALIAS = re.compile(r"[A-Za-z0-9_-]+")
 _RESERVED_ALIAS = re.compile(r"latest|v\d+", re.IGNORECASE)
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
+
+
+def no_answer(images: int, error: Exception) -> CorruptModel:
+    """Return what a classifier raises when its runtime fails on so many images."""
+    plural = "" if images == 1 else "s"
+    return CorruptModel(f"the model does not answer for {images} image{plural}: {words_of(error)}")
 
 
 def check_model_name(name: str) -> str:

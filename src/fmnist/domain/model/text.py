@@ -13,6 +13,11 @@ def one_line(text: str) -> str:
     return _IN_A_LINE.sub(_escaped, text)
 
 
+def words_of(error: BaseException) -> str:
+    """Return what an error says, in one line; its type where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def printable(text: str) -> str:
     """Return what `one_line` does, save that lines and tabs stay."""
     return _IN_LINES.sub(_escaped, text)

@@ -20,6 +20,16 @@ EPOCH_METRICS = tuple(
 )
 
 
+def check_share(images: int, split: str, workers: int) -> None:
+    """See that each worker gets an image of a split.
+
+    Raises:
+        InvalidSetting: there are fewer images than workers.
+    """
+    if images < workers:
+        raise InvalidSetting(f"{images} images of {split!r} cannot be shared among {workers} workers")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSpec:
     """One training run in full: a recipe, and what it runs on. Equal specs on equal data give equal weights on a CPU.
@@ -71,10 +81,8 @@ class TrainingSpec:
         """
         for split, limit in (("train", self.limit_train), ("val", self.limit_val)):
             known = [size for size in (sizes.get(split), limit) if size is not None]
-            if known and min(known) < self.num_workers:
-                raise InvalidSetting(
-                    f"{min(known)} images of {split!r} cannot be shared among {self.num_workers} workers"
-                )
+            if known:
+                check_share(min(known), split, self.num_workers)
             if known and split == "train":
                 self.check_part(min(known) // self.num_workers)
 

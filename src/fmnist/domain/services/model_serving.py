@@ -13,7 +13,7 @@ from typing import Any
 from fmnist.domain.model.errors import CorruptModel, FmnistError
 from fmnist.domain.model.registry import ModelVersion
 from fmnist.domain.services.model_loading import CheckedModel, NormalizationCheck
-from fmnist.domain.services.model_supply import Attempt, ModelSupply, one_line
+from fmnist.domain.services.model_supply import Attempt, ModelSupply, short_reason
 from fmnist.domain.services.prediction import Prediction
 from fmnist.ports.data_registry import DataRegistry
 from fmnist.ports.model_store import ModelPackage, ModelStore
@@ -171,9 +171,9 @@ class ModelServing:
             if self._supply.compare(attempt, uri, served.prediction.info) is not None:
                 return
         except CorruptModel as error:
-            mismatch = one_line(error)
+            mismatch = short_reason(error)
         except Exception as error:  # noqa: BLE001 - nothing is learnt, and an alias has to be followed all the same
-            logger.debug("%s cannot be compared yet: %s", uri, one_line(error))
+            logger.debug("%s cannot be compared yet: %s", uri, short_reason(error))
             return
         with self._lock:
             if attempt.superseded:
@@ -229,7 +229,7 @@ class ModelServing:
         self._observe(uri, None)
 
     def _fail(self, attempt: Attempt, error: Exception) -> None:
-        line = one_line(error)
+        line = short_reason(error)
         with self._lock:
             if attempt.superseded:
                 return

@@ -132,7 +132,7 @@ class ModelSupply:
             # The store may have used up the attempt's own time.
             return self._load_kept(attempt, kept, time.monotonic() + self._patience)
         except Exception as error:  # noqa: BLE001 - as for any other model
-            logger.warning("%s served last, and does not load now: %s", kept.package.version.uri, one_line(error))
+            logger.warning("%s served last, and does not load now: %s", kept.package.version.uri, short_reason(error))
             return None
 
     def compare(self, attempt: Attempt, uri: str, info: ModelInfo) -> str | None:
@@ -186,11 +186,11 @@ class ModelSupply:
             return self._calls.run("the serving memory", question, self._patience * _MEMORY_SHARE)
         except Exception as error:  # noqa: BLE001 - what it kept may be of another release, too
             attempt.memory_failed = True
-            logger.warning("going on without what the replicas have in common: %s", one_line(error))
+            logger.warning("going on without what the replicas have in common: %s", short_reason(error))
             return None
 
 
-def one_line(error: Exception) -> str:
+def short_reason(error: Exception) -> str:
     """Say what went wrong in one line that is not too long; the type only of what nobody foresaw."""
     text = " ".join(str(error).split())
     return (text if isinstance(error, FmnistError) else f"{type(error).__name__}: {text}")[:_LONGEST_REASON]

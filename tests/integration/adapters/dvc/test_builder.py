@@ -1,6 +1,5 @@
 """A build from the official files gives what the platform contract says, the same every time; or it gives nothing."""
 
-import dataclasses
 import json
 import os
 import shutil
@@ -20,15 +19,6 @@ from fmnist.domain.model.metadata import check_split, describe
 from tests.integration.support import change_files, git
 
 _TAG = "fashion-mnist-v1.0.0"
-
-
-@pytest.fixture
-def copy(built_registry: RegistrySettings, tmp_path: Path) -> RegistrySettings:
-    """The built registry with its store, to be changed."""
-    copied = shutil.copytree(Path(str(built_registry.repo)).parent, tmp_path / "copy")
-    return dataclasses.replace(
-        built_registry, repo=Address(str(copied / "registry.git")), remote_url=str(copied / "store")
-    )
 
 
 @pytest.fixture

@@ -9,20 +9,10 @@ import pytest
 from fmnist.adapters.dvc.builder import RegistryBuilder
 from fmnist.adapters.dvc.registry import DvcDataRegistry
 from fmnist.adapters.dvc.settings import RegistrySettings
-from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import InvalidSetting
 from tests.integration.support import change_files, git
 
 _TAG = "fashion-mnist-v1.0.0"
-
-
-@pytest.fixture
-def copy(built_registry: RegistrySettings, tmp_path: Path) -> RegistrySettings:
-    """The built registry with its store, to be changed."""
-    copied = shutil.copytree(Path(str(built_registry.repo)).parent, tmp_path / "copy")
-    return dataclasses.replace(
-        built_registry, repo=Address(str(copied / "registry.git")), remote_url=str(copied / "store")
-    )
 
 
 def test_parameters_of_a_registry_reach_no_shell(copy: RegistrySettings, official_files: Path, tmp_path: Path) -> None:
