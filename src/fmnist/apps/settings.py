@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fmnist.apps.environment import normalize
 from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.endpoint import is_api_key
 from fmnist.domain.model.errors import InvalidSetting
 
 _PLATFORM = ("training", "production")
@@ -93,10 +94,17 @@ class Settings(BaseSettings):
 
     @field_validator("fmnist_api_keys")
     @classmethod
-    def _some_key(cls, listed: SecretStr | None) -> SecretStr | None:
-        # A service that is open to all because of a slip would not show it.
-        if listed is not None and not _split(listed):
-            raise ValueError("it holds no key: list keys with commas, or unset it to serve without keys")
+    def _usable_keys(cls, listed: SecretStr | None) -> SecretStr | None:
+        # A service that is open to all, or to nobody, because of a slip would not show it.
+        if listed is not None:
+            keys = _split(listed)
+            if not keys:
+                raise ValueError("it holds no key: list keys with commas, or unset it to serve without keys")
+            if odd := [place for place, key in enumerate(keys, 1) if not is_api_key(key)]:
+                raise ValueError(
+                    f"key {odd[0]} of {len(keys)} has a space or a character outside visible ASCII: not every client "
+                    "can send it; make another"
+                )
         return listed
 
     @field_validator("mlflow_tracking_uri", "dvc_repo_url", "gitops_repo_url")
