@@ -123,7 +123,7 @@ class _Project:
                 f"{path} of {self._what} lies at {Address(uri)} with a user or password, which everybody could read: "
                 "correct the url of the DVC remote, or set DVC_REMOTE_URL"
             )
-        return SplitFile(name, uri, info["md5"], self._endpoint())
+        return SplitFile(name, uri, info["md5"], self._endpoint(), info.get("size"))
 
     def read_git(self, path: str) -> bytes:
         content: bytes = self._files.cat_file(path)

@@ -154,6 +154,20 @@ def test_a_split_kept_in_git_itself_is_refused(settings: RegistrySettings, tmp_p
         DvcDataRegistry(dataclasses.replace(settings, repo=Address(repo), paths=paths)).resolve()
 
 
+def test_a_split_is_bound_to_the_size_that_the_registry_promises(
+    registry: DvcDataRegistry, settings: RegistrySettings, tmp_path: Path
+) -> None:
+    dataset = registry.resolve("1.10.0")
+    file = dataset.file("train")
+    assert file.size == Path(file.uri).stat().st_size
+    pointer = f"{settings.paths.splits()['train']}.dvc"
+    text = f"outs:\n- md5: {file.md5}\n  hash: md5\n  path: train.parquet\n"
+    repo = _with_commit(settings, tmp_path, {pointer: text})
+    without = DvcDataRegistry(dataclasses.replace(settings, repo=Address(repo)))
+    assert without.resolve("9.0.0").file("train").size is None
+    assert len(without.read(without.resolve("9.0.0"), "train")) == len(registry.read(dataset, "train"))
+
+
 def test_a_wrong_path_is_named_with_its_variable(settings: RegistrySettings) -> None:
     paths = RegistryPaths(val="nowhere/val.parquet")
     with pytest.raises(SplitNotFound, match=r"'val' at nowhere/val.parquet.*DVC_VAL_DATA_PATH"):

@@ -4,7 +4,7 @@ import base64
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from fmnist.adapters.http.endpoint import MAX_REPLY_BYTES, HttpEndpoint
 from fmnist.domain.model.endpoint import Request
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable, UnexpectedReply
+from tests.endless import endless_server
 
 
 class Server(ThreadingHTTPServer):
@@ -113,27 +114,13 @@ def test_key_and_password_of_the_url_are_both_sent(server: Server) -> None:
 
 
 def test_answer_is_read_up_to_a_bound() -> None:
-    part, sent = bytes(2**16), 0
-
-    def answer(connection: socket.socket) -> None:
-        nonlocal sent
-        with connection, suppress(OSError):
-            connection.recv(2**16)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")
-            while sent < 4 * MAX_REPLY_BYTES:
-                connection.sendall(part)
-                sent += len(part)
-
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = threading.Thread(target=lambda: answer(listening.accept()[0]))
-        thread.start()
-        with (
-            HttpEndpoint(f"http://127.0.0.1:{listening.getsockname()[1]}") as endpoint,
-            pytest.raises(UnexpectedReply, match=rf"GET /: .*more than {MAX_REPLY_BYTES} bytes"),
-        ):
-            endpoint(Request("GET", "/"))
-        thread.join()
-    assert sent < 2 * MAX_REPLY_BYTES
+    with (
+        endless_server() as server,
+        HttpEndpoint(f"http://127.0.0.1:{server.port}") as endpoint,
+        pytest.raises(UnexpectedReply, match=rf"GET /: .*more than {MAX_REPLY_BYTES} bytes"),
+    ):
+        endpoint(Request("GET", "/"))
+    assert server.sent < 2 * MAX_REPLY_BYTES
 
 
 def test_answer_is_asked_for_unpacked_and_never_unpacked(server: Server) -> None:
