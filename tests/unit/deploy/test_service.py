@@ -193,7 +193,7 @@ def test_only_a_deployment_gets_the_token_that_may_push() -> None:
 
 
 def environment(name: str) -> dict[str, str]:
-    literal = {each["name"]: each.get("value", "from a Secret") for each in containers()[name]["env"]}
+    literal = {each["name"]: each.get("value", "from-a-secret") for each in containers()[name]["env"]}
     return {**library().get("ConfigMap", "fmnist-environment")["data"], **literal}
 
 
