@@ -12,12 +12,11 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fmnist.apps.environment import normalize
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.addresses import LOOPBACK, Address
 from fmnist.domain.model.errors import InvalidSetting
 
 _PLATFORM = ("training", "production")
 _UNKNOWN = "DEV"
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Settings(BaseSettings):
@@ -272,7 +271,7 @@ def _spare_loopback() -> None:
     # A star excepts every host, and counts only while it is alone.
     if proxies and excepted.strip() != "*":
         names = [name.strip() for name in excepted.split(",")]
-        wanted = ",".join([*filter(None, names), *(name for name in _LOOPBACK if name not in names)])
+        wanted = ",".join([*filter(None, names), *(name for name in LOOPBACK if name not in names)])
         os.environ["no_proxy"] = os.environ["NO_PROXY"] = wanted
 
 

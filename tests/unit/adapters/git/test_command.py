@@ -77,7 +77,7 @@ def test_an_interrupted_command_takes_its_own_children_with_it(tmp_path: Path) -
 
 def _signal_when_idle(thread: int, child: Path) -> None:
     """Send the signal once the command runs and whoever runs it waits for what it prints."""
-    while not child.exists() or "_listen" not in _calls(thread):
+    while not (child.exists() and child.read_text()) or "_listen" not in _calls(thread):
         time.sleep(0)
     signal.pthread_kill(thread, signal.SIGUSR1)
 
@@ -134,7 +134,7 @@ def test_command_that_takes_long_is_waited_for_as_long_as_it_says_something() ->
             (
                 "error: atomic push failed for ref refs/heads/main. status: 5\n\n"
                 "fatal: the remote end hung up unexpectedly\nTo ../b.git\n ! [rejected]  HEAD -> main (fetch first)\n"
-                "error: failed to push some refs to '../b.git'\nhint: Updates were rejected\nhint: a\nhint: b\nhint: c\n"
+                "error: failed to push some refs to '../b.git'\nhint: Updates were rejected\n"
             ),
             "! [rejected]  HEAD -> main (fetch first)",
         ),
