@@ -35,7 +35,7 @@ def run(
     It runs in the neutral environment with `env` added, and has the credentials of the Git repository `remote`.
 
     Raises:
-        InvalidSetting: credentials that Git cannot send.
+        InvalidSetting: credentials that Git cannot send, or a configuration that it cannot read.
         StoreUnavailable: it failed, says nothing for `silence` seconds, or is not on this machine; the message has its
             last words.
     """

@@ -58,8 +58,8 @@ def neutral_environment(remote: Address | None = None) -> Iterator[dict[str, str
     Other users can read the arguments of a command, but not its environment.
 
     Raises:
-        InvalidSetting: a user or password that Git cannot send.
-        StoreUnavailable: Git is not on this machine, or cannot read its configuration.
+        InvalidSetting: a user or password that Git cannot send, or a configuration that it cannot read.
+        StoreUnavailable: Git is not on this machine.
     """
     settings, variables = _kept_settings(), _kept_variables()
     with tempfile.TemporaryDirectory(prefix="fmnist-git-") as scratch:
@@ -107,8 +107,8 @@ def _kept_settings() -> _Settings:
     except FileNotFoundError as error:
         raise StoreUnavailable("git is not on this machine: install it") from error
     except subprocess.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace").strip()
-        raise StoreUnavailable(f"Git cannot read its configuration: {said}") from error
+        said = "; ".join(error.stderr.decode(errors="replace").splitlines())
+        raise InvalidSetting(f"Git cannot read its configuration: {said}; correct it") from error
     words = os.fsdecode(listing.stdout).split("\0")
     found = [entry.partition("\n") for scope, entry in zip(words[::2], words[1::2], strict=False) if scope in _SCOPES]
     # A setting without `=` means true.
