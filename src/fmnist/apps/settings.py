@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 from pathlib import Path
 from typing import Literal, Self
 from urllib.request import getproxies_environment
@@ -223,15 +222,9 @@ class Settings(BaseSettings):
         return self.ray_storage_path.removeprefix("s3://").strip("/")
 
     @property
-    def commit(self) -> str:
-        """The Git commit of the checkout that this code runs from; where there is none, `GIT_COMMIT`."""
-        here = Path(__file__)
-        try:
-            # An installed copy may lie inside somebody else's checkout, whose commit would say nothing of it.
-            _git(here.parent, "ls-files", "--error-unmatch", here.name)
-            return _git(here.parent, "rev-parse", "HEAD")
-        except (OSError, subprocess.CalledProcessError):
-            return self.git_commit or _UNKNOWN
+    def image_commit(self) -> str:
+        """The Git commit that this process's image was built from."""
+        return self.git_commit or _UNKNOWN
 
     def vendor_environment(self) -> dict[str, str]:
         """Return what vendors read under other names, and what keeps them quiet and from calling home."""
@@ -257,11 +250,6 @@ class Settings(BaseSettings):
 
 def _split(listed: SecretStr) -> tuple[str, ...]:
     return tuple(key.strip() for key in listed.get_secret_value().split(",") if key.strip())
-
-
-def _git(directory: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(directory), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _spare_loopback() -> None:
