@@ -232,11 +232,6 @@ class Settings(BaseSettings):
             "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
             "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
             "DO_NOT_TRACK": "true",
-            "DVC_NO_ANALYTICS": "true",
-            # Nothing is there: a person's DVC settings change what DVC finds in a registry.
-            **dict.fromkeys(
-                ("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR"), str(self.fmnist_home / "no-dvc-config")
-            ),
         }
         if self.ray_address is None:
             # A cluster of our own keeps to 127.0.0.1, whatever Ray named its switch for. It is read as Ray is imported.

@@ -33,7 +33,6 @@ _NEUTRAL_VARIABLES = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_TEMPLATE_DIR": "",
     "GIT_TERMINAL_PROMPT": "0",
-    "DVC_NO_ANALYTICS": "1",
     "LC_ALL": "C.UTF-8",  # advice is chosen by Git's words, which it would translate
     "SHELL": "/bin/sh",  # DVC runs the stages with it
 }
@@ -75,8 +74,6 @@ def neutral_environment(remote: Address | None = None) -> Iterator[dict[str, str
             **variables,
             "GIT_CONFIG_GLOBAL": str(config),
             **_numbered(command_settings),
-            **dict.fromkeys(("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR"), f"{scratch}/dvc"),
-            "DVC_SITE_CACHE_DIR": f"{scratch}/dvc-cache",
         }
 
 

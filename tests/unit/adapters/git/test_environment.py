@@ -208,7 +208,9 @@ def test_configuration_that_git_cannot_read_is_named_and_no_repository(
     if not variables:
         (home / ".gitconfig").write_text("[user\n")
     named = "bogus count in GIT_CONFIG_COUNT" if variables else rf"bad config line 1 in file {home}/\.gitconfig"
-    with pytest.raises(InvalidSetting, match=rf"^Git cannot read its configuration: .*{named}.*; correct it$") as caught:
+    with pytest.raises(
+        InvalidSetting, match=rf"^Git cannot read its configuration: .*{named}.*; correct it$"
+    ) as caught:
         tagged_commits(Address("http://127.0.0.1:9/x"))
     assert "\n" not in str(caught.value)
 
