@@ -181,8 +181,8 @@ def _expect_artifacts(connection: MlflowConnection, database: Path, client: Mlfl
             home, was = shlex.quote(str(database.parent)), shlex.quote(str(there.parent))
             if not there.exists() and (expected.exists() or not there.parent.exists()):
                 raise InvalidSetting(
-                    f"MLflow's database {database} was moved: it keeps its artifacts in {there}, which is not there. Move "
-                    f"the state directory back, or link the old place to the new one: ln -s {home} {was}"
+                    f"MLflow's database {database} was moved: it keeps its artifacts in {there}, which is not there. "
+                    f"Move the state directory back, or link the old place to the new one: ln -s {home} {was}"
                 )
             if expected.exists() and there.with_name(database.name).exists():
                 raise InvalidSetting(
@@ -251,7 +251,7 @@ def _sqlite_file(address: Address) -> Path | None:
         )
     if url.database != address.reveal().partition(":///")[2]:
         raise InvalidSetting(
-            f"MLFLOW_TRACKING_URI {str(address)!r} would be opened as {url.database!r}, for %XX and ? are syntax there: "
+            f"MLFLOW_TRACKING_URI {str(address)!r} would be opened as {url.database!r}: %XX and ? are syntax in it; "
             "write the path as it is, or name one without them"
         )
     return Path(url.database).resolve()
