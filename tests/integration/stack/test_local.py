@@ -58,9 +58,10 @@ def record(tmp_path: Path) -> Callable[[float], None]:
 def test_registry_is_made_in_its_place_in_whatever_git_hook(
     stack: LocalStack, git: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GIT_DIR", str(tmp_path / "of-the-hook"))
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY"):
+        monkeypatch.setenv(name, str(tmp_path / "of-the-hook"))
     stack.start(git)
-    assert (tmp_path / "git/registry.git/HEAD").is_file()
+    assert (tmp_path / "git/registry.git/objects").is_dir()
     assert not (tmp_path / "of-the-hook").exists()
 
 
