@@ -4,6 +4,7 @@ Addresses and keys are those of `.env.docker`, so that whoever sources it finds 
 """
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -118,7 +119,9 @@ class LocalStack:
             repository = self._home / "git" / urlsplit(self._variables["DVC_REPO_URL"]).path.lstrip("/")
             if not repository.exists():
                 command = ["git", "init", "--quiet", "--bare", "--initial-branch=main", str(repository)]
-                subprocess.run(command, check=True)
+                # What Git sets for a hook that runs us names another repository.
+                outside = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+                subprocess.run(command, env=outside, check=True)
         elif service.name == "ray":
             self._remove_ray_logs()
             self._ray_logs.symlink_to(self._ray_scratch / "session_latest" / "logs")

@@ -55,6 +55,16 @@ def record(tmp_path: Path) -> Callable[[float], None]:
     return move
 
 
+def test_registry_is_made_in_its_place_in_whatever_git_hook(
+    stack: LocalStack, git: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY"):
+        monkeypatch.setenv(name, str(tmp_path / "of-the-hook"))
+    stack.start(git)
+    assert (tmp_path / "git/registry.git/objects").is_dir()
+    assert not (tmp_path / "of-the-hook").exists()
+
+
 def test_children_of_a_service_that_was_killed_are_found_and_replaced(stack: LocalStack, git: Service) -> None:
     assert stack.start(git)
     killed = stack.state(git).process

@@ -285,18 +285,6 @@ def test_environment_without_a_proxy_stays_without(monkeypatch: pytest.MonkeyPat
     assert "no_proxy" not in os.environ
 
 
-def test_dvc_settings_of_a_person_are_out_of_reach(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from dvc.config import Config
-
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    (tmp_path / "dvc").mkdir()
-    (tmp_path / "dvc/config").write_text("[core]\n    no_scm = true\n")
-    assert Config.from_cwd(validate=False)["core"].get("no_scm")
-    for name, value in Settings.load().vendor_environment().items():
-        monkeypatch.setenv(name, value)
-    assert not Config.from_cwd(validate=False)["core"].get("no_scm")
-
-
 _SECRET = "s3cret"  # noqa: S105
 
 

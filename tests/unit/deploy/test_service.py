@@ -200,7 +200,6 @@ def environment(name: str) -> dict[str, str]:
 @every_container
 def test_every_variable_is_one_that_the_settings_read(name: str) -> None:
     vendors = {
-        "DVC_SITE_CACHE_DIR",
         "HOME",
         "MLFLOW_TRACKING_USERNAME",
         "MLFLOW_TRACKING_PASSWORD",

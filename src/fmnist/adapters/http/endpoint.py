@@ -5,8 +5,8 @@ from typing import Self
 
 import httpx
 
-from fmnist.adapters.http.address import is_loopback, service_url
-from fmnist.domain.model.addresses import Address, without_credentials
+from fmnist.adapters.http.address import service_url
+from fmnist.domain.model.addresses import Address, is_loopback, without_credentials
 from fmnist.domain.model.endpoint import Reply, Request, is_api_key
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable, UnexpectedReply
 

@@ -65,6 +65,14 @@ class TestDvcDataRegistry(DataRegistryContract):
         Path(dataset.file(split).uri).unlink()
 
 
+def test_dvc_variables_of_a_person_do_not_reach_a_registry_that_is_read(
+    registry: DvcDataRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR", "DVC_SITE_CACHE_DIR"):
+        monkeypatch.setenv(name, "/proc/odd")
+    assert registry.resolve().splits
+
+
 def test_commit_is_that_of_the_tag_and_not_the_tag_itself(
     registry: DvcDataRegistry, settings: RegistrySettings
 ) -> None:
