@@ -1,5 +1,6 @@
 """Fetches named files of a registered version's artifact, and no other. Nothing of them is loaded here."""
 
+import posixpath
 from collections.abc import Collection, Generator
 from contextlib import closing
 from pathlib import Path
@@ -98,7 +99,7 @@ def _parts(repository: ArtifactRepository, file: str) -> Generator[bytes]:
         case S3ArtifactRepository():
             store: Any = repository  # not typed; nothing public gives its client
             bucket, prefix = store.parse_s3_compliant_uri(store.artifact_uri)
-            answer = store._get_s3_client().get_object(Bucket=bucket, Key=f"{prefix}/{file}")  # noqa: SLF001
+            answer = store._get_s3_client().get_object(Bucket=bucket, Key=posixpath.join(prefix, file))  # noqa: SLF001
             with closing(answer["Body"]) as body:
                 yield from body.iter_chunks(_PART)
         case RunsArtifactRepository() | ModelsArtifactRepository():
