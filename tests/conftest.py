@@ -1,7 +1,8 @@
-"""What every suite shares: how hypothesis looks for counterexamples."""
+"""What every suite shares: how hypothesis looks for counterexamples, and which tests two processes share out."""
 
 import signal
 
+import pytest
 from hypothesis import settings
 
 # The same examples at every run, so that a red suite stays red; `--hypothesis-profile=explore` looks for new ones.
@@ -13,3 +14,16 @@ settings.load_profile("steady")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # A suite that is told to end ends what it started.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Give all integration tests of a folder to one process: they share its models and clusters."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFolder(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return path.rpartition("/")[0] if path.startswith("tests/integration/") else path
+
+    return ByFolder(config, log)
