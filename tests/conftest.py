@@ -1,7 +1,10 @@
 """What every suite shares: how hypothesis looks for counterexamples, and which tests two processes share out."""
 
 import signal
+from types import FrameType
+from typing import NoReturn
 
+import psutil
 import pytest
 from hypothesis import settings
 
@@ -26,4 +29,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
             path = nodeid.partition("::")[0]
             return path.rpartition("/")[0] if path.startswith("tests/integration/") else path
 
+    def end_all(number: int, frame: FrameType | None) -> NoReturn:
+        for process in psutil.Process().children():
+            process.terminate()
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGTERM, end_all)
     return ByFolder(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Let the processes of an interrupted suite end what they started: xdist would kill them after some seconds."""
+    if exitstatus == pytest.ExitCode.INTERRUPTED and session.config.pluginmanager.hasplugin("dsession"):
+        psutil.wait_procs(psutil.Process().children(), timeout=120)
