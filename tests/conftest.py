@@ -1,8 +1,9 @@
 """What every suite shares: how hypothesis looks for counterexamples, and which tests two processes share out."""
 
 import signal
+import time
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import psutil
 import pytest
@@ -38,8 +39,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     return ByFolder(config, log)
 
 
+_processes: list[Any] = []
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: object) -> None:
+    _processes.append(node)
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+def pytest_sessionfinish(exitstatus: int) -> None:
     """Let the processes of an interrupted suite end what they started: xdist would kill them after some seconds."""
-    if exitstatus == pytest.ExitCode.INTERRUPTED and session.config.pluginmanager.hasplugin("dsession"):
-        psutil.wait_procs(psutil.Process().children(), timeout=120)
+    deadline = time.monotonic() + 120
+    while exitstatus == pytest.ExitCode.INTERRUPTED and time.monotonic() < deadline:
+        if all(process._down for process in _processes):
+            break
+        time.sleep(0.1)  # between two looks
