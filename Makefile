@@ -58,8 +58,9 @@ pipeline-serve: setup ## Bring into service what the pipeline's GitOps repositor
 pipeline-stop: setup ## Stop the service.
 	@$(BIN)/python -m pipeline stop
 
+# Two processes share the tests out; what takes longest comes first.
 test: setup ## Run the whole suite: unit, contract and integration tests.
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --no-loadscope-reorder --durations 10 tests/integration tests/unit
 
 soak: setup ## Run what takes long: many reloads under load, memory over many requests, long outages.
 	$(BIN)/pytest -m soak

@@ -1,7 +1,12 @@
-"""What every suite shares: how hypothesis looks for counterexamples."""
+"""What every suite shares: how hypothesis looks for counterexamples, and which tests two processes share out."""
 
 import signal
+import time
+from types import FrameType
+from typing import Any, NoReturn
 
+import psutil
+import pytest
 from hypothesis import settings
 
 # The same examples at every run, so that a red suite stays red; `--hypothesis-profile=explore` looks for new ones.
@@ -13,3 +18,40 @@ settings.load_profile("steady")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # A suite that is told to end ends what it started.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Give all integration tests of a folder to one process: they share its models and clusters."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFolder(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return path.rpartition("/")[0] if path.startswith("tests/integration/") else path
+
+    def end_all(number: int, frame: FrameType | None) -> NoReturn:
+        for process in psutil.Process().children():
+            process.terminate()
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGTERM, end_all)
+    return ByFolder(config, log)
+
+
+_processes: list[Any] = []
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: object) -> None:
+    _processes.append(node)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(exitstatus: int) -> None:
+    """Let the processes of an interrupted suite end what they started: xdist would kill them after some seconds."""
+    deadline = time.monotonic() + 120
+    while exitstatus == pytest.ExitCode.INTERRUPTED and time.monotonic() < deadline:
+        if all(process._down for process in _processes):
+            break
+        time.sleep(0.1)  # between two looks

@@ -1,10 +1,6 @@
 """A small registry, and one training run on it that several suites look at."""
 
 import json
-import logging
-import os
-import signal
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -55,33 +51,12 @@ def trained(toy_registry: RegistrySettings, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture
-def as_it_was() -> Iterator[None]:
-    """A command takes the process's signals and log; give them back."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    root, ours = logging.getLogger(), logging.getLogger("fmnist")
-    levels, log_handlers = (root.level, ours.level), list(root.handlers)
-    environment = dict(os.environ)
-    yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
-    root.handlers[:] = log_handlers
-    root.setLevel(levels[0])
-    ours.setLevel(levels[1])
-    os.environ.clear()
-    os.environ.update(environment)
-
-
-@pytest.fixture
-def here(
-    as_it_was: None, command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Here:
+def here(command: Command) -> Here:
     """The command on a state directory of the test's own."""
-    return Here(command, monkeypatch, capsys)
+    return Here(command)
 
 
 @pytest.fixture
-def there(
-    as_it_was: None, trained: Trained, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Here:
+def there(trained: Trained) -> Here:
     """The command on the state directory of the finished run."""
-    return Here(trained.command, monkeypatch, capsys)
+    return Here(trained.command)

@@ -1,9 +1,18 @@
 """The real command in this process, through its own entry point.
 
-A process of its own would spend ten seconds on imports to say one line.
+A process of its own would spend seconds on imports to say one line.
 """
 
+import io
+import json
+import logging
 import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,28 +20,35 @@ from fmnist.apps.main import main
 from tests.integration.apps.command import Command
 
 
+@dataclass(frozen=True)
 class Here:
     """The command in this process."""
 
-    def __init__(self, command: Command, patch: pytest.MonkeyPatch, captured: pytest.CaptureFixture[str]) -> None:
-        self._command = command
-        self._patch = patch
-        self._captured = captured
+    command: Command
 
     def __call__(self, *arguments: str, **variables: str) -> tuple[int, str, str]:
         """Return the exit code, and what was said on stdout and stderr."""
-        with self._patch.context() as patch:
-            for name in set(os.environ) - set(self._command.environment):
-                patch.delenv(name)
-            for name, value in {**self._command.environment, **variables}.items():
-                patch.setenv(name, value)
-            patch.chdir(self._command.home)
-            with pytest.raises(SystemExit) as ended:
-                main(list(arguments))
-        said = self._captured.readouterr()
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            self.surroundings(**variables),
+            redirect_stdout(out),
+            redirect_stderr(err),
+            pytest.raises(SystemExit) as ended,
+        ):
+            main(list(arguments))
         code = ended.value.code
         assert isinstance(code, int)
-        return code, said.out, said.err
+        return code, out.getvalue(), err.getvalue()
+
+    def told(self, *arguments: str, **variables: str) -> str:
+        """See that the command succeeds, and return what it said on stdout."""
+        code, out, err = self(*arguments, **variables)
+        assert code == 0, err
+        return out
+
+    def json(self, *arguments: str, **variables: str) -> Any:
+        """Run with --json, and return what stdout holds."""
+        return json.loads(self.told(*arguments, "--json", **variables))
 
     def refused(self, *arguments: str, code: int = 2, **variables: str) -> str:
         """See that the command ends with `code` and one line of error, and return that line."""
@@ -43,3 +59,25 @@ class Here:
         # A log line or an epoch's figures may precede it.
         assert not [text for text in before if "rror" in text or "Traceback" in text]
         return line.removeprefix("error: ")
+
+    @contextmanager
+    def surroundings(self, **variables: str) -> Iterator[None]:
+        """Be in the command's directory and environment; at the end all is as it was, signals and the log too."""
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        root, ours = logging.getLogger(), logging.getLogger("fmnist")
+        levels, log_handlers = (root.level, ours.level), list(root.handlers)
+        environment, directory = dict(os.environ), Path.cwd()
+        try:
+            os.environ.clear()
+            os.environ.update(self.command.environment | variables)
+            os.chdir(self.command.home)
+            yield
+        finally:
+            os.chdir(directory)
+            os.environ.clear()
+            os.environ.update(environment)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            root.handlers[:] = log_handlers
+            root.setLevel(levels[0])
+            ours.setLevel(levels[1])

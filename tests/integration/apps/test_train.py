@@ -16,6 +16,7 @@ from fmnist.domain.model.model_report import SECONDS_METRIC, SPEED_METRIC
 from fmnist.domain.model.training import EPOCH_METRICS
 from tests.integration.apps.command import Command
 from tests.integration.apps.conftest import RECIPE, Trained
+from tests.integration.apps.here import Here
 
 TEST_METRICS = ("test_loss", "test_acc", "test_precision", "test_recall", "test_f1", "test_ece")
 
@@ -133,7 +134,9 @@ def test_model_is_registered_with_its_origin(trained: Trained) -> None:
     assert version.tags["argo_workflow_uid"] == "workflow-7"
 
 
-def test_plain_mlflow_gives_the_answers_of_fmnist_predict(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_mlflow_gives_the_answers_of_fmnist_predict(
+    trained: Trained, there: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import mlflow.models
     import mlflow.pytorch
 
@@ -151,7 +154,7 @@ def test_plain_mlflow_gives_the_answers_of_fmnist_predict(trained: Trained, monk
     network = mlflow.pytorch.load_model(uri)
     with torch.inference_mode():
         expected = softmax(network(torch.from_numpy(dataset.normalization.apply(images))).numpy())
-    told = trained.command.json("predict", "--split", "test", "--index", "0-6", "--top-k", "10")
+    told = there.json("predict", "--split", "test", "--index", "0-6", "--top-k", "10")
     assert told["model_uri"] == uri
     for row, image in enumerate(told["images"]):
         answers = {answer["class_id"]: answer["confidence"] for answer in image["predictions"]}

@@ -17,6 +17,7 @@ from fmnist.domain.services.model_serving import ModelServing
 from fmnist.domain.services.prediction import Prediction
 from fmnist.testing.data import toy_images
 from tests.integration.apps.command import Command
+from tests.integration.apps.here import Here
 from tests.integration.earlier.home import EarlierHome, unpack
 
 NAME = "fashion-mnist-classifier"
@@ -47,8 +48,7 @@ def command(earlier: EarlierHome, registry: RegistrySettings) -> Command:
 
 
 def test_earlier_data_version_is_read_whole(command: Command) -> None:
-    verified = command.run("data", "verify", "1.0.0")
-    assert verified.returncode == 0, verified.stderr
+    Here(command).told("data", "verify", "1.0.0")
 
 
 @pytest.mark.parametrize("model", [f"models:/dev.{NAME}/2", f"models:/prod.{NAME}@champion"])
@@ -74,15 +74,15 @@ def test_release_asks_again_for_a_test_and_an_approval_that_name_no_champion(
     command: Command, earlier: EarlierHome
 ) -> None:
     policy = ("--policy", "policy.toml")
-    refused = command.run("promote", "release", "--approval", "manual")
-    assert refused.returncode == 2, refused.stderr
+    here = Here(command)
+    refused = here.refused("promote", "release", "--approval", "manual")
     why = "names no champion, for an earlier version of fmnist recorded it"
-    assert f"is not tested as things are, its test {why}: run fmnist promote test again" in refused.stderr
-    assert f"is not approved as things are, its approval by earlier {why}: run fmnist promote approve" in refused.stderr
-    command.json("promote", "test", *policy)
-    command.json("promote", "approve", "--by", "later", "--reason", "tested again")
-    command.json("promote", "release", "--approval", "manual")
-    runs = {standing["role"]: standing["run"] for standing in command.json("promote", "status")}
+    assert f"is not tested as things are, its test {why}: run fmnist promote test again" in refused
+    assert f"is not approved as things are, its approval by earlier {why}: run fmnist promote approve" in refused
+    here.json("promote", "test", *policy)
+    here.json("promote", "approve", "--by", "later", "--reason", "tested again")
+    here.json("promote", "release", "--approval", "manual")
+    runs = {standing["role"]: standing["run"] for standing in here.json("promote", "status")}
     assert runs["champion"] == earlier.runs["staged"]
     assert runs["previous"] == earlier.runs["released"]
 

@@ -22,6 +22,7 @@ from fmnist.apps.containers.serve import ServeContainer
 from fmnist.apps.settings import Settings
 from fmnist.domain.model.errors import InvalidSetting
 from tests.integration.apps.command import Command
+from tests.integration.apps.here import Here
 from tests.integration.apps.serving.models import CORRUPT, GOOD, NAME, Models, uri
 from tests.integration.apps.serving.server import Cluster, free_port, wait_until
 
@@ -113,10 +114,7 @@ def test_sigterm_answers_what_is_in_flight(served: Served) -> None:
 
 
 def test_model_that_is_not_there_ends_it_at_once(models: Models) -> None:
-    done = models.command.run("serve", "--model", uri(99))
-    assert done.returncode == 2
-    assert "99" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert uri(99) in Here(models.command).refused("serve", "--model", uri(99))
 
 
 def test_model_that_is_refused_ends_it_with_the_reason_on_ipv6_and_with_keys_too(models: Models) -> None:
@@ -132,10 +130,10 @@ def test_port_that_is_taken_is_said_so(models: Models) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        done = models.command.run("serve", "--model", uri(GOOD[0]), "--port", str(taken.getsockname()[1]))
-    assert done.returncode == 2
-    assert "Address already in use" in done.stderr
-    assert "Traceback" not in done.stderr
+        port = str(taken.getsockname()[1])
+        assert "Address already in use" in Here(models.command).refused(
+            "serve", "--model", uri(GOOD[0]), "--port", port
+        )
 
 
 def test_cluster_that_serves_already_is_left_alone(service: Cluster, models: Models) -> None:
