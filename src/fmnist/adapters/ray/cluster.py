@@ -82,6 +82,8 @@ def join_cluster(settings: ClusterSettings) -> None:
             )
     except Exception as error:  # Ray raises a plain one where its raylet does not start
         raise StoreUnavailable(_no_cluster(settings, error)) from error
+    if settings.address is None:
+        _end_without_sigterm()
     for name in ("ray.data", "ray.train"):
         logging.getLogger(name).setLevel(logging.INFO if settings.verbose else logging.ERROR)
 
@@ -150,7 +152,10 @@ def _no_cluster(settings: ClusterSettings, error: Exception) -> str:
     if settings.address:
         return f"no Ray cluster at {settings.address}: {reason}; check RAY_ADDRESS, or unset it to start a cluster here"
     place = os.environ.get(_RAY_SCRATCH) or os.environ.get("TMPDIR", "/tmp")  # noqa: S108 - Ray's default
-    if isinstance(error, OSError):
+    if "AF_UNIX" in reason:
+        most = _LONGEST_SOCKET - len(f"/ray{_SOCKET}")
+        advice = f"{place} is too long for the names of sockets: name a path of at most {most} bytes in {_RAY_SCRATCH}"
+    elif isinstance(error, OSError):
         advice = f"make room in {place} and see that it may be written, or name another short path in {_RAY_SCRATCH}"
     else:
         advice = f"see that there is memory, and room in {place}; what Ray logged is below {place}/ray/session_latest"
@@ -186,17 +191,24 @@ def _probe(address: str) -> None:
 
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Keep what this process does with signals, and keep the signal of a closed terminal from what Ray starts.
+    """Keep what this process does with signals, and keep those that ask for the end from what Ray starts.
 
-    The terminal signals all of its processes. Ray's would end at once, before this process can end in order. So they
-    inherit a blocked SIGHUP, as Ray itself blocks SIGINT.
+    A closed terminal, a service manager and a shell signal all processes. Ray's would end at once, before this process
+    can end in order, which then waits for them for a minute. So they inherit blocked ones, as Ray itself blocks SIGINT.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGTERM})
     try:
         with _sigterm_kept():
             yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_without_sigterm() -> None:
+    """Have Ray's shutdown kill its processes: it would wait a second for each to heed a SIGTERM that is blocked."""
+    node = ray._private.worker._global_node  # noqa: SLF001 - there is no public way
+    kill = node.kill_all_processes
+    node.kill_all_processes = lambda **options: kill(**{**options, "allow_graceful": False})
 
 
 @contextmanager

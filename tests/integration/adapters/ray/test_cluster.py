@@ -19,7 +19,7 @@ from fmnist.adapters.ray.compute import check_gpus
 from fmnist.adapters.ray.job import DriverPaths
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
-from fmnist.apps.process import HungUp
+from fmnist.apps.process import HungUp, Terminated
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 from fmnist.domain.model.recipe import Recipe
 from fmnist.domain.model.training import TrainingSpec
@@ -69,6 +69,10 @@ def test_address_of_the_job_server_is_no_cluster_s() -> None:
     ("error", "advice"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), "make room in /scratch and see that it may be written"),
+        (
+            OSError("validate_socket_filename failed: AF_UNIX path length cannot exceed 107 bytes: '/scratch/ray'"),
+            "/scratch is too long for the names of sockets: name a path of at most 39 bytes in RAY_TMPDIR",
+        ),
         (PermissionError(errno.EACCES, "Permission denied"), "make room in /scratch and see that it may be written"),
         (
             Exception("The current node timed out\nduring startup."),
@@ -164,26 +168,29 @@ def test_no_metrics_exporter_outlives_its_cluster() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_what_ray_starts_outlives_a_closed_terminal_and_this_process_is_told() -> None:
-    def hung_up(*_: object) -> NoReturn:
-        raise HungUp
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGHUP, HungUp), (signal.SIGTERM, Terminated)])
+def test_what_ray_starts_outlives_a_signal_to_all_processes_and_this_one_is_told(
+    number: signal.Signals, error: type[BaseException]
+) -> None:
+    def end(*_: object) -> NoReturn:
+        raise error
 
-    before = signal.signal(signal.SIGHUP, hung_up)
+    before = signal.signal(number, end)
     begun: list[subprocess.Popen[bytes]] = []
 
     def start() -> None:
         with _signals_kept():
             begun.append(subprocess.Popen(["sleep", "60"]))
-            begun[0].send_signal(signal.SIGHUP)
-            os.kill(os.getpid(), signal.SIGHUP)
+            begun[0].send_signal(number)
+            os.kill(os.getpid(), number)
 
     try:
-        with pytest.raises(HungUp):
+        with pytest.raises(error):
             start()
         with pytest.raises(subprocess.TimeoutExpired):
             begun[0].wait(timeout=0.2)
     finally:
-        signal.signal(signal.SIGHUP, before)
+        signal.signal(number, before)
         for child in begun:
             child.kill()
             child.wait()
