@@ -61,8 +61,13 @@ class Served:
             self.lines.extend(self.process.stdout)
 
 
-# Of somebody's machine, and of no use to reach a service on it.
-ENVIRONMENT = {"all_proxy": "socks://127.0.0.1:1", "no_proxy": "[::1]", "SSL_CERT_FILE": "/absent/authorities.pem"}
+# Of somebody's machine, and of no use to a service on it.
+ENVIRONMENT = {
+    "all_proxy": "socks://127.0.0.1:1",
+    "no_proxy": "[::1]",
+    "SSL_CERT_FILE": "/absent/authorities.pem",
+    "PYTHONWARNINGS": "error",
+}
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +98,8 @@ def test_service_listens_on_loopback_alone(served: Served) -> None:
 
 
 # The last test of the module's service: it ends it.
-def test_sigterm_answers_what_is_in_flight(served: Served) -> None:
+def test_sigterm_answers_what_is_in_flight_even_where_every_process_gets_it(served: Served) -> None:
+    family = psutil.Process(served.process.pid).children(recursive=True)
     body = json.dumps({"images": [[0] * 784] * 1000}).encode()
     headers = {"Content-Type": "application/json"}
 
@@ -106,10 +112,13 @@ def test_sigterm_answers_what_is_in_flight(served: Served) -> None:
         asked = [pool.submit(ask, number) for number in range(24)]
         wait_until(lambda: any(request.done() for request in asked), "the first is answered")
         assert not all(request.done() for request in asked)
+        for process in family:
+            process.terminate()
         code = served.end(signal.SIGTERM)
         assert [request.result() for request in asked] == [200] * 24
     assert code == 143
     assert served.lines[-1] == "terminated\n"
+    assert psutil.wait_procs(family, timeout=30)[1] == []
 
 
 def test_model_that_is_not_there_ends_it_at_once(models: Models) -> None:
