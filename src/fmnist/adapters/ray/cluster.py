@@ -8,10 +8,12 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +84,6 @@ def join_cluster(settings: ClusterSettings) -> None:
             )
     except Exception as error:  # Ray raises a plain one where its raylet does not start
         raise StoreUnavailable(_no_cluster(settings, error)) from error
-    if settings.address is None:
-        _end_without_sigterm()
     for name in ("ray.data", "ray.train"):
         logging.getLogger(name).setLevel(logging.INFO if settings.verbose else logging.ERROR)
 
@@ -191,24 +191,21 @@ def _probe(address: str) -> None:
 
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Keep what this process does with signals, and keep those that ask for the end from what Ray starts.
+    """Keep what this process does with signals, and keep those to its whole group from what Ray starts.
 
-    A closed terminal, a service manager and a shell signal all processes. Ray's would end at once, before this process
-    can end in order, which then waits for them for a minute. So they inherit blocked ones, as Ray itself blocks SIGINT.
+    Ray's processes would end at once, before this one can end in order, which would then wait for them for a minute.
+    So each is a group of its own. They inherit a blocked SIGHUP too, as Ray itself blocks SIGINT. A blocked SIGTERM
+    would not do: Ray ends its processes with it.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGTERM})
+    services = ray._private.services  # noqa: SLF001 - there is no public way
+    start, before = services.ConsolePopen, signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    services.ConsolePopen = partial(subprocess.Popen, process_group=0)
     try:
         with _sigterm_kept():
             yield
     finally:
+        services.ConsolePopen = start
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _end_without_sigterm() -> None:
-    """Have Ray's shutdown kill its processes: it would wait a second for each to heed a SIGTERM that is blocked."""
-    node = ray._private.worker._global_node  # noqa: SLF001 - there is no public way
-    kill = node.kill_all_processes
-    node.kill_all_processes = lambda **options: kill(**{**options, "allow_graceful": False})
 
 
 @contextmanager

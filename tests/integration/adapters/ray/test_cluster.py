@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import ray
 from hypothesis import given
 from hypothesis import strategies as st
 from ray.core.generated import common_pb2
@@ -19,7 +20,7 @@ from fmnist.adapters.ray.compute import check_gpus
 from fmnist.adapters.ray.job import DriverPaths
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
-from fmnist.apps.process import HungUp, Terminated
+from fmnist.apps.process import HungUp
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 from fmnist.domain.model.recipe import Recipe
 from fmnist.domain.model.training import TrainingSpec
@@ -168,29 +169,27 @@ def test_no_metrics_exporter_outlives_its_cluster() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize(("number", "error"), [(signal.SIGHUP, HungUp), (signal.SIGTERM, Terminated)])
-def test_what_ray_starts_outlives_a_signal_to_all_processes_and_this_one_is_told(
-    number: signal.Signals, error: type[BaseException]
-) -> None:
-    def end(*_: object) -> NoReturn:
-        raise error
+def test_what_ray_starts_outlives_a_closed_terminal_and_this_process_is_told() -> None:
+    def hung_up(*_: object) -> NoReturn:
+        raise HungUp
 
-    before = signal.signal(number, end)
+    before = signal.signal(signal.SIGHUP, hung_up)
     begun: list[subprocess.Popen[bytes]] = []
 
     def start() -> None:
         with _signals_kept():
-            begun.append(subprocess.Popen(["sleep", "60"]))
-            begun[0].send_signal(number)
-            os.kill(os.getpid(), number)
+            begun.append(ray._private.services.ConsolePopen(["sleep", "60"]))
+            begun[0].send_signal(signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGHUP)
 
     try:
-        with pytest.raises(error):
+        with pytest.raises(HungUp):
             start()
+        assert os.getpgid(begun[0].pid) == begun[0].pid, "what signals this process's group leaves it alone"
         with pytest.raises(subprocess.TimeoutExpired):
             begun[0].wait(timeout=0.2)
     finally:
-        signal.signal(number, before)
+        signal.signal(signal.SIGHUP, before)
         for child in begun:
             child.kill()
             child.wait()
