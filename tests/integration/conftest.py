@@ -54,6 +54,7 @@ def built_registry(official_files: Path, tmp_path_factory: pytest.TempPathFactor
         patch.setenv("GIT_DEFAULT_HASH", "sha256")
         patch.setenv("SHELL", "/bin/false")
         patch.setenv("BASH_ENV", "/proc/odd")
+        patch.setenv("PYTHONWARNINGS", "error")
         assert RegistryBuilder(settings, downloads=directory / "unused", source=official_files).build("1.0.0").new
     return settings
 

@@ -2,6 +2,8 @@
 
 import os
 import re
+import sys
+import warnings
 from collections.abc import Set
 from pathlib import Path
 
@@ -49,6 +51,20 @@ def drop_odd_widths() -> None:
         width = os.environ.get(name, "1")
         if not (width.isascii() and width.isdecimal() and int(width)):
             del os.environ[name]
+
+
+def spare_warnings() -> None:
+    """Have no warning end this process, or one that it starts, where `PYTHONWARNINGS` or `-W` makes errors of them.
+
+    What vendors warn of is theirs to mend. What else was asked for stays.
+    """
+    asked = [option for option in sys.warnoptions if not "error".startswith(option.partition(":")[0].strip() or "-")]
+    if asked == sys.warnoptions:
+        return
+    sys.warnoptions[:] = asked
+    os.environ["PYTHONWARNINGS"] = ",".join(asked)
+    warnings.filters[:] = [entry for entry in warnings.filters if entry[0] != "error"]  # type: ignore[index]
+    warnings.simplefilter("default", append=True)  # as it is without; it makes the change known
 
 
 def _expanded(path: str) -> str:

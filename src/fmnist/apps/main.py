@@ -2,7 +2,7 @@
 
 import sys
 
-from fmnist.apps.environment import drop_odd_widths
+from fmnist.apps.environment import drop_odd_widths, spare_warnings
 from fmnist.apps.streams import guarded_streams
 
 
@@ -10,6 +10,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     with guarded_streams():
         drop_odd_widths()
+        spare_warnings()
         try:
             from fmnist.apps.cli import app
         except ModuleNotFoundError as error:

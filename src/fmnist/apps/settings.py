@@ -143,7 +143,10 @@ class Settings(BaseSettings):
         try:
             settings = cls()
         except ValidationError as error:
-            problems += [f"{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors()]
+            problems += [
+                f"{'.'.join(map(str, item['loc'])).upper()}: {item['msg'].removeprefix('Value error, ')}"
+                for item in error.errors()
+            ]
         except FileNotFoundError as error:
             raise InvalidSetting("the working directory is not there any more: change to another one") from error
         if problems:

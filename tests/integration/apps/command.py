@@ -55,6 +55,7 @@ class Command:
         """Run with --json, and return what stdout holds."""
         done = self.run(*arguments, "--json")
         assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr, done.stderr
         return json.loads(done.stdout)
 
     def start(self, *arguments: str) -> "Started":

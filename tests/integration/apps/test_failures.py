@@ -9,6 +9,7 @@ import pytest
 
 from fmnist.adapters.dvc.registry import DvcDataRegistry
 from fmnist.adapters.dvc.settings import RegistrySettings
+from fmnist.adapters.filelock.lock import RunLock
 from fmnist.domain.model.presets import PRESETS
 from fmnist.domain.model.recipe import ARCHITECTURES
 from tests.integration.apps.command import Command
@@ -148,6 +149,15 @@ def test_finished_run_is_not_resumed(there: Here, trained: Trained) -> None:
 def test_run_of_something_else_is_not_resumed(here: Here, command: Command) -> None:
     run_id = command.client.create_run(command.client.create_experiment("theirs")).info.run_id
     assert "it was not begun by fmnist train" in here.refused("train", "--resume", run_id)
+    assert command.only_run().info.status == "RUNNING"
+
+
+def test_run_that_another_process_is_at_work_on_is_not_resumed(here: Here, command: Command) -> None:
+    experiment = command.client.create_experiment("theirs")
+    run_id = command.client.create_run(experiment, tags={"compute": "local"}).info.run_id
+    with RunLock(command.home / "checkpoints")(run_id):
+        assert f"another process is at work on run {run_id}" in here.refused("train", "--resume", run_id)
+    assert "another process" not in here.refused("train", "--resume", run_id)
     assert command.only_run().info.status == "RUNNING"
 
 

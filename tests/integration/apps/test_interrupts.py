@@ -64,6 +64,7 @@ def test_a_run_that_is_interrupted_again_and_again_ends_as_if_it_had_not_been(
 
 def test_on_ray_no_process_stays_behind_and_the_run_is_finished_there(command: Command) -> None:
     # That the weights are those of an undisturbed run is seen by the compute's contract, on one cluster for all.
+    command.variables["PYTHONWARNINGS"] = "error"
     started = command.start("train", *RAY_RECIPE)
     started.wait_for("epoch 1/3")
     family = psutil.Process(started.process.pid).children(recursive=True)

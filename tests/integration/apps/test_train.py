@@ -166,7 +166,7 @@ def test_as_a_module_it_is_the_same_job_on_an_older_version_without_a_test_split
 ) -> None:
     # What `ray job submit` runs. Settings come from .env here, and from what is exported only where that says nothing.
     (tmp_path / ".env").write_text("MLFLOW_REGISTERED_MODEL_NAME=ci.fashion-mnist-classifier\nDVC_DATA_VERSION=1.0.0\n")
-    command.variables["DVC_DATA_VERSION"] = "0.9.0"
+    command.variables |= {"DVC_DATA_VERSION": "0.9.0", "PYTHONWARNINGS": "error"}
     done = command.run("--compute", "local", *RECIPE, module="fmnist.apps.train")
     assert done.returncode == 0, done.stderr
     (version,) = command.versions()

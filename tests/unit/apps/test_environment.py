@@ -1,6 +1,8 @@
 """Values of the environment are what a person meant, for ourselves and for the vendors that read it by themselves."""
 
 import os
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fmnist.apps.environment import spare_warnings
 from fmnist.apps.settings import Settings, load_environment
 from fmnist.domain.model.errors import InvalidSetting
 
@@ -162,3 +165,35 @@ def test_working_directory_that_is_gone_is_named(tmp_path: Path, monkeypatch: py
     gone.rmdir()
     with environment(), pytest.raises(InvalidSetting, match="the working directory is not there any more"):
         load_environment()
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        (["error"], []),
+        (["e::DeprecationWarning"], []),
+        (["default", "error::FutureWarning", "ignore:.*x:UserWarning"], ["default", "ignore:.*x:UserWarning"]),
+    ],
+)
+def test_warnings_of_vendors_are_no_errors_here_nor_in_children(
+    monkeypatch: pytest.MonkeyPatch, options: list[str], kept: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "warnoptions", list(options))
+    monkeypatch.setenv("PYTHONWARNINGS", ",".join(options))
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.resetwarnings()
+        for option in options:
+            warnings._setoption(option)  # type: ignore[attr-defined]  # as the interpreter does
+        spare_warnings()
+        for category in (DeprecationWarning, FutureWarning):
+            warnings.warn("of a vendor", category, stacklevel=1)
+    assert len(warned) == 2
+    assert sys.warnoptions == kept
+    assert os.environ["PYTHONWARNINGS"] == ",".join(kept)
+
+
+def test_warnings_stay_as_they_are_where_none_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "warnoptions", ["default"])
+    before = list(warnings.filters)
+    spare_warnings()
+    assert (sys.warnoptions, warnings.filters) == (["default"], before)

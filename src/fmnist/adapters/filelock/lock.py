@@ -1,7 +1,7 @@
-"""A lock on one registry's promotions that every process of one user on this machine sees.
+"""Locks that every process of one user on this machine sees: on one registry's promotions, and on one run.
 
-Across users and machines it says nothing: there the aliases that are read back tell. The operating system lets go of it
-when its process ends, however that ends.
+Across users and machines they promise nothing; of a promotion the aliases that are read back tell there. The operating
+system lets go of a lock when its process ends, however that ends.
 """
 
 import hashlib
@@ -10,11 +10,12 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from fmnist.domain.model.errors import Conflict, StoreUnavailable
+from fmnist.domain.model.errors import Conflict, InvalidSetting, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -33,9 +34,7 @@ class PromotionLock:
     """
 
     def __init__(self, store: str, model: str, patience: float, folder: Path | None = None) -> None:
-        name = hashlib.sha256(f"{store}\n{model}".encode()).hexdigest()[:16]
-        self._folder = folder or Path(f"/tmp/fmnist-{os.getuid()}")  # noqa: S108 - see _check_folder
-        self.path = self._folder / f"fmnist-promotion-{name}.lock"
+        self.path = (folder or _users_folder()) / f"fmnist-promotion-{_hash(store, model)}.lock"
         self._model = model
         self._lock = FileLock(self.path, timeout=patience)
 
@@ -48,9 +47,7 @@ class PromotionLock:
             StoreUnavailable: the lock file cannot be written, or others may write where it lies.
         """
         try:
-            with suppress(FileExistsError):
-                self._folder.mkdir(mode=0o700)
-            self._check_folder()
+            _make_private(self.path.parent)
             self._acquire()
         except Timeout as error:
             raise Conflict(
@@ -64,15 +61,6 @@ class PromotionLock:
         finally:
             self._lock.release()
 
-    def _check_folder(self) -> None:
-        """See that no other user prepared the folder, such as a link into a folder of this one."""
-        found, user = self._folder.lstat(), os.getuid()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != user or stat.S_IMODE(found.st_mode) & 0o077:
-            raise StoreUnavailable(
-                f"{self._folder} must be a folder of uid {user} alone (mode 700), for the lock of promotions; found "
-                f"{stat.filemode(found.st_mode)} of uid {found.st_uid}: move it away"
-            )
-
     def _acquire(self) -> None:
         """Say so before waiting: a person would take the silence for a hang."""
         try:
@@ -84,3 +72,61 @@ class PromotionLock:
                 self._lock.timeout,
             )
             self._lock.acquire()
+
+
+@dataclass(frozen=True, slots=True)
+class RunLock:
+    """Calling it with a run's id gives the context. Nobody waits for it, for a run may take hours.
+
+    Attributes:
+        folder: made where it is not there. Whoever has the same one sees the lock; None is that of promotions.
+    """
+
+    folder: Path | None = None
+
+    @contextmanager
+    def __call__(self, run_id: str) -> Iterator[None]:
+        """Hold the lock.
+
+        Raises:
+            InvalidSetting: another process holds it.
+            StoreUnavailable: the lock file cannot be written, or others may write where it lies.
+        """
+        path = (self.folder or _users_folder()) / f"fmnist-run-{_hash(run_id)}.lock"
+        lock = FileLock(path, timeout=0, mode=0o666)  # of a folder that users share, any of them may go on with a run
+        try:
+            if self.folder is None:
+                _make_private(path.parent)
+            else:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout as error:
+            raise InvalidSetting(
+                f"another process is at work on run {run_id}: wait for its end, or end it; {path} is its lock"
+            ) from error
+        except OSError as error:
+            raise StoreUnavailable(f"the lock of run {run_id}, {path}, cannot be written: {error}") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _hash(*texts: str) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
+
+
+def _users_folder() -> Path:
+    return Path(f"/tmp/fmnist-{os.getuid()}")  # noqa: S108 - see _make_private
+
+
+def _make_private(folder: Path) -> None:
+    """Make the folder, or see that no other user prepared it, such as a link into a folder of this one."""
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found, user = folder.lstat(), os.getuid()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != user or stat.S_IMODE(found.st_mode) & 0o077:
+        raise StoreUnavailable(
+            f"{folder} must be a folder of uid {user} alone (mode 700), for locks; found "
+            f"{stat.filemode(found.st_mode)} of uid {found.st_uid}: move it away"
+        )

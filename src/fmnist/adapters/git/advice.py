@@ -4,6 +4,7 @@ import re
 import shlex
 
 from fmnist.adapters.git.command import is_local, source_name
+from fmnist.adapters.http.proxy import proxy_advice
 from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import StoreUnavailable
 
@@ -51,7 +52,8 @@ def advice(error: StoreUnavailable, repo: Address, variable: str, absent: str) -
     if _DISTRUST.search(said):
         return "name the authority of the server's certificate in GIT_SSL_CAINFO, or in Git's http.sslCAInfo"
     if _NO_ANSWER.search(said):
-        return f"check that the server runs and can be reached from here, and {variable}"
+        reach = f"check that the server runs and can be reached from here, and {variable}"
+        return "; ".join(filter(None, (reach, proxy_advice(str(repo)))))
     if _ABSENT.search(said) or (is_local(repo) and "does not exist" in said):
         return absent
     if _REFUSED.search(said) and not is_local(repo):

@@ -26,7 +26,7 @@ _KEPT_VARIABLES = re.compile(
 )
 # Neutralized: also what Git sets for a hook that runs us, which would make each command work on that repository.
 _NEUTRALIZED_VARIABLES = re.compile(
-    r"(GIT|DVC)_.*|LC_.*|LANGUAGE|BASH_ENV|ENV|BASHOPTS|SHELLOPTS|CDPATH|BASH_FUNC_.*", re.DOTALL
+    r"(GIT|DVC)_.*|LC_.*|LANGUAGE|BASH_ENV|ENV|BASHOPTS|SHELLOPTS|CDPATH|BASH_FUNC_.*|PYTHONWARNINGS", re.DOTALL
 )
 _NEUTRAL_VARIABLES = {
     "GIT_ATTR_NOSYSTEM": "1",

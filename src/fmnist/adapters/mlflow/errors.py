@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mlflow.exceptions import MlflowException
+from requests.exceptions import InvalidURL
 
+from fmnist.adapters.http.proxy import proxy_advice
 from fmnist.domain.model.addresses import Address, without_credentials
 from fmnist.domain.model.errors import FmnistError, InvalidSetting, StoreUnavailable
 
@@ -14,6 +16,7 @@ _LONGEST_REASON = 300
 _CAUSE = re.compile(r"\(Caused by (?P<cause>.+)\)")
 _NOISE = re.compile(r"^API request to \S+ failed with (?:timeout )?exception | for url: \S+?(?=\.?(?:\s|$))")
 _STORE_FAILS = re.compile(r"\b5\d\d (?:error responses|Server Error)|Read timed out")
+_PROXY_FAILS = re.compile(r"ProxyError|[Pp]roxy URL|SOCKS support|Proxy Authentication")
 _DISTRUST = re.compile(r"CERTIFICATE|TLS .*certificate")
 _NOT_ALLOWED = {"UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"}
 
@@ -54,6 +57,8 @@ def _advice(tracking_uri: Address, error: Exception) -> str:
     if getattr(error, "error_code", None) in _NOT_ALLOWED:
         return "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, and what that user may do"
     text = str(error)
+    if (_PROXY_FAILS.search(text) or isinstance(error, InvalidURL)) and (proxy := proxy_advice(str(tracking_uri))):
+        return proxy
     if _DISTRUST.search(text):
         return (
             "name the authority of its certificate in REQUESTS_CA_BUNDLE or MLFLOW_TRACKING_SERVER_CERT_PATH; "

@@ -8,6 +8,7 @@ from typing import Any
 import fsspec
 from fsspec.asyn import sync
 
+from fmnist.adapters.http.proxy import proxy_advice
 from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.dataset import SplitFile
 from fmnist.domain.model.errors import CorruptData, StoreUnavailable
@@ -18,8 +19,6 @@ READ_SECONDS = 20
 
 MOST_BYTES = 2**30  # of a file whose size the registry does not say
 _REPAIR = "restore it from a copy of the store or build the version again"
-
-TRUST_ADVICE = "name the authority of its certificate in AWS_CA_BUNDLE; AWS_NO_VERIFY_SSL=true takes any certificate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +139,15 @@ async def _first_bytes(stream: Any, most: int) -> bytes:
     return bytes(content)
 
 
+def way_advice(s3: S3Settings, error: Exception) -> str | None:
+    """Return what to do where it is the way to S3 that fails, or None where it is something else."""
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return "name the authority of its certificate in AWS_CA_BUNDLE; AWS_NO_VERIFY_SSL=true takes any certificate"
+    if "proxy URL" in str(error):
+        return proxy_advice(s3.endpoint_url or "https://amazonaws.com")
+    return None
+
+
 def _unreadable(file: SplitFile, s3: S3Settings, error: Exception) -> StoreUnavailable:
     where = advice = ""
     if file.uri.startswith("s3://"):
@@ -148,10 +156,8 @@ def _unreadable(file: SplitFile, s3: S3Settings, error: Exception) -> StoreUnava
             advice = "; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and what they may read there"
         elif isinstance(error, FileNotFoundError):
             advice = "; correct the address of the DVC remote (DVC_REMOTE_URL), or AWS_ENDPOINT_URL"
-        elif "CERTIFICATE_VERIFY_FAILED" in str(error):
-            advice = f"; {TRUST_ADVICE}"
         else:
-            advice = "; check that the store runs, and the AWS_... variables"
+            advice = f"; {way_advice(s3, error) or 'check that the store runs, and the AWS_... variables'}"
     reason = without_credentials(str(error)) or type(error).__name__
     return StoreUnavailable(f"split {file.split!r} at {file.uri} cannot be read{where}: {reason}{advice}")
 

@@ -8,10 +8,12 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +152,10 @@ def _no_cluster(settings: ClusterSettings, error: Exception) -> str:
     if settings.address:
         return f"no Ray cluster at {settings.address}: {reason}; check RAY_ADDRESS, or unset it to start a cluster here"
     place = os.environ.get(_RAY_SCRATCH) or os.environ.get("TMPDIR", "/tmp")  # noqa: S108 - Ray's default
-    if isinstance(error, OSError):
+    if "AF_UNIX" in reason:
+        most = _LONGEST_SOCKET - len(f"/ray{_SOCKET}")
+        advice = f"{place} is too long for the names of sockets: name a path of at most {most} bytes in {_RAY_SCRATCH}"
+    elif isinstance(error, OSError):
         advice = f"make room in {place} and see that it may be written, or name another short path in {_RAY_SCRATCH}"
     else:
         advice = f"see that there is memory, and room in {place}; what Ray logged is below {place}/ray/session_latest"
@@ -186,16 +191,20 @@ def _probe(address: str) -> None:
 
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Keep what this process does with signals, and keep the signal of a closed terminal from what Ray starts.
+    """Keep what this process does with signals, and keep those to its whole group from what Ray starts.
 
-    The terminal signals all of its processes. Ray's would end at once, before this process can end in order. So they
-    inherit a blocked SIGHUP, as Ray itself blocks SIGINT.
+    Ray's processes would end at once, before this one can end in order, which would then wait for them for a minute.
+    So each is a group of its own. They inherit a blocked SIGHUP too, as Ray itself blocks SIGINT. A blocked SIGTERM
+    would not do: Ray ends its processes with it.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    services = ray._private.services  # noqa: SLF001 - there is no public way
+    start, before = services.ConsolePopen, signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    services.ConsolePopen = partial(subprocess.Popen, process_group=0)
     try:
         with _sigterm_kept():
             yield
     finally:
+        services.ConsolePopen = start
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 

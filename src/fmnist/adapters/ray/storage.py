@@ -10,7 +10,7 @@ import fsspec
 import pyarrow.fs
 
 from fmnist.adapters.lightning.checkpoint import make_writable
-from fmnist.adapters.parquet.storage import TRUST_ADVICE, S3Settings, s3fs_options, unavailable
+from fmnist.adapters.parquet.storage import S3Settings, s3fs_options, unavailable, way_advice
 from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.domain.model.text import words_of
@@ -68,9 +68,8 @@ class CheckpointStorage:
         try:
             yield
         except (*unavailable(), *further) as error:
-            raise StoreUnavailable(
-                without_credentials(f"checkpoints {what} in {self}: {words_of(error)}; {self._advice(error)}")
-            ) from error
+            place, words = map(without_credentials, (str(self), words_of(error)))
+            raise StoreUnavailable(f"checkpoints {what} in {place}: {words}; {self._advice(error)}") from error
 
     @property
     def _bucket(self) -> str:
@@ -83,9 +82,8 @@ class CheckpointStorage:
             return f"make the bucket {self._bucket!r}, or correct RAY_STORAGE_PATH"
         if isinstance(error, PermissionError):
             return "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and what they may do there"
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            return TRUST_ADVICE
-        return "check that the store runs, and the RAY_STORAGE_... and AWS_... variables"
+        advice = way_advice(self.s3, error)
+        return advice or "check that the store runs, and the RAY_STORAGE_... and AWS_... variables"
 
     def _try_out(self) -> None:
         assert self.s3 is not None

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dependency_injector import providers
 
+from fmnist.adapters.filelock.lock import RunLock
 from fmnist.adapters.git.command import run
 from fmnist.adapters.jinja2.report_page import render_report
 from fmnist.adapters.lightning.compute import LocalCompute
@@ -40,6 +41,11 @@ def commit_of_this_code(settings: Settings) -> str:
         return run(["git", "rev-parse", "HEAD"], cwd=here.parent).strip()
     except StoreUnavailable:
         return settings.image_commit
+
+
+def run_lock(settings: Settings) -> RunLock:
+    """The lock on a run: beside its checkpoints, where those who share them see it; with S3, for this machine alone."""
+    return RunLock(None if settings.ray_storage_url else settings.checkpoint_directory)
 
 
 class TrainContainer(ModelsContainer):
@@ -79,6 +85,7 @@ class TrainContainer(ModelsContainer):
         model_name=ModelsContainer.settings.provided.mlflow_registered_model_name,
         render=providers.Object(render_report),
         uninterrupted=providers.Object(uninterrupted),
+        lock=providers.Factory(run_lock, ModelsContainer.settings),
     )
     provenance = providers.Factory(
         Provenance,

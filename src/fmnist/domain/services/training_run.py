@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 
 from fmnist.domain.model.dataset import DatasetVersion
@@ -50,6 +50,7 @@ class TrainingRun:
         render: draws the report on the run's model.
         uninterrupted: makes a context in which an interrupt waits; a process that turns signals into
             `KeyboardInterrupt` supplies it, so that none strikes where a run has begun and nobody knows its id yet.
+        lock: makes a context, by a run's id, that one process at a time may be in.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class TrainingRun:
         model_name: str,
         render: RenderReport,
         uninterrupted: Callable[[], AbstractContextManager[None]] = nullcontext,
+        lock: Callable[[str], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self._registry = registry
         self._tracker = tracker
@@ -69,6 +71,7 @@ class TrainingRun:
         self._model_name = model_name
         self._render = render
         self._uninterrupted = uninterrupted
+        self._lock = lock
 
     def start(
         self,
@@ -102,8 +105,13 @@ class TrainingRun:
 
         Raises:
             RunNotFound: the tracker knows no such run.
-            InvalidSetting: the run finished, was not begun here, or its data version now holds other data.
+            InvalidSetting: the run finished, was not begun here, or its data version now holds other data; or another
+                process is at work on it.
         """
+        with self._lock(run_id):
+            return self._resume(run_id, on_progress)
+
+    def _resume(self, run_id: str, on_progress: OnProgress) -> TrainingResult:
         record = self._tracker.get(run_id)
         if record.status is RunStatus.FINISHED:
             raise InvalidSetting(f"run {run_id} is FINISHED: there is nothing to resume")
@@ -115,7 +123,7 @@ class TrainingRun:
                 f"(digest {lineage.data_digest}): train anew"
             )
         if record.status is RunStatus.RUNNING:
-            logger.warning("run %s is marked RUNNING: see that no other process is at work on it", run_id)
+            logger.warning("run %s is marked RUNNING: see that no other machine is at work on it", run_id)
 
         def reopen() -> str:
             self._tracker.set_status(run_id, RunStatus.RUNNING)
@@ -137,22 +145,24 @@ class TrainingRun:
         self._store.versions(self._model_name)
         self._compute.prepare(spec, dataset)
         run_id, outstanding, resumable = None, Outstanding(), not is_new
-        try:
-            with self._uninterrupted():
-                run_id = open_run()
-            logger.info("run %s: %s on %s", run_id, spec.recipe.architecture, dataset.version)
-            if is_new:
-                self._describe(run_id, spec, dataset)
-                resumable = True
-            fit = self._compute.fit(spec, dataset, run_id, outstanding.watch(on_progress))
-            outstanding.trained()
-            result = self._conclude(run_id, fit, spec, dataset, lineage, outstanding)
-            self._tracker.set_status(run_id, RunStatus.FINISHED)
-        except BaseException as error:
-            if run_id is not None:
+        with ExitStack() as held:
+            try:
                 with self._uninterrupted():
-                    self._abandon(run_id, error, outstanding, resumable=resumable)
-            raise
+                    run_id = open_run()
+                logger.info("run %s: %s on %s", run_id, spec.recipe.architecture, dataset.version)
+                if is_new:
+                    held.enter_context(self._lock(run_id))
+                    self._describe(run_id, spec, dataset)
+                    resumable = True
+                fit = self._compute.fit(spec, dataset, run_id, outstanding.watch(on_progress))
+                outstanding.trained()
+                result = self._conclude(run_id, fit, spec, dataset, lineage, outstanding)
+                self._tracker.set_status(run_id, RunStatus.FINISHED)
+            except BaseException as error:
+                if run_id is not None:
+                    with self._uninterrupted():
+                        self._abandon(run_id, error, outstanding, resumable=resumable)
+                raise
         return result
 
     def _abandon(self, run_id: str, reason: BaseException, outstanding: Outstanding, *, resumable: bool) -> None:

@@ -1,4 +1,4 @@
-"""One promotion at a time on a machine, whatever becomes of the process that has the lock."""
+"""One promotion at a time on a machine, and one process at work on a run, whatever becomes of who has the lock."""
 
 import logging
 import signal
@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from fmnist.adapters.filelock.lock import PromotionLock
-from fmnist.domain.model.errors import Conflict, StoreUnavailable
+from fmnist.adapters.filelock.lock import PromotionLock, RunLock
+from fmnist.domain.model.errors import Conflict, InvalidSetting, StoreUnavailable
 
 HOLD = """
 import sys
 from pathlib import Path
-from fmnist.adapters.filelock.lock import PromotionLock
-with PromotionLock("store", "model", 5, Path(sys.argv[1]))():
+from fmnist.adapters.filelock.lock import PromotionLock, RunLock
+folder = Path(sys.argv[1])
+with PromotionLock("store", "model", 5, folder)(), RunLock(folder)("run"):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -106,3 +107,23 @@ def test_a_place_that_others_could_have_prepared_is_refused(tmp_path: Path, prep
     ):
         pass
     assert not list(tmp_path.rglob("*.lock"))
+
+
+def test_a_second_process_is_refused_a_run_at_once_until_the_first_ends_in_any_way(
+    tmp_path: Path, holder: "subprocess.Popen[str]"
+) -> None:
+    lock = RunLock(tmp_path)
+    with pytest.raises(InvalidSetting, match=f"another process is at work on run run: .*{tmp_path}"), lock("run"):
+        pass
+    with lock("../another"):
+        pass
+    holder.kill()
+    holder.wait()
+    with lock("run"):
+        pass
+
+
+def test_a_lock_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreUnavailable, match="fmnist-run-"), RunLock(tmp_path / "file")("run"):
+        pass

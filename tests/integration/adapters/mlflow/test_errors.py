@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 from mlflow.exceptions import MlflowException
+from urllib3.util import Retry
 
+from fmnist.adapters.mlflow import connection as connection_module
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.errors import unavailable
 from fmnist.adapters.mlflow.tracker import MlflowTracker
@@ -70,3 +72,28 @@ def test_cause_is_told_however_long_the_address_before_it(said: str, cause: str,
     assert cause in message
     assert advice in message
     assert "mlflow-artifacts" not in message
+
+
+@pytest.mark.parametrize(
+    ("variable", "proxy", "shown"),
+    [
+        ("HTTP_PROXY", "http://me:hidden@127.0.0.1:1", ", which names the proxy http://127.0.0.1:1"),
+        ("http_proxy", "me:hidden@127.0.0.1:1", ", which names the proxy http://127.0.0.1:1"),
+        ("ALL_PROXY", "socks5://127.0.0.1:1", ", which names the proxy socks5://127.0.0.1:1"),
+        ("HTTP_PROXY", "http://:3128", ", which names the proxy http://:3128"),
+        ("HTTP_PROXY", "http://a@b/c@d", ""),
+    ],
+)
+def test_proxy_that_fails_is_named_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, variable: str, proxy: str, shown: str
+) -> None:
+    monkeypatch.setattr(connection_module, "_PROBE_RETRIES", Retry(total=0))
+    for name in ("http_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv(variable, proxy)
+    with pytest.raises(StoreUnavailable) as caught:
+        MlflowConnection(Address("http://mlflow.invalid:5000")).client()
+    advice = f"; check {variable}{shown}; list mlflow.invalid in NO_PROXY to reach it without a proxy"
+    assert str(caught.value).endswith(advice)
+    assert "hidden" not in str(caught.value)

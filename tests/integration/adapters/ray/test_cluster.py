@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import ray
 from hypothesis import given
 from hypothesis import strategies as st
 from ray.core.generated import common_pb2
@@ -69,6 +70,10 @@ def test_address_of_the_job_server_is_no_cluster_s() -> None:
     ("error", "advice"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), "make room in /scratch and see that it may be written"),
+        (
+            OSError("validate_socket_filename failed: AF_UNIX path length cannot exceed 107 bytes: '/scratch/ray'"),
+            "/scratch is too long for the names of sockets: name a path of at most 39 bytes in RAY_TMPDIR",
+        ),
         (PermissionError(errno.EACCES, "Permission denied"), "make room in /scratch and see that it may be written"),
         (
             Exception("The current node timed out\nduring startup."),
@@ -173,13 +178,14 @@ def test_what_ray_starts_outlives_a_closed_terminal_and_this_process_is_told() -
 
     def start() -> None:
         with _signals_kept():
-            begun.append(subprocess.Popen(["sleep", "60"]))
+            begun.append(ray._private.services.ConsolePopen(["sleep", "60"]))
             begun[0].send_signal(signal.SIGHUP)
             os.kill(os.getpid(), signal.SIGHUP)
 
     try:
         with pytest.raises(HungUp):
             start()
+        assert os.getpgid(begun[0].pid) == begun[0].pid, "what signals this process's group leaves it alone"
         with pytest.raises(subprocess.TimeoutExpired):
             begun[0].wait(timeout=0.2)
     finally:

@@ -71,6 +71,20 @@ def test_store_that_answers_nothing_is_given_up(s3: S3Settings, monkeypatch: pyt
             CheckpointStorage("bucket", replace(s3, endpoint_url=endpoint)).prepare()
 
 
+def test_proxy_before_a_store_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", f"http://me:hidden@{HOST}:1")
+    storage = CheckpointStorage("bucket", S3Settings("http://s3.invalid:9000", "user", "password"))
+    with pytest.raises(StoreUnavailable) as caught:
+        storage.prepare()
+    assert str(caught.value) == (
+        "checkpoints cannot be kept in s3://bucket at http://s3.invalid:9000: Failed to connect to proxy URL: "
+        f'"http://{HOST}:1"; check HTTP_PROXY, which names the proxy http://{HOST}:1; list s3.invalid in NO_PROXY to '
+        "reach it without a proxy"
+    )
+
+
 def test_no_bucket_is_made_because_of_a_slip_of_the_pen(object_store: ObjectStore, s3: S3Settings) -> None:
     storage = CheckpointStorage("no-such-bucket/runs", s3)
     with pytest.raises(StoreUnavailable):

@@ -1,6 +1,7 @@
 """`fmnist serve` and the ways in of Ray Serve's own commands, as a person uses them."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -41,6 +42,7 @@ class Served:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read)
@@ -51,7 +53,7 @@ class Served:
         return any(text in line for line in self.lines)
 
     def end(self, number: int) -> int:
-        self.process.send_signal(number)
+        os.killpg(self.process.pid, number)
         code = self.process.wait(120)
         self._reader.join()
         return code
@@ -62,8 +64,13 @@ class Served:
             self.lines.extend(self.process.stdout)
 
 
-# Of somebody's machine, and of no use to reach a service on it.
-ENVIRONMENT = {"all_proxy": "socks://127.0.0.1:1", "no_proxy": "[::1]", "SSL_CERT_FILE": "/absent/authorities.pem"}
+# Of somebody's machine, and of no use to a service on it.
+ENVIRONMENT = {
+    "all_proxy": "socks://127.0.0.1:1",
+    "no_proxy": "[::1]",
+    "SSL_CERT_FILE": "/absent/authorities.pem",
+    "PYTHONWARNINGS": "error",
+}
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +101,8 @@ def test_service_listens_on_loopback_alone(served: Served) -> None:
 
 
 # The last test of the module's service: it ends it.
-def test_sigterm_answers_what_is_in_flight(served: Served) -> None:
+def test_sigterm_to_the_whole_group_answers_what_is_in_flight(served: Served) -> None:
+    family = psutil.Process(served.process.pid).children(recursive=True)
     body = json.dumps({"images": [[0] * 784] * 1000}).encode()
     headers = {"Content-Type": "application/json"}
 
@@ -111,6 +119,7 @@ def test_sigterm_answers_what_is_in_flight(served: Served) -> None:
         assert [request.result() for request in asked] == [200] * 24
     assert code == 143
     assert served.lines[-1] == "terminated\n"
+    assert psutil.wait_procs(family, timeout=30)[1] == []
 
 
 def test_model_that_is_not_there_ends_it_at_once(models: Models) -> None:

@@ -48,6 +48,19 @@ def test_advice_is_for_the_cause(repo: str, said: str, expected: str) -> None:
     assert expected in (advice(StoreUnavailable(said), Address(repo), "VARIABLE", "make one") or "")
 
 
+def test_proxy_before_a_server_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", "http://me:hidden@proxy:3128")
+    said = StoreUnavailable("unable to access 'https://h/r.git/': Could not resolve proxy: proxy")
+    expected = "check https_proxy, which names the proxy http://proxy:3128; list h in NO_PROXY"
+    assert expected in (advice(said, Address("https://h/r.git"), "VARIABLE", "make one") or "")
+    monkeypatch.setenv("ALL_PROXY", "http://proxy:3128")
+    assert "PROXY" not in (advice(said, Address("ssh://h/r.git"), "VARIABLE", "make one") or "")
+    monkeypatch.setenv("NO_PROXY", "h")
+    assert "https_proxy" not in (advice(said, Address("https://h/r.git"), "VARIABLE", "make one") or "")
+
+
 def test_words_that_tell_no_cause_get_no_advice() -> None:
     assert advice(StoreUnavailable("bad object"), Address("https://h/tls-data.git"), "VARIABLE", "make one") is None
 

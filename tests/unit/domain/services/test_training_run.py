@@ -70,7 +70,20 @@ class House:
         self.registry.add("1.0.0", toy_splits())
         self.compute = CountingCompute(self.registry, self.tracker, self.directory)
         self.compute.predicted = []
-        self.service = TrainingRun(self.registry, self.tracker, self.compute, self.store, MODEL, self.render)
+        self.at_work: set[str] = set()
+        self.service = TrainingRun(
+            self.registry, self.tracker, self.compute, self.store, MODEL, self.render, lock=self.lock
+        )
+
+    @contextmanager
+    def lock(self, run_id: str) -> Iterator[None]:
+        if run_id in self.at_work:
+            raise InvalidSetting(f"another process is at work on run {run_id}")
+        self.at_work.add(run_id)
+        try:
+            yield
+        finally:
+            self.at_work.remove(run_id)
 
     def train(self, data_version: str | None = None) -> TrainingResult:
         return self.service.start(SPEC, PROVENANCE, ignore, run_name="run", data_version=data_version)
@@ -579,3 +592,22 @@ def test_a_tracker_that_hangs_does_not_keep_a_process_that_was_told_to_end(
     house.train_until(1, KeyboardInterrupt())
     forever.set()
     assert "could not be marked KILLED: its status: no answer within 0.1 s" in caplog.text
+
+
+def test_run_is_not_resumed_while_it_runs_or_while_another_resumes_it(house: House) -> None:
+    refusals = []
+
+    def resume_too(progress: Progress) -> None:
+        run = house.only_run()
+        with pytest.raises(InvalidSetting, match="another process is at work") as refused:
+            house.service.resume(run.run_id, ignore)
+        refusals.append(refused)
+        assert house.only_run().status is RunStatus.RUNNING
+        if len(refusals) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        house.service.start(SPEC, PROVENANCE, resume_too, run_name="run")
+    assert house.service.resume(house.only_run().run_id, resume_too).run_id == house.only_run().run_id
+    assert len(refusals) > 1
+    assert (house.only_run().status, house.at_work) == (RunStatus.FINISHED, set())
