@@ -110,7 +110,8 @@ def test_stack_starts_on_loopback_alone_is_mended_and_ends_without_a_trace(stack
     links_directory = links(stack.home / "stack")
     assert stat.S_IMODE(links_directory.stat().st_mode) == 0o700
     assert stack("stop").returncode == 0
-    assert [process for process in family if process.is_running()] == []
+    # supervisord has no parent that waits for it here; then it stays a zombie.
+    assert [each for each in family if each.is_running() and each.status() != psutil.STATUS_ZOMBIE] == []
     assert [line.split(maxsplit=1)[1] for line in stack("stop").stdout.splitlines()] == ["did not run"] * 4
     logs = stack.home / "stack/logs"
     assert {f"{name}.log" for name in SERVICES} <= {path.name for path in logs.iterdir()}
