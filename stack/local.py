@@ -3,6 +3,7 @@
 Addresses and keys are those of `.env.docker`, so that whoever sources it finds what is started here.
 """
 
+import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,7 +60,9 @@ class LocalStack:
             repository = self._home / "git" / urlsplit(self._variables["DVC_REPO_URL"]).path.lstrip("/")
             if not repository.exists():
                 command = ["git", "init", "--quiet", "--bare", "--initial-branch=main", str(repository)]
-                subprocess.run(command, check=True)
+                # What Git sets for a hook that runs us names another repository.
+                outside = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+                subprocess.run(command, env=outside, check=True)
 
 
 def _port(address: str) -> int:

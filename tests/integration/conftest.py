@@ -48,7 +48,8 @@ def built_registry(official_files: Path, tmp_path_factory: pytest.TempPathFactor
         patch.setenv("GIT_CONFIG_GLOBAL", str(nobody))
         patch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
         patch.setenv("XDG_CONFIG_HOME", str(directory))
-        patch.setenv("DVC_ROOT", "/proc/odd")
+        for name in ("DVC_ROOT", "DVC_GLOBAL_CONFIG_DIR", "DVC_SITE_CACHE_DIR", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+            patch.setenv(name, "/proc/odd")
         patch.setenv("DVC_STAGE", "odd")
         patch.setenv("GIT_DEFAULT_HASH", "sha256")
         patch.setenv("SHELL", "/bin/false")

@@ -239,7 +239,7 @@ def rollback(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Make @previous the champion again."""
+    """Make the version that was champion directly before champion again."""
     settings = begin()
     check_output_dir(output_dir)
     container = _container(settings)

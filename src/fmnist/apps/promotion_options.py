@@ -56,7 +56,7 @@ PolicyFile = Annotated[
 TestPolicyFile = Annotated[
     Path | None,
     typer.Option(
-        help="TOML file; a release wants the policy that compare had.  \\[default: the policy of the comparison]"
+        help="TOML file with the limits for the test that compare had.  \\[default: the policy of the comparison]"
     ),
 ]
 Metric = Annotated[

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from fmnist.apps.process import begin
-from fmnist.domain.model.endpoint import Request, is_api_key
+from fmnist.domain.model.endpoint import Request
 from fmnist.domain.model.errors import InvalidSetting
 
 EXAMPLES = (
@@ -56,7 +56,7 @@ def serve(
         container.wanted_model(uri=model)  # one that is not there is not worth a start
         container.start(container.application(model_uri=model), host=host, port=port, route_prefix=prefix or "/")
     try:
-        key = next(filter(is_api_key, settings.api_keys), None)  # for the reason, where there is a fault
+        key = next(iter(settings.api_keys), None)  # for the reason, where there is a fault
         with container.endpoint(url, api_key=key, direct=True) as ask:
             health = ask(Request("GET", "/health")).expect(200).document("model_uri", "desired_model")
         serves, desired = health["model_uri"], health["desired_model"]

@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 from pathlib import Path
 from typing import Literal, Self
 from urllib.request import getproxies_environment
@@ -12,12 +11,12 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fmnist.apps.environment import normalize
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.addresses import LOOPBACK, Address
+from fmnist.domain.model.endpoint import is_api_key
 from fmnist.domain.model.errors import InvalidSetting
 
 _PLATFORM = ("training", "production")
 _UNKNOWN = "DEV"
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Settings(BaseSettings):
@@ -93,10 +92,17 @@ class Settings(BaseSettings):
 
     @field_validator("fmnist_api_keys")
     @classmethod
-    def _some_key(cls, listed: SecretStr | None) -> SecretStr | None:
-        # A service that is open to all because of a slip would not show it.
-        if listed is not None and not _split(listed):
-            raise ValueError("it holds no key: list keys with commas, or unset it to serve without keys")
+    def _usable_keys(cls, listed: SecretStr | None) -> SecretStr | None:
+        # A service that is open to all, or to nobody, because of a slip would not show it.
+        if listed is not None:
+            keys = _split(listed)
+            if not keys:
+                raise ValueError("it holds no key: list keys with commas, or unset it to serve without keys")
+            if odd := [place for place, key in enumerate(keys, 1) if not is_api_key(key)]:
+                raise ValueError(
+                    f"key {odd[0]} of {len(keys)} has a space or a character outside visible ASCII: not every client "
+                    "can send it; make another"
+                )
         return listed
 
     @field_validator("mlflow_tracking_uri", "dvc_repo_url", "gitops_repo_url")
@@ -224,15 +230,9 @@ class Settings(BaseSettings):
         return self.ray_storage_path.removeprefix("s3://").strip("/")
 
     @property
-    def commit(self) -> str:
-        """The Git commit of the checkout that this code runs from; where there is none, `GIT_COMMIT`."""
-        here = Path(__file__)
-        try:
-            # An installed copy may lie inside somebody else's checkout, whose commit would say nothing of it.
-            _git(here.parent, "ls-files", "--error-unmatch", here.name)
-            return _git(here.parent, "rev-parse", "HEAD")
-        except (OSError, subprocess.CalledProcessError):
-            return self.git_commit or _UNKNOWN
+    def image_commit(self) -> str:
+        """The Git commit that this process's image was built from."""
+        return self.git_commit or _UNKNOWN
 
     def vendor_environment(self) -> dict[str, str]:
         """Return what vendors read under other names, and what keeps them quiet and from calling home."""
@@ -240,11 +240,6 @@ class Settings(BaseSettings):
             "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
             "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
             "DO_NOT_TRACK": "true",
-            "DVC_NO_ANALYTICS": "true",
-            # Nothing is there: a person's DVC settings change what DVC finds in a registry.
-            **dict.fromkeys(
-                ("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR"), str(self.fmnist_home / "no-dvc-config")
-            ),
         }
         if self.ray_address is None:
             # A cluster of our own keeps to 127.0.0.1, whatever Ray named its switch for. It is read as Ray is imported.
@@ -260,11 +255,6 @@ def _split(listed: SecretStr) -> tuple[str, ...]:
     return tuple(key.strip() for key in listed.get_secret_value().split(",") if key.strip())
 
 
-def _git(directory: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(directory), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-
 def _spare_loopback() -> None:
     """Have every client of this process, and of those that it starts, ask loopback without a proxy."""
     proxies = getproxies_environment()
@@ -272,7 +262,7 @@ def _spare_loopback() -> None:
     # A star excepts every host, and counts only while it is alone.
     if proxies and excepted.strip() != "*":
         names = [name.strip() for name in excepted.split(",")]
-        wanted = ",".join([*filter(None, names), *(name for name in _LOOPBACK if name not in names)])
+        wanted = ",".join([*filter(None, names), *(name for name in LOOPBACK if name not in names)])
         os.environ["no_proxy"] = os.environ["NO_PROXY"] = wanted
 
 

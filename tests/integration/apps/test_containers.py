@@ -9,6 +9,7 @@ import pytest
 from dependency_injector import containers, providers
 
 from fmnist.adapters.filelock.lock import PromotionLock
+from fmnist.adapters.git.command import git
 from fmnist.adapters.memory.compute import MemoryCompute
 from fmnist.adapters.memory.model_store import MemoryModelStore
 from fmnist.adapters.memory.registry import MemoryDataRegistry
@@ -54,6 +55,15 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     return Settings(fmnist_home=tmp_path / "home", mlflow_tracking_uri="http://127.0.0.1:9", git_commit="c0ffee")
+
+
+def test_commit_is_that_of_this_code_in_whatever_git_hook(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = git(Path(__file__).parent, "rev-parse", "HEAD").strip()
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "of-the-hook"))
+    assert TrainContainer(settings=settings).provenance().git_commit == head
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,7 @@ def test_unreadable_dotenv_is_named(here: Here, command: Command) -> None:
 def test_what_cannot_end_in_a_model_opens_no_run(here: Here, command: Command, compute: str) -> None:
     train = ("train", "--compute", compute, *RECIPE)
     assert "'fashion mnist' must be named with" in here.refused(*train, MLFLOW_REGISTERED_MODEL_NAME="fashion mnist")
+    assert "256 letters long as staging.NAME" in here.refused(*train, MLFLOW_REGISTERED_MODEL_NAME=f"dev.{'x' * 248}")
     for few in (("--limit-train", "1"), ("--batch-size", "1")):
         assert "needs at least 2 images per worker" in here.refused(*train, "--model", "resnet18", *few)
     assert command.runs() == []

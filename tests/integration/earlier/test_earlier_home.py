@@ -76,6 +76,9 @@ def test_release_asks_again_for_a_test_and_an_approval_that_name_no_champion(
     policy = ("--policy", "policy.toml")
     refused = command.run("promote", "release", "--approval", "manual")
     assert refused.returncode == 2, refused.stderr
+    why = "names no champion, for an earlier version of fmnist recorded it"
+    assert f"is not tested as things are, its test {why}: run fmnist promote test again" in refused.stderr
+    assert f"is not approved as things are, its approval by earlier {why}: run fmnist promote approve" in refused.stderr
     command.json("promote", "test", *policy)
     command.json("promote", "approve", "--by", "later", "--reason", "tested again")
     command.json("promote", "release", "--approval", "manual")

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from stack.local import LocalStack
 from stack.services import ObjectStore, Service, StackError, free_ports
 from stack.supervision import Supervisor, links
 
@@ -154,3 +155,14 @@ def test_short_directory_of_another_user_is_not_used(tmp_path: Path) -> None:
             Supervisor(tmp_path, os.environ).start(Service("git", (), "tcp://127.0.0.1:1", tmp_path))
     finally:
         theirs.unlink()
+
+
+def test_registry_is_made_in_its_place_in_whatever_git_hook(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY"):
+        monkeypatch.setenv(name, str(tmp_path / "of-the-hook"))
+    local = LocalStack(tmp_path, stack.variables)
+    local.prepare(next(service for service in local.services() if service.name == "git"))
+    assert (tmp_path / "git/data-registry.git/objects").is_dir()
+    assert not (tmp_path / "of-the-hook").exists()

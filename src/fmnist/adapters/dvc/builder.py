@@ -22,6 +22,7 @@ from fmnist.adapters.dvc.config import (
     upload_options,
     write_config,
 )
+from fmnist.adapters.dvc.environment import AUTHORITIES, dvc_variables
 from fmnist.adapters.dvc.git import tagged_commits
 from fmnist.adapters.dvc.pipeline import COMMITTED, DVC_FILE, DVC_YAML, IGNORE_FILES, PARAMS_YAML, POINTERS
 from fmnist.adapters.dvc.settings import RegistrySettings
@@ -240,4 +241,5 @@ class _Checkout:
             **({"AWS_ACCESS_KEY_ID": s3.access_key_id} if s3.access_key_id else {}),
             **({"AWS_SECRET_ACCESS_KEY": s3.secret_access_key} if s3.secret_access_key else {}),
         }
-        run([sys.executable, "-m", "dvc", *arguments], cwd=self._path, env=env)
+        with dvc_variables() as own:
+            run([sys.executable, "-m", "dvc", *arguments], cwd=self._path, env={**env, **own, **AUTHORITIES})

@@ -1,6 +1,6 @@
 """DVC's configuration. The library that reads it writes ours, for `#` and `,` in a path mean something in its syntax.
 
-A registry's own is somebody else's text: little of it is heeded, and none of it may name a file or a command of this
+A registry's own is somebody else's text: it may say what is listed here, which names no file, command or secret of this
 machine.
 """
 
@@ -17,12 +17,20 @@ from fmnist.adapters.parquet.storage import CONNECT_SECONDS, READ_SECONDS, S3Set
 from fmnist.domain.model.errors import CorruptData, InvalidSetting
 
 CONFIG_FILE = ".dvc/config"
-_OF_A_MACHINE = {"core": {"site_cache_dir"}, "remote": {"configpath", "credentialpath", "bearer_token_command"}}
-# What a registry may say of its own remote. How much a certificate is worth is not its to say.
-_OF_A_REMOTE = (
-    *("url", "endpointurl", "region", "profile", "use_ssl", "sse", "sse_kms_key_id", "acl"),
-    *("grant_read", "grant_read_acp", "grant_write_acp", "grant_full_control"),
-)
+# What a registry may say in the sections that count when its data are read. How much a certificate is worth is decided
+# here, whatever it says: no reading and no upload heeds its `ssl_verify`.
+_ALLOWED = {
+    "core": {
+        *("remote", "analytics", "autostage", "check_update", "checksum_jobs", "experiments", "hardlink_lock"),
+        *("interactive", "no_scm"),
+    },
+    "remote": {
+        *("url", "endpointurl", "region", "profile", "use_ssl", "ssl_verify", "allow_anonymous_login", "user", "port"),
+        *("sse", "sse_kms_key_id", "acl", "grant_read", "grant_read_acp", "grant_write_acp", "grant_full_control"),
+        *("timeout", "connect_timeout", "read_timeout", "jobs", "checksum_jobs", "no_traverse", "listobjects"),
+        *("cache_regions", "verify", "type", "shared", "protected", "slow_link_warning", "projectname", "account_name"),
+    },
+}
 
 
 def own_config(repo: Path, commit: str, source: str) -> Mapping[str, Any]:
@@ -30,7 +38,7 @@ def own_config(repo: Path, commit: str, source: str) -> Mapping[str, Any]:
 
     Raises:
         CorruptData: DVC cannot read it.
-        InvalidSetting: it names a file or a command of this machine.
+        InvalidSetting: it says more than it may.
     """
     if not run(["git", "ls-tree", "--name-only", commit, "--", CONFIG_FILE], cwd=repo):
         return {"core": {}, "remote": {}}
@@ -43,8 +51,7 @@ def own_config(repo: Path, commit: str, source: str) -> Mapping[str, Any]:
         except ConfigError as error:
             raise CorruptData(f"{CONFIG_FILE} of {source} cannot be read: {error}") from error
     remotes = config["remote"].values()
-    found = _OF_A_MACHINE["core"] & set(config["core"])
-    if found := found.union(*(_OF_A_MACHINE["remote"] & set(remote) for remote in remotes)):
+    if found := (set(config["core"]) - _ALLOWED["core"]).union(*(set(each) - _ALLOWED["remote"] for each in remotes)):
         raise InvalidSetting(
             f"{CONFIG_FILE} of {source} sets {', '.join(sorted(found))}, which is for this machine to say: remove it"
         )
@@ -53,8 +60,8 @@ def own_config(repo: Path, commit: str, source: str) -> Mapping[str, Any]:
 
 def own_remote(config: Mapping[str, Any], name: str | None) -> Mapping[str, str]:
     """Return the options of a registry's remote, its default one without a name; empty when it has none such."""
-    options = config["remote"].get((name or config["core"].get("remote") or "").lower(), {})
-    return {key: value for key, value in options.items() if key in _OF_A_REMOTE}
+    options: Mapping[str, str] = config["remote"].get((name or config["core"].get("remote") or "").lower(), {})
+    return options
 
 
 def check_place(place: str) -> None:

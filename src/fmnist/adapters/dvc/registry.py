@@ -17,6 +17,7 @@ from dvc.exceptions import DvcException, OutputNotFoundError
 from dvc.repo.open_repo import clean_repos
 
 from fmnist.adapters.dvc.config import own_config
+from fmnist.adapters.dvc.environment import dvc_variables, exported
 from fmnist.adapters.dvc.git import tagged_commits, way_out
 from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.git.command import source_name
@@ -123,7 +124,7 @@ class _Project:
                 f"{path} of {self._what} lies at {Address(uri)} with a user or password, which everybody could read: "
                 "correct the url of the DVC remote, or set DVC_REMOTE_URL"
             )
-        return SplitFile(name, uri, info["md5"], self._endpoint())
+        return SplitFile(name, uri, info["md5"], self._endpoint(), info.get("size"))
 
     def read_git(self, path: str) -> bytes:
         content: bytes = self._files.cat_file(path)
@@ -149,7 +150,7 @@ def _opened(settings: RegistrySettings, source: str, tag: str, commit: str) -> I
         # DVC takes the address of a remote only together with a name, which need not exist in the repository.
         address["remote"] = settings.remote or "address-from-settings"
         address["remote_config"] = {"url": settings.remote_url}
-    with _dvc_clones:
+    with _dvc_clones, dvc_variables() as variables, exported(variables):
         try:
             with _reached(settings.repo, what) as repo:
                 own_config(Path(repo), commit, source)  # before DVC heeds it

@@ -1,13 +1,15 @@
-"""A lock on one registry's promotions that every process of this machine sees. Across machines it says nothing.
+"""A lock on one registry's promotions that every process of one user on this machine sees.
 
-The operating system lets go of it when its process ends, however that ends.
+Across users and machines it says nothing: there the aliases that are read back tell. The operating system lets go of it
+when its process ends, however that ends.
 """
 
 import hashlib
 import logging
-import tempfile
+import os
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -15,8 +17,6 @@ from filelock import FileLock, Timeout
 from fmnist.domain.model.errors import Conflict, StoreUnavailable
 
 logger = logging.getLogger(__name__)
-
-_EVERYBODY = 0o666
 
 
 class PromotionLock:
@@ -26,7 +26,7 @@ class PromotionLock:
         store: the registry's identity, so that different registries do not wait for each other.
         model: what is promoted, by the name that its stages share.
         patience: seconds to wait for another promotion.
-        folder: where the lock file lies; the machine's folder for temporary files, which all of its users share.
+        folder: where the lock file lies, made when it is needed. It is not TMPDIR's, which may differ by process.
 
     Attributes:
         path: the lock file. Promotions with the same one wait for each other.
@@ -34,9 +34,10 @@ class PromotionLock:
 
     def __init__(self, store: str, model: str, patience: float, folder: Path | None = None) -> None:
         name = hashlib.sha256(f"{store}\n{model}".encode()).hexdigest()[:16]
-        self.path = (folder or Path(tempfile.gettempdir())) / f"fmnist-promotion-{name}.lock"
+        self._folder = folder or Path(f"/tmp/fmnist-{os.getuid()}")  # noqa: S108 - see _check_folder
+        self.path = self._folder / f"fmnist-promotion-{name}.lock"
         self._model = model
-        self._lock = FileLock(self.path, timeout=patience, mode=_EVERYBODY)
+        self._lock = FileLock(self.path, timeout=patience)
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
@@ -44,9 +45,12 @@ class PromotionLock:
 
         Raises:
             Conflict: another promotion holds it for longer than the patience lasts.
-            StoreUnavailable: the lock file cannot be written.
+            StoreUnavailable: the lock file cannot be written, or others may write where it lies.
         """
         try:
+            with suppress(FileExistsError):
+                self._folder.mkdir(mode=0o700)
+            self._check_folder()
             self._acquire()
         except Timeout as error:
             raise Conflict(
@@ -59,6 +63,15 @@ class PromotionLock:
             yield
         finally:
             self._lock.release()
+
+    def _check_folder(self) -> None:
+        """See that no other user prepared the folder, such as a link into a folder of this one."""
+        found, user = self._folder.lstat(), os.getuid()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != user or stat.S_IMODE(found.st_mode) & 0o077:
+            raise StoreUnavailable(
+                f"{self._folder} must be a folder of uid {user} alone (mode 700), for the lock of promotions; found "
+                f"{stat.filemode(found.st_mode)} of uid {found.st_uid}: move it away"
+            )
 
     def _acquire(self) -> None:
         """Say so before waiting: a person would take the silence for a hang."""

@@ -41,6 +41,8 @@ def advice(error: StoreUnavailable, repo: Address, variable: str, absent: str) -
             f"{owner['place']} belongs to another user: work as that user, or, if you trust whoever can write to it, "
             f"run `git config --global --add safe.directory {shlex.quote(owner['place'])}`"
         )
+    if " config value " in said:
+        return "correct that setting of yours, which `git config --list --show-origin` finds"
     if _HOST_KEY.search(said):
         return (
             "ssh does not know this host, or knows it by another key: compare its key with the one that its owner "

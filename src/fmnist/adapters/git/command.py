@@ -19,6 +19,8 @@ from fmnist.domain.model.errors import StoreUnavailable
 _ADVERTISEMENT = "Having any troubles?"  # DVC's last line, after each of its errors
 # Part of what Git says with --progress, which is there to show that it gets on.
 _PROGRESS = re.compile(r"(objects|deltas): +\d|^Delta compression|^Total \d")
+# Why a push was refused. A `fatal:` beside it tells only that the other end left.
+_REFUSAL = re.compile(r" ! \[(rejected|remote rejected|remote failure)\]")
 
 
 def run(
@@ -33,7 +35,7 @@ def run(
     It runs in the neutral environment with `env` added, and has the credentials of the Git repository `remote`.
 
     Raises:
-        InvalidSetting: credentials that Git cannot send.
+        InvalidSetting: credentials that Git cannot send, or a configuration that it cannot read.
         StoreUnavailable: it failed, says nothing for `silence` seconds, or is not on this machine; the message has its
             last words.
     """
@@ -128,7 +130,10 @@ def _last_words(output: str) -> str:
         if line.strip() and not line.startswith(_ADVERTISEMENT) and not _PROGRESS.search(line)
     ]
     place = next((place for place, line in enumerate(lines) if line.startswith("fatal: ")), None)
-    if place is None:
+    if any(map(_REFUSAL.match, lines)):
+        said = [line.strip() for line in lines if line.startswith("remote: ") or _REFUSAL.match(line)]
+        words = "; ".join(said[-6:])
+    elif place is None:
         words = "\n".join(lines[-6:])
     else:
         words = lines[place].removeprefix("fatal: ")

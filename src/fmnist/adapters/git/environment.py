@@ -33,7 +33,6 @@ _NEUTRAL_VARIABLES = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_TEMPLATE_DIR": "",
     "GIT_TERMINAL_PROMPT": "0",
-    "DVC_NO_ANALYTICS": "1",
     "LC_ALL": "C.UTF-8",  # advice is chosen by Git's words, which it would translate
     "SHELL": "/bin/sh",  # DVC runs the stages with it
 }
@@ -58,8 +57,8 @@ def neutral_environment(remote: Address | None = None) -> Iterator[dict[str, str
     Other users can read the arguments of a command, but not its environment.
 
     Raises:
-        InvalidSetting: a user or password that Git cannot send.
-        StoreUnavailable: Git is not on this machine, or cannot read its configuration.
+        InvalidSetting: a user or password that Git cannot send, or a configuration that it cannot read.
+        StoreUnavailable: Git is not on this machine.
     """
     settings, variables = _kept_settings(), _kept_variables()
     with tempfile.TemporaryDirectory(prefix="fmnist-git-") as scratch:
@@ -75,8 +74,6 @@ def neutral_environment(remote: Address | None = None) -> Iterator[dict[str, str
             **variables,
             "GIT_CONFIG_GLOBAL": str(config),
             **_numbered(command_settings),
-            **dict.fromkeys(("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR"), f"{scratch}/dvc"),
-            "DVC_SITE_CACHE_DIR": f"{scratch}/dvc-cache",
         }
 
 
@@ -107,8 +104,8 @@ def _kept_settings() -> _Settings:
     except FileNotFoundError as error:
         raise StoreUnavailable("git is not on this machine: install it") from error
     except subprocess.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace").strip()
-        raise StoreUnavailable(f"Git cannot read its configuration: {said}") from error
+        said = "; ".join(error.stderr.decode(errors="replace").splitlines())
+        raise InvalidSetting(f"Git cannot read its configuration: {said}; correct it") from error
     words = os.fsdecode(listing.stdout).split("\0")
     found = [entry.partition("\n") for scope, entry in zip(words[::2], words[1::2], strict=False) if scope in _SCOPES]
     # A setting without `=` means true.

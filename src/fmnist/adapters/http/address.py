@@ -1,10 +1,8 @@
 """Addresses of HTTP services, which httpx builds and parses: IPv6, names, ports and prefixes alike."""
 
-import ipaddress
-
 import httpx
 
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.addresses import Address, number_of
 from fmnist.domain.model.errors import InvalidSetting
 
 
@@ -16,7 +14,7 @@ def address_of(host: str, port: int, prefix: str = "") -> str:
     Raises:
         InvalidSetting: no URL can hold this host.
     """
-    number = _number(host)
+    number = number_of(host)
     if number is not None and number.is_unspecified:
         host = "127.0.0.1" if number.version == 4 else "::1"
     try:
@@ -42,18 +40,3 @@ def service_url(address: Address) -> httpx.URL:
     if address.has_query:
         raise InvalidSetting(f"{text!r} must end with the service's route prefix, without ? and #")
     return url
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host, as `httpx.URL` has it, is this machine by its loopback interface."""
-    number = _number(host)
-    if number is None:
-        return host.rstrip(".").lower().rpartition(".")[2] == "localhost"
-    return (getattr(number, "ipv4_mapped", None) or number).is_loopback
-
-
-def _number(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None

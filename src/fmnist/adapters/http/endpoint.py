@@ -5,10 +5,12 @@ from typing import Self
 
 import httpx
 
-from fmnist.adapters.http.address import is_loopback, service_url
-from fmnist.domain.model.addresses import Address, without_credentials
+from fmnist.adapters.http.address import service_url
+from fmnist.domain.model.addresses import Address, is_loopback, without_credentials
 from fmnist.domain.model.endpoint import Reply, Request, is_api_key
-from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
+from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable, UnexpectedReply
+
+MAX_REPLY_BYTES = 2**24  # an answer to 1,000 images has less than a MiB
 
 
 class HttpEndpoint:
@@ -30,7 +32,11 @@ class HttpEndpoint:
         self._url = str(parsed).rstrip("/")
         user, password = address.credentials() or (None, None)
         auth = None if user is None else httpx.BasicAuth(user, password or "")
-        self._key = {} if api_key is None else {"authorization": f"Bearer {_check_key(api_key)}"}
+        self._key = {}
+        if api_key is not None:
+            key = _check_key(api_key)
+            # User and password take the other header, for a proxy before the service.
+            self._key = {"authorization": f"Bearer {key}"} if auth is None else {"x-api-key": key}
         self._client = _client(parsed, auth, timeout, direct=direct or is_loopback(parsed.host))
 
     def __enter__(self) -> Self:
@@ -40,21 +46,25 @@ class HttpEndpoint:
         self._client.close()
 
     def __call__(self, request: Request) -> Reply:
-        headers = {"content-type": request.content_type} if request.content_type else {}
+        # A packed answer has no bound before it is unpacked.
+        headers = {"accept-encoding": "identity"}
+        if request.content_type:
+            headers["content-type"] = request.content_type
         if request.authorized:
             headers |= self._key
         started = time.perf_counter()
         try:
-            response = self._client.request(
+            with self._client.stream(
                 request.method, self._url + request.path, content=request.body or None, headers=headers
-            )
+            ) as response:
+                body = _read(response, request)
         except httpx.TimeoutException as error:
             waited = time.perf_counter() - started
             raise StoreUnavailable(f"{request}: no answer within {waited:.1f} s") from error
         except httpx.RequestError as error:
             reason = without_credentials(str(error)) or type(error).__name__
             raise StoreUnavailable(f"{request}: {reason}") from error
-        return Reply(request, response.status_code, response.content, time.perf_counter() - started)
+        return Reply(request, response.status_code, body, time.perf_counter() - started)
 
 
 def _client(url: httpx.URL, auth: httpx.BasicAuth | None, timeout: float, *, direct: bool) -> httpx.Client:
@@ -72,6 +82,15 @@ def _client(url: httpx.URL, auth: httpx.BasicAuth | None, timeout: float, *, dir
             f"the proxies of the environment cannot be used: {without_credentials(str(error))}; correct or unset "
             "ALL_PROXY, HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in capitals or not"
         ) from error
+
+
+def _read(response: httpx.Response, request: Request) -> bytes:
+    body = bytearray()
+    for part in response.iter_raw():
+        body += part
+        if len(body) > MAX_REPLY_BYTES:
+            raise UnexpectedReply(f"{request}: the answer has more than {MAX_REPLY_BYTES} bytes; check the URL")
+    return bytes(body)
 
 
 def _check_key(key: str) -> str:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import requests
 from mlflow import MlflowClient
-from mlflow.entities import LifecycleStage
+from mlflow.entities import LifecycleStage, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.store.entities import PagedList
 from mlflow.utils.file_utils import get_local_path_or_none
@@ -169,26 +169,26 @@ def _expect_artifacts(connection: MlflowConnection, database: Path, client: Mlfl
 
     Nothing would be found where the artifacts were, and what is written would go there.
     """
+    expected = connection.artifact_folder(database)
     with translated(connection.tracking_uri, "the place of its artifacts"):
-        experiment = client.get_experiment_by_name(connection.experiment)
-        recorded = get_local_path_or_none(experiment.artifact_location) if experiment else None
-        if recorded is None:
-            return
-        there, expected = Path(recorded).resolve(), connection.artifact_folder(database)
-        # Of another name, or with the database apart, it is a place that somebody chose.
-        if there == expected or there.name != expected.name or expected.parent != database.parent:
-            return
-        home, was = shlex.quote(str(database.parent)), shlex.quote(str(there.parent))
-        if not there.exists() and (expected.exists() or not there.parent.exists()):
-            raise InvalidSetting(
-                f"MLflow's database {database} was moved: it keeps its artifacts in {there}, which is not there. Move "
-                f"the state directory back, or link the old place to the new one: ln -s {home} {was}"
-            )
-        if expected.exists() and there.with_name(database.name).exists():
-            raise InvalidSetting(
-                f"MLflow's database {database} is a copy: it keeps its artifacts in {there}, beside the original. "
-                f"Use that, with FMNIST_HOME={was}, or begin with another state directory"
-            )
+        # Of all experiments: models and runs of any of them are read, and one that is resumed writes.
+        found = all_pages(lambda token: client.search_experiments(ViewType.ALL, page_token=token))
+        recorded = {get_local_path_or_none(experiment.artifact_location) for experiment in found}
+        for there in sorted(Path(path).resolve() for path in recorded if path):
+            # Of another name, or with the database apart, it is a place that somebody chose.
+            if there == expected or there.name != expected.name or expected.parent != database.parent:
+                continue
+            home, was = shlex.quote(str(database.parent)), shlex.quote(str(there.parent))
+            if not there.exists() and (expected.exists() or not there.parent.exists()):
+                raise InvalidSetting(
+                    f"MLflow's database {database} was moved: it keeps its artifacts in {there}, which is not there. "
+                    f"Move the state directory back, or link the old place to the new one: ln -s {home} {was}"
+                )
+            if expected.exists() and there.with_name(database.name).exists():
+                raise InvalidSetting(
+                    f"MLflow's database {database} is a copy: it keeps its artifacts in {there}, beside the original. "
+                    f"Use that, with FMNIST_HOME={was}, or begin with another state directory"
+                )
 
 
 def _probe_server(address: Address, *, verify: bool) -> None:
@@ -234,7 +234,11 @@ def _sole_user_of(database: Path, address: Address) -> Iterator[None]:
 
 
 def _sqlite_file(address: Address) -> Path | None:
-    """Return the file that SQLAlchemy opens for an sqlite URI, which may be encoded; None for another store's URI."""
+    """Return the file that SQLAlchemy opens for an sqlite URI; None for another store's URI.
+
+    Raises:
+        InvalidSetting: it names no file, or SQLAlchemy reads another name than is written.
+    """
     try:
         url = make_url(address.reveal())
     except (ArgumentError, ValueError):
@@ -244,5 +248,10 @@ def _sqlite_file(address: Address) -> Path | None:
     if url.database in {None, "", ":memory:"} or url.database.startswith(("sqlite:", "file:")):
         raise InvalidSetting(
             f"MLFLOW_TRACKING_URI {str(address)!r} names no file: use sqlite:////absolute/path/mlflow.db"
+        )
+    if url.database != address.reveal().partition(":///")[2]:
+        raise InvalidSetting(
+            f"MLFLOW_TRACKING_URI {str(address)!r} would be opened as {url.database!r}: %XX and ? are syntax in it; "
+            "write the path as it is, or name one without them"
         )
     return Path(url.database).resolve()

@@ -1,20 +1,33 @@
 """Fetches named files of a registered version's artifact, and no other. Nothing of them is loaded here."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Generator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import mlflow.artifacts
 from mlflow.models.model import MLMODEL_FILE_NAME
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
+from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
+from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
 
 from fmnist.adapters.mlflow import artifact
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.errors import translated
 from fmnist.adapters.mlflow.patience import awaiting_files
-from fmnist.domain.model.errors import CorruptModel, ModelNotFound
+from fmnist.domain.model.addresses import without_credentials
+from fmnist.domain.model.errors import CorruptModel, InvalidSetting, ModelNotFound
 
 ONNX_FORM = tuple(f"{artifact.FOLDER}/{name}" for name in artifact.FILES)
 TORCH_FORM = (*ONNX_FORM, artifact.PT2_FILE)
 PACKAGE = (*ONNX_FORM, MLMODEL_FILE_NAME)
+_PART = 2**20
 
 
 def download_artifact(
@@ -25,6 +38,7 @@ def download_artifact(
     Raises:
         ModelNotFound: no such version.
         CorruptModel: the artifact lacks one, or one is larger than any that fmnist saves.
+        InvalidSetting: the artifact lies in a store of a kind that is not read.
         StoreUnavailable: the store does not answer.
     """
     client, tracking_uri = connection.client(), connection.tracking_uri.reveal()
@@ -38,13 +52,10 @@ def download_artifact(
         with awaiting_files():
             for folder, names in wanted.items():
                 _expect(f"{root}/{folder}".rstrip("/"), names, tracking_uri)
+            repository = get_artifact_repository(root, tracking_uri=tracking_uri)
             for folder, names in wanted.items():
                 for each in names:
-                    mlflow.artifacts.download_artifacts(
-                        f"{root}/{folder}/{each}" if folder else f"{root}/{each}",
-                        dst_path=str(scratch / folder),
-                        tracking_uri=tracking_uri,
-                    )
+                    _fetch(repository, f"{folder}/{each}".lstrip("/"), scratch)
     return scratch
 
 
@@ -61,3 +72,39 @@ def _expect(folder: str, names: Collection[str], tracking_uri: str) -> None:
         )
     for name in names:
         artifact.check_size(name, sizes[name] or 0)
+
+
+def _fetch(repository: ArtifactRepository, file: str, scratch: Path) -> None:
+    # MLflow's own download writes whatever comes, and what a store lists is only what it says.
+    target, size = scratch / file, 0
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with closing(_parts(repository, file)) as parts, target.open("wb") as out:
+        for part in parts:
+            size += len(part)
+            artifact.check_size(target.name, size)
+            out.write(part)
+
+
+def _parts(repository: ArtifactRepository, file: str) -> Generator[bytes]:
+    match repository:
+        case LocalArtifactRepository():
+            with Path(repository.get_local_path(file)).open("rb") as content:
+                yield from iter(lambda: content.read(_PART), b"")
+        case HttpArtifactRepository():
+            credentials = get_default_host_creds(repository.artifact_uri)
+            with http_request(credentials, f"/{file}", "GET", stream=True) as response:
+                response.raise_for_status()
+                yield from response.iter_content(_PART)
+        case S3ArtifactRepository():
+            store: Any = repository  # not typed; nothing public gives its client
+            bucket, prefix = store.parse_s3_compliant_uri(store.artifact_uri)
+            answer = store._get_s3_client().get_object(Bucket=bucket, Key=f"{prefix}/{file}")  # noqa: SLF001
+            with closing(answer["Body"]) as body:
+                yield from body.iter_chunks(_PART)
+        case RunsArtifactRepository() | ModelsArtifactRepository():
+            yield from _parts(repository.repo, file)
+        case _:
+            raise InvalidSetting(
+                f"its artifact is at {without_credentials(repository.artifact_uri)}: expected a directory, S3 or an "
+                "MLflow server; have the server serve its artifacts (--serve-artifacts)"
+            )

@@ -1,9 +1,11 @@
 """The train app: a training run on Ray, or in this process."""
 
 import os
+from pathlib import Path
 
 from dependency_injector import providers
 
+from fmnist.adapters.git.command import run
 from fmnist.adapters.jinja2.report_page import render_report
 from fmnist.adapters.lightning.compute import LocalCompute
 from fmnist.adapters.mlflow.tracker import MlflowTrackerFactory
@@ -16,6 +18,7 @@ from fmnist.apps.containers.base import s3_settings
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.process import uninterrupted
 from fmnist.apps.settings import Settings
+from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.domain.services.training_run import Provenance, TrainingRun
 
 
@@ -26,6 +29,17 @@ def checkpoint_storage(settings: Settings) -> CheckpointStorage:
     data = s3_settings(settings)
     s3 = S3Settings(settings.ray_storage_url, data.access_key_id, data.secret_access_key, data.verify_tls)
     return CheckpointStorage(settings.ray_storage_location, s3)
+
+
+def commit_of_this_code(settings: Settings) -> str:
+    """Return the Git commit of the checkout that this code runs from; where there is none, that of the image."""
+    here = Path(__file__)
+    try:
+        # An installed copy may lie inside somebody else's checkout, whose commit would say nothing of it.
+        run(["git", "ls-files", "--error-unmatch", here.name], cwd=here.parent)
+        return run(["git", "rev-parse", "HEAD"], cwd=here.parent).strip()
+    except StoreUnavailable:
+        return settings.image_commit
 
 
 class TrainContainer(ModelsContainer):
@@ -70,5 +84,5 @@ class TrainContainer(ModelsContainer):
         Provenance,
         argo_workflow_uid=ModelsContainer.settings.provided.workflow_uid,
         docker_image_tag=ModelsContainer.settings.provided.image_tag,
-        git_commit=ModelsContainer.settings.provided.commit,
+        git_commit=providers.Callable(commit_of_this_code, ModelsContainer.settings),
     )

@@ -1,5 +1,6 @@
 """Addresses that may hold credentials, and messages that may hold such addresses. Neither shows a secret."""
 
+import ipaddress
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTA
 _NO_SCHEME = re.compile(r"(?://|(?![/.~]))[^/@]*:.*@", re.DOTALL)
 _DATABASES = r"(?:mysql|mariadb|postgres(?:ql)?|mssql|oracle)(?:\+\w+)?"
 _DEFAULT_PORTS = {"http": 80, "https": 443, "mysql": 3306, "mariadb": 3306, "postgresql": 5432, "mssql": 1433}
-_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+LOOPBACK = ("localhost", "127.0.0.1", "::1")  # the usual names of it, for what takes no rule
 
 
 class Address:
@@ -60,7 +61,7 @@ class Address:
             return str(self)
         if not host:
             return str(self)
-        host = "localhost" if host in _LOOPBACK else host
+        host = "localhost" if is_loopback(host) else str(number_of(host) or host)
         return f"{scheme}://{host}:{port or _DEFAULT_PORTS.get(scheme, '')}/{unquote(url.path).strip('/')}"
 
     def __str__(self) -> str:
@@ -81,6 +82,21 @@ class Address:
 
     def __hash__(self) -> int:
         return hash(self._text)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host, without brackets, is this machine by its loopback interface."""
+    number = number_of(host)
+    return host.rstrip(".").lower().rpartition(".")[2] == "localhost" if number is None else number.is_loopback
+
+
+def number_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the number that a host is written as, one of IPv4 where it is mapped into IPv6; None for a name."""
+    try:
+        number = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    return getattr(number, "ipv4_mapped", None) or number
 
 
 class _Parts(NamedTuple):

@@ -21,12 +21,14 @@ class SplitFile:
     """One split's Parquet file: its URI (a path or `s3://...`) and the MD5 that its bytes must have.
 
     `endpoint` is the store that the registry says an `s3://` URI belongs to; a reader's own settings may know better.
+    `size` is how many bytes the registry promises, where it says so.
     """
 
     split: str
     uri: str
     md5: str
     endpoint: str | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,14 @@ from fmnist.domain.model.text import one_line
 # An underscore within a word means nothing, and `dvc_data_version` reads better without a backslash.
 _MARKS = re.compile(r"[\\`*\[\]<>&|~$]|(?<![^\W_])_|_(?![^\W_])")
 
+# What begins a heading, its underline, an item or a rule. The other marks that begin blocks are escaped everywhere.
+_BEGINNING = re.compile(r"\A(?:(?=[#+=-](?!\w))|(?P<number>\d{1,9})(?=[.)](?!\S)))")
+
 
 def words(text: str) -> str:
     """Return the text as words of a paragraph, an item or a table's cell."""
-    return _MARKS.sub(r"\\\g<0>", one_line(text))
+    line = _MARKS.sub(r"\\\g<0>", one_line(text).strip(" "))  # four spaces would begin a block of code
+    return _BEGINNING.sub(r"\g<number>\\", line)
 
 
 def code(text: str) -> str:

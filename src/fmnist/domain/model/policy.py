@@ -4,8 +4,9 @@ Nothing here measures, asks or remembers. Thresholds are compared as the decimal
 a figure which meets one exactly passes.
 """
 
+import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
@@ -15,6 +16,9 @@ from fmnist.domain.model.errors import InvalidSetting, MetricNotFound
 from fmnist.domain.model.fields import known_fields
 from fmnist.domain.model.images import CLASS_NAMES
 from fmnist.domain.model.paired import PairedComparison
+
+TEST_LIMITS = frozenset({"max_latency_ms", "max_latency_ratio", "min_accuracy"})
+"""Fields of a policy that the test of a staged model uses; a comparison uses the others."""
 
 
 class Mode(StrEnum):
@@ -112,6 +116,15 @@ class PromotionPolicy:
             InvalidSetting: a name that is none of the attributes, or a value that one of them cannot take.
         """
         return cls(**known_fields(cls, "a policy", values))
+
+    def differences(self, other: Self, names: Collection[str] | None = None) -> str:
+        """Name the fields (of `names`, where given) that have another value in `other`; nothing where none has."""
+        mine, its = dataclasses.asdict(self), dataclasses.asdict(other)
+        return ", ".join(
+            f"{name} {mine[name]}, not {its[name]}"
+            for name in mine
+            if mine[name] != its[name] and (names is None or name in names)
+        )
 
     def first(self, mode: Mode, figures: Mapping[str, float]) -> Decision:
         """Decide where there is no champion: the challenger is promoted, with the figures that are known of it."""

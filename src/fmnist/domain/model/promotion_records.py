@@ -8,7 +8,7 @@ added have a default, so that older records can be read.
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -24,6 +24,7 @@ PROMOTED_BY = "promoted_by"
 PROMOTED_AT = "promoted_at"
 SERVING_IMAGE = "serving_image"
 NOBODY = "none"
+_EARLIER_RATIO = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,15 +91,17 @@ class Basis:
         """Read it back from a record; one of an earlier version has none."""
         return None if values is None else cls(values["champion"], PromotionPolicy.from_mapping(values["policy"]))
 
-    def changed_since(self, earlier: Self | None) -> str:
-        """Say why what rests on `earlier` does not count on this basis, or nothing where it does."""
+    def changed_since(self, earlier: Self | None, names: Collection[str] | None = None) -> str:
+        """Say why what rests on `earlier` does not count on this basis, or nothing where it does.
+
+        Of the policies, `names` are the fields that matter; None: all.
+        """
         if earlier is None:
             return "names no champion, for an earlier version of fmnist recorded it"
         if earlier.champion != self.champion:
             was, found = (each or "no champion" for each in (earlier.champion, self.champion))
             return f"was against {was}, and now it is {found}"
-        old, new = (dataclasses.asdict(each.policy) for each in (earlier, self))
-        other = ", ".join(f"{name} {old[name]}, not {new[name]}" for name in new if old[name] != new[name])
+        other = earlier.policy.differences(self.policy, names)
         return other and f"was under another policy than the comparison: {other}"
 
 
@@ -129,8 +132,14 @@ class DecisionRecord(_Record):
 
     @property
     def basis(self) -> Basis:
-        """The champion and the policy that it was decided by."""
-        return Basis(self.champion, PromotionPolicy.from_mapping(self.policy))
+        """The champion and the policy that it was decided by, without the default ratio of earlier versions.
+
+        That was near to what two sound networks measure, so chance decided. They knew no `max_latency_ms`.
+        """
+        policy = dict(self.policy)
+        if "max_latency_ms" not in policy and policy.get("max_latency_ratio") == _EARLIER_RATIO:
+            del policy["max_latency_ratio"]
+        return Basis(self.champion, PromotionPolicy.from_mapping(policy))
 
     def _values(self) -> dict[str, Any]:
         return {"promoted": self.decision.promoted, "message": self.decision.message, **dataclasses.asdict(self)}

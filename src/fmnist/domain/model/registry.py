@@ -7,11 +7,13 @@ from typing import Self
 
 from fmnist.domain.model.errors import CorruptModel, InvalidSetting
 from fmnist.domain.model.normalization import Normalization
+from fmnist.domain.model.promotion import Stage
 from fmnist.domain.model.text import words_of
 
 MODEL_LAYOUT_VERSION = 1
 GOLDEN_IMAGES = 64
 
+_NAME_LENGTH = 255  # MLflow's tables take 256 letters, a file system 255
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ALIAS = re.compile(r"[A-Za-z0-9_-]+")
 _RESERVED_ALIAS = re.compile(r"latest|v\d+", re.IGNORECASE)
@@ -28,10 +30,19 @@ def check_model_name(name: str) -> str:
     """Return the registered model's name.
 
     Raises:
-        InvalidSetting: it holds more than letters, digits, `.`, `_` and `-`.
+        InvalidSetting: it holds more than letters, digits, `.`, `_` and `-`, or is too long at a stage to come.
     """
     if not _NAME.fullmatch(name):
         raise InvalidSetting(f"registered model {name!r} must be named with letters, digits, '.', '_' and '-' alone")
+    prefix, _, rest = name.partition(".")
+    staged = prefix in set(Stage)
+    length = len(f"{Stage.STAGING}.{rest}") if staged else len(name)
+    if length > _NAME_LENGTH:
+        as_staged = f" as {Stage.STAGING}.NAME" if staged else ""
+        raise InvalidSetting(
+            f"registered model {name[:40]}... is {length} letters long{as_staged}: {_NAME_LENGTH} at most, choose "
+            "another name"
+        )
     return name
 
 

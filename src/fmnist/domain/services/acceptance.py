@@ -9,10 +9,10 @@ from statistics import median
 import numpy as np
 
 from fmnist.domain.model.dataset import DatasetVersion, LabeledImages
-from fmnist.domain.model.errors import CorruptModel
+from fmnist.domain.model.errors import CorruptModel, InvalidSetting
 from fmnist.domain.model.images import CLASS_NAMES, SIDE, Images
 from fmnist.domain.model.metrics import wilson_interval
-from fmnist.domain.model.policy import PromotionPolicy, Rule
+from fmnist.domain.model.policy import TEST_LIMITS, PromotionPolicy, Rule
 from fmnist.domain.model.promotion import Stage, StagedName
 from fmnist.domain.model.promotion_records import AcceptanceRecord, Basis
 from fmnist.domain.model.registry import ModelInfo, ModelVersion
@@ -60,16 +60,21 @@ class AcceptanceTest:
 
         Raises:
             ModelNotFound: no such version, or no candidate.
+            InvalidSetting: the policy sets other limits for a test than that of the comparison.
             DataVersionNotFound: the data version that the model was trained on is gone.
             CorruptModel: the champion does not load, and the policy limits the latency by that of the champion.
         """
         with self._lock():
             state = PromotionState.read(self._store, self._source)
             staged = state.staged(uri, str(self._source.at(Stage.STAGING)))
-            compared_on = state.basis(staged)
-            basis = compared_on if policy is None else Basis(compared_on.champion, policy)
-            if other := compared_on.changed_since(basis):
-                logger.warning("the test of %s %s; a release wants one policy for both", staged.uri, other)
+            basis = state.basis(staged)
+            if policy is not None and state.decision(staged) is None:
+                basis = Basis(basis.champion, policy)
+            elif policy is not None and (other := basis.policy.differences(policy, TEST_LIMITS)):
+                raise InvalidSetting(
+                    f"{staged.uri} was compared under another policy: {other}; test it without a policy of its own, or "
+                    "compare it again under this one"
+                )
             checks = self._checks(staged, state.champion, basis.policy)
             record = AcceptanceRecord(version=staged.uri, at=self._now(), checks=checks, basis=basis)
             self._store.label(staged, tags=record.tag())

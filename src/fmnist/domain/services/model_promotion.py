@@ -160,7 +160,9 @@ class ModelPromotion:
     def _release_tags(
         self, state: PromotionState, staged: ModelVersion, by: str, approval: str, serving_image: str | None
     ) -> dict[str, str]:
+        decision = state.decision(staged)  # newer than the copy, where it was compared again since
         tags = {
+            **(decision.tag() if decision else {}),
             RELEASED_FROM: staged.uri,
             REPLACES: str(state.champion.version) if state.champion else NOBODY,
             PROMOTED_BY: by,

@@ -1,4 +1,4 @@
-"""The way back: the version that the champion replaced becomes champion again, by one command and with a reason."""
+"""The way back: the version that was champion before becomes champion again, by one command and with a reason."""
 
 import logging
 from collections.abc import Callable
@@ -32,10 +32,11 @@ class ModelRollback:
         self._now = now
 
     def run(self, *, by: str, reason: str) -> Outcome:
-        """Make the version that the champion replaced champion again, and the champion `@previous`.
+        """Make the version that was champion directly before champion again, and the champion `@previous`.
 
         In this order: the record on the champion, `@champion`, `@previous`, reading both back, the end in the record. A
         repetition finishes what an earlier attempt began, and does nothing when that was all: it never goes back twice.
+        Where another tool moved `@champion` alone, that is the champion on record, and it is made `@previous` first.
 
         Raises:
             InvalidSetting: it does not say who, or why.
@@ -44,7 +45,7 @@ class ModelRollback:
         """
         check_said("a rollback", by=by, reason=reason)
         with self._lock():
-            state = self._read()
+            state, note = self._read(), ""
             champion, previous, begun = state.champion, state.previous, state.open_rollback
             if champion is None:
                 raise ModelNotFound(f"{self._prod} has no champion: there is nothing to roll back")
@@ -54,7 +55,12 @@ class ModelRollback:
                 message = f"{previous.uri} was rolled back already, {champion.uri} is @champion: nothing changed"
                 return self._outcome(champion, message)
             if begun is None:
-                taken_back, target = champion, _target(state, champion)
+                taken_back, skipped = champion, _skipped(state, champion)
+                target = skipped or _target(state, champion)
+                if skipped is not None:
+                    # The other tool should have: now a repetition finds the aliases as after any release.
+                    self._store.label(skipped, alias=Alias.PREVIOUS)
+                    note = f": another tool had made it champion, and {skipped.uri} is the last champion on record"
                 record = Rollback(
                     version=champion.uri, at=self._now(), to=target.version, by=by.strip(), reason=reason.strip()
                 )
@@ -69,7 +75,7 @@ class ModelRollback:
             if target.version == champion.version:
                 message = f"{target.uri} is @champion: the rollback of {taken_back.uri}, which broke off, is finished"
             else:
-                message = f"{target.uri} is @champion again, {taken_back.uri} was rolled back"
+                message = f"{target.uri} is @champion again, {taken_back.uri} was rolled back{note}"
             return self._outcome(target, message)
 
     def _end(self, taken_back: ModelVersion, record: Rollback) -> None:
@@ -81,6 +87,12 @@ class ModelRollback:
     def _outcome(self, version: ModelVersion, message: str) -> Outcome:
         logger.info("%s", message)
         return Outcome(self._store.resolve(version.uri), message)
+
+
+def _skipped(state: PromotionState, champion: ModelVersion) -> ModelVersion | None:
+    """Return the champion on record where another tool moved `@champion` on, and left `@previous` as it was."""
+    recorded, left = state.on_record
+    return recorded if recorded != champion and state.previous in (left, champion) else None
 
 
 def _target(state: PromotionState, champion: ModelVersion) -> ModelVersion:

@@ -145,23 +145,10 @@ def _champion(state: PromotionState) -> tuple[str, str]:
         return max(returned, default=""), _foreign_note(champion)
     if PROMOTED_AT not in champion.tags:
         return since, "its release was begun and not finished"
-    recorded = _champion_on_record(state)
-    if recorded != champion.version:
-        return "", f"another tool made it champion: on record it is version {recorded}"
+    recorded, _ = state.on_record
+    if recorded is not None and recorded != champion:
+        return "", f"another tool made it champion: on record it is version {recorded.version}"
     return since, ""
-
-
-def _champion_on_record(state: PromotionState) -> int:
-    """Return the version that was released last, or the one that it was rolled back to."""
-    finished = [version for version in state.prod if PROMOTED_AT in version.tags and state.is_ours(version)]
-    current: ModelVersion | None = max(finished, key=lambda version: version.tags[PROMOTED_AT])
-    number, seen = 0, set[int]()
-    while current is not None and current.version not in seen:
-        number = current.version
-        seen.add(number)
-        undone = Rollback.of(current)
-        current = state.released(str(undone.to)) if undone else None
-    return number
 
 
 def _foreign_note(version: ModelVersion) -> str:
@@ -185,6 +172,9 @@ def _candidate_note(state: PromotionState) -> str:
     if released is not None:
         return "its release was begun and not finished"
     foreign = "" if state.is_ours(candidate) else f"{_foreign_note(candidate)}; "
+    newest = state.decision(candidate)
+    if newest is not None and not newest.decision.promoted:
+        return f"{foreign}its newest comparison says {newest.decision.message}"
     if acceptance is None:
         return f"{foreign}not tested yet"
     if not acceptance.passed:

@@ -80,7 +80,7 @@ class PromotionPipeline:
             if not decision.decision.promoted:
                 return PipelineResult(message=decision.decision.message, decision=decision)
             staged = self._promotion.stage(challenger).version
-            acceptance = self._acceptance.run(policy, staged.uri)
+            acceptance = self._acceptance.run(uri=staged.uri)
             message = f"{staged.uri} is staged, and its test {acceptance.message}"
             released = None
             if acceptance.passed and approval == MANUAL and missing_approval(self._read(), staged):

@@ -10,6 +10,7 @@ from fmnist.domain.model.policy import PromotionPolicy
 from fmnist.domain.model.promotion import Alias, Stage, StagedName
 from fmnist.domain.model.promotion_records import (
     NOBODY,
+    PROMOTED_AT,
     RELEASED_FROM,
     REPLACES,
     STAGED_AT,
@@ -24,19 +25,25 @@ from fmnist.ports.model_store import ModelStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromotionState:
-    """Versions of the source, of `staging.NAME` and of `prod.NAME`, each newest first."""
+    """Versions of the source, of `staging.NAME` and of `prod.NAME`, each newest first.
+
+    `origins` are those of every source, for another one may have been compared and staged.
+    """
 
     source: tuple[ModelVersion, ...]
+    origins: tuple[ModelVersion, ...]
     staging: tuple[ModelVersion, ...]
     prod: tuple[ModelVersion, ...]
 
     @classmethod
     def read(cls, store: ModelStore, source: StagedName) -> Self:
-        """List all three."""
+        """List them all."""
+        versions = {stage: tuple(store.versions(str(source.at(stage)))) for stage in Stage}
         return cls(
-            source=tuple(store.versions(str(source))),
-            staging=tuple(store.versions(str(source.at(Stage.STAGING)))),
-            prod=tuple(store.versions(str(source.at(Stage.PROD)))),
+            source=versions[source.stage],
+            origins=versions[Stage.DEV] + versions[Stage.CI],
+            staging=versions[Stage.STAGING],
+            prod=versions[Stage.PROD],
         )
 
     @property
@@ -84,9 +91,15 @@ class PromotionState:
         return self.released(version.tags.get(REPLACES, NOBODY)) if self.is_ours(version) else None
 
     def decision(self, staged: ModelVersion) -> DecisionRecord | None:
-        """Return the decision that a staged version was staged by; one that another tool copied has none."""
+        """Return the newest decision about what a staged version is a copy of; one of another tool has none.
+
+        Where the registry has that version no more, it is the decision that the copy was staged by.
+        """
         record = DecisionRecord.read(staged)
-        return record if record is not None and record.version == staged.tags.get(STAGED_FROM) else None
+        if record is None or record.version != staged.tags.get(STAGED_FROM):
+            return None
+        origin = next((version for version in self.origins if version.uri == record.version), None)
+        return record if origin is None else DecisionRecord.of(origin)
 
     def basis(self, staged: ModelVersion) -> Basis:
         """Return what a step with a staged version rests on now: the champion, and the policy of its comparison."""
@@ -95,6 +108,22 @@ class PromotionState:
             self.champion.uri if self.champion else None,
             decision.basis.policy if decision else PromotionPolicy(),
         )
+
+    @property
+    def on_record(self) -> tuple[ModelVersion | None, ModelVersion | None]:
+        """The champion and `@previous` that the last release or rollback of ours left; other tools leave no record."""
+        # Within one second, a later version tells of the later step, and its rollback came after its release.
+        steps: list[tuple[str, int, int, ModelVersion | None, ModelVersion | None]] = [
+            (version.tags[PROMOTED_AT], version.version, 0, version, self.replaced_by(version))
+            for version in self.prod
+            if PROMOTED_AT in version.tags and self.is_ours(version)
+        ]
+        steps += [
+            (record.ended or record.at, version.version, 1, self.released(str(record.to)), version)
+            for version in self.prod
+            if (record := Rollback.of(version))
+        ]
+        return max(steps, key=lambda step: step[:3])[3:] if steps else (None, None)
 
     @property
     def open_rollback(self) -> "OpenRollback | None":

@@ -1,6 +1,7 @@
 """What a staged version needs before it is released: a decision, a test and an approval that count on this champion."""
 
 from fmnist.domain.model.errors import Conflict, NotReady
+from fmnist.domain.model.policy import TEST_LIMITS
 from fmnist.domain.model.promotion_records import AcceptanceRecord, Approval, DecisionRecord
 from fmnist.domain.model.registry import ModelVersion
 from fmnist.domain.services.promotion_state import PromotionState
@@ -14,11 +15,13 @@ def check_ready(state: PromotionState, staged: ModelVersion, *, manual: bool) ->
         Conflict: it was compared with another champion, or a rollback is not finished.
     """
     decision = state.decision(staged)
-    if decision is None or not decision.decision.promoted:
+    if decision is None:
         raise NotReady(
             f"{staged.uri} has no decision that lets it be released: run fmnist promote compare and stage on the "
             "version that it is a copy of"
         )
+    if not decision.decision.promoted:
+        raise NotReady(f"{staged.uri} may not be released, {decision.decision.message}")
     check_champion(state, decision)
     acceptance = AcceptanceRecord.of(staged)
     if acceptance is not None and not acceptance.passed:
@@ -33,7 +36,7 @@ def missing_test(state: PromotionState, staged: ModelVersion) -> str:
     record, to_do = AcceptanceRecord.of(staged), "run fmnist promote test"
     if record is None:
         return f"is not tested: {to_do} first"
-    why = state.basis(staged).changed_since(record.basis)
+    why = state.basis(staged).changed_since(record.basis, TEST_LIMITS)
     return why and f"is not tested as things are, its test {why}: {to_do} again"
 
 

@@ -65,6 +65,14 @@ class TestDvcDataRegistry(DataRegistryContract):
         Path(dataset.file(split).uri).unlink()
 
 
+def test_dvc_variables_of_a_person_do_not_reach_a_registry_that_is_read(
+    registry: DvcDataRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR", "DVC_SITE_CACHE_DIR"):
+        monkeypatch.setenv(name, "/proc/odd")
+    assert registry.resolve().splits
+
+
 def test_commit_is_that_of_the_tag_and_not_the_tag_itself(
     registry: DvcDataRegistry, settings: RegistrySettings
 ) -> None:
@@ -152,6 +160,20 @@ def test_a_split_kept_in_git_itself_is_refused(settings: RegistrySettings, tmp_p
     paths = RegistryPaths(train="plain.parquet")
     with pytest.raises(CorruptData, match=r"plain.parquet of fashion-mnist-v9.0.0 .* not tracked by DVC"):
         DvcDataRegistry(dataclasses.replace(settings, repo=Address(repo), paths=paths)).resolve()
+
+
+def test_a_split_is_bound_to_the_size_that_the_registry_promises(
+    registry: DvcDataRegistry, settings: RegistrySettings, tmp_path: Path
+) -> None:
+    dataset = registry.resolve("1.10.0")
+    file = dataset.file("train")
+    assert file.size == Path(file.uri).stat().st_size
+    pointer = f"{settings.paths.splits()['train']}.dvc"
+    text = f"outs:\n- md5: {file.md5}\n  hash: md5\n  path: train.parquet\n"
+    repo = _with_commit(settings, tmp_path, {pointer: text})
+    without = DvcDataRegistry(dataclasses.replace(settings, repo=Address(repo)))
+    assert without.resolve("9.0.0").file("train").size is None
+    assert len(without.read(without.resolve("9.0.0"), "train")) == len(registry.read(dataset, "train"))
 
 
 def test_a_wrong_path_is_named_with_its_variable(settings: RegistrySettings) -> None:

@@ -4,6 +4,8 @@ import logging
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -64,10 +66,43 @@ def test_steps_within_a_promotion_may_take_it_again(tmp_path: Path) -> None:
         pass
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
         pytest.raises(StoreUnavailable, match="fmnist-promotion-"),
-        PromotionLock("store", "model", 0.1, tmp_path / "file")(),
+        PromotionLock("store", "model", 0.1, tmp_path / "file" / "folder")(),
     ):
         pass
+
+
+def test_the_lock_is_one_wherever_temporary_files_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = set()
+    for name in ("a", "b"):
+        monkeypatch.setenv("TMPDIR", str(tmp_path / name))
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        paths.add(PromotionLock(f"a store at {tmp_path}", "model", 0.1).path)
+    (path,) = paths
+    with PromotionLock(f"a store at {tmp_path}", "model", 0.1)():
+        assert path.parent.stat().st_mode & 0o777 == 0o700
+    path.unlink()
+
+
+def _link(place: Path) -> None:
+    (place.parent / "elsewhere").mkdir(mode=0o700)
+    place.symlink_to(place.parent / "elsewhere")
+
+
+def _open_to_others(place: Path) -> None:
+    place.mkdir()
+    place.chmod(0o777)
+
+
+@pytest.mark.parametrize("prepare", [_link, _open_to_others, Path.touch])
+def test_a_place_that_others_could_have_prepared_is_refused(tmp_path: Path, prepare: Callable[[Path], None]) -> None:
+    prepare(tmp_path / "place")
+    with (
+        pytest.raises(StoreUnavailable, match=r"place must be a folder of uid \d+ alone .*: move it away"),
+        PromotionLock("store", "model", 0.1, tmp_path / "place")(),
+    ):
+        pass
+    assert not list(tmp_path.rglob("*.lock"))

@@ -163,11 +163,9 @@ def test_tracker_factory_travels_by_pickle(connection: MlflowConnection) -> None
 @pytest.mark.parametrize(
     ("uri", "file"),
     [
-        ("sqlite:///{}/a%20b.db", "a b.db"),
-        ("sqlite:///{}/a%2Fb.db", "a/b.db"),
-        ("sqlite:///{}/a.db?timeout=5", "a.db"),
         ("sqlite+pysqlite:///{}/a.db", "a.db"),
         ("sqlite:///{}/a#b,c.db", "a#b,c.db"),
+        ("sqlite:///{}/100%.db", "100%.db"),
     ],
 )
 def test_file_that_is_guarded_is_the_one_that_is_opened(tmp_path: Path, uri: str, file: str) -> None:
@@ -177,6 +175,18 @@ def test_file_that_is_guarded_is_the_one_that_is_opened(tmp_path: Path, uri: str
     with pytest.raises(StoreUnavailable, match="not a database"):
         MlflowConnection(Address(uri.format(tmp_path))).client()
     assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("path", "opened"),
+    [("a%20b.db", "a b.db"), ("a%2Fb.db", "a/b.db"), ("a?b/mlflow.db", "a"), ("a.db?timeout=5", "a.db")],
+)
+def test_database_that_would_be_another_file_is_refused(tmp_path: Path, path: str, opened: str) -> None:
+    connection = MlflowConnection(Address(f"sqlite:///{tmp_path}/{path}"))
+    with pytest.raises(InvalidSetting, match=r"MLFLOW_TRACKING_URI .* would be opened as ") as refused:
+        connection.ensure_experiment()
+    assert repr(f"{tmp_path}/{opened}") in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture
@@ -198,6 +208,13 @@ def test_state_directory_that_was_moved_says_what_to_do_and_makes_nothing(home: 
     subprocess.run(str(caught.value).rpartition(": ")[2], shell=True, check=True)  # noqa: S602 - a command for a shell
     (run,) = MlflowTracker(connection).find({"mark": "moved"})
     assert run.artifacts == ("a.json",)
+
+
+def test_move_is_noticed_whichever_experiment_is_named_and_whichever_lies_elsewhere(home: Path) -> None:
+    moved = home.rename(home.with_name("new"))
+    with pytest.raises(InvalidSetting, match=r"was moved: it keeps its artifacts in .*/old/artifacts"):
+        MlflowTracker(MlflowConnection(Address(f"sqlite:///{moved}/mlflow.db"), experiment="another")).start("run", {})
+    assert not home.exists()
 
 
 def test_copied_state_directory_does_not_write_into_the_original(home: Path) -> None:

@@ -76,11 +76,32 @@ def test_a_registry_does_not_switch_the_verification_of_certificates_off(tmp_pat
         "['remote \"storage\"']\n    url = s3://bucket\n    configpath = /tmp/aws\n",
         "['remote \"storage\"']\n    url = s3://bucket\n    credentialpath = aws\n",
         "['remote \"Storage\"']\n    url = webdavs://x\n    Bearer_Token_Command = touch x\n",
+        "['remote \"storage\"']\n    url = https://x\n    cert_path = /tmp/x\n    key_path = /tmp/x\n",
+        "['remote \"other\"']\n    url = ssh://x\n    keyfile = ~/.ssh/id\n",
+        "['remote \"other\"']\n    url = gdrive://x\n    gdrive_user_credentials_file = /tmp/x\n",
+        "['remote \"storage\"']\n    url = s3://bucket\n    secret_access_key = swordfish\n",
+        "['remote \"storage\"']\n    url = s3://bucket\n    an_option_to_come = /tmp/x\n",
+        "[core]\n    machine = theirs\n",
+        "[core]\n    an_option_to_come = x\n",
     ],
 )
 def test_a_registry_names_no_file_and_no_command_of_this_machine(tmp_path: Path, text: str) -> None:
-    with pytest.raises(InvalidSetting, match=r"\.dvc/config of shared sets \w+, which is for this machine to say"):
+    with pytest.raises(
+        InvalidSetting, match=r"\.dvc/config of shared sets [\w, ]+, which is for this machine to say"
+    ) as refused:
         _own(tmp_path, text)
+    assert "swordfish" not in str(refused.value)
+
+
+def test_what_a_team_may_say_of_its_registry_is_taken(tmp_path: Path) -> None:
+    said = {"url": "s3://bucket", "region": "eu", "allow_anonymous_login": "true", "jobs": "2"}
+    lines = "".join(f"    {key} = {value}\n" for key, value in said.items())
+    config = _own(
+        tmp_path,
+        "[core]\n    remote = storage\n    autostage = true\n[cache]\n    type = symlink\n['remote \"storage\"']\n"
+        + lines,
+    )
+    assert own_remote(config, None) == said
 
 
 @pytest.mark.parametrize("text", ["[core", "a = %(b)s", "[core]\ncore = 1\n[core]", "\x00"])

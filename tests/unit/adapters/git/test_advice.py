@@ -8,13 +8,14 @@ from fmnist.adapters.git.advice import advice
 from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import StoreUnavailable
 
-_OWNER, _ABSENT, _PASSWORD, _KEY, _SERVER, _TRUST = (
+_OWNER, _ABSENT, _PASSWORD, _KEY, _SERVER, _TRUST, _SETTING = (
     "belongs to another user",
     "make one",
     "check the user and password",
     "ssh does not know this host",
     "check that the server runs",
     "authority of the server's certificate",
+    "correct that setting of yours",
 )
 
 
@@ -38,6 +39,8 @@ _OWNER, _ABSENT, _PASSWORD, _KEY, _SERVER, _TRUST = (
         ("git://h/r.git", "`git clone` got no answer within 60 s", _SERVER),
         ("https://h/r.git", "server certificate verification failed. CAfile: none CRLfile: none", _TRUST),
         ("https://h/r.git", "SSL certificate problem: self-signed certificate", _TRUST),
+        ("https://h/r.git", "bad numeric config value 'x' for 'http.postbuffer' in file /tmp/gitconfig: inv", _SETTING),
+        ("https://h/r.git", "bad boolean config value 'maybe' for 'http.sslverify'", _SETTING),
         ("/srv/r.git", "unable to write file objects: Permission denied", "check who may read and write /srv/r.git"),
     ],
 )

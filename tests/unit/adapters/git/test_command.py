@@ -77,7 +77,7 @@ def test_an_interrupted_command_takes_its_own_children_with_it(tmp_path: Path) -
 
 def _signal_when_idle(thread: int, child: Path) -> None:
     """Send the signal once the command runs and whoever runs it waits for what it prints."""
-    while not child.exists() or "_listen" not in _calls(thread):
+    while not (child.exists() and child.read_text()) or "_listen" not in _calls(thread):
         time.sleep(0)
     signal.pthread_kill(thread, signal.SIGUSR1)
 
@@ -128,7 +128,22 @@ def test_command_that_takes_long_is_waited_for_as_long_as_it_says_something() ->
                 "Enumerating objects: 3, done.\nCounting objects:  33% (1/3)\rCounting objects: 100% (3/3), done.\n"
                 "Total 3 (delta 0), reused 0 (delta 0)\nTo host:x\n ! [rejected] main -> main (fetch first)\n"
             ),
-            "To host:x\n ! [rejected] main -> main (fetch first)",
+            "! [rejected] main -> main (fetch first)",
+        ),
+        (
+            (
+                "error: atomic push failed for ref refs/heads/main. status: 5\n\n"
+                "fatal: the remote end hung up unexpectedly\nTo ../b.git\n ! [rejected]  HEAD -> main (fetch first)\n"
+                "error: failed to push some refs to '../b.git'\nhint: Updates were rejected\n"
+            ),
+            "! [rejected]  HEAD -> main (fetch first)",
+        ),
+        (
+            (
+                "remote: no key in commits, please        \nTo ../b.git\n"
+                " ! [remote rejected] HEAD -> x (pre-receive hook declined)\nerror: failed to push some refs to 'b'\n"
+            ),
+            "remote: no key in commits, please; ! [remote rejected] HEAD -> x (pre-receive hook declined)",
         ),
         ("", "it said nothing"),
     ],

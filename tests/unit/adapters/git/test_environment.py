@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fmnist.adapters.dvc.git import tagged_commits
 from fmnist.adapters.git.command import git, run
 from fmnist.adapters.git.environment import neutral_environment
 from fmnist.adapters.git.remote import clone, push, references
@@ -198,10 +199,20 @@ def test_repository_of_another_user_is_used_when_a_person_says_that_it_is_safe(h
     clone(Address(str(bare)), tmp_path / "copy")
 
 
-def test_configuration_that_git_cannot_read_is_named(home: Path) -> None:
-    (home / ".gitconfig").write_text("[user\n")
-    with pytest.raises(StoreUnavailable, match=r"Git cannot read its configuration: .*bad config line 1"):
-        run(["git", "--version"])
+@pytest.mark.parametrize("variables", [{}, {"GIT_CONFIG_COUNT": "odd"}])
+def test_configuration_that_git_cannot_read_is_named_and_no_repository(
+    home: Path, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    if not variables:
+        (home / ".gitconfig").write_text("[user\n")
+    named = "bogus count in GIT_CONFIG_COUNT" if variables else rf"bad config line 1 in file {home}/\.gitconfig"
+    with pytest.raises(
+        InvalidSetting, match=rf"^Git cannot read its configuration: .*{named}.*; correct it$"
+    ) as caught:
+        tagged_commits(Address("http://127.0.0.1:9/x"))
+    assert "\n" not in str(caught.value)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)

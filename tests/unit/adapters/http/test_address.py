@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from fmnist.adapters.http.address import address_of, is_loopback, service_url
+from fmnist.adapters.http.address import address_of, service_url
 from fmnist.adapters.http.endpoint import HttpEndpoint
 from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.endpoint import Request
@@ -56,28 +56,6 @@ def test_any_other_host_is_an_address_or_refused(host: str, port: int) -> None:
 )
 def test_every_interface_is_shown_as_an_address_that_can_be_opened(host: str, url: str) -> None:
     assert address_of(host, 8000) == url
-
-
-@given(st.ip_addresses(network="127.0.0.0/8"))
-def test_loopback_is_known_by_any_of_its_numbers(number: ipaddress.IPv4Address) -> None:
-    assert is_loopback(str(number))
-    assert is_loopback(f"::ffff:{number}")
-
-
-@given(st.ip_addresses())
-def test_no_other_number_is_loopback(number: ipaddress.IPv4Address) -> None:
-    mapped = getattr(number, "ipv4_mapped", None) or number
-    assert is_loopback(str(number)) == (mapped in ipaddress.ip_network("127.0.0.0/8") or str(number) == "::1")
-
-
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "localhost.", "me.localhost", "::1"])
-def test_loopback_is_known_by_name(host: str) -> None:
-    assert is_loopback(host)
-
-
-@pytest.mark.parametrize("host", ["localhost.example", "notlocalhost", "10.0.0.1", "::", "::2", ""])
-def test_other_names_are_not_loopback(host: str) -> None:
-    assert not is_loopback(host)
 
 
 def test_service_on_ipv6_is_asked() -> None:

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from fmnist.adapters.http.endpoint import HttpEndpoint
+from fmnist.adapters.http.endpoint import MAX_REPLY_BYTES, HttpEndpoint
 from fmnist.domain.model.endpoint import Request
-from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
+from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable, UnexpectedReply
+from tests.endless import endless_server
 
 
 class Server(ThreadingHTTPServer):
@@ -22,6 +23,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.asked: list[dict[str, Any]] = []
         self.connections = 0
+        self.encoding = "identity"
 
     @property
     def url(self) -> str:
@@ -42,6 +44,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.asked.append({"method": self.command, "path": self.path, "body": body, "headers": headers})
         self.send_response(418)
         self.send_header("content-length", "8")
+        self.send_header("content-encoding", self.server.encoding)
         self.end_headers()
         self.wfile.write(b"a teapot")
 
@@ -99,6 +102,34 @@ def test_key_goes_with_authorized_requests_alone(server: Server) -> None:
         endpoint(Request("GET", "/"))
         endpoint(Request("GET", "/", authorized=False))
     assert [asked["headers"].get("authorization") for asked in server.asked] == ["Bearer secret", None]
+
+
+def test_key_and_password_of_the_url_are_both_sent(server: Server) -> None:
+    with HttpEndpoint(server.url.replace("//", "//bot:pw@"), api_key="secret") as endpoint:
+        endpoint(Request("GET", "/"))
+        endpoint(Request("GET", "/", authorized=False))
+    basic = f"Basic {base64.b64encode(b'bot:pw').decode()}"
+    sent = [(asked["headers"]["authorization"], asked["headers"].get("x-api-key")) for asked in server.asked]
+    assert sent == [(basic, "secret"), (basic, None)]
+
+
+def test_answer_is_read_up_to_a_bound() -> None:
+    with (
+        endless_server() as server,
+        HttpEndpoint(f"http://127.0.0.1:{server.port}") as endpoint,
+        pytest.raises(UnexpectedReply, match=rf"GET /: .*more than {MAX_REPLY_BYTES} bytes"),
+    ):
+        endpoint(Request("GET", "/"))
+    assert server.sent < 2 * MAX_REPLY_BYTES
+
+
+def test_answer_is_asked_for_unpacked_and_never_unpacked(server: Server) -> None:
+    server.encoding = "gzip"
+    with HttpEndpoint(server.url) as endpoint:
+        reply = endpoint(Request("GET", "/"))
+    (asked,) = server.asked
+    assert asked["headers"]["accept-encoding"] == "identity"
+    assert reply.body == b"a teapot"
 
 
 def test_service_that_is_not_there_is_told() -> None:

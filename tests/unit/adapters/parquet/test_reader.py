@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from fmnist.adapters.parquet import storage
 from fmnist.adapters.parquet.reader import SplitReader
 from fmnist.adapters.parquet.schema import SCHEMA
 from fmnist.adapters.parquet.storage import S3Settings, Storage
@@ -16,6 +17,7 @@ from fmnist.adapters.parquet.writer import write_split
 from fmnist.domain.model.dataset import SplitFile
 from fmnist.domain.model.errors import CorruptData, StoreUnavailable
 from fmnist.testing.data import toy_images
+from tests.endless import endless_server
 
 _DATA = toy_images(50)
 
@@ -90,6 +92,43 @@ def test_a_truncated_file_is_damaged(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(CorruptData, match=r"'train' at .* is damaged"):
         SplitReader()(file)
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_file_that_is_longer_than_promised_is_not_read_to_its_end(tmp_path: Path, scheme: str) -> None:
+    endless = tmp_path / "train.parquet"
+    with endless.open("wb") as file:
+        file.truncate(2**42)  # has no blocks, and fits into no memory
+    promised = SplitFile("train", f"{scheme}{endless}", "0" * 32, size=1000)
+    with pytest.raises(CorruptData, match=r"'train' at .* is damaged: it has more than 1000 bytes"):
+        SplitReader()(promised)
+
+
+def test_a_file_of_a_registry_without_sizes_has_a_bound_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(SplitReader()(_file(path))) == len(_DATA)
+    monkeypatch.setattr(storage, "MOST_BYTES", 100)
+    with pytest.raises(CorruptData, match=r"'train' at .* is damaged: it has more than 100 bytes"):
+        SplitReader()(_file(path))
+
+
+@pytest.mark.parametrize("kind", ["s3", "http"])
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_store_that_sends_without_end_is_not_heeded(kind: str, chunked: bool) -> None:
+    with endless_server(chunked=chunked) as server:
+        uri = f"http://127.0.0.1:{server.port}/train" if kind == "http" else "s3://bucket/train"
+        reader = SplitReader(Storage(S3Settings(f"http://127.0.0.1:{server.port}", "key", "secret")))
+        with pytest.raises(CorruptData, match=r"'train' at .* is damaged: it has more than 1000 bytes"):
+            reader(SplitFile("train", uri, "0" * 32, size=1000))
+    assert server.sent < 2**24
+
+
+@pytest.mark.parametrize("status", ["500 Broken", "403 No"])
+def test_a_web_server_that_refuses_is_unavailable(status: str) -> None:
+    with (
+        endless_server(status) as server,
+        pytest.raises(StoreUnavailable, match=r"'train' at http://.* cannot be read"),
+    ):
+        SplitReader()(SplitFile("train", f"http://127.0.0.1:{server.port}/train", "0" * 32, size=1000))
 
 
 def test_an_absent_file_is_told_apart_from_a_damaged_one(tmp_path: Path) -> None:

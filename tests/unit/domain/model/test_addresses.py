@@ -1,3 +1,4 @@
+import ipaddress
 import json
 import pickle
 import time
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from fmnist.domain.model.addresses import Address, without_credentials
+from fmnist.domain.model.addresses import Address, is_loopback, without_credentials
 from fmnist.domain.model.errors import InvalidSetting
 
 _PASSWORD = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1, max_size=12)
@@ -121,11 +122,44 @@ def test_default_ports_drivers_and_options_make_no_other_place(one: str, other: 
     assert Address(one).identity == Address(other).identity
 
 
+@given(st.ip_addresses(v=6), st.ip_addresses(network="127.0.0.0/8"))
+def test_number_has_one_identity_however_it_is_written(
+    number: ipaddress.IPv6Address, loop: ipaddress.IPv4Address
+) -> None:
+    short, long = (Address(f"http://[{text}]:5000").identity for text in (number.compressed, number.exploded.upper()))
+    assert short == long
+    local = Address("http://localhost:5000").identity
+    for text in (str(loop), f"[::ffff:{loop}]", "[::1]", "[0:0:0:0:0:0:0:1]", "LOCALHOST."):
+        assert Address(f"http://{text}:5000").identity == local
+
+
 @pytest.mark.parametrize(
     "other", ["https://h:5000", "http://h:5001", "http://h:5000/Sub", "http://g:5000", "sqlite:///h"]
 )
 def test_another_place_has_another_identity(other: str) -> None:
     assert Address(other).identity != Address("http://h:5000").identity
+
+
+@given(st.ip_addresses(network="127.0.0.0/8"))
+def test_loopback_is_known_by_any_of_its_numbers(number: ipaddress.IPv4Address) -> None:
+    assert is_loopback(str(number))
+    assert is_loopback(f"::ffff:{number}")
+
+
+@given(st.ip_addresses())
+def test_no_other_number_is_loopback(number: ipaddress.IPv4Address) -> None:
+    mapped = getattr(number, "ipv4_mapped", None) or number
+    assert is_loopback(str(number)) == (mapped in ipaddress.ip_network("127.0.0.0/8") or str(number) == "::1")
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "localhost.", "me.localhost", "::1"])
+def test_loopback_is_known_by_name(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["localhost.example", "notlocalhost", "10.0.0.1", "::", "::2", ""])
+def test_other_names_are_not_loopback(host: str) -> None:
+    assert not is_loopback(host)
 
 
 def test_one_database_file_has_one_identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

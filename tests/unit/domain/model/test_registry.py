@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from fmnist.domain.model.errors import InvalidSetting
 from fmnist.domain.model.normalization import Normalization
-from fmnist.domain.model.registry import ModelInfo, ModelUri, ModelVersion, check_alias
+from fmnist.domain.model.promotion import Stage
+from fmnist.domain.model.registry import ModelInfo, ModelUri, ModelVersion, check_alias, check_model_name
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,13 @@ def test_a_model_uri_reads_back_as_it_was_written(name: str, version: int) -> No
 def test_any_text_is_a_model_uri_or_refused(text: str) -> None:
     with contextlib.suppress(InvalidSetting):
         assert str(ModelUri.parse(text)) == text
+
+
+@pytest.mark.parametrize("name", ["x" * 255, *(f"{stage}.{'x' * 247}" for stage in Stage)])
+def test_a_name_is_as_long_as_a_registry_holds_it_at_each_stage(name: str) -> None:
+    assert check_model_name(name) == name
+    with pytest.raises(InvalidSetting, match=r"is 256 letters long( as staging\.NAME)?: 255 at most"):
+        check_model_name(name + "x")
 
 
 @pytest.mark.parametrize("alias", ["latest", "LATEST", "v1", "V12", "", "a b", "a/b", "a.b"])

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from fmnist.domain.model.errors import CorruptModel
+from fmnist.domain.model.errors import CorruptModel, InvalidSetting
 from fmnist.domain.model.normalization import Normalization
-from fmnist.domain.model.policy import PromotionPolicy, Rule
+from fmnist.domain.model.policy import Mode, PromotionPolicy, Rule
 from fmnist.domain.model.promotion_records import AcceptanceRecord, Basis
 from fmnist.domain.model.registry import ModelInfo, ModelVersion
 from fmnist.domain.services.acceptance import AcceptanceTest
@@ -126,18 +126,18 @@ def test_a_model_that_guesses_fails(promotions: House, staged: ModelVersion) -> 
 
 
 @pytest.mark.parametrize(("least", "passed"), [(0.8, True), (0.81, False)])
-def test_a_first_champion_has_to_be_good_enough_too(
-    promotions: House, staged: ModelVersion, least: float, passed: bool
-) -> None:
-    record = promotions.acceptance.run(replace(POLICY, min_accuracy=least))
-    assert record.passed is passed
+def test_a_first_champion_has_to_be_good_enough_too(promotions: House, least: float, passed: bool) -> None:
+    model = promotions.train(8)
+    promotions.comparison.compare(model, replace(POLICY, min_accuracy=least), Mode.EVALUATE)
+    promotions.promotion.stage(model)
+    assert promotions.acceptance.run().passed is passed
 
 
 def latency(house: House, staged_seconds: float, champion_seconds: float, policy: PromotionPolicy) -> Rule:
     """Test a staged model on a clock by which both models take so long."""
     house.promote(house.train(3))
     model = house.train(9)
-    house.compare(model)
+    house.comparison.compare(model, policy, Mode.CONTRACT)
     house.promotion.stage(model)
     now = [0.0]
     calls = [0]
@@ -149,7 +149,7 @@ def latency(house: House, staged_seconds: float, champion_seconds: float, policy
         calls[0] += 1
         return now[0]
 
-    return AcceptanceTest(house.store, house.registry, SOURCE, clock=clock).run(policy).checks[3]
+    return AcceptanceTest(house.store, house.registry, SOURCE, clock=clock).run().checks[3]
 
 
 @pytest.mark.parametrize(("seconds", "passed"), [(0.5, True), (0.501, False)])
@@ -178,22 +178,36 @@ def test_a_policy_may_limit_the_ratio_to_the_champion_s_latency(promotions: Hous
 
 
 def test_a_champion_that_does_not_load_does_not_stand_in_its_successor_s_way(promotions: House) -> None:
-    champion = promotions.promote(promotions.train(3))
-    promotions.compare(model := promotions.train(9))
-    promotions.promotion.stage(model)
+    champion, model = promotions.promote(promotions.train(3)), promotions.train(9)
     promotions.store.spoil(champion)
-    record = promotions.acceptance.run(replace(POLICY, max_latency_ratio=None))
+    promotions.comparison.compare(model, replace(POLICY, max_latency_ratio=None), Mode.CONTRACT)
+    promotions.promotion.stage(model)
+    record = promotions.acceptance.run()
     assert record.passed
     assert "the champion's is not known, for it does not load" in record.checks[3].reason
+    promotions.compare(model, Mode.CONTRACT)
     with pytest.raises(CorruptModel, match="is damaged"):
-        promotions.acceptance.run(POLICY)
+        promotions.acceptance.run()
 
 
-def test_a_test_is_under_the_policy_of_the_comparison(
-    promotions: House, staged: ModelVersion, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("name", "value"), [("max_latency_ms", 1.5), ("max_latency_ratio", None), ("min_accuracy", 0.1)]
+)
+def test_a_test_under_other_limits_than_the_comparison_is_refused_before_it_loads(
+    promotions: House, staged: ModelVersion, name: str, value: float | None
 ) -> None:
-    record = promotions.acceptance.run()
+    promotions.store.spoil(staged)
+    with pytest.raises(
+        InvalidSetting, match=rf"{staged.uri} was compared under another policy: {name} .*, not {value}"
+    ):
+        promotions.acceptance.run(replace(POLICY, **{name: value}))
+    assert AcceptanceRecord.of(promotions.store.resolve(staged.uri)) is None
+
+
+def test_fields_that_a_test_does_not_use_may_differ_from_the_comparison(
+    promotions: House, staged: ModelVersion
+) -> None:
+    record = promotions.acceptance.run(replace(POLICY, threshold=0.9, confidence=0.8))
     assert record.basis == Basis(None, POLICY)
-    assert not caplog.records
-    promotions.acceptance.run(replace(POLICY, max_latency_ms=1.5))
-    assert "max_latency_ms 1.5, not 500.0; a release wants one policy for both" in caplog.text
+    promotions.comparison.compare(promotions.state.source[0], replace(POLICY, threshold=0.7), Mode.EVALUATE)
+    assert promotions.promotion.release(staged.uri, by="x").version.aliases == ("champion",)

@@ -117,6 +117,50 @@ def test_an_alias_that_another_tool_moved_back_is_told(promotions: House) -> Non
     assert promotions.overview.status()[2].since == ""
 
 
+def other_tool_moves_champion_alone(house: House, where: str) -> ModelVersion:
+    """Point `@champion` at a new copy, or back at a version that was champion, and leave `@previous` as it is."""
+    moved = foreign_copy(house, house.state.source[0], PROD) if where == "new" else house.store.resolve(where)
+    house.store.label(moved, alias=Alias.CHAMPION)
+    return moved
+
+
+@pytest.mark.parametrize("moves", [["new"], ["new", "new"], [f"models:/{PROD}/1"], [f"models:/{PROD}/2"]])
+@pytest.mark.parametrize("rolled_back", [False, True])
+def test_a_rollback_skips_no_version_where_another_tool_moved_the_champion_alone(
+    promotions: House, moves: list[str], rolled_back: bool
+) -> None:
+    for _ in range(3 + rolled_back):
+        promotions.promotion.release(promotions.wave_through(challenger(promotions)).uri, by="x")
+    if rolled_back:
+        promotions.rollback.run(by="x", reason="4 is bad")
+    for where in moves:
+        moved = other_tool_moves_champion_alone(promotions, where)
+    assert promotions.rollback.run(by="x", reason="bad").message == (
+        f"models:/{PROD}/3 is @champion again, {moved.uri} was rolled back: another tool had made it champion, and "
+        f"models:/{PROD}/3 is the last champion on record"
+    )
+    assert promotions.aliases() == {"champion": 3, "previous": moved.version}
+    assert promotions.rollback.run(by="x", reason="bad").message.endswith("nothing changed")
+
+
+def test_the_first_champion_comes_back_where_another_tool_moved_the_alias(promotions: House) -> None:
+    promotions.promote(promotions.train(3))
+    moved = other_tool_moves_champion_alone(promotions, "new")
+    promotions.rollback.run(by="x", reason="bad")
+    assert promotions.aliases() == {"champion": 1, "previous": moved.version}
+
+
+def test_a_champion_that_a_rollback_left_is_on_record(promotions: House) -> None:
+    promotions.promote(promotions.train(3))
+    foreign_release(promotions, promotions.train(5))
+    left = foreign_release(promotions, promotions.train(5))
+    taken_back = foreign_release(promotions, promotions.train(5))
+    promotions.rollback.run(by="x", reason="bad")
+    assert promotions.aliases() == {"champion": left.version, "previous": taken_back.version}
+    promotions.store.label(promotions.state.prod[-1], alias=Alias.CHAMPION)
+    assert notes(promotions)["champion"] == f"another tool made it champion: on record it is version {left.version}"
+
+
 @settings(max_examples=120, deadline=None)
 @given(
     st.lists(

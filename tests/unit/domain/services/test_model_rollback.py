@@ -113,7 +113,19 @@ def nothing_before(house: House) -> None:
     promoted(house, 2)
 
 
-HISTORIES = [nothing_before, ended_long_ago, ended_and_released_since, ended_as_earlier_versions_recorded_it]
+def another_tool_moved_the_champion_alone(house: House) -> None:
+    ended_and_released_since(house)
+    copy = house.store.copy(house.state.source[0], PROD)
+    house.store.label(copy, alias=Alias.CHAMPION)
+
+
+HISTORIES = [
+    nothing_before,
+    ended_long_ago,
+    ended_and_released_since,
+    ended_as_earlier_versions_recorded_it,
+    another_tool_moved_the_champion_alone,
+]
 
 
 @pytest.mark.parametrize("history", HISTORIES)

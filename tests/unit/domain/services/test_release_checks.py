@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from fmnist.domain.model.errors import FmnistError, NotReady
 from fmnist.domain.model.policy import Mode
+from fmnist.domain.model.promotion import Stage
 from fmnist.domain.model.promotion_records import AcceptanceRecord, Approval, Basis, DecisionRecord
 from fmnist.domain.model.registry import ModelVersion
-from tests.unit.domain.services.promotion_support import POLICY, PROD, House, as_before, challenger
+from fmnist.domain.services.model_promotion import ModelPromotion
+from tests.unit.domain.services.promotion_support import POLICY, PROD, SOURCE, House, as_before, challenger
 
 OTHER_POLICY = replace(POLICY, max_latency_ms=400.0)
 
@@ -25,16 +27,20 @@ def ready(house: House) -> ModelVersion:
     return staged
 
 
-def compare_anew(house: House, staged: ModelVersion, **other: float) -> None:
-    """Decide anew, in favour, about what the staged version is a copy of, and stage it again."""
+def compare_anew(house: House, staged: ModelVersion, *, promoted: bool = True, **other: float) -> None:
+    """Decide anew about what the staged version is a copy of. It is not staged again."""
     source = house.store.resolve(staged.tags["staged_from"])
     record, champion = DecisionRecord.of(source), house.state.champion
     assert record is not None
+    rules = tuple(replace(rule, passed=promoted) for rule in record.rules)
     record = replace(
-        record, at=house.now(), champion=champion.uri if champion else None, policy={**record.policy, **other}
+        record,
+        at=house.now(),
+        champion=champion.uri if champion else None,
+        policy={**record.policy, **other},
+        rules=rules,
     )
     house.store.label(source, tags=record.tag())
-    assert house.promotion.stage(source).version.uri == staged.uri
 
 
 def test_what_was_said_against_one_champion_does_not_release_over_another(promotions: House) -> None:
@@ -86,6 +92,46 @@ def test_the_pipeline_waits_for_a_new_approval_where_the_champion_changed(promot
     assert run(model).startswith(f"models:/{PROD}/3 is @champion")
 
 
+def recorded_before(house: House, staged: ModelVersion, **policy: float) -> None:
+    """Have the decision about the staged version be as earlier versions recorded it, which knew no `max_latency_ms`."""
+    old = DecisionRecord.read(staged)
+    assert old is not None
+    fields = {name: value for name, value in old.policy.items() if name != "max_latency_ms"}
+    tags = replace(old, policy=fields | policy).tag()
+    for version in (house.store.resolve(old.version), staged):
+        house.store.label(version, tags=tags)
+
+
+@pytest.mark.parametrize(("recorded", "counts"), [(2.0, None), (100.0, 100.0)])
+def test_the_noisy_default_ratio_of_earlier_decisions_does_not_decide(
+    promotions: House, recorded: float, counts: float | None
+) -> None:
+    staged = ready(promotions)
+    recorded_before(promotions, staged, max_latency_ratio=recorded)
+    assert promotions.state.basis(staged).policy.max_latency_ratio == counts
+    compare_anew(promotions, staged, max_latency_ratio=recorded, max_latency_ms=500.0)
+    assert promotions.state.basis(staged).policy.max_latency_ratio == recorded
+
+
+def test_the_newest_comparison_counts_for_a_version_that_is_staged_already(promotions: House) -> None:
+    staged = ready(promotions)
+    compare_anew(promotions, staged, promoted=False)
+    assert promotions.overview.status()[1].note.startswith("its newest comparison says refuse: a rule")
+    with pytest.raises(NotReady, match=rf"{staged.uri} may not be released, refuse: a rule: for a test"):
+        promotions.promotion.release(staged.uri, by="x")
+    compare_anew(promotions, staged)
+    released = promotions.promotion.release(staged.uri, by="x").version
+    assert DecisionRecord.read(released) == DecisionRecord.of(promotions.state.source[0])
+
+
+def test_a_comparison_from_another_stage_counts_too(promotions: House) -> None:
+    staged = ready(promotions)
+    compare_anew(promotions, staged, promoted=False)
+    on_platform = ModelPromotion(promotions.store, SOURCE.at(Stage.CI))
+    with pytest.raises(NotReady, match="may not be released, refuse"):
+        on_platform.release(staged.uri, by="x")
+
+
 def test_records_of_earlier_versions_are_read_and_asked_for_again(promotions: House) -> None:
     house = promotions
     staged = ready(house)
@@ -93,10 +139,7 @@ def test_records_of_earlier_versions_are_read_and_asked_for_again(promotions: Ho
     assert acceptance is not None
     assert approval is not None
     house.store.label(staged, tags=as_before(acceptance.tag()) | as_before(approval.tag()))
-    old = DecisionRecord.read(staged)
-    assert old is not None
-    policy = {name: value for name, value in old.policy.items() if name != "max_latency_ms"}
-    house.store.label(staged, tags=replace(old, policy={**policy, "max_latency_ratio": 2.0}).tag())
+    recorded_before(house, staged, max_latency_ratio=2.0)
     assert AcceptanceRecord.of(house.store.resolve(staged.uri)) == replace(acceptance, basis=None)
     assert "names no champion, for an earlier version of fmnist recorded it" in house.overview.status()[1].note
     assert [event.what for event in house.overview.history()][-2:] == ["tested", "approved"]
@@ -119,6 +162,7 @@ def test_a_release_of_an_earlier_version_that_lacks_its_time_alone_is_finished(p
 
 STEPS: dict[str, Callable[[House, ModelVersion], object]] = {
     "compare": compare_anew,
+    "compare and refuse": lambda house, staged: compare_anew(house, staged, promoted=False),
     "compare otherwise": lambda house, staged: compare_anew(house, staged, max_latency_ms=400.0),
     "compare as ever": lambda house, staged: compare_anew(house, staged, max_latency_ms=500.0),
     "test": lambda house, staged: house.acceptance.run(uri=staged.uri),
@@ -137,7 +181,7 @@ def test_no_release_rests_on_what_was_said_of_another_champion_or_policy(steps: 
         STEPS["another champion"](house, None)  # type: ignore[arg-type]
         staged = ready(house)
         said = dict.fromkeys(("compare", "test", "approve"), (house.aliases_now()["champion"], 500.0))
-        policy = 500.0
+        policy, refused = 500.0, False
         for step in steps:
             try:
                 STEPS[step](house, staged)
@@ -146,13 +190,15 @@ def test_no_release_rests_on_what_was_said_of_another_champion_or_policy(steps: 
             champion = house.aliases_now()["champion"]
             kind = step.split()[0]
             if kind == "compare":
-                policy = {"compare": policy, "compare otherwise": 400.0, "compare as ever": 500.0}[step]
+                policy = {"compare otherwise": 400.0, "compare as ever": 500.0}.get(step, policy)
+                refused = step == "compare and refuse"
             if kind in said:
-                said[kind] = (champion, 400.0 if step == "test otherwise" else policy)
+                said[kind] = (champion, policy)
         now = (house.aliases_now()["champion"], policy)
         try:
             house.promotion.release(staged.uri, by="x", approval="manual")
         except FmnistError:
-            assert set(said.values()) != {now}, "all was said of this champion and policy"
+            assert refused or set(said.values()) != {now}, "all was said of this champion and policy"
         else:
+            assert not refused, "the newest comparison refuses"
             assert set(said.values()) == {now}, f"released on {said}, and now it is {now}"

@@ -1,0 +1,63 @@
+"""An artifact's files are fetched within bounds, whatever its store lists and sends."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow.artifacts
+import pytest
+from mlflow.entities import FileInfo
+
+from fmnist.adapters.mlflow.connection import MlflowConnection
+from fmnist.adapters.mlflow.downloading import ONNX_FORM, download_artifact
+from fmnist.domain.model.errors import CorruptModel, InvalidSetting
+from fmnist.domain.model.registry import ModelVersion
+from tests.endless import EndlessServer, endless_server
+
+FILES = ("extra_files/fmnist.json",)
+
+
+@pytest.fixture
+def server() -> Iterator[EndlessServer]:
+    with endless_server() as server:
+        yield server
+
+
+@pytest.fixture
+def listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store lists little, whatever it sends."""
+
+    def listing(folder: str, **_: object) -> list[FileInfo]:
+        return [FileInfo(f"{folder}/{Path(file).name}", False, 10) for file in ONNX_FORM]
+
+    monkeypatch.setattr(mlflow.artifacts, "list_artifacts", listing)
+
+
+@pytest.mark.usefixtures("listed")
+@pytest.mark.parametrize("kind", ["mlflow", "s3"])
+def test_store_that_sends_more_than_it_lists_fills_no_disk(
+    server: EndlessServer,
+    connection: MlflowConnection,
+    saved: ModelVersion,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    url = f"http://127.0.0.1:{server.port}"
+    for name, value in (("ENDPOINT_URL", url), ("ACCESS_KEY_ID", "key"), ("SECRET_ACCESS_KEY", "secret")):
+        monkeypatch.setenv(f"MLFLOW_S3_{name}" if name == "ENDPOINT_URL" else f"AWS_{name}", value)
+    source = f"{url}/api/2.0/mlflow-artifacts/artifacts/a" if kind == "mlflow" else "s3://bucket/a"
+    version = connection.client().create_model_version(saved.name, source, saved.run_id)
+    with pytest.raises(CorruptModel, match=r"fmnist\.json has more than 1048576 bytes"):
+        download_artifact(connection, saved.name, int(version.version), tmp_path, FILES)
+    assert sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file()) <= 2**20
+    assert server.sent < 2**24
+
+
+@pytest.mark.usefixtures("listed")
+def test_store_of_another_kind_is_refused(connection: MlflowConnection, saved: ModelVersion, tmp_path: Path) -> None:
+    version = connection.client().create_model_version(saved.name, "ftp://user:s3cret@127.0.0.1/a", saved.run_id)
+    with pytest.raises(
+        InvalidSetting, match=r"ftp://127\.0\.0\.1/a: expected a directory, S3 or an MLflow server"
+    ) as it:
+        download_artifact(connection, saved.name, int(version.version), tmp_path, FILES)
+    assert "s3cret" not in str(it.value)

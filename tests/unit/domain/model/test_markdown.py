@@ -1,0 +1,50 @@
+"""Words stay words of the paragraph, item or cell that they are put into, wherever in it they stand."""
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from fmnist.domain.model.markdown import words
+from fmnist.domain.model.text import one_line
+
+PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+MARKS = st.text(st.sampled_from("#-+=*_~`>|:.)( \t\n1923ab"), max_size=12)
+
+
+def rendered(document: str) -> list[tuple[str, str]]:
+    """The blocks of a document and what each says."""
+    tokens = PARSER.parse(document)
+    inlines = [part for token in tokens for part in token.children or []]
+    assert {part.type for part in inlines} <= {"text", "softbreak"}
+    return [(token.type, "".join(part.content for part in token.children or [])) for token in tokens]
+
+
+@given(MARKS | st.text(max_size=12))
+@example("# a")
+@example("#")
+@example("- a")
+@example("-")
+@example("---")
+@example("- - -")
+@example("+ a")
+@example("1. a")
+@example("123456789) a")
+@example("> a")
+@example("~~~")
+@example("    a")
+@example("\ta")
+@example("===")
+@example("=")
+def test_words_begin_no_block(text: str) -> None:
+    said = one_line(text).strip(" ")
+    alone = [("paragraph_open", ""), ("inline", said), ("paragraph_close", "")] if said else []
+    assert rendered(words(text)) == alone
+    # Below a line of the same paragraph, where `===` would make that a heading.
+    assert rendered(f"a\n{words(text)}") == [("paragraph_open", ""), ("inline", f"a{said}"), ("paragraph_close", "")]
+    item = [("list_item_open", ""), *(alone), ("list_item_close", "")]
+    assert rendered(f"* {words(text)}") == [("bullet_list_open", ""), *item, ("bullet_list_close", "")]
+
+
+def test_words_that_begin_like_a_block_and_are_none_read_well() -> None:
+    for text in ("-1", "1.5", "2026-01-01", "+x", "#1", "T-shirt/top", "=a", "12 pictures", "1e-3"):
+        assert words(text) == text
