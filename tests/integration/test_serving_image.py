@@ -34,23 +34,24 @@ def commands(stage: str) -> list[str]:
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_serving_environment_loads_a_model_without_torch(tmp_path: Path) -> None:
-    build, venv, wheels = tmp_path / "build", tmp_path / "opt", tmp_path / "wheels"
+    build, package, venv, wheels = (tmp_path / name for name in ("build", "package", "opt", "wheels"))
     places = {"/opt/fmnist": venv, "/wheels": wheels, "/usr/local/bin/pip": "pip", "python -m": f"{sys.executable} -m"}
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "TORCH_INDEX": ""}
 
-    def run(*stages: str) -> None:
+    def run(directory: Path, *stages: str) -> None:
         for command in (command for stage in stages for command in commands(stage)):
             ours = re.sub("|".join(places), lambda place: str(places[place[0]]), command)
-            subprocess.run(ours, shell=True, cwd=build, env=environment, check=True)  # noqa: S602 - the Dockerfile's
+            subprocess.run(ours, shell=True, cwd=directory, env=environment, check=True)  # noqa: S602 - the Dockerfile's
 
-    build.mkdir()
-    for name in ("pyproject.toml", "constraints.txt"):
-        shutil.copy(ROOT / name, build)
-    run("stub", "serving-dependencies")
+    for directory in (build, package):
+        directory.mkdir()
+        for name in ("pyproject.toml", "constraints.txt"):
+            shutil.copy(ROOT / name, directory)
+    run(build, "stub", "serving-dependencies")
     for name in ("README.md", "LICENSE"):
-        shutil.copy(ROOT / name, build)
-    shutil.copytree(ROOT / "src/fmnist", build / "src/fmnist", dirs_exist_ok=True)
-    run("package", "serving")
+        shutil.copy(ROOT / name, package)
+    shutil.copytree(ROOT / "src/fmnist", package / "src/fmnist")
+    run(package, "package", "serving")
 
     home = unpack(tmp_path / "home")
     variables = {"PATH": os.defpath, "HOME": str(tmp_path), "FMNIST_HOME": str(home.path)}
