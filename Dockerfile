@@ -4,30 +4,47 @@
 #   docker build --target serving --tag fmnist-serving .
 #   docker build --target training --tag fmnist-training --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cpu .
 #
-# What is installed is said in pyproject.toml and constraints.txt, and how in images/install.py, which tests run too.
-# Without TORCH_INDEX torch is the build for GPUs, gigabytes larger, which runs on a CPU as well.
+# pyproject.toml and constraints.txt say what is installed. Without TORCH_INDEX torch is the build for GPUs, gigabytes
+# larger, which runs on a CPU as well.
 
 # Ray wants one Python version on all nodes of a cluster, to the patch: both images have this one.
 FROM python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d AS python
 
 FROM python AS installer
 WORKDIR /build
-COPY pyproject.toml constraints.txt images/install.py ./
+COPY pyproject.toml constraints.txt ./
 ARG TORCH_INDEX=""
 
-FROM installer AS training-dependencies
-RUN --mount=type=cache,target=/root/.cache/pip python install.py dependencies train /opt/fmnist
+# Dependencies are gigabytes that seldom change. The package is empty here, so a commit to it rebuilds none of them.
+# TORCH_INDEX reaches pip by the environment: it may hold a password, and others can read an argument list.
+FROM installer AS stub
+RUN mkdir --parents src/fmnist && touch README.md LICENSE && echo '__version__ = "0"' > src/fmnist/__init__.py
 
-FROM installer AS serving-dependencies
-RUN --mount=type=cache,target=/root/.cache/pip python install.py dependencies serve /opt/fmnist
+FROM stub AS training-dependencies
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python -m venv --without-pip /opt/fmnist \
+    && export PIP_EXTRA_INDEX_URL="$TORCH_INDEX" PIP_PYTHON=/opt/fmnist/bin/python \
+    && pip install --quiet --constraint constraints.txt '.[train]' \
+    && pip uninstall --quiet --yes fmnist
 
-FROM installer AS dev-dependencies
-RUN --mount=type=cache,target=/root/.cache/pip python install.py dependencies dev /home/ray/venv
+FROM stub AS serving-dependencies
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python -m venv --without-pip /opt/fmnist \
+    && export PIP_EXTRA_INDEX_URL="$TORCH_INDEX" PIP_PYTHON=/opt/fmnist/bin/python \
+    && pip install --quiet --constraint constraints.txt '.[serve]' \
+    && pip uninstall --quiet --yes fmnist
+
+FROM stub AS dev-dependencies
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python -m venv /home/ray/venv \
+    && export PIP_EXTRA_INDEX_URL="$TORCH_INDEX" PIP_PYTHON=/home/ray/venv/bin/python \
+    && pip install --quiet --constraint constraints.txt '.[dev]' \
+    && pip uninstall --quiet --yes fmnist
 
 FROM installer AS package
 COPY README.md LICENSE ./
 COPY src ./src
-RUN --mount=type=cache,target=/root/.cache/pip python install.py wheel /wheels
+RUN --mount=type=cache,target=/root/.cache/pip pip wheel --quiet --no-deps --wheel-dir /wheels .
 
 FROM python AS base
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
@@ -65,10 +82,9 @@ CMD ["bash"]
 
 FROM base AS training
 COPY --link --from=training-dependencies /opt/fmnist /opt/fmnist
-# By the base image's Python, for that of the environment has no pip.
+# The base image's pip: the environment has none.
 RUN --mount=type=bind,from=package,source=/wheels,target=/wheels \
-    --mount=type=bind,source=images/install.py,target=/install.py \
-    /usr/local/bin/python /install.py package /wheels /opt/fmnist
+    /usr/local/bin/pip --python /opt/fmnist/bin/python install --quiet --no-deps --no-index /wheels/*.whl
 ARG DOCKER_IMAGE_TAG=""
 ARG GIT_COMMIT=""
 # Every run and model says by these which image and code made it.
@@ -85,8 +101,7 @@ CMD ["fmnist", "--help"]
 FROM base AS serving
 COPY --link --from=serving-dependencies /opt/fmnist /opt/fmnist
 RUN --mount=type=bind,from=package,source=/wheels,target=/wheels \
-    --mount=type=bind,source=images/install.py,target=/install.py \
-    /usr/local/bin/python /install.py package /wheels /opt/fmnist
+    /usr/local/bin/pip --python /opt/fmnist/bin/python install --quiet --no-deps --no-index /wheels/*.whl
 # Read by every node that runs one of Serve's proxies. On a busy node a proxy is not ready after three times 5 seconds,
 # after which Serve would give it up.
 ENV RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH=fmnist.apps.serve:proxy_middleware \

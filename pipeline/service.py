@@ -1,6 +1,6 @@
-"""The service on this machine: a Git repository that says what it is to run, and a Ray cluster that follows it.
+"""The service on this machine: a Git repository that says what it runs, and a Ray cluster that follows it.
 
-It takes the part of Argo CD and KubeRay, on the loopback interface alone, and stays until it is stopped.
+It stands for Argo CD and KubeRay. It listens on the loopback interface alone and stays until it is stopped.
 """
 
 import json
@@ -10,9 +10,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +18,8 @@ import yaml
 from fmnist.adapters.git.command import git, is_local, source_name
 from fmnist.adapters.git.remote import clone
 from fmnist.domain.model.addresses import Address
-from fmnist.domain.model.errors import StoreUnavailable
-from pipeline.expressions import PipelineError
-from pipeline.steps import literal_environment
-from stack.process import answers, start, wait_until_healthy
-from stack.record import ProcessRecord
-from stack.services import HOST, free_ports, ray_head, ray_scratch
+from stack.services import HOST, Service, StackError, free_ports, ray_head
+from stack.supervision import Supervisor, answers
 
 _PORT = 8000
 
@@ -46,103 +39,91 @@ class LocalService:
         self.repository = repository
         self._branch = branch
         self._manifest = manifest
-        self._record = home / "service.json"
-        self.scratch = ray_scratch("pipeline", home)
+        self._record = home / "cluster.json"
+        self._supervisor = Supervisor(home, os.environ)
 
     @property
     def url(self) -> str:
         """Where it answers, or will when it is started."""
         return f"http://{HOST}:{self._read()['port']}"
 
-    @property
-    def runs(self) -> bool:
-        """Whether there is a cluster that answers."""
-        noted = self._read()
-        record = ProcessRecord.read(noted)
-        head, _ = record.find() if record else (None, [])
-        return head is not None and answers(f"tcp://{HOST}:{noted['dashboard']}")
+    def head(self) -> Service:
+        """Return the Ray head of the service; a token keeps others from running code on it."""
+        record = self._read()
+        variables = {**record["environment"], **_token(record)}
+        return ray_head("service", record["gcs"], record["dashboard"], self._supervisor.links / "ray", variables)
 
-    def begin(self, manifests: Path) -> None:
-        """Make the repository where there is to be one on this machine, with the RayService as it is in a checkout."""
+    def begin(self, checkout: Path) -> None:
+        """Make the repository if it belongs on this machine and is missing, with the manifest of a checkout."""
         if not is_local(self.repository) or Path(source_name(self.repository)).exists():
             return
-        with _checkout() as work:
+        with tempfile.TemporaryDirectory() as scratch:
+            work = Path(scratch)
             file = work / self._manifest
             file.parent.mkdir(parents=True)
-            shutil.copy(manifests / self._manifest, file)
+            shutil.copy(checkout / self._manifest, file)
             git(work, "init", "--quiet", f"--initial-branch={self._branch}")
             git(work, "add", "--all")
             git(work, "commit", "--quiet", "--message", f"Begin with {self._manifest}")
             clone(Address(str(work)), Path(source_name(self.repository)), "--bare")
 
     def follow(self) -> None:
-        """Bring into service what the repository says, on a cluster that is started if there is none."""
-        with _checkout() as work:
-            clone(self.repository, work, "--depth=1", f"--branch={self._branch}")
-            file = work / self._manifest
-            if not file.is_file():
-                raise PipelineError(f"there is no {self._manifest} on {self._branch} of the GitOps repository")
-            spec = yaml.safe_load(file.read_text(encoding="utf-8"))["spec"]
-        if not self.runs:
-            (head,) = spec["rayClusterConfig"]["headGroupSpec"]["template"]["spec"]["containers"]
-            self._start(literal_environment(head))
+        """Bring into service what the repository says, on a cluster that is started if there is none.
+
+        Raises:
+            StoreUnavailable: the repository cannot be read.
+            StackError: it has no manifest, the port is taken, or Ray refuses.
+        """
+        spec = self._wanted()
+        (head,) = spec["rayClusterConfig"]["headGroupSpec"]["template"]["spec"]["containers"]
+        literal = {each["name"]: str(each["value"]) for each in head.get("env", []) if "value" in each}
+        if self._supervisor.state(self.head()) != "RUNNING":
+            if answers(f"tcp://{HOST}:{self._read()['port']}"):
+                raise StackError(f"something else listens at {self.url} by now: end it, and `make pipeline-serve`")
+            self._write({**self._read(), "environment": literal})
+        self._supervisor.start(self.head())
         config = yaml.safe_load(spec["serveConfigV2"])
         config["http_options"] = {**config.get("http_options", {}), "host": HOST, "port": self._read()["port"]}
         file = self._home / "serve_config.yaml"
         file.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
         command = [str(Path(sys.executable).with_name("serve")), "deploy", str(file)]
         command += ["--address", f"http://{HOST}:{self._read()['dashboard']}"]
-        done = subprocess.run(command, env={**os.environ, **self._token()}, capture_output=True, text=True, check=False)
+        environment = {**os.environ, **_token(self._read())}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise PipelineError(f"Ray Serve refuses {file}, see {self.scratch}: {done.stderr.strip()}")
+            raise StackError(f"Ray Serve refuses {file}: {done.stderr.strip()}")
 
     def stop(self) -> bool:
-        """End the cluster with all that it serves; return False when there was none."""
-        there = self._end()
+        """Stop the cluster with all that it serves; return False when there was none."""
+        there = self._record.exists() and self._supervisor.stop(self.head())
+        self._supervisor.end()
         self._record.unlink(missing_ok=True)
-        shutil.rmtree(self.scratch, ignore_errors=True)
         return there
 
-    def _start(self, variables: Mapping[str, str]) -> None:
-        self._end()
-        if answers(f"tcp://{HOST}:{self._read()['port']}"):
-            raise PipelineError(f"something else listens at {self.url} by now: end it, and `make pipeline-serve`")
-        dashboard, gcs = free_ports(2)
-        service = ray_head(gcs, dashboard, self.scratch, {**variables, **self._token()})
-        log = self._home / "ray.log"
-        process = start(service, log)
-        record = {**asdict(ProcessRecord.of(process)), "dashboard": dashboard}
-        # Noted before it is waited for: a start that is broken off leaves nothing that `stop` does not know.
-        self._record.write_text(json.dumps(self._read() | record), encoding="utf-8")
-        wait_until_healthy(service, process, log)
-
-    def _token(self) -> dict[str, str]:
-        """Return what opens the cluster, for nobody else's code is to run on it."""
-        return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": str(self._read()["token"])}
-
-    def _end(self) -> bool:
-        """End what runs of the cluster, be its head gone or not; return whether anything did."""
-        record = ProcessRecord.read(self._read())
-        return record is not None and record.stop()
+    def _wanted(self) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory() as scratch:
+            clone(self.repository, Path(scratch), "--depth=1", f"--branch={self._branch}")
+            file = Path(scratch) / self._manifest
+            if not file.is_file():
+                raise StackError(f"there is no {self._manifest} on {self._branch} of the GitOps repository")
+            spec: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))["spec"]
+            return spec
 
     def _read(self) -> dict[str, Any]:
-        """Return what is noted of the cluster; its port is settled when it is first asked for."""
-        if self._record.exists():
-            record: dict[str, Any] = json.loads(self._record.read_text(encoding="utf-8"))
-            return record
-        (port,) = free_ports(1)
-        record = {"port": port if answers(f"tcp://{HOST}:{_PORT}") else _PORT, "token": secrets.token_hex(16)}
+        """Return the ports, token and environment of the cluster; the first call settles them."""
+        if not self._record.exists():
+            port, dashboard, gcs = free_ports(3)
+            port = port if answers(f"tcp://{HOST}:{_PORT}") else _PORT
+            ports = {"port": port, "dashboard": dashboard, "gcs": gcs}
+            self._write({**ports, "token": secrets.token_hex(16), "environment": {}})
+        record: dict[str, Any] = json.loads(self._record.read_text(encoding="utf-8"))
+        return record
+
+    def _write(self, record: dict[str, Any]) -> None:
         self._home.mkdir(parents=True, exist_ok=True)
         self._record.touch(mode=0o600)
         self._record.write_text(json.dumps(record), encoding="utf-8")
-        return record
 
 
-@contextmanager
-def _checkout() -> Iterator[Path]:
-    """Yield an empty directory for a checkout of the GitOps repository, and tell what Git refuses as the pipeline's."""
-    with tempfile.TemporaryDirectory() as scratch:
-        try:
-            yield Path(scratch)
-        except StoreUnavailable as error:
-            raise PipelineError(f"the GitOps repository cannot be used: {error}") from error
+def _token(record: dict[str, Any]) -> dict[str, str]:
+    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": str(record["token"])}

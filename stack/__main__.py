@@ -1,6 +1,7 @@
-"""`python -m stack start|status|stop`, which is `make stack`, `make stack-status` and `make stack-stop`."""
+"""`python -m stack start|status|restart|stop`; `make stack`, `make stack-status` and `make stack-stop` call it."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -11,22 +12,35 @@ from fmnist.apps.settings import Settings
 from fmnist.apps.streams import guarded_streams
 from fmnist.domain.model.errors import InvalidSetting
 from stack.local import LocalStack
-from stack.process import StackError
+from stack.services import Service, StackError
+from stack.supervision import Supervisor, answers
 
 ENV_FILE = Path(__file__).resolve().parent.parent / ".env.docker"
+# How a service that supervisord starts finds the file of the command that started supervisord.
+_ENV_FILE_VARIABLE = "STACK_ENV_FILE"
 
 
 def main() -> int:
     """Run the command; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m stack", description="The platform's services on this machine.")
-    parser.add_argument("command", choices=["start", "status", "stop"])
-    parser.add_argument("--env-file", type=Path, default=ENV_FILE, help="addresses and keys; default: %(default)s")
-    arguments = parser.parse_args()
-    variables = {name: value for name, value in dotenv_values(arguments.env_file).items() if value is not None}
+    arguments = _parser().parse_args()
     take_signals()
     try:
-        stack = LocalStack(Settings.load().fmnist_home / "stack", variables)
-        return {"start": _start, "status": _status, "stop": _stop}[arguments.command](stack)
+        home = Settings.load().fmnist_home
+        variables = {name: value for name, value in dotenv_values(arguments.env_file).items() if value is not None}
+        stack = LocalStack(home / "stack", variables)
+        environment = {**os.environ, "FMNIST_HOME": str(home), _ENV_FILE_VARIABLE: str(arguments.env_file)}
+        supervisor = Supervisor(home / "stack", environment)
+        if arguments.command == "start":
+            return _start(stack, supervisor)
+        if arguments.command == "status":
+            return _status(stack, supervisor)
+        if arguments.command == "stop":
+            return _stop(stack, supervisor)
+        service = _named(stack, arguments.name)
+        if arguments.command == "run":
+            service.replace_process()
+        supervisor.stop(service)
+        _start_one(stack, supervisor, service)
     except StackError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -37,31 +51,58 @@ def main() -> int:
         word, code = exit_of(interrupt)
         print(word, file=sys.stderr)
         return code
+    return 0
 
 
-def _start(stack: LocalStack) -> int:
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m stack", description="The platform's services on this machine.")
+    default = Path(os.environ.get(_ENV_FILE_VARIABLE, ENV_FILE)).absolute()
+    parser.add_argument("--env-file", type=Path, default=default, help="addresses and keys; default: %(default)s")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("start", help="start what does not run, in order, and wait until it answers")
+    commands.add_parser("status", help="print the state, address and log of each service")
+    commands.add_parser("restart", help="stop one service and start it again").add_argument("name")
+    commands.add_parser("stop", help="stop the services; their data stays")
+    commands.add_parser("run", help="run one service in the foreground, as supervisord does").add_argument("name")
+    return parser
+
+
+def _start(stack: LocalStack, supervisor: Supervisor) -> int:
     for service in stack.services():
-        print(f"{service.name:<13}", end="", flush=True)
-        print("started" if stack.start(service) else "runs already", "at", service.address)
-    print(f"logs in {stack.logs}")
+        _start_one(stack, supervisor, service)
+    print(f"logs in {supervisor.logs}")
     return 0
 
 
-def _status(stack: LocalStack) -> int:
-    states = [stack.state(service) for service in stack.services()]
-    for state in states:
-        if state.process is None:
-            how = f"down, but {state.orphans} of its processes are left" if state.orphans else "down"
-        else:
-            how = f"{'up' if state.healthy else 'does not answer'}, process {state.process.pid}"
-        print(f"{state.service.name:<13}{state.service.address:<36}{how}; {state.log}")
-    return 0 if all(state.healthy for state in states) else 1
+def _start_one(stack: LocalStack, supervisor: Supervisor, service: Service) -> None:
+    print(f"{service.name:<13}", end="", flush=True)
+    print("started" if supervisor.start(service) else "runs already", "at", service.address)
+    stack.prepare(service)
 
 
-def _stop(stack: LocalStack) -> int:
+def _status(stack: LocalStack, supervisor: Supervisor) -> int:
+    healthy = True
+    for service in stack.services():
+        up = answers(service.address)
+        state = supervisor.state(service)
+        healthy = healthy and up and state == "RUNNING"
+        print(f"{service.name:<13}{state:<9}{service.address:<36}{'answers' if up else 'silent':<9}", end="")
+        print(supervisor.log(service))
+    return 0 if healthy else 1
+
+
+def _stop(stack: LocalStack, supervisor: Supervisor) -> int:
     for service in reversed(stack.services()):
-        print(f"{service.name:<13}{'stopped' if stack.stop(service) else 'did not run'}")
+        print(f"{service.name:<13}{'stopped' if supervisor.stop(service) else 'did not run'}")
+    supervisor.end()
     return 0
+
+
+def _named(stack: LocalStack, name: str) -> Service:
+    services = {service.name: service for service in stack.services()}
+    if name not in services:
+        raise StackError(f"there is no service {name}: expected one of {', '.join(services)}")
+    return services[name]
 
 
 if __name__ == "__main__":

@@ -1,26 +1,52 @@
-"""The services that the stack is made of, each as the command that runs it; nothing is started here."""
+"""The services of the stack, each as the command that runs it; nothing is started here."""
 
-import hashlib
 import os
 import socket
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import boto3
 from botocore.config import Config
-
-from stack.process import Service, StackError
 
 HOST = "127.0.0.1"
 # Ray takes 127.0.0.1 for a slip, and listens on every interface, unless it believes that it is on a laptop of another
 # kind. Drivers that join have to believe the same.
 RAY_ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 _OBJECT_STORE_BYTES = 512 * 2**20  # the dataset takes 43 MB; Ray's default is 30 % of the machine
+
+
+class StackError(Exception):
+    """A service cannot run as the stack needs it; the message is meant for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What it takes to run a service.
+
+    Attributes:
+        name: of the service, its program in supervisord.conf and its log file.
+        command: stays in the foreground, and ends on SIGTERM.
+        address: answers when the service is up: `http://...` with a status below 500, `tcp://HOST:PORT` by listening.
+        home: directory that it keeps things in.
+        environment: is added to that of the caller. Secrets go here, for a command line is seen by everyone.
+        patience: seconds until it has to answer.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    address: str
+    home: Path
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    patience: float = 120
+
+    def replace_process(self) -> NoReturn:
+        """Become this service."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        os.execvpe(self.command[0], self.command, {**os.environ, **self.environment})  # noqa: S606 - no shell
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,24 +148,24 @@ def git_server(port: int, directory: Path) -> Service:
     )
 
 
-def ray_head(port: int, dashboard_port: int, scratch: Path, variables: Mapping[str, str]) -> Service:
+def ray_head(name: str, port: int, dashboard_port: int, directory: Path, variables: Mapping[str, str]) -> Service:
     """A Ray cluster of one node, with dashboard and job server. Jobs and workers find `variables` in their environment.
 
-    `scratch` has to be a short path, as `ray_scratch` makes it; Ray's own logs are in there.
+    `directory` has a short path, for Ray makes sockets and logs below it.
     """
     # Where another cluster of this machine has the usual port, jobs would be refused and nothing would say why.
     (agent_port,) = free_ports(1)
     return Service(
-        name="ray",
+        name=name,
         command=(
             *(_beside_python("ray"), "start", "--head", "--block", "--disable-usage-stats"),
-            *(f"--node-ip-address={HOST}", f"--port={port}", f"--temp-dir={scratch}"),
+            *(f"--node-ip-address={HOST}", f"--port={port}", f"--temp-dir={directory}"),
             *("--include-dashboard=true", f"--dashboard-host={HOST}", f"--dashboard-port={dashboard_port}"),
             f"--dashboard-agent-listen-port={agent_port}",
             f"--object-store-memory={_OBJECT_STORE_BYTES}",
         ),
         address=f"http://{HOST}:{dashboard_port}/api/version",
-        home=scratch,
+        home=directory,
         environment={
             **variables,
             **RAY_ON_LOOPBACK,
@@ -149,15 +175,6 @@ def ray_head(port: int, dashboard_port: int, scratch: Path, variables: Mapping[s
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         },
     )
-
-
-def ray_scratch(owner: str, home: Path) -> Path:
-    """Return where the Ray of a state directory keeps its sockets and logs: the same path each time, and a short one.
-
-    The names of sockets are made of it, and nobody can promise that the state directory's own is short enough.
-    """
-    name = hashlib.sha256(str(home).encode()).hexdigest()[:8]
-    return Path(tempfile.gettempdir()) / f"ray-of-{owner}-{name}"
 
 
 def free_ports(count: int) -> list[int]:

@@ -1,40 +1,60 @@
 """Real services for tests, started from what the stack is made of; the shared ones are fixtures in conftest.py."""
 
+import os
 import secrets
-import sys
+import signal
+import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
 from fmnist.adapters.parquet.storage import S3Settings
-from stack.process import Service, start, stop, wait_until_healthy
-from stack.services import HOST, ObjectStore, free_ports
+from stack.services import ObjectStore, Service, free_ports
+from stack.supervision import answers
 
 
 @contextmanager
 def running(service: Service, directory: Path) -> Iterator[psutil.Process]:
     """Run the service, with its log in the directory, until the end of the block; it may be stopped before."""
     log = directory / f"{service.name}.log"
-    process = start(service, log)
+    for each in (service.home, directory):
+        each.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        process = psutil.Popen(
+            service.command,
+            env={**os.environ, **service.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     try:
-        wait_until_healthy(service, process, log)
+        deadline = time.monotonic() + service.patience
+        while not answers(service.address):
+            assert process.poll() is None, f"{service.name} ended: {log.read_text()}"
+            assert time.monotonic() < deadline, f"{service.name} is silent: {log.read_text()}"
+            time.sleep(0.1)
         yield process
     finally:
         stop(process)
 
 
-def parent_and_child(home: Path) -> Service:
-    """Return a service of two processes: a shell, which ends with its child, and the child, which listens."""
-    (port,) = free_ports(1)
-    script = '"$0" -m http.server --bind "$1" --directory "$2" "$3" & trap "kill $!" TERM; wait'
-    return Service(
-        name="parent-and-child",
-        command=("sh", "-c", script, sys.executable, HOST, str(home), str(port)),
-        address=f"tcp://{HOST}:{port}",
-        home=home,
-    )
+def stop(process: psutil.Process) -> None:
+    """End a service in order, and by force what is left of it after 30 s."""
+    with suppress(psutil.NoSuchProcess):
+        family = [process, *process.children(recursive=True)]
+        process.terminate()
+        _, left = psutil.wait_procs([process], timeout=30)
+        _, left = psutil.wait_procs(family, timeout=0 if left else 3)
+        for survivor in left:
+            with suppress(psutil.NoSuchProcess):
+                survivor.kill()
+    with suppress(ProcessLookupError):  # what a killed parent left
+        os.killpg(process.pid, signal.SIGKILL)
+    psutil.wait_procs([process], timeout=5)
 
 
 def new_object_store() -> ObjectStore:

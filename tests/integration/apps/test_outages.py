@@ -12,12 +12,11 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from stack.process import Service, stop
-from stack.services import HOST, free_ports, ray_head, tracking_server
+from stack.services import HOST, Service, free_ports, ray_head, tracking_server
 from tests.integration.apps.command import Command
 from tests.integration.apps.conftest import RECIPE
 from tests.integration.apps.here import Here
-from tests.integration.services import new_object_store, running
+from tests.integration.services import new_object_store, running, stop
 
 LOCAL = ("train", "--compute", "local", *RECIPE)
 WITHOUT_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
@@ -138,7 +137,7 @@ def test_cluster_that_goes_away_during_training_is_named(command: Command) -> No
     command.variables |= {"RAY_AUTH_MODE": "disabled", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
     with (
         tempfile.TemporaryDirectory(prefix="ray", dir="/tmp") as scratch,  # the names of sockets are short
-        unsteady(ray_head(port, dashboard_port, Path(scratch), command.variables), command.home) as cluster,
+        unsteady(ray_head("ray", port, dashboard_port, Path(scratch), command.variables), command.home) as cluster,
     ):
         started = command.start("train", "--ray-address", f"{HOST}:{port}", *RECIPE[:-4], "--max-epochs", "200")
         started.wait_for("epoch   1/200")

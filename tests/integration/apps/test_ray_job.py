@@ -80,7 +80,7 @@ def jobs(command: Command, clone: Path, toy_registry: RegistrySettings) -> Itera
     }
     port, dashboard_port = free_ports(2)
     with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp") as scratch:  # the names of sockets are short
-        service = ray_head(port, dashboard_port, Path(scratch), variables)
+        service = ray_head("ray", port, dashboard_port, Path(scratch), variables)
         with running(service, command.home):
             yield Jobs(clone, f"http://{HOST}:{dashboard_port}", Path(scratch))
 

@@ -29,14 +29,13 @@ class Done:
 
     @property
     def uid(self) -> str:
-        (uid,) = re.findall(r"^fmnist-\w+ ([0-9a-f-]{36}),", self.said, re.MULTILINE)
+        (uid,) = re.findall(r"^logs and outputs of each step in .*/([0-9a-f-]{36})$", self.said, re.MULTILINE)
         return str(uid)
 
     @property
-    def outcomes(self) -> dict[str, str]:
-        """How each step ended, as the table at the end has it."""
-        table = self.said.partition("\nstep ")[2].splitlines()[1:]
-        return dict(line.split()[:2] for line in table if re.search(r"\d$", line))
+    def steps(self) -> dict[str, str]:
+        """How each step that ran ended, in order."""
+        return dict(re.findall(r"^([\w-]+) +(done|failed) +[\d.]+ s", self.said, re.MULTILINE))
 
 
 @dataclass(frozen=True)

@@ -28,20 +28,9 @@ def serves(pipeline: Pipeline, version: int) -> bool:
 
 
 def test_first_model_is_trained_promoted_deployed_and_tested(pipeline: Pipeline, first: Done) -> None:
-    assert first.outcomes == {
-        "resolve-data": "Succeeded",
-        "train": "Succeeded",
-        "compare": "Succeeded",
-        "stage": "Succeeded",
-        "test": "Succeeded",
-        "wait-for-approval": "Skipped",
-        "approve": "Omitted",
-        "deliver/release": "Succeeded",
-        "deliver/deploy": "Succeeded",
-        "deliver/smoke-test": "Succeeded",
-        "deliver": "Succeeded",
-        "all": "Succeeded",
-    }
+    assert first.steps == dict.fromkeys(
+        ["resolve-data", "train", "compare", "stage", "test", "release", "deploy", "smoke-test"], "done"
+    )
     assert f"the service at {pipeline.service.url} stays" in first.said
     assert serves(pipeline, 1)
     assert pipeline.commits() == [f"Serve {PROD}/1", "Begin with deploy/base/rayservice.yaml"]
@@ -54,18 +43,12 @@ def test_first_model_is_trained_promoted_deployed_and_tested(pipeline: Pipeline,
 
 
 def test_same_model_is_refused_and_the_service_stays_as_it_was(pipeline: Pipeline, first: Done) -> None:
-    before = health(pipeline)
     again = pipeline.run()
     assert again.code == 0, again.said
-    assert again.outcomes["compare"] == "Succeeded"
-    assert again.outcomes["stage"] == "Skipped"
-    assert {again.outcomes[name] for name in ("test", "approve", "deliver")} == {"Omitted"}
+    assert again.steps == dict.fromkeys(["resolve-data", "train", "compare"], "done")
     assert "compare said no, and what is served stays: " in again.said
     assert len(pipeline.commits()) == 2
-    after = health(pipeline)
-    assert after["model_uri"] == f"{PROD}/1"
-    assert after["uptime_seconds"] > 0
-    assert after["status"] == before["status"] == "healthy"
+    assert (health(pipeline)["status"], health(pipeline)["model_uri"]) == ("healthy", f"{PROD}/1")
 
 
 def release_second(pipeline: Pipeline) -> None:
@@ -87,9 +70,9 @@ def test_upgrade_and_rollback_by_gitops_lose_no_request(pipeline: Pipeline, firs
         assert pipeline("serve").code == 0
         wait_until(lambda: serves(pipeline, 2), "the second model serves")
 
-        back = pipeline("run", "fmnist-rollback", "-p", "by=A. Person", "-p", "reason=a test")
+        back = pipeline("rollback", "--by", "A. Person", "--reason", "a test")
         assert back.code == 0, back.said
-        assert back.outcomes == dict.fromkeys(["rollback", "deploy", "smoke-test", "all"], "Succeeded")
+        assert back.steps == dict.fromkeys(["rollback", "deploy", "smoke-test"], "done")
         wait_until(lambda: serves(pipeline, 1), "the first model serves again")
     assert load.failures == []
     assert {model for _, model, _ in load.answers} == {f"{PROD}/1", f"{PROD}/2"}
@@ -103,7 +86,7 @@ def test_upgrade_by_a_whole_pipeline_loses_no_request(pipeline: Pipeline, first:
     with Load(pipeline.service.url, connections=2) as load:
         done = pipeline.run("comparison_threshold=-1", seed=8)
     assert done.code == 0, done.said
-    assert done.outcomes["deliver/smoke-test"] == "Succeeded"
+    assert done.steps["smoke-test"] == "done"
     assert load.failures == []
     after = health(pipeline)["model_uri"]
     assert after != before
@@ -111,41 +94,18 @@ def test_upgrade_by_a_whole_pipeline_loses_no_request(pipeline: Pipeline, first:
 
 
 def test_stopped_service_leaves_no_process(pipeline: Pipeline, first: Done) -> None:
-    record = json.loads((pipeline.command.home / "pipeline/service.json").read_text())
-    head = psutil.Process(record["pid"])
-    family = [head, *head.children(recursive=True)]
+    parent = psutil.Process(int((pipeline.command.home / "pipeline/supervisord.pid").read_text()))
+    family = [parent, *parent.children(recursive=True)]
     assert len(family) > 5
     stopped = pipeline("stop")
     assert (stopped.code, stopped.said) == (0, "stopped\n")
-    assert not [process for process in family if process.is_running()]
-    assert not pipeline.service.scratch.exists()
+    assert not [each for each in family if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
     assert pipeline("stop").said == "no service ran\n"
 
 
-def test_workflow_that_fails_says_where_and_why_and_ends_with_1(pipeline: Pipeline) -> None:
+def test_step_that_fails_is_told_with_the_end_of_its_log(pipeline: Pipeline) -> None:
     done = pipeline.run("dvc_data_version=9.9.9")
-    assert done.code == 1
-    assert done.outcomes["resolve-data"] == "Failed"
-    assert {done.outcomes[name] for name in ("train", "compare", "deliver")} == {"Omitted"}
-    assert f"exit code 2; the end of {pipeline.command.home}/pipeline/runs/{done.uid}/resolve-data/log:" in done.said
+    assert (done.code, done.steps) == (1, {"resolve-data": "failed"})
+    log = pipeline.command.home / "pipeline/runs" / done.uid / "resolve-data/log"
+    assert f"error: resolve-data: exit code 2; the end of {log}:" in done.said
     assert "9.9.9" in done.said.partition("resolve-data/log:")[2]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
-        (["run", "absent"], "error: there is no WorkflowTemplate absent: fmnist-pipeline, fmnist-rollback"),
-        (["run", "-p", "a"], "error: -p a must be NAME=VALUE"),
-        (["run", "-p", "a=1"], "error: fmnist-pipeline has no parameter a: it has dvc_data_version, "),
-        (
-            ["run", "-p", "approval_mode=maybe"],
-            "error: parameter approval_mode is 'maybe', expected one of automatic, ",
-        ),
-    ],
-)
-def test_what_cannot_be_run_is_refused_before_anything_runs(
-    pipeline: Pipeline, arguments: list[str], complaint: str
-) -> None:
-    done = pipeline(*arguments)
-    assert done.code == 2
-    assert complaint in done.said

@@ -1,25 +1,15 @@
 """The service's repository is made once and followed as it is; what stands in the way is told before Ray is started."""
 
-import json
-import os
-import signal
 import socket
-from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
-import psutil
 import pytest
 
 from fmnist.domain.model.addresses import Address
-from pipeline.expressions import PipelineError
+from fmnist.domain.model.errors import StoreUnavailable
 from pipeline.service import LocalService
-from stack.record import ProcessRecord
-from stack.services import HOST
+from stack.services import HOST, StackError
 from tests.integration.pipeline.conftest import ROOT
-from tests.integration.services import parent_and_child, running
 from tests.integration.support import change_files, git
 
 MANIFEST = "deploy/base/rayservice.yaml"
@@ -28,31 +18,6 @@ MANIFEST = "deploy/base/rayservice.yaml"
 @pytest.fixture
 def service(tmp_path: Path) -> LocalService:
     return LocalService(tmp_path / "pipeline", Address(str(tmp_path / "gitops.git")), "live", MANIFEST)
-
-
-@pytest.fixture
-def head(service: LocalService, tmp_path: Path) -> Iterator[psutil.Process]:
-    """What the service takes for its cluster's head: a process with one child, where Ray's would have many."""
-    cluster = parent_and_child(tmp_path / "cluster")
-    with running(cluster, tmp_path) as process:
-        note(service, tmp_path, {**asdict(ProcessRecord.of(process)), "dashboard": urlsplit(cluster.address).port})
-        yield process
-
-
-def note(service: LocalService, tmp_path: Path, record: dict[str, Any]) -> None:
-    """Write down what the service does when it has started a cluster, beside the port that it has settled before."""
-    assert service.url
-    file = tmp_path / "pipeline/service.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | record))
-
-
-def kill(head: psutil.Process) -> psutil.Process:
-    """Kill the head, and return the child that it leaves."""
-    (orphan,) = head.children()
-    os.kill(head.pid, signal.SIGKILL)
-    head.wait()
-    assert orphan.is_running()
-    return orphan
 
 
 def test_repository_begins_with_the_manifest_as_it_is_in_the_checkout(service: LocalService) -> None:
@@ -83,7 +48,7 @@ def test_repository_is_made_and_followed_where_its_path_says(tmp_path: Path, mon
     service = LocalService(tmp_path / "pipeline", Address("~/gitops.git"), "live", MANIFEST)
     service.begin(ROOT)
     assert git(tmp_path / "person/gitops.git", "show", f"live:{MANIFEST}") == (ROOT / MANIFEST).read_text()
-    with pytest.raises(PipelineError, match=r"there is no other\.yaml on live"):
+    with pytest.raises(StackError, match=r"there is no other\.yaml on live"):
         LocalService(tmp_path / "pipeline", Address("~/gitops.git"), "live", "other.yaml").follow()
 
 
@@ -99,11 +64,11 @@ def test_repository_of_the_hook_that_runs_it_is_left_alone(
 
 def test_what_cannot_be_followed_is_told_without_credentials(service: LocalService, tmp_path: Path) -> None:
     service.begin(ROOT)
-    with pytest.raises(PipelineError, match=r"there is no other\.yaml on live of the GitOps repository"):
+    with pytest.raises(StackError, match=r"there is no other\.yaml on live of the GitOps repository"):
         LocalService(tmp_path, service.repository, "live", "other.yaml").follow()
-    with pytest.raises(PipelineError, match="Remote branch main not found"):
+    with pytest.raises(StoreUnavailable, match="Remote branch main not found"):
         LocalService(tmp_path, service.repository, "main", MANIFEST).follow()
-    with pytest.raises(PipelineError, match="cannot be used") as refused:
+    with pytest.raises(StoreUnavailable) as refused:
         LocalService(tmp_path, Address("http://user:hunter2@127.0.0.1:9/gitops.git"), "main", MANIFEST).follow()
     assert "hunter2" not in str(refused.value)
 
@@ -111,9 +76,8 @@ def test_what_cannot_be_followed_is_told_without_credentials(service: LocalServi
 def test_port_that_was_taken_meanwhile_is_told_before_a_cluster_is_started(service: LocalService) -> None:
     service.begin(ROOT)
     port = int(service.url.rpartition(":")[2])
-    with socket.create_server((HOST, port)), pytest.raises(PipelineError, match=f"something else listens at .*:{port}"):
+    with socket.create_server((HOST, port)), pytest.raises(StackError, match=f"something else listens at .*:{port}"):
         service.follow()
-    assert not service.runs
     assert not service.stop()
 
 
@@ -129,31 +93,3 @@ def test_another_port_is_settled_where_the_usual_one_is_taken(tmp_path: Path) ->
         url = LocalService(tmp_path, Address(""), "", "").url
     assert url.rpartition(":")[2] != "8000"
     assert LocalService(tmp_path, Address(""), "", "").url == url, "what was settled stays"
-
-
-def test_what_a_killed_head_has_left_is_stopped(service: LocalService, head: psutil.Process) -> None:
-    assert service.runs
-    orphan = kill(head)
-    assert not service.runs
-    assert service.stop()
-    assert not orphan.is_running()
-    assert not service.stop()
-
-
-def test_what_a_killed_head_has_left_is_ended_before_another_is_started(
-    service: LocalService, head: psutil.Process
-) -> None:
-    service.begin(ROOT)
-    orphan = kill(head)
-    port = int(service.url.rpartition(":")[2])
-    with socket.create_server((HOST, port)), pytest.raises(PipelineError, match="something else listens"):
-        service.follow()
-    assert not orphan.is_running()
-
-
-def test_clock_that_was_set_makes_no_cluster_unknown(
-    service: LocalService, head: psutil.Process, tmp_path: Path
-) -> None:
-    for step in (-2.0, 2.0):
-        note(service, tmp_path, {"created": head.create_time() + step})
-        assert service.runs

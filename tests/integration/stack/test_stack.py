@@ -1,11 +1,9 @@
-"""`python -m stack`: what it starts answers, to this machine alone; it mends what died, and leaves nothing running."""
+"""`python -m stack`: its services answer on loopback alone, are restarted when they fail, and leave nothing running."""
 
-import json
 import os
-import signal
+import stat
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stack.services import ObjectStore, free_ports
+from stack.local import LocalStack
+from stack.services import ObjectStore, Service, StackError, free_ports
+from stack.supervision import Supervisor, links
 
 ROOT = Path(__file__).parents[3]
 SERVICES = ["object-store", "mlflow", "git", "ray"]
@@ -28,9 +28,9 @@ class Stack:
     env_file: Path
     variables: dict[str, str]
 
-    def __call__(self, command: str) -> "subprocess.CompletedProcess[str]":
+    def __call__(self, *command: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [sys.executable, "-m", "stack", command, "--env-file", str(self.env_file)],
+            [sys.executable, "-m", "stack", "--env-file", str(self.env_file), *command],
             cwd=ROOT,
             env={**os.environ, "FMNIST_HOME": str(self.home)},
             capture_output=True,
@@ -39,14 +39,14 @@ class Stack:
         )
 
     @property
-    def processes(self) -> dict[str, int]:
-        records = json.loads((self.home / "stack/processes.json").read_text())
-        return {name: record["pid"] for name, record in records.items()}
+    def family(self) -> list[psutil.Process]:
+        """supervisord, and all that came from it."""
+        parent = psutil.Process(int((self.home / "stack/supervisord.pid").read_text()))
+        return [parent, *parent.children(recursive=True)]
 
-    @property
-    def families(self) -> list[psutil.Process]:
-        parents = [psutil.Process(pid) for pid in self.processes.values()]
-        return [*parents, *(child for parent in parents for child in parent.children(recursive=True))]
+    def process(self, program: str) -> psutil.Process:
+        """The process of a service whose command line has this word."""
+        return next(each for each in self.family[0].children() if program in " ".join(each.cmdline()))
 
 
 @pytest.fixture
@@ -59,13 +59,12 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
     env_file = tmp_path / ".env.docker"
     env_file.write_text(text)
     lines = [line.partition("=") for line in text.splitlines() if line and not line.startswith("#")]
-    command = Stack(tmp_path / "home", env_file, {name: value for name, _, value in lines})
+    command = Stack(tmp_path / "a home; with an odd name", env_file, {name: value for name, _, value in lines})
     yield command
     command("stop")
 
 
 def test_stack_starts_on_loopback_alone_is_mended_and_ends_without_a_trace(stack: Stack) -> None:
-    scratches = set(Path(tempfile.gettempdir()).glob("ray-of-stack-*"))
     assert stack("status").returncode == 1
 
     done = stack("start")
@@ -73,7 +72,7 @@ def test_stack_starts_on_loopback_alone_is_mended_and_ends_without_a_trace(stack
     assert [line.split()[:2] for line in done.stdout.splitlines()[:4]] == [[name, "started"] for name in SERVICES]
     assert stack("status").returncode == 0
 
-    family = stack.families
+    family = stack.family
     listening = {
         connection.laddr.ip
         for process in family
@@ -93,24 +92,32 @@ def test_stack_starts_on_loopback_alone_is_mended_and_ends_without_a_trace(stack
     refs = subprocess.run(["git", "ls-remote", stack.variables["DVC_REPO_URL"]], capture_output=True, check=False)
     assert (refs.returncode, refs.stdout) == (0, b"")
 
-    before = stack.processes
-    os.kill(before["object-store"], signal.SIGKILL)
-    psutil.wait_procs([psutil.Process(before["object-store"])], timeout=10)
-    status = stack("status")
-    assert status.returncode == 1
-    assert "down" in status.stdout.splitlines()[0]
-    assert stack("start").stdout.splitlines()[0].split()[1] == "started"
-    assert {name for name, pid in stack.processes.items() if pid != before[name]} == {"object-store"}
+    # supervisord restarts what was killed, and `start` waits for it and makes what is missing.
+    killed = stack.process("weed")
+    killed.kill()
+    psutil.wait_procs([killed], timeout=10)
+    store_again = stack("start")
+    assert store_again.returncode == 0, store_again.stderr
+    assert stack("status").returncode == 0
     assert store.client().get_object(Bucket="dvcstore", Key="kept")["Body"].read() == b"over a restart"
+    store.client().delete_bucket(Bucket="ray-results")
+    before = stack.process("mlflow")
+    assert stack("restart", "mlflow").stdout.split()[:2] == ["mlflow", "started"]
+    assert not before.is_running()
+    assert [line.split()[1] for line in stack("start").stdout.splitlines()[:4]] == ["runs"] * 4
+    assert {bucket["Name"] for bucket in store.client().list_buckets()["Buckets"]} == buckets
 
-    family = stack.families
+    family = stack.family
+    links_directory = links(stack.home / "stack")
+    assert stat.S_IMODE(links_directory.stat().st_mode) == 0o700
     assert stack("stop").returncode == 0
-    assert [process for process in family if process.is_running()] == []
+    # supervisord has no parent that waits for it here; then it stays a zombie.
+    assert [each for each in family if each.is_running() and each.status() != psutil.STATUS_ZOMBIE] == []
     assert [line.split(maxsplit=1)[1] for line in stack("stop").stdout.splitlines()] == ["did not run"] * 4
     logs = stack.home / "stack/logs"
     assert {f"{name}.log" for name in SERVICES} <= {path.name for path in logs.iterdir()}
-    assert (logs / "ray-session/gcs_server.out").stat().st_size > 0
-    assert set(Path(tempfile.gettempdir()).glob("ray-of-stack-*")) == scratches
+    assert list((stack.home / "stack/ray").glob("session_2*/logs/gcs_server.out")), "Ray's logs stay"
+    assert not links_directory.exists()
 
 
 def test_port_of_somebody_else_is_left_alone(stack: Stack) -> None:
@@ -128,3 +135,34 @@ def test_port_of_somebody_else_is_left_alone(stack: Stack) -> None:
         assert (done.returncode, theirs.poll()) == (1, None)
         assert f"error: object-store: something else listens on 127.0.0.1:{port}" in done.stderr
         theirs.terminate()
+
+
+def test_service_that_ends_at_once_is_told_with_the_end_of_its_log_and_not_tried_again(stack: Stack) -> None:
+    (stack.home / "stack/git").parent.mkdir(parents=True)
+    (stack.home / "stack/s3").write_text("a file where a directory belongs")
+    done = stack("start")
+    assert done.returncode == 1
+    assert "error: object-store ended at once; the end of " in done.stderr
+    assert "a home; with an odd name/stack/s3" in done.stderr
+    assert stack("status").stdout.split()[1] in {"STOPPED", "EXITED", "FATAL"}
+
+
+def test_short_directory_of_another_user_is_not_used(tmp_path: Path) -> None:
+    theirs = links(tmp_path)
+    theirs.symlink_to(tmp_path)
+    try:
+        with pytest.raises(StackError, match="is not a private directory of this user"):
+            Supervisor(tmp_path, os.environ).start(Service("git", (), "tcp://127.0.0.1:1", tmp_path))
+    finally:
+        theirs.unlink()
+
+
+def test_registry_is_made_in_its_place_in_whatever_git_hook(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY"):
+        monkeypatch.setenv(name, str(tmp_path / "of-the-hook"))
+    local = LocalStack(tmp_path, stack.variables)
+    local.prepare(next(service for service in local.services() if service.name == "git"))
+    assert (tmp_path / "git/data-registry.git/objects").is_dir()
+    assert not (tmp_path / "of-the-hook").exists()

@@ -1,6 +1,9 @@
 """What kustomize makes of `deploy/`, and the parts of it that tests look at."""
 
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -8,9 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
-from pipeline.expressions import render
-from pipeline.templates import Library
 
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"
@@ -63,16 +63,21 @@ class Template:
 
 
 @cache
-def library(directory: str = OVERLAY) -> Library:
-    return Library.render(DEPLOY / directory)
-
-
 def documents(directory: str = OVERLAY) -> list[Document]:
-    return list(library(directory).documents.values())
+    """What kustomize makes of a directory."""
+    command = [Path(sys.executable).with_name("kubectl"), "kustomize", DEPLOY / directory]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def get(kind: str, name: str) -> Document:
+    """The document of that kind and name."""
+    (found,) = (each for each in documents() if (each["kind"], each["metadata"]["name"]) == (kind, name))
+    return found
 
 
 def spec(kind: str, name: str) -> Document:
-    return dict(library().get(kind, name)["spec"])
+    return dict(get(kind, name)["spec"])
 
 
 def templates() -> list[Template]:
@@ -81,7 +86,11 @@ def templates() -> list[Template]:
 
 
 def called(home: str, task: Document) -> Template:
-    return Template(*library().template(home, task))
+    """What a task of the WorkflowTemplate `home` runs."""
+    reference = task.get("templateRef") or {"name": home, "template": task["template"]}
+    named = spec("WorkflowTemplate", reference["name"])["templates"]
+    (body,) = (each for each in named if each["name"] == reference["template"])
+    return Template(reference["name"], body)
 
 
 def reached(entry: str) -> Iterator[tuple[Template, ...]]:
@@ -93,6 +102,22 @@ def scope(**others: str) -> dict[str, str]:
     """What the variables of a template stand for in a run."""
     inputs = {f"inputs.parameters.{name}": value for name, value in {**SAMPLES, **others}.items()}
     return {**_OF_A_RUN, **inputs}
+
+
+def render(value: Any, scope: Mapping[str, str]) -> Any:
+    """Fill in every `{{...}}` of a text or of all texts of a list, as Argo does."""
+    if isinstance(value, list):
+        return [render(each, scope) for each in value]
+    return re.sub(r"\{\{(=?)(.*?)\}\}", lambda tag: _filled(tag[1], tag[2].strip(), scope), value, flags=re.DOTALL)
+
+
+def _filled(equals: str, text: str, scope: Mapping[str, str]) -> str:
+    if not equals:
+        return scope[text]
+    python = re.sub(r"[a-z]+\.[a-z_.]+", lambda name: f"scope['{name[0]}']", text)
+    python = re.sub(r"(.*?) \? (.*) : (.*)", r"\2 if \1 else \3", python)
+    functions = {"toJson": json.dumps, "jsonpath": lambda text, path: json.loads(text)[path.removeprefix("$.")]}
+    return str(eval(python, {"scope": scope, **functions}))  # noqa: S307 - an expression of our own manifests
 
 
 def ray_job(**others: str) -> dict[str, Any]:

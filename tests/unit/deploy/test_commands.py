@@ -9,8 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from fmnist.apps.cli import app
-from pipeline.expressions import render
-from tests.unit.deploy.manifests import Template, library, ray_job, scope, templates
+from tests.unit.deploy.manifests import Template, get, ray_job, render, scope, templates
 
 STEPS = [template for template in templates() if "container" in template.body]
 every_step = pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
@@ -65,7 +64,7 @@ def test_every_output_is_a_file_that_the_command_writes(step: Template) -> None:
         assert {PurePosixPath(file).name for file in files} <= set(written)
 
 
-@pytest.mark.parametrize("compute_type", library().get("ConfigMap", "fmnist-compute-types")["data"].values())
+@pytest.mark.parametrize("compute_type", get("ConfigMap", "fmnist-compute-types")["data"].values())
 def test_the_training_job_is_a_command_with_the_workers_of_its_compute_type(compute_type: str) -> None:
     job = ray_job(compute=compute_type)
     program, *arguments = shlex.split(job["spec"]["entrypoint"])

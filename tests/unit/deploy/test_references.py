@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.expressions import dependencies
 from tests.unit.deploy.manifests import (
     DEPLOY,
     ENTRIES,
@@ -16,7 +15,7 @@ from tests.unit.deploy.manifests import (
     containers,
     documents,
     found_in,
-    library,
+    get,
     pods,
     ray_job,
     reached,
@@ -44,7 +43,7 @@ every_template = pytest.mark.parametrize("template", templates(), ids=lambda tem
 
 def ancestors(template: Template, task: Document) -> set[str]:
     by_name = {each["name"]: each for each in template.tasks}
-    direct = dependencies(task["depends"]) if "depends" in task else set()
+    direct = set(re.findall(r"([\w-]+)\.\w+", task.get("depends", "")))
     assert direct <= by_name.keys(), f"{task['name']} depends on what is not there"
     return direct.union(*(ancestors(template, by_name[name]) for name in direct))
 
@@ -133,7 +132,7 @@ def test_every_configmap_and_key_is_there() -> None:
 
 
 def secret_keys() -> set[tuple[str, str, bool]]:
-    artifacts = yaml.safe_load(library().get("ConfigMap", "fmnist-artifacts")["data"]["s3"])
+    artifacts = yaml.safe_load(get("ConfigMap", "fmnist-artifacts")["data"]["s3"])
     everything: list[Any] = [*documents(), ray_job()]
     references = [*found_in(everything, "secretKeyRef"), *artifacts["s3"].values()]
     return {(each["name"], each["key"], bool(each.get("optional"))) for each in references if isinstance(each, dict)}
@@ -154,10 +153,10 @@ def test_every_mount_has_its_volume(name: str) -> None:
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_a_workflow_may_do_what_its_steps_do_and_no_more(entry: str) -> None:
     account = spec("WorkflowTemplate", entry)["serviceAccountName"]
-    assert library().get("ServiceAccount", account)
-    binding = library().get("RoleBinding", account)
+    assert get("ServiceAccount", account)
+    binding = get("RoleBinding", account)
     assert [(each["kind"], each["name"]) for each in binding["subjects"]] == [("ServiceAccount", account)]
-    rules = library().get("Role", binding["roleRef"]["name"])["rules"]
+    rules = get("Role", binding["roleRef"]["name"])["rules"]
     granted = {
         (group, what): set(rule["verbs"]) for rule in rules for group in rule["apiGroups"] for what in rule["resources"]
     }
@@ -171,15 +170,12 @@ def test_a_workflow_may_do_what_its_steps_do_and_no_more(entry: str) -> None:
 def test_the_route_leads_to_the_service_that_kuberay_makes() -> None:
     (rule,) = spec("HTTPRoute", "fmnist")["rules"]
     (backend,) = rule["backendRefs"]
-    assert backend["name"] == f"{library().get('RayService', 'fmnist')['metadata']['name']}-serve-svc"
+    assert backend["name"] == f"{get('RayService', 'fmnist')['metadata']['name']}-serve-svc"
     ports = {
         port["containerPort"] for pod in ("service head", "service replicas") for port in containers()[pod]["ports"]
     }
     assert backend["port"] in ports
-    assert (
-        library().get("ConfigMap", "fmnist-parameters")["data"]["service_url"]
-        == f"http://{backend['name']}:{backend['port']}"
-    )
+    assert get("ConfigMap", "fmnist-parameters")["data"]["service_url"] == f"http://{backend['name']}:{backend['port']}"
 
 
 def test_an_overlay_says_by_which_gateway_and_under_which_name() -> None:

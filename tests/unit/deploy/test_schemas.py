@@ -10,7 +10,7 @@ import pytest
 from hera.workflows.models import WorkflowTemplate
 from jsonschema import Draft202012Validator
 
-from tests.unit.deploy.manifests import BASE, OVERLAY, ROOT, Document, documents, library, ray_job
+from tests.unit.deploy.manifests import BASE, OVERLAY, ROOT, Document, documents, get, ray_job
 
 SCHEMAS = ROOT.parent / "shared" / "schemas"
 CUSTOM = {"RayJob": "ray.io.v1", "RayService": "ray.io.v1", "WorkflowTemplate": "argoproj.io.v1alpha1"}
@@ -62,9 +62,9 @@ def test_custom_resources_are_what_their_operators_take(document: Document) -> N
 
 
 @custom_resources
-@pytest.mark.parametrize("compute_type", library().get("ConfigMap", "fmnist-compute-types")["data"])
+@pytest.mark.parametrize("compute_type", get("ConfigMap", "fmnist-compute-types")["data"])
 def test_the_training_job_of_every_compute_type_is_what_kuberay_takes(compute_type: str) -> None:
-    assert complaints(ray_job(compute=library().get("ConfigMap", "fmnist-compute-types")["data"][compute_type])) == []
+    assert complaints(ray_job(compute=get("ConfigMap", "fmnist-compute-types")["data"][compute_type])) == []
 
 
 @custom_resources

@@ -18,7 +18,7 @@ from tests.unit.deploy.manifests import (
     called,
     containers,
     documents,
-    library,
+    get,
     pods,
     ray_job,
     reached,
@@ -60,9 +60,9 @@ def test_ray_is_the_version_that_the_images_have() -> None:
     assert [cluster["rayVersion"] for cluster in clusters] == [RAY[0], RAY[0]]
 
 
-@pytest.mark.parametrize("compute_type", library().get("ConfigMap", "fmnist-compute-types")["data"])
+@pytest.mark.parametrize("compute_type", get("ConfigMap", "fmnist-compute-types")["data"])
 def test_compute_types_are_those_of_the_contract(compute_type: str) -> None:
-    job = ray_job(compute=library().get("ConfigMap", "fmnist-compute-types")["data"][compute_type])
+    job = ray_job(compute=get("ConfigMap", "fmnist-compute-types")["data"][compute_type])
     (group,) = job["spec"]["rayClusterSpec"]["workerGroupSpecs"]
     resources = group["template"]["spec"]["containers"][0]["resources"]
     cpu, memory, replicas, gpu = CONTRACT[compute_type]
@@ -73,7 +73,7 @@ def test_compute_types_are_those_of_the_contract(compute_type: str) -> None:
 
 def test_every_compute_type_can_be_asked_for() -> None:
     declared = {each["name"]: each for each in spec("WorkflowTemplate", "fmnist-pipeline")["arguments"]["parameters"]}
-    found = library().get("ConfigMap", "fmnist-compute-types")["data"]
+    found = get("ConfigMap", "fmnist-compute-types")["data"]
     assert set(declared["compute_type"]["enum"]) == found.keys() == CONTRACT.keys()
     for parameter in declared.values():
         assert parameter.get("value") in parameter.get("enum", [parameter.get("value")])
@@ -122,7 +122,7 @@ def test_a_deployment_changes_the_model_and_the_images_and_no_other_line(tmp_pat
     file = tmp_path / "rayservice.yaml"
     before = (DEPLOY / BASE / "rayservice.yaml").read_text(encoding="utf-8")
     file.write_text(before, encoding="utf-8")
-    image = f"{library().get('ConfigMap', 'fmnist-parameters')['data']['serving_image']}:another"
+    image = f"{get('ConfigMap', 'fmnist-parameters')['data']['serving_image']}:another"
     assert ServingManifest(file).point_at("models:/prod.fashion-mnist-classifier/77", image)
     pairs = zip(before.splitlines(), file.read_text(encoding="utf-8").splitlines(), strict=True)
     changed = [after.strip() for was, after in pairs if was != after]
@@ -131,7 +131,7 @@ def test_a_deployment_changes_the_model_and_the_images_and_no_other_line(tmp_pat
 
 
 def test_the_pipeline_deploys_to_the_manifest_that_is_here() -> None:
-    path = library().get("ConfigMap", "fmnist-environment")["data"]["GITOPS_MANIFEST"]
+    path = get("ConfigMap", "fmnist-environment")["data"]["GITOPS_MANIFEST"]
     assert ROOT / path == DEPLOY / BASE / "rayservice.yaml"
 
 
@@ -194,7 +194,7 @@ def test_only_a_deployment_gets_the_token_that_may_push() -> None:
 
 def environment(name: str) -> dict[str, str]:
     literal = {each["name"]: each.get("value", "from-a-secret") for each in containers()[name]["env"]}
-    return {**library().get("ConfigMap", "fmnist-environment")["data"], **literal}
+    return {**get("ConfigMap", "fmnist-environment")["data"], **literal}
 
 
 @every_container
@@ -239,7 +239,7 @@ def test_nothing_points_at_one_machine() -> None:
 
 
 def test_the_images_are_named_alike() -> None:
-    parameters = library().get("ConfigMap", "fmnist-parameters")["data"]
+    parameters = get("ConfigMap", "fmnist-parameters")["data"]
     named = {pods()[name]["containers"][0]["image"].rpartition(":")[0] for name in ("service head", "service replicas")}
     assert named == {parameters["serving_image"]}
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")

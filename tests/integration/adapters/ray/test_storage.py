@@ -20,10 +20,9 @@ from fmnist.domain.model.dataset import DatasetVersion
 from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.domain.model.training import Progress
 from fmnist.testing.contracts.compute import SPEC
-from stack.process import stop
 from stack.services import HOST, ObjectStore
 from tests.integration.security.tls import make_certificate, tls_in_front_of
-from tests.integration.services import new_object_store, running, s3_settings
+from tests.integration.services import new_object_store, running, s3_settings, stop
 
 TWO_WORKERS = replace(SPEC, num_workers=2, recipe=SPEC.recipe.override(batch_size=8))
 

@@ -1,0 +1,180 @@
+"""Services under `supervisord`: it starts them, restarts them when they fail, keeps their logs and stops them.
+
+Added here: a service is up when it answers. supervisord itself listens on a Unix socket that only its user can open.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from hashlib import sha256
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from xmlrpc.client import Fault, ServerProxy
+
+from supervisor.xmlrpc import SupervisorTransport
+
+from stack.services import Service, StackError
+
+_ROOT = Path(__file__).resolve().parent.parent
+_CONFIGURATION = Path(__file__).with_name("supervisord.conf")
+_LOOK_SECONDS = 0.1
+_LAST_LINES = 15
+_UP = {"STARTING", "RUNNING"}
+
+
+class Supervisor:
+    """The supervisord of one directory.
+
+    Args:
+        home: logs and process id are below it.
+        environment: of supervisord and of all that it starts; it takes effect when supervisord starts.
+    """
+
+    def __init__(self, home: Path, environment: Mapping[str, str]) -> None:
+        self._home = home
+        self._environment = environment
+        self.logs = home / "logs"
+        self.links = links(home)
+
+    def start(self, service: Service) -> bool:
+        """Start a service and wait until it answers; return False when it runs already.
+
+        Raises:
+            StackError: it ends, does not answer in time, or something else listens at its address.
+        """
+        self._begin()
+        if self.state(service) in _UP:
+            started = False
+        else:
+            self._refuse_taken(service)
+            self._call("startProcess", service.name, False)  # noqa: FBT003 - XML-RPC has no keywords
+            started = True
+        self._wait_until_up(service)
+        return started
+
+    def stop(self, service: Service) -> bool:
+        """Stop a service; return False when it did not run."""
+        if self.state(service) not in {*_UP, "BACKOFF", "STOPPING"}:
+            return False
+        self._call("stopProcess", service.name)
+        return True
+
+    def end(self) -> None:
+        """End supervisord."""
+        if self._answers():
+            self._call("shutdown")
+            _wait(lambda: not self._answers(), 30, "supervisord does not end")
+        shutil.rmtree(self.links, ignore_errors=True)
+
+    def state(self, service: Service) -> str:
+        """Return supervisord's word for the state of a service; `STOPPED` when supervisord does not run."""
+        return str(self._call("getProcessInfo", service.name)["statename"]) if self._answers() else "STOPPED"
+
+    def log(self, service: Service) -> Path:
+        """Return the log file of a service."""
+        return self.logs / f"{service.name}.log"
+
+    def _begin(self) -> None:
+        if self._answers():
+            return
+        self.logs.mkdir(parents=True, exist_ok=True)
+        self._make_links()
+        path = os.pathsep.join([str(Path(sys.executable).parent), self._environment.get("PATH", os.defpath)])
+        paths = {"STACK_HOME": str(self._home), "STACK_LINKS": str(self.links), "PATH": path}
+        command = [str(Path(sys.executable).with_name("supervisord")), "-c", str(_CONFIGURATION)]
+        done = subprocess.run(
+            command, cwd=_ROOT, env={**self._environment, **paths}, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise StackError(f"supervisord does not start: {done.stderr.strip() or done.stdout.strip()}")
+        _wait(self._answers, 30, f"supervisord does not answer; see {self.logs / 'supervisord.log'}")
+
+    def _make_links(self) -> None:
+        self.links.mkdir(mode=0o700, exist_ok=True)
+        status = self.links.lstat()
+        if self.links.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o077:
+            raise StackError(f"{self.links} is not a private directory of this user: remove it")
+        (self._home / "ray").mkdir(exist_ok=True)
+        link = self.links / "ray"
+        link.unlink(missing_ok=True)
+        link.symlink_to(self._home / "ray")
+
+    def _wait_until_up(self, service: Service) -> None:
+        deadline = time.monotonic() + service.patience
+        while not answers(service.address):
+            state = self.state(service)
+            if state not in _UP:
+                self.stop(service)  # supervisord would try again
+                raise StackError(self._failure(service, "ended at once"))
+            if time.monotonic() > deadline:
+                reason = f"does not answer at {service.address} within {service.patience:.0f} s"
+                raise StackError(self._failure(service, reason))
+            time.sleep(_LOOK_SECONDS)
+
+    def _failure(self, service: Service, reason: str) -> str:
+        log = self.log(service)
+        last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_LINES:]
+        return "\n".join([f"{service.name} {reason}; the end of {log}:", *last])
+
+    def _refuse_taken(self, service: Service) -> None:
+        place = urlsplit(service.address).netloc
+        if answers(f"tcp://{place}"):  # whatever it is, and whether it speaks HTTP or not
+            raise StackError(
+                f"{service.name}: something else listens on {place}; end it first "
+                "(`docker compose down`, or the stack of another FMNIST_HOME)"
+            )
+
+    def _answers(self) -> bool:
+        try:
+            self._call("getState")
+        except (OSError, HTTPException):
+            return False
+        return True
+
+    def _call(self, method: str, *arguments: object) -> Any:
+        transport = SupervisorTransport(serverurl=f"unix://{self.links}/supervisor.sock")
+        with closing(transport), ServerProxy("http://supervisor", transport=transport) as server:
+            try:
+                return getattr(server.supervisor, method)(*arguments)
+            except Fault as fault:
+                raise StackError(f"supervisord refuses {method} {arguments[:1]}: {fault.faultString}") from fault
+
+
+def answers(address: str) -> bool:
+    """Whether a service answers: `http://…` with a status below 500, `tcp://HOST:PORT` with a connection."""
+    parts = urlsplit(address)
+    try:
+        if parts.scheme == "tcp":
+            socket.create_connection((parts.hostname or "", parts.port or 0), timeout=2).close()
+        else:
+            urllib.request.urlopen(address, timeout=5).close()  # noqa: S310 - an address of our own
+    except urllib.error.HTTPError as error:
+        return error.code < 500
+    except (OSError, HTTPException):
+        return False
+    return True
+
+
+def links(home: Path) -> Path:
+    """Return the short directory of a state directory: sockets have paths of at most 107 bytes.
+
+    It is the same for every TMPDIR. It holds supervisord's socket and a link to Ray's directory.
+    """
+    return Path("/tmp") / f"fmnist-{os.getuid()}-{sha256(os.fsencode(home)).hexdigest()[:8]}"  # noqa: S108 - see below
+
+
+def _wait(condition: Callable[[], bool], seconds: float, complaint: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise StackError(complaint)
+        time.sleep(_LOOK_SECONDS)
