@@ -1,5 +1,6 @@
-"""What every suite shares: how hypothesis looks for counterexamples, and which tests two processes share out."""
+"""What every suite shares: how hypothesis looks for counterexamples, and how processes share the tests out."""
 
+import os
 import signal
 import time
 from types import FrameType
@@ -13,6 +14,9 @@ from hypothesis import settings
 settings.register_profile("steady", max_examples=40, deadline=None, derandomize=True, database=None)
 settings.register_profile("explore", max_examples=1000, deadline=None)
 settings.load_profile("steady")
+
+# Several processes train at once: torch's threads that wait busily for each other would cost twice the time.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # A suite that was started in the background inherits an ignored SIGINT, which is none of what the tests are about.
 signal.signal(signal.SIGINT, signal.default_int_handler)
