@@ -2,18 +2,20 @@
 
 import argparse
 import os
+import shlex
 import sys
 from pathlib import Path
 
 from fmnist.adapters.git.command import source_name
 from fmnist.apps.process import exit_of, take_signals
-from fmnist.apps.settings import Settings
+from fmnist.apps.settings import Settings, spare_loopback
 from fmnist.apps.streams import guarded_streams
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 from pipeline.run import ROOT, document, roll_back, run_pipeline
 from pipeline.service import LocalService
 from pipeline.steps import StepFailed, Steps
 from stack.services import StackError
+from stack.supervision import refuse_earlier
 
 # What the platform's environment says that is the same here. The rest of it says where things are, and they are here.
 _SHARED = ("MLFLOW_EXPERIMENT_NAME", "MLFLOW_REGISTERED_MODEL_NAME")
@@ -72,6 +74,10 @@ def _parameters(given: list[str]) -> dict[str, str]:
         if value not in declared[name].get("enum", [value]):
             raise InvalidSetting(f"-p {each}: expected one of {', '.join(declared[name]['enum'])}")
         values[name] = value
+    try:
+        shlex.split(values["training_args"])
+    except ValueError as error:
+        raise InvalidSetting(f"-p training_args={values['training_args']}: {error}") from error
     if values["approval_mode"] == "manual" and not sys.stdin.isatty():
         raise InvalidSetting("-p approval_mode=manual asks a person: run it in a terminal")
     return values
@@ -86,6 +92,8 @@ def _steps() -> Steps:
 def _service() -> LocalService:
     """Settle the environment of all that is started here, and return the service."""
     settings = Settings.load()
+    spare_loopback()
+    refuse_earlier(settings.fmnist_home / "pipeline/service.json")
     shared = document("environment")["data"]
     os.environ.update({name: os.environ.get(name) or shared[name] for name in _SHARED})
     os.environ["FMNIST_HOME"] = str(settings.fmnist_home)

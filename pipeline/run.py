@@ -40,7 +40,8 @@ def run_pipeline(values: Mapping[str, str], steps: Steps, service: LocalService)
     if not _yes("test", steps.run("test", "promote", "test", *model)):
         return
     if values["approval_mode"] == "manual":
-        steps.run("approve", "promote", "approve", *model, f"--by={_ask('by')}", f"--reason={_ask('reason')}")
+        by, reason = _ask(f"approve {model[1]}: by whom (no: not at all)?"), _ask("approve: why?")
+        steps.run("approve", "promote", "approve", *model, f"--by={by}", f"--reason={reason}")
     image = f"{document('parameters')['data']['serving_image']}:{values['serving_image_tag']}"
     release = ["--serving-image", image, "--approval", values["approval_mode"], "--by", _by(steps)]
     steps.run("release", "promote", "release", *model, *release)
@@ -84,10 +85,14 @@ def _yes(step: str, outputs: Mapping[str, str]) -> bool:
     return False
 
 
-def _ask(what: str) -> str:
-    answer = input(f"approve, {what}: ").strip()
-    if not answer:
-        raise StepFailed(f"approve needs `{what}`; the model stays in staging, and `fmnist promote` goes on with it")
+def _ask(question: str) -> str:
+    """Return a person's answer; only a yes leads on."""
+    try:
+        answer = input(f"{question} ").strip()
+    except EOFError:
+        answer = ""
+    if answer.lower() in {"", "n", "no"}:
+        raise StepFailed("approve: not approved; the model stays in staging, and `fmnist promote` goes on with it")
     return answer
 
 

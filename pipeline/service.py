@@ -80,7 +80,8 @@ class LocalService:
         if self._supervisor.state(self.head()) != "RUNNING":
             if answers(f"tcp://{HOST}:{self._read()['port']}"):
                 raise StackError(f"something else listens at {self.url} by now: end it, and `make pipeline-serve`")
-            self._write({**self._read(), "environment": literal})
+            dashboard, gcs = free_ports(2)  # what was free once may be taken by now
+            self._write({**self._read(), "environment": literal, "dashboard": dashboard, "gcs": gcs})
         self._supervisor.start(self.head())
         config = yaml.safe_load(spec["serveConfigV2"])
         config["http_options"] = {**config.get("http_options", {}), "host": HOST, "port": self._read()["port"]}

@@ -8,12 +8,12 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from fmnist.apps.process import exit_of, take_signals
-from fmnist.apps.settings import Settings
+from fmnist.apps.settings import Settings, spare_loopback
 from fmnist.apps.streams import guarded_streams
 from fmnist.domain.model.errors import InvalidSetting
 from stack.local import LocalStack
 from stack.services import Service, StackError
-from stack.supervision import Supervisor, answers
+from stack.supervision import UP, Supervisor, answers, refuse_earlier
 
 ENV_FILE = Path(__file__).resolve().parent.parent / ".env.docker"
 # How a service that supervisord starts finds the file of the command that started supervisord.
@@ -26,9 +26,12 @@ def main() -> int:
     take_signals()
     try:
         home = Settings.load().fmnist_home
-        variables = {name: value for name, value in dotenv_values(arguments.env_file).items() if value is not None}
-        stack = LocalStack(home / "stack", variables)
-        environment = {**os.environ, "FMNIST_HOME": str(home), _ENV_FILE_VARIABLE: str(arguments.env_file)}
+        spare_loopback()
+        refuse_earlier(home / "stack/processes.json")
+        stack = LocalStack(home / "stack", _variables(arguments.env_file))
+        # What Git sets for a hook that runs this names another repository.
+        outside = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+        environment = {**outside, "FMNIST_HOME": str(home), _ENV_FILE_VARIABLE: str(arguments.env_file)}
         supervisor = Supervisor(home / "stack", environment)
         if arguments.command == "start":
             return _start(stack, supervisor)
@@ -41,7 +44,7 @@ def main() -> int:
             service.replace_process()
         supervisor.stop(service)
         _start_one(stack, supervisor, service)
-    except StackError as error:
+    except (StackError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except InvalidSetting as error:
@@ -67,6 +70,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _variables(file: Path) -> dict[str, str]:
+    if not file.is_file():
+        raise InvalidSetting(f"there is no file {file}: expected one like .env.docker")
+    return {name: value for name, value in dotenv_values(file).items() if value is not None}
+
+
 def _start(stack: LocalStack, supervisor: Supervisor) -> int:
     for service in stack.services():
         _start_one(stack, supervisor, service)
@@ -85,7 +94,7 @@ def _status(stack: LocalStack, supervisor: Supervisor) -> int:
     for service in stack.services():
         up = answers(service.address)
         state = supervisor.state(service)
-        healthy = healthy and up and state == "RUNNING"
+        healthy = healthy and up and state in UP
         print(f"{service.name:<13}{state:<9}{service.address:<36}{'answers' if up else 'silent':<9}", end="")
         print(supervisor.log(service))
     return 0 if healthy else 1

@@ -60,7 +60,7 @@ class LocalStack:
             repository = self._home / "git" / urlsplit(self._variables["DVC_REPO_URL"]).path.lstrip("/")
             if not repository.exists():
                 command = ["git", "init", "--quiet", "--bare", "--initial-branch=main", str(repository)]
-                # What Git sets for a hook that runs us names another repository.
+                # What Git sets for a hook that runs this names another repository.
                 outside = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
                 subprocess.run(command, env=outside, check=True)
 

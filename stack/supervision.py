@@ -6,17 +6,18 @@ Added here: a service is up when it answers. supervisord itself listens on a Uni
 import os
 import shutil
 import socket
+import stat
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from hashlib import sha256
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 from xmlrpc.client import Fault, ServerProxy
 
@@ -28,7 +29,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 _CONFIGURATION = Path(__file__).with_name("supervisord.conf")
 _LOOK_SECONDS = 0.1
 _LAST_LINES = 15
-_UP = {"STARTING", "RUNNING"}
+UP = {"STARTING", "RUNNING"}
 
 
 class Supervisor:
@@ -52,21 +53,24 @@ class Supervisor:
             StackError: it ends, does not answer in time, or something else listens at its address.
         """
         self._begin()
-        if self.state(service) in _UP:
-            started = False
-        else:
+        state = self.state(service)
+        if state in UP and answers(service.address):
+            return False
+        if state not in UP:
+            self.stop(service)  # it may be between two attempts
             self._refuse_taken(service)
             self._call("startProcess", service.name, False)  # noqa: FBT003 - XML-RPC has no keywords
-            started = True
         self._wait_until_up(service)
-        return started
+        return True
 
     def stop(self, service: Service) -> bool:
         """Stop a service; return False when it did not run."""
-        if self.state(service) not in {*_UP, "BACKOFF", "STOPPING"}:
-            return False
-        self._call("stopProcess", service.name)
-        return True
+        state = self.state(service)
+        if state in {*UP, "BACKOFF"}:
+            self._call("stopProcess", service.name)
+        elif state == "STOPPING":  # an earlier command was interrupted
+            _wait(lambda: self.state(service) != "STOPPING", 60, f"{service.name} does not stop")
+        return state in {*UP, "BACKOFF", "STOPPING"}
 
     def end(self) -> None:
         """End supervisord."""
@@ -74,6 +78,8 @@ class Supervisor:
             self._call("shutdown")
             _wait(lambda: not self._answers(), 30, "supervisord does not end")
         shutil.rmtree(self.links, ignore_errors=True)
+        for session in sorted(self._home.glob("ray/session_2*"))[:-1]:  # the newest has the logs to read
+            shutil.rmtree(session, ignore_errors=True)
 
     def state(self, service: Service) -> str:
         """Return supervisord's word for the state of a service; `STOPPED` when supervisord does not run."""
@@ -89,7 +95,14 @@ class Supervisor:
         self.logs.mkdir(parents=True, exist_ok=True)
         self._make_links()
         path = os.pathsep.join([str(Path(sys.executable).parent), self._environment.get("PATH", os.defpath)])
-        paths = {"STACK_HOME": str(self._home), "STACK_LINKS": str(self.links), "PATH": path}
+        umask = os.umask(0o077)
+        os.umask(umask)
+        paths = {
+            "STACK_HOME": str(self._home),
+            "STACK_LINKS": str(self.links),
+            "STACK_UMASK": f"{umask:03o}",
+            "PATH": path,
+        }
         command = [str(Path(sys.executable).with_name("supervisord")), "-c", str(_CONFIGURATION)]
         done = subprocess.run(
             command, cwd=_ROOT, env={**self._environment, **paths}, capture_output=True, text=True, check=False
@@ -99,9 +112,10 @@ class Supervisor:
         _wait(self._answers, 30, f"supervisord does not answer; see {self.logs / 'supervisord.log'}")
 
     def _make_links(self) -> None:
-        self.links.mkdir(mode=0o700, exist_ok=True)
+        with suppress(FileExistsError):
+            self.links.mkdir(mode=0o700)
         status = self.links.lstat()
-        if self.links.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
             raise StackError(f"{self.links} is not a private directory of this user: remove it")
         (self._home / "ray").mkdir(exist_ok=True)
         link = self.links / "ray"
@@ -110,27 +124,29 @@ class Supervisor:
 
     def _wait_until_up(self, service: Service) -> None:
         deadline = time.monotonic() + service.patience
+        first = self._pid(service)
         while not answers(service.address):
-            state = self.state(service)
-            if state not in _UP:
-                self.stop(service)  # supervisord would try again
-                raise StackError(self._failure(service, "ended at once"))
+            if not first or self._pid(service) != first:
+                self._give_up(service, "ended at once")
             if time.monotonic() > deadline:
-                reason = f"does not answer at {service.address} within {service.patience:.0f} s"
-                raise StackError(self._failure(service, reason))
+                self._give_up(service, f"does not answer at {service.address} within {service.patience:.0f} s")
             time.sleep(_LOOK_SECONDS)
 
-    def _failure(self, service: Service, reason: str) -> str:
+    def _pid(self, service: Service) -> int:
+        return int(self._call("getProcessInfo", service.name)["pid"])
+
+    def _give_up(self, service: Service, reason: str) -> NoReturn:
+        self.stop(service)  # supervisord would try again and again
         log = self.log(service)
         last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_LINES:]
-        return "\n".join([f"{service.name} {reason}; the end of {log}:", *last])
+        raise StackError("\n".join([f"{service.name} {reason}; the end of {log}:", *last]))
 
     def _refuse_taken(self, service: Service) -> None:
         place = urlsplit(service.address).netloc
         if answers(f"tcp://{place}"):  # whatever it is, and whether it speaks HTTP or not
             raise StackError(
-                f"{service.name}: something else listens on {place}; end it first "
-                "(`docker compose down`, or the stack of another FMNIST_HOME)"
+                f"{service.name}: something else listens on {place}; end it first (`docker compose down`, "
+                "the stack of another FMNIST_HOME or what a killed process left)"
             )
 
     def _answers(self) -> bool:
@@ -167,9 +183,20 @@ def answers(address: str) -> bool:
 def links(home: Path) -> Path:
     """Return the short directory of a state directory: sockets have paths of at most 107 bytes.
 
-    It is the same for every TMPDIR. It holds supervisord's socket and a link to Ray's directory.
+    It is the same for every TMPDIR and every way to write `home`. It holds supervisord's socket and a link to Ray's
+    directory.
     """
-    return Path("/tmp") / f"fmnist-{os.getuid()}-{sha256(os.fsencode(home)).hexdigest()[:8]}"  # noqa: S108 - see below
+    return Path("/tmp") / f"fmnist-{os.getuid()}-{sha256(os.fsencode(home.resolve())).hexdigest()[:8]}"  # noqa: S108 - see below
+
+
+def refuse_earlier(record: Path) -> None:
+    """Refuse to go on where an earlier version noted what it started: supervisord does not know of it.
+
+    Raises:
+        StackError: `record` is there.
+    """
+    if record.exists():
+        raise StackError(f"an earlier version started services here: stop them with that version, then remove {record}")
 
 
 def _wait(condition: Callable[[], bool], seconds: float, complaint: str) -> None:

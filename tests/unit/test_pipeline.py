@@ -9,7 +9,7 @@ from fmnist.domain.model.addresses import Address
 from pipeline.__main__ import main
 from pipeline.run import document, roll_back, run_pipeline
 from pipeline.service import LocalService
-from pipeline.steps import Steps
+from pipeline.steps import StepFailed, Steps
 from tests.unit.deploy.manifests import render, templates
 
 STAGED, RELEASED = "models:/staging.fashion-mnist-classifier/7", "models:/prod.fashion-mnist-classifier/3"
@@ -125,12 +125,29 @@ def test_manual_approval_is_recorded_with_who_and_why_before_the_release(
     assert steps.ran["release"][steps.ran["release"].index("--approval") + 1] == "manual"
 
 
+@pytest.mark.parametrize("answers", [["no"], ["N"], [""], ["A. Person", "no"], []])
+def test_only_a_yes_is_an_approval(
+    tmp_path: Path, service: LocalService, monkeypatch: pytest.MonkeyPatch, answers: list[str]
+) -> None:
+    def answer(_: str) -> str:
+        if not answers:
+            raise EOFError
+        return answers.pop(0)
+
+    monkeypatch.setattr("builtins.input", answer)
+    steps = Recorded(tmp_path)
+    with pytest.raises(StepFailed, match="not approved"):
+        run_pipeline(values(approval_mode="manual"), steps, service)
+    assert list(steps.ran) == TO_THE_TEST
+
+
 @pytest.mark.parametrize(
     ("parameter", "complaint"),
     [
         ("a", "error: -p a must be NAME=VALUE"),
         ("a=1", "error: -p a=1: there is no parameter a, expected one of dvc_data_version, "),
         ("approval_mode=maybe", "error: -p approval_mode=maybe: expected one of automatic, manual"),
+        ("training_args=--run-name it's", "error: -p training_args=--run-name it's: No closing quotation"),
         ("approval_mode=manual", "error: -p approval_mode=manual asks a person: run it in a terminal"),
     ],
 )

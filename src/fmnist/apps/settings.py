@@ -258,7 +258,7 @@ def _split(listed: SecretStr) -> tuple[str, ...]:
     return tuple(key.strip() for key in listed.get_secret_value().split(",") if key.strip())
 
 
-def _spare_loopback() -> None:
+def spare_loopback() -> None:
     """Have every client of this process, and of those that it starts, ask loopback without a proxy."""
     proxies = getproxies_environment()
     excepted = proxies.pop("no", "")
@@ -285,5 +285,5 @@ def load_environment(dotenv: Path | None = Path(".env")) -> Settings:
     settings = Settings.load()
     for name, value in settings.vendor_environment().items():
         os.environ.setdefault(name, value)
-    _spare_loopback()
+    spare_loopback()
     return settings

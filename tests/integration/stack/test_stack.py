@@ -5,7 +5,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -147,14 +147,81 @@ def test_service_that_ends_at_once_is_told_with_the_end_of_its_log_and_not_tried
     assert stack("status").stdout.split()[1] in {"STOPPED", "EXITED", "FATAL"}
 
 
+class Program:
+    """A supervisord of the test's own, whose service `git` is a shell script."""
+
+    def __init__(self, home: Path, patience: float) -> None:
+        (port,) = free_ports(1)
+        self.service = Service("git", (), f"tcp://127.0.0.1:{port}", home, patience=patience)
+        self.supervisor = Supervisor(home, os.environ)
+
+    def runs(self, script: str, monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
+        text = (ROOT / "stack/supervisord.conf").read_text().replace("python -m stack run git", f"sh -c '{script}'")
+        (directory / "supervisord.conf").write_text(text)
+        monkeypatch.setattr("stack.supervision._CONFIGURATION", directory / "supervisord.conf")
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Program]:
+    program = Program(tmp_path / "stack", patience=20)
+    yield program
+    program.supervisor.stop(program.service)
+    program.supervisor.end()
+
+
+def test_service_that_ends_after_a_while_is_told_and_not_restarted(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program.runs("sleep 2; exit 1", monkeypatch, tmp_path)
+    with pytest.raises(StackError, match="git ended at once"):
+        program.supervisor.start(program.service)
+    assert program.supervisor.state(program.service) in {"STOPPED", "EXITED"}
+
+
+def test_service_that_is_silent_is_stopped(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program.runs("exec sleep 600", monkeypatch, tmp_path)
+    program.service = replace(program.service, patience=2)
+    with pytest.raises(StackError, match=r"git does not answer at .* within 2 s"):
+        program.supervisor.start(program.service)
+    assert program.supervisor.state(program.service) == "STOPPED"
+
+
+def test_services_have_the_umask_of_who_starts_them(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program.runs("umask; exit 1", monkeypatch, tmp_path)
+    before = os.umask(0o037)
+    try:
+        with pytest.raises(StackError, match="0037"):
+            program.supervisor.start(program.service)
+    finally:
+        os.umask(before)
+
+
+def test_directory_has_one_supervisord_however_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "alias").symlink_to("real")
+    assert links(tmp_path / "real") == links(tmp_path / "alias") == links(tmp_path / "x/../real")
+
+
+def test_what_an_earlier_version_started_is_told(stack: Stack) -> None:
+    (stack.home / "stack").mkdir(parents=True)
+    (stack.home / "stack/processes.json").touch()
+    for command in ("start", "stop"):
+        done = stack(command)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "error: an earlier version started services here: stop them with that version" in done.stderr
+
+
 def test_short_directory_of_another_user_is_not_used(tmp_path: Path) -> None:
     theirs = links(tmp_path)
-    theirs.symlink_to(tmp_path)
-    try:
-        with pytest.raises(StackError, match="is not a private directory of this user"):
-            Supervisor(tmp_path, os.environ).start(Service("git", (), "tcp://127.0.0.1:1", tmp_path))
-    finally:
-        theirs.unlink()
+    for make in (theirs.touch, lambda: theirs.symlink_to(tmp_path), lambda: theirs.symlink_to("absent")):
+        make()
+        try:
+            with pytest.raises(StackError, match="is not a private directory of this user"):
+                Supervisor(tmp_path, os.environ).start(Service("git", (), "tcp://127.0.0.1:1", tmp_path))
+        finally:
+            theirs.unlink()
 
 
 def test_registry_is_made_in_its_place_in_whatever_git_hook(
