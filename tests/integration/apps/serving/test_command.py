@@ -86,7 +86,9 @@ def served(models: Models) -> Iterator[Served]:
 
 
 def test_service_answers_under_its_prefix_and_prints_where(served: Served) -> None:
-    assert any(line.startswith(f"serving {uri(GOOD[0])} at {served.url}/fashion") for line in served.lines)
+    assert any(line.startswith(f"serving {uri(GOOD[0])} at {served.url}/fashion") for line in served.lines), "".join(
+        served.lines
+    )
     root = httpx.get(f"{served.url}/fashion/", trust_env=False).json()
     assert root["docs"] == "/fashion/docs"
     page = httpx.get(f"{served.url}{root['docs']}", trust_env=False).text
