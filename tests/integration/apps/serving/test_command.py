@@ -49,8 +49,10 @@ class Served:
         self._reader.start()
 
     def printed(self, text: str) -> bool:
-        assert self.process.poll() is None or any(text in line for line in self.lines), "".join(self.lines)
-        return any(text in line for line in self.lines)
+        """Whether a line begins with the text; the log of Ray may hold the same words."""
+        found = any(line.startswith(text) for line in self.lines)
+        assert found or self.process.poll() is None, "".join(self.lines)
+        return found
 
     def end(self, number: int) -> int:
         os.killpg(self.process.pid, number)
