@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from fmnist.domain.model.errors import ModelNotFound
 from fmnist.domain.model.promotion import Alias, Stage, StagedName
-from fmnist.domain.model.promotion_records import Rollback
+from fmnist.domain.model.promotion_records import PROMOTED_AT, Rollback
 from fmnist.domain.model.registry import ModelVersion
 from fmnist.domain.services.promotion_state import Outcome, PromotionState, check_aliases, check_said, now_utc
 from fmnist.ports.model_store import ModelStore
@@ -60,7 +60,7 @@ class ModelRollback:
                 if skipped is not None:
                     # The other tool should have: now a repetition finds the aliases as after any release.
                     self._store.label(skipped, alias=Alias.PREVIOUS)
-                    note = f": another tool had made it champion, and {skipped.uri} is the last champion on record"
+                    note = f": another tool had made it champion, {skipped.version} was champion before {champion.version}"
                 record = Rollback(
                     version=champion.uri, at=self._now(), to=target.version, by=by.strip(), reason=reason.strip()
                 )
@@ -91,6 +91,8 @@ class ModelRollback:
 
 def _skipped(state: PromotionState, champion: ModelVersion) -> ModelVersion | None:
     """Return the champion on record where another tool moved `@champion` on, and left `@previous` as it was."""
+    if state.is_ours(champion) and PROMOTED_AT not in champion.tags:
+        return None  # a release of ours moved it, and broke off
     recorded, left = state.on_record
     return recorded if recorded != champion and state.previous in (left, champion) else None
 

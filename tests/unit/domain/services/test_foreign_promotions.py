@@ -136,8 +136,8 @@ def test_a_rollback_skips_no_version_where_another_tool_moved_the_champion_alone
     for where in moves:
         moved = other_tool_moves_champion_alone(promotions, where)
     assert promotions.rollback.run(by="x", reason="bad").message == (
-        f"models:/{PROD}/3 is @champion again, {moved.uri} was rolled back: another tool had made it champion, and "
-        f"models:/{PROD}/3 is the last champion on record"
+        f"models:/{PROD}/3 is @champion again, {moved.uri} was rolled back: another tool had made it champion, "
+        f"3 was champion before {moved.version}"
     )
     assert promotions.aliases() == {"champion": 3, "previous": moved.version}
     assert promotions.rollback.run(by="x", reason="bad").message.endswith("nothing changed")

@@ -119,12 +119,18 @@ def another_tool_moved_the_champion_alone(house: House) -> None:
     house.store.label(copy, alias=Alias.CHAMPION)
 
 
+def a_person_withdrew_the_newest(house: House) -> None:
+    promoted(house, 2)
+    house.store.label(house.state.prod[1], alias=Alias.CHAMPION)
+
+
 HISTORIES = [
     nothing_before,
     ended_long_ago,
     ended_and_released_since,
     ended_as_earlier_versions_recorded_it,
     another_tool_moved_the_champion_alone,
+    a_person_withdrew_the_newest,
 ]
 
 
@@ -140,14 +146,16 @@ def test_whatever_broke_off_a_rollback_after_it_tells_the_truth(
         staged = house.wave_through(challenger(house))
         watch_champion(house)
         house.store.calls, house.store.fail_at, house.store.afterwards = 0, call, afterwards
-        witness = Witness(house)
+        witness, served = Witness(house), house.aliases_now()["champion"]
         try:
             witness.release(staged) if broken == "release" else witness.roll_back()
         except StoreUnavailable:
             house.store.fail_at = None
         else:
             break
+        released = broken == "release" and house.aliases_now()["champion"] != served
         witness.roll_back()
+        assert not released or house.aliases_now()["champion"] == served
         witness.release(staged)
         witness.roll_back()
     assert call > 4
