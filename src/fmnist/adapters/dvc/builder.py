@@ -18,6 +18,7 @@ from fmnist.adapters.dvc.config import (
     check_place,
     own_config,
     own_remote,
+    refuse_cloud_versions,
     remote_section,
     upload_options,
     write_config,
@@ -202,6 +203,8 @@ class _Checkout:
                 f"{self._source} {found}: set DVC_REMOTE to one that it has at an absolute directory or an s3:// "
                 "address, or DVC_REMOTE_URL to such a place"
             )
+        if own.get("version_aware") or own.get("worktree"):
+            refuse_cloud_versions(self._source)
         return upload_options(url, s3, own)
 
     def make(self, tag: str) -> None:

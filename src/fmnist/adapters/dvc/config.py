@@ -1,13 +1,14 @@
 """DVC's configuration. The library that reads it writes ours, for `#` and `,` in a path mean something in its syntax.
 
-A registry's own is somebody else's text: it may say what is listed here, which names no file, command or secret of this
-machine.
+A registry's own is somebody else's text. In its core, cache and remotes it may say what is listed here, which names no
+file, command or secret of this machine; a build alone heeds its `profile`, which chooses among this machine's credentials.
+Other sections are of no use to what is run here.
 """
 
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from configobj import ConfigObj, ConfigObjError
 from dvc.config import Config, ConfigError
@@ -17,24 +18,31 @@ from fmnist.adapters.parquet.storage import CONNECT_SECONDS, READ_SECONDS, S3Set
 from fmnist.domain.model.errors import CorruptData, InvalidSetting
 
 CONFIG_FILE = ".dvc/config"
-# What a registry may say in the sections that count when its data are read. How much a certificate is worth is decided
+# What a registry may say in the sections that count. Its cache is always a directory of ours, whatever its `dir`. How much a certificate is worth is decided
 # here, whatever it says: no reading and no upload heeds its `ssl_verify`.
 _ALLOWED = {
     "core": {
         *("remote", "analytics", "autostage", "check_update", "checksum_jobs", "experiments", "hardlink_lock"),
         *("interactive", "no_scm"),
     },
+    "cache": {"dir", "type", "protected", "shared", "slow_link_warning", "verify"},
     "remote": {
         *("url", "endpointurl", "region", "profile", "use_ssl", "ssl_verify", "allow_anonymous_login", "user", "port"),
         *("sse", "sse_kms_key_id", "acl", "grant_read", "grant_read_acp", "grant_write_acp", "grant_full_control"),
         *("timeout", "connect_timeout", "read_timeout", "jobs", "checksum_jobs", "no_traverse", "listobjects"),
         *("cache_regions", "verify", "type", "shared", "protected", "slow_link_warning", "projectname", "account_name"),
+        *("version_aware", "worktree", "auth", "method", "ask_password", "ask_passphrase", "allow_agent", "gss_auth"),
+        *("max_sessions", "tenant_id", "oss_endpoint", "replication", "kerberos", "use_https", "connection_timeout"),
     },
 }
+# All that counts of a remote when DVC only tells where data lie; they are read with this machine's settings.
+READ_OF_A_REMOTE = ("url", "endpointurl", "version_aware", "worktree")
 
 
-def own_config(repo: Path, commit: str, source: str) -> Mapping[str, Any]:
+def own_config(repo: Path, commit: str, source: str, *, heeds_remotes: bool = True) -> Mapping[str, Any]:
     """Return the configuration that a registry, a repository on this machine, has at a commit; `source` is its name.
+
+    Who heeds no more of its remotes than `READ_OF_A_REMOTE` need not have them checked: a tag's cannot be corrected.
 
     Raises:
         CorruptData: DVC cannot read it.
@@ -50,10 +58,13 @@ def own_config(repo: Path, commit: str, source: str) -> Mapping[str, Any]:
             config = _load(file)
         except ConfigError as error:
             raise CorruptData(f"{CONFIG_FILE} of {source} cannot be read: {error}") from error
-    remotes = config["remote"].values()
-    if found := (set(config["core"]) - _ALLOWED["core"]).union(*(set(each) - _ALLOWED["remote"] for each in remotes)):
+    sections = {"core": [config["core"]], "cache": [config.get("cache", {})]}
+    if heeds_remotes:
+        sections["remote"] = config["remote"].values()
+    if found := {key for name, each in sections.items() for said in each for key in set(said) - _ALLOWED[name]}:
         raise InvalidSetting(
-            f"{CONFIG_FILE} of {source} sets {', '.join(sorted(found))}, which is for this machine to say: remove it"
+            f"{CONFIG_FILE} of {source} sets {', '.join(sorted(found))}, which is for this machine to say: remove it, "
+            "and build a new version"
         )
     return config
 
@@ -62,6 +73,18 @@ def own_remote(config: Mapping[str, Any], name: str | None) -> Mapping[str, str]
     """Return the options of a registry's remote, its default one without a name; empty when it has none such."""
     options: Mapping[str, str] = config["remote"].get((name or config["core"].get("remote") or "").lower(), {})
     return options
+
+
+def refuse_cloud_versions(what: str) -> NoReturn:
+    """Refuse a remote that is `version_aware` or a `worktree`.
+
+    Raises:
+        InvalidSetting: always.
+    """
+    raise InvalidSetting(
+        f"{what} has its data in a remote with cloud versions (version_aware or worktree), where they lie by name and "
+        "not by hash: set DVC_REMOTE_URL to a place that has them by hash, or build a new version into one"
+    )
 
 
 def check_place(place: str) -> None:

@@ -11,12 +11,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from dvc.api import DVCFileSystem, get_url
-from dvc.config import RemoteConfigError
+from dvc.api import DVCFileSystem
+from dvc.config import NoRemoteError, RemoteConfigError
 from dvc.exceptions import DvcException, OutputNotFoundError
 from dvc.repo.open_repo import clean_repos
+from dvc_data.index import FileStorage
 
-from fmnist.adapters.dvc.config import own_config
+from fmnist.adapters.dvc.config import READ_OF_A_REMOTE, own_config, refuse_cloud_versions
 from fmnist.adapters.dvc.environment import dvc_variables, exported
 from fmnist.adapters.dvc.git import tagged_commits, way_out
 from fmnist.adapters.dvc.settings import RegistrySettings
@@ -97,9 +98,12 @@ class _Project:
     """A DVC project at one commit."""
 
     def __init__(self, address: Mapping[str, Any], what: str) -> None:
-        self._address = address
         self._what = what
         self._files = DVCFileSystem(**address)
+        remotes = self._files.repo.config["remote"]
+        for name, remote in remotes.items():
+            # What else a registry says of any of them could name files and commands of this machine.
+            remotes[name] = {key: remote[key] for key in READ_OF_A_REMOTE if key in remote}
 
     def has(self, path: str) -> bool:
         try:
@@ -118,7 +122,14 @@ class _Project:
             raise CorruptData(
                 f"{path} of {self._what} is not tracked by DVC as a single file: `dvc add` the file itself"
             )
-        uri = get_url(path, **self._address)
+        index, entry = self._files.repo.get_data_index_entry(path)
+        storage = index.storage_map[entry.key].remote
+        if storage is None:
+            raise NoRemoteError(f"{path} has no remote")
+        if isinstance(storage, FileStorage):
+            refuse_cloud_versions(f"{path} of {self._what}")
+        store, place = storage.get(entry)
+        uri = store.unstrip_protocol(place)
         if Address(uri).credentials():
             raise InvalidSetting(
                 f"{path} of {self._what} lies at {Address(uri)} with a user or password, which everybody could read: "
@@ -149,11 +160,11 @@ def _opened(settings: RegistrySettings, source: str, tag: str, commit: str) -> I
     if settings.remote_url:
         # DVC takes the address of a remote only together with a name, which need not exist in the repository.
         address["remote"] = settings.remote or "address-from-settings"
-        address["remote_config"] = {"url": settings.remote_url}
+        address["remote_config"] = {"url": settings.remote_url, "version_aware": False, "worktree": False}
     with _dvc_clones, dvc_variables() as variables, exported(variables):
         try:
             with _reached(settings.repo, what) as repo:
-                own_config(Path(repo), commit, source)  # before DVC heeds it
+                own_config(Path(repo), commit, source, heeds_remotes=False)  # before DVC heeds it
                 project = _Project({**address, "repo": repo}, what)
                 try:
                     yield project

@@ -107,6 +107,33 @@ def test_reading_a_registry_writes_nowhere_that_the_registry_says(copy: Registry
     assert not (tmp_path / "made").exists()
 
 
+def test_a_version_is_read_whatever_it_says_of_its_remotes_and_heeds_none_of_it(
+    copy: RegistrySettings, tmp_path: Path
+) -> None:
+    store = f"['remote \"storage\"']\n    url = {copy.remote_url}\n"
+    others = "".join(
+        f"['remote \"{name}\"']\n    url = {url}\n"
+        for name, url in {
+            "unused": "ssh://x\n    keyfile = ~/.ssh/id",
+            "address-from-settings": "webdavs://x\n    bearer_token_command = touch x",
+            "versioned": "s3://bucket\n    configpath = /nowhere\n    version_aware = true",
+        }.items()
+    )
+    work = _change(copy, tmp_path, {".dvc/config": f"[core]\n    remote = storage\n{store}{others}"})
+    git(work, "tag", "fashion-mnist-v1.1.0")
+    git(work, "push", "--quiet", "--tags")
+    digest = DvcDataRegistry(copy).resolve("1.0.0").digest
+    for settings in (
+        copy,
+        dataclasses.replace(copy, remote="versioned"),
+        dataclasses.replace(copy, remote_url=None),
+    ):
+        assert DvcDataRegistry(settings).resolve("1.1.0").digest == digest
+    versioned = dataclasses.replace(copy, remote="versioned", remote_url=None)
+    with pytest.raises(InvalidSetting, match=r"v1\.1\.0 of .* in a remote with cloud versions .*: set DVC_REMOTE_URL"):
+        DvcDataRegistry(versioned).resolve("1.1.0")
+
+
 def _change(settings: RegistrySettings, tmp_path: Path, files: dict[str, str], *, push: bool = True) -> Path:
     work = tmp_path / "work"
     change_files(str(settings.repo), work, files)

@@ -82,6 +82,7 @@ def test_a_registry_does_not_switch_the_verification_of_certificates_off(tmp_pat
         "['remote \"storage\"']\n    url = s3://bucket\n    secret_access_key = swordfish\n",
         "['remote \"storage\"']\n    url = s3://bucket\n    an_option_to_come = /tmp/x\n",
         "[core]\n    machine = theirs\n",
+        "[cache]\n    local = other\n['remote \"other\"']\n    url = ssh://x\n",
         "[core]\n    an_option_to_come = x\n",
     ],
 )
