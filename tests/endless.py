@@ -10,7 +10,7 @@ _PART = bytes(2**16)
 
 
 class EndlessServer(socketserver.ThreadingTCPServer):
-    """`sent` counts the bytes of all answers."""
+    """`sent` counts the bytes of all answers, `asked` holds the headers of all requests."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -20,7 +20,7 @@ class EndlessServer(socketserver.ThreadingTCPServer):
         framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {2**40}"
         self.head = f"HTTP/1.1 {status}\r\n{framing}\r\n\r\n".encode()
         self.part = b"%x\r\n%b\r\n" % (len(_PART), _PART) if chunked else _PART
-        self.sent = 0
+        self.sent, self.asked = 0, b""
 
     @property
     def port(self) -> int:
@@ -34,8 +34,8 @@ class _Handler(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         with suppress(OSError):
             method = self.rfile.readline().split()[0]
-            while self.rfile.readline().strip():
-                pass
+            while header := self.rfile.readline().strip():
+                self.server.asked += header + b"\n"
             self.wfile.write(self.server.head)
             while method == b"GET" and self.server.sent < _MOST:
                 self.wfile.write(self.server.part)

@@ -27,12 +27,13 @@ from sqlalchemy.exc import ArgumentError
 from urllib3.util import Retry
 
 from fmnist.adapters.mlflow.errors import translated, unavailable
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.addresses import Address, without_credentials
 from fmnist.domain.model.errors import FmnistError, InvalidSetting, RunNotFound
 
 _PROBE_SECONDS = (3, 8)  # to connect, and to answer
 # Three seconds of waiting in all, for a server that restarts; one that takes calls and never answers gets one more.
 _PROBE_RETRIES = Retry(total=3, read=1, backoff_factor=0.5, status_forcelist=(502, 503, 504), raise_on_status=False)
+_READ_SCHEMES = {"", "file", "http", "https", "mlflow-artifacts", "s3"}  # of the places that `downloading` reads
 _T = TypeVar("_T")
 
 
@@ -92,7 +93,23 @@ class MlflowConnection:
         return str(found.experiment_id)
 
     def ensure_experiment(self) -> str:
-        """Return the experiment's id, and make it when it is not there, and the store too."""
+        """Return the experiment's id, and make it when it is not there, and the store too.
+
+        Raises:
+            InvalidSetting: its artifacts would lie where models are not read.
+        """
+        experiment = self._ensured()
+        with translated(self.tracking_uri, f"experiment {self.experiment!r}"):
+            place = self.client().get_experiment(experiment).artifact_location
+        if urlsplit(place).scheme not in _READ_SCHEMES:
+            raise InvalidSetting(
+                f"experiment {self.experiment!r} keeps its artifacts at {without_credentials(place)}: expected a "
+                "directory, S3 or an MLflow server, for models are read from no other place; have the server serve its "
+                "artifacts (--serve-artifacts), and name a new experiment in MLFLOW_EXPERIMENT_NAME"
+            )
+        return experiment
+
+    def _ensured(self) -> str:
         _open(self)
         if (known := self.experiment_id()) is not None:
             return known

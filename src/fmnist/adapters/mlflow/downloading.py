@@ -99,7 +99,8 @@ def _parts(repository: ArtifactRepository, file: str) -> Generator[bytes]:
         case S3ArtifactRepository():
             store: Any = repository  # not typed; nothing public gives its client
             bucket, prefix = store.parse_s3_compliant_uri(store.artifact_uri)
-            answer = store._get_s3_client().get_object(Bucket=bucket, Key=posixpath.join(prefix, file))  # noqa: SLF001
+            owner = store._bucket_owner_params  # noqa: SLF001
+            answer = store._get_s3_client().get_object(Bucket=bucket, Key=posixpath.join(prefix, file), **owner)  # noqa: SLF001
             with closing(answer["Body"]) as body:
                 yield from body.iter_chunks(_PART)
         case RunsArtifactRepository() | ModelsArtifactRepository():
@@ -107,5 +108,6 @@ def _parts(repository: ArtifactRepository, file: str) -> Generator[bytes]:
         case _:
             raise InvalidSetting(
                 f"its artifact is at {without_credentials(repository.artifact_uri)}: expected a directory, S3 or an "
-                "MLflow server; have the server serve its artifacts (--serve-artifacts)"
+                "MLflow server; have the server serve its artifacts (--serve-artifacts) for new runs, and register "
+                "this version anew"
             )

@@ -230,3 +230,13 @@ def test_experiment_that_somebody_made_elsewhere_is_used_as_it_is(home: Path, tm
     tracker = MlflowTracker(connection)
     tracker.log_artifact(tracker.start("run", {}), "a.json", b"{}")
     assert list((tmp_path / "their artifacts").rglob("a.json"))
+
+
+@pytest.mark.parametrize("place", ["gs://bucket/a", "dbfs:/a", "ftp://user:s3cret@127.0.0.1/a"])
+def test_experiment_where_models_are_not_read_opens_no_run(connection: MlflowConnection, place: str) -> None:
+    theirs = MlflowConnection(connection.tracking_uri, experiment=f"theirs at {place[:4]}")
+    theirs.client().create_experiment(theirs.experiment, place)
+    with pytest.raises(InvalidSetting, match=r"keeps its artifacts at .*--serve-artifacts.*a new experiment") as it:
+        MlflowTracker(theirs).start("run", {})
+    assert "s3cret" not in str(it.value)
+    assert MlflowTracker(theirs).find({}) == []

@@ -43,6 +43,7 @@ def test_store_that_sends_more_than_it_lists_fills_no_disk(
     kind: str,
 ) -> None:
     url = f"http://127.0.0.1:{server.port}"
+    monkeypatch.setenv("MLFLOW_S3_EXPECTED_BUCKET_OWNER", "123456789012")
     for name, value in (("ENDPOINT_URL", url), ("ACCESS_KEY_ID", "key"), ("SECRET_ACCESS_KEY", "secret")):
         monkeypatch.setenv(f"MLFLOW_S3_{name}" if name == "ENDPOINT_URL" else f"AWS_{name}", value)
     source = f"{url}/api/2.0/mlflow-artifacts/artifacts/a" if kind == "mlflow" else "s3://bucket/a"
@@ -51,6 +52,7 @@ def test_store_that_sends_more_than_it_lists_fills_no_disk(
         download_artifact(connection, saved.name, int(version.version), tmp_path, FILES)
     assert sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file()) <= 2**20
     assert server.sent < 2**24
+    assert kind == "mlflow" or b"x-amz-expected-bucket-owner: 123456789012" in server.asked
 
 
 @pytest.mark.usefixtures("listed")
