@@ -85,6 +85,11 @@ def _client(url: httpx.URL, auth: httpx.BasicAuth | None, timeout: float, *, dir
 
 
 def _read(response: httpx.Response, request: Request) -> bytes:
+    if (encoding := (response.headers.get("content-encoding") or "identity").lower()) != "identity":
+        raise UnexpectedReply(
+            f"{request}: the answer is packed ({encoding!r}), and was asked for as it is (Accept-Encoding: identity); "
+            "switch compression off in the service, or in the proxy before it"
+        )
     body = bytearray()
     for part in response.iter_raw():
         body += part
