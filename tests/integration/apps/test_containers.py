@@ -182,6 +182,13 @@ def test_proxy_asks_for_the_keys_and_shows_none(monkeypatch: pytest.MonkeyPatch)
     assert "s3cr3t" not in repr(guard)
 
 
+def test_lock_of_a_local_run_is_beside_its_checkpoints_whatever_ray_uses(settings: Settings) -> None:
+    in_s3 = settings.model_copy(update={"ray_storage_endpoint": "s3:9000"})
+    assert TrainContainer(settings=in_s3, compute_name="local").lock().folder == settings.checkpoint_directory
+    assert TrainContainer(settings=settings, compute_name="ray").lock().folder == settings.checkpoint_directory
+    assert TrainContainer(settings=in_s3, compute_name="ray").lock().folder is None
+
+
 def test_lock_of_promotions_is_one_however_the_tracker_is_written(settings: Settings) -> None:
     written = ["http://h:5000", "http://h:5000/", "HTTP://H:5000", "http://u:p@h:5000", "http://u@h:5000/"]
     locks = [

@@ -43,9 +43,10 @@ def commit_of_this_code(settings: Settings) -> str:
         return settings.image_commit
 
 
-def run_lock(settings: Settings) -> RunLock:
+def run_lock(settings: Settings, compute_name: str) -> RunLock:
     """The lock on a run: beside its checkpoints, where those who share them see it; with S3, for this machine alone."""
-    return RunLock(None if settings.ray_storage_url else settings.checkpoint_directory)
+    in_s3 = compute_name == "ray" and settings.ray_storage_url
+    return RunLock(None if in_s3 else settings.checkpoint_directory)
 
 
 class TrainContainer(ModelsContainer):
@@ -76,6 +77,7 @@ class TrainContainer(ModelsContainer):
         threads=providers.Callable(lambda: len(os.sched_getaffinity(0))),
     )
     compute = providers.Selector(compute_name, ray=ray_compute, local=local_compute)
+    lock = providers.Factory(run_lock, ModelsContainer.settings, compute_name)
     training_run = providers.Factory(
         TrainingRun,
         registry=ModelsContainer.data_registry,
@@ -85,7 +87,8 @@ class TrainContainer(ModelsContainer):
         model_name=ModelsContainer.settings.provided.mlflow_registered_model_name,
         render=providers.Object(render_report),
         uninterrupted=providers.Object(uninterrupted),
-        lock=providers.Factory(run_lock, ModelsContainer.settings),
+        lock=lock,
+        check_lock=lock.provided.prepare,
     )
     provenance = providers.Factory(
         Provenance,

@@ -60,7 +60,9 @@ class ModelRollback:
                 if skipped is not None:
                     # The other tool should have: now a repetition finds the aliases as after any release.
                     self._store.label(skipped, alias=Alias.PREVIOUS)
-                    note = f": another tool had made it champion, {skipped.version} was champion before {champion.version}"
+                    note = (
+                        f": another tool had made it champion, {skipped.version} was champion before {champion.version}"
+                    )
                 record = Rollback(
                     version=champion.uri, at=self._now(), to=target.version, by=by.strip(), reason=reason.strip()
                 )

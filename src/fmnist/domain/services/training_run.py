@@ -51,6 +51,7 @@ class TrainingRun:
         uninterrupted: makes a context in which an interrupt waits; a process that turns signals into
             `KeyboardInterrupt` supplies it, so that none strikes where a run has begun and nobody knows its id yet.
         lock: makes a context, by a run's id, that one process at a time may be in.
+        check_lock: raises what the lock of a new run would, before there is that run.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class TrainingRun:
         render: RenderReport,
         uninterrupted: Callable[[], AbstractContextManager[None]] = nullcontext,
         lock: Callable[[str], AbstractContextManager[object]] = nullcontext,
+        check_lock: Callable[[], object] = lambda: None,
     ) -> None:
         self._registry = registry
         self._tracker = tracker
@@ -72,6 +74,7 @@ class TrainingRun:
         self._render = render
         self._uninterrupted = uninterrupted
         self._lock = lock
+        self._check_lock = check_lock
 
     def start(
         self,
@@ -87,7 +90,8 @@ class TrainingRun:
 
         Raises:
             BadInput: before a run is opened, when the spec, the data version or the model's name cannot be.
-            StoreUnavailable: before a run is opened, when the model store or the compute is not there.
+            StoreUnavailable: before a run is opened, when the model store or the compute is not there, or no lock can
+                be taken.
             FmnistError: the run failed, and is marked FAILED.
             KeyboardInterrupt: the run was interrupted, and is marked KILLED.
         """
@@ -144,6 +148,7 @@ class TrainingRun:
         # What could not go on later must open no run: the store checks the model's name when it is asked for it.
         self._store.versions(self._model_name)
         self._compute.prepare(spec, dataset)
+        self._check_lock()
         run_id, outstanding, resumable = None, Outstanding(), not is_new
         with ExitStack() as held:
             try:

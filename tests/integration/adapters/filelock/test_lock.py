@@ -1,6 +1,7 @@
 """One promotion at a time on a machine, and one process at work on a run, whatever becomes of who has the lock."""
 
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -98,15 +99,30 @@ def _open_to_others(place: Path) -> None:
     place.chmod(0o777)
 
 
-@pytest.mark.parametrize("prepare", [_link, _open_to_others, Path.touch])
-def test_a_place_that_others_could_have_prepared_is_refused(tmp_path: Path, prepare: Callable[[Path], None]) -> None:
+@pytest.mark.parametrize(
+    ("prepare", "advice"),
+    [(_link, "move it away"), (_open_to_others, "chmod 700 .*place"), (Path.touch, "move it away")],
+)
+def test_a_place_that_others_could_have_prepared_is_refused(
+    tmp_path: Path, prepare: Callable[[Path], None], advice: str
+) -> None:
     prepare(tmp_path / "place")
     with (
-        pytest.raises(StoreUnavailable, match=r"place must be a folder of uid \d+ alone .*: move it away"),
+        pytest.raises(StoreUnavailable, match=rf"place must be a folder of uid \d+ alone .*: {advice}$"),
         PromotionLock("store", "model", 0.1, tmp_path / "place")(),
     ):
         pass
     assert not list(tmp_path.rglob("*.lock"))
+
+
+def test_a_place_of_another_user_is_for_its_owner_to_remove(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: owner + 1)
+    with (
+        pytest.raises(StoreUnavailable, match=rf"of uid {owner}: ask its owner or an administrator to remove it"),
+        PromotionLock("store", "model", 0.1, tmp_path)(),
+    ):
+        pass
 
 
 def test_a_second_process_is_refused_a_run_at_once_until_the_first_ends_in_any_way(
@@ -115,6 +131,7 @@ def test_a_second_process_is_refused_a_run_at_once_until_the_first_ends_in_any_w
     lock = RunLock(tmp_path)
     with pytest.raises(InvalidSetting, match=f"another process is at work on run run: .*{tmp_path}"), lock("run"):
         pass
+    assert (tmp_path / "fmnist-run-run.lock").exists()
     with lock("../another"):
         pass
     holder.kill()
@@ -127,3 +144,5 @@ def test_a_lock_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreUnavailable, match="fmnist-run-"), RunLock(tmp_path / "file")("run"):
         pass
+    with pytest.raises(StoreUnavailable, match=f"the lock of a run cannot be written in {tmp_path}/file"):
+        RunLock(tmp_path / "file").prepare()

@@ -72,8 +72,20 @@ class House:
         self.compute.predicted = []
         self.at_work: set[str] = set()
         self.service = TrainingRun(
-            self.registry, self.tracker, self.compute, self.store, MODEL, self.render, lock=self.lock
+            self.registry,
+            self.tracker,
+            self.compute,
+            self.store,
+            MODEL,
+            self.render,
+            lock=self.lock,
+            check_lock=self.check_lock,
         )
+        self.lockable = True
+
+    def check_lock(self) -> None:
+        if not self.lockable:
+            raise StoreUnavailable("the lock of a run cannot be written")
 
     @contextmanager
     def lock(self, run_id: str) -> Iterator[None]:
@@ -611,3 +623,10 @@ def test_run_is_not_resumed_while_it_runs_or_while_another_resumes_it(house: Hou
     assert house.service.resume(house.only_run().run_id, resume_too).run_id == house.only_run().run_id
     assert len(refusals) > 1
     assert (house.only_run().status, house.at_work) == (RunStatus.FINISHED, set())
+
+
+def test_lock_that_cannot_be_taken_opens_no_run(house: House) -> None:
+    house.lockable = False
+    with pytest.raises(StoreUnavailable, match="the lock of a run cannot be written"):
+        house.train()
+    assert house.tracker.find({}) == []
