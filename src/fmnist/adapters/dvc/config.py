@@ -1,7 +1,7 @@
 """DVC's configuration. The library that reads it writes ours, for `#` and `,` in a path mean something in its syntax.
 
 A registry's own is somebody else's text. In its core, cache and remotes it may say what is listed here, which names no
-file, command or secret of this machine; a build alone heeds its `profile`, which chooses among this machine's credentials.
+file, command or secret of this machine. A build alone heeds its `profile`, which chooses among credentials of this one.
 Other sections are of no use to what is run here.
 """
 
@@ -18,8 +18,9 @@ from fmnist.adapters.parquet.storage import CONNECT_SECONDS, READ_SECONDS, S3Set
 from fmnist.domain.model.errors import CorruptData, InvalidSetting
 
 CONFIG_FILE = ".dvc/config"
-# What a registry may say in the sections that count. Its cache is always a directory of ours, whatever its `dir`. How much a certificate is worth is decided
-# here, whatever it says: no reading and no upload heeds its `ssl_verify`.
+# What a registry may say in the sections that count.
+# Its cache is always a directory of ours, whatever its `dir`. How much a certificate is worth is decided here, whatever
+# it says: no reading and no upload heeds its `ssl_verify`.
 _ALLOWED = {
     "core": {
         *("remote", "analytics", "autostage", "check_update", "checksum_jobs", "experiments", "hardlink_lock"),
