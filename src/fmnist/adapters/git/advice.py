@@ -9,6 +9,7 @@ from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import StoreUnavailable
 
 _OWNER = re.compile(r"dubious ownership in repository at '(?P<place>.+)'")
+_SETTING = re.compile(r"bad (\w+ )?config value .*for '")
 _HOST_KEY = re.compile(r"Host key verification failed|HOST IDENTIFICATION HAS CHANGED", re.IGNORECASE)
 _REFUSED = re.compile(
     r"Authentication failed|could not read (Username|Password)|terminal prompts disabled|Permission denied"
@@ -16,6 +17,7 @@ _REFUSED = re.compile(
     re.IGNORECASE,
 )
 _DISTRUST = re.compile(r"\bcertificate\b|\bSSL[ _]|gnutls", re.IGNORECASE)
+_PROXY = re.compile(r"CONNECT tunnel failed|from proxy after CONNECT|error: 407|resolve proxy", re.IGNORECASE)
 _NO_ANSWER = re.compile(
     r"got no answer|Could not resolve|Connection (refused|reset|closed|timed out)|timed out|Failed to connect"
     r"|Couldn't connect|unable to connect|No route to host|Network is unreachable|error: 5\d\d|hung up",
@@ -42,7 +44,7 @@ def advice(error: StoreUnavailable, repo: Address, variable: str, absent: str) -
             f"{owner['place']} belongs to another user: work as that user, or, if you trust whoever can write to it, "
             f"run `git config --global --add safe.directory {shlex.quote(owner['place'])}`"
         )
-    if " config value " in said:
+    if _SETTING.search(said):
         return "correct that setting of yours, which `git config --list --show-origin` finds"
     if _HOST_KEY.search(said):
         return (
@@ -51,9 +53,12 @@ def advice(error: StoreUnavailable, repo: Address, variable: str, absent: str) -
         )
     if _DISTRUST.search(said):
         return "name the authority of the server's certificate in GIT_SSL_CAINFO, or in Git's http.sslCAInfo"
+    proxy = proxy_advice(str(repo), for_git=True)
+    if _PROXY.search(said):
+        return proxy or "check Git's http.proxy"
     if _NO_ANSWER.search(said):
         reach = f"check that the server runs and can be reached from here, and {variable}"
-        return "; ".join(filter(None, (reach, proxy_advice(str(repo)))))
+        return "; ".join(filter(None, (reach, proxy)))
     if _ABSENT.search(said) or (is_local(repo) and "does not exist" in said):
         return absent
     if _REFUSED.search(said) and not is_local(repo):

@@ -8,13 +8,22 @@ from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import InvalidSetting
 
 
-def proxy_advice(url: str) -> str | None:
-    """Return what to look at when this URL's proxy fails, or None where the environment names none for it."""
-    if not url.startswith(("http://", "https://")):
+def proxy_advice(url: str, *, for_git: bool = False) -> str | None:
+    """Return what to look at when this URL's proxy fails, or None where the environment names none for it.
+
+    Git has a setting of its own, and does not heed HTTP_PROXY in capitals.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
         return None
-    parts, proxies = urlsplit(url), getproxies_environment()
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        return None
+    proxies = getproxies_environment()
+    if for_git and "http_proxy" not in os.environ:
+        proxies.pop("http", None)
     kind = parts.scheme if parts.scheme in proxies else "all"
-    if kind not in proxies or proxy_bypass(parts.hostname or ""):
+    if kind not in proxies or any(map(proxy_bypass, (parts.hostname, parts.netloc.rpartition("@")[2]))):
         return None
     name, proxy = f"{kind}_proxy", proxies[kind]
     variable = name if name in os.environ else name.upper()  # of both it is the small one that counts
@@ -22,4 +31,5 @@ def proxy_advice(url: str) -> str | None:
         shown = f", which names the proxy {Address(proxy if '://' in proxy else f'http://{proxy}')}"
     except InvalidSetting:
         shown = ""
-    return f"check {variable}{shown}; list {parts.hostname} in NO_PROXY to reach it without a proxy"
+    setting = ", or Git's http.proxy" if for_git else ""
+    return f"check {variable}{shown}{setting}; list {parts.hostname} in NO_PROXY to reach it without a proxy"

@@ -41,6 +41,8 @@ _OWNER, _ABSENT, _PASSWORD, _KEY, _SERVER, _TRUST, _SETTING = (
         ("https://h/r.git", "SSL certificate problem: self-signed certificate", _TRUST),
         ("https://h/r.git", "bad numeric config value 'x' for 'http.postbuffer' in file /tmp/gitconfig: inv", _SETTING),
         ("https://h/r.git", "bad boolean config value 'maybe' for 'http.sslverify'", _SETTING),
+        ("https://h/r.git", "repository 'https://h/a config value for/' not found", _ABSENT),
+        ("https://h/r.git", "remote: no such config value here; Authentication failed for 'https://h/'", _PASSWORD),
         ("/srv/r.git", "unable to write file objects: Permission denied", "check who may read and write /srv/r.git"),
     ],
 )
@@ -48,17 +50,50 @@ def test_advice_is_for_the_cause(repo: str, said: str, expected: str) -> None:
     assert expected in (advice(StoreUnavailable(said), Address(repo), "VARIABLE", "make one") or "")
 
 
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in ("http", "https", "all", "no"):
+        monkeypatch.delenv(f"{kind}_proxy", raising=False)
+        monkeypatch.delenv(f"{kind}_proxy".upper(), raising=False)
+
+
 def test_proxy_before_a_server_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("https_proxy", "http://me:hidden@proxy:3128")
     said = StoreUnavailable("unable to access 'https://h/r.git/': Could not resolve proxy: proxy")
-    expected = "check https_proxy, which names the proxy http://proxy:3128; list h in NO_PROXY"
+    expected = "check https_proxy, which names the proxy http://proxy:3128, or Git's http.proxy; list h in NO_PROXY"
     assert expected in (advice(said, Address("https://h/r.git"), "VARIABLE", "make one") or "")
     monkeypatch.setenv("ALL_PROXY", "http://proxy:3128")
     assert "PROXY" not in (advice(said, Address("ssh://h/r.git"), "VARIABLE", "make one") or "")
     monkeypatch.setenv("NO_PROXY", "h")
     assert "https_proxy" not in (advice(said, Address("https://h/r.git"), "VARIABLE", "make one") or "")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "CONNECT tunnel failed, response 407",
+        "CONNECT tunnel failed, response 503",
+        "Received HTTP code 404 from proxy after CONNECT",
+        "The requested URL returned error: 407",
+        "Could not resolve proxy: proxy",
+    ],
+)
+def test_proxy_that_git_itself_blames_is_what_is_to_be_checked(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    error = StoreUnavailable(f"unable to access 'https://h/r.git/': {said}")
+    assert advice(error, Address("https://h/r.git"), "VARIABLE", "make one") == "check Git's http.proxy"
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    words = advice(error, Address("https://h/r.git"), "VARIABLE", "make one") or ""
+    assert words.startswith("check HTTPS_PROXY, which names the proxy http://proxy:3128, or Git's http.proxy; ")
+
+
+def test_git_does_not_heed_http_proxy_in_capitals(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = StoreUnavailable("unable to access 'http://h/r.git/': The requested URL returned error: 503")
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy:3128")
+    assert "PROXY" not in (advice(said, Address("http://h/r.git"), "VARIABLE", "make one") or "")
+    monkeypatch.setenv("ALL_PROXY", "http://proxy:3128")
+    assert "check ALL_PROXY" in (advice(said, Address("http://h/r.git"), "VARIABLE", "make one") or "")
+    monkeypatch.setenv("http_proxy", "http://proxy:3128")
+    assert "check http_proxy" in (advice(said, Address("http://h/r.git"), "VARIABLE", "make one") or "")
 
 
 def test_words_that_tell_no_cause_get_no_advice() -> None:
