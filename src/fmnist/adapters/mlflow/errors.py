@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mlflow.exceptions import MlflowException
+from requests import Request
 from requests.exceptions import InvalidURL
 
 from fmnist.adapters.http.proxy import proxy_advice
@@ -16,7 +17,7 @@ _LONGEST_REASON = 300
 _CAUSE = re.compile(r"\(Caused by (?P<cause>.+)\)")
 _NOISE = re.compile(r"^API request to \S+ failed with (?:timeout )?exception | for url: \S+?(?=\.?(?:\s|$))")
 _STORE_FAILS = re.compile(r"\b5\d\d (?:error responses|Server Error)|Read timed out")
-_PROXY_FAILS = re.compile(r"ProxyError|[Pp]roxy URL|SOCKS support|Proxy Authentication")
+_PROXY_FAILS = re.compile(r"ProxyError|[Pp]roxy URL|SOCKS support|Proxy Authentication|\b407\b")
 _DISTRUST = re.compile(r"CERTIFICATE|TLS .*certificate")
 _NOT_ALLOWED = {"UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"}
 
@@ -56,8 +57,11 @@ def _advice(tracking_uri: Address, error: Exception) -> str:
         return "check that the file is MLflow's and that its folder and the artifacts' may be written"
     if getattr(error, "error_code", None) in _NOT_ALLOWED:
         return "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, and what that user may do"
-    text = str(error)
-    if (_PROXY_FAILS.search(text) or isinstance(error, InvalidURL)) and (proxy := proxy_advice(str(tracking_uri))):
+    of_a_url = isinstance(error, InvalidURL)
+    if of_a_url and not _can_be_asked(str(tracking_uri)):
+        return "correct MLFLOW_TRACKING_URI"
+    text, proxy = str(error), proxy_advice(str(tracking_uri))
+    if proxy and (of_a_url or _PROXY_FAILS.search(text)):
         return proxy
     if _DISTRUST.search(text):
         return (
@@ -66,7 +70,15 @@ def _advice(tracking_uri: Address, error: Exception) -> str:
         )
     if "/mlflow-artifacts/" in text and _STORE_FAILS.search(text):
         return "check the store that the server keeps its artifacts in; the server's log says what is wrong with it"
-    return "check that the server runs, and MLFLOW_TRACKING_URI"
+    return "; ".join(filter(None, ("check that the server runs, and MLFLOW_TRACKING_URI", proxy)))
+
+
+def _can_be_asked(url: str) -> bool:
+    try:
+        Request("GET", url).prepare()
+    except InvalidURL:
+        return False
+    return True
 
 
 def reason(error: Exception) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from mlflow.exceptions import MlflowException
+from requests.exceptions import InvalidProxyURL, InvalidURL
 from urllib3.util import Retry
 
 from fmnist.adapters.mlflow import connection as connection_module
@@ -72,6 +73,33 @@ def test_cause_is_told_however_long_the_address_before_it(said: str, cause: str,
     assert cause in message
     assert advice in message
     assert "mlflow-artifacts" not in message
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        (MlflowException("API request to endpoint /api failed with error code 407 != 200. Response body: ''"), "check"),
+        (MlflowException(f"503 Server Error: for url: {SERVER}/health"), f"{CHECK_SERVER}; check"),
+        (InvalidProxyURL("Please check proxy URL"), "check"),
+        (InvalidURL("Failed to parse: http://a@b/c@d"), "check"),
+    ],
+)
+def test_proxy_before_a_server_is_named_where_it_may_be_what_fails(
+    monkeypatch: pytest.MonkeyPatch, said: Exception, advice: str
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://proxy:3128")
+    message = str(unavailable(Address("http://mlflow.invalid:5000"), "run 'b'", said))
+    assert f"; {advice} http_proxy, which names the proxy http://proxy:3128; list mlflow.invalid in" in message
+
+
+@pytest.mark.parametrize("uri", ["http://:5000", "http://mlflow.invalid:99999", "http://*.invalid"])
+def test_proxy_is_not_blamed_for_the_address_of_the_server(monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
+    monkeypatch.setenv("http_proxy", "http://proxy:3128")
+    with pytest.raises(StoreUnavailable) as caught:
+        MlflowConnection(Address(uri)).client()
+    assert str(caught.value).endswith("; correct MLFLOW_TRACKING_URI")
 
 
 @pytest.mark.parametrize(
