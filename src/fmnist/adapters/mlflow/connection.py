@@ -7,7 +7,7 @@ import fcntl
 import os
 import shlex
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import requests
 from mlflow import MlflowClient
-from mlflow.entities import LifecycleStage, ViewType
+from mlflow.entities import Experiment, LifecycleStage
 from mlflow.exceptions import MlflowException
 from mlflow.store.entities import PagedList
 from mlflow.utils.file_utils import get_local_path_or_none
@@ -123,6 +123,15 @@ class MlflowConnection:
                 raise
         return str(made)
 
+    def expect_artifacts(self, experiment: Experiment) -> None:
+        """See that a run of this experiment can be written.
+
+        Raises:
+            InvalidSetting: its artifacts lie where the store was once.
+        """
+        if (database := _sqlite_file(self.tracking_uri)) is not None:
+            _expect_artifacts(self, database, [experiment])
+
     def _artifact_location(self) -> str | None:
         """Absolute for sqlite, because MLflow would take a folder under the working directory of the moment."""
         database = _sqlite_file(self.tracking_uri)
@@ -167,7 +176,11 @@ def _open(connection: MlflowConnection) -> MlflowClient:
     if (database := _sqlite_file(address)) is not None:
         with _sole_user_of(database, address):
             client = _open_database(address)
-        _expect_artifacts(connection, database, client)
+        with translated(address, "the place of its artifacts"):
+            found = all_pages(lambda token: client.search_experiments(page_token=token))
+            # Others may lie where somebody chose; where ours is yet to be made, they tell whether the store was moved.
+            ours = [experiment for experiment in found if experiment.name == connection.experiment]
+            _expect_artifacts(connection, database, ours or found)
         return client
     return _open_database(address)
 
@@ -181,31 +194,28 @@ def _open_database(address: Address) -> MlflowClient:
     return client
 
 
-def _expect_artifacts(connection: MlflowConnection, database: Path, client: MlflowClient) -> None:
+def _expect_artifacts(connection: MlflowConnection, database: Path, experiments: Iterable[Experiment]) -> None:
     """Refuse a state directory that was moved or copied, for its database holds absolute paths.
 
     Nothing would be found where the artifacts were, and what is written would go there.
     """
     expected = connection.artifact_folder(database)
-    with translated(connection.tracking_uri, "the place of its artifacts"):
-        # Of all experiments: models and runs of any of them are read, and one that is resumed writes.
-        found = all_pages(lambda token: client.search_experiments(ViewType.ALL, page_token=token))
-        recorded = {get_local_path_or_none(experiment.artifact_location) for experiment in found}
-        for there in sorted(Path(path).resolve() for path in recorded if path):
-            # Of another name, or with the database apart, it is a place that somebody chose.
-            if there == expected or there.name != expected.name or expected.parent != database.parent:
-                continue
-            home, was = shlex.quote(str(database.parent)), shlex.quote(str(there.parent))
-            if not there.exists() and (expected.exists() or not there.parent.exists()):
-                raise InvalidSetting(
-                    f"MLflow's database {database} was moved: it keeps its artifacts in {there}, which is not there. "
-                    f"Move the state directory back, or link the old place to the new one: ln -s {home} {was}"
-                )
-            if expected.exists() and there.with_name(database.name).exists():
-                raise InvalidSetting(
-                    f"MLflow's database {database} is a copy: it keeps its artifacts in {there}, beside the original. "
-                    f"Use that, with FMNIST_HOME={was}, or begin with another state directory"
-                )
+    recorded = {get_local_path_or_none(experiment.artifact_location) for experiment in experiments}
+    for there in sorted(Path(path).resolve() for path in recorded if path):
+        # Of another name, or with the database apart, it is a place that somebody chose.
+        if there == expected or there.name != expected.name or expected.parent != database.parent:
+            continue
+        home, was = shlex.quote(str(database.parent)), shlex.quote(str(there.parent))
+        if not there.exists() and (expected.exists() or not there.parent.exists()):
+            raise InvalidSetting(
+                f"MLflow's database {database} was moved: it keeps its artifacts in {there}, which is not there. "
+                f"Move the state directory back, or link the old place to the new one: ln -s {home} {was}"
+            )
+        if expected.exists() and there.with_name(database.name).exists():
+            raise InvalidSetting(
+                f"MLflow's database {database} is a copy: it keeps its artifacts in {there}, beside the original. "
+                f"Use that, with FMNIST_HOME={was}, or begin with another state directory"
+            )
 
 
 def _probe_server(address: Address, *, verify: bool) -> None:
@@ -266,9 +276,10 @@ def _sqlite_file(address: Address) -> Path | None:
         raise InvalidSetting(
             f"MLFLOW_TRACKING_URI {str(address)!r} names no file: use sqlite:////absolute/path/mlflow.db"
         )
-    if url.database != address.reveal().partition(":///")[2]:
+    path, mark, options = address.reveal().partition(":///")[2].partition("?")
+    if url.database != path or (mark and ("/" in options or "=" not in options)):
         raise InvalidSetting(
-            f"MLFLOW_TRACKING_URI {str(address)!r} would be opened as {url.database!r}: %XX and ? are syntax in it; "
-            "write the path as it is, or name one without them"
+            f"MLFLOW_TRACKING_URI {str(address)!r} would be opened as {url.database!r}: %XX is syntax in it, and what "
+            "follows a ? is options; write the path as it is, or name one without them"
         )
     return Path(url.database).resolve()

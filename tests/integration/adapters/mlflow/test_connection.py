@@ -16,6 +16,7 @@ from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.mlflow.tracker import MlflowTracker, MlflowTrackerFactory
 from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import InvalidSetting, ModelNotFound, RunNotFound, StoreUnavailable
+from fmnist.ports.tracker import RunStatus
 
 
 def test_server_that_is_not_there_is_named_at_once_and_without_its_password() -> None:
@@ -179,7 +180,7 @@ def test_file_that_is_guarded_is_the_one_that_is_opened(tmp_path: Path, uri: str
 
 @pytest.mark.parametrize(
     ("path", "opened"),
-    [("a%20b.db", "a b.db"), ("a%2Fb.db", "a/b.db"), ("a?b/mlflow.db", "a"), ("a.db?timeout=5", "a.db")],
+    [("a%20b.db", "a b.db"), ("a%2Fb.db", "a/b.db"), ("a?b/mlflow.db", "a"), ("a.db?", "a.db"), ("a?b=c/m.db", "a")],
 )
 def test_database_that_would_be_another_file_is_refused(tmp_path: Path, path: str, opened: str) -> None:
     connection = MlflowConnection(Address(f"sqlite:///{tmp_path}/{path}"))
@@ -187,6 +188,11 @@ def test_database_that_would_be_another_file_is_refused(tmp_path: Path, path: st
         connection.ensure_experiment()
     assert repr(f"{tmp_path}/{opened}") in str(refused.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_options_of_a_database_are_taken(tmp_path: Path) -> None:
+    MlflowTracker(MlflowConnection(Address(f"sqlite:///{tmp_path}/mlflow.db?timeout=30"))).start("run", {})
+    assert (tmp_path / "mlflow.db").exists()
 
 
 @pytest.fixture
@@ -222,6 +228,38 @@ def test_copied_state_directory_does_not_write_into_the_original(home: Path) -> 
     with pytest.raises(InvalidSetting, match=r"is a copy: .*FMNIST_HOME=.*/old"):
         MlflowTracker(MlflowConnection(Address(f"sqlite:///{copied}/mlflow.db"))).start("run", {})
     assert len(MlflowTracker(MlflowConnection(Address(f"sqlite:///{home}/mlflow.db"))).find({})) == 1
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_experiment_of_another_place_closes_no_store_that_is_well(home: Path, tmp_path: Path, deleted: bool) -> None:
+    connection = MlflowConnection(Address(f"sqlite:///{home}/mlflow.db"))
+    client = connection.client()
+    theirs = client.create_experiment("theirs", f"{tmp_path}/gone/artifacts")
+    if deleted:
+        client.delete_experiment(theirs)
+    connection_module._open.cache_clear()  # as a new process
+    (run,) = MlflowTracker(connection).find({"mark": "moved"})
+    assert run.artifacts == ("a.json",)
+
+
+def test_deleted_experiment_of_another_place_closes_no_store_that_is_about_to_be_used(tmp_path: Path) -> None:
+    first = MlflowConnection(Address(f"sqlite:///{tmp_path}/home/mlflow.db"), experiment="first")
+    first.ensure_experiment()
+    client = first.client()
+    client.delete_experiment(client.create_experiment("theirs", f"{tmp_path}/gone/artifacts"))
+    MlflowTracker(MlflowConnection(first.tracking_uri, experiment="second")).start("run", {})
+
+
+def test_move_is_noticed_by_a_run_that_is_resumed_in_another_experiment(home: Path, tmp_path: Path) -> None:
+    connection = MlflowConnection(Address(f"sqlite:///{home}/mlflow.db"))
+    (run,) = MlflowTracker(connection).find({})
+    connection.client().create_experiment("theirs", f"{tmp_path}/their artifacts")
+    moved = home.rename(home.with_name("new"))
+    tracker = MlflowTracker(MlflowConnection(Address(f"sqlite:///{moved}/mlflow.db"), experiment="theirs"))
+    tracker.start("run", {})
+    with pytest.raises(InvalidSetting, match=r"was moved: it keeps its artifacts in .*/old/artifacts"):
+        tracker.set_status(run.run_id, RunStatus.RUNNING)
+    assert not home.exists()
 
 
 def test_experiment_that_somebody_made_elsewhere_is_used_as_it_is(home: Path, tmp_path: Path) -> None:
