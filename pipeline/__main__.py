@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from fmnist.adapters.git.command import source_name
+from fmnist.apps.environment import spare_warnings
 from fmnist.apps.process import exit_of, take_signals
 from fmnist.apps.settings import Settings, spare_loopback
 from fmnist.apps.streams import guarded_streams
@@ -24,6 +25,7 @@ TAG = "local"  # no image runs here; models and manifests say so
 
 def main() -> int:
     """Run the command; return the exit code."""
+    spare_warnings()
     parser = argparse.ArgumentParser(prog="python -m pipeline", description="The platform's pipeline on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="data, training, promotion, and a tested service, which stays")

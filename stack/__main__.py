@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from fmnist.apps.environment import spare_warnings
 from fmnist.apps.process import exit_of, take_signals
 from fmnist.apps.settings import Settings, spare_loopback
 from fmnist.apps.streams import guarded_streams
@@ -22,6 +23,7 @@ _ENV_FILE_VARIABLE = "STACK_ENV_FILE"
 
 def main() -> int:
     """Run the command; return the exit code."""
+    spare_warnings()
     arguments = _parser().parse_args()
     take_signals()
     try:

@@ -1,5 +1,7 @@
 """The local pipeline runs the commands that the manifests have for the platform, and stops where they do."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from pipeline.__main__ import main
 from pipeline.run import document, roll_back, run_pipeline
 from pipeline.service import LocalService
 from pipeline.steps import StepFailed, Steps
+from stack.__main__ import main as stack
 from tests.unit.deploy.manifests import render, templates
 
 STAGED, RELEASED = "models:/staging.fashion-mnist-classifier/7", "models:/prod.fashion-mnist-classifier/3"
@@ -54,6 +57,18 @@ class Followed(LocalService):
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalService:
     monkeypatch.setenv("MLFLOW_REGISTERED_MODEL_NAME", "ci.fashion-mnist-classifier")
     return Followed(tmp_path, Address(""), "main", "")
+
+
+@pytest.mark.parametrize("command", [main, stack])
+def test_warnings_end_no_service_that_is_started_here(
+    monkeypatch: pytest.MonkeyPatch, command: Callable[[], int]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["command", "--help"])
+    monkeypatch.setattr("sys.warnoptions", ["error"])
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    with pytest.raises(SystemExit):
+        command()
+    assert os.environ["PYTHONWARNINGS"] == ""
 
 
 def values(**given: str) -> dict[str, str]:

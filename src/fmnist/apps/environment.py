@@ -10,7 +10,7 @@ from pathlib import Path
 # What vendors read by themselves of the matters that are settings of ours.
 _OF_VENDORS = re.compile(r"(AWS|DVC|MLFLOW|RAY)_.+|(ALL|HTTPS?|NO)_PROXY|(CURL|REQUESTS)_CA_BUNDLE|SSL_CERT_(DIR|FILE)")
 _PATHS = re.compile(
-    r"FMNIST_(HOME|RAW_DIR|PRESET)|(DVC|GITOPS)_REPO_URL|DVC_REMOTE_URL|.+_CA_BUNDLE|SSL_CERT_(DIR|FILE)|.+_CERT_PATH"
+    r"FMNIST_(HOME|RAW_DIR|PRESET)|(DVC|GITOPS)_REPO_URL|DVC_REMOTE_URL|RAY_TMPDIR|.+_CA_BUNDLE|SSL_CERT_(DIR|FILE)|.+_CERT_PATH"
 )
 _KEYS = {"FMNIST_API_KEY", "FMNIST_API_KEYS"}  # an empty one comes of a slip, and would leave a service open
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # the last are what Python makes of bytes that are no text
@@ -20,7 +20,7 @@ def normalize(ours: Set[str]) -> list[str]:
     r"""Strip what a file or a shell left around values, and expand `~`; return what is wrong with the rest.
 
     A file with the line ends of Windows leaves `\r` at the end of each value. `ours` are our variables, in capitals;
-    one that holds nothing is removed.
+    one that holds nothing is removed, as is Ray's for its scratch directory.
     """
     problems = []
     for name, given in list(os.environ.items()):
@@ -38,7 +38,7 @@ def normalize(ours: Set[str]) -> list[str]:
                 problems.append(f"{name}: no home directory is known for its ~; give an absolute path")
         if known in _KEYS and not value:
             problems.append(f"{name}: it holds no key: give one, or unset it to do without")
-        if known in ours and not value:
+        if (known in ours or known == "RAY_TMPDIR") and not value:
             del os.environ[name]
         elif value != given:
             os.environ[name] = value
@@ -58,13 +58,18 @@ def spare_warnings() -> None:
 
     What vendors warn of is theirs to mend. What else was asked for stays.
     """
-    asked = [option for option in sys.warnoptions if not "error".startswith(option.partition(":")[0].strip() or "-")]
+    if "PYTHONWARNINGS" in os.environ:
+        os.environ["PYTHONWARNINGS"] = ",".join(_without_errors(os.environ["PYTHONWARNINGS"].split(",")))
+    asked = _without_errors(sys.warnoptions)
     if asked == sys.warnoptions:
         return
     sys.warnoptions[:] = asked
-    os.environ["PYTHONWARNINGS"] = ",".join(asked)
     warnings.filters[:] = [entry for entry in warnings.filters if entry[0] != "error"]  # type: ignore[index]
     warnings.simplefilter("default", append=True)  # as it is without; it makes the change known
+
+
+def _without_errors(options: list[str]) -> list[str]:
+    return [option for option in options if not "error".startswith(option.partition(":")[0].strip() or "-")]
 
 
 def _expanded(path: str) -> str:

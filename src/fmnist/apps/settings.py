@@ -10,7 +10,7 @@ from dotenv import load_dotenv
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from fmnist.apps.environment import normalize
+from fmnist.apps.environment import normalize, spare_warnings
 from fmnist.domain.model.addresses import LOOPBACK, Address
 from fmnist.domain.model.endpoint import is_api_key
 from fmnist.domain.model.errors import InvalidSetting
@@ -282,6 +282,7 @@ def load_environment(dotenv: Path | None = Path(".env")) -> Settings:
             load_dotenv(dotenv, encoding="utf-8-sig")  # Windows' editors put a mark before the first name
         except (OSError, ValueError) as error:
             raise InvalidSetting(f"{dotenv.absolute()} cannot be read: {error}") from error
+        spare_warnings()
     settings = Settings.load()
     for name, value in settings.vendor_environment().items():
         os.environ.setdefault(name, value)

@@ -192,6 +192,21 @@ def test_warnings_of_vendors_are_no_errors_here_nor_in_children(
     assert os.environ["PYTHONWARNINGS"] == ",".join(kept)
 
 
+def test_warnings_are_no_errors_wherever_settings_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "warnoptions", ["error"])
+    (tmp_path / ".env").write_text("PYTHONWARNINGS=default,error\n")
+    with environment(), warnings.catch_warnings():
+        load_environment(tmp_path / ".env")
+        assert (sys.warnoptions, os.environ["PYTHONWARNINGS"]) == ([], "default")
+
+
+@pytest.mark.parametrize(("value", "found"), [("~/x", "/users/me/x"), ("", None), (" ", None)])
+def test_scratch_directory_of_ray_is_expanded_and_an_empty_one_is_none(value: str, found: str | None) -> None:
+    with environment(RAY_TMPDIR=value):
+        Settings.load()
+        assert os.environ.get("RAY_TMPDIR") == found
+
+
 def test_warnings_stay_as_they_are_where_none_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "warnoptions", ["default"])
     before = list(warnings.filters)
