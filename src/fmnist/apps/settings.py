@@ -87,8 +87,12 @@ class Settings(BaseSettings):
     @field_validator("dvc_remote_url")
     @classmethod
     def _absolute_place(cls, url: str | None) -> str | None:
+        if url is None or url.startswith("s3://"):
+            return url
+        if "://" in url:
+            raise ValueError("expected a directory or an s3:// address")
         # The data are pushed from a clone elsewhere, which is removed.
-        return url if url is None or "://" in url else str(Path(url).absolute())
+        return str(Path(url).absolute())
 
     @field_validator("fmnist_api_keys")
     @classmethod

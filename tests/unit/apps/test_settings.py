@@ -309,7 +309,7 @@ def test_address_with_two_hosts_is_refused_by_its_name_alone(monkeypatch: pytest
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("DVC_REMOTE_URL", f"https://user:{_SECRET}@host/store"),
+        ("DVC_REMOTE_URL", f"s3://user:{_SECRET}@host/store"),
         ("AWS_ENDPOINT_URL", f"http://user:{_SECRET}@host:9000"),
         ("RAY_STORAGE_ENDPOINT", f"user:{_SECRET}@host:9000"),
         ("RAY_ADDRESS", f"ray://user:{_SECRET}@host:10001"),
@@ -318,6 +318,14 @@ def test_address_with_two_hosts_is_refused_by_its_name_alone(monkeypatch: pytest
 def test_password_where_others_would_read_it_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(InvalidSetting, match=f"{name}: .*without user and password") as refused:
+        Settings.load()
+    assert _SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize("scheme", ["https", "ssh", "gs", "file"])
+def test_store_of_the_data_is_a_directory_or_s3(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    monkeypatch.setenv("DVC_REMOTE_URL", f"{scheme}://user:{_SECRET}@host/store")
+    with pytest.raises(InvalidSetting, match="DVC_REMOTE_URL: expected a directory or an s3:// address") as refused:
         Settings.load()
     assert _SECRET not in str(refused.value)
 
