@@ -53,9 +53,17 @@ def pytest_configure_node(node: object) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(exitstatus: int) -> None:
-    """Let the processes of an interrupted suite end what they started: xdist would kill them after some seconds."""
-    deadline = time.monotonic() + 120
+    """Let the processes of an interrupted suite end what they started: xdist would kill them after some seconds.
+
+    A signal to this process alone has not reached them.
+    """
+    now = time.monotonic()
+    tell, deadline = now + 10, now + 120
     while exitstatus == pytest.ExitCode.INTERRUPTED and time.monotonic() < deadline:
-        if all(process._down for process in _processes):
+        if not (busy := [process for process in _processes if not process._down]):
             break
+        if time.monotonic() > tell:
+            tell = deadline  # once
+            for process in busy:
+                process.gateway._io.popen.terminate()
         time.sleep(0.1)  # between two looks
