@@ -16,7 +16,7 @@ import psutil
 
 from tests.integration.apps.command import Command
 
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 300  # a start takes 20 on quiet cores, and several times that on busy ones
 APPLICATION = "fmnist"
 
 

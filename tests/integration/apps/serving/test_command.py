@@ -1,6 +1,5 @@
 """`fmnist serve` and the ways in of Ray Serve's own commands, as a person uses them."""
 
-import json
 import os
 import signal
 import socket
@@ -56,7 +55,7 @@ class Served:
 
     def end(self, number: int) -> int:
         os.killpg(self.process.pid, number)
-        code = self.process.wait(120)
+        code = self.process.wait(300)
         self._reader.join()
         return code
 
@@ -107,20 +106,26 @@ def test_service_listens_on_loopback_alone(served: Served) -> None:
 # The last test of the module's service: it ends it.
 def test_sigterm_to_the_whole_group_answers_what_is_in_flight(served: Served) -> None:
     family = psutil.Process(served.process.pid).children(recursive=True)
-    body = json.dumps({"images": [[0] * 784] * 1000}).encode()
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/octet-stream"}
+    sent = threading.Semaphore(0)
+
+    def body() -> Iterator[bytes]:
+        yield bytes(784 * 1000)
+        sent.release()
 
     def ask(_: int) -> int:
         return httpx.post(
-            f"{served.url}/fashion/predict", content=body, headers=headers, timeout=60, trust_env=False
+            f"{served.url}/fashion/predict", content=body(), headers=headers, timeout=60, trust_env=False
         ).status_code
 
-    with ThreadPoolExecutor(24) as pool:
-        asked = [pool.submit(ask, number) for number in range(24)]
+    with ThreadPoolExecutor(12) as pool:
+        asked = [pool.submit(ask, number) for number in range(12)]
+        for _ in asked:
+            assert sent.acquire(timeout=60)
         wait_until(lambda: any(request.done() for request in asked), "the first is answered")
         assert not all(request.done() for request in asked)
         code = served.end(signal.SIGTERM)
-        assert [request.result() for request in asked] == [200] * 24
+        assert [request.result() for request in asked] == [200] * 12
     assert code == 143
     assert served.lines[-1] == "terminated\n"
     assert psutil.wait_procs(family, timeout=30)[1] == []
