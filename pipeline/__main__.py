@@ -29,7 +29,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m pipeline", description="The platform's pipeline on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="data, training, promotion, and a tested service, which stays")
-    run.add_argument("-p", dest="given", action="append", default=[], metavar="NAME=VALUE", help="as for `argo submit`")
+    run.add_argument(
+        "-p",
+        dest="given",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of deploy/base/pipeline.yaml, as for `argo submit`",
+    )
     back = commands.add_parser("rollback", help="the champion before this one, back into service")
     back.add_argument("--by", required=True, help="who takes it back")
     back.add_argument("--reason", required=True, help="why")
