@@ -63,7 +63,7 @@ test: setup ## Run the whole suite: unit, contract and integration tests.
 	$(BIN)/pytest --numprocesses 2 --no-loadscope-reorder --durations 10 tests/integration tests/unit
 
 soak: setup ## Run what takes long: many reloads under load, memory over many requests, long outages.
-	$(BIN)/pytest -m soak --numprocesses 2 --no-loadscope-reorder --durations 10
+	$(BIN)/pytest -m soak --durations 10
 
 lint: setup ## Check format, lint, types, the direction of imports, images, workflows and manifests.
 	$(BIN)/ruff format --check .
