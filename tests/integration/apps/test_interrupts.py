@@ -17,8 +17,14 @@ from fmnist.domain.model.training import EPOCH_METRICS
 from tests.integration.apps.command import Command
 from tests.integration.apps.conftest import RECIPE, Trained
 
-# Makes the terminal at its standard streams the one that it is controlled by, and then is the command.
-IN_TERMINAL = "import fcntl, os, sys, termios as t; fcntl.ioctl(0, t.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+# Makes the terminal at its standard streams the one that it is controlled by, and then is the command. A suite that
+# `nohup` started has handed down an ignored SIGHUP.
+IN_TERMINAL = """\
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 INT, TERM = signal.SIGINT, signal.SIGTERM
 RAY_RECIPE = ("--num-workers", "2", "--batch-size", "4", *RECIPE[2:])
 
