@@ -13,7 +13,6 @@ from fmnist.apps.promotion_options import (
     DataVersion,
     Higher,
     Image,
-    ManifestPath,
     Metric,
     ModeOption,
     OutputDir,
@@ -25,9 +24,7 @@ from fmnist.apps.promotion_options import (
     Threshold,
     approve_hint,
     find_challenger,
-    hand_over,
     mode_of,
-    open_manifest,
     read_policy,
     who,
 )
@@ -38,7 +35,6 @@ from fmnist.apps.promotion_report import (
     print_status,
     print_trace,
 )
-from fmnist.domain.model.promotion_records import SERVING_IMAGE
 
 if TYPE_CHECKING:
     from fmnist.apps.containers.promote import PromoteContainer
@@ -55,7 +51,7 @@ def _examples(*commands: str) -> str:
     "run",
     epilog=_examples(
         "fmnist promote run",
-        "fmnist promote run --model-uri models:/dev.fashion-mnist-classifier/3 --manifest serve.yaml",
+        "fmnist promote run --model-uri models:/dev.fashion-mnist-classifier/3",
         "fmnist promote run --approval manual --policy strict.toml --json",
     ),
 )
@@ -70,7 +66,6 @@ def run_all(
     approval: ApprovalMode = "automatic",
     by: By = None,
     serving_image: Image = None,
-    manifest: ManifestPath = None,
     output_dir: OutputDir = None,
     *,
     higher_is_better: Higher = None,
@@ -81,7 +76,6 @@ def run_all(
     rules = read_policy(policy, metric=metric, higher_is_better=higher_is_better, threshold=threshold)
     check_output_dir(output_dir)
     container = _container(settings)
-    file = open_manifest(container, manifest, serving_image)
     result = container.pipeline().run(
         find_challenger(container, settings, model_uri),
         rules,
@@ -92,15 +86,14 @@ def run_all(
         data_version=data_version,
         serving_image=serving_image,
     )
-    message, hints = result.message, []
+    hints = []
     if result.released is not None:
-        message += hand_over(file, result.released, serving_image)
         hints = ["fmnist promote status", "fmnist promote rollback --reason WHY"]
     elif result.acceptance is not None and result.acceptance.passed:
         hints = [approve_hint(result.staged), f"fmnist promote release --approval {approval}"]
     report = StepReport(
         promoted=result.released is not None,
-        message=message,
+        message=result.message,
         decision=result.decision,
         staged=result.staged,
         acceptance=result.acceptance,
@@ -201,7 +194,7 @@ def approve(
 @app.command(
     epilog=_examples(
         "fmnist promote release",
-        "fmnist promote release --approval manual --manifest service.yaml --serving-image registry/fmnist-serving:v2",
+        "fmnist promote release --approval manual --serving-image registry/fmnist-serving:v2",
     )
 )
 def release(
@@ -209,7 +202,6 @@ def release(
     approval: ApprovalMode = "automatic",
     by: By = None,
     serving_image: Image = None,
-    manifest: ManifestPath = None,
     output_dir: OutputDir = None,
     *,
     as_json: AsJson = False,
@@ -218,11 +210,10 @@ def release(
     settings = begin()
     check_output_dir(output_dir)
     container = _container(settings)
-    file = open_manifest(container, manifest, serving_image)
     outcome = container.promotion().release(model_uri, by=who(by), approval=approval, serving_image=serving_image)
     report = StepReport(
         promoted=True,
-        message=outcome.message + hand_over(file, outcome.version, serving_image),
+        message=outcome.message,
         staged=container.model_store().resolve(outcome.version.tags["released_from"]),
         released=outcome.version,
         hints=["fmnist promote status", "fmnist promote rollback --reason WHY"],
@@ -230,11 +221,10 @@ def release(
     give(report, as_json=as_json, output_dir=output_dir)
 
 
-@app.command(epilog=_examples('fmnist promote rollback --reason "Shirts are taken for coats" --manifest serve.yaml'))
+@app.command(epilog=_examples('fmnist promote rollback --reason "Shirts are taken for coats"'))
 def rollback(
     reason: Annotated[str, typer.Option(help="Why.")],
     by: By = None,
-    manifest: ManifestPath = None,
     output_dir: OutputDir = None,
     *,
     as_json: AsJson = False,
@@ -243,12 +233,10 @@ def rollback(
     settings = begin()
     check_output_dir(output_dir)
     container = _container(settings)
-    file = open_manifest(container, manifest, None)
     outcome = container.rollback().run(by=who(by), reason=reason)
-    image = outcome.version.tags.get(SERVING_IMAGE)
     report = StepReport(
         promoted=True,
-        message=outcome.message + hand_over(file, outcome.version, image),
+        message=outcome.message,
         released=outcome.version,
         hints=["fmnist promote status", "fmnist promote history"],
     )

@@ -4,7 +4,7 @@ import logging
 import os
 import pwd
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -82,12 +82,6 @@ ApprovalMode = Annotated[
     Approval, typer.Option(help="manual: somebody has to have approved this version over this champion.")
 ]
 Image = Annotated[str | None, typer.Option(help="Image that will serve it, with its tag.", rich_help_panel=_OUTPUT)]
-ManifestPath = Annotated[
-    Path | None,
-    typer.Option(
-        help="Serve config or RayService manifest to write the new model (and image) into.", rich_help_panel=_OUTPUT
-    ),
-]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 OutputDir = Annotated[
     Path | None,
@@ -95,13 +89,6 @@ OutputDir = Annotated[
         help="Write promoted, staging_version, prod_version, message and report.json there.", rich_help_panel=_OUTPUT
     ),
 ]
-
-
-class Manifest(Protocol):
-    """A deployment file that was found to be usable; `pointed_at` tells what `point_at` will write."""
-
-    def pointed_at(self, model_uri: str, image: str | None = None) -> str: ...  # noqa: D102
-    def point_at(self, model_uri: str, image: str | None = None) -> bool: ...  # noqa: D102
 
 
 def read_policy(file: Path | None, **overrides: Any) -> PromotionPolicy:
@@ -138,23 +125,6 @@ def mode_of(settings: "Settings", mode: Mode | None, **of_contract: object) -> M
     if given and chosen is Mode.EVALUATE:
         logger.warning("without effect in mode evaluate: %s; --mode contract decides by them", ", ".join(given))
     return chosen
-
-
-def open_manifest(container: "PromoteContainer", path: Path | None, image: str | None) -> Manifest | None:
-    """Look at the manifest before anything is changed."""
-    if path is None:
-        return None
-    manifest: Manifest = container.manifest(path)
-    manifest.pointed_at("models:/check/1", image)
-    return manifest
-
-
-def hand_over(manifest: Manifest | None, version: "ModelVersion", image: str | None) -> str:
-    """Write the manifest if there is one, and return what to tell of it."""
-    if manifest is None:
-        return ""
-    changed = manifest.point_at(version.uri, image)
-    return f"; the manifest {'points at it now' if changed else 'pointed at it already'}"
 
 
 def approve_hint(staged: "ModelVersion | None") -> str:

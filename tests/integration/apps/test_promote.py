@@ -32,13 +32,6 @@ SOURCE, STAGING, PROD = (f"{stage}.fashion-mnist-classifier" for stage in ("dev"
 SPEC = TrainingSpec(recipe=Recipe(batch_size=8, lr=0.02, max_epochs=8), seed=7)
 # Fair, poor and good: how many of the ten classes each model knows.
 KNOWN = (8, 4, 10)
-SERVE = f"""\
-applications:
-  - name: fashion-mnist  # the only one
-    deployments:
-      - name: FashionMNISTClassifier
-        user_config: {{model_uri: "models:/{PROD}/1"}}
-"""
 
 
 @dataclass(frozen=True)
@@ -119,7 +112,6 @@ class Story:
 @pytest.fixture(scope="module")
 def story(trained: Command) -> Story:
     """Promoted, refused, promoted and rolled back. A test may add to it, and must not undo it."""
-    (trained.home / "serve.yaml").write_text(SERVE)
 
     def run(number: int, *more: str) -> str:
         return Here(trained).told("promote", "run", "--model-uri", f"models:/{SOURCE}/{number}", *more)
@@ -132,17 +124,12 @@ def story(trained: Command) -> Story:
         3,
         "--policy",
         "lenient.toml",
-        "--manifest",
-        "serve.yaml",
         "--serving-image",
         "serving:v3",
         "--output-dir",
         "out",
     )
-    assert (trained.home / "serve.yaml").read_text() == SERVE.replace(f"{PROD}/1", f"{PROD}/2")
-    rolled_back = Here(trained).told(
-        "promote", "rollback", "--by", "A. Person", "--reason", "for a test", "--manifest", "serve.yaml"
-    )
+    rolled_back = Here(trained).told("promote", "rollback", "--by", "A. Person", "--reason", "for a test")
     return Story(trained, first, refused, better, rolled_back)
 
 
@@ -165,9 +152,7 @@ def test_a_worse_model_is_refused_with_every_figure(story: Story) -> None:
 
 def test_a_better_model_takes_its_place_and_the_outputs_say_so(story: Story) -> None:
     told = story.better
-    assert f"models:/{PROD}/2 is @champion in place of models:/{PROD}/1; the manifest points at it now" in " ".join(
-        told.split()
-    )
+    assert f"models:/{PROD}/2 is @champion in place of models:/{PROD}/1" in " ".join(told.split())
     assert all(len(line) <= 80 for line in told.partition("Next:")[0].splitlines())
     outputs = story.outputs
     assert (outputs["promoted"], outputs["staging_version"], outputs["prod_version"]) == ("true", "2", "2")
@@ -180,11 +165,10 @@ def test_a_better_model_takes_its_place_and_the_outputs_say_so(story: Story) -> 
     assert latency["figures"]["ratio"] > 0
 
 
-def test_a_rollback_brings_the_old_champion_and_the_manifest_back(story: Story) -> None:
+def test_a_rollback_brings_the_old_champion_back(story: Story) -> None:
     assert f"models:/{PROD}/1 is @champion again, models:/{PROD}/2 was rolled back" in " ".join(
         story.rolled_back.split()
     )
-    assert (story.command.home / "serve.yaml").read_text() == SERVE
     client = story.command.client
     assert client.get_model_version_by_alias(PROD, "champion").version in {1, "1"}
     assert client.get_model_version_by_alias(PROD, "previous").version in {2, "2"}
@@ -270,7 +254,6 @@ def test_steps_alone_are_a_pipeline_s(story: Story) -> None:
         (("test", "--model-uri", f"models:/{STAGING}/9"), f"there is no models:/{STAGING}/9"),
         (("approve", "--by", " ", "--reason", "why"), "an approval must say --by"),
         (("release", "--model-uri", f"models:/{PROD}/1"), f"is no version of {STAGING}"),
-        (("release", "--manifest", "absent.yaml"), "manifest absent.yaml cannot be read"),
         (("rollback", "--reason", ""), "a rollback must say --reason"),
         (("trace", f"models:/{PROD}@nobody"), "has no alias 'nobody'"),
     ],

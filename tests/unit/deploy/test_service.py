@@ -126,7 +126,7 @@ def test_a_deployment_changes_the_model_and_the_images_and_no_other_line(tmp_pat
     assert ServingManifest(file).point_at("models:/prod.fashion-mnist-classifier/77", image)
     pairs = zip(before.splitlines(), file.read_text(encoding="utf-8").splitlines(), strict=True)
     changed = [after.strip() for was, after in pairs if was != after]
-    assert changed == ["model_uri: models:/prod.fashion-mnist-classifier/77", *[f"image: {image}"] * 2]
+    assert changed == ['model_uri: "models:/prod.fashion-mnist-classifier/77"', *[f'image: "{image}"'] * 2]
     assert ServingManifest(file).model_uri() == "models:/prod.fashion-mnist-classifier/77"
 
 

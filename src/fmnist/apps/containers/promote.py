@@ -6,7 +6,6 @@ from dependency_injector import providers
 
 from fmnist.adapters.filelock.lock import PromotionLock
 from fmnist.adapters.lightning.compute import LocalCompute
-from fmnist.adapters.yaml.manifest import ServingManifest
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.domain.services.acceptance import AcceptanceTest
 from fmnist.domain.services.challengers import Challengers, check_source
@@ -59,4 +58,3 @@ class PromoteContainer(ModelsContainer):
     )
     overview = providers.Factory(PromotionOverview, ModelsContainer.model_store, source)
     trace = providers.Factory(LineageTrace, ModelsContainer.model_store, ModelsContainer.tracker)
-    manifest = providers.Factory(ServingManifest)
