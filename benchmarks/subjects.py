@@ -183,7 +183,6 @@ def learn(_: float, preset: str, seed: str, epochs: str, enough: str) -> dict[st
 
     from fmnist.adapters.lightning.checkpoint import BEST, History, KeptCheckpoints
     from fmnist.adapters.lightning.compute import LocalCompute
-    from fmnist.adapters.memory.tracker import MemoryTracker
     from fmnist.apps.containers.train import TrainContainer
     from fmnist.apps.settings import load_environment
     from fmnist.domain.model.presets import PRESETS
@@ -201,18 +200,18 @@ def learn(_: float, preset: str, seed: str, epochs: str, enough: str) -> dict[st
             raise EnoughError
 
     registry = TrainContainer(settings=load_environment(), compute_name="local").data_registry()
-    dataset, tracker = registry.resolve(), MemoryTracker()
+    dataset = registry.resolve()
     recipe = PRESETS[preset].override(max_epochs=int(epochs) or None)
     with tempfile.TemporaryDirectory(prefix="fmnist-benchmark-") as checkpoints:
-        compute = LocalCompute(registry, tracker, Path(checkpoints), threads=len(os.sched_getaffinity(0)))
-        run_id = tracker.start("learn", {})
+        compute = LocalCompute(registry, Path(checkpoints), threads=len(os.sched_getaffinity(0)))
+        run_id = "learn"
         with contextlib.suppress(EnoughError):
             compute.fit(TrainingSpec(recipe=recipe, seed=int(seed)), dataset, run_id, watch)
         newest = KeptCheckpoints(Path(checkpoints) / run_id).newest()
         assert newest is not None
         history = History.read(newest)
         weights = TrainedWeights(recipe.architecture, str(newest / BEST))
-        test = compute.predict(compute.weights_classifier(weights, dataset), dataset, "test")
+        test = compute.predict(weights, dataset, "test")
     return {
         "seconds": history.seconds,
         "cpu_seconds": cpu[-1] - cpu[0],

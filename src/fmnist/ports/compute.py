@@ -1,4 +1,4 @@
-"""Where networks run: fitting one on a data version, and predicting a whole split with one."""
+"""Where training runs: fitting a network on a data version, and measuring what came of it."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ from fmnist.domain.model.dataset import DatasetVersion, Labels
 from fmnist.domain.model.images import Images
 from fmnist.domain.model.metrics import Probabilities
 from fmnist.domain.model.training import Progress, TrainingSpec
-from fmnist.ports.model_store import ClassifierFactory, TrainedWeights
+from fmnist.ports.model_store import TrainedWeights
 
 OnProgress = Callable[[Progress], None]
 
@@ -49,7 +49,7 @@ class SplitPredictions:
 
 
 class Compute(Protocol):
-    """Runs training and prediction on some hardware."""
+    """Trains on some hardware, and has fitted weights answer there."""
 
     @abstractmethod
     def prepare(self, spec: TrainingSpec, dataset: DatasetVersion) -> None:
@@ -66,10 +66,8 @@ class Compute(Protocol):
     def fit(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, on_progress: OnProgress) -> FitResult:
         """Train on `train`, validate on `val` after each epoch, and return the best epoch's weights.
 
-        Each epoch's metrics are logged to the run once, `step` being the epoch. A tracker that does not answer does not
-        end training: reports name the epochs that it lacks, and each later epoch tries again to record them. Called
-        again with the same run id, it goes on from the run's last checkpoint, and ends as if it had never stopped. It
-        reads no other split. What `prepare` refuses, it refuses too.
+        The last report of each epoch has its metrics. Called again with the same run id, it goes on from the run's last
+        checkpoint, and ends as if it had never stopped. It reads no other split, and refuses what `prepare` refuses.
 
         Raises:
             CorruptData: a split is not what the version promises.
@@ -79,16 +77,8 @@ class Compute(Protocol):
         """
 
     @abstractmethod
-    def weights_classifier(self, weights: TrainedWeights, dataset: DatasetVersion) -> ClassifierFactory:
-        """Return what loads fitted weights as a classifier, before they are saved in a store."""
-
-    @abstractmethod
-    def predict(
-        self, classifier: ClassifierFactory, dataset: DatasetVersion, split: str, limit: int | None = None
-    ) -> SplitPredictions:
-        """Classify the first `limit` images of a split, or all, with the classifier's own normalization.
-
-        The split is read once.
+    def predict(self, weights: TrainedWeights, dataset: DatasetVersion, split: str) -> SplitPredictions:
+        """Classify a split with fitted weights, before they are saved in a store. The split is read once.
 
         Raises:
             SplitNotFound: the version has no such split.

@@ -24,7 +24,6 @@ class RunRecord:
 
     Attributes:
         history: every logged value by metric name, as (step, value) pairs in the order of their logging.
-        artifacts: paths of the artifacts that `log_artifact` stored.
         started: seconds since 1970 (UTC).
     """
 
@@ -34,7 +33,6 @@ class RunRecord:
     params: Mapping[str, str]
     tags: Mapping[str, str]
     history: Mapping[str, tuple[tuple[int, float], ...]]
-    artifacts: tuple[str, ...]
     started: float
 
 
@@ -44,8 +42,11 @@ class Tracker(Protocol):
     """
 
     @abstractmethod
-    def start(self, name: str, tags: Mapping[str, str]) -> str:
-        """Open a run, which stands at RUNNING, and return its id."""
+    def start(self, name: str, tags: Mapping[str, str], dataset: DatasetVersion | None = None) -> str:
+        """Open a run, which stands at RUNNING, and return its id.
+
+        The data version that it is trained on is recorded with it, with source and digest.
+        """
 
     @abstractmethod
     def set_status(self, run_id: str, status: RunStatus) -> None:
@@ -72,19 +73,8 @@ class Tracker(Protocol):
         """Store a file, such as a JSON document, a figure or a page, under the relative `path`."""
 
     @abstractmethod
-    def log_dataset(self, run_id: str, dataset: DatasetVersion) -> None:
-        """Record which data version the run was trained on, with its source and digest."""
-
-    @abstractmethod
     def get(self, run_id: str) -> RunRecord:
         """Read a run back."""
-
-    @abstractmethod
-    def history(self, run_id: str, metric: str) -> tuple[tuple[int, float], ...]:
-        """Read one metric of a run back, as (step, value) pairs in the order of their logging; empty if it has none.
-
-        Unlike `get`, it asks no store of artifacts.
-        """
 
     @abstractmethod
     def find(self, tags: Mapping[str, str]) -> list[RunRecord]:

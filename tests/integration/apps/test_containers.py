@@ -26,6 +26,7 @@ from fmnist.apps.containers.serve import ServeContainer
 from fmnist.apps.containers.smoke import SmokeContainer
 from fmnist.apps.containers.train import TrainContainer, checkpoint_storage
 from fmnist.apps.settings import Settings
+from fmnist.domain.model.dataset import DatasetVersion
 from fmnist.domain.model.recipe import Recipe
 from fmnist.domain.model.training import TrainingResult, TrainingSpec
 from fmnist.domain.services.training_run import TrainingRun
@@ -135,7 +136,7 @@ def fakes(settings: Settings, tmp_path: Path) -> TrainContainer:
         container.data_registry: registry,
         container.tracker: tracker,
         container.model_store: MemoryModelStore(),
-        container.compute: MemoryCompute(registry, tracker, tmp_path),
+        container.compute: MemoryCompute(registry, tmp_path),
     }
     for provider, fake in replacements.items():
         provider.override(fake)
@@ -156,8 +157,8 @@ def test_training_run_is_whole_on_fakes_that_override_providers(fakes: TrainCont
 
 def test_signal_that_arrives_while_the_run_is_opened_does_not_leave_it_running(fakes: TrainContainer) -> None:
     class Interrupted(MemoryTracker):
-        def start(self, name: str, tags: Mapping[str, str]) -> str:
-            run_id = super().start(name, tags)
+        def start(self, name: str, tags: Mapping[str, str], dataset: DatasetVersion | None = None) -> str:
+            run_id = super().start(name, tags, dataset)
             signal.raise_signal(signal.SIGINT)
             return run_id
 

@@ -115,7 +115,8 @@ def test_mlflow_is_used_when_verification_is_switched_off_by_name(
     mlflow: MlflowConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_INSECURE_TLS", "true")
-    tracker = MlflowTracker(mlflow_connection(Settings.load()))
+    connection = mlflow_connection(Settings.load())
+    tracker = MlflowTracker(connection)
     run_id = tracker.start("run", {})
     tracker.log_artifact(run_id, "a.json", b"{}")
-    assert tracker.get(run_id).artifacts == ("a.json",)
+    assert [file.path for file in connection.client().list_artifacts(run_id)] == ["a.json"]

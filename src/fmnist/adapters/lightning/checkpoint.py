@@ -48,11 +48,8 @@ class History:
         (directory / _EPOCHS).write_text(json.dumps(dataclasses.asdict(self)))
 
 
-SaveCheckpoint = Callable[[Path, History], tuple[int, ...]]
-"""Keeps a checkpoint directory, which is removed afterwards; on ranks other than 0 it is without files of ours.
-
-It logs the history too, and returns the epochs that could not be recorded.
-"""
+SaveCheckpoint = Callable[[Path, History], None]
+"""Keeps a checkpoint directory, which is removed afterwards; on ranks other than 0 it is without files of ours."""
 
 
 @dataclass(frozen=True, slots=True)

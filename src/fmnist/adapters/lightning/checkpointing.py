@@ -24,7 +24,6 @@ class Checkpointing(lightning.Callback):
         self._clock = clock
         self._started = 0.0
         self.history = History()
-        self.unrecorded: tuple[int, ...] = ()
         self._best: dict[str, Any] = {}
         if resumed_from:
             self.history = History.read(resumed_from)
@@ -57,7 +56,7 @@ class Checkpointing(lightning.Callback):
                     f"the checkpoint of epoch {len(epochs)} cannot be written to {directory.parent}: {error}; "
                     "make room there, or name another place in TMPDIR"
                 ) from error
-            self.unrecorded = self._save(directory, self.history)
+            self._save(directory, self.history)
 
 
 def _tensors(file: Path) -> Any:

@@ -1,7 +1,4 @@
-"""`Compute` in this process, on one device: for quick work, tests, and wherever a cluster would be in the way.
-
-Only what trains imports torch: a stored model answers for a split where there is none.
-"""
+"""`Compute` in this process, on one device: for quick work, tests, and wherever a cluster would be in the way."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +8,10 @@ from fmnist.domain.model.dataset import DatasetVersion
 from fmnist.domain.model.errors import InvalidSetting
 from fmnist.domain.model.metadata import split_sizes
 from fmnist.domain.model.training import TrainingSpec
-from fmnist.domain.services.epoch_log import EpochLog
 from fmnist.domain.services.prediction import answer
 from fmnist.ports.compute import Compute, FitResult, OnProgress, SplitPredictions
 from fmnist.ports.data_registry import DataRegistry
-from fmnist.ports.model_store import ClassifierFactory, TrainedWeights
-from fmnist.ports.tracker import Tracker
+from fmnist.ports.model_store import TrainedWeights
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +24,6 @@ class LocalCompute(Compute):
     """
 
     registry: DataRegistry
-    tracker: Tracker
     checkpoints: Path
     threads: int
 
@@ -50,11 +44,9 @@ class LocalCompute(Compute):
         val = self.registry.read(dataset, "val").head(spec.limit_val)
         kept = KeptCheckpoints(self.checkpoints / run_id)
         kept.prepare()
-        log = EpochLog(self.tracker, run_id)
 
-        def save(directory: Path, history: History) -> tuple[int, ...]:
+        def save(directory: Path, history: History) -> None:
             kept.add(directory, epoch=len(history.epochs) - 1)
-            return log.attempt(history.epochs)
 
         torch.set_num_threads(self.threads)
         with torch.random.fork_rng():
@@ -73,13 +65,7 @@ class LocalCompute(Compute):
         weights = TrainedWeights(spec.recipe.architecture, str(newest / BEST))
         return FitResult(weights, history.epochs, history.seconds, history.device)
 
-    def weights_classifier(self, weights: TrainedWeights, dataset: DatasetVersion) -> ClassifierFactory:
+    def predict(self, weights: TrainedWeights, dataset: DatasetVersion, split: str) -> SplitPredictions:
         from fmnist.adapters.torch.weights import WeightsClassifier
 
-        return WeightsClassifier.of(weights, dataset)
-
-    def predict(
-        self, classifier: ClassifierFactory, dataset: DatasetVersion, split: str, limit: int | None = None
-    ) -> SplitPredictions:
-        data = self.registry.read(dataset, split).head(limit)
-        return answer(classifier(), data)
+        return answer(WeightsClassifier.of(weights, dataset)(), self.registry.read(dataset, split))

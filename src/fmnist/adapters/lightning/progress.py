@@ -52,6 +52,5 @@ class ProgressReports(lightning.Callback):
                     self._steps,
                     self._steps,
                     metrics=self._checkpointing.history.epochs[-1],
-                    unrecorded=self._checkpointing.unrecorded,
                 )
             )

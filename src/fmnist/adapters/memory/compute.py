@@ -1,6 +1,5 @@
 """Compute without a network: it learns one mean image a class, in numpy, and is otherwise like the real ones."""
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,10 @@ from fmnist.domain.model.metadata import split_sizes
 from fmnist.domain.model.metrics import Evaluation
 from fmnist.domain.model.registry import ModelInfo
 from fmnist.domain.model.training import Progress, TrainingSpec, best_epoch
-from fmnist.domain.services.epoch_log import EpochLog
 from fmnist.domain.services.prediction import Prediction, answer
 from fmnist.ports.compute import Compute, FitResult, OnProgress, SplitPredictions
 from fmnist.ports.data_registry import DataRegistry
-from fmnist.ports.model_store import Classifier, ClassifierFactory, TrainedWeights
-from fmnist.ports.tracker import Tracker
+from fmnist.ports.model_store import TrainedWeights
 
 
 class MemoryCompute(Compute):
@@ -27,9 +24,8 @@ class MemoryCompute(Compute):
     to `directory`.
     """
 
-    def __init__(self, registry: DataRegistry, tracker: Tracker, directory: Path) -> None:
+    def __init__(self, registry: DataRegistry, directory: Path) -> None:
         self._registry = registry
-        self._tracker = tracker
         self._checkpoints: dict[str, list[tuple[Means, dict[str, float]]]] = {}
         self._directory = directory
 
@@ -40,7 +36,6 @@ class MemoryCompute(Compute):
         train = self._registry.read(dataset, "train").head(spec.limit_train)
         val = self._registry.read(dataset, "val").head(spec.limit_val)
         spec.check_splits({"train": len(train), "val": len(val)})
-        log = EpochLog(self._tracker, run_id)
         epochs = spec.recipe.max_epochs
         steps = max(1, len(train) // spec.global_batch_size)
         kept = self._checkpoints.setdefault(run_id, [])
@@ -57,25 +52,16 @@ class MemoryCompute(Compute):
                 .items()
             }
             kept.append((means, metrics))
-            unrecorded = log.attempt([metrics for _, metrics in kept])
-            on_progress(Progress(epoch, epochs, steps, steps, metrics=metrics, unrecorded=unrecorded))
+            on_progress(Progress(epoch, epochs, steps, steps, metrics=metrics))
         history = [metrics for _, metrics in kept]
         path = self._directory / f"{run_id}.npz"
         save_means(path, kept[best_epoch(history)][0])
         return FitResult(TrainedWeights(spec.recipe.architecture, str(path)), history, seconds=0.0, device="cpu")
 
-    def weights_classifier(self, weights: TrainedWeights, dataset: DatasetVersion) -> ClassifierFactory:
-        return partial(_load, weights, _info(weights.architecture, dataset))
-
-    def predict(
-        self, classifier: ClassifierFactory, dataset: DatasetVersion, split: str, limit: int | None = None
-    ) -> SplitPredictions:
-        data = self._registry.read(dataset, split).head(limit)
-        return answer(classifier(), data)
-
-
-def _load(weights: TrainedWeights, info: ModelInfo) -> Classifier:
-    return MeanClassifier(load_means(weights.path), info, weights.temperature)
+    def predict(self, weights: TrainedWeights, dataset: DatasetVersion, split: str) -> SplitPredictions:
+        info = _info(weights.architecture, dataset)
+        classifier = MeanClassifier(load_means(weights.path), info, weights.temperature)
+        return answer(classifier, self._registry.read(dataset, split))
 
 
 def _class_means(data: LabeledImages, info: ModelInfo) -> Means:

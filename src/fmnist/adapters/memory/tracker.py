@@ -13,24 +13,24 @@ from fmnist.ports.tracker import RunRecord, RunStatus, Tracker
 @dataclass(slots=True)
 class _Run:
     name: str
+    dataset: DatasetVersion | None
     status: RunStatus = RunStatus.RUNNING
     started: float = field(default_factory=time.time)
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     history: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     artifacts: dict[str, bytes] = field(default_factory=dict)
-    datasets: list[DatasetVersion] = field(default_factory=list)
 
 
 class MemoryTracker(Tracker):
-    """A `Tracker` without a store; `artifact` and `datasets` let a test look at what the port does not read back."""
+    """A `Tracker` without a store; `artifacts` and `dataset` let a test look at what the port does not read back."""
 
     def __init__(self) -> None:
         self._runs: dict[str, _Run] = {}
 
-    def start(self, name: str, tags: Mapping[str, str]) -> str:
+    def start(self, name: str, tags: Mapping[str, str], dataset: DatasetVersion | None = None) -> str:
         run_id = uuid.uuid4().hex
-        self._runs[run_id] = _Run(name, tags=dict(tags))
+        self._runs[run_id] = _Run(name, dataset, tags=dict(tags))
         return run_id
 
     def set_status(self, run_id: str, status: RunStatus) -> None:
@@ -59,9 +59,6 @@ class MemoryTracker(Tracker):
     def log_artifact(self, run_id: str, path: str, content: bytes) -> None:
         self._run(run_id).artifacts[path] = content
 
-    def log_dataset(self, run_id: str, dataset: DatasetVersion) -> None:
-        self._run(run_id).datasets.append(dataset)
-
     def get(self, run_id: str) -> RunRecord:
         run = self._run(run_id)
         return RunRecord(
@@ -71,24 +68,20 @@ class MemoryTracker(Tracker):
             params=dict(run.params),
             tags=dict(run.tags),
             history={name: tuple(values) for name, values in run.history.items()},
-            artifacts=tuple(sorted(run.artifacts)),
             started=run.started,
         )
-
-    def history(self, run_id: str, metric: str) -> tuple[tuple[int, float], ...]:
-        return tuple(self._run(run_id).history.get(metric, ()))
 
     def find(self, tags: Mapping[str, str]) -> list[RunRecord]:
         newest_first = reversed(self._runs.items())
         return [self.get(run_id) for run_id, run in newest_first if tags.items() <= run.tags.items()]
 
-    def artifact(self, run_id: str, path: str) -> bytes:
-        """Return the content that was stored under `path`."""
-        return self._run(run_id).artifacts[path]
+    def artifacts(self, run_id: str) -> Mapping[str, bytes]:
+        """Return the artifacts of a run by their paths."""
+        return self._run(run_id).artifacts
 
-    def datasets(self, run_id: str) -> list[DatasetVersion]:
-        """Return what `log_dataset` was told of the run."""
-        return list(self._run(run_id).datasets)
+    def dataset(self, run_id: str) -> DatasetVersion | None:
+        """Return what the run is trained on."""
+        return self._run(run_id).dataset
 
     def _run(self, run_id: str) -> _Run:
         try:

@@ -5,8 +5,7 @@ import re
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path, PurePosixPath
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
@@ -36,10 +35,17 @@ class MlflowTracker(Tracker):
         self._system_metrics = system_metrics
         self._monitors: dict[str, SystemMetricsMonitor] = {}
 
-    def start(self, name: str, tags: Mapping[str, str]) -> str:
+    def start(self, name: str, tags: Mapping[str, str], dataset: DatasetVersion | None = None) -> str:
         experiment, client = self._connection.ensure_experiment(), self._connection.client()
         with translated(self._uri, f"a new run {name!r}"):
             run_id = str(client.create_run(experiment, run_name=name, tags=dict(tags)).info.run_id)
+            if dataset is not None:
+                try:
+                    client.log_inputs(run_id, [_training_input(dataset)])
+                except BaseException:
+                    with suppress(Exception):  # whoever cannot be told of the data need not take this either
+                        client.set_terminated(run_id, status=RunStatus.FAILED.value)
+                    raise
         self._monitor(run_id)
         return run_id
 
@@ -83,27 +89,10 @@ class MlflowTracker(Tracker):
             file.write_bytes(content)
             client.log_artifact(run_id, str(file), folder)
 
-    def log_dataset(self, run_id: str, dataset: DatasetVersion) -> None:
-        client = self._connection.client()
-        files = {file.split: {"uri": file.uri, "md5": file.md5} for file in dataset.splits.values()}
-        # MLflow's "code" source is the one that points at no file: it carries the tags that say where the data is.
-        source = {"tags": {"registry": dataset.source, "commit": dataset.commit, "splits": files}}
-        entity = Dataset(name=dataset.version, digest=dataset.digest, source_type="code", source=json.dumps(source))
-        with self._about(run_id):
-            client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "training")])])
-
     def get(self, run_id: str) -> RunRecord:
         client = self._connection.client(f"run {run_id!r}")
         with self._about(run_id):
             return self._record(client.get_run(run_id))
-
-    def history(self, run_id: str, metric: str) -> tuple[tuple[int, float], ...]:
-        client = self._connection.client()
-        with self._about(run_id):
-            values = self._history(run_id, metric)
-            if not values:
-                client.get_run(run_id)  # which is missed where it is not there, as its metrics are not
-            return values
 
     def find(self, tags: Mapping[str, str]) -> list[RunRecord]:
         if (experiment := self._connection.experiment_id()) is None:
@@ -136,21 +125,12 @@ class MlflowTracker(Tracker):
             params=dict(run.data.params),
             tags={name: value for name, value in run.data.tags.items() if not name.startswith("mlflow.")},
             history={name: self._history(run_id, name) for name in run.data.metrics},
-            artifacts=tuple(self._artifacts(run_id)),
             started=run.info.start_time / 1000,
         )
 
     def _history(self, run_id: str, metric: str) -> tuple[tuple[int, float], ...]:
         values = self._connection.client().get_metric_history(run_id, metric)
         return tuple((value.step, value.value) for value in sorted(values, key=lambda value: value.timestamp))
-
-    def _artifacts(self, run_id: str, folder: str | None = None) -> list[str]:
-        paths = []
-        with awaiting_files():
-            entries = self._connection.client().list_artifacts(run_id, folder)
-        for entry in entries:
-            paths += self._artifacts(run_id, entry.path) if entry.is_dir else [entry.path]
-        return paths
 
     def _about(self, run_id: str) -> AbstractContextManager[None]:
         """Translate errors of calls on one run; MLflow would call an id that cannot be one an invalid parameter."""
@@ -159,11 +139,9 @@ class MlflowTracker(Tracker):
         return translated(self._uri, f"run {run_id!r}", missing=RunNotFound)
 
 
-@dataclass(frozen=True, slots=True)
-class MlflowTrackerFactory:
-    """A tracker where it is called: the settings travel to a worker, the connection is made there."""
-
-    connection: MlflowConnection
-
-    def __call__(self) -> Tracker:
-        return MlflowTracker(self.connection)
+def _training_input(dataset: DatasetVersion) -> DatasetInput:
+    files = {file.split: {"uri": file.uri, "md5": file.md5} for file in dataset.splits.values()}
+    # MLflow's "code" source is the one that points at no file: it carries the tags that say where the data is.
+    source = {"tags": {"registry": dataset.source, "commit": dataset.commit, "splits": files}}
+    entity = Dataset(name=dataset.version, digest=dataset.digest, source_type="code", source=json.dumps(source))
+    return DatasetInput(entity, [InputTag("mlflow.data.context", "training")])

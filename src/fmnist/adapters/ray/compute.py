@@ -4,7 +4,6 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
@@ -38,8 +37,7 @@ from fmnist.domain.model.training import Progress, TrainingSpec
 from fmnist.domain.services.bounded_calls import settle
 from fmnist.domain.services.prediction import answer
 from fmnist.ports.compute import Compute, FitResult, OnProgress, SplitPredictions
-from fmnist.ports.model_store import ClassifierFactory, TrainedWeights
-from fmnist.ports.tracker import Tracker
+from fmnist.ports.model_store import TrainedWeights
 
 logger = logging.getLogger(__name__)
 
@@ -53,13 +51,11 @@ class RayCompute(Compute):
 
     Args:
         reader: reads split files, on whichever node the task runs.
-        tracker: makes the tracker that rank 0 logs epochs to.
         storage: where checkpoints are kept, under the run's id.
     """
 
     cluster: ClusterSettings
     reader: SplitReader
-    tracker: Callable[[], Tracker]
     storage: CheckpointStorage
 
     def prepare(self, spec: TrainingSpec, dataset: DatasetVersion) -> None:
@@ -86,19 +82,14 @@ class RayCompute(Compute):
             progress.shutdown()
             return self._result(spec, training)
 
-    def weights_classifier(self, weights: TrainedWeights, dataset: DatasetVersion) -> ClassifierFactory:
-        return WeightsClassifier.of(weights, dataset)
-
-    def predict(
-        self, classifier: ClassifierFactory, dataset: DatasetVersion, split: str, limit: int | None = None
-    ) -> SplitPredictions:
-        file = dataset.file(split)
+    def predict(self, weights: TrainedWeights, dataset: DatasetVersion, split: str) -> SplitPredictions:
+        file, classifier = dataset.file(split), WeightsClassifier.of(weights, dataset)
         join_cluster(self.cluster)
         # All of a cluster of our own; on one that others use, a node with all of its CPUs free may never come.
         cpus = 1 if self.cluster.address else max(1, int(max(node_cpus())))
         task = ray.remote(num_cpus=cpus, max_retries=RETRIES)(_predict)
         with cluster_in_use(self.cluster):
-            predictions: SplitPredictions = ray.get(task.remote(classifier, self.reader, file, limit))
+            predictions: SplitPredictions = ray.get(task.remote(classifier, self.reader, file))
         return predictions
 
     def _trainer(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, progress: Queue) -> TorchTrainer:
@@ -112,8 +103,6 @@ class RayCompute(Compute):
         task = WorkerTask(
             spec=spec,
             normalization=dataset.normalization,
-            run_id=run_id,
-            tracker=ray.put(self.tracker),
             progress=progress,
             threads=max(1, int(cpus)),
             storage=self.storage,
@@ -225,10 +214,8 @@ def _shares() -> str:
     return f"the cluster has {' and '.join(shares) or 'no CPUs'} free, and training waits for its own"
 
 
-def _predict(
-    classifier: ClassifierFactory, reader: SplitReader, file: SplitFile, limit: int | None
-) -> SplitPredictions:
-    return answer(classifier(), reader(file).head(limit))
+def _predict(classifier: WeightsClassifier, reader: SplitReader, file: SplitFile) -> SplitPredictions:
+    return answer(classifier(), reader(file))
 
 
 def _unwrapped(training: "Future[ray.train.Result]") -> ray.train.Result:

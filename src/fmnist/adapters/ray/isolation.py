@@ -26,8 +26,7 @@ from fmnist.domain.model.dataset import DatasetVersion
 from fmnist.domain.model.errors import FmnistError, StoreUnavailable
 from fmnist.domain.model.training import TrainingSpec
 from fmnist.ports.compute import Compute, FitResult, OnProgress, SplitPredictions
-from fmnist.ports.model_store import ClassifierFactory, TrainedWeights
-from fmnist.ports.tracker import Tracker
+from fmnist.ports.model_store import TrainedWeights
 
 logger = logging.getLogger(__name__)
 
@@ -49,13 +48,12 @@ class RayComputeFactory:
 
     cluster: ClusterSettings
     reader: SplitReader
-    tracker: Callable[[], Tracker]
     storage: CheckpointStorage
 
     def __call__(self) -> Compute:
         from fmnist.adapters.ray.compute import RayCompute
 
-        return RayCompute(self.cluster, self.reader, self.tracker, self.storage)
+        return RayCompute(self.cluster, self.reader, self.storage)
 
     def __str__(self) -> str:
         return f"the Ray cluster at {self.cluster.address or 'this machine'}"
@@ -79,14 +77,8 @@ class IsolatedCompute(Compute):
         result: FitResult = self._call("fit", spec, dataset, run_id, on_progress=on_progress)
         return result
 
-    def weights_classifier(self, weights: TrainedWeights, dataset: DatasetVersion) -> ClassifierFactory:
-        classifier: ClassifierFactory = self._call("weights_classifier", weights, dataset)
-        return classifier
-
-    def predict(
-        self, classifier: ClassifierFactory, dataset: DatasetVersion, split: str, limit: int | None = None
-    ) -> SplitPredictions:
-        predictions: SplitPredictions = self._call("predict", classifier, dataset, split, limit)
+    def predict(self, weights: TrainedWeights, dataset: DatasetVersion, split: str) -> SplitPredictions:
+        predictions: SplitPredictions = self._call("predict", weights, dataset, split)
         return predictions
 
     def close(self) -> None:

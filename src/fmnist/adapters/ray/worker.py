@@ -1,6 +1,5 @@
 """What each Ray Train worker runs. It gets plain values and factories, never a container, client or handle of ours."""
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,6 @@ from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.domain.model.errors import BadInput, CorruptData, FmnistError, OutOfMemory, TrainingFailed
 from fmnist.domain.model.normalization import Normalization
 from fmnist.domain.model.training import TrainingSpec
-from fmnist.domain.services.epoch_log import EpochLog
-from fmnist.ports.tracker import Tracker
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +24,6 @@ class WorkerTask:
     """All that a worker is told.
 
     Attributes:
-        tracker: refers to a `Callable[[], Tracker]`, whose tracker rank 0 logs epochs to.
         progress: takes `Progress`, and an error that is to end all workers, on its way to the driver.
         threads: that torch computes with on a CPU.
         storage: where checkpoints go.
@@ -35,8 +31,6 @@ class WorkerTask:
 
     spec: TrainingSpec
     normalization: Normalization
-    run_id: str
-    tracker: ray.ObjectRef
     progress: Queue
     threads: int
     storage: CheckpointStorage
@@ -72,18 +66,11 @@ def _fit(task: WorkerTask, resume_from: Path | None) -> None:
     from fmnist.adapters.lightning.fitting import fit_network
 
     is_first = ray.train.get_context().get_world_rank() == 0
-    log: EpochLog | None = None
 
-    def save(directory: Path, history: History) -> tuple[int, ...]:
-        nonlocal log
-        if is_first and log is None:
-            # Here, not before the first step: to fetch it is to import the tracker's client.
-            make_tracker: Callable[[], Tracker] = ray.get(task.tracker)
-            log = EpochLog(make_tracker(), task.run_id)
+    def save(directory: Path, history: History) -> None:
         # Every worker reports, and waits for the others; the one checkpoint is that of rank 0.
         with task.storage.in_use("cannot be written"):
             ray.train.report(dict(history.epochs[-1]), checkpoint=Checkpoint(directory) if is_first else None)
-        return () if log is None else log.attempt(history.epochs)
 
     fit_network(
         task.spec,

@@ -47,9 +47,9 @@ def quoted(value: Any) -> Any:
     return DoubleQuotedScalarString(value) if isinstance(value, str) else value
 
 
-def block(text: str, before: str) -> LiteralScalarString:
+def block(text: str, before: str) -> Any:
     """Return a text of several lines, with the comment that followed the one before."""
-    scalar = LiteralScalarString(text)
+    scalar: Any = LiteralScalarString(text)
     if hasattr(before, "comment"):
         scalar.comment = before.comment
     return scalar

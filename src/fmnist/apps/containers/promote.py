@@ -1,11 +1,8 @@
 """The promote app: each of its steps, and all in a row. None of them trains, and so none needs torch on a CPU."""
 
-import os
-
 from dependency_injector import providers
 
 from fmnist.adapters.filelock.lock import PromotionLock
-from fmnist.adapters.lightning.compute import LocalCompute
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.domain.services.acceptance import AcceptanceTest
 from fmnist.domain.services.challengers import Challengers, check_source
@@ -37,19 +34,11 @@ class PromoteContainer(ModelsContainer):
     acceptance = providers.Factory(
         AcceptanceTest, ModelsContainer.model_store, ModelsContainer.data_registry, source, lock
     )
-    compute = providers.Singleton(
-        LocalCompute,
-        registry=ModelsContainer.data_registry,
-        tracker=ModelsContainer.tracker,
-        checkpoints=ModelsContainer.settings.provided.checkpoint_directory,
-        threads=providers.Callable(lambda: len(os.sched_getaffinity(0))),
-    )
     comparison = providers.Factory(
         ModelComparison,
         ModelsContainer.model_store,
         ModelsContainer.tracker,
         ModelsContainer.data_registry,
-        compute,
         source,
         lock,
     )

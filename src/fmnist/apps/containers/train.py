@@ -9,7 +9,6 @@ from fmnist.adapters.filelock.lock import RunLock
 from fmnist.adapters.git.command import run
 from fmnist.adapters.jinja2.report_page import render_report
 from fmnist.adapters.lightning.compute import LocalCompute
-from fmnist.adapters.mlflow.tracker import MlflowTrackerFactory
 from fmnist.adapters.parquet.reader import SplitReader
 from fmnist.adapters.parquet.storage import S3Settings, Storage
 from fmnist.adapters.ray.isolation import IsolatedCompute, RayComputeFactory
@@ -65,14 +64,12 @@ class TrainContainer(ModelsContainer):
             reader=providers.Factory(
                 SplitReader, providers.Factory(Storage, providers.Factory(s3_settings, ModelsContainer.settings))
             ),
-            tracker=providers.Factory(MlflowTrackerFactory, ModelsContainer.connection),
             storage=providers.Factory(checkpoint_storage, ModelsContainer.settings),
         ),
     )
     local_compute = providers.Singleton(
         LocalCompute,
         registry=ModelsContainer.data_registry,
-        tracker=ModelsContainer.tracker,
         checkpoints=ModelsContainer.settings.provided.checkpoint_directory,
         threads=providers.Callable(lambda: len(os.sched_getaffinity(0))),
     )

@@ -57,11 +57,6 @@ class Normalization:
         inputs /= np.float32(self.std)
         return inputs
 
-    def invert(self, inputs: npt.NDArray[np.float32]) -> Images:
-        """Turn network inputs (n, 1, 28, 28) back into the uint8 batch (n, 28, 28) that they came from."""
-        pixels = (inputs[:, 0] * np.float32(self.std) + np.float32(self.mean)) * np.float32(255)
-        return np.asarray(np.clip(np.rint(pixels), 0, 255), dtype=np.uint8)
-
     def agrees_with(self, other: "Normalization") -> bool:
         """Whether both give the same input to within float32 rounding."""
         return math.isclose(self.mean, other.mean, abs_tol=1e-6) and math.isclose(self.std, other.std, abs_tol=1e-6)

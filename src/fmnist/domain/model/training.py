@@ -122,7 +122,6 @@ class Progress:
     Attributes:
         loss: the training loss of the last step, when one is known.
         metrics: of the epoch, on its last report only; named as in `EPOCH_METRICS`.
-        unrecorded: epochs that the tracker could not take so far, on an epoch's last report only.
     """
 
     epoch: int
@@ -131,7 +130,6 @@ class Progress:
     steps: int
     loss: float | None = None
     metrics: Mapping[str, float] | None = None
-    unrecorded: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

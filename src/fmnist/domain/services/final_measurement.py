@@ -32,15 +32,13 @@ class FinalMeasurement:
     @classmethod
     def of(cls, compute: Compute, weights: TrainedWeights, dataset: DatasetVersion) -> Self:
         """Have the weights answer for `val`, fit a temperature to that, and answer for `test` with it."""
-        val = compute.predict(compute.weights_classifier(weights, dataset), dataset, "val")
+        val = compute.predict(weights, dataset, "val")
         calibration = Calibration.of(val.labels, val.probabilities)
         weights = replace(weights, temperature=calibration.applied)
         val = replace(val, probabilities=tempered(val.probabilities, calibration.applied))
         test = None
         if "test" in dataset.splits:
-            test = measure(
-                compute.predict(compute.weights_classifier(weights, dataset), dataset, "test"), dataset, "test"
-            )
+            test = measure(compute.predict(weights, dataset, "test"), dataset, "test")
         return cls(
             weights=weights,
             calibration=calibration,

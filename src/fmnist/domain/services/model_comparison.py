@@ -8,15 +8,15 @@ from contextlib import AbstractContextManager, nullcontext
 import numpy as np
 
 from fmnist.domain.model.dataset import DatasetVersion
-from fmnist.domain.model.errors import CorruptData, MetricNotFound
+from fmnist.domain.model.errors import MetricNotFound
 from fmnist.domain.model.paired import PairedComparison
 from fmnist.domain.model.policy import Decision, Mode, PromotionPolicy
 from fmnist.domain.model.promotion import StagedName
 from fmnist.domain.model.promotion_records import DecisionRecord
 from fmnist.domain.model.registry import ModelVersion
 from fmnist.domain.services.measured_data import measured_dataset
+from fmnist.domain.services.prediction import answer
 from fmnist.domain.services.promotion_state import PromotionState, now_utc
-from fmnist.ports.compute import Compute
 from fmnist.ports.data_registry import DataRegistry
 from fmnist.ports.model_store import ModelStore
 from fmnist.ports.tracker import Tracker
@@ -38,7 +38,6 @@ class ModelComparison:
         store: ModelStore,
         tracker: Tracker,
         registry: DataRegistry,
-        compute: Compute,
         source: StagedName,
         lock: Callable[[], AbstractContextManager[object]] = nullcontext,
         now: Callable[[], str] = now_utc,
@@ -46,7 +45,6 @@ class ModelComparison:
         self._store = store
         self._tracker = tracker
         self._registry = registry
-        self._compute = compute
         self._source = source
         self._lock = lock
         self._now = now
@@ -122,12 +120,11 @@ class ModelComparison:
         split: str,
     ) -> Decision:
         logger.info("%s answers for %s of %s", challenger.uri, split, dataset.version)
-        new = self._compute.predict(self._store.classifier(challenger.uri), dataset, split)
+        data = self._registry.read(dataset, split)
+        new = answer(self._store.classifier(challenger.uri)(), data).probabilities
         if champion is None:
-            alone = PairedComparison.of(new.labels, new.probabilities, new.probabilities)
+            alone = PairedComparison.of(data.labels, new, new)
             return policy.first(Mode.EVALUATE, {"accuracy": alone.challenger_accuracy, "ece": alone.challenger_ece})
         logger.info("%s answers for the same", champion.uri)
-        old = self._compute.predict(self._store.classifier(champion.uri), dataset, split)
-        if not np.array_equal(new.labels, old.labels):
-            raise CorruptData(f"{split} of {dataset.version} was read twice, and its labels differ")
-        return policy.by_comparison(PairedComparison.of(new.labels, old.probabilities, new.probabilities))
+        old = answer(self._store.classifier(champion.uri)(), data).probabilities
+        return policy.by_comparison(PairedComparison.of(data.labels, old, new))

@@ -99,7 +99,7 @@ class TrainingRun:
         lineage = _lineage(provenance, dataset)
         tags = {**lineage.tags(), **(notes or {})}
         return self._carry_out(
-            lambda: self._tracker.start(run_name, tags), spec, dataset, lineage, on_progress, is_new=True
+            lambda: self._tracker.start(run_name, tags, dataset), spec, dataset, lineage, on_progress, is_new=True
         )
 
     def resume(self, run_id: str, on_progress: OnProgress) -> TrainingResult:
@@ -149,22 +149,23 @@ class TrainingRun:
         self._store.versions(self._model_name)
         self._compute.prepare(spec, dataset)
         self._check_lock()
-        run_id, outstanding, resumable = None, Outstanding(), not is_new
+        outstanding, resumable = None, not is_new
         with ExitStack() as held:
             try:
                 with self._uninterrupted():
                     run_id = open_run()
+                    outstanding = Outstanding(EpochLog(self._tracker, run_id))
                 logger.info("run %s: %s on %s", run_id, spec.recipe.architecture, dataset.version)
                 if is_new:
                     held.enter_context(self._lock(run_id))
                     self._describe(run_id, spec, dataset)
                     resumable = True
-                fit = self._compute.fit(spec, dataset, run_id, outstanding.watch(on_progress))
+                fit = self._compute.fit(spec, dataset, run_id, outstanding.epochs.watch(on_progress))
                 outstanding.trained()
                 result = self._conclude(run_id, fit, spec, dataset, lineage, outstanding)
                 self._tracker.set_status(run_id, RunStatus.FINISHED)
             except BaseException as error:
-                if run_id is not None:
+                if outstanding is not None:
                     with self._uninterrupted():
                         self._abandon(run_id, error, outstanding, resumable=resumable)
                 raise
@@ -192,7 +193,6 @@ class TrainingRun:
             "dvc_metrics_path": dataset.paths["metadata"],
         }
         self._tracker.log_artifact(run_id, "dvc_data_metrics.json", json.dumps(dataset.metadata, indent=2).encode())
-        self._tracker.log_dataset(run_id, dataset)
         # Last: a run that has its parameters has all of its description, and can be resumed.
         self._tracker.log(run_id, params=params)
 
@@ -210,7 +210,7 @@ class TrainingRun:
         metrics, story = final.metrics(), _story(fit, spec, dataset)
         # The last value of a metric is what readers of a run see, so it has to be that of the registered model.
         # It is logged as one more epoch, so that a run resumed after this point does not log it again.
-        EpochLog(self._tracker, run_id).write([*fit.history, metrics | story.speed()])
+        outstanding.epochs.write([*fit.history, metrics | story.speed()])
         tags = {"best_epoch": str(story.best_epoch), "temperature": f"{final.weights.temperature:.4f}"}
         self._tracker.log(run_id, tags={**tags, DEVICE_TAG: fit.device})
         outstanding.done(FINAL_METRICS)

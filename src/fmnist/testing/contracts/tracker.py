@@ -38,7 +38,7 @@ class TrackerContract:
         run = tracker.get(run_id)
         assert (run.run_id, run.name, run.status) == (run_id, "quick-brown-fox", RunStatus.RUNNING)
         assert run.tags == {"dvc_data_version": "fashion-mnist-v1.0.0"}
-        assert (run.params, run.history, run.artifacts) == ({}, {}, ())
+        assert (run.params, run.history) == ({}, {})
         assert run.started > 1.5e9
 
     def test_runs_of_one_name_are_told_apart(self, tracker: Tracker) -> None:
@@ -65,8 +65,6 @@ class TrackerContract:
         for step, value in ((2, 0.25), (0, 0.5), (1, 0.125)):
             tracker.log(run_id, metrics={"val_acc": value}, step=step)
         assert tracker.get(run_id).history == {"val_acc": ((2, 0.25), (0, 0.5), (1, 0.125))}
-        assert tracker.history(run_id, "val_acc") == ((2, 0.25), (0, 0.5), (1, 0.125))
-        assert tracker.history(run_id, "val_loss") == ()
 
     def test_tag_takes_its_last_value(self, tracker: Tracker, run_id: str) -> None:
         tracker.log(run_id, tags={"best_epoch": "1"})
@@ -80,14 +78,10 @@ class TrackerContract:
             tracker.log(run_id, params={"lr": "0.1"})
         assert tracker.get(run_id).params == {"lr": "0.001", "seed": "0"}
 
-    def test_artifacts_are_listed_by_path(self, tracker: Tracker, run_id: str) -> None:
-        tracker.log_artifact(run_id, "dvc_data_metrics.json", b"{}")
+    def test_run_takes_files_and_tells_its_data_version_when_it_starts(self, tracker: Tracker) -> None:
+        run_id = tracker.start("with-data", {}, DATASET)
         tracker.log_artifact(run_id, "figures/confusion.png", b"\x89PNG")
-        assert sorted(tracker.get(run_id).artifacts) == ["dvc_data_metrics.json", "figures/confusion.png"]
-
-    def test_dataset_may_be_logged_again_by_a_resumed_run(self, tracker: Tracker, run_id: str) -> None:
-        tracker.log_dataset(run_id, DATASET)
-        tracker.log_dataset(run_id, DATASET)
+        assert tracker.get(run_id).status == RunStatus.RUNNING
 
     def test_find_wants_every_tag_and_gives_the_newest_first(self, tracker: Tracker) -> None:
         workflow = uuid.uuid4().hex
@@ -112,12 +106,8 @@ class TrackerContract:
         with pytest.raises(RunNotFound, match=missing):
             tracker.get(missing)
         with pytest.raises(RunNotFound, match=missing):
-            tracker.history(missing, "val_acc")
-        with pytest.raises(RunNotFound, match=missing):
             tracker.set_status(missing, RunStatus.FINISHED)
         with pytest.raises(RunNotFound, match=missing):
             tracker.log(missing, metrics={"val_acc": 0.5})
         with pytest.raises(RunNotFound, match=missing):
             tracker.log_artifact(missing, "a.json", b"{}")
-        with pytest.raises(RunNotFound, match=missing):
-            tracker.log_dataset(missing, DATASET)

@@ -2,6 +2,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -14,7 +15,6 @@ from fmnist.adapters.lightning.compute import LocalCompute
 from fmnist.adapters.lightning.module import ImageClassification, has_compiler
 from fmnist.adapters.lightning.optimization import build_optimizer, build_schedule
 from fmnist.adapters.memory.registry import MemoryDataRegistry
-from fmnist.adapters.memory.tracker import MemoryTracker
 from fmnist.adapters.ray.data import part_sizes
 from fmnist.adapters.torch.networks import build_network
 from fmnist.domain.model.dataset import DatasetVersion
@@ -40,31 +40,22 @@ class TestLocalCompute(ComputeContract):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def tracker(cls) -> MemoryTracker:
-        return MemoryTracker()
+    def compute(cls, registry: MemoryDataRegistry, tmp_path_factory: pytest.TempPathFactory) -> LocalCompute:
+        return LocalCompute(registry, tmp_path_factory.mktemp("checkpoints"), threads=2)
 
-    @pytest.fixture(scope="class")
-    @classmethod
-    def compute(
-        cls, registry: MemoryDataRegistry, tracker: MemoryTracker, tmp_path_factory: pytest.TempPathFactory
-    ) -> LocalCompute:
-        return LocalCompute(registry, tracker, tmp_path_factory.mktemp("checkpoints"), threads=2)
-
-    def test_more_workers_than_images_are_refused(
-        self, compute: LocalCompute, dataset: DatasetVersion, tracker: MemoryTracker
-    ) -> None:
+    def test_more_workers_than_images_are_refused(self, compute: LocalCompute, dataset: DatasetVersion) -> None:
         with pytest.raises(InvalidSetting, match="in-process compute has one worker, 2 were asked for"):
             compute.prepare(TrainingSpec(recipe=SPEC.recipe, num_workers=2), dataset)
 
     @pytest.mark.parametrize("architecture", ["cnn", "resnet18"])
     def test_equal_seeds_give_equal_weights_and_others_do_not(
-        self, compute: LocalCompute, dataset: DatasetVersion, tracker: MemoryTracker, architecture: str
+        self, compute: LocalCompute, dataset: DatasetVersion, architecture: str
     ) -> None:
         recipe = SPEC.recipe.override(architecture=architecture, max_epochs=1)
 
         def weights(seed: int) -> dict[str, torch.Tensor]:
             spec = TrainingSpec(recipe=recipe, seed=seed, limit_train=96, limit_val=10)
-            path = compute.fit(spec, dataset, tracker.start("seeds", {}), lambda _: None).weights.path
+            path = compute.fit(spec, dataset, uuid4().hex, lambda _: None).weights.path
             state: dict[str, torch.Tensor] = torch.load(path, weights_only=True)
             return state
 
@@ -87,27 +78,25 @@ class TestLocalCompute(ComputeContract):
         assert list(first) != list(second)
         assert all(torch.equal(first[key], second[key].flip(1)) for key in first)
 
-    def test_random_state_of_the_caller_is_left_alone(
-        self, compute: LocalCompute, dataset: DatasetVersion, tracker: MemoryTracker
-    ) -> None:
+    def test_random_state_of_the_caller_is_left_alone(self, compute: LocalCompute, dataset: DatasetVersion) -> None:
         torch.manual_seed(17)
         expected = torch.rand(3)
         torch.manual_seed(17)
-        compute.fit(TrainingSpec(recipe=SPEC.recipe, limit_train=32), dataset, tracker.start("run", {}), lambda _: None)
+        compute.fit(TrainingSpec(recipe=SPEC.recipe, limit_train=32), dataset, uuid4().hex, lambda _: None)
         assert torch.equal(torch.rand(3), expected)
 
     def test_diverging_run_ends_with_step_and_likely_cause(
-        self, compute: LocalCompute, dataset: DatasetVersion, tracker: MemoryTracker
+        self, compute: LocalCompute, dataset: DatasetVersion
     ) -> None:
         spec = TrainingSpec(recipe=SPEC.recipe.override(lr=1e30))
         with pytest.raises(TrainingFailed, match=r"not finite at epoch 0, step \d+: a learning rate of 1e\+30"):
-            compute.fit(spec, dataset, tracker.start("run", {}), lambda _: None)
+            compute.fit(spec, dataset, uuid4().hex, lambda _: None)
 
     def test_precision_and_compilation_for_gpus_change_nothing_on_a_cpu(
-        self, compute: LocalCompute, dataset: DatasetVersion, tracker: MemoryTracker, finished: FinishedFit
+        self, compute: LocalCompute, dataset: DatasetVersion, finished: FinishedFit
     ) -> None:
         spec = replace(SPEC, recipe=SPEC.recipe.override(precision="bfloat16", compile=True))
-        result = compute.fit(spec, dataset, tracker.start("run", {}), lambda _: None)
+        result = compute.fit(spec, dataset, uuid4().hex, lambda _: None)
         assert list(result.history) == list(finished.result.history)
 
     @pytest.mark.parametrize(
@@ -117,7 +106,6 @@ class TestLocalCompute(ComputeContract):
         self,
         compute: LocalCompute,
         dataset: DatasetVersion,
-        tracker: MemoryTracker,
         monkeypatch: pytest.MonkeyPatch,
         batch_size: int,
         less: str,
@@ -132,19 +120,19 @@ class TestLocalCompute(ComputeContract):
         spec = TrainingSpec(recipe=SPEC.recipe.override(batch_size=batch_size))
         expected = f"does not hold cnn with batches of {batch_size}: {less}"
         with pytest.raises(OutOfMemory, match=expected) as caught:
-            compute.fit(spec, dataset, tracker.start("run", {}), lambda _: None)
+            compute.fit(spec, dataset, uuid4().hex, lambda _: None)
         assert isinstance(caught.value.__cause__, torch.OutOfMemoryError)
         assert steps == [0], "it is not tried again"
 
     def test_chosen_weights_are_those_of_the_best_epoch_and_not_of_the_last(
-        self, compute: LocalCompute, dataset: DatasetVersion, tracker: MemoryTracker
+        self, compute: LocalCompute, dataset: DatasetVersion
     ) -> None:
         # So few images are all classified rightly after one epoch of small steps, and the earliest wins a tie.
         recipe = Recipe(architecture="cnn", optimizer="sgd", lr=0.02, batch_size=4)
 
         def fit(epochs: int) -> FitResult:
             spec = TrainingSpec(recipe=recipe.override(max_epochs=epochs), limit_val=5)
-            return compute.fit(spec, dataset, tracker.start("best", {}), lambda _: None)
+            return compute.fit(spec, dataset, uuid4().hex, lambda _: None)
 
         several, one = fit(3), fit(1)
         assert best_epoch(several.history) == 0
@@ -155,7 +143,7 @@ class TestLocalCompute(ComputeContract):
         self, compute: LocalCompute, dataset: DatasetVersion, finished: FinishedFit
     ) -> None:
         result = finished.result
-        predictions = compute.predict(compute.weights_classifier(result.weights, dataset), dataset, "val")
+        predictions = compute.predict(result.weights, dataset, "val")
         chosen = predictions.probabilities[np.arange(len(predictions.labels)), predictions.labels]
         best = max(result.history, key=lambda metrics: metrics["val_acc"])
         assert -np.log(chosen).mean() == pytest.approx(best["val_loss"], rel=1e-3)
@@ -166,7 +154,7 @@ def test_place_that_takes_no_checkpoint_is_told_before_training(tmp_path: Path, 
     (tmp_path / "file").touch()
     registry = MemoryDataRegistry()
     dataset = registry.add("1.0.0", toy_splits())
-    compute = LocalCompute(registry, MemoryTracker(), tmp_path / place, threads=1)
+    compute = LocalCompute(registry, tmp_path / place, threads=1)
     with pytest.raises(StoreUnavailable, match=f"cannot keep checkpoints in {tmp_path / place}: "):
         compute.prepare(SPEC, dataset)
 
@@ -236,12 +224,12 @@ def test_a_c_compiler_is_the_one_that_cc_names_or_else_a_usual_one(
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 def test_a_gpu_trains_compiled_in_bfloat16_to_weights_that_a_cpu_reads(tmp_path: Path) -> None:
-    registry, tracker = MemoryDataRegistry(), MemoryTracker()
+    registry = MemoryDataRegistry()
     dataset = registry.add("1.0.0", toy_splits(train=320, val=100, test=100))
-    compute = LocalCompute(registry, tracker, tmp_path, threads=2)
+    compute = LocalCompute(registry, tmp_path, threads=2)
     spec = replace(SPEC, recipe=SPEC.recipe.override(precision="bfloat16", compile=True))
-    result = compute.fit(spec, dataset, tracker.start("run", {}), lambda _: None)
+    result = compute.fit(spec, dataset, uuid4().hex, lambda _: None)
     assert result.device == torch.cuda.get_device_name()
     assert result.history[-1]["val_acc"] > 0.9
-    predictions = compute.predict(compute.weights_classifier(result.weights, dataset), dataset, "test")
+    predictions = compute.predict(result.weights, dataset, "test")
     assert (predictions.probabilities.argmax(axis=1) == predictions.labels).mean() > 0.9

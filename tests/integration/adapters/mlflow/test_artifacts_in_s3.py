@@ -37,7 +37,7 @@ def test_model_and_artifacts_go_to_s3_and_come_back(
     tracker, store = MlflowTracker(direct), MlflowModelStore(direct, threads=1)
     run_id = tracker.start("training", {})
     tracker.log_artifact(run_id, "figures/confusion.png", b"\x89PNG")
-    assert tracker.get(run_id).artifacts == ("figures/confusion.png",)
+    assert [file.path for file in direct.client().list_artifacts(run_id, "figures")] == ["figures/confusion.png"]
     saved = store.save(run_id, "dev.model-in-s3", cnn, info, golden)
     assert store.classifier(saved.uri)().info == info
     assert store.download(saved).load().info == info

@@ -6,13 +6,10 @@ import pytest
 import ray
 
 from fmnist.adapters.dvc.registry import DvcDataRegistry
-from fmnist.adapters.mlflow.connection import MlflowConnection
-from fmnist.adapters.mlflow.tracker import MlflowTracker, MlflowTrackerFactory
 from fmnist.adapters.parquet.reader import SplitReader
 from fmnist.adapters.ray.compute import RayCompute
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
-from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.dataset import DatasetVersion, SplitFile
 from fmnist.testing.data import toy_splits
 from tests.integration.support import make_dvc_registry
@@ -43,22 +40,11 @@ def damaged(dataset: DatasetVersion, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
-def connection(tmp_path_factory: pytest.TempPathFactory) -> MlflowConnection:
-    return MlflowConnection(Address(f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"))
-
-
-@pytest.fixture(scope="session")
-def tracker(connection: MlflowConnection) -> MlflowTracker:
-    return MlflowTracker(connection)
-
-
-@pytest.fixture(scope="session")
-def compute(connection: MlflowConnection, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCompute]:
+def compute(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCompute]:
     """One cluster for all tests: the first fit starts it."""
     yield RayCompute(
         cluster=ClusterSettings(),
         reader=SplitReader(),
-        tracker=MlflowTrackerFactory(connection),
         storage=CheckpointStorage(str(tmp_path_factory.mktemp("checkpoints"))),
     )
     ray.shutdown()

@@ -6,20 +6,18 @@ import subprocess
 import sys
 import threading
 from dataclasses import fields, replace
+from uuid import uuid4
 
 import psutil
 import pytest
 import ray
 import torch
 
-from fmnist.adapters.mlflow.connection import MlflowConnection
-from fmnist.adapters.mlflow.tracker import MlflowTracker, MlflowTrackerFactory
 from fmnist.adapters.ray.compute import RayCompute
-from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.dataset import DatasetVersion
 from fmnist.domain.model.errors import CorruptData, InvalidSetting, OutOfMemory, TrainingFailed
 from fmnist.domain.model.normalization import Normalization
-from fmnist.domain.model.training import EPOCH_METRICS, Progress, TrainingSpec
+from fmnist.domain.model.training import Progress, TrainingSpec
 from fmnist.ports.compute import FitResult
 from fmnist.testing.contracts.compute import SPEC, ComputeContract
 
@@ -27,9 +25,9 @@ TWO_WORKERS = replace(SPEC, num_workers=2, recipe=SPEC.recipe.override(batch_siz
 
 
 class TestRayCompute(ComputeContract):
-    """`compute`, `dataset`, `registry` and `tracker` are those of the folder's conftest."""
+    """`compute`, `dataset` and `registry` are those of the folder's conftest."""
 
-    compute = dataset = registry = tracker = None  # the fixtures of the suite give way to those
+    compute = dataset = registry = None  # the fixtures of the suite give way to those
 
 
 def weights_of(result: FitResult) -> dict[str, torch.Tensor]:
@@ -42,9 +40,9 @@ def ignore(_: Progress) -> None:
 
 
 @pytest.fixture(scope="module")
-def two_workers(compute: RayCompute, dataset: DatasetVersion, tracker: MlflowTracker) -> FitResult:
+def two_workers(compute: RayCompute, dataset: DatasetVersion) -> FitResult:
     """A run that nothing disturbed."""
-    return compute.fit(TWO_WORKERS, dataset, tracker.start("two-workers", {}), ignore)
+    return compute.fit(TWO_WORKERS, dataset, uuid4().hex, ignore)
 
 
 def test_two_workers_validate_on_every_image(two_workers: FitResult) -> None:
@@ -54,7 +52,7 @@ def test_two_workers_validate_on_every_image(two_workers: FitResult) -> None:
 
 
 def test_killed_worker_is_replaced_and_the_run_ends_as_if_nothing_had_been(
-    compute: RayCompute, dataset: DatasetVersion, tracker: MlflowTracker, two_workers: FitResult
+    compute: RayCompute, dataset: DatasetVersion, two_workers: FitResult
 ) -> None:
     killed: list[int] = []
 
@@ -63,54 +61,36 @@ def test_killed_worker_is_replaced_and_the_run_ends_as_if_nothing_had_been(
             killed.append(next(pid for pid in train_workers()))
             os.kill(killed[0], signal.SIGKILL)
 
-    run_id = tracker.start("killed", {})
-    result = compute.fit(TWO_WORKERS, dataset, run_id, kill_a_worker_once)
+    result = compute.fit(TWO_WORKERS, dataset, uuid4().hex, kill_a_worker_once)
 
     assert killed
-    history = tracker.get(run_id).history
-    for name in EPOCH_METRICS:
-        assert [step for step, _ in history[name]] == [0, 1]
+    assert result.history == two_workers.history
     expected = weights_of(two_workers)
     assert all(torch.equal(value, expected[name]) for name, value in weights_of(result).items())
 
 
 @pytest.mark.soak
-def test_worker_that_is_always_lost_ends_in_a_clear_error(
-    compute: RayCompute, dataset: DatasetVersion, tracker: MlflowTracker
-) -> None:
+def test_worker_that_is_always_lost_ends_in_a_clear_error(compute: RayCompute, dataset: DatasetVersion) -> None:
     def kill_every_worker(report: Progress) -> None:
         for pid in train_workers():
             os.kill(pid, signal.SIGKILL)
 
     with pytest.raises(TrainingFailed, match="after 3 retries"):
-        compute.fit(SPEC, dataset, tracker.start("doomed", {}), kill_every_worker)
+        compute.fit(SPEC, dataset, uuid4().hex, kill_every_worker)
 
 
-def test_worker_that_reaches_no_tracker_trains_on_and_says_what_is_missing(
-    compute: RayCompute, dataset: DatasetVersion, tracker: MlflowTracker
-) -> None:
-    unreachable = replace(compute, tracker=MlflowTrackerFactory(MlflowConnection(Address("http://127.0.0.1:1"))))
-    run_id, reports = tracker.start("unreachable", {}), list[Progress]()
-    result = unreachable.fit(TWO_WORKERS, dataset, run_id, reports.append)
-    assert [report.unrecorded for report in reports if report.metrics] == [(0,), (0, 1)]
-    assert len(result.history) == 2
-    assert tracker.get(run_id).history == {}
-
-
-def test_flipped_bit_is_found_before_training_starts(
-    compute: RayCompute, damaged: DatasetVersion, tracker: MlflowTracker
-) -> None:
+def test_flipped_bit_is_found_before_training_starts(compute: RayCompute, damaged: DatasetVersion) -> None:
     reports: list[Progress] = []
     with pytest.raises(CorruptData, match=r"split 'train' at .* is damaged"):
-        compute.fit(SPEC, damaged, tracker.start("damaged", {}), reports.append)
+        compute.fit(SPEC, damaged, uuid4().hex, reports.append)
     assert reports == []
 
 
-def test_diverging_run_is_not_retried(compute: RayCompute, dataset: DatasetVersion, tracker: MlflowTracker) -> None:
+def test_diverging_run_is_not_retried(compute: RayCompute, dataset: DatasetVersion) -> None:
     reports: list[Progress] = []
     spec = replace(TWO_WORKERS, recipe=SPEC.recipe.override(lr=1e30))
     with pytest.raises(TrainingFailed, match="not finite at epoch 0"):
-        compute.fit(spec, dataset, tracker.start("diverging", {}), reports.append)
+        compute.fit(spec, dataset, uuid4().hex, reports.append)
     assert len([report for report in reports if report.step == 0]) == 1
     # It would go on inside of a Ray that is shut down.
     assert "ray-train" not in {thread.name for thread in threading.enumerate()}
@@ -134,22 +114,20 @@ class CrampedDataset(DatasetVersion):
 
 
 def test_worker_without_memory_ends_all_of_them_and_is_not_retried(
-    compute: RayCompute, dataset: DatasetVersion, tracker: MlflowTracker
+    compute: RayCompute, dataset: DatasetVersion
 ) -> None:
     values = {field.name: getattr(dataset, field.name) for field in fields(dataset)}
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     reports: list[Progress] = []
     with pytest.raises(OutOfMemory, match="does not hold cnn with batches of 8: try --batch-size 4"):
-        compute.fit(TWO_WORKERS, CrampedDataset(**values), tracker.start("cramped", {}), reports.append)
+        compute.fit(TWO_WORKERS, CrampedDataset(**values), uuid4().hex, reports.append)
     assert len([report for report in reports if report.step == 0]) == 1
 
 
-def test_gpus_that_are_not_there_are_refused_at_once(
-    compute: RayCompute, dataset: DatasetVersion, tracker: MlflowTracker
-) -> None:
+def test_gpus_that_are_not_there_are_refused_at_once(compute: RayCompute, dataset: DatasetVersion) -> None:
     spec = TrainingSpec(recipe=SPEC.recipe, gpu_per_worker=64)
     with pytest.raises(InvalidSetting, match="lower --gpu-per-worker"):
-        compute.fit(spec, dataset, tracker.start("gpus", {}), ignore)
+        compute.fit(spec, dataset, uuid4().hex, ignore)
 
 
 def test_a_driver_does_not_wait_for_lightning_to_be_imported() -> None:

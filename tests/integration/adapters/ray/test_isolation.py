@@ -11,12 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fmnist.adapters.memory.classifier import MeanClassifier
 from fmnist.adapters.memory.compute import MemoryCompute
 from fmnist.adapters.memory.registry import MemoryDataRegistry
-from fmnist.adapters.memory.tracker import MemoryTracker
-from fmnist.adapters.mlflow.connection import MlflowConnection
-from fmnist.adapters.mlflow.tracker import MlflowTrackerFactory
 from fmnist.adapters.parquet.reader import SplitReader
 from fmnist.adapters.ray.isolation import IsolatedCompute, RayComputeFactory
 from fmnist.adapters.ray.settings import ClusterSettings
@@ -33,17 +29,15 @@ logger = logging.getLogger("fmnist.of.the.child")
 
 @pytest.mark.soak
 class TestIsolatedRay(ComputeContract):
-    """`dataset`, `registry` and `tracker` are those of the folder's conftest."""
+    """`dataset` and `registry` are those of the folder's conftest."""
 
-    dataset = registry = tracker = None
+    dataset = registry = None
 
     @pytest.fixture(scope="class")
     @classmethod
-    def compute(
-        cls, connection: MlflowConnection, tmp_path_factory: pytest.TempPathFactory
-    ) -> Iterator[IsolatedCompute]:
+    def compute(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[IsolatedCompute]:
         storage = CheckpointStorage(str(tmp_path_factory.mktemp("checkpoints")))
-        make = RayComputeFactory(ClusterSettings(), SplitReader(), MlflowTrackerFactory(connection), storage)
+        make = RayComputeFactory(ClusterSettings(), SplitReader(), storage)
         isolated = IsolatedCompute(make)
         yield isolated
         isolated.close()
@@ -58,7 +52,7 @@ class Toy:
     def __call__(self) -> Compute:
         registry = MemoryDataRegistry()
         registry.add("1.0.0", toy_splits())
-        return ToyCompute(registry, MemoryTracker(), self.directory)
+        return ToyCompute(registry, self.directory)
 
     def __str__(self) -> str:
         return "the toy"
@@ -108,10 +102,7 @@ def test_fit_reports_and_answers_as_it_does_in_this_process(compute: IsolatedCom
     result = compute.fit(SPEC, toys, "run", reports.append)
     assert len(result.history) == SPEC.recipe.max_epochs
     assert [report.epoch for report in reports if report.metrics] == [0, 1, 2]
-    classifier = compute.weights_classifier(result.weights, toys)
-    predictions = compute.predict(classifier, toys, "test", limit=7)
-    assert len(predictions.labels) == 7
-    assert isinstance(classifier(), MeanClassifier)
+    assert len(compute.predict(result.weights, toys, "test").labels) == toys.metadata["splits"]["test"]
 
 
 def test_vendor_that_ends_its_process_is_named_and_the_next_call_gets_another(

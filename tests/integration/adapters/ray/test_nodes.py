@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 import ray
 from ray.cluster_utils import Cluster
 
-from fmnist.adapters.mlflow.tracker import MlflowTracker
 from fmnist.adapters.ray.compute import RayCompute
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
@@ -38,14 +38,13 @@ def test_lost_node_is_replaced_and_only_its_epoch_is_repeated(
     object_store: ObjectStore,
     bucket: str,
     dataset: DatasetVersion,
-    tracker: MlflowTracker,
 ) -> None:
     s3 = s3_settings(object_store)
     compute = replace(
         compute, cluster=ClusterSettings(address=two_nodes.address), storage=CheckpointStorage(f"{bucket}/runs", s3)
     )
     (other,) = two_nodes.worker_nodes
-    run_id, reports = tracker.start("two-nodes", {}), list[Progress]()
+    run_id, reports = uuid4().hex, list[Progress]()
 
     def lose_a_node_in_the_second_epoch(report: Progress) -> None:
         reports.append(report)
@@ -55,13 +54,13 @@ def test_lost_node_is_replaced_and_only_its_epoch_is_repeated(
 
     result = compute.fit(TWO_WORKERS, dataset, run_id, lose_a_node_in_the_second_epoch)
     assert [report.epoch for report in reports if report.step == 0] == [0, 1, 1, 2]
-    assert [step for step, _ in tracker.get(run_id).history["val_acc"]] == [0, 1, 2]
+    assert len(result.history) == 3
 
     # A larger node comes, and somebody else takes most of it: the model is evaluated on what is left.
     two_nodes.add_node(num_cpus=3)
     somebody_else = ray.remote(num_cpus=2)(Other).remote()
     ray.get(somebody_else.__ray_ready__.remote())
-    predictions = compute.predict(compute.weights_classifier(result.weights, dataset), dataset, "test")
+    predictions = compute.predict(result.weights, dataset, "test")
     assert len(predictions.labels) == 100
 
 

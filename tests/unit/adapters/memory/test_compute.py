@@ -2,7 +2,6 @@ import pytest
 
 from fmnist.adapters.memory.compute import MemoryCompute
 from fmnist.adapters.memory.registry import MemoryDataRegistry
-from fmnist.adapters.memory.tracker import MemoryTracker
 from fmnist.domain.model.dataset import DatasetVersion
 from fmnist.testing.contracts.compute import ComputeContract
 from fmnist.testing.data import toy_splits
@@ -21,12 +20,5 @@ class TestMemoryCompute(ComputeContract):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def tracker(cls) -> MemoryTracker:
-        return MemoryTracker()
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def compute(
-        cls, registry: MemoryDataRegistry, tracker: MemoryTracker, tmp_path_factory: pytest.TempPathFactory
-    ) -> MemoryCompute:
-        return MemoryCompute(registry, tracker, tmp_path_factory.mktemp("weights"))
+    def compute(cls, registry: MemoryDataRegistry, tmp_path_factory: pytest.TempPathFactory) -> MemoryCompute:
+        return MemoryCompute(registry, tmp_path_factory.mktemp("weights"))

@@ -12,11 +12,10 @@ class TestMemoryTracker(TrackerContract):
 
 def test_artifacts_and_datasets_can_be_looked_at() -> None:
     tracker = MemoryTracker()
-    run_id = tracker.start("run", {})
+    run_id = tracker.start("run", {}, DATASET)
     tracker.log_artifact(run_id, "a/b.json", b"{}")
-    tracker.log_dataset(run_id, DATASET)
-    assert tracker.artifact(run_id, "a/b.json") == b"{}"
-    assert tracker.datasets(run_id) == [DATASET]
+    assert tracker.artifacts(run_id) == {"a/b.json": b"{}"}
+    assert tracker.dataset(run_id) == DATASET
 
 
 def test_record_that_was_read_does_not_change_with_the_run() -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from fmnist.adapters.memory.classifier import save_means
-from fmnist.adapters.memory.compute import MemoryCompute
 from fmnist.adapters.memory.model_store import MemoryModelStore
 from fmnist.adapters.memory.registry import MemoryDataRegistry
 from fmnist.adapters.memory.tracker import MemoryTracker
@@ -105,9 +104,8 @@ class House:
         self.splits = toy_splits(train=50, val=10, test=100)
         self.registry.add("1.0.0", self.splits)
         self.registry.add("0.9.0", toy_splits(train=50, val=50, test=0))
-        compute = MemoryCompute(self.registry, self.tracker, self.directory)
         self.challengers = Challengers(self.store, self.tracker, SOURCE)
-        self.comparison = ModelComparison(self.store, self.tracker, self.registry, compute, SOURCE, now=self.now)
+        self.comparison = ModelComparison(self.store, self.tracker, self.registry, SOURCE, now=self.now)
         self.acceptance = AcceptanceTest(self.store, self.registry, SOURCE, now=self.now)
         self.promotion = ModelPromotion(self.store, SOURCE, now=self.now)
         self.rollback = ModelRollback(self.store, SOURCE, now=self.now)

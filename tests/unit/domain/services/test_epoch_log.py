@@ -6,7 +6,9 @@ import pytest
 
 from fmnist.adapters.memory.tracker import MemoryTracker
 from fmnist.domain.model.errors import StoreUnavailable
+from fmnist.domain.model.training import Progress
 from fmnist.domain.services.epoch_log import EpochLog
+from fmnist.ports.tracker import RunRecord
 
 HISTORY = [{"val_acc": 0.5, "val_loss": 1.5}, {"val_acc": 0.7, "val_loss": 1.1}, {"val_acc": 0.6, "val_loss": 1.2}]
 
@@ -36,9 +38,9 @@ class UnsteadyTracker(MemoryTracker):
 
     calls_left: float = float("inf")
 
-    def history(self, run_id: str, metric: str) -> tuple[tuple[int, float], ...]:
+    def get(self, run_id: str) -> RunRecord:
         self._answer()
-        return super().history(run_id, metric)
+        return super().get(run_id)
 
     def log(
         self,
@@ -58,25 +60,51 @@ class UnsteadyTracker(MemoryTracker):
         self.calls_left -= 1
 
 
-@pytest.mark.parametrize(("calls", "missing"), [(0, (0, 1, 2)), (1, (0, 1, 2)), (2, (1, 2)), (3, (2,)), (4, ())])
+def ended(epoch: int) -> Progress:
+    return Progress(epoch, len(HISTORY), 1, 1, metrics=HISTORY[epoch])
+
+
+def test_reports_are_passed_on_and_the_last_one_of_each_epoch_is_recorded() -> None:
+    tracker, passed_on = MemoryTracker(), list[Progress]()
+    run_id = tracker.start("run", {})
+    watched = EpochLog(tracker, run_id).watch(passed_on.append)
+    reports = [Progress(0, 3, 0, 1), ended(0), Progress(1, 3, 0, 1), ended(1)]
+    for report in [*reports, ended(1)]:  # an epoch that a lost worker repeated
+        watched(report)
+    assert passed_on == [*reports, ended(1)]
+    assert tracker.get(run_id).history["val_acc"] == ((0, 0.5), (1, 0.7))
+
+
+@pytest.mark.parametrize(("calls", "missing"), [(0, "s 1, 2"), (1, "s 1, 2"), (2, " 2"), (3, "")])
 def test_a_tracker_that_goes_away_is_told_of_what_it_missed_when_it_is_back(
-    calls: int, missing: tuple[int, ...]
+    calls: int, missing: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     tracker = UnsteadyTracker()
     run_id = tracker.start("run", {})
     log = EpochLog(tracker, run_id)
+    watched = log.watch(lambda _: None)
     tracker.calls_left = calls
-    assert log.attempt(HISTORY) == missing
-    assert log.attempt(HISTORY) == missing
+    watched(ended(0))
+    watched(ended(1))
+    assert str(log) == (f"the metrics of epoch{missing}" if missing else "")
     tracker.calls_left = float("inf")
-    assert log.attempt(HISTORY) == ()
+    watched(ended(2))
+    assert str(log) == ""
     assert tracker.get(run_id).history["val_acc"] == ((0, 0.5), (1, 0.7), (2, 0.6))
+    told = [record.getMessage().partition("; ")[0] for record in caplog.records]
+    first = "1" if calls < 2 else "2"
+    away_and_back = [
+        f"the tracker does not take the metrics of epoch {first}",
+        "the tracker is back, and has all epochs so far",
+    ]
+    assert told == (away_and_back if missing else [])
 
 
 def test_an_epoch_that_was_taken_although_the_call_failed_is_not_logged_again(monkeypatch: pytest.MonkeyPatch) -> None:
     tracker = MemoryTracker()
     run_id = tracker.start("run", {})
-    log, taken = EpochLog(tracker, run_id), tracker.log
+    watched, taken = EpochLog(tracker, run_id).watch(lambda _: None), tracker.log
 
     def taken_without_an_answer(run_id: str, *, metrics: Mapping[str, float], step: int) -> None:
         taken(run_id, metrics=metrics, step=step)
@@ -84,9 +112,9 @@ def test_an_epoch_that_was_taken_although_the_call_failed_is_not_logged_again(mo
 
     with monkeypatch.context() as patch:
         patch.setattr(tracker, "log", taken_without_an_answer)
-        assert log.attempt(HISTORY[:1]) == (0,)
-    assert log.attempt(HISTORY) == ()
-    assert tracker.get(run_id).history["val_acc"] == ((0, 0.5), (1, 0.7), (2, 0.6))
+        watched(ended(0))
+    watched(ended(1))
+    assert tracker.get(run_id).history["val_acc"] == ((0, 0.5), (1, 0.7))
 
 
 def test_the_last_word_insists() -> None:

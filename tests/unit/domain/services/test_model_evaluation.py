@@ -42,10 +42,10 @@ def test_report_goes_to_the_model_s_run_and_nothing_else_changes(
     found = evaluation.evaluate(model.uri)
     after = promotions.tracker.get(model.run_id)
     assert found.logged_to == FOLDER
-    assert after.artifacts == (f"{FOLDER}/model_card.md", f"{FOLDER}/report.html")
-    assert replace(after, artifacts=()) == before
+    assert sorted(promotions.tracker.artifacts(model.run_id)) == [f"{FOLDER}/model_card.md", f"{FOLDER}/report.html"]
+    assert after == before
     assert promotions.store.resolve(model.uri) == model
-    assert promotions.tracker.artifact(model.run_id, f"{FOLDER}/report.html").decode() == f"{model.uri} test"
+    assert promotions.tracker.artifacts(model.run_id)[f"{FOLDER}/report.html"].decode() == f"{model.uri} test"
     assert found.files["report.html"].decode() == f"{model.uri} test"
 
 
@@ -110,7 +110,7 @@ def test_model_that_is_absent_or_damaged_is_an_error(promotions: House, evaluati
     promotions.store.spoil(model)
     with pytest.raises(CorruptModel):
         evaluation.evaluate(model.uri)
-    assert promotions.tracker.get(model.run_id).artifacts == ()
+    assert promotions.tracker.artifacts(model.run_id) == {}
 
 
 def test_story_is_read_back_from_the_run(promotions: House) -> None:

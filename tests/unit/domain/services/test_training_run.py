@@ -31,7 +31,7 @@ from fmnist.domain.model.training import Progress, TrainingResult, TrainingSpec
 from fmnist.domain.services.prediction import Prediction
 from fmnist.domain.services.training_run import Provenance, TrainingRun
 from fmnist.ports.compute import SplitPredictions
-from fmnist.ports.model_store import ClassifierFactory
+from fmnist.ports.model_store import TrainedWeights
 from fmnist.ports.tracker import RunRecord, RunStatus
 from fmnist.testing.data import toy_splits
 
@@ -45,11 +45,9 @@ class CountingCompute(MemoryCompute):
 
     predicted: list[str]
 
-    def predict(
-        self, classifier: ClassifierFactory, dataset: DatasetVersion, split: str, limit: int | None = None
-    ) -> SplitPredictions:
+    def predict(self, weights: TrainedWeights, dataset: DatasetVersion, split: str) -> SplitPredictions:
         self.predicted.append(split)
-        return super().predict(classifier, dataset, split, limit)
+        return super().predict(weights, dataset, split)
 
 
 def draw(uri: str, report: ModelReport) -> Mapping[str, bytes]:
@@ -68,7 +66,7 @@ class House:
 
     def __post_init__(self) -> None:
         self.registry.add("1.0.0", toy_splits())
-        self.compute = CountingCompute(self.registry, self.tracker, self.directory)
+        self.compute = CountingCompute(self.registry, self.directory)
         self.compute.predicted = []
         self.at_work: set[str] = set()
         self.service = TrainingRun(
@@ -150,8 +148,8 @@ def test_a_finished_run_tells_all_that_went_in(house: House) -> None:
         "temperature": run.tags["temperature"],
         "device": "cpu",
     }
-    assert json.loads(house.tracker.artifact(result.run_id, "dvc_data_metrics.json")) == dataset.metadata
-    assert house.tracker.datasets(result.run_id) == [dataset]
+    assert json.loads(house.tracker.artifacts(result.run_id)["dvc_data_metrics.json"]) == dataset.metadata
+    assert house.tracker.dataset(result.run_id) == dataset
 
 
 def test_the_last_value_of_a_metric_is_the_registered_model_s(house: House) -> None:
@@ -208,13 +206,13 @@ def test_the_seal_of_the_test_above_would_tell(tmp_path: Path) -> None:
 
 def test_the_run_has_a_report_and_its_model_a_card(house: House) -> None:
     result = house.train()
-    run = house.tracker.get(result.run_id)
-    assert run.artifacts == ("dvc_data_metrics.json", "report/model_card.md", "report/report.html")
+    artifacts = house.tracker.artifacts(result.run_id)
+    assert sorted(artifacts) == ["dvc_data_metrics.json", "report/model_card.md", "report/report.html"]
     assert result.test is not None
     page = f"{result.model.uri} has {result.test.accuracy} on test"
-    assert house.tracker.artifact(result.run_id, "report/report.html").decode() == page
+    assert artifacts["report/report.html"].decode() == page
     card = house.store.card(result.model)
-    assert card == house.tracker.artifact(result.run_id, "report/model_card.md").decode()
+    assert card == artifacts["report/model_card.md"].decode()
     assert f"{result.test.accuracy:.2%}" in card
     assert result.run_id in card
 
@@ -251,7 +249,7 @@ def test_a_report_that_cannot_be_recorded_is_told_and_made_when_the_run_is_resum
     assert f"not recorded of run {stopped.run_id}: its report; its end\n" in caplog.text
     (saved,) = house.store.versions(MODEL)
     assert house.service.resume(stopped.run_id, ignore).model == saved
-    assert "report/report.html" in house.only_run().artifacts
+    assert "report/report.html" in house.tracker.artifacts(stopped.run_id)
     assert house.only_run().status is RunStatus.FINISHED
 
 
@@ -378,6 +376,26 @@ def test_a_resumed_run_ends_as_if_it_had_never_stopped(house: House, tmp_path: P
     assert run.params == whole.only_run().params
 
 
+def test_epochs_that_a_lost_driver_did_not_record_are_recorded_when_the_run_is_resumed(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = house.tracker.log
+
+    def refuse_metrics(run_id: str, **what: Any) -> None:
+        if "metrics" in what:
+            raise StoreUnavailable("the tracker does not answer")
+        log(run_id, **what)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(house.tracker, "log", refuse_metrics)
+        stopped = house.train_until(2, KeyboardInterrupt())
+    assert stopped.history == {}
+    result = house.service.resume(stopped.run_id, ignore)
+    history = house.only_run().history
+    assert sorted(history["train_loss"]) == list(enumerate(metrics["train_loss"] for metrics in result.history))
+    assert sorted(step for step, _ in history["val_acc"]) == [0, 1, 2, 3]
+
+
 def test_a_run_that_broke_off_while_saving_logs_nothing_twice_when_resumed(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -444,8 +462,8 @@ def test_an_interrupt_while_the_run_is_opened_does_not_leave_it_running(
 ) -> None:
     start, waiting = house.tracker.start, []
 
-    def start_and_be_interrupted(name: str, tags: Mapping[str, str]) -> str:
-        run_id = start(name, tags)
+    def start_and_be_interrupted(name: str, tags: Mapping[str, str], dataset: DatasetVersion) -> str:
+        run_id = start(name, tags, dataset)
         waiting.append(KeyboardInterrupt())
         return run_id
 
@@ -528,7 +546,7 @@ class Outage:
     def __init__(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
         self.is_on = False
         for owner, names in (
-            (house.tracker, ("get", "history", "log", "log_artifact", "set_status")),
+            (house.tracker, ("get", "log", "log_artifact", "set_status")),
             (house.store, ("save", "versions")),
         ):
             for name in names:
