@@ -209,8 +209,13 @@ def test_every_variable_is_one_that_the_settings_read(name: str) -> None:
     assert {each.upper() for each in Settings.model_fields} | vendors >= environment(name).keys()
 
 
-@every_container
-def test_every_container_knows_where_things_are(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_of_a_training_hold_no_credentials_but_those_of_the_store() -> None:
+    env = containers()["training training"]["env"]
+    assert [each["name"] for each in env] == ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
+
+
+@pytest.mark.parametrize("name", sorted(containers().keys() - {"training training"}))
+def test_every_container_that_runs_a_command_knows_where_things_are(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for field in Settings.model_fields:
         monkeypatch.delenv(field.upper(), raising=False)
     for variable, value in environment(name).items():
