@@ -96,7 +96,8 @@ def load_classifier(model: str) -> Any:
     from fmnist.apps.settings import load_environment
 
     container = PredictContainer(settings=load_environment())
-    return MlflowModelStore(container.connection(), threads=1).classifier(model)()
+    store = MlflowModelStore(container.connection(), threads=1)
+    return store.download(store.resolve(model)).load()
 
 
 def normalization_of(model: str) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from fmnist.domain.model.errors import CorruptModel
 from fmnist.domain.model.images import Images
 from fmnist.domain.model.recipe import Architecture
 from fmnist.domain.model.registry import ModelInfo, ModelVersion
@@ -53,14 +54,25 @@ class ModelPackage:
         uuid: the store's own id of the artifact; copies of a version share it.
         signature: its input and output tensors as the store describes them, of JSON types alone.
         created: when training registered the artifact, in seconds since 1970 (UTC).
-        load: makes the classifier from what the package holds; raises `CorruptModel` as `ModelStore.classifier` says.
+        factory: makes the classifier from what the package holds.
     """
 
     version: ModelVersion
     uuid: str
     signature: Mapping[str, Any]
     created: float
-    load: ClassifierFactory
+    factory: ClassifierFactory
+
+    def load(self) -> Classifier:
+        """Make the classifier.
+
+        Raises:
+            CorruptModel: a part is damaged, or it does not replay its golden batch.
+        """
+        try:
+            return self.factory()
+        except CorruptModel as error:
+            raise CorruptModel(f"{self.version.uri}: {error}") from error
 
 
 class ModelStore(Protocol):
@@ -88,7 +100,7 @@ class ModelStore(Protocol):
         """Store the model in the run and register it as the next version of `name`, tagged with its lineage.
 
         `golden` are images uint8 (n, 28, 28); the answers that the saved model gives for them are stored with it, and
-        `classifier` replays them at load. `card` is what a person should know of the model, in Markdown: it is stored
+        replayed when it is loaded. `card` is what a person should know of the model, in Markdown: it is stored
         with the model, and shown with the version and its copies.
 
         Raises:
@@ -96,15 +108,8 @@ class ModelStore(Protocol):
         """
 
     @abstractmethod
-    def classifier(self, uri: str) -> ClassifierFactory:
-        """Pin `uri` to a version and return what loads it.
-
-        Calling it raises `CorruptModel` when the artifact lacks a part or does not replay its golden batch.
-        """
-
-    @abstractmethod
     def download(self, version: ModelVersion) -> ModelPackage:
-        """Fetch what it takes to serve the version on a CPU.
+        """Fetch what it takes to load the version.
 
         Raises:
             CorruptModel: the artifact lacks a part. That it replays its golden batch is seen when it is loaded.

@@ -10,8 +10,8 @@ from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.memory.serving_memory import MemoryServingMemory
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.downloading import TORCH_FORM, download_artifact
-from fmnist.adapters.mlflow.loading import torch_classifier
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
+from fmnist.adapters.mlflow.packed import PackedNetwork
 from fmnist.domain.model.addresses import Address
 from fmnist.domain.services.model_serving import ModelServing
 from fmnist.domain.services.prediction import Prediction
@@ -66,7 +66,7 @@ def test_earlier_model_is_served_with_the_normalization_of_its_data(
 
 
 def test_torch_form_of_an_earlier_model_loads(connection: MlflowConnection, tmp_path: Path) -> None:
-    classifier = torch_classifier(download_artifact(connection, f"dev.{NAME}", 1, tmp_path, TORCH_FORM))
+    classifier = PackedNetwork.read(download_artifact(connection, f"dev.{NAME}", 1, tmp_path, TORCH_FORM))()
     assert np.array_equal(Prediction(classifier).probabilities(IMAGES.images).argmax(axis=1), IMAGES.labels)
 
 

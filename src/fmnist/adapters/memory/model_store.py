@@ -37,7 +37,7 @@ class _Entry:
 
 
 class MemoryModelStore(ModelStore):
-    """A `ModelStore` without a disk; its classifier factories are picklable as those of real stores are.
+    """A `ModelStore` without a disk; its packages are picklable as those of real stores are.
 
     `card` lets a test look at what the port does not read back.
     """
@@ -62,10 +62,6 @@ class MemoryModelStore(ModelStore):
         artifact = _Artifact(factory, f"m-{uuid.uuid4().hex}", time.time(), card)
         return self._register(name, run_id, info.lineage, artifact)
 
-    def classifier(self, uri: str) -> ClassifierFactory:
-        version = self.resolve(uri)
-        return self._entry(version.name, version.version).artifact.factory
-
     def download(self, version: ModelVersion) -> ModelPackage:
         artifact = self._entry(version.name, version.version).artifact
         return ModelPackage(
@@ -73,7 +69,7 @@ class MemoryModelStore(ModelStore):
             uuid=artifact.uuid,
             signature=_SIGNATURE,
             created=artifact.created,
-            load=artifact.factory,
+            factory=artifact.factory,
         )
 
     def resolve(self, uri: str) -> ModelVersion:
@@ -108,7 +104,7 @@ class MemoryModelStore(ModelStore):
     def spoil(self, version: ModelVersion) -> None:
         """Damage the model of this version, so that it does not load any more; its copies stay whole."""
         entry = self._entry(version.name, version.version)
-        spoilt = replace(entry.artifact, factory=partial(_damaged, version.uri))
+        spoilt = replace(entry.artifact, factory=_damaged)
         self._models[version.name][version.version - 1] = replace(entry, artifact=spoilt)
 
     def _register(self, name: str, run_id: str, tags: Mapping[str, str], artifact: _Artifact) -> ModelVersion:
@@ -133,5 +129,5 @@ class MemoryModelStore(ModelStore):
         return replace(entry.version, aliases=tuple(aliases), tags=dict(entry.version.tags))
 
 
-def _damaged(uri: str) -> Classifier:
-    raise CorruptModel(f"the model of {uri} is damaged")
+def _damaged() -> Classifier:
+    raise CorruptModel("the model is damaged")

@@ -25,7 +25,6 @@ FOLDER = "extra_files"  # MLflow's name for it
 ONNX_FILE = "model.onnx"
 INFO_FILE = "fmnist.json"
 GOLDEN_FILE = "golden.npz"
-FILES = (ONNX_FILE, INFO_FILE, GOLDEN_FILE)
 PT2_FILE = "data/model.pt2"  # MLflow's name for it
 
 # By a file's last name. None is anywhere near: what is longer is refused unread.
@@ -154,14 +153,14 @@ class GoldenBatch:
             )
 
 
-def read_files(folder: Path) -> tuple[bytes, ModelInfo, GoldenBatch]:
-    """Read the ONNX bytes, `fmnist.json` and the golden batch from a downloaded folder.
+def read_description(folder: Path) -> tuple[ModelInfo, GoldenBatch]:
+    """Read `fmnist.json` and the golden batch from the folder of a downloaded artifact.
 
     Raises:
         CorruptModel: a file is missing or damaged.
     """
-    contents = {name: read_file(folder / name) for name in FILES}
-    return contents[ONNX_FILE], info_from_json(contents[INFO_FILE]), GoldenBatch.from_bytes(contents[GOLDEN_FILE])
+    info, golden = (read_file(folder / FOLDER / name) for name in (INFO_FILE, GOLDEN_FILE))
+    return info_from_json(info), GoldenBatch.from_bytes(golden)
 
 
 def read_file(file: Path) -> bytes:

@@ -25,9 +25,13 @@ from fmnist.adapters.mlflow.patience import awaiting_files
 from fmnist.domain.model.addresses import without_credentials
 from fmnist.domain.model.errors import CorruptModel, InvalidSetting, ModelNotFound
 
-ONNX_FORM = tuple(f"{artifact.FOLDER}/{name}" for name in artifact.FILES)
-TORCH_FORM = (*ONNX_FORM, artifact.PT2_FILE)
-PACKAGE = (*ONNX_FORM, MLMODEL_FILE_NAME)
+_DESCRIPTION = (
+    f"{artifact.FOLDER}/{artifact.INFO_FILE}",
+    f"{artifact.FOLDER}/{artifact.GOLDEN_FILE}",
+    MLMODEL_FILE_NAME,
+)
+ONNX_FORM = (f"{artifact.FOLDER}/{artifact.ONNX_FILE}", *_DESCRIPTION)
+TORCH_FORM = (artifact.PT2_FILE, *_DESCRIPTION)
 _PART = 2**20
 
 

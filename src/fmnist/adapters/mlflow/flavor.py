@@ -1,6 +1,6 @@
-"""MLflow's pytorch flavour in its `pt2` form: a torch.export graph, written by MLflow and read back as data.
+"""MLflow's pytorch flavour in its `pt2` form: a torch.export graph, as MLflow writes it.
 
-Importing this takes seconds, torch and all: only what saves a model, or answers on a GPU, does so.
+Importing this takes seconds, torch and all: only what saves a model does so.
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,6 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 from torch import nn
 
-from fmnist.adapters.mlflow import artifact
-from fmnist.adapters.torch.classifier import TorchClassifier
-from fmnist.adapters.torch.graph import read_network
 from fmnist.domain.model.images import SIDE
 from fmnist.domain.model.registry import ModelInfo
 
@@ -40,14 +37,3 @@ def write_flavor(model: Model, network: nn.Module, info: ModelInfo, folder: Path
         # Inferring them would load the model in another process, which takes ten seconds.
         pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in ("mlflow", "numpy", "torch")],
     )
-
-
-def read_flavor(folder: Path, info: ModelInfo, device: str | None = None) -> TorchClassifier:
-    """Load the `pt2` form from a downloaded artifact; a `device` of None is a GPU where there is one.
-
-    Not by MLflow, which puts the artifact's code on the path, imports modules that it names, and runs its pickles.
-
-    Raises:
-        CorruptModel: it is missing or damaged, or holds anything that could run.
-    """
-    return TorchClassifier(read_network(artifact.read_file(folder / artifact.PT2_FILE)), info, device)

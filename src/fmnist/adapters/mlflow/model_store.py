@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Run
@@ -11,13 +12,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.models.model import MLMODEL_FILE_NAME
 
-from fmnist.adapters.mlflow.artifact import FOLDER
 from fmnist.adapters.mlflow.connection import MlflowConnection, all_pages
-from fmnist.adapters.mlflow.downloading import PACKAGE, download_artifact
+from fmnist.adapters.mlflow.downloading import ONNX_FORM, TORCH_FORM, download_artifact
 from fmnist.adapters.mlflow.errors import translated
-from fmnist.adapters.mlflow.loading import MlflowClassifierFactory
 from fmnist.adapters.mlflow.mlmodel import ModelDescription
-from fmnist.adapters.mlflow.packed import PackedModel
+from fmnist.adapters.mlflow.packed import PackedModel, PackedNetwork
 from fmnist.adapters.mlflow.patience import awaiting_files
 from fmnist.domain.model.errors import CorruptModel, ModelNotFound, RunNotFound
 from fmnist.domain.model.images import Images
@@ -32,13 +31,16 @@ _ARTIFACT = "model"  # the platform's name for it: `runs:/RUN/model`
 class MlflowModelStore(ModelStore):
     """Connects when it is first asked for something.
 
-    `threads` are those of ONNX Runtime in its classifiers, 0 meaning every core.
+    Args:
+        threads: of ONNX Runtime, which models load with; 0 meaning every core.
+        gpu: models load with torch instead where this machine has a GPU.
     """
 
-    def __init__(self, connection: MlflowConnection, threads: int = 0) -> None:
+    def __init__(self, connection: MlflowConnection, threads: int = 0, *, gpu: bool = False) -> None:
         self._connection = connection
         self._uri = connection.tracking_uri
         self._threads = threads
+        self._gpu = gpu
 
     def save(
         self,
@@ -64,16 +66,16 @@ class MlflowModelStore(ModelStore):
             logged = self._upload(run, model, folder, info)
         return self._register(name, logged.artifact_location, run_id, info.lineage, card, logged.model_id)
 
-    def classifier(self, uri: str) -> ClassifierFactory:
-        version = self.resolve(uri)
-        return MlflowClassifierFactory(self._connection, version.name, version.version, self._threads)
-
     def download(self, version: ModelVersion) -> ModelPackage:
+        on_gpu = self._gpu and _gpu_is_here()
+        files = TORCH_FORM if on_gpu else ONNX_FORM
         with tempfile.TemporaryDirectory(prefix="fmnist-model-") as scratch:
             try:
-                folder = download_artifact(self._connection, version.name, version.version, Path(scratch), PACKAGE)
+                folder = download_artifact(self._connection, version.name, version.version, Path(scratch), files)
                 described = ModelDescription.read(folder / MLMODEL_FILE_NAME)
-                packed = PackedModel.read(folder / FOLDER, self._threads)
+                factory: ClassifierFactory = (
+                    PackedNetwork.read(folder) if on_gpu else PackedModel.read(folder, self._threads)
+                )
             except CorruptModel as error:
                 raise CorruptModel(f"{version.uri}: {error}") from error
         return ModelPackage(
@@ -81,7 +83,7 @@ class MlflowModelStore(ModelStore):
             uuid=described.uuid,
             signature=described.signature,
             created=described.created,
-            load=packed,
+            factory=factory,
         )
 
     def resolve(self, uri: str) -> ModelVersion:
@@ -170,6 +172,15 @@ class MlflowModelStore(ModelStore):
                     name, source, run_id or None, tags=dict(tags), description=_shown(card), model_id=model_id
                 )
             )
+
+
+def _gpu_is_here() -> bool:
+    """Look for the driver's device and for torch before importing it, which takes seconds."""
+    if not (Path("/dev/nvidiactl").exists() and find_spec("torch")):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _shown(card: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""A model of the store as plain bytes, which load with no store, no MLflow, no torch and no file."""
+"""A model of the store as plain bytes, which load with no store, no MLflow and no file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +12,9 @@ from fmnist.ports.model_store import Classifier
 
 @dataclass(frozen=True, slots=True)
 class PackedModel:
-    """Loads the ONNX form and replays the golden batch, where it is called; picklable.
+    """The ONNX form. It loads without torch, and replays the golden batch, where it is called; picklable.
 
     Attributes:
-        onnx: the ONNX form.
         threads: of ONNX Runtime, 0 meaning every core.
     """
 
@@ -26,14 +25,41 @@ class PackedModel:
 
     @classmethod
     def read(cls, folder: Path, threads: int = 0) -> Self:
-        """Read the artifact's extra files from a local folder.
+        """Read it from the folder of a downloaded artifact.
 
         Raises:
-            CorruptModel: one is missing or damaged.
+            CorruptModel: a file is missing or damaged.
         """
-        return cls(*artifact.read_files(folder), threads)
+        onnx = artifact.read_file(folder / artifact.FOLDER / artifact.ONNX_FILE)
+        return cls(onnx, *artifact.read_description(folder), threads)
 
     def __call__(self) -> Classifier:
         classifier = OnnxClassifier(self.onnx, self.info, self.threads)
         self.golden.check(classifier, artifact.LOAD_TOLERANCE, "ONNX Runtime")
+        return classifier
+
+
+@dataclass(frozen=True, slots=True)
+class PackedNetwork:
+    """The pt2 form. It loads with torch, on a GPU where there is one, and replays the golden batch, where it is called.
+
+    MLflow's own reader is not used: it puts the artifact's code on the path, imports modules that it names, and runs
+    its pickles.
+    """
+
+    pt2: bytes
+    info: ModelInfo
+    golden: artifact.GoldenBatch
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read it from the folder of a downloaded artifact; raises as `PackedModel.read` does."""
+        return cls(artifact.read_file(folder / artifact.PT2_FILE), *artifact.read_description(folder))
+
+    def __call__(self) -> Classifier:
+        from fmnist.adapters.torch.classifier import TorchClassifier
+        from fmnist.adapters.torch.graph import read_network
+
+        classifier = TorchClassifier(read_network(self.pt2), self.info)
+        self.golden.check(classifier, artifact.LOAD_TOLERANCE, "torch")
         return classifier

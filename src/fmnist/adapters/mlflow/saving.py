@@ -5,10 +5,11 @@ from pathlib import Path
 from mlflow.models import Model
 
 from fmnist.adapters.mlflow import artifact
-from fmnist.adapters.mlflow.flavor import read_flavor, write_flavor
+from fmnist.adapters.mlflow.flavor import write_flavor
 from fmnist.adapters.onnx.classifier import OnnxClassifier
 from fmnist.adapters.onnx.export import export_onnx
 from fmnist.adapters.torch.classifier import TorchClassifier
+from fmnist.adapters.torch.graph import read_network
 from fmnist.adapters.torch.weights import load_network
 from fmnist.domain.model.images import Images
 from fmnist.domain.model.model_card import CARD_FILE
@@ -39,5 +40,6 @@ def build_artifact(
         path.write_bytes(content)
     folder = scratch / "model"
     write_flavor(model, network, info, folder, list(files))
-    batch.check(read_flavor(folder, info, device="cpu"), artifact.SAVE_TOLERANCE, "the pt2 form of the model")
+    saved = TorchClassifier(read_network(artifact.read_file(folder / artifact.PT2_FILE)), info, device="cpu")
+    batch.check(saved, artifact.SAVE_TOLERANCE, "the pt2 form of the model")
     return folder

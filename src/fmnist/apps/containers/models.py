@@ -29,7 +29,7 @@ class ModelsContainer(BaseContainer):
         connection,
         system_metrics=BaseContainer.settings.provided.mlflow_enable_system_metrics_logging,
     )
-    model_store = providers.Singleton(MlflowModelStore, connection)
+    model_store = providers.Singleton(MlflowModelStore, connection, gpu=True)
     wanted_model = providers.Callable(
         wanted_model, model_store, BaseContainer.settings.provided.mlflow_registered_model_name
     )

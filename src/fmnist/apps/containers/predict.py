@@ -10,7 +10,7 @@ from fmnist.ports.model_store import ModelStore
 
 def load_prediction(store: ModelStore, uri: str) -> Prediction:
     """Load the model at `uri`, which replays its golden batch before it answers anything."""
-    return Prediction(store.classifier(uri)())
+    return Prediction(store.download(store.resolve(uri)).load())
 
 
 class PredictContainer(ModelsContainer):

@@ -83,7 +83,7 @@ class AcceptanceTest:
     def _checks(self, staged: ModelVersion, champion: ModelVersion | None, policy: PromotionPolicy) -> tuple[Rule, ...]:
         logger.info("testing %s", staged.uri)
         try:
-            classifier = self._store.classifier(staged.uri)()
+            classifier = self._store.download(staged).load()
         except CorruptModel as error:
             return (Rule("loading", passed=False, figures={}, reason=str(error)),)
         reason = "it loads without a pickle, and answers its golden batch as when it was saved"
@@ -108,7 +108,7 @@ class AcceptanceTest:
         contenders, unknown = [classifier], "there is no champion to compare with"
         if champion is not None:
             try:
-                contenders.append(self._store.classifier(champion.uri)())
+                contenders.append(self._store.download(champion).load())
             except CorruptModel as error:  # of another tool, or damaged: it must not stand in its successor's way
                 if policy.max_latency_ratio is not None:
                     raise

@@ -121,10 +121,10 @@ class ModelComparison:
     ) -> Decision:
         logger.info("%s answers for %s of %s", challenger.uri, split, dataset.version)
         data = self._registry.read(dataset, split)
-        new = answer(self._store.classifier(challenger.uri)(), data).probabilities
+        new = answer(self._store.download(challenger).load(), data).probabilities
         if champion is None:
             alone = PairedComparison.of(data.labels, new, new)
             return policy.first(Mode.EVALUATE, {"accuracy": alone.challenger_accuracy, "ece": alone.challenger_ece})
         logger.info("%s answers for the same", champion.uri)
-        old = answer(self._store.classifier(champion.uri)(), data).probabilities
+        old = answer(self._store.download(champion).load(), data).probabilities
         return policy.by_comparison(PairedComparison.of(data.labels, old, new))

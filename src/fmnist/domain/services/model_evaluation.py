@@ -64,7 +64,7 @@ class ModelEvaluation:
         """
         model = self._store.resolve(uri)
         dataset = measured_dataset(self._registry, model, split, data_version)
-        classifier = self._store.classifier(model.uri)()
+        classifier = self._store.download(model).load()
         logger.info("%s answers for %s of %s", model.uri, split, dataset.version)
         measured = measure(answer(classifier, self._registry.read(dataset, split)), dataset, split)
         report = ModelReport(

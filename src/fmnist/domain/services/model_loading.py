@@ -59,10 +59,7 @@ class ModelLoading:
 
         def fetch_and_load() -> tuple[ModelPackage, Classifier]:
             package = fetch()
-            try:
-                return package, package.load()
-            except CorruptModel as error:
-                raise CorruptModel(f"{package.version.uri}: {error}") from error
+            return package, package.load()
 
         # One call, so that a version whose loading hangs is not downloaded again meanwhile.
         package, classifier = self._calls.run(what, fetch_and_load, deadline - time.monotonic())

@@ -82,36 +82,17 @@ class ModelStoreContract:
         assert saved.created > 1.5e9
         assert store.resolve(saved.uri) == saved
 
-    def test_classifier_says_what_was_saved(self, store: ModelStore, saved: ModelVersion, info: ModelInfo) -> None:
-        assert store.classifier(saved.uri)().info == info
-
     @pytest.mark.parametrize("count", [1, 2, 7])
-    def test_classifier_answers_each_image_alike_in_any_batch(
+    def test_package_answers_each_image_alike_in_any_batch(
         self, store: ModelStore, saved: ModelVersion, info: ModelInfo, golden: Images, count: int
     ) -> None:
-        classifier = store.classifier(saved.uri)()
+        classifier = store.download(saved).load()
         inputs = info.normalization.apply(golden)
         logits = classifier.logits(inputs[:count])
+        assert classifier.info == info
         assert logits.shape == (count, len(CLASS_NAMES))
         assert logits.dtype == np.float32
         np.testing.assert_allclose(logits, classifier.logits(inputs)[:count], rtol=1e-4, atol=1e-4)
-
-    def test_classifier_factory_travels_by_pickle(self, store: ModelStore, saved: ModelVersion, golden: Images) -> None:
-        factory = store.classifier(saved.uri)
-        travelled = pickle.loads(pickle.dumps(factory))()  # noqa: S301 - our own bytes, written on this line
-        inputs = travelled.info.normalization.apply(golden)
-        np.testing.assert_array_equal(travelled.logits(inputs), factory().logits(inputs))
-
-    def test_classifier_stays_with_the_version_that_the_alias_meant(
-        self, store: ModelStore, version: ModelVersion, weights: TrainedWeights, info: ModelInfo, golden: Images
-    ) -> None:
-        store.label(version, alias="champion")
-        factory = store.classifier(f"models:/{version.name}@champion")
-        second = store.save(version.run_id, version.name, weights, replace(info, metrics={"val_acc": 0.5}), golden)
-        store.label(second, alias="champion")
-        assert second.version == 2
-        assert factory().info.metrics == info.metrics
-        assert store.classifier(f"models:/{version.name}@champion")().info.metrics == {"val_acc": 0.5}
 
     def test_package_tells_what_the_model_is(self, store: ModelStore, saved: ModelVersion) -> None:
         package = store.download(saved)
@@ -122,14 +103,6 @@ class ModelStoreContract:
         assert (outputs["dtype"], outputs["shape"]) == ("float32", [-1, len(CLASS_NAMES)])
         assert json.loads(json.dumps(package.signature)) == package.signature
         assert saved.created - 3600 < package.created < saved.created + 1
-
-    def test_package_loads_what_the_store_would(
-        self, store: ModelStore, saved: ModelVersion, info: ModelInfo, golden: Images
-    ) -> None:
-        loaded, expected = store.download(saved).load(), store.classifier(saved.uri)()
-        assert loaded.info == info
-        inputs = info.normalization.apply(golden)
-        np.testing.assert_allclose(loaded.logits(inputs), expected.logits(inputs), rtol=1e-4, atol=1e-4)
 
     def test_package_travels_by_pickle(self, store: ModelStore, saved: ModelVersion, golden: Images) -> None:
         package = store.download(saved)
@@ -156,8 +129,6 @@ class ModelStoreContract:
     ) -> None:
         with pytest.raises(CorruptModel, match=damaged.uri):
             store.download(damaged).load()
-        with pytest.raises(CorruptModel, match=damaged.uri):
-            store.classifier(damaged.uri)()
         store.download(saved).load()
 
     def test_copy_keeps_run_and_tags_and_leaves_aliases(self, store: ModelStore, version: ModelVersion) -> None:
@@ -165,7 +136,7 @@ class ModelStoreContract:
         copy = store.copy(version, _new_name())
         assert (copy.version, copy.run_id, copy.aliases) == (1, version.run_id, ())
         assert copy.tags == {**version.tags, "approved_by": "a person"}
-        assert store.classifier(copy.uri)().info == store.classifier(version.uri)().info
+        assert store.download(copy).load().info == store.download(version).load().info
 
     def test_copy_is_made_with_further_tags_that_overrule_the_source_s(
         self, store: ModelStore, version: ModelVersion
@@ -181,7 +152,7 @@ class ModelStoreContract:
         released = store.copy(staged, _new_name(), {"released_from": staged.uri})
         assert released.tags == {**saved.tags, "staged_from": saved.uri, "released_from": staged.uri}
         assert released.run_id == saved.run_id
-        assert store.classifier(released.uri)().info == store.classifier(saved.uri)().info
+        assert store.download(released).load().info == store.download(saved).load().info
 
     def test_versions_are_listed_newest_first_with_their_aliases(
         self, store: ModelStore, version: ModelVersion
@@ -222,8 +193,8 @@ class ModelStoreContract:
         uri = f"models:/{version.name}{where}"
         with pytest.raises(ModelNotFound, match=where[1:]):
             store.resolve(uri)
-        with pytest.raises(ModelNotFound, match=where[1:]):
-            store.classifier(uri)
+        with pytest.raises(ModelNotFound, match="7"):
+            store.download(replace(version, version=7))
 
     @pytest.mark.parametrize("where", ["/1", "@champion"])
     def test_missing_model_is_named(self, store: ModelStore, where: str) -> None:

@@ -139,5 +139,5 @@ def make_package(number: int) -> ModelPackage:
         uuid=f"m-{number}",
         signature={"inputs": [{"name": "images", "dtype": "float32", "shape": [-1, 1, SIDE, SIDE]}], "outputs": []},
         created=1.6e9,
-        load=partial(MeanClassifier, means, info),
+        factory=partial(MeanClassifier, means, info),
     )

@@ -14,9 +14,9 @@ import torch
 
 from fmnist.adapters.mlflow.artifact import GOLDEN_FILE, INFO_FILE, ONNX_FILE
 from fmnist.adapters.mlflow.connection import MlflowConnection
-from fmnist.adapters.mlflow.downloading import ONNX_FORM, PACKAGE, TORCH_FORM, download_artifact
-from fmnist.adapters.mlflow.loading import torch_classifier
+from fmnist.adapters.mlflow.downloading import ONNX_FORM, TORCH_FORM, download_artifact
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
+from fmnist.adapters.mlflow.packed import PackedNetwork
 from fmnist.adapters.onnx.export import export_onnx
 from fmnist.adapters.torch.networks import build_network
 from fmnist.domain.model.errors import CorruptModel
@@ -25,17 +25,10 @@ from fmnist.ports.model_store import Classifier
 from tests.integration.adapters.mlflow.traps import Trap
 
 
-@pytest.fixture(params=["classifier", "package"])
-def load_newest(
-    request: pytest.FixtureRequest, store: MlflowModelStore, saved: ModelVersion
-) -> Callable[[], Classifier]:
-    """Load the newest version, in each of the two ways to do so."""
-
-    def load() -> Classifier:
-        newest = store.versions(saved.name)[0]
-        return store.classifier(newest.uri)() if request.param == "classifier" else store.download(newest).load()
-
-    return load
+@pytest.fixture
+def load_newest(store: MlflowModelStore, saved: ModelVersion) -> Callable[[], Classifier]:
+    """Load the newest version."""
+    return lambda: store.download(store.versions(saved.name)[0]).load()
 
 
 def test_model_with_other_weights_is_noticed(load_newest: Callable[[], Classifier], spoilable: Path) -> None:
@@ -167,7 +160,7 @@ def test_pickled_network_in_place_of_the_graph_is_not_looked_at(spoilable: Path)
     torch.save(build_network("cnn"), data / "model.pth")
     (data / "pickle_module_info.txt").write_text("mlflow.pytorch.pickle_module")
     with pytest.raises(CorruptModel, match=r"model\.pt2 is missing"):
-        torch_classifier(spoilable.parent)
+        PackedNetwork.read(spoilable.parent)()
 
 
 def test_description_that_is_longer_than_any_is_refused(
@@ -187,7 +180,7 @@ def test_folder_of_a_file_s_name_is_not_fetched(load_newest: Callable[[], Classi
         load_newest()
 
 
-@pytest.mark.parametrize("files", [ONNX_FORM, TORCH_FORM, PACKAGE])
+@pytest.mark.parametrize("files", [ONNX_FORM, TORCH_FORM])
 def test_nothing_but_the_named_files_is_fetched(
     connection: MlflowConnection,
     store: MlflowModelStore,

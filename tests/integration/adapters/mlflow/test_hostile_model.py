@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from mlflow.models import Model
 
 from fmnist.adapters.mlflow import artifact
-from fmnist.adapters.mlflow.loading import onnx_classifier, torch_classifier
+from fmnist.adapters.mlflow.packed import PackedModel, PackedNetwork
 from fmnist.adapters.mlflow.saving import build_artifact
 from fmnist.domain.model.errors import CorruptModel
 from fmnist.domain.model.images import Images
@@ -26,6 +26,15 @@ from fmnist.domain.model.registry import ModelInfo
 from fmnist.ports.model_store import Classifier, TrainedWeights
 from tests.integration.adapters.mlflow import traps
 from tests.integration.adapters.mlflow.traps import PT2_TRAPS, Trap, edited, packed, python, saved_by_torch, unpacked
+
+
+def onnx_classifier(folder: Path) -> Classifier:
+    return PackedModel.read(folder)()
+
+
+def torch_classifier(folder: Path) -> Classifier:
+    return PackedNetwork.read(folder)()
+
 
 READERS = {"torch": torch_classifier, "onnx": onnx_classifier}
 
@@ -112,7 +121,8 @@ def test_a_fixed_list_of_files_is_opened_and_no_other(
     pickles_of_other_flavours(folder, canary)
     opened.clear()
     READERS[reader](folder)
-    expected = {f"extra_files/{name}" for name in artifact.FILES} | ({"data/model.pt2"} if reader == "torch" else set())
+    described = {f"extra_files/{name}" for name in (artifact.INFO_FILE, artifact.GOLDEN_FILE)}
+    expected = {*described, artifact.PT2_FILE if reader == "torch" else f"extra_files/{artifact.ONNX_FILE}"}
     assert {str(Path(path).relative_to(folder)) for path in opened if path.startswith(str(folder))} == expected
 
 

@@ -16,8 +16,8 @@ import torch
 from mlflow.models import get_model_info
 
 from fmnist.adapters.mlflow.connection import MlflowConnection
-from fmnist.adapters.mlflow.loading import torch_classifier
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
+from fmnist.adapters.mlflow.packed import PackedNetwork
 from fmnist.adapters.mlflow.tracker import MlflowTracker
 from fmnist.adapters.torch.weights import load_network
 from fmnist.domain.model.errors import RunNotFound
@@ -74,7 +74,7 @@ def test_saving_leaves_nothing_global_behind_and_prints_nothing(
     before = (mlflow.get_tracking_uri(), mlflow.get_registry_uri(), dict(os.environ))
     version = store.save(MlflowTracker(connection).start("training", {}), "dev.saved-model", cnn, info, golden)
     store.label(store.copy(version, version.name), alias="champion")
-    store.classifier("models:/dev.saved-model@champion")()
+    store.download(store.resolve("models:/dev.saved-model@champion")).load()
     assert (mlflow.get_tracking_uri(), mlflow.get_registry_uri(), dict(os.environ)) == before
     assert mlflow.active_run() is None
     assert list(tmp_path.iterdir()) == []
@@ -92,9 +92,9 @@ def test_unknown_run_registers_nothing(
 def test_torch_answers_as_onnx_does(
     saved: ModelVersion, store: MlflowModelStore, golden: Images, spoilable: Path
 ) -> None:
-    classifier = torch_classifier(spoilable.parent)
+    classifier = PackedNetwork.read(spoilable.parent)()
     inputs = classifier.info.normalization.apply(golden)
-    np.testing.assert_allclose(classifier.logits(inputs), store.classifier(saved.uri)().logits(inputs), atol=1e-4)
+    np.testing.assert_allclose(classifier.logits(inputs), store.download(saved).load().logits(inputs), atol=1e-4)
 
 
 def test_classifier_on_a_cpu_imports_no_torch(saved: ModelVersion, connection: MlflowConnection) -> None:
@@ -102,7 +102,8 @@ def test_classifier_on_a_cpu_imports_no_torch(saved: ModelVersion, connection: M
         "import sys, numpy; from fmnist.adapters.mlflow.connection import MlflowConnection; "
         "from fmnist.adapters.mlflow.model_store import MlflowModelStore; "
         "from fmnist.domain.model.addresses import Address; "
-        "classifier = MlflowModelStore(MlflowConnection(Address(sys.argv[1]))).classifier(sys.argv[2])(); "
+        "store = MlflowModelStore(MlflowConnection(Address(sys.argv[1])), gpu=True); "
+        "classifier = store.download(store.resolve(sys.argv[2])).load(); "
         "print(classifier.logits(numpy.zeros((1, 1, 28, 28), 'float32')).shape, 'torch' in sys.modules)"
     )
     command = [sys.executable, "-c", code, connection.tracking_uri.reveal(), saved.uri]
@@ -118,7 +119,7 @@ def test_package_loads_when_the_store_is_gone(
     loaded = pickle.loads(pickle.dumps(package)).load()
     assert loaded.info.architecture == info.architecture
     inputs = info.normalization.apply(golden)
-    np.testing.assert_allclose(loaded.logits(inputs), store.classifier(saved.uri)().logits(inputs), atol=1e-5)
+    np.testing.assert_allclose(loaded.logits(inputs), store.download(saved).load().logits(inputs), atol=1e-5)
 
 
 def test_package_is_the_id_and_the_time_of_the_run_s_model(
@@ -167,4 +168,4 @@ def test_model_without_a_card_loads_and_shows_none(
     store: MlflowModelStore, connection: MlflowConnection, saved: ModelVersion
 ) -> None:
     assert not connection.client().get_model_version(saved.name, str(saved.version)).description
-    store.classifier(saved.uri)()
+    store.download(saved).load()

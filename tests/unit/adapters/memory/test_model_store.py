@@ -38,7 +38,7 @@ class TestMemoryModelStore(ModelStoreContract):
     def test_nearest_class_mean_wins(
         self, store: MemoryModelStore, saved: ModelVersion, weights: TrainedWeights
     ) -> None:
-        classifier = store.classifier(saved.uri)()
+        classifier = store.download(saved).load()
         means = load_means(weights.path)
         assert classifier.logits(means.reshape(-1, 1, 28, 28)).argmax(axis=1).tolist() == list(range(10))
 

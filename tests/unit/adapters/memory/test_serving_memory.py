@@ -27,7 +27,7 @@ def test_pin_ages_with_the_clock_and_a_new_pin_is_young_again() -> None:
 def test_model_that_cannot_travel_is_noticed_and_the_last_one_kept() -> None:
     memory = MemoryServingMemory()
     memory.remember(make_kept(1))
-    bound = replace(make_kept(2), package=replace(make_package(2), load=lambda: make_package(2).load()))
+    bound = replace(make_kept(2), package=replace(make_package(2), factory=lambda: make_package(2).load()))
     with pytest.raises(Exception, match="pickle"):
         memory.remember(bound)
     assert memory.last_good_uri() == "models:/prod.contract/1"

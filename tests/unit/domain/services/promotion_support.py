@@ -29,7 +29,7 @@ from fmnist.domain.services.prediction import Prediction
 from fmnist.domain.services.promotion_overview import PromotionOverview
 from fmnist.domain.services.promotion_pipeline import PromotionPipeline
 from fmnist.domain.services.promotion_state import PromotionState, iso_utc
-from fmnist.ports.model_store import ClassifierFactory, TrainedWeights
+from fmnist.ports.model_store import ModelPackage, TrainedWeights
 from fmnist.testing.data import toy_splits
 
 SOURCE = StagedName.parse("dev.fashion-mnist-classifier")
@@ -64,9 +64,9 @@ class FaultyStore(MemoryModelStore):
         finally:
             self._depth -= 1
 
-    def classifier(self, uri: str) -> ClassifierFactory:
+    def download(self, version: ModelVersion) -> ModelPackage:
         with self._call():
-            return super().classifier(uri)
+            return super().download(version)
 
     def resolve(self, uri: str) -> ModelVersion:
         with self._call():
@@ -155,7 +155,7 @@ class House:
 
     def accuracy(self, uri: str) -> float:
         test = self.splits["test"]
-        probabilities = Prediction(self.store.classifier(uri)()).probabilities(test.images)
+        probabilities = Prediction(self.store.download(self.store.resolve(uri)).load()).probabilities(test.images)
         return Evaluation.of(test.labels, probabilities).accuracy
 
     def compare(self, challenger: ModelVersion, mode: Mode = Mode.EVALUATE) -> DecisionRecord:

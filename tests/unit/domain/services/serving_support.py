@@ -118,7 +118,7 @@ class Memory(MemoryServingMemory):
         model = super().last_good()
         if model is None or not self.load_seconds:
             return model
-        return replace(model, package=replace(model.package, load=partial(_load, model.package, self.load_seconds)))
+        return replace(model, package=replace(model.package, factory=partial(_load, model.package, self.load_seconds)))
 
 
 def _load(package: ModelPackage, seconds: float) -> Classifier:

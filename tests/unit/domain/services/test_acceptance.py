@@ -14,7 +14,7 @@ from fmnist.domain.model.policy import Mode, PromotionPolicy, Rule
 from fmnist.domain.model.promotion_records import AcceptanceRecord, Basis
 from fmnist.domain.model.registry import ModelInfo, ModelVersion
 from fmnist.domain.services.acceptance import AcceptanceTest
-from fmnist.ports.model_store import Classifier, ClassifierFactory
+from fmnist.ports.model_store import Classifier
 from tests.unit.domain.services.promotion_support import POLICY, SOURCE, House
 
 Logits = npt.NDArray[np.float32]
@@ -56,8 +56,10 @@ def staged(promotions: House) -> ModelVersion:
 
 
 def run_on(house: House, staged: ModelVersion, **odd: Callable[..., object]) -> AcceptanceRecord:
-    true = house.store.classifier(staged.uri)()
-    house.store.classifier = lambda _: lambda: Odd(true, **odd)  # type: ignore[method-assign, assignment, arg-type]
+    package = house.store.download(staged)
+    true = package.load()
+    odd_one = replace(package, factory=lambda: Odd(true, **odd))  # type: ignore[arg-type]
+    house.store.download = lambda _: odd_one  # type: ignore[method-assign]
     return house.acceptance.run(POLICY, staged.uri)
 
 
@@ -70,15 +72,9 @@ def test_a_sound_model_passes_and_the_record_stays_on_it(promotions: House, stag
 
 
 def test_a_model_that_does_not_load_fails(promotions: House, staged: ModelVersion) -> None:
-    def load(uri: str) -> ClassifierFactory:
-        def factory() -> Classifier:
-            raise CorruptModel("the golden batch differs")
-
-        return factory
-
-    promotions.store.classifier = load  # type: ignore[method-assign]
+    promotions.store.spoil(staged)
     record = promotions.acceptance.run(POLICY)
-    assert (record.passed, record.message) == (False, "failed: the golden batch differs")
+    assert (record.passed, record.message) == (False, f"failed: {staged.uri}: the model is damaged")
 
 
 @pytest.mark.parametrize(

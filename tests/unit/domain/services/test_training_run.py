@@ -260,7 +260,7 @@ def test_the_model_is_as_sure_as_val_says_and_measured_as_it_answers(house: Hous
     temperature = float(run.tags["temperature"])
     assert temperature > 1, "squared distances are twice what honest logits are, and more"
     data = house.registry.read(house.registry.resolve("2.0.0"), "test")
-    answers = Prediction(house.store.classifier(result.model.uri)()).probabilities(data.images)
+    answers = Prediction(house.store.download(result.model).load()).probabilities(data.images)
     assert result.test is not None
     assert log_loss(data.labels, answers) == pytest.approx(result.test.loss)
     assert result.val.loss < run.history["val_loss"][result.best_epoch][1], "for it helps"
@@ -271,7 +271,7 @@ def test_the_registered_model_answers_as_it_was_measured(house: House) -> None:
     result = house.train()
     assert house.store.resolve(f"models:/{MODEL}/1") == result.model
     assert (result.model.name, result.model.run_id) == (MODEL, result.run_id)
-    info = house.store.classifier(result.model.uri)().info
+    info = house.store.download(result.model).load().info
     assert info.normalization == house.registry.resolve().normalization
     assert info.lineage["run_id"] == result.run_id
     assert info.lineage["git_commit"] == "c0ffee"
