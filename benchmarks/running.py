@@ -35,7 +35,7 @@ def environment_of_subjects(home: str) -> dict[str, str]:
     """Return an environment with a state directory to throw away, and the real one's data, which is built first."""
     settings = Settings.load()
     if settings.dvc_repo_url is None:
-        subprocess.run([sys.executable, "-m", "fmnist.apps.main", "data", "build"], check=True)
+        subprocess.run([sys.executable, "-m", "fmnist", "data", "build"], check=True)
     data = {"DVC_REPO_URL": settings.data_repo.reveal(), "DVC_REMOTE_URL": settings.data_remote_url}
     return {
         **os.environ,

@@ -67,7 +67,7 @@ def servers(normalization: Normalization) -> dict[str, Server]:
             predicted_classes,
         ),
         "fmnist": Server(
-            lambda port, model: [python, "-m", "fmnist.apps.main", "serve", "--port", str(port), "--model", model],
+            lambda port, model: [python, "-m", "fmnist", "serve", "--port", str(port), "--model", model],
             "/predict",
             pixels_as_json,
             predicted_classes,

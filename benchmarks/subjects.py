@@ -23,7 +23,7 @@ def product(started: float, compute: str, *flags: str) -> dict[str, Any]:
     Nothing is replaced but the progress display, which also notes when it was told what.
     """
     import fmnist.apps.progress
-    from fmnist.apps.main import main
+    from fmnist.__main__ import main
     from fmnist.apps.process import INTERRUPTED
     from fmnist.domain.model.training import Progress
 

@@ -56,7 +56,7 @@ def test_importing_the_library_imports_no_vendor() -> None:
 
 
 def test_asking_for_help_imports_no_heavy_vendor() -> None:
-    packages = imported("-m", "fmnist.apps.main", "--help")
+    packages = imported("-m", "fmnist", "--help")
     assert "typer" in packages
     assert not packages & set(HEAVY)
 

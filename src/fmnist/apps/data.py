@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fmnist.apps.outputs import check_output_dir, write_outputs
+from fmnist.apps.outputs import AsJson, check_output_dir, examples, write_outputs
 from fmnist.apps.process import begin
 from fmnist.domain.model.errors import CorruptData
 from fmnist.domain.model.metadata import check_split
@@ -26,15 +26,10 @@ stage = typer.Typer(help="The steps of the registry's pipeline; its dvc.yaml run
 app.add_typer(stage, name="stage", hidden=True)
 
 _Version = Annotated[str, typer.Argument(help="A version such as 1.0.0, or latest.")]
-_AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-
-
-def _examples(*commands: str) -> str:
-    return "\n\n".join(["[bold]Examples[/]", *commands])
 
 
 @app.command(
-    epilog=_examples("fmnist data build", "fmnist data build --version 1.1.0 --source ~/Downloads/fashion-mnist")
+    epilog=examples("fmnist data build", "fmnist data build --version 1.1.0 --source ~/Downloads/fashion-mnist")
 )
 def build(
     version: Annotated[str, typer.Option(help="Three numbers; the Git tag is fashion-mnist-v and these.")] = "1.0.0",
@@ -51,8 +46,8 @@ def build(
     typer.echo(f"{built.tag} {'built in' if built.new else 'is already in'} {built.registry}")
 
 
-@app.command(epilog=_examples("fmnist data versions", "fmnist data versions --json"))
-def versions(*, as_json: _AsJson = False) -> None:
+@app.command(epilog=examples("fmnist data versions", "fmnist data versions --json"))
+def versions(*, as_json: AsJson = False) -> None:
     """List the versions, newest first."""
     found = _container().data_registry().versions()
     if as_json:
@@ -63,7 +58,7 @@ def versions(*, as_json: _AsJson = False) -> None:
         typer.echo("no version yet: run fmnist data build", err=True)
 
 
-@app.command(epilog=_examples("fmnist data resolve", "fmnist data resolve latest --output-dir outputs"))
+@app.command(epilog=examples("fmnist data resolve", "fmnist data resolve latest --output-dir outputs"))
 def resolve(
     version: _Version = "latest",
     output_dir: Annotated[
@@ -71,7 +66,7 @@ def resolve(
         typer.Option(help="Write data_version, data_commit, data_digest, message and report.json there."),
     ] = None,
     *,
-    as_json: _AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """Pin a version: tell the tag that it stands for now, the commit of that, and the digest of what it holds."""
     check_output_dir(output_dir)
@@ -90,8 +85,8 @@ def resolve(
         typer.echo(message)
 
 
-@app.command(epilog=_examples("fmnist data show", "fmnist data show 1.0.0 --json"))
-def show(version: _Version = "latest", *, as_json: _AsJson = False) -> None:
+@app.command(epilog=examples("fmnist data show", "fmnist data show 1.0.0 --json"))
+def show(version: _Version = "latest", *, as_json: AsJson = False) -> None:
     """Show what a version holds and where it lies."""
     dataset: DatasetVersion = _container().data_registry().resolve(version)
     normalization = dataset.normalization
@@ -120,7 +115,7 @@ def show(version: _Version = "latest", *, as_json: _AsJson = False) -> None:
     )
 
 
-@app.command(epilog=_examples("fmnist data verify", "fmnist data verify 1.0.0"))
+@app.command(epilog=examples("fmnist data verify", "fmnist data verify 1.0.0"))
 def verify(version: _Version = "latest") -> None:
     """Read every split, and compare its bytes with their hash and its counts with the metadata."""
     registry = _container().data_registry()

@@ -7,15 +7,14 @@ from typing import Annotated
 
 import typer
 
-from fmnist.apps.outputs import check_output_dir, write_outputs
+from fmnist.apps.outputs import AsJson, check_output_dir, examples, write_outputs
 from fmnist.apps.process import begin
 from fmnist.apps.promotion_options import By, who
 
-EXAMPLES = (
-    "[bold]Examples[/]\n\n"
-    "fmnist deploy\n\n"
-    "fmnist deploy --model-uri models:/prod.fashion-mnist-classifier/7 --output-dir outputs\n\n"
-    'fmnist promote rollback --reason "Shirts are taken for coats" && fmnist deploy'
+EXAMPLES = examples(
+    "fmnist deploy",
+    "fmnist deploy --model-uri models:/prod.fashion-mnist-classifier/7 --output-dir outputs",
+    'fmnist promote rollback --reason "Shirts are taken for coats" && fmnist deploy',
 )
 
 
@@ -34,7 +33,7 @@ def deploy(
         Path | None, typer.Option(help="Write changed, model_uri, revision, message and report.json there.")
     ] = None,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Commit the champion to the RayService manifest that the cluster follows.
 

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fmnist.apps.outputs import check_output_dir, write_outputs
+from fmnist.apps.outputs import AsJson, check_output_dir, examples, write_outputs
 from fmnist.apps.process import begin
 
 if TYPE_CHECKING:
     from fmnist.domain.services.model_evaluation import EvaluatedModel
 
-EXAMPLES = (
-    "[bold]Examples[/]\n\n"
-    "fmnist evaluate\n\n"
-    "fmnist evaluate models:/dev.fashion-mnist-classifier/1 --output-dir report\n\n"
-    "fmnist evaluate models:/prod.fashion-mnist-classifier@champion --data-version 1.1.0 --json"
+EXAMPLES = examples(
+    "fmnist evaluate",
+    "fmnist evaluate models:/dev.fashion-mnist-classifier/1 --output-dir report",
+    "fmnist evaluate models:/prod.fashion-mnist-classifier@champion --data-version 1.1.0 --json",
 )
 
 _PAGE = "report.html"
@@ -42,7 +41,7 @@ def evaluate(
         Path | None, typer.Option(help=f"Write {_PAGE}, model_card.md and the figures there, too.")
     ] = None,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure a registered model, and report where it is right, wrong and too sure of itself.
 

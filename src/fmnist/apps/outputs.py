@@ -1,10 +1,20 @@
-"""What a command leaves in a directory, for a workflow engine or a person: a file for each of its outputs."""
+"""What commands have in common: examples in their help, `--json`, and a file for each output in a directory."""
 
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+
+
+def examples(*commands: str) -> str:
+    """Return the end of a command's help."""
+    return "\n\n".join(["[bold]Examples[/]", *commands])
 
 
 def check_output_dir(directory: Path | None) -> None:

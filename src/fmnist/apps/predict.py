@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
+from fmnist.apps.outputs import AsJson, examples
 from fmnist.apps.process import begin
 from fmnist.domain.model.errors import InvalidSetting
 
@@ -18,11 +19,10 @@ if TYPE_CHECKING:
     from fmnist.domain.model.registry import ModelInfo
     from fmnist.domain.services.prediction import ClassPrediction, Prediction
 
-EXAMPLES = (
-    "[bold]Examples[/]\n\n"
-    "fmnist predict shoe.png coat.jpg\n\n"
-    "fmnist predict --split test --index 0-4,17\n\n"
-    "fmnist predict --model models:/prod.fashion-mnist-classifier@champion --top-k 3 --json batch.npy"
+EXAMPLES = examples(
+    "fmnist predict shoe.png coat.jpg",
+    "fmnist predict --split test --index 0-4,17",
+    "fmnist predict --model models:/prod.fashion-mnist-classifier@champion --top-k 3 --json batch.npy",
 )
 
 _INDEX = re.compile(r"[0-9]{1,9}")
@@ -46,7 +46,7 @@ def predict(
     index: Annotated[str, typer.Option(help="Which images of the split, such as 0-4,17.")] = "0-4",
     top_k: Annotated[int, typer.Option(min=1, max=10, help="How many classes for each image.")] = 1,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the answers as JSON on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Classify pictures, and say how sure the model is."""
     settings = begin()

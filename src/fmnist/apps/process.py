@@ -43,12 +43,15 @@ class ReportingGroup(TyperGroup):
             return super().invoke(ctx)
 
 
-def begin() -> "Settings":
-    """Read the environment, set up the log and take signals; a command's first line."""
+def begin(ray_address: str | None = None) -> "Settings":
+    """Read the environment, set up the log and take signals; a command's first line.
+
+    `ray_address` is a flag's, which wins over the variable.
+    """
     from fmnist.apps.logs import configure_logging
     from fmnist.apps.settings import load_environment
 
-    settings = load_environment()
+    settings = load_environment(ray_address=ray_address)
     configure_logging(settings.log_level)
     take_signals()
     logger.debug("state directory %s", settings.fmnist_home)

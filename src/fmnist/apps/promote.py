@@ -4,11 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fmnist.apps.outputs import check_output_dir
+from fmnist.apps.outputs import AsJson, check_output_dir, examples
 from fmnist.apps.process import begin
 from fmnist.apps.promotion_options import (
     ApprovalMode,
-    AsJson,
     By,
     DataVersion,
     Higher,
@@ -43,13 +42,9 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Promote a model to production, explain why, and take it back.", no_args_is_help=True)
 
 
-def _examples(*commands: str) -> str:
-    return "\n\n".join(["[bold]Examples[/]", *commands])
-
-
 @app.command(
     "run",
-    epilog=_examples(
+    epilog=examples(
         "fmnist promote run",
         "fmnist promote run --model-uri models:/dev.fashion-mnist-classifier/3",
         "fmnist promote run --approval manual --policy strict.toml --json",
@@ -104,7 +99,7 @@ def run_all(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "fmnist promote compare",
         "fmnist promote compare --model-uri models:/dev.fashion-mnist-classifier/3 --policy strict.toml",
         "fmnist promote compare --mode contract --metric val_loss --lower-is-better --threshold 0.01",
@@ -141,7 +136,7 @@ def compare(
     give(report, as_json=as_json, output_dir=output_dir)
 
 
-@app.command(epilog=_examples("fmnist promote stage --model-uri models:/dev.fashion-mnist-classifier/3"))
+@app.command(epilog=examples("fmnist promote stage --model-uri models:/dev.fashion-mnist-classifier/3"))
 def stage(model_uri: Source = None, output_dir: OutputDir = None, *, as_json: AsJson = False) -> None:
     """Copy a model that a comparison was in favour of to staging.NAME, as @candidate."""
     settings = begin()
@@ -152,7 +147,7 @@ def stage(model_uri: Source = None, output_dir: OutputDir = None, *, as_json: As
     give(report, as_json=as_json, output_dir=output_dir)
 
 
-@app.command("test", epilog=_examples("fmnist promote test", "fmnist promote test --json"))
+@app.command("test", epilog=examples("fmnist promote test", "fmnist promote test --json"))
 def check_staged(
     model_uri: Staged = None,
     policy: TestPolicyFile = None,
@@ -173,7 +168,7 @@ def check_staged(
     give(report, as_json=as_json, output_dir=output_dir)
 
 
-@app.command(epilog=_examples('fmnist promote approve --by "A. Person" --reason "figures and pictures looked at"'))
+@app.command(epilog=examples('fmnist promote approve --by "A. Person" --reason "figures and pictures looked at"'))
 def approve(
     by: Annotated[str, typer.Option(help="Who approves.")],
     reason: Annotated[str, typer.Option(help="Why.")],
@@ -192,7 +187,7 @@ def approve(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "fmnist promote release",
         "fmnist promote release --approval manual --serving-image registry/fmnist-serving:v2",
     )
@@ -221,7 +216,7 @@ def release(
     give(report, as_json=as_json, output_dir=output_dir)
 
 
-@app.command(epilog=_examples('fmnist promote rollback --reason "Shirts are taken for coats"'))
+@app.command(epilog=examples('fmnist promote rollback --reason "Shirts are taken for coats"'))
 def rollback(
     reason: Annotated[str, typer.Option(help="Why.")],
     by: By = None,
@@ -243,19 +238,19 @@ def rollback(
     give(report, as_json=as_json, output_dir=output_dir)
 
 
-@app.command(epilog=_examples("fmnist promote status", "fmnist promote status --json"))
+@app.command(epilog=examples("fmnist promote status", "fmnist promote status --json"))
 def status(*, as_json: AsJson = False) -> None:
     """Show which version is what, since when, and from which run, data and image."""
     print_status(_container(begin()).overview().status(), as_json=as_json)
 
 
-@app.command(epilog=_examples("fmnist promote history", "fmnist promote history --json"))
+@app.command(epilog=examples("fmnist promote history", "fmnist promote history --json"))
 def history(*, as_json: AsJson = False) -> None:
     """Tell what happened to every version, oldest first."""
     print_history(_container(begin()).overview().history(), as_json=as_json)
 
 
-@app.command(epilog=_examples("fmnist promote trace models:/prod.fashion-mnist-classifier@champion"))
+@app.command(epilog=examples("fmnist promote trace models:/prod.fashion-mnist-classifier@champion"))
 def trace(
     model_uri: Annotated[str, typer.Argument(help="models:/NAME/VERSION or models:/NAME@ALIAS.")],
     *,

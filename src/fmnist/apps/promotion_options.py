@@ -82,7 +82,6 @@ ApprovalMode = Annotated[
     Approval, typer.Option(help="manual: somebody has to have approved this version over this champion.")
 ]
 Image = Annotated[str | None, typer.Option(help="Image that will serve it, with its tag.", rich_help_panel=_OUTPUT)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 OutputDir = Annotated[
     Path | None,
     typer.Option(

@@ -8,16 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
+from fmnist.apps.outputs import examples
 from fmnist.apps.process import begin
 from fmnist.domain.model.endpoint import Request
 from fmnist.domain.model.errors import InvalidSetting
 
-EXAMPLES = (
-    "[bold]Examples[/]\n\n"
-    "fmnist serve\n\n"
-    "fmnist serve --model models:/prod.fashion-mnist-classifier@champion --port 8080\n\n"
-    "MODEL_POLL_SECONDS=30 fmnist serve --model models:/prod.fashion-mnist-classifier@champion\n\n"
-    "curl -H 'Content-Type: image/png' --data-binary @shoe.png localhost:8000/predict"
+EXAMPLES = examples(
+    "fmnist serve",
+    "fmnist serve --model models:/prod.fashion-mnist-classifier@champion --port 8080",
+    "MODEL_POLL_SECONDS=30 fmnist serve --model models:/prod.fashion-mnist-classifier@champion",
+    "curl -H 'Content-Type: image/png' --data-binary @shoe.png localhost:8000/predict",
 )
 
 

@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from urllib.request import getproxies_environment
 
 from dotenv import load_dotenv
@@ -137,15 +137,15 @@ class Settings(BaseSettings):
         return level.upper() if isinstance(level, str) else level
 
     @classmethod
-    def load(cls) -> Self:
-        """Normalize the environment, for ourselves and for vendors, and read it.
+    def load(cls, **given: Any) -> Self:
+        """Normalize the environment, for ourselves and for vendors, and read it; what was `given` wins, unless None.
 
         Raises:
             InvalidSetting: names every variable whose value cannot be used, without the value.
         """
         problems = normalize({name.upper() for name in cls.model_fields})
         try:
-            settings = cls()
+            settings = cls(**{name: value for name, value in given.items() if value is not None})
         except ValidationError as error:
             problems += [
                 f"{'.'.join(map(str, item['loc'])).upper()}: {item['msg'].removeprefix('Value error, ')}"
@@ -273,8 +273,8 @@ def spare_loopback() -> None:
         os.environ["no_proxy"] = os.environ["NO_PROXY"] = wanted
 
 
-def load_environment(dotenv: Path | None = Path(".env")) -> Settings:
-    """Read the settings, and tell vendors of them what they read under other names.
+def load_environment(dotenv: Path | None = Path(".env"), **given: Any) -> Settings:
+    """Read the settings, and tell vendors of them what they read under other names; `given` is as of `Settings.load`.
 
     A process of ours takes `.env` of its working directory into the environment first, where it does not overrule.
 
@@ -287,7 +287,7 @@ def load_environment(dotenv: Path | None = Path(".env")) -> Settings:
         except (OSError, ValueError) as error:
             raise InvalidSetting(f"{dotenv.absolute()} cannot be read: {error}") from error
         spare_warnings()
-    settings = Settings.load()
+    settings = Settings.load(**given)
     for name, value in settings.vendor_environment().items():
         os.environ.setdefault(name, value)
     spare_loopback()

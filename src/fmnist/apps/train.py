@@ -1,16 +1,19 @@
 """`fmnist train`, which is `python -m fmnist.apps.train` for `ray job submit`: one training run, data to registry."""
 
+import dataclasses
 import json
 import logging
-import os
+import runpy
 import sys
 from contextlib import AbstractContextManager, redirect_stdout
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
+from fmnist.apps.outputs import AsJson, examples
 from fmnist.apps.process import begin
 from fmnist.domain.model.errors import InvalidSetting
 from fmnist.domain.model.presets import PRESETS
@@ -25,14 +28,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-EXAMPLES = (
-    "[bold]Examples[/]\n\n"
-    "fmnist train\n\n"
-    "fmnist train --preset resnet18 --limit-train 2000 --limit-val 500\n\n"
-    "fmnist train --num-workers 2 --max-epochs 3 --seed 7\n\n"
-    "fmnist train --preset best --gpu-per-worker 1\n\n"
-    "fmnist train --ray-address head:6379 --num-workers 4\n\n"
-    "fmnist train --resume RUN_ID"
+EXAMPLES = examples(
+    "fmnist train",
+    "fmnist train --preset resnet18 --limit-train 2000 --limit-val 500",
+    "fmnist train --num-workers 2 --max-epochs 3 --seed 7",
+    "fmnist train --preset best --gpu-per-worker 1",
+    "fmnist train --ray-address head:6379 --num-workers 4",
+    "fmnist train --resume RUN_ID",
 )
 
 _Compute = Literal["ray", "local"]
@@ -76,15 +78,27 @@ def train(
         str | None, typer.Option(metavar="RUN", help="Go on with a run that failed or was interrupted, by its id.")
     ] = None,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train a model, evaluate it once on the test split, and register it."""
-    flags = {name: value for name, value in locals().items() if name not in {"ray_address", "resume", "as_json"}}
-    if ray_address is not None:
-        if compute == "local":
-            raise InvalidSetting(f"--compute local is this process alone: leave out --ray-address {ray_address}")
-        os.environ["RAY_ADDRESS"] = ray_address  # before it is decided whether Ray keeps to this machine
-    settings = begin()
+    flags = _Flags(
+        run_name=run_name,
+        preset=preset,
+        model=model,
+        batch_size=batch_size,
+        lr=lr,
+        max_epochs=max_epochs,
+        seed=seed,
+        num_workers=num_workers,
+        gpu_per_worker=gpu_per_worker,
+        limit_train=limit_train,
+        limit_val=limit_val,
+        data_version=data_version,
+        compute=compute,
+    )
+    if ray_address is not None and compute == "local":
+        raise InvalidSetting(f"--compute local is this process alone: leave out --ray-address {ray_address}")
+    settings = begin(ray_address)
     settings.require_data_contract()
     result = _resume(settings, flags, resume) if resume else _start(settings, flags)
     if as_json:
@@ -95,17 +109,43 @@ def train(
         print_result(result, settings)
 
 
-def _spec(settings: "Settings", flags: dict[str, Any]) -> TrainingSpec:
-    recipe = read_recipe(flags["preset"] or settings.fmnist_preset).override(
-        architecture=flags["model"],
-        batch_size=flags["batch_size"],
-        lr=flags["lr"],
-        max_epochs=flags["max_epochs"],
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Flags:
+    """What was given of a new run; None where nothing was."""
+
+    run_name: str | None
+    preset: str | None
+    model: str | None
+    batch_size: int | None
+    lr: float | None
+    max_epochs: int | None
+    seed: int | None
+    num_workers: int | None
+    gpu_per_worker: float | None
+    limit_train: int | None
+    limit_val: int | None
+    data_version: str | None
+    compute: _Compute | None
+
+    def given(self) -> list[str]:
+        """Return the flags that were given, as they are written."""
+        there = [name for name, value in dataclasses.asdict(self).items() if value is not None]
+        return [f"--{name.replace('_', '-')}" for name in there]
+
+
+def _spec(settings: "Settings", flags: _Flags) -> TrainingSpec:
+    recipe = read_recipe(flags.preset or settings.fmnist_preset).override(
+        architecture=flags.model, batch_size=flags.batch_size, lr=flags.lr, max_epochs=flags.max_epochs
     )
-    names = ("seed", "num_workers", "gpu_per_worker", "limit_train", "limit_val")
-    given = {name: flags[name] for name in names if flags[name] is not None}
-    spec = TrainingSpec(recipe=recipe, **{"num_workers": settings.ray_num_workers, **given})
-    if flags["compute"] == "local" and (spec.num_workers, spec.gpu_per_worker) != (1, 0):
+    spec = TrainingSpec(
+        recipe=recipe,
+        seed=flags.seed or 0,
+        num_workers=settings.ray_num_workers if flags.num_workers is None else flags.num_workers,
+        gpu_per_worker=flags.gpu_per_worker or 0,
+        limit_train=flags.limit_train,
+        limit_val=flags.limit_val,
+    )
+    if flags.compute == "local" and (spec.num_workers, spec.gpu_per_worker) != (1, 0):
         raise InvalidSetting(
             f"--compute local is one worker on whatever this machine has: leave out --num-workers {spec.num_workers} "
             f"(or RAY_NUM_WORKERS) and --gpu-per-worker {spec.gpu_per_worker:g}, or train on ray"
@@ -127,12 +167,12 @@ def read_recipe(preset: str) -> Recipe:
         raise InvalidSetting(f"preset file {preset} cannot be used: {error}") from error
 
 
-def _start(settings: "Settings", flags: dict[str, Any]) -> "TrainingResult":
-    spec, compute = _spec(settings, flags), flags["compute"] or "ray"
+def _start(settings: "Settings", flags: _Flags) -> "TrainingResult":
+    spec, compute = _spec(settings, flags), flags.compute or "ray"
     # On the platform the data contract wins over flags.
-    flag, variable = flags["data_version"], settings.dvc_data_version
+    flag, variable = flags.data_version, settings.dvc_data_version
     data_version = (variable or flag) if settings.on_platform else (flag or variable)
-    run_name = flags["run_name"] or f"{spec.recipe.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    run_name = flags.run_name or f"{spec.recipe.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     with _loading():
         from fmnist.apps.containers.train import TrainContainer
 
@@ -146,8 +186,8 @@ def _start(settings: "Settings", flags: dict[str, Any]) -> "TrainingResult":
     return result
 
 
-def _resume(settings: "Settings", flags: dict[str, Any], run_id: str) -> "TrainingResult":
-    if given := [f"--{name.replace('_', '-')}" for name, value in flags.items() if value is not None]:
+def _resume(settings: "Settings", flags: _Flags, run_id: str) -> "TrainingResult":
+    if given := flags.given():
         raise InvalidSetting(f"--resume goes on with a run as it was set up: leave out {', '.join(given)}")
     with _loading():
         from fmnist.apps.containers.models import ModelsContainer
@@ -198,8 +238,8 @@ def _summary(result: "TrainingResult") -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    from fmnist.apps.main import main
     from fmnist.apps.upload import hand_over
 
     hand_over("fmnist.apps.train")
-    main(["train", *sys.argv[1:]])
+    sys.argv.insert(1, "train")
+    runpy.run_module("fmnist", run_name="__main__")

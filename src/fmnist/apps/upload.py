@@ -13,6 +13,6 @@ _JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray where it runs a job's command
 def hand_over(module: str) -> None:
     """Run `module` of the upload in place of this process, if this is a Ray job whose upload has the package."""
     source = Path("src").absolute()
-    if _JOB in os.environ and (source / "fmnist").is_dir() and not Path(__file__).is_relative_to(source):
-        environment = {**os.environ, "PYTHONPATH": str(source)}
+    environment = {**os.environ, "PYTHONPATH": str(source)}  # noqa: TID251 - of the process that takes over
+    if _JOB in environment and (source / "fmnist").is_dir() and not Path(__file__).is_relative_to(source):
         os.execve(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]], environment)  # noqa: S606 - no shell

@@ -40,7 +40,7 @@ class Command:
         }
         return {**bare, **ours, **self.variables}
 
-    def run(self, *arguments: str, module: str = "fmnist.apps.main") -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, module: str = "fmnist") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", module, *arguments],
             cwd=self.home,
@@ -60,7 +60,7 @@ class Command:
 
     def start(self, *arguments: str) -> "Started":
         process = subprocess.Popen(
-            [sys.executable, "-m", "fmnist.apps.main", *arguments],
+            [sys.executable, "-m", "fmnist", *arguments],
             cwd=self.home,
             env=self.environment,
             stdout=subprocess.DEVNULL,

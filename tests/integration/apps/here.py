@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from fmnist.apps.main import main
+from fmnist.__main__ import main
 from tests.integration.apps.command import Command
 
 

@@ -101,7 +101,7 @@ def test_closed_terminal_ends_a_training_on_ray_in_order(command: Command) -> No
     # Of a terminal that is closed every process is told, those of Ray too.
     terminal, theirs = os.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-c", IN_TERMINAL, sys.executable, "-m", "fmnist.apps.main", "train", *RAY_RECIPE],
+        [sys.executable, "-c", IN_TERMINAL, sys.executable, "-m", "fmnist", "train", *RAY_RECIPE],
         cwd=command.home,
         env=command.environment,
         stdin=theirs,

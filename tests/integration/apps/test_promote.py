@@ -292,7 +292,7 @@ def test_on_a_fresh_machine_every_command_says_what_is_missing(registry: Registr
 WITHOUT_TORCH = """
 import sys
 sys.modules.update(torch=None, lightning=None, ray=None)
-from fmnist.apps.main import main
+from fmnist.__main__ import main
 for line in sys.argv[1:]:
     try:
         main(["promote", *line.split(), "--json"])

@@ -13,7 +13,7 @@ ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIO
 def run(line: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return subprocess.run(
-        ["/bin/bash", "-c", line.replace("fmnist", f"'{sys.executable}' -m fmnist.apps.main")],
+        ["/bin/bash", "-c", line.replace("fmnist", f"'{sys.executable}' -m fmnist")],
         cwd=cwd,
         env={**bare, **variables},
         capture_output=True,

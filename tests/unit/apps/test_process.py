@@ -24,7 +24,7 @@ class Without:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Without())
-from fmnist.apps.main import main
+from fmnist.__main__ import main
 main(sys.argv[2:])
 """
 INTERRUPTS = [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated), (signal.SIGHUP, HungUp)]

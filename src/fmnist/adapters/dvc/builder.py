@@ -231,10 +231,10 @@ class _Checkout:
             ) from error
 
     def _dvc(self, *arguments: str) -> None:
-        s3, python_path = self._settings.s3, os.environ.get("PYTHONPATH", "")
+        s3, python_path = self._settings.s3, os.environ.get("PYTHONPATH", "")  # noqa: TID251 - as DVC is started
         env = {
             # The stages are commands of this installation, be its bin directory in the PATH or not.
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",  # noqa: TID251 - likewise
             # The clone is data: `-m`, and a relative path of the user's, would import from it.
             "PYTHONSAFEPATH": "1",
             "PYTHONPATH": os.pathsep.join(

@@ -1,8 +1,7 @@
 """What DVC is told by the environment, here and in its commands: a person's settings would change what it finds."""
 
-import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import certifi
@@ -21,18 +20,3 @@ def dvc_variables() -> Iterator[dict[str, str]]:
             "DVC_SITE_CACHE_DIR": f"{scratch}/cache",
             "DVC_NO_ANALYTICS": "1",
         }
-
-
-@contextmanager
-def exported(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set variables of this process for the time."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

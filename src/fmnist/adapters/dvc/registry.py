@@ -18,9 +18,10 @@ from dvc.repo.open_repo import clean_repos
 from dvc_data.index import FileStorage
 
 from fmnist.adapters.dvc.config import READ_OF_A_REMOTE, own_config, refuse_cloud_versions
-from fmnist.adapters.dvc.environment import dvc_variables, exported
+from fmnist.adapters.dvc.environment import dvc_variables
 from fmnist.adapters.dvc.git import tagged_commits, way_out
 from fmnist.adapters.dvc.settings import RegistrySettings
+from fmnist.adapters.environment import exported
 from fmnist.adapters.git.command import source_name
 from fmnist.adapters.git.remote import local_copy
 from fmnist.adapters.parquet.reader import SplitReader

@@ -80,7 +80,7 @@ def neutral_environment(remote: Address | None = None) -> Iterator[dict[str, str
 def _kept_variables() -> dict[str, str]:
     kept = {
         name: value
-        for name, value in os.environ.items()
+        for name, value in os.environ.items()  # noqa: TID251 - what Git is started with
         if _KEPT_VARIABLES.fullmatch(name) or not _NEUTRALIZED_VARIABLES.fullmatch(name)
     }
     return {"SSH_ASKPASS_REQUIRE": "never", **kept, **_NEUTRAL_VARIABLES}
@@ -90,7 +90,7 @@ def _kept_settings() -> _Settings:
     """Return what is kept of the configuration of machine and person; that of a repository around us is not theirs."""
     variables = {
         name: value
-        for name, value in os.environ.items()
+        for name, value in os.environ.items()  # noqa: TID251 - what Git is started with
         if not name.startswith("GIT_") or name.startswith(("GIT_CONFIG", "GIT_EXEC_PATH"))
     }
     try:

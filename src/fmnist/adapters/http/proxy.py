@@ -20,13 +20,14 @@ def proxy_advice(url: str, *, for_git: bool = False) -> str | None:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         return None
     proxies = getproxies_environment()
-    if for_git and "http_proxy" not in os.environ:
+    if for_git and "http_proxy" not in os.environ:  # noqa: TID251 - Git reads it
         proxies.pop("http", None)
     kind = parts.scheme if parts.scheme in proxies else "all"
     if kind not in proxies or any(map(proxy_bypass, (parts.hostname, parts.netloc.rpartition("@")[2]))):
         return None
     name, proxy = f"{kind}_proxy", proxies[kind]
-    variable = name if name in os.environ else name.upper()  # of both it is the small one that counts
+    # Of both it is the small one that counts.
+    variable = name if name in os.environ else name.upper()  # noqa: TID251 - every client reads them
     try:
         shown = f", which names the proxy {Address(proxy if '://' in proxy else f'http://{proxy}')}"
     except InvalidSetting:

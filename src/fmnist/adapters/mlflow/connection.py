@@ -4,7 +4,6 @@ Nothing here touches MLflow's global tracking URI or active run: connections to 
 """
 
 import fcntl
-import os
 import shlex
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +17,11 @@ from urllib.parse import urlsplit
 import requests
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, LifecycleStage
+from mlflow.environment_variables import (
+    MLFLOW_TRACKING_CLIENT_CERT_PATH,
+    MLFLOW_TRACKING_INSECURE_TLS,
+    MLFLOW_TRACKING_SERVER_CERT_PATH,
+)
 from mlflow.exceptions import MlflowException
 from mlflow.store.entities import PagedList
 from mlflow.utils.file_utils import get_local_path_or_none
@@ -159,7 +163,7 @@ def all_pages(fetch: Callable[[str | None], PagedList[_T]]) -> list[_T]:
 def _open(connection: MlflowConnection) -> MlflowClient:
     address, uri = connection.tracking_uri, connection.tracking_uri.reveal()
     if connection.insecure_tls:
-        os.environ["MLFLOW_TRACKING_INSECURE_TLS"] = "true"
+        MLFLOW_TRACKING_INSECURE_TLS.set(True)
     try:
         scheme = urlsplit(uri).scheme
     except ValueError as error:
@@ -224,8 +228,8 @@ def _probe_server(address: Address, *, verify: bool) -> None:
     Certificates are taken and shown as MLflow does it.
     """
     uri = address.reveal()
-    authority = os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") if verify else None
-    certificate = os.environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH")
+    authority = MLFLOW_TRACKING_SERVER_CERT_PATH.get() if verify else None
+    certificate = MLFLOW_TRACKING_CLIENT_CERT_PATH.get()
     try:
         with requests.Session() as session:
             session.mount(f"{urlsplit(uri).scheme}://", HTTPAdapter(max_retries=_PROBE_RETRIES))

@@ -19,6 +19,7 @@ from typing import Any
 
 import ray
 
+from fmnist.adapters.environment import set_defaults
 from fmnist.adapters.ray.job import DriverPaths
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.domain.model.errors import FmnistError, InvalidSetting, StoreUnavailable
@@ -60,11 +61,10 @@ def join_cluster(settings: ClusterSettings) -> None:
             f"RAY_ADDRESS {settings.address} is where `ray job submit` sends jobs; to train on that cluster from here, "
             "name the head node's HOST:6379"
         )
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    set_defaults(_ENVIRONMENT)
     if not settings.metrics:
         # Their exporter outlives each cluster but the first in a process: its threads go on after `ray.shutdown`.
-        os.environ.setdefault("RAY_enable_metrics_collection", "0")
+        set_defaults({"RAY_enable_metrics_collection": "0"})
     options: dict[str, Any] = {}
     try:
         if settings.address:
@@ -142,7 +142,7 @@ def cpus_per_worker(nodes: Sequence[float], workers: int) -> float:
 
 def _own_code() -> dict[str, Any]:
     """Return the part of Ray's runtime environment that carries this very package; a job may have brought its own."""
-    brought = json.loads(os.environ.get(_JOB, "{}")).get("runtime_env") or {}
+    brought = json.loads(os.environ.get(_JOB, "{}")).get("runtime_env") or {}  # noqa: TID251 - Ray wrote it
     return {} if "py_modules" in brought else {"py_modules": [str(_PACKAGE)]}
 
 
@@ -151,7 +151,7 @@ def _no_cluster(settings: ClusterSettings, error: Exception) -> str:
     reason = words_of(error)
     if settings.address:
         return f"no Ray cluster at {settings.address}: {reason}; check RAY_ADDRESS, or unset it to start a cluster here"
-    place = os.environ.get(_RAY_SCRATCH) or os.environ.get("TMPDIR", "/tmp")  # noqa: S108 - Ray's default
+    place = os.environ.get(_RAY_SCRATCH) or tempfile.gettempdir()  # noqa: TID251 - Ray reads it
     if "AF_UNIX" in reason:
         most = _LONGEST_SOCKET - len(f"/ray{_SOCKET}")
         advice = f"{place} is too long for the names of sockets: name a path of at most {most} bytes in {_RAY_SCRATCH}"
@@ -167,7 +167,7 @@ def scratch() -> str | None:
 
     Names of sockets are made of it, which an operating system wants to be short.
     """
-    if _RAY_SCRATCH in os.environ:
+    if _RAY_SCRATCH in os.environ:  # noqa: TID251 - Ray reads it
         return None
     usual = f"{tempfile.gettempdir()}/ray"
     if len(os.fsencode(usual + _SOCKET)) <= _LONGEST_SOCKET:

@@ -19,6 +19,7 @@ from multiprocessing.context import SpawnProcess
 from types import FrameType
 from typing import Any, NoReturn
 
+from fmnist.adapters.environment import exported
 from fmnist.adapters.parquet.reader import SplitReader
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
@@ -31,7 +32,6 @@ from fmnist.ports.model_store import TrainedWeights
 logger = logging.getLogger(__name__)
 
 _END_SECONDS = 15  # for a driver that is told to end, to take its cluster down
-_SAFE_PATH = "PYTHONSAFEPATH"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,24 +128,11 @@ def _start(make: Callable[[], Compute]) -> tuple[SpawnProcess, Connection]:
     ours, theirs = context.Pipe()
     levels = {name: logging.getLogger(name).level for name in ("", "fmnist")}
     process = context.Process(target=_drive, args=(make, theirs, levels), name="compute-driver", daemon=True)
-    with _safe_path():
+    # The working directory is kept from its path; it takes that of this process right after.
+    with exported({"PYTHONSAFEPATH": "1"}):
         process.start()
     theirs.close()  # its end here would keep the pipe open when the driver has died
     return process, ours
-
-
-@contextmanager
-def _safe_path() -> Iterator[None]:
-    """Keep the working directory from the path of a Python that starts; it takes this process's path right after."""
-    before = os.environ.get(_SAFE_PATH)
-    os.environ[_SAFE_PATH] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[_SAFE_PATH]
-        else:
-            os.environ[_SAFE_PATH] = before
 
 
 class _ToParent(QueueHandler):

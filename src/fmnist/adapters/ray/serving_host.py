@@ -1,7 +1,6 @@
 """Runs a Serve application in this process's name, and takes it down without losing a request."""
 
 import logging
-import os
 import socket
 from typing import Any
 
@@ -10,6 +9,7 @@ from ray import serve
 from ray.serve.config import HTTPOptions
 from ray.serve.schema import LoggingConfig
 
+from fmnist.adapters.environment import set_defaults
 from fmnist.adapters.ray.cluster import join_cluster
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
@@ -43,7 +43,7 @@ def start(
     """
     if cluster.address is None:
         _see_that_it_is_free(host, port)
-    os.environ.setdefault(_PROXY_CALLBACK, proxy)
+    set_defaults({_PROXY_CALLBACK: proxy})
     join_cluster(cluster)
     if serve.status().proxies:
         # Its address is settled, and an application of this name may be somebody's service.

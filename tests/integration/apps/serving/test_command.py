@@ -35,7 +35,7 @@ class Served:
     def __init__(self, command: Command, port: int, *arguments: str) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "fmnist.apps.main", "serve", "--port", str(port), *arguments],
+            [sys.executable, "-m", "fmnist", "serve", "--port", str(port), *arguments],
             cwd=command.home,
             env=command.environment,
             stdout=subprocess.PIPE,
