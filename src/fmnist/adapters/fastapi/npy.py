@@ -1,24 +1,24 @@
-"""NumPy's `.npy` format in memory, uint8 alone: the header is searched for three plain values and never evaluated.
+"""NumPy's `.npy` format in memory, uint8 alone. NumPy reads the header as literals, and no object is unpickled."""
 
-The format is numpy.lib.format's: magic, version, header length, a header that is a Python dictionary, then the pixels.
-"""
-
+import io
 import math
-import re
 
 import numpy as np
+from numpy.lib import format as npy_format
 
 from fmnist.adapters.fastapi.problems import Problem
 from fmnist.domain.model.errors import InvalidImages
 from fmnist.domain.model.images import Images, images_from_array
 
-_MAGIC = b"\x93NUMPY"
-_LENGTH_BYTES = {b"\x01\x00": 2, b"\x02\x00": 4, b"\x03\x00": 4}
+# Version 3.0 is 2.0 in UTF-8, which such a header does not need.
+_HEADERS = {
+    (1, 0): npy_format.read_array_header_1_0,
+    (2, 0): npy_format.read_array_header_2_0,
+    (3, 0): npy_format.read_array_header_2_0,
+}
 # NumPy's own headers for such arrays take 118 bytes.
 _MAX_HEADER = 1024
-_UINT8 = re.compile(rb"""['"]descr['"]\s*:\s*['"][|<>=]?u1['"]""")
-_ORDER = re.compile(rb"""['"]fortran_order['"]\s*:\s*(True|False)""")
-_SHAPE = re.compile(rb"""['"]shape['"]\s*:\s*\(((?:\s*\d{1,9}\s*,){0,4}(?:\s*\d{1,9}\s*)?)\)""")
+_MAX_DIMENSIONS, _MAX_LENGTH = 4, 10**9
 
 
 def images_from_npy(content: bytes) -> Images:
@@ -28,29 +28,21 @@ def images_from_npy(content: bytes) -> Images:
         Problem: not such a file, or not as long as its header promises.
         InvalidImages: another dtype, or no layout of images.
     """
-    header, start = _header(content)
-    if not _UINT8.search(header):
+    file = io.BytesIO(content)
+    try:
+        shape, is_fortran, dtype = _HEADERS[npy_format.read_magic(file)](file, max_header_size=_MAX_HEADER)
+    except Exception as error:
+        # A stranger's bytes raise whatever Python's parser makes of them.
+        raise _malformed("its header cannot be read") from error
+    if dtype != np.uint8:
         raise InvalidImages("the array must be of dtype uint8: convert it with images.astype('uint8')")
-    order, shape = _ORDER.search(header), _SHAPE.search(header)
-    if order is None or shape is None:
-        raise _malformed("its header does not tell fortran_order and shape")
-    lengths = tuple(int(length) for length in shape[1].split(b",") if length.strip())
-    promised, found = math.prod(lengths), len(content) - start
+    if len(shape) > _MAX_DIMENSIONS or any(not 0 <= length <= _MAX_LENGTH for length in shape):
+        raise _malformed("its shape is none of images")
+    promised, found = math.prod(shape), len(content) - file.tell()
     if promised != found:
         raise _malformed(f"its header promises {promised} bytes of pixels, found {found}")
-    flat = np.frombuffer(content, np.uint8, offset=start) if found else np.empty(0, np.uint8)
-    return images_from_array(flat.reshape(lengths, order="F" if order[1] == b"True" else "C"))
-
-
-def _header(content: bytes) -> tuple[bytes, int]:
-    size = _LENGTH_BYTES.get(bytes(content[6:8]))
-    if content[:6] != _MAGIC or size is None:
-        raise _malformed("it does not begin as one")
-    start = 8 + size
-    end = start + int.from_bytes(content[8:start], "little")
-    if len(content) < start or end > min(len(content), _MAX_HEADER):
-        raise _malformed(f"its header does not end within the file, or is longer than {_MAX_HEADER} bytes")
-    return bytes(content[start:end]), end
+    flat = np.frombuffer(content, np.uint8, offset=file.tell()) if found else np.empty(0, np.uint8)
+    return images_from_array(flat.reshape(shape, order="F" if is_fortran else "C"))
 
 
 def _malformed(why: str) -> Problem:
