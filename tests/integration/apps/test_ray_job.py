@@ -57,16 +57,24 @@ class Jobs:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """The checkout as it is, in a place of its own, where every epoch that is logged says which code it was."""
+    """The checkout as it is, in a place of its own, where every epoch says which code trained and recorded it."""
     clone = tmp_path / "clone"
     for name in git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines():
         if (ROOT / name).is_file():
             (clone / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, clone / name)
-    log = clone / "src/fmnist/domain/services/epoch_log.py"
-    changed = log.read_text().replace("metrics=metrics,", "metrics={**metrics, 'from_upload': 1.0},")
-    assert changed != log.read_text()
-    log.write_text(changed)
+    for path, old, new in (
+        (
+            "adapters/lightning/module.py",
+            "].metrics(self).items()\n        }",
+            "].metrics(self).items()\n        } | {'by_worker': 1}",
+        ),
+        ("domain/services/epoch_log.py", "metrics=metrics,", "metrics={**metrics, 'by_driver': 1},"),
+    ):
+        file = clone / "src/fmnist" / path
+        changed = file.read_text().replace(old, new)
+        assert changed != file.read_text()
+        file.write_text(changed)
     return clone
 
 
@@ -102,8 +110,9 @@ def test_job_runs_the_upload_and_goes_on_after_it_was_stopped(jobs: Jobs, comman
     assert job.returncode == 0, "".join(said)
     run = command.only_run()
     assert run.info.status == "FINISHED"
-    # The last one is written by the driver, all others by a worker.
-    assert [step for step, _ in command.history(run.info.run_id, "from_upload")] == [*range(EPOCHS + 1)]
+    assert [step for step, _ in command.history(run.info.run_id, "by_worker")] == [*range(EPOCHS)]
+    # The last one is of the chosen weights.
+    assert [step for step, _ in command.history(run.info.run_id, "by_driver")] == [*range(EPOCHS + 1)]
     assert [version.run_id for version in command.versions()] == [run.info.run_id]
 
     told = json.dumps([run.data.tags, run.data.params, "".join(said)])
