@@ -4,6 +4,7 @@ Ray ends the process that drives it, without an exception and at once, when the 
 A child process dies of it here. Its parent does not even import Ray, and reports what has become of the training.
 """
 
+import atexit
 import logging
 import multiprocessing
 import os
@@ -69,6 +70,7 @@ class IsolatedCompute(Compute):
     def __init__(self, make: Callable[[], Compute]) -> None:
         self._make = make
         self._driver: tuple[SpawnProcess, Connection] | None = None
+        self._dismissed: SpawnProcess | None = None
 
     def prepare(self, spec: TrainingSpec, dataset: DatasetVersion) -> None:
         self._call("prepare", spec, dataset)
@@ -82,16 +84,19 @@ class IsolatedCompute(Compute):
         return predictions
 
     def close(self) -> None:
-        """End the driver, and with it a cluster of its own."""
-        if self._driver is not None:
-            (process, pipe), self._driver = self._driver, None
-            process.terminate()
-            pipe.close()
-            process.join(_END_SECONDS)
-            process.kill()
+        """End the driver, and wait until it and a cluster of its own are gone."""
+        self._dismiss()
+        if self._dismissed is not None:
+            self._dismissed.join(_END_SECONDS)
+            self._dismissed.kill()
+            self._dismissed = None
 
     def _call(self, method: str, *arguments: object, on_progress: OnProgress | None = None) -> Any:
-        process, pipe = self._driver = self._driver or _start(self._make)
+        if self._driver is None:
+            self.close()  # of one that is about to end; two would share a machine
+            self._driver = _start(self._make)
+            atexit.register(self.close)
+        process, pipe = self._driver
         try:
             with self._lost_with(process):
                 pipe.send((method, arguments))
@@ -105,11 +110,18 @@ class IsolatedCompute(Compute):
                 elif on_progress is not None:
                     on_progress(heard)
         except BaseException:
-            self.close()
+            # Not waited for: the run is to be marked first, for which a process that was told to end has seconds.
+            self._dismiss()
             raise
         if heard.error is not None:
             raise heard.error
         return heard.value
+
+    def _dismiss(self) -> None:
+        if self._driver is not None:
+            (self._dismissed, pipe), self._driver = self._driver, None
+            self._dismissed.terminate()
+            pipe.close()
 
     @contextmanager
     def _lost_with(self, process: SpawnProcess) -> Iterator[None]:

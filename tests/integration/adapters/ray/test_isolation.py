@@ -19,6 +19,7 @@ from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.domain.model.dataset import DatasetVersion
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
+from fmnist.domain.model.metadata import split_sizes
 from fmnist.domain.model.training import Progress, TrainingSpec
 from fmnist.ports.compute import Compute, FitResult, OnProgress
 from fmnist.testing.contracts.compute import SPEC, ComputeContract
@@ -102,7 +103,7 @@ def test_fit_reports_and_answers_as_it_does_in_this_process(compute: IsolatedCom
     result = compute.fit(SPEC, toys, "run", reports.append)
     assert len(result.history) == SPEC.recipe.max_epochs
     assert [report.epoch for report in reports if report.metrics] == [0, 1, 2]
-    assert len(compute.predict(result.weights, toys, "test").labels) == toys.metadata["splits"]["test"]
+    assert len(compute.predict(result.weights, toys, "test").labels) == split_sizes(toys.metadata)["test"]
 
 
 def test_vendor_that_ends_its_process_is_named_and_the_next_call_gets_another(
@@ -128,6 +129,11 @@ def test_interrupt_ends_the_child_and_is_raised_as_it_was(
     with pytest.raises(type(error)) as caught:
         compute.fit(seeded(4), toys, "run", strike)
     assert caught.value is error
+    # Its end is waited for after the run was marked: by the next call, or when this process ends.
+    (dismissed,) = children()
+    compute.prepare(SPEC, toys)
+    assert dismissed not in children()
+    compute.close()
     assert children() == set()
 
 
