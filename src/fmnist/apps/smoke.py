@@ -27,8 +27,10 @@ def smoke(
     api_key: Annotated[
         str | None, typer.Option(help="What opens its prediction routes.  \\[default: FMNIST_API_KEY]")
     ] = None,
-    images: Annotated[int, typer.Option(min=1, max=10_000, help="Test images to measure accuracy on.")] = 200,
-    min_accuracy: Annotated[float, typer.Option(min=0, max=1, help="The share of them that has to be right.")] = 0.6,
+    images: Annotated[int, typer.Option(min=1, max=10_000, help="Test images to send in each format.")] = 200,
+    min_accuracy: Annotated[
+        float, typer.Option(min=0, max=1, help="The share of them that has to be right in each.")
+    ] = 0.6,
     model: Annotated[
         str | None, typer.Option(help="The version that has to serve, models:/NAME/VERSION.  \\[default: any]")
     ] = None,

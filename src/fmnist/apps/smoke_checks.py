@@ -128,7 +128,7 @@ class SmokeTest:
             p50, p99, longest = np.quantile(seconds, (0.5, 0.99, 1), method="inverted_cdf").tolist()
             figures = {"p50": p50, "p99": p99, "longest": longest}
             self._latencies.append({"images": size, "requests": requests, **figures})
-        return ", ".join(f"{each['images']} in {each['p50'] * 1e3:.1f} ms" for each in self._latencies)
+        return ", ".join(f"{each['p50'] * 1e3:.1f} ms for {each['images']}" for each in self._latencies) + " images"
 
     def _check_one_model(self) -> str:
         if len(self._models) > 1:

@@ -14,7 +14,6 @@ from fmnist.adapters.http.service import HttpService
 from fmnist.adapters.memory.classifier import MeanClassifier
 from fmnist.adapters.memory.registry import MemoryDataRegistry
 from fmnist.apps.smoke_checks import SmokeReport, SmokeTest
-from fmnist.domain.model.errors import DataVersionNotFound
 from fmnist.domain.model.images import CLASS_NAMES, PIXELS, Images
 from fmnist.domain.model.metrics import Probabilities
 from fmnist.domain.model.registry import ModelInfo, ModelVersion
@@ -240,8 +239,3 @@ def test_key_has_to_be_insisted_on(client: Altered, toy: Toy) -> None:
 
 def test_version_without_a_test_split_is_tested_with_its_validation_split(client: Altered) -> None:
     assert smoke(client, registry=registry_of(toy_splits(40, 20, 0))).failed == []
-
-
-def test_data_version_that_the_registry_lacks_is_no_fault_of_the_service(client: Altered) -> None:
-    with pytest.raises(DataVersionNotFound):
-        smoke(client, registry=MemoryDataRegistry())

@@ -91,6 +91,8 @@ _FORMATS: Mapping[str, tuple[str, str, Callable[[Images], bytes]]] = {
 class HttpService(HttpEndpoint):
     """An endpoint whose routes are those of our service. Every method raises what `ask` and `Reply` raise.
 
+    Each check returns what it saw, in words.
+
     Attributes:
         formats: in which images can be sent. JPEG alone changes pixels.
     """
@@ -98,7 +100,7 @@ class HttpService(HttpEndpoint):
     formats = tuple(_FORMATS)
 
     def check_ready(self) -> str:
-        """See that the service takes requests, and return its status."""
+        """See that the service takes requests."""
         return f"{self.ask('GET', '/health/ready').expect(200).status}"
 
     def info(self) -> ServedInfo:
@@ -122,16 +124,17 @@ class HttpService(HttpEndpoint):
         return answers
 
     def check_refusal(self, image: Images) -> str:
-        """See that an image with a pixel of 256 is refused with a reason, and return the status."""
+        """See that an image with a pixel of 256 is refused with a reason."""
         body = json.dumps({"images": [[256, *image.ravel().tolist()[1:]]]}).encode()
         reply = self.ask("POST", _PREDICT, body, _JSON).expect(400, 422)
         if not reply.detail:
             raise UnexpectedReply(f"{reply.request} gave {reply.status} without a detail that says why")
-        return f"{reply.status}"
+        return f"refused with {reply.status}"
 
     def check_key(self, image: Images) -> str:
-        """See that nothing is predicted without the API key, and return the status."""
-        return f"{self.ask('POST', _PREDICT, image.tobytes(), _OCTETS, key=False).expect(401, 403).status} without"
+        """See that nothing is predicted without the API key."""
+        reply = self.ask("POST", _PREDICT, image.tobytes(), _OCTETS, key=False).expect(401, 403)
+        return f"refused without it, with {reply.status}"
 
 
 def _read(reply: Reply, path: str) -> tuple[list[int], list[str]]:

@@ -5,6 +5,7 @@ from dependency_injector import providers
 from fmnist.adapters.http.service import Answers, HttpService
 from fmnist.apps.containers.base import BaseContainer
 
+# The container picks the adapter; who is given a service names its type from here.
 __all__ = ["Answers", "HttpService", "SmokeContainer"]
 
 
