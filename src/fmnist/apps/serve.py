@@ -10,7 +10,6 @@ import typer
 
 from fmnist.apps.outputs import examples
 from fmnist.apps.process import begin
-from fmnist.domain.model.endpoint import Request
 from fmnist.domain.model.errors import InvalidSetting
 
 EXAMPLES = examples(
@@ -57,10 +56,9 @@ def serve(
         container.start(container.application(model_uri=model), host=host, port=port, route_prefix=prefix or "/")
     try:
         key = next(iter(settings.api_keys), None)  # for the reason, where there is a fault
-        with container.endpoint(url, api_key=key, direct=True) as ask:
-            health = ask(Request("GET", "/health")).expect(200).document("model_uri", "desired_model")
-        serves, desired = health["model_uri"], health["desired_model"]
-        which = serves if serves == desired else f"{serves} ({desired})"
+        with container.service(url, api_key=key, direct=True) as service:
+            info = service.info()
+        which = info.model_uri if info.model_uri == info.desired_model else f"{info.model_uri} ({info.desired_model})"
         stdout().print(f"serving {which} at {url}", soft_wrap=True, markup=False)
         stderr().print(f"documentation {url}/docs, health {url}/health; Ctrl-C ends it", style="dim", soft_wrap=True)
         signal.pause()

@@ -12,8 +12,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fmnist.apps.environment import normalize, spare_warnings
 from fmnist.domain.model.addresses import LOOPBACK, Address
-from fmnist.domain.model.endpoint import is_api_key
 from fmnist.domain.model.errors import InvalidSetting
+from fmnist.domain.model.text import is_visible_ascii
 
 _PLATFORM = ("training", "production")
 _UNKNOWN = "DEV"
@@ -102,7 +102,7 @@ class Settings(BaseSettings):
             keys = _split(listed)
             if not keys:
                 raise ValueError("it holds no key: list keys with commas, or unset it to serve without keys")
-            if odd := [place for place, key in enumerate(keys, 1) if not is_api_key(key)]:
+            if odd := [place for place, key in enumerate(keys, 1) if not is_visible_ascii(key)]:
                 raise ValueError(
                     f"key {odd[0]} of {len(keys)} has a space or a character outside visible ASCII: not every client "
                     "can send it; make another"

@@ -12,7 +12,7 @@ from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import InvalidSetting
 
 if TYPE_CHECKING:
-    from fmnist.domain.model.smoke_report import SmokeReport
+    from fmnist.apps.smoke_checks import SmokeReport
 
 EXAMPLES = (
     "[bold]Examples[/]\n\n"
@@ -27,8 +27,10 @@ def smoke(
     api_key: Annotated[
         str | None, typer.Option(help="What opens its prediction routes.  \\[default: FMNIST_API_KEY]")
     ] = None,
-    images: Annotated[int, typer.Option(min=1, max=10_000, help="Test images to measure accuracy on.")] = 200,
-    min_accuracy: Annotated[float, typer.Option(min=0, max=1, help="The share of them that has to be right.")] = 0.6,
+    images: Annotated[int, typer.Option(min=1, max=10_000, help="Test images to send in each format.")] = 200,
+    min_accuracy: Annotated[
+        float, typer.Option(min=0, max=1, help="The share of them that has to be right in each.")
+    ] = 0.6,
     model: Annotated[
         str | None, typer.Option(help="The version that has to serve, models:/NAME/VERSION.  \\[default: any]")
     ] = None,
@@ -37,7 +39,7 @@ def smoke(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout.")] = False,
 ) -> None:
-    """Send a service test images in every format, and check its answers, routes and refusals.
+    """Send a service test images in every format, and check that it is ready, right, and refuses bad input.
 
     The images are those of the data version that the served model was trained on. It changes nothing, and ends with 1
     when any check failed.
@@ -50,8 +52,8 @@ def smoke(
     address = Address(url)
     with stderr().status(Text(f"testing {address}")):
         from fmnist.apps.containers.smoke import SmokeContainer
+        from fmnist.apps.smoke_checks import SmokeTest
         from fmnist.domain.model.registry import ModelUri
-        from fmnist.domain.model.smoke_report import SmokePlan
 
         if model is not None and ModelUri.parse(model).version is None:
             raise InvalidSetting(
@@ -60,23 +62,23 @@ def smoke(
         secret = settings.fmnist_api_key
         # An empty key is refused, for a test without the key would not find a service that is open to all.
         key = api_key if api_key is not None or secret is None else secret.get_secret_value()
-        plan = SmokePlan(
-            images=images,
-            min_accuracy=min_accuracy,
-            max_images=settings.request_max_length,
-            model_uri=model,
-            has_key=key is not None,
-            wait=wait,
-        )
         container = SmokeContainer(settings=settings)
-        with container.endpoint(url, api_key=key, timeout=timeout) as endpoint:
-            report: SmokeReport = container.smoke_test(ask=endpoint, plan=plan).run()
+        with container.service(url, api_key=key, timeout=timeout) as service:
+            report = SmokeTest(
+                service=service,
+                registry=container.data_registry(),
+                model_uri=model,
+                images=images,
+                min_accuracy=min_accuracy,
+                batch=min(100, settings.request_max_length),
+                has_key=key is not None,
+            ).run(wait)
     if as_json:
-        document = {"url": str(address), "passed": report.passed, **asdict(report)}
+        document = {"url": str(address), "passed": not report.failed, **asdict(report)}
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
     else:
         _print(str(address), report)
-    if not report.passed:
+    if report.failed:
         raise typer.Exit(FAILED)
 
 
@@ -93,21 +95,8 @@ def _print(url: str, report: "SmokeReport") -> None:
         verdict = Text("pass", "green") if check.passed else Text("FAIL", "red")
         checks.add_row(verdict, Text(check.name, no_wrap=True), Text(check.reason, overflow="fold"))
     console.print(checks)
-    if report.latencies:
-        console.print()
-        times = Table("images", "requests", "p50 ms", "p99 ms", "max ms", box=None, padding=(0, 2, 0, 0))
-        for column in times.columns:
-            column.justify = "right"
-        for each in report.latencies:
-            times.add_row(
-                f"{each.images:,}",
-                f"{each.requests:,}",
-                *(f"{seconds * 1e3:.1f}" for seconds in (each.p50, each.p99, each.longest)),
-            )
-        console.print(times)
     console.print()
-    failed = [check.name for check in report.checks if not check.passed]
-    if failed:
-        console.print(Text(f"failed: {', '.join(failed)}", "bold red"))
+    if report.failed:
+        console.print(Text(f"failed: {', '.join(report.failed)}", "bold red"))
     else:
         console.print(Text(f"all {len(report.checks)} checks passed", "bold green"))

@@ -47,7 +47,7 @@ PORTS = {
 # Calling these is the app's work itself: they are only resolved.
 WORK = {
     *("manifest", "prediction", "wanted_model", "download", "process", "analyze", "raw_directory"),
-    *("application", "start", "stop", "address_of", "endpoint", "smoke_test"),
+    *("application", "start", "stop", "address_of", "service"),
 }
 
 

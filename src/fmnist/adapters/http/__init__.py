@@ -1,1 +1,1 @@
-"""httpx: asks HTTP services. It implements no port, but `Ask` of the domain's `endpoint`."""
+"""httpx: asks HTTP services. It implements no port: `service` is the client of our own."""

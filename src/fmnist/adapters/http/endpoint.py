@@ -1,23 +1,75 @@
-"""An HTTP service at a URL, reached with httpx over connections that are kept open."""
+"""An HTTP service at a URL, reached with httpx over connections that are kept open, and what it answers."""
 
+import json
 import time
-from typing import Self
+from dataclasses import dataclass
+from typing import Self, TypeVar
 
 import httpx
+from pydantic import TypeAdapter, ValidationError
 
 from fmnist.adapters.http.address import service_url
 from fmnist.domain.model.addresses import Address, is_loopback, without_credentials
-from fmnist.domain.model.endpoint import Reply, Request, is_api_key
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable, UnexpectedReply
+from fmnist.domain.model.text import is_visible_ascii
 
 MAX_REPLY_BYTES = 2**24  # an answer to 1,000 images has less than a MiB
+_DETAIL_SHOWN = 160
+_Shape = TypeVar("_Shape")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back for a request, such as `GET /health`, and after how many seconds."""
+
+    request: str
+    status: int
+    body: bytes
+    seconds: float
+
+    def expect(self, *statuses: int) -> Self:
+        """Return this reply.
+
+        Raises:
+            UnexpectedReply: its status is none of these; the message has what the service said of it.
+        """
+        if self.status not in statuses:
+            wanted = " or ".join(map(str, statuses))
+            reason = f" ({self.detail})" if self.detail else ""
+            raise UnexpectedReply(f"{self.request} gave {self.status}{reason}, expected {wanted}")
+        return self
+
+    def read(self, shape: type[_Shape]) -> _Shape:
+        """Return the body, a JSON object with the fields of a dataclass; others are passed over.
+
+        Raises:
+            UnexpectedReply: it is none.
+        """
+        try:
+            return TypeAdapter(shape).validate_json(self.body, strict=True)
+        except ValidationError as error:
+            wrong = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(map(str, wrong["loc"])) or "the body"
+            raise UnexpectedReply(f"{self.request}: {place}: {wrong['msg']}") from error
+
+    @property
+    def detail(self) -> str:
+        """The start of what an error's document says of it; empty where it says nothing."""
+        try:
+            detail = json.loads(self.body)["detail"]
+        except (ValueError, RecursionError, LookupError, TypeError):
+            return ""
+        if isinstance(detail, dict):
+            # The health of a service that is not ready.
+            detail = detail.get("reload_error") or detail.get("status")
+        return str(detail or "")[:_DETAIL_SHOWN]
 
 
 class HttpEndpoint:
     """Asks the service at `url`, which may end in a route prefix. A context, which closes its connections at the end.
 
     Args:
-        api_key: sent with every request that is authorized.
+        api_key: sent with every request, save where `ask` is told not to.
         timeout: seconds to wait for a connection, and then for each part of an answer.
         direct: use no proxy, whatever the environment names; always so for the loopback interface.
 
@@ -45,26 +97,31 @@ class HttpEndpoint:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def __call__(self, request: Request) -> Reply:
+    def ask(
+        self, method: str, path: str, body: bytes = b"", content_type: str | None = None, *, key: bool = True
+    ) -> Reply:
+        """Send a request to a path below the service's URL, with or without the API key.
+
+        Raises:
+            StoreUnavailable: there is no answer in time.
+            UnexpectedReply: the answer is too long, or packed.
+        """
+        request = f"{method} {path}" + (f" ({content_type})" if content_type else "")
         # A packed answer has no bound before it is unpacked.
-        headers = {"accept-encoding": "identity"}
-        if request.content_type:
-            headers["content-type"] = request.content_type
-        if request.authorized:
-            headers |= self._key
+        headers = {"accept-encoding": "identity"} | (self._key if key else {})
+        if content_type:
+            headers["content-type"] = content_type
         started = time.perf_counter()
         try:
-            with self._client.stream(
-                request.method, self._url + request.path, content=request.body or None, headers=headers
-            ) as response:
-                body = _read(response, request)
+            with self._client.stream(method, self._url + path, content=body or None, headers=headers) as response:
+                answer = _read(response, request)
         except httpx.TimeoutException as error:
             waited = time.perf_counter() - started
             raise StoreUnavailable(f"{request}: no answer within {waited:.1f} s") from error
         except httpx.RequestError as error:
             reason = without_credentials(str(error)) or type(error).__name__
             raise StoreUnavailable(f"{request}: {reason}") from error
-        return Reply(request, response.status_code, body, time.perf_counter() - started)
+        return Reply(request, response.status_code, answer, time.perf_counter() - started)
 
 
 def _client(url: httpx.URL, auth: httpx.BasicAuth | None, timeout: float, *, direct: bool) -> httpx.Client:
@@ -84,7 +141,7 @@ def _client(url: httpx.URL, auth: httpx.BasicAuth | None, timeout: float, *, dir
         ) from error
 
 
-def _read(response: httpx.Response, request: Request) -> bytes:
+def _read(response: httpx.Response, request: str) -> bytes:
     if (encoding := (response.headers.get("content-encoding") or "identity").lower()) != "identity":
         raise UnexpectedReply(
             f"{request}: the answer is packed ({encoding!r}), and was asked for as it is (Accept-Encoding: identity); "
@@ -99,6 +156,6 @@ def _read(response: httpx.Response, request: Request) -> bytes:
 
 
 def _check_key(key: str) -> str:
-    if not is_api_key(key):
+    if not is_visible_ascii(key):
         raise InvalidSetting("the API key must be of visible ASCII characters, without spaces")
     return key

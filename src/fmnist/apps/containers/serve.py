@@ -18,7 +18,7 @@ from fmnist.adapters.fastapi.proxy import proxy_middleware
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.adapters.http.address import address_of
-from fmnist.adapters.http.endpoint import HttpEndpoint
+from fmnist.adapters.http.service import HttpService
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.ray import serving_host
@@ -135,4 +135,4 @@ class ServeContainer(ModelsContainer):
     )
     stop = providers.Callable(serving_host.stop, cluster=cluster)
     address_of = providers.Callable(address_of)
-    endpoint = providers.Factory(HttpEndpoint)
+    service = providers.Factory(HttpService)

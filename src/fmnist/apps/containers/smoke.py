@@ -2,16 +2,14 @@
 
 from dependency_injector import providers
 
-from fmnist.adapters.http.endpoint import HttpEndpoint
-from fmnist.adapters.pillow.encoding import encode_picture
+from fmnist.adapters.http.service import Answers, HttpService
 from fmnist.apps.containers.base import BaseContainer
-from fmnist.domain.services.smoke import SmokeTest
+
+# The container picks the adapter; who is given a service names its type from here.
+__all__ = ["Answers", "HttpService", "SmokeContainer"]
 
 
 class SmokeContainer(BaseContainer):
-    """`endpoint(url)` reaches a service, and `smoke_test(ask=..., plan=...)` tests it."""
+    """`service(url)` reaches a service."""
 
-    endpoint = providers.Factory(HttpEndpoint)
-    smoke_test = providers.Factory(
-        SmokeTest, registry=BaseContainer.data_registry, encode_picture=providers.Object(encode_picture)
-    )
+    service = providers.Factory(HttpService)

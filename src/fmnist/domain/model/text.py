@@ -5,12 +5,18 @@ import re
 # Controls, ends of lines, marks that turn the direction of what follows, lone surrogates, and what is no character.
 _FORBIDDEN = "\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff"
 _IN_A_LINE = re.compile(f"[\x00-\x1f{_FORBIDDEN}]")
+_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 _IN_LINES = re.compile(f"[\x00-\x08\x0b-\x1f{_FORBIDDEN}]")
 
 
 def one_line(text: str) -> str:
     r"""Return the text with escapes such as `\n` for whatever forges lines, drives a terminal or fits into no XML."""
     return _IN_A_LINE.sub(_escaped, text)
+
+
+def is_visible_ascii(text: str) -> bool:
+    """Return whether a text is of visible ASCII characters alone, without spaces, as any client can send it."""
+    return bool(_VISIBLE_ASCII.fullmatch(text))
 
 
 def words_of(error: BaseException) -> str:

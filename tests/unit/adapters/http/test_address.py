@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from fmnist.adapters.http.address import address_of, service_url
 from fmnist.adapters.http.endpoint import HttpEndpoint
 from fmnist.domain.model.addresses import Address
-from fmnist.domain.model.endpoint import Request
 from fmnist.domain.model.errors import InvalidSetting
 
 PORTS = st.integers(1, 65535)
@@ -71,5 +70,5 @@ def test_service_on_ipv6_is_asked() -> None:
         thread = threading.Thread(target=serve, args=(listening,))
         thread.start()
         with HttpEndpoint(address_of("::", listening.getsockname()[1])) as endpoint:
-            assert endpoint(Request("GET", "/")).body == b"ok"
+            assert endpoint.ask("GET", "/").body == b"ok"
         thread.join()

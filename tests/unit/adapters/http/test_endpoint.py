@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from fmnist.adapters.http.endpoint import MAX_REPLY_BYTES, HttpEndpoint
-from fmnist.domain.model.endpoint import Request
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable, UnexpectedReply
 from tests.endless import endless_server
 
@@ -73,7 +72,7 @@ def serving() -> Iterator[Server]:
 
 def test_request_arrives_as_it_was_asked_and_the_reply_as_it_was_given(server: Server) -> None:
     with HttpEndpoint(server.url) as endpoint:
-        reply = endpoint(Request("POST", "/predict", b"\x00\xff", "image/png"))
+        reply = endpoint.ask("POST", "/predict", b"\x00\xff", "image/png")
     (asked,) = server.asked
     assert (asked["method"], asked["path"], asked["body"]) == ("POST", "/predict", b"\x00\xff")
     assert asked["headers"]["content-type"] == "image/png"
@@ -85,29 +84,29 @@ def test_request_arrives_as_it_was_asked_and_the_reply_as_it_was_given(server: S
 @pytest.mark.parametrize("prefix", ["/a/b", "/a/b/"])
 def test_route_prefix_goes_before_every_path(server: Server, prefix: str) -> None:
     with HttpEndpoint(server.url + prefix) as endpoint:
-        endpoint(Request("GET", "/"))
-        endpoint(Request("GET", "/health/live"))
+        endpoint.ask("GET", "/")
+        endpoint.ask("GET", "/health/live")
     assert [asked["path"] for asked in server.asked] == ["/a/b/", "/a/b/health/live"]
 
 
 def test_connection_is_kept(server: Server) -> None:
     with HttpEndpoint(server.url) as endpoint:
         for _ in range(3):
-            endpoint(Request("GET", "/"))
+            endpoint.ask("GET", "/")
     assert (len(server.asked), server.connections) == (3, 1)
 
 
 def test_key_goes_with_authorized_requests_alone(server: Server) -> None:
     with HttpEndpoint(server.url, api_key="secret") as endpoint:
-        endpoint(Request("GET", "/"))
-        endpoint(Request("GET", "/", authorized=False))
+        endpoint.ask("GET", "/")
+        endpoint.ask("GET", "/", key=False)
     assert [asked["headers"].get("authorization") for asked in server.asked] == ["Bearer secret", None]
 
 
 def test_key_and_password_of_the_url_are_both_sent(server: Server) -> None:
     with HttpEndpoint(server.url.replace("//", "//bot:pw@"), api_key="secret") as endpoint:
-        endpoint(Request("GET", "/"))
-        endpoint(Request("GET", "/", authorized=False))
+        endpoint.ask("GET", "/")
+        endpoint.ask("GET", "/", key=False)
     basic = f"Basic {base64.b64encode(b'bot:pw').decode()}"
     sent = [(asked["headers"]["authorization"], asked["headers"].get("x-api-key")) for asked in server.asked]
     assert sent == [(basic, "secret"), (basic, None)]
@@ -119,14 +118,14 @@ def test_answer_is_read_up_to_a_bound() -> None:
         HttpEndpoint(f"http://127.0.0.1:{server.port}") as endpoint,
         pytest.raises(UnexpectedReply, match=rf"GET /: .*more than {MAX_REPLY_BYTES} bytes"),
     ):
-        endpoint(Request("GET", "/"))
+        endpoint.ask("GET", "/")
     assert server.sent < 2 * MAX_REPLY_BYTES
 
 
 def test_answer_is_asked_for_unpacked_and_never_unpacked(server: Server) -> None:
     server.encoding = "gzip"
     with HttpEndpoint(server.url) as endpoint, pytest.raises(UnexpectedReply, match=r"GET /: .*packed \('gzip'\)"):
-        endpoint(Request("GET", "/"))
+        endpoint.ask("GET", "/")
     (asked,) = server.asked
     assert asked["headers"]["accept-encoding"] == "identity"
 
@@ -138,7 +137,7 @@ def test_service_that_is_not_there_is_told() -> None:
             HttpEndpoint(f"http://127.0.0.1:{unheard.getsockname()[1]}") as endpoint,
             pytest.raises(StoreUnavailable, match=r"GET /: .*refused"),
         ):
-            endpoint(Request("GET", "/"))
+            endpoint.ask("GET", "/")
 
 
 def test_service_that_does_not_answer_is_not_waited_for() -> None:
@@ -148,7 +147,7 @@ def test_service_that_does_not_answer_is_not_waited_for() -> None:
             HttpEndpoint(f"http://127.0.0.1:{port}", timeout=0.05) as endpoint,
             pytest.raises(StoreUnavailable, match=r"GET /: no answer within 0\.0 s|GET /: no answer within 0\.1 s"),
         ):
-            endpoint(Request("GET", "/"))
+            endpoint.ask("GET", "/")
 
 
 @pytest.mark.parametrize(
@@ -182,7 +181,7 @@ def test_key_that_no_header_may_hold_is_bad_input_and_never_shown(key: str) -> N
 @pytest.mark.parametrize(("given", "sent"), [("p%40%2F", "p@/"), ("p/w", "p/w"), ("p w", "p w"), ("p'w", "p'w")])
 def test_user_and_password_of_the_url_are_sent(server: Server, given: str, sent: str) -> None:
     with HttpEndpoint(server.url.replace("//", f"//bot:{given}@")) as endpoint:
-        endpoint(Request("GET", "/"))
+        endpoint.ask("GET", "/")
     (asked,) = server.asked
     assert asked["headers"]["authorization"] == f"Basic {base64.b64encode(f'bot:{sent}'.encode()).decode()}"
     assert asked["headers"]["host"] == server.url.removeprefix("http://")

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmnist.adapters.http.endpoint import HttpEndpoint
-from fmnist.domain.model.endpoint import Request
 from fmnist.domain.model.errors import InvalidSetting
 from tests.unit.adapters.http.test_endpoint import Server, serving
 
@@ -36,7 +35,7 @@ def test_loopback_is_asked_whatever_the_environment_says(
         patch.dict(os.environ, environment),
         HttpEndpoint(service.url.replace("127.0.0.1", host)) as endpoint,
     ):
-        assert endpoint(Request("GET", "/")).status == 418
+        assert endpoint.ask("GET", "/").status == 418
 
 
 @settings(deadline=None)

@@ -1,0 +1,144 @@
+"""The client of our own service: its model, its answers to images in every format, and its refusals."""
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fmnist.adapters.http.endpoint import HttpEndpoint, Reply
+from fmnist.adapters.pillow.encoding import encode_picture
+from fmnist.domain.model.errors import UnexpectedReply
+from fmnist.domain.model.images import PIXELS, SIDE, Images
+
+_PREDICT = "/predict"
+_INFER = "/v2/models/fashion-mnist-classifier/infer"
+_OCTETS = "application/octet-stream"
+_JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class ServedInfo:
+    """The part of `/info` that says which model answers, and why it may not be the desired one."""
+
+    model_uri: str
+    desired_model: str
+    data_version: str | None
+    reload_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The class of each image, the models that gave them, where the format tells, and the seconds of each request."""
+
+    class_ids: list[int]
+    models: list[str]
+    seconds: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Prediction:
+    class_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Predictions:
+    predictions: list[_Prediction]
+    model_uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Tensor:
+    name: str
+    data: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Inference:
+    outputs: list[_Tensor]
+
+
+def _predict_json(images: Images) -> bytes:
+    return json.dumps({"images": images.tolist()}).encode()
+
+
+def _npy(images: Images) -> bytes:
+    file = io.BytesIO()
+    np.save(file, images, allow_pickle=False)
+    return file.getvalue()
+
+
+def _infer_json(images: Images) -> bytes:
+    shape = [len(images), SIDE, SIDE]
+    tensor = {"name": "images", "shape": shape, "datatype": "UINT8", "data": images.ravel().tolist()}
+    return json.dumps({"inputs": [tensor]}).encode()
+
+
+# The path, the content type, and what makes a body of images. A picture holds one image.
+_FORMATS: Mapping[str, tuple[str, str, Callable[[Images], bytes]]] = {
+    "octet-stream": (_PREDICT, _OCTETS, lambda images: images.tobytes()),
+    "JSON 28x28": (_PREDICT, _JSON, _predict_json),
+    "JSON 784": (_PREDICT, _JSON, lambda images: _predict_json(images.reshape(-1, PIXELS))),
+    "npy": (_PREDICT, "application/x-npy", _npy),
+    "V2 infer": (_INFER, _JSON, _infer_json),
+    "PNG": (_PREDICT, "image/png", lambda images: encode_picture(images[0], "PNG")),
+    "JPEG": (_PREDICT, "image/jpeg", lambda images: encode_picture(images[0], "JPEG")),
+}
+
+
+class HttpService(HttpEndpoint):
+    """An endpoint whose routes are those of our service. Every method raises what `ask` and `Reply` raise.
+
+    Each check returns what it saw, in words.
+
+    Attributes:
+        formats: in which images can be sent. JPEG alone changes pixels.
+    """
+
+    formats = tuple(_FORMATS)
+
+    def check_ready(self) -> str:
+        """See that the service takes requests."""
+        return f"{self.ask('GET', '/health/ready').expect(200).status}"
+
+    def info(self) -> ServedInfo:
+        """Return which model answers."""
+        return self.ask("GET", "/info").expect(200).read(ServedInfo)
+
+    def answers(self, form: str, images: Images, batch: int) -> Answers:
+        """Ask for the classes of images, `batch` of them in a request, or one where it is a picture."""
+        path, kind, encode = _FORMATS[form]
+        size = 1 if kind.startswith("image/") else batch
+        answers = Answers([], [], [])
+        for start in range(0, len(images), size):
+            sent = images[start : start + size]
+            reply = self.ask("POST", path, encode(sent), kind).expect(200)
+            class_ids, models = _read(reply, path)
+            if len(class_ids) != len(sent):
+                raise UnexpectedReply(f"{reply.request} gave {len(class_ids)} predictions for {len(sent)} images")
+            answers.class_ids.extend(class_ids)
+            answers.models.extend(models)
+            answers.seconds.append(reply.seconds)
+        return answers
+
+    def check_refusal(self, image: Images) -> str:
+        """See that an image with a pixel of 256 is refused with a reason."""
+        body = json.dumps({"images": [[256, *image.ravel().tolist()[1:]]]}).encode()
+        reply = self.ask("POST", _PREDICT, body, _JSON).expect(400, 422)
+        if not reply.detail:
+            raise UnexpectedReply(f"{reply.request} gave {reply.status} without a detail that says why")
+        return f"refused with {reply.status}"
+
+    def check_key(self, image: Images) -> str:
+        """See that nothing is predicted without the API key."""
+        reply = self.ask("POST", _PREDICT, image.tobytes(), _OCTETS, key=False).expect(401, 403)
+        return f"refused without it, with {reply.status}"
+
+
+def _read(reply: Reply, path: str) -> tuple[list[int], list[str]]:
+    if path == _INFER:
+        return next((each.data for each in reply.read(_Inference).outputs if each.name == "class_id"), []), []
+    document = reply.read(_Predictions)
+    return [each.class_id for each in document.predictions], [document.model_uri]

@@ -1,0 +1,141 @@
+"""The checks of a deployed service: ready, the right model, right answers in each format, a refusal, and latency."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fmnist.domain.model.dataset import LabeledImages
+from fmnist.domain.model.errors import StoreUnavailable, UnexpectedReply
+from fmnist.domain.model.images import Images
+from fmnist.domain.model.policy import Rule
+from fmnist.ports.data_registry import DataRegistry
+
+if TYPE_CHECKING:
+    from fmnist.apps.containers.smoke import Answers, HttpService
+
+logger = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.5
+# Batches of other sizes add up in another order, which may decide a draw between two classes.
+_MAX_OTHERWISE = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmokeReport:
+    """The checks, and what they saw: seconds of requests of so many images, models, and whose images were sent."""
+
+    checks: tuple[Rule, ...]
+    latencies: tuple[dict[str, float], ...] = ()
+    models: tuple[str, ...] = ()
+    data_version: str | None = None
+
+    @property
+    def failed(self) -> list[str]:
+        """The names of the checks that failed."""
+        return [check.name for check in self.checks if not check.passed]
+
+
+@dataclass(kw_only=True)
+class SmokeTest:
+    """Tests one service. A check that fails is noted, and does not keep the next from running.
+
+    Attributes:
+        registry: has the data version that the served model was trained on; what it raises is no fault of the service.
+        model_uri: the version that has to serve; None is any.
+        batch: the most images in one request.
+        has_key: whether the service is asked with an API key, on which it then has to insist.
+    """
+
+    service: "HttpService"
+    registry: DataRegistry
+    model_uri: str | None
+    images: int
+    min_accuracy: float
+    batch: int
+    has_key: bool
+
+    def run(self, wait: float) -> SmokeReport:
+        """Test it when it is ready, and once more if another model took over meanwhile, for `wait` seconds at most."""
+        deadline = time.monotonic() + wait
+        while True:
+            report = self._run_once(deadline)
+            if len(report.models) <= 1 or time.monotonic() >= deadline:
+                return report
+            logger.info("%s: testing again", " gave way to ".join(report.models))
+
+    def _run_once(self, deadline: float) -> SmokeReport:
+        self._checks: list[Rule] = []
+        self._latencies: list[dict[str, float]] = []
+        self._models: dict[str, None] = {}  # in the order of their first answer
+        self._first: tuple[str, list[int]] | None = None
+        while not (self._check("ready", self.service.check_ready) and self._check("model", self._check_model)):
+            if time.monotonic() >= deadline:
+                return SmokeReport(checks=tuple(self._checks))
+            self._checks.clear()
+            time.sleep(_POLL_SECONDS)
+        dataset = self.registry.resolve(self._data_version)
+        data = self.registry.read(dataset, "test" if "test" in dataset.splits else "val").head(self.images)
+        for form in self.service.formats:
+            self._check(form, partial(self._check_answers, form, data))
+        self._check("bad input", partial(self.service.check_refusal, data.images[0]))
+        if self.has_key:
+            self._check("API key", partial(self.service.check_key, data.images[0]))
+        self._check("latency", partial(self._check_latency, data.images))
+        self._check("one model", self._check_one_model)
+        return SmokeReport(
+            checks=tuple(self._checks),
+            latencies=tuple(self._latencies),
+            models=tuple(self._models),
+            data_version=dataset.version,
+        )
+
+    def _check(self, name: str, check: Callable[[], str]) -> bool:
+        try:
+            rule = Rule(name, passed=True, figures={}, reason=check())
+        except (UnexpectedReply, StoreUnavailable) as error:
+            rule = Rule(name, passed=False, figures={}, reason=str(error))
+        self._checks.append(rule)
+        return rule.passed
+
+    def _check_model(self) -> str:
+        info = self.service.info()
+        failed = f", since a reload failed: {info.reload_error}" if info.reload_error else ""
+        if failed or self.model_uri not in (None, info.model_uri):
+            raise UnexpectedReply(f"{info.model_uri} serves, expected {self.model_uri or info.desired_model}{failed}")
+        self._models, self._data_version = {info.model_uri: None}, info.data_version
+        return f"{info.model_uri} serves"
+
+    def _check_answers(self, form: str, data: LabeledImages) -> str:
+        found, labels = self._ask(form, data.images, self.batch).class_ids, data.labels.tolist()
+        right = sum(mine == label for mine, label in zip(found, labels, strict=True)) / len(labels)
+        told = f"{right:.1%} of {len(labels)} are right"
+        if right < self.min_accuracy:
+            raise UnexpectedReply(f"{told}, expected at least {self.min_accuracy:.1%}")
+        first, expected = self._first = self._first or (form, found)
+        other = sum(mine != theirs for mine, theirs in zip(found, expected, strict=True))
+        if form != "JPEG" and other > _MAX_OTHERWISE * len(found):
+            raise UnexpectedReply(f"{told}, but {other} are answered otherwise than as {first}")
+        return told
+
+    def _check_latency(self, images: Images) -> str:
+        for size, requests in {1: 50, min(self.batch, len(images)): 10}.items():
+            seconds = self._ask("JSON 28x28", np.concatenate([images[:size]] * requests), size).seconds
+            p50, p99, longest = np.quantile(seconds, (0.5, 0.99, 1), method="inverted_cdf").tolist()
+            figures = {"p50": p50, "p99": p99, "longest": longest}
+            self._latencies.append({"images": size, "requests": requests, **figures})
+        return ", ".join(f"{each['p50'] * 1e3:.1f} ms for {each['images']}" for each in self._latencies) + " images"
+
+    def _check_one_model(self) -> str:
+        if len(self._models) > 1:
+            raise UnexpectedReply(f"{', then '.join(self._models)}: it was reloaded meanwhile, so test it again")
+        return "gave all answers"
+
+    def _ask(self, form: str, images: Images, batch: int) -> "Answers":
+        answers = self.service.answers(form, images, batch)
+        self._models.update(dict.fromkeys(answers.models))
+        return answers

@@ -1,0 +1,50 @@
+"""The real HTTP application, listening on loopback, over whichever model it is given."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from fmnist.adapters.fastapi.app import create_app
+from fmnist.adapters.fastapi.serving import Serving
+from fmnist.adapters.fastapi.settings import HttpSettings
+from fmnist.domain.model.images import Images
+from fmnist.domain.model.metrics import Probabilities
+from fmnist.domain.services.model_serving import ServedModel, ServingStatus
+
+SETTINGS = HttpSettings(version="1.2.3", max_images=40)
+
+
+class OneModel(Serving):
+    """Serves one model, or none. What it serves may change."""
+
+    def __init__(self, model: ServedModel | None) -> None:
+        self.model = model
+        self.reload_error: str | None = None
+
+    def status(self) -> ServingStatus:
+        return ServingStatus(desired="newest", served=self.model, reload_error=self.reload_error)
+
+    async def answer(self, images: Images) -> tuple[ServedModel, Probabilities]:
+        assert self.model is not None
+        return self.model, self.model.prediction.probabilities(images)
+
+
+@contextmanager
+def service(serving: Serving, settings: HttpSettings = SETTINGS) -> Iterator[str]:
+    """Serve below the prefix /toy, and give the URL."""
+    app = Starlette(routes=[Mount("/toy", create_app(serving, settings))])
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", ws="none"))
+    # Whoever connects before the server accepts stands in line.
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}/toy"
+        finally:
+            server.should_exit = True
+            thread.join()
