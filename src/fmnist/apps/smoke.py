@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fmnist.apps.outputs import AsJson, examples
 from fmnist.apps.process import FAILED, begin
 from fmnist.domain.model.addresses import Address
 from fmnist.domain.model.errors import InvalidSetting
@@ -14,11 +15,10 @@ from fmnist.domain.model.errors import InvalidSetting
 if TYPE_CHECKING:
     from fmnist.apps.smoke_checks import SmokeReport
 
-EXAMPLES = (
-    "[bold]Examples[/]\n\n"
-    "fmnist smoke http://127.0.0.1:8000\n\n"
-    "fmnist smoke https://models.example.com/fashion --wait 300 --model models:/prod.fashion-mnist-classifier/7\n\n"
-    "FMNIST_API_KEY=... fmnist smoke http://127.0.0.1:8000 --json"
+EXAMPLES = examples(
+    "fmnist smoke http://127.0.0.1:8000",
+    "fmnist smoke https://models.example.com/fashion --wait 300 --model models:/prod.fashion-mnist-classifier/7",
+    "FMNIST_API_KEY=... fmnist smoke http://127.0.0.1:8000 --json",
 )
 
 
@@ -37,7 +37,7 @@ def smoke(
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait until it is ready and serves --model.")] = 0,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that one request may take.")] = 30,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Send a service test images in every format, and check that it is ready, right, and refuses bad input.
 
