@@ -141,7 +141,7 @@ def _spec(settings: "Settings", flags: _Flags) -> TrainingSpec:
         recipe=recipe,
         seed=flags.seed or 0,
         num_workers=settings.ray_num_workers if flags.num_workers is None else flags.num_workers,
-        gpu_per_worker=flags.gpu_per_worker or 0,
+        gpu_per_worker=flags.gpu_per_worker or 0.0,
         limit_train=flags.limit_train,
         limit_val=flags.limit_val,
     )
