@@ -60,7 +60,7 @@ def test_champion_is_committed_with_its_image_and_told_to_the_workflow(
 
     after = git(repository, "show", f"main:{MANIFEST}")
     changed = [(old, new) for old, new in zip(before.splitlines(), after.splitlines(), strict=True) if old != new]
-    assert [new.split()[-1] for _, new in changed] == [champion, *["ghcr.io/fmnist/fmnist-serving:v2"] * 2]
+    assert [new.split()[-1].strip('"') for _, new in changed] == [champion, *["ghcr.io/fmnist/fmnist-serving:v2"] * 2]
 
 
 def test_deploying_again_changes_nothing_and_another_version_can_be_named(
