@@ -1,18 +1,33 @@
 """What the replicas of one deployment know in common, and what outlives each of them."""
 
+import pickle
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from fmnist.ports.model_store import ModelPackage
 
 
 @dataclass(frozen=True, slots=True)
 class KeptModel:
-    """A model that served, and whether its normalization was compared with the data registry's. Picklable."""
+    """A model that served: its version, whether its normalization was compared with the data registry's, and a package.
 
-    package: ModelPackage
+    The package is pickled, so that a memory does not need its classes.
+    """
+
+    uri: str
     compared: bool
+    pickled: bytes
+
+    @classmethod
+    def of(cls, package: ModelPackage, *, compared: bool) -> Self:
+        """Pickle the package."""
+        return cls(package.version.uri, compared, pickle.dumps(package))
+
+    def package(self) -> ModelPackage:
+        """Unpickle the package; raises anything when another release of fmnist pickled it."""
+        package: ModelPackage = pickle.loads(self.pickled)  # noqa: S301 - our own bytes, written by `of`
+        return package
 
 
 class ServingMemory(Protocol):
@@ -37,7 +52,7 @@ class ServingMemory(Protocol):
     def pin(self, desired: str, uri: str) -> None:
         """Note that `desired`, such as an alias, now stands for the version at `uri`, in place of the pin before.
 
-        Does nothing when another `desired` is expected: whoever pins this one has not heard of that yet.
+        Does nothing when another `desired` is expected: a replica that pins this one has not heard of that yet.
         """
 
     @abstractmethod
@@ -45,9 +60,9 @@ class ServingMemory(Protocol):
         """Keep the model that was just checked and serves, in place of the one that was kept before."""
 
     @abstractmethod
-    def last_good_uri(self) -> str | None:
-        """Return which version `last_good` would return, without fetching it."""
+    def last_good_id(self) -> tuple[str, bool] | None:
+        """Return `uri` and `compared` of the model that `last_good` would return, without fetching it."""
 
     @abstractmethod
-    def last_good(self) -> KeptModel | None:
-        """Return the model that was kept, or None."""
+    def last_good(self, uri: str | None = None) -> KeptModel | None:
+        """Return the model that is kept, or None; also None when it is not the version at `uri`, where one is given."""

@@ -8,7 +8,7 @@ import pytest
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.domain.model.addresses import Address
-from fmnist.domain.services.model_serving import ServedModel
+from fmnist.domain.services.model_loading import ServedModel
 from fmnist.domain.services.prediction import Prediction
 from tests.integration.apps.conftest import Trained
 from tests.integration.apps.here import Here
@@ -21,14 +21,7 @@ LIMIT = {"REQUEST_MAX_LENGTH": "40"}
 def model(trained: Trained) -> ServedModel:
     store = MlflowModelStore(MlflowConnection(tracking_uri=Address(f"sqlite:///{trained.command.home}/mlflow.db")))
     package = store.download(store.resolve(trained.result["model_uri"]))
-    return ServedModel(
-        version=package.version,
-        uuid=package.uuid,
-        signature=package.signature,
-        created=package.created,
-        prediction=Prediction(package.load()),
-        degraded=None,
-    )
+    return ServedModel(package, Prediction(package.load()), degraded=None)
 
 
 def test_good_service_passes_below_its_prefix(there: Here, model: ServedModel) -> None:

@@ -17,8 +17,9 @@ from fmnist.apps.smoke_checks import SmokeReport, SmokeTest
 from fmnist.domain.model.images import CLASS_NAMES, PIXELS, Images
 from fmnist.domain.model.metrics import Probabilities
 from fmnist.domain.model.registry import ModelInfo, ModelVersion
-from fmnist.domain.services.model_serving import ServedModel
+from fmnist.domain.services.model_loading import ServedModel
 from fmnist.domain.services.prediction import Prediction
+from fmnist.ports.model_store import ModelPackage
 from fmnist.testing.data import toy_splits
 from tests.integration.apps.toy_service import SETTINGS, OneModel, service
 
@@ -47,14 +48,15 @@ def model(number: int = 1, shift: int = 0) -> ServedModel:
         lineage={"dvc_data_version": dataset.version},
         metrics={},
     )
-    return ServedModel(
+    classifier = MeanClassifier(means, info)
+    package = ModelPackage(
         version=ModelVersion("dev.toy", number, "run-1", (), {}, 0.0),
         uuid="m-1",
         signature={},
         created=0.0,
-        prediction=Prediction(MeanClassifier(means, info)),
-        degraded=None,
+        factory=lambda: classifier,
     )
+    return ServedModel(package, Prediction(classifier), degraded=None)
 
 
 class Toy(OneModel):

@@ -14,7 +14,8 @@ from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.domain.model.images import Images
 from fmnist.domain.model.metrics import Probabilities
-from fmnist.domain.services.model_serving import ServedModel, ServingStatus
+from fmnist.domain.services.model_loading import ServedModel
+from fmnist.domain.services.model_serving import ServingStatus
 
 SETTINGS = HttpSettings(version="1.2.3", max_images=40)
 

@@ -13,6 +13,7 @@ from fmnist.adapters.mlflow.downloading import TORCH_FORM, download_artifact
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.mlflow.packed import PackedNetwork
 from fmnist.domain.model.addresses import Address
+from fmnist.domain.services.model_loading import ModelSources
 from fmnist.domain.services.model_serving import ModelServing
 from fmnist.domain.services.prediction import Prediction
 from fmnist.testing.data import toy_images
@@ -55,8 +56,14 @@ def test_earlier_data_version_is_read_whole(command: Command) -> None:
 def test_earlier_model_is_served_with_the_normalization_of_its_data(
     connection: MlflowConnection, registry: RegistrySettings, model: str
 ) -> None:
-    store, data = MlflowModelStore(connection), DvcDataRegistry(registry)
-    serving = ModelServing(store, data, MemoryServingMemory(), model_name=f"dev.{NAME}", normalization="strict")
+    sources = ModelSources(
+        store=MlflowModelStore(connection),
+        registry=DvcDataRegistry(registry),
+        memory=MemoryServingMemory(),
+        model_name=f"dev.{NAME}",
+        normalization="strict",
+    )
+    serving = ModelServing(sources)
     serving.deploy(model)
     assert serving.status.reload_error is None
     assert serving.current is not None

@@ -10,7 +10,7 @@ from fmnist.adapters.fastapi.inference_model import InferenceModel, NameInPath, 
 from fmnist.adapters.fastapi.inference_request import INPUT
 from fmnist.adapters.fastapi.replies import json_reply
 from fmnist.domain.model.images import SIDE
-from fmnist.domain.services.model_serving import ServedModel
+from fmnist.domain.services.model_loading import ServedModel
 
 _MODEL = "/v2/models/{name}"
 _VERSION = "/v2/models/{name}/versions/{version}"

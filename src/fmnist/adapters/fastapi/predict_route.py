@@ -17,7 +17,7 @@ from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.domain.model.images import CLASS_NAMES
 from fmnist.domain.model.metrics import Probabilities
-from fmnist.domain.services.model_serving import ServedModel
+from fmnist.domain.services.model_loading import ServedModel
 
 
 def predict_route(serving: Serving, settings: HttpSettings, formats: ImageFormats) -> APIRouter:

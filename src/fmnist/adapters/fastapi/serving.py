@@ -5,7 +5,8 @@ from typing import Protocol
 
 from fmnist.domain.model.images import Images
 from fmnist.domain.model.metrics import Probabilities
-from fmnist.domain.services.model_serving import ServedModel, ServingStatus
+from fmnist.domain.services.model_loading import ServedModel
+from fmnist.domain.services.model_serving import ServingStatus
 
 
 class Serving(Protocol):

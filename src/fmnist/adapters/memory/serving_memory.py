@@ -1,52 +1,50 @@
-"""A serving memory in the process itself: what one replica, or a test of several of them, needs of one."""
+"""A serving memory in the process itself: all that one replica needs, or a test, or the actor of a cluster."""
 
-import pickle
 import threading
 import time
 from collections.abc import Callable
 
-from fmnist.domain.model.serving_notes import ServingNotes
 from fmnist.ports.serving_memory import KeptModel, ServingMemory
 
 
 class MemoryServingMemory(ServingMemory):
     """A `ServingMemory` that ends with its process; safe to call from many threads.
 
-    It keeps a model as it would travel to another process, so that one which cannot is noticed here.
-
     Args:
         clock: seconds that only ever grow, for the age of a pin.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
-        self._notes = ServingNotes(clock)
+        self._expected: str | None = None
+        self._pin: tuple[str, str, float] | None = None
+        self._kept: KeptModel | None = None
 
     def expect(self, desired: str) -> None:
         with self._lock:
-            self._notes.expect(desired)
+            self._expected = desired
+            if self._pin is not None and self._pin[0] != desired:
+                self._pin = None
 
     def pinned(self, desired: str, max_age: float | None = None) -> str | None:
-        with self._lock:
-            return self._notes.pinned(desired, max_age)
+        pin = self._pin
+        if pin is None or pin[0] != desired:
+            return None
+        return pin[1] if max_age is None or self._clock() - pin[2] < max_age else None
 
     def pin(self, desired: str, uri: str) -> None:
         with self._lock:
-            self._notes.pin(desired, uri)
+            if self._expected in (None, desired):
+                self._pin = (desired, uri, self._clock())
 
     def remember(self, model: KeptModel) -> None:
-        packed = pickle.dumps(model)
-        with self._lock:
-            self._notes.remember(model.package.version.uri, packed)
+        self._kept = model
 
-    def last_good_uri(self) -> str | None:
-        with self._lock:
-            return self._notes.last_good_uri()
+    def last_good_id(self) -> tuple[str, bool] | None:
+        kept = self._kept
+        return None if kept is None else (kept.uri, kept.compared)
 
-    def last_good(self) -> KeptModel | None:
-        with self._lock:
-            packed = self._notes.last_good()
-        if packed is None:
-            return None
-        model: KeptModel = pickle.loads(packed)  # noqa: S301 - our own bytes, written by `remember`
-        return model
+    def last_good(self, uri: str | None = None) -> KeptModel | None:
+        kept = self._kept
+        return kept if kept is not None and uri in (None, kept.uri) else None

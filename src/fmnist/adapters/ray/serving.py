@@ -22,7 +22,8 @@ from fmnist.adapters.ray.serving_metrics import ServingMetrics
 from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.domain.model.images import Images
 from fmnist.domain.model.metrics import Probabilities
-from fmnist.domain.services.model_serving import ModelServing, ReloadObserver, ServedModel, ServingStatus
+from fmnist.domain.services.model_loading import ServedModel
+from fmnist.domain.services.model_serving import ModelServing, ReloadObserver, ServingStatus
 
 DEPLOYMENT = "FashionMNISTClassifier"
 

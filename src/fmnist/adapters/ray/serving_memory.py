@@ -3,23 +3,31 @@
 It lives as long as the cluster does. The models in it are bytes to it, so that it never has to know their classes.
 """
 
-import logging
-import pickle
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError
 
+from fmnist.adapters.memory.serving_memory import MemoryServingMemory
 from fmnist.domain.model.errors import StoreUnavailable
-from fmnist.domain.model.serving_notes import ServingNotes
 from fmnist.ports.serving_memory import KeptModel, ServingMemory
 
-logger = logging.getLogger(__name__)
-
-_NAMESPACE = "fmnist"
+# Another number where the actor's methods change: an actor of an earlier release may still run on the cluster.
+_ACTOR = "serving-memory-2"
+_OPTIONS: dict[str, Any] = {
+    "namespace": "fmnist",
+    "lifetime": "detached",
+    "get_if_exists": True,
+    "max_restarts": -1,
+    "num_cpus": 0,
+    # A node that may go away is no place for what has to outlive the others; with the head node goes the cluster.
+    "resources": {"node:__internal_head__": 0.001},
+}
 _ANSWER_SECONDS = 10
-# A node that may go away is no place for what has to outlive the others; with the head node goes the cluster.
-_HEAD = {"node:__internal_head__": 0.001}
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class RayServingMemory(ServingMemory):
@@ -34,51 +42,32 @@ class RayServingMemory(ServingMemory):
         self._deploy = deploy
 
     def expect(self, desired: str) -> None:
-        self._ask("expect", self._key(desired))
+        self._ask(MemoryServingMemory.expect, self._key(desired))
 
     def pinned(self, desired: str, max_age: float | None = None) -> str | None:
-        uri: str | None = self._ask("pinned", self._key(desired), max_age)
-        return uri
+        return self._ask(MemoryServingMemory.pinned, self._key(desired), max_age)
 
     def pin(self, desired: str, uri: str) -> None:
-        self._ask("pin", self._key(desired), uri)
+        self._ask(MemoryServingMemory.pin, self._key(desired), uri)
 
     def remember(self, model: KeptModel) -> None:
-        self._ask("remember", model.package.version.uri, pickle.dumps(model))
+        self._ask(MemoryServingMemory.remember, model)
 
-    def last_good_uri(self) -> str | None:
-        uri: str | None = self._ask("last_good_uri")
-        return uri
+    def last_good_id(self) -> tuple[str, bool] | None:
+        return self._ask(MemoryServingMemory.last_good_id)
 
-    def last_good(self) -> KeptModel | None:
-        content: bytes | None = self._ask("last_good")
-        if content is None:
-            return None
-        try:
-            model: KeptModel = pickle.loads(content)  # noqa: S301 - written by this class, in this cluster
-        except Exception as error:  # noqa: BLE001 - whatever another release's classes make of it
-            logger.warning("the last good model was kept by another release of fmnist and is of no use: %s", error)
-            return None
-        return model
+    def last_good(self, uri: str | None = None) -> KeptModel | None:
+        return self._ask(MemoryServingMemory.last_good, uri)
 
     def _key(self, desired: str) -> str:
         return f"{self._deploy} {desired}"
 
-    def _ask(self, method: str, *arguments: object) -> Any:
+    def _ask(
+        self, method: Callable[Concatenate[MemoryServingMemory, _P], _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
         try:
-            memory = (
-                ray.remote(ServingNotes)
-                .options(
-                    name=f"serving-memory:{self._name}",
-                    namespace=_NAMESPACE,
-                    lifetime="detached",
-                    get_if_exists=True,
-                    max_restarts=-1,
-                    num_cpus=0,
-                    resources=_HEAD,
-                )
-                .remote()
-            )
-            return ray.get(getattr(memory, method).remote(*arguments), timeout=_ANSWER_SECONDS)
+            actor = ray.remote(MemoryServingMemory).options(name=f"{_ACTOR}:{self._name}", **_OPTIONS).remote()
+            answer: _T = ray.get(getattr(actor, method.__name__).remote(*args, **kwargs), timeout=_ANSWER_SECONDS)
         except (RayError, GetTimeoutError, ValueError) as error:
             raise StoreUnavailable(f"the replicas' memory on the head node does not answer: {error}") from error
+        return answer

@@ -28,7 +28,7 @@ from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.settings import Settings
 from fmnist.domain.model.errors import InvalidSetting
-from fmnist.domain.services.model_loading import NormalizationCheck
+from fmnist.domain.services.model_loading import ModelSources, NormalizationCheck
 from fmnist.domain.services.model_serving import ModelServing, ReloadObserver
 
 
@@ -44,15 +44,15 @@ def model_serving(
     observe: ReloadObserver,
 ) -> ModelServing:
     """Make the domain's service for a replica of the application `name`; called where the replica runs."""
-    return ModelServing(
-        MlflowModelStore(connection, threads),
-        DvcDataRegistry(registry),
-        RayServingMemory(name, deploy),
+    sources = ModelSources(
+        store=MlflowModelStore(connection, threads),
+        registry=DvcDataRegistry(registry),
+        memory=RayServingMemory(name, deploy),
         model_name=model_name,
         normalization=normalization,
         patience=patience,
-        observe=observe,
     )
+    return ModelServing(sources, observe)
 
 
 def without_secrets(registry: RegistrySettings) -> RegistrySettings:

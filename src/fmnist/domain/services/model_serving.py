@@ -1,48 +1,21 @@
 """Which model a replica answers with: desired, loaded, checked, warmed, and only then swapped in.
 
-A reload that fails anywhere leaves the model that serves as it is. Nothing here knows of HTTP or of Ray.
+A reload that fails anywhere leaves the model that serves as it is. ADR 20 draws the states. No HTTP and no Ray here.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from fmnist.domain.model.errors import CorruptModel, FmnistError
-from fmnist.domain.model.registry import ModelVersion
-from fmnist.domain.services.model_loading import CheckedModel, NormalizationCheck
-from fmnist.domain.services.model_supply import Attempt, ModelSupply, short_reason
-from fmnist.domain.services.prediction import Prediction
-from fmnist.ports.data_registry import DataRegistry
-from fmnist.ports.model_store import ModelPackage, ModelStore
-from fmnist.ports.serving_memory import KeptModel, ServingMemory
+from fmnist.domain.services.model_loading import Attempt, ModelSources, ServedModel, short_reason
 
 logger = logging.getLogger(__name__)
 
 ReloadObserver = Callable[[str, str | None], None]
 """Told of each model that went into service, or should have: its URI, and why it did not, or None. Must not raise."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServedModel:
-    """One loaded, checked and warmed model; immutable, so that a request that reads it once is answered by it alone.
-
-    Attributes:
-        version: the registered version that it is.
-        uuid, signature, created: as `ModelPackage` says.
-        prediction: answers.
-        degraded: why its normalization could not be compared with the data registry's, or how it differs, which came
-            out only after it was in service; None when they agree.
-    """
-
-    version: ModelVersion
-    uuid: str
-    signature: Mapping[str, Any]
-    created: float
-    prediction: Prediction
-    degraded: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +26,20 @@ class ServingStatus:
         desired: the model URI that was asked for, or `newest version of NAME`.
         served: the model that answers, or None until one does.
         reload_error: why what is desired is not what is served, or should not be, or None. One line, for a person.
+        refused: the URI of a version that is corrupt, which no time mends: it is not loaded until another is named.
+        mismatch: how the served model's normalization differs, when that came out too late to refuse it.
     """
 
     desired: str
     served: ServedModel | None
     reload_error: str | None
+    refused: str | None = None
+    mismatch: str | None = None
+
+    @property
+    def served_uri(self) -> str | None:
+        """The version that answers."""
+        return None if self.served is None else self.served.version.uri
 
 
 class ModelServing:
@@ -65,37 +47,18 @@ class ModelServing:
 
     What the replicas of a deployment share is the memory: the first of them looks up what an alias stands for and
     downloads it, and the others take both from there, also when the store is down by then.
-
-    Args:
-        model_name: the registered model whose newest version serves when nothing else is desired.
-        normalization: what to do when a model's normalization cannot be compared with the data registry's.
-        patience: seconds that store and registry are waited for before an attempt is given up.
     """
 
-    def __init__(
-        self,
-        store: ModelStore,
-        registry: DataRegistry,
-        memory: ServingMemory,
-        *,
-        model_name: str,
-        normalization: NormalizationCheck = "recorded",
-        patience: float = 120.0,
-        observe: ReloadObserver = lambda _uri, _error: None,
-    ) -> None:
-        self._supply = ModelSupply(store, registry, memory, model_name, normalization, patience)
+    def __init__(self, sources: ModelSources, observe: ReloadObserver = lambda _uri, _error: None) -> None:
+        self._sources = sources
         self._observe = observe
-        # Guards everything below: only the newest attempt may change what serves.
+        self._status = ServingStatus(desired=Attempt(sources, None).name, served=None, reload_error=None)
+        # Guards the status and the attempts: only the running one, which is the newest, may change the status.
         self._lock = threading.Lock()
         self._running: Attempt | None = None
         self._deployed: Attempt | None = None
-        # A version that is corrupt, which no time mends.
-        self._refused: str | None = None
-        # What is wrong with the model that serves, when that came out too late to refuse it.
-        self._mismatch: str | None = None
-        self._package: ModelPackage | None = None
-        desired = self._supply.attempt(None).name
-        self._status = ServingStatus(desired=desired, served=None, reload_error=None)
+        # The deploy that the memory has heard of.
+        self._announced: Attempt | None = None
 
     @property
     def current(self) -> ServedModel | None:
@@ -113,14 +76,11 @@ class ModelServing:
         How it went is in `status`, for nothing that is wrong with a URI, a model or a store is raised. A deploy that
         begins while another runs supersedes it.
         """
-        attempt = self._supply.attempt(desired, is_deploy=True)
+        attempt = Attempt(self._sources, desired)
         with self._lock:
-            if self._running is not None:
-                self._running.superseded = True
             self._running = self._deployed = attempt
-            self._refused = None
-            self._status = replace(self._status, desired=attempt.name, reload_error=None)
-        self._run(attempt, self._bring_into_service)
+            self._status = replace(self._status, desired=attempt.name, reload_error=None, refused=None)
+        self._run(attempt, self._reload)
 
     def poll(self, max_age: float | None) -> None:
         """Try again what failed for a reason that time may mend, and follow an alias or the newest version.
@@ -133,23 +93,18 @@ class ModelServing:
         with self._lock:
             if self._deployed is None or self._running is not None:
                 return
-            attempt = self._running = self._supply.attempt(self._deployed.desired, max_age)
+            attempt = self._running = Attempt(self._sources, self._deployed.desired, max_age)
         self._run(attempt, self._look_again)
 
     def _run(self, attempt: Attempt, work: Callable[[Attempt], None]) -> None:
         try:
-            self._supply.announce(attempt)
-            try:
-                work(attempt)
-            except Exception as error:  # noqa: BLE001 - whatever a model or a store may come up with
-                self._fail(attempt, error)
-            if self.current is None and (last := self._supply.last_good(attempt)) is not None:
-                self._swap(attempt, last)
-            with self._lock:
-                package, status = self._package, self._status
-            if package is not None and status.served is not None:
-                model = KeptModel(package, compared=status.served.degraded is None)
-                self._supply.share(attempt, model, is_desired=status.reload_error is None)
+            deployed = self._deployed
+            if self._announced is not deployed and self._running is attempt and attempt.announce():
+                self._announced = deployed
+            work(attempt)
+            status = self._status
+            if status.served is not None and self._running is attempt:
+                attempt.share(status.served, is_desired=status.reload_error is None)
         finally:
             with self._lock:
                 if self._running is attempt:
@@ -161,88 +116,80 @@ class ModelServing:
         status = self._status
         is_desired = status.served is not None and status.reload_error is None
         # Replicas that were told of their deploys in another order may differ, although nothing failed.
-        if is_desired and attempt.max_age is None and self._supply.agreed(attempt) in (None, _uri(status)):
+        if is_desired and attempt.max_age is None and attempt.pinned() in (None, status.served_uri):
             return
-        self._bring_into_service(attempt)
+        self._reload(attempt)
 
     def _compare_again(self, attempt: Attempt, served: ServedModel) -> None:
-        uri, mismatch = served.version.uri, None
+        before, uri, mismatch = self._status, served.version.uri, None
         try:
-            if self._supply.compare(attempt, uri, served.prediction.info) is not None:
+            if attempt.compare(uri, served.prediction.info) is not None:
                 return
         except CorruptModel as error:
             mismatch = short_reason(error)
         except Exception as error:  # noqa: BLE001 - nothing is learnt, and an alias has to be followed all the same
             logger.debug("%s cannot be compared yet: %s", uri, short_reason(error))
             return
-        with self._lock:
-            if attempt.superseded:
-                return
-            before, known = self._status, self._mismatch
-            # A desired model that failed is the greater news.
-            error_now = mismatch if before.reload_error in (None, known) else before.reload_error
-            self._status = replace(before, served=replace(served, degraded=mismatch), reload_error=error_now)
-            self._mismatch = mismatch
+        # A desired model that failed is the greater news.
+        error_now = mismatch if before.reload_error in (None, before.mismatch) else before.reload_error
+        compared = replace(served, degraded=mismatch)
+        if not self._change(attempt, replace(before, served=compared, reload_error=error_now, mismatch=mismatch)):
+            return
         if mismatch is None:
             logger.info("%s normalizes as its data version says, and is degraded no more", uri)
-        elif mismatch != known:
+        elif mismatch != before.mismatch:
             logger.error("%s goes on serving, and should not: %s", uri, mismatch)
             self._observe(uri, mismatch)
 
-    def _bring_into_service(self, attempt: Attempt) -> None:
-        uri = attempt.target = self._supply.look_up(attempt)
-        served = self.current
-        if served is not None and served.version.uri == uri:
-            self._settle(attempt)
-        elif uri != self._refused and not attempt.superseded:
-            self._swap(attempt, self._supply.load(attempt, uri))
+    def _reload(self, attempt: Attempt) -> None:
+        target = attempt.name
+        try:
+            target = self._look_up(attempt)
+            status = self._status
+            if target == status.served_uri:
+                self._change(attempt, replace(status, reload_error=status.mismatch, refused=None))
+            elif target != status.refused and self._running is attempt:
+                self._swap(attempt, attempt.load(target), target)
+        except Exception as error:  # noqa: BLE001 - whatever a model or a store may come up with
+            self._fail(attempt, target, error)
+        if self.current is None and (last := attempt.last_good()) is not None:
+            self._swap(attempt, last, target)
 
-    def _settle(self, attempt: Attempt) -> None:
-        """What is desired serves already."""
-        with self._lock:
-            if not attempt.superseded:
-                self._refused = None
-                self._status = replace(self._status, reload_error=self._mismatch)
+    def _look_up(self, attempt: Attempt) -> str:
+        if (agreed := attempt.pinned()) is not None:
+            return agreed
+        found = attempt.resolve()
+        if self._running is attempt:
+            attempt.pin(found)
+        return found
 
-    def _swap(self, attempt: Attempt, model: CheckedModel) -> None:
-        package, uri = model.package, model.package.version.uri
-        served = ServedModel(
-            version=package.version,
-            uuid=package.uuid,
-            signature=package.signature,
-            created=package.created,
-            prediction=model.prediction,
-            degraded=model.degraded,
-        )
-        with self._lock:
-            if attempt.superseded:
-                return
-            before = self._status
-            # The last good model, served in place of the desired one, leaves the error as it is.
-            error = None if uri == attempt.target else before.reload_error
-            self._status = replace(before, served=served, reload_error=error)
-            self._package, self._mismatch = package, None
-        instead = f"in place of {before.served.version.uri}" if before.served else "with none before it"
+    def _swap(self, attempt: Attempt, model: ServedModel, target: str) -> None:
+        before, uri = self._status, model.version.uri
+        # The last good model, served in place of the desired one, leaves the error as it is.
+        error = None if uri == target else before.reload_error
+        if not self._change(attempt, replace(before, served=model, reload_error=error, mismatch=None)):
+            return
+        instead = f"in place of {before.served_uri}" if before.served else "with none before it"
         logger.info("%s is in service after %.1f s, %s", uri, time.monotonic() - attempt.started, instead)
         if model.degraded is not None:
             logger.warning("degraded: %s", model.degraded)
         self._observe(uri, None)
 
-    def _fail(self, attempt: Attempt, error: Exception) -> None:
-        line = short_reason(error)
-        with self._lock:
-            if attempt.superseded:
-                return
-            before = self._status
-            self._status = replace(before, reload_error=line)
-            if isinstance(error, CorruptModel):
-                self._refused = attempt.target
+    def _fail(self, attempt: Attempt, target: str, error: Exception) -> None:
+        before, line = self._status, short_reason(error)
+        refused = target if isinstance(error, CorruptModel) else before.refused
+        if not self._change(attempt, replace(before, reload_error=line, refused=refused)):
+            return
         if line != before.reload_error:
-            now = f"{before.served.version.uri} goes on serving" if before.served else "no model serves yet"
+            now = f"{before.served_uri} goes on serving" if before.served else "no model serves yet"
             unforeseen = None if isinstance(error, FmnistError) else error
-            logger.error("%s did not go into service, %s: %s", attempt.target, now, line, exc_info=unforeseen)
-        self._observe(attempt.target, line)
+            logger.error("%s did not go into service, %s: %s", target, now, line, exc_info=unforeseen)
+        self._observe(target, line)
 
-
-def _uri(status: ServingStatus) -> str | None:
-    return None if status.served is None else status.served.version.uri
+    def _change(self, attempt: Attempt, status: ServingStatus) -> bool:
+        """Take the next status, unless a newer deploy has begun; return whether it was taken."""
+        with self._lock:
+            if self._running is not attempt:
+                return False
+            self._status = status
+            return True

@@ -28,7 +28,7 @@ class ServingMemoryContract:
     def test_empty_memory_knows_nothing(self, memory: ServingMemory) -> None:
         assert memory.pinned(_CHAMPION) is None
         assert memory.pinned(_CHAMPION, _LONG) is None
-        assert memory.last_good_uri() is None
+        assert memory.last_good_id() is None
         assert memory.last_good() is None
 
     def test_pin_stands_for_its_version_at_any_age(self, memory: ServingMemory) -> None:
@@ -80,12 +80,12 @@ class ServingMemoryContract:
     @pytest.mark.parametrize("compared", [True, False])
     def test_remembered_model_comes_back_whole(self, memory: ServingMemory, *, compared: bool) -> None:
         kept = make_package(1)
-        memory.remember(KeptModel(kept, compared))
-        assert memory.last_good_uri() == kept.version.uri
+        memory.remember(KeptModel.of(kept, compared=compared))
+        assert memory.last_good_id() == (kept.version.uri, compared)
         model = memory.last_good()
         assert model is not None
-        assert model.compared == compared
-        found = model.package
+        assert (model.uri, model.compared) == (kept.version.uri, compared)
+        found = model.package()
         assert (found.version, found.uuid, found.signature, found.created) == (
             kept.version,
             kept.uuid,
@@ -99,10 +99,15 @@ class ServingMemoryContract:
     def test_only_the_last_model_is_kept(self, memory: ServingMemory) -> None:
         for number in (1, 2, 1):
             memory.remember(make_kept(number))
-            assert memory.last_good_uri() == f"models:/prod.contract/{number}"
+            assert memory.last_good_id() == (f"models:/prod.contract/{number}", True)
         found = memory.last_good()
         assert found is not None
-        assert found.package.version.version == 1
+        assert found.package().version.version == 1
+
+    def test_version_that_is_asked_for_comes_back_alone(self, memory: ServingMemory) -> None:
+        memory.remember(make_kept(1))
+        assert memory.last_good("models:/prod.contract/1") == make_kept(1)
+        assert memory.last_good("models:/prod.contract/2") is None
 
     def test_what_comes_back_can_be_had_again(self, memory: ServingMemory) -> None:
         memory.remember(make_kept(1))
@@ -111,14 +116,14 @@ class ServingMemoryContract:
     def test_pin_and_model_leave_each_other_alone(self, memory: ServingMemory) -> None:
         memory.remember(make_kept(1))
         memory.pin(_CHAMPION, "models:/prod.contract/2")
-        assert memory.last_good_uri() == "models:/prod.contract/1"
+        assert memory.last_good_id() == ("models:/prod.contract/1", True)
         memory.remember(make_kept(3))
         assert memory.pinned(_CHAMPION) == "models:/prod.contract/2"
 
 
 def make_kept(number: int) -> KeptModel:
     """Return `make_package(number)` as a model that was compared."""
-    return KeptModel(make_package(number), compared=True)
+    return KeptModel.of(make_package(number), compared=True)
 
 
 def make_package(number: int) -> ModelPackage:

@@ -30,7 +30,7 @@ def test_replicas_of_one_application_share_what_they_know() -> None:
     RayServingMemory(name, "deploy").remember(make_kept(3))
     other = RayServingMemory(name, "deploy")
     assert other.pinned("models:/m@champion") == "models:/m/3"
-    assert other.last_good_uri() == make_kept(3).package.version.uri
+    assert other.last_good_id() == ("models:/prod.contract/3", True)
 
 
 def test_a_later_deployment_keeps_the_model_and_forgets_what_the_alias_meant() -> None:

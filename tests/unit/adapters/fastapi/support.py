@@ -21,8 +21,10 @@ from fmnist.domain.model.images import CLASS_NAMES, PIXELS, Images
 from fmnist.domain.model.metrics import Probabilities
 from fmnist.domain.model.normalization import Normalization
 from fmnist.domain.model.registry import ModelInfo, ModelVersion
-from fmnist.domain.services.model_serving import ServedModel, ServingStatus
+from fmnist.domain.services.model_loading import ServedModel
+from fmnist.domain.services.model_serving import ServingStatus
 from fmnist.domain.services.prediction import Prediction
+from fmnist.ports.model_store import ModelPackage
 
 INFER = "/v2/models/fashion-mnist-classifier/infer"
 JSON = "application/json"
@@ -48,14 +50,15 @@ def grey_model(version: int = 3, degraded: str | None = None) -> ServedModel:
         metrics={},
     )
     means = _NORMALIZATION.apply(greys(*range(10))).reshape(10, PIXELS)
-    return ServedModel(
+    classifier = MeanClassifier(means, info)
+    package = ModelPackage(
         version=ModelVersion("dev.greys", version, "run-1", (), {}, 0.0),
         uuid="m-1",
         signature={"inputs": [{"name": "images", "type": "float32"}], "outputs": []},
         created=1_700_000_000.0,
-        prediction=Prediction(MeanClassifier(means, info)),
-        degraded=degraded,
+        factory=lambda: classifier,
     )
+    return ServedModel(package, Prediction(classifier), degraded)
 
 
 class GreyServing(Serving):

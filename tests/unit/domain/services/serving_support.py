@@ -17,7 +17,7 @@ from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.domain.model.images import PIXELS
 from fmnist.domain.model.normalization import Normalization
 from fmnist.domain.model.registry import ModelInfo, ModelVersion
-from fmnist.domain.services.model_loading import NormalizationCheck
+from fmnist.domain.services.model_loading import ModelSources, NormalizationCheck
 from fmnist.domain.services.model_serving import ModelServing
 from fmnist.ports.model_store import Classifier, ModelPackage, TrainedWeights
 from fmnist.ports.serving_memory import KeptModel
@@ -106,19 +106,24 @@ class Memory(MemoryServingMemory):
 
     def remember(self, model: KeptModel) -> None:
         self.gate.passing("remember")
-        self.remembering.passing(model.package.version.uri)
+        self.remembering.passing(model.uri)
         super().remember(model)
 
-    def last_good_uri(self) -> str | None:
-        self.gate.passing("last_good_uri")
-        return super().last_good_uri()
+    def last_good_id(self) -> tuple[str, bool] | None:
+        self.gate.passing("last_good_id")
+        return super().last_good_id()
 
-    def last_good(self) -> KeptModel | None:
+    def last_good_uri(self) -> str | None:
+        kept = super().last_good_id()
+        return None if kept is None else kept[0]
+
+    def last_good(self, uri: str | None = None) -> KeptModel | None:
         self.gate.passing("last_good")
-        model = super().last_good()
-        if model is None or not self.load_seconds:
-            return model
-        return replace(model, package=replace(model.package, factory=partial(_load, model.package, self.load_seconds)))
+        kept = super().last_good(uri)
+        if kept is None or not self.load_seconds:
+            return kept
+        slow = replace(kept.package(), factory=partial(_load, kept.package(), self.load_seconds))
+        return KeptModel.of(slow, compared=kept.compared)
 
 
 def _load(package: ModelPackage, seconds: float) -> Classifier:
@@ -157,21 +162,21 @@ class Deployment:
     def keep(self, uri: str, *, compared: bool = True) -> None:
         """Have the memory remember the version, as if it had served."""
         package = MemoryModelStore.download(self.store, self.store.resolve(uri))
-        self.memory.remember(KeptModel(package, compared))
+        self.memory.remember(KeptModel.of(package, compared=compared))
 
     def move(self, alias: str, uri: str) -> None:
         self.store.label(MemoryModelStore.resolve(self.store, uri), alias=alias)
 
     def replica(self, normalization: NormalizationCheck = "recorded", patience: float = 30.0) -> ModelServing:
-        return ModelServing(
-            self.store,
-            self.registry,
-            self.memory,
+        sources = ModelSources(
+            store=self.store,
+            registry=self.registry,
+            memory=self.memory,
             model_name=NAME,
             normalization=normalization,
             patience=patience,
-            observe=lambda uri, error: self.reloads.append((uri, error)),
         )
+        return ModelServing(sources, lambda uri, error: self.reloads.append((uri, error)))
 
     def other_normalization(self) -> Normalization:
         return Normalization(self.normalization.mean, self.normalization.std / 2)

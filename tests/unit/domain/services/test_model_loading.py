@@ -155,18 +155,21 @@ def test_registry_that_fails_keeps_no_alias_from_being_followed(deployment: Depl
     assert (served(replica), replica.status.reload_error) == (second, None)
 
 
-def test_model_that_serves_instead_is_compared_too(deployment: Deployment) -> None:
-    good = deployment.add()
+@pytest.mark.parametrize("differs", [False, True])
+def test_model_that_serves_instead_is_compared_too(deployment: Deployment, differs: bool) -> None:
+    good = deployment.add(**({"normalization": deployment.other_normalization()} if differs else {}))
     deployment.registry.gate.error = GONE
     replica = deployment.replica()
     replica.deploy(good)
-    replica.deploy(f"models:/{NAME}/99")
+    replica.deploy(deployment.add(spoilt=True))
     deployment.registry.gate.error = None
     replica.poll(None)
     assert replica.current is not None
-    assert replica.current.degraded is None
+    assert ("but data version" in (replica.current.degraded or "")) == differs
+    assert (replica.current.degraded is None) != differs
+    # That the desired one failed is the greater news.
     assert replica.status.reload_error is not None
-    assert "no version 99" in replica.status.reload_error
+    assert "is damaged" in replica.status.reload_error
 
 
 def test_registry_that_hangs_leaves_time_to_serve_without_it(deployment: Deployment) -> None:

@@ -84,6 +84,27 @@ def test_it_follows_a_rollback(deployment: Deployment) -> None:
         assert deployment.memory.last_good_uri() == uri
 
 
+def test_it_follows_an_alias_that_moved(deployment: Deployment) -> None:
+    deployment.add("champion")
+    replica = deployment.replica()
+    replica.deploy(CHAMPION)
+    second = deployment.add("champion")
+    replica.poll(0.0)
+    assert deployment.memory.last_good_uri() == second
+
+
+def test_it_keeps_its_model_when_the_one_that_serves_turns_out_to_be_wrong(deployment: Deployment) -> None:
+    good, wrong = deployment.add(), deployment.add(normalization=deployment.other_normalization())
+    deployment.registry.gate.error = GONE
+    replica = deployment.replica()
+    replica.deploy(wrong)
+    deployment.registry.gate.error = None
+    deployment.keep(good)
+    replica.poll(None)
+    assert served(replica) == wrong
+    assert deployment.memory.last_good_uri() == good
+
+
 def test_last_good_model_that_does_not_load_is_not_served(
     deployment: Deployment, caplog: pytest.LogCaptureFixture
 ) -> None:
