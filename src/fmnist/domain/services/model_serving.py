@@ -1,6 +1,6 @@
 """Which model a replica answers with: desired, loaded, checked, warmed, and only then swapped in.
 
-A reload that fails anywhere leaves the model that serves as it is. ADR 20 draws the states. No HTTP and no Ray here.
+A reload that fails anywhere leaves the model that serves as it is. ADR 19 draws the states. No HTTP and no Ray here.
 """
 
 import logging
