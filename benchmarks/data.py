@@ -25,7 +25,7 @@ from fmnist.adapters.parquet.reader import SplitReader
 from fmnist.adapters.parquet.writer import write_split
 from fmnist.apps.containers.train import TrainContainer
 from fmnist.apps.settings import load_environment
-from fmnist.domain.model.dataset import LabeledImages, SplitFile
+from fmnist.domain.model.data.dataset import LabeledImages, SplitFile
 
 RESULTS = Path(__file__).parent / "results" / "data.jsonl"
 ONCE = {"nested lists, row by row"}  # takes half a minute, and shows in one reading what it is

@@ -23,7 +23,7 @@ from serving_servers import SUBJECTS_FILE, Running, Server, running, servers
 
 from fmnist.apps.containers.predict import PredictContainer
 from fmnist.apps.settings import Settings, load_environment
-from fmnist.domain.model.images import Images
+from fmnist.domain.model.data.images import Images
 from fmnist.domain.services.prediction import Prediction
 
 HERE = Path(__file__).parent

@@ -17,8 +17,8 @@ import httpx
 import numpy as np
 import psutil
 
-from fmnist.domain.model.images import Images
-from fmnist.domain.model.normalization import Normalization
+from fmnist.domain.model.data.images import Images
+from fmnist.domain.model.data.normalization import Normalization
 
 HERE = Path(__file__).parent
 SUBJECTS_FILE = str(HERE / "serving_subjects.py")

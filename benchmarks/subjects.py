@@ -25,7 +25,7 @@ def product(started: float, compute: str, *flags: str) -> dict[str, Any]:
     import fmnist.apps.progress
     from fmnist.__main__ import main
     from fmnist.apps.process import INTERRUPTED
-    from fmnist.domain.model.training import Progress
+    from fmnist.domain.model.training.run import Progress
 
     times: dict[str, list[float]] = {"steps": [], "epochs": []}
 
@@ -122,7 +122,7 @@ def bare_loop(_: float, epochs: str, images_to_train_on: str) -> dict[str, Any]:
     from fmnist.adapters.torch.networks import build_network
     from fmnist.apps.containers.train import TrainContainer
     from fmnist.apps.settings import load_environment
-    from fmnist.domain.model.presets import PRESETS
+    from fmnist.domain.model.training.presets import PRESETS
 
     registry = TrainContainer(settings=load_environment(), compute_name="local").data_registry()
     dataset = registry.resolve()
@@ -185,8 +185,8 @@ def learn(_: float, preset: str, seed: str, epochs: str, enough: str) -> dict[st
     from fmnist.adapters.lightning.compute import LocalCompute
     from fmnist.apps.containers.train import TrainContainer
     from fmnist.apps.settings import load_environment
-    from fmnist.domain.model.presets import PRESETS
-    from fmnist.domain.model.training import Progress, TrainingSpec
+    from fmnist.domain.model.training.presets import PRESETS
+    from fmnist.domain.model.training.run import Progress, TrainingSpec
     from fmnist.ports.model_store import TrainedWeights
 
     class EnoughError(Exception):

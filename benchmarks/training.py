@@ -19,7 +19,7 @@ from reporting import append, machine, print_table
 from running import Run, environment_of_subjects, run
 from subjects import FIRST_STEP
 
-from fmnist.domain.model.presets import PRESETS
+from fmnist.domain.model.training.presets import PRESETS
 
 PARTS = ("start", "epoch", "scaling", "target", "presets")
 RESULTS = Path(__file__).parent / "results" / "training.jsonl"

@@ -17,7 +17,7 @@ import yaml
 
 from fmnist.adapters.git.command import git, is_local, source_name
 from fmnist.adapters.git.remote import clone
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
 from stack.services import HOST, Service, StackError, free_ports, ray_head
 from stack.supervision import Supervisor, answers
 

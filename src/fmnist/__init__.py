@@ -8,6 +8,8 @@
 `fmnist.testing` has what another service needs to test against it.
 """
 
+from fmnist.domain.model.data.images import CLASS_NAMES, decode_images
+from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.errors import (
     BadInput,
     CorruptModel,
@@ -17,9 +19,7 @@ from fmnist.domain.model.errors import (
     ModelNotFound,
     StoreUnavailable,
 )
-from fmnist.domain.model.images import CLASS_NAMES, decode_images
-from fmnist.domain.model.normalization import Normalization
-from fmnist.domain.model.registry import ModelInfo
+from fmnist.domain.model.model import ModelInfo
 from fmnist.domain.services.prediction import ClassPrediction, Prediction
 
 __all__ = [

@@ -13,7 +13,7 @@ from fmnist.adapters.dvc.builder import RegistryBuilder
 from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.idx import debian
 from fmnist.adapters.idx.sources import raw_directory
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
 from stack.services import HOST, ObjectStore, free_ports, tracking_server
 from tests.integration.services import new_object_store, running
 

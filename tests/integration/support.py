@@ -12,9 +12,9 @@ from dvc.repo import Repo
 from fmnist.adapters.dvc.settings import RegistryPaths, RegistrySettings
 from fmnist.adapters.parquet.storage import S3Settings
 from fmnist.adapters.parquet.writer import write_split
-from fmnist.domain.model.addresses import Address
-from fmnist.domain.model.dataset import LabeledImages
-from fmnist.domain.model.metadata import describe
+from fmnist.domain.model.address import Address
+from fmnist.domain.model.data.dataset import LabeledImages
+from fmnist.domain.model.data.metadata import describe
 
 _IDENTITY = ("-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgSign=false")
 

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from fmnist.domain.model.calibration import Calibration
-from fmnist.domain.model.images import CLASS_NAMES
-from fmnist.domain.model.metrics import softmax
-from fmnist.domain.model.model_report import Measurement, ModelReport, TrainingStory
-from fmnist.domain.model.normalization import Normalization
-from fmnist.domain.model.registry import ModelInfo
-from fmnist.domain.model.training import EPOCH_METRICS
+from fmnist.domain.model.data.images import CLASS_NAMES
+from fmnist.domain.model.data.normalization import Normalization
+from fmnist.domain.model.evaluation.calibration import Calibration
+from fmnist.domain.model.evaluation.metrics import softmax
+from fmnist.domain.model.evaluation.report import Measurement, ModelReport, TrainingStory
+from fmnist.domain.model.model import ModelInfo
+from fmnist.domain.model.training.run import EPOCH_METRICS
 from fmnist.testing.data import toy_images
 
 

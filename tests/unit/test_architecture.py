@@ -85,7 +85,7 @@ def test_the_check_on_numpy_would_notice_a_vendor(tmp_path: Path) -> None:
 
 
 def test_importing_the_library_writes_nothing(tmp_path: Path) -> None:
-    script = "import os, fmnist, fmnist.domain.services.training_run; assert not os.listdir('.'), os.listdir('.')"
+    script = "import os, fmnist, fmnist.domain.services.training.run; assert not os.listdir('.'), os.listdir('.')"
     result = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )

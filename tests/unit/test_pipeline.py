@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
 from pipeline.__main__ import main
 from pipeline.run import document, roll_back, run_pipeline
 from pipeline.service import LocalService

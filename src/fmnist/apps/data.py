@@ -11,13 +11,13 @@ import typer
 
 from fmnist.apps.outputs import AsJson, check_output_dir, examples, write_outputs
 from fmnist.apps.process import begin
+from fmnist.domain.model.data.metadata import check_split
 from fmnist.domain.model.errors import CorruptData
-from fmnist.domain.model.metadata import check_split
 from fmnist.domain.model.text import printable
 
 if TYPE_CHECKING:
     from fmnist.apps.containers.data import DataContainer
-    from fmnist.domain.model.dataset import DatasetVersion
+    from fmnist.domain.model.data.dataset import DatasetVersion
 
 logger = logging.getLogger(__name__)
 

@@ -35,7 +35,7 @@ def deploy(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Commit the champion to the RayService manifest that the cluster follows.
+    """Commit the champion to the RayService manifest or Serve config that the cluster follows.
 
     The repository is GITOPS_REPO_URL, its file GITOPS_MANIFEST on GITOPS_BRANCH. Deploying again changes nothing.
     """

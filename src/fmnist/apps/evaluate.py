@@ -11,7 +11,7 @@ from fmnist.apps.outputs import AsJson, check_output_dir, examples, write_output
 from fmnist.apps.process import begin
 
 if TYPE_CHECKING:
-    from fmnist.domain.services.model_evaluation import EvaluatedModel
+    from fmnist.domain.services.evaluation.evaluate import EvaluatedModel
 
 EXAMPLES = examples(
     "fmnist evaluate",
@@ -57,7 +57,7 @@ def evaluate(
         from fmnist.apps.containers.evaluate import EvaluateContainer
 
         container = EvaluateContainer(settings=settings)
-        uri = model or container.wanted_model(uri=None).uri
+        uri = model or container.find_version(uri=None).uri
         status.update(Text(f"{uri} answers for {split}"))
         found: EvaluatedModel = container.evaluation().evaluate(uri, split=split, data_version=data_version)
     write_outputs(output_dir, found.files)

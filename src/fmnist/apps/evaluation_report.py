@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.table import Table
 
 from fmnist.apps.terminal import stdout
-from fmnist.domain.services.model_evaluation import EvaluatedModel
+from fmnist.domain.services.evaluation.evaluate import EvaluatedModel
 
 _CONFUSIONS = 3
 

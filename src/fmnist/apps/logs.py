@@ -3,7 +3,7 @@
 import logging
 import sys
 
-from fmnist.domain.model.addresses import without_credentials
+from fmnist.domain.model.address import without_credentials
 from fmnist.domain.model.text import one_line, printable
 
 

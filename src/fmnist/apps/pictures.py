@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fmnist.domain.model.data.images import SIDE, Images
 from fmnist.domain.model.errors import BadInput
-from fmnist.domain.model.images import SIDE, Images
 
 if TYPE_CHECKING:
     from rich.console import Console

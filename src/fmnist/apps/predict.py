@@ -15,8 +15,8 @@ from fmnist.domain.model.errors import InvalidSetting
 
 if TYPE_CHECKING:
     from fmnist.apps.containers.predict import PredictContainer
-    from fmnist.domain.model.images import Images
-    from fmnist.domain.model.registry import ModelInfo
+    from fmnist.domain.model.data.images import Images
+    from fmnist.domain.model.model import ModelInfo
     from fmnist.domain.services.prediction import ClassPrediction, Prediction
 
 EXAMPLES = examples(
@@ -59,7 +59,7 @@ def predict(
 
         container = PredictContainer(settings=settings)
         chosen = _Chosen.from_files(container, files) if files else None
-        uri = model or container.wanted_model(uri=None).uri
+        uri = model or container.find_version(uri=None).uri
         prediction: Prediction = container.prediction(uri)
         chosen = chosen or _Chosen.from_split(container, prediction.info, str(split), index)
     answers = prediction.top_k(chosen.images, top_k)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from fmnist.domain.model.addresses import without_credentials
+from fmnist.domain.model.address import without_credentials
 from fmnist.domain.model.errors import BadInput, FmnistError
 from fmnist.domain.model.text import one_line
 

@@ -6,7 +6,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from fmnist.domain.model.training import Progress as Report
+from fmnist.domain.model.training.run import Progress as Report
 
 
 class TrainingProgress:

@@ -71,7 +71,7 @@ def run_all(
     rules = read_policy(policy, metric=metric, higher_is_better=higher_is_better, threshold=threshold)
     check_output_dir(output_dir)
     container = _container(settings)
-    result = container.pipeline().run(
+    result = container.promotion_run().run(
         find_challenger(container, settings, model_uri),
         rules,
         mode_of(settings, mode, metric=metric, higher_is_better=higher_is_better, threshold=threshold),

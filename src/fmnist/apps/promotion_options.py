@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from fmnist.domain.model.errors import InvalidSetting
-from fmnist.domain.model.policy import Mode, PromotionPolicy
+from fmnist.domain.model.promotion.policy import Mode, PromotionPolicy
 
 if TYPE_CHECKING:
     from fmnist.apps.containers.promote import PromoteContainer
     from fmnist.apps.settings import Settings
-    from fmnist.domain.model.registry import ModelVersion
+    from fmnist.domain.model.model import ModelVersion
 
 logger = logging.getLogger(__name__)
 

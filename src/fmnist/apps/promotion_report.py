@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from fmnist.apps.outputs import write_outputs
-from fmnist.domain.model.policy import Rule
-from fmnist.domain.model.promotion_records import AcceptanceRecord, DecisionRecord
-from fmnist.domain.model.registry import ModelVersion
-from fmnist.domain.services.lineage_trace import Link
-from fmnist.domain.services.promotion_overview import Event, Standing
+from fmnist.domain.model.model import ModelVersion
+from fmnist.domain.model.promotion.policy import Rule
+from fmnist.domain.model.promotion.records import AcceptanceRecord, DecisionRecord
+from fmnist.domain.services.promotion.overview import Event, Standing
+from fmnist.domain.services.promotion.trace import Link
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

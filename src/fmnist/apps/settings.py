@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fmnist.apps.environment import normalize, spare_warnings
-from fmnist.domain.model.addresses import LOOPBACK, Address
+from fmnist.domain.model.address import LOOPBACK, Address
 from fmnist.domain.model.errors import InvalidSetting
 from fmnist.domain.model.text import is_visible_ascii
 
@@ -138,14 +138,15 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, **given: Any) -> Self:
-        """Normalize the environment, for ourselves and for vendors, and read it; what was `given` wins, unless None.
+        """Normalize the environment, for ourselves and for vendors, and read it; what was `given` wins, unless empty.
 
         Raises:
             InvalidSetting: names every variable whose value cannot be used, without the value.
         """
         problems = normalize({name.upper() for name in cls.model_fields})
         try:
-            settings = cls(**{name: value for name, value in given.items() if value is not None})
+            flags = {name: value.strip() for name, value in given.items() if value is not None}
+            settings = cls(**{name: value for name, value in flags.items() if value})
         except ValidationError as error:
             problems += [
                 f"{'.'.join(map(str, item['loc'])).upper()}: {item['msg'].removeprefix('Value error, ')}"

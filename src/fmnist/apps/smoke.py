@@ -9,7 +9,7 @@ import typer
 
 from fmnist.apps.outputs import AsJson, examples
 from fmnist.apps.process import FAILED, begin
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def smoke(
     with stderr().status(Text(f"testing {address}")):
         from fmnist.apps.containers.smoke import SmokeContainer
         from fmnist.apps.smoke_checks import SmokeTest
-        from fmnist.domain.model.registry import ModelUri
+        from fmnist.domain.model.model import ModelUri
 
         if model is not None and ModelUri.parse(model).version is None:
             raise InvalidSetting(

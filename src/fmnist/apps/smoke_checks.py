@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fmnist.domain.model.dataset import LabeledImages
+from fmnist.domain.model.data.dataset import LabeledImages
+from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.errors import StoreUnavailable, UnexpectedReply
-from fmnist.domain.model.images import Images
-from fmnist.domain.model.policy import Rule
+from fmnist.domain.model.promotion.policy import Rule
 from fmnist.ports.data_registry import DataRegistry
 
 if TYPE_CHECKING:
@@ -71,14 +71,16 @@ class SmokeTest:
     def _run_once(self, deadline: float) -> SmokeReport:
         self._checks: list[Rule] = []
         self._latencies: list[dict[str, float]] = []
-        self._models: dict[str, None] = {}  # in the order of their first answer
+        self._models: dict[str, None] = {}  # in the order of their first answer, that of `/info` first
+        self._answered = False
         self._first: tuple[str, list[int]] | None = None
         while not (self._check("ready", self.service.check_ready) and self._check("model", self._check_model)):
             if time.monotonic() >= deadline:
                 return SmokeReport(checks=tuple(self._checks))
             self._checks.clear()
             time.sleep(_POLL_SECONDS)
-        dataset = self.registry.resolve(self._data_version)
+        self._check("health", self._check_reload)
+        dataset = self.registry.resolve(self._info.data_version)
         data = self.registry.read(dataset, "test" if "test" in dataset.splits else "val").head(self.images)
         for form in self.service.formats:
             self._check(form, partial(self._check_answers, form, data))
@@ -90,7 +92,7 @@ class SmokeTest:
         return SmokeReport(
             checks=tuple(self._checks),
             latencies=tuple(self._latencies),
-            models=tuple(self._models),
+            models=tuple(self._models) if self._answered else (),
             data_version=dataset.version,
         )
 
@@ -105,10 +107,16 @@ class SmokeTest:
     def _check_model(self) -> str:
         info = self.service.info()
         failed = f", since a reload failed: {info.reload_error}" if info.reload_error else ""
-        if failed or self.model_uri not in (None, info.model_uri):
-            raise UnexpectedReply(f"{info.model_uri} serves, expected {self.model_uri or info.desired_model}{failed}")
-        self._models, self._data_version = {info.model_uri: None}, info.data_version
+        if self.model_uri not in (None, info.model_uri):
+            raise UnexpectedReply(f"{info.model_uri} serves, expected {self.model_uri}{failed}")
+        self._models, self._info = {info.model_uri: None}, info
         return f"{info.model_uri} serves"
+
+    def _check_reload(self) -> str:
+        info = self._info
+        if info.reload_error:
+            raise UnexpectedReply(f"{info.model_uri} serves, and a reload failed: {info.reload_error}")
+        return "no reload failed"
 
     def _check_answers(self, form: str, data: LabeledImages) -> str:
         found, labels = self._ask(form, data.images, self.batch).class_ids, data.labels.tolist()
@@ -131,6 +139,8 @@ class SmokeTest:
         return ", ".join(f"{each['p50'] * 1e3:.1f} ms for {each['images']}" for each in self._latencies) + " images"
 
     def _check_one_model(self) -> str:
+        if not self._answered:
+            raise UnexpectedReply("no model answered")
         if len(self._models) > 1:
             raise UnexpectedReply(f"{', then '.join(self._models)}: it was reloaded meanwhile, so test it again")
         return "gave all answers"
@@ -138,4 +148,5 @@ class SmokeTest:
     def _ask(self, form: str, images: Images, batch: int) -> "Answers":
         answers = self.service.answers(form, images, batch)
         self._models.update(dict.fromkeys(answers.models))
+        self._answered = True
         return answers

@@ -16,14 +16,14 @@ import typer
 from fmnist.apps.outputs import AsJson, examples
 from fmnist.apps.process import begin
 from fmnist.domain.model.errors import InvalidSetting
-from fmnist.domain.model.presets import PRESETS
-from fmnist.domain.model.recipe import ARCHITECTURES, Recipe
-from fmnist.domain.model.training import TrainingSpec
+from fmnist.domain.model.training.presets import PRESETS
+from fmnist.domain.model.training.recipe import ARCHITECTURES, Recipe
+from fmnist.domain.model.training.run import TrainingSpec
 
 if TYPE_CHECKING:
     from fmnist.apps.progress import TrainingProgress
     from fmnist.apps.settings import Settings
-    from fmnist.domain.model.training import TrainingResult
+    from fmnist.domain.model.training.run import TrainingResult
     from fmnist.ports.tracker import RunRecord
 
 logger = logging.getLogger(__name__)
@@ -238,8 +238,8 @@ def _summary(result: "TrainingResult") -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    from fmnist.apps.upload import hand_over
+    from fmnist.apps.ray_job import run_uploaded_code
 
-    hand_over("fmnist.apps.train")
+    run_uploaded_code("fmnist.apps.train")
     sys.argv.insert(1, "train")
     runpy.run_module("fmnist", run_name="__main__")

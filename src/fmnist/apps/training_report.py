@@ -7,9 +7,9 @@ from rich.table import Table
 
 from fmnist.apps.settings import Settings
 from fmnist.apps.terminal import stdout
-from fmnist.domain.model.images import CLASS_NAMES
-from fmnist.domain.model.metrics import Evaluation, PerClass, wilson_interval
-from fmnist.domain.model.training import TrainingResult
+from fmnist.domain.model.data.images import CLASS_NAMES
+from fmnist.domain.model.evaluation.metrics import Evaluation, PerClass, wilson_interval
+from fmnist.domain.model.training.run import TrainingResult
 
 
 def print_result(result: TrainingResult, settings: Settings) -> None:

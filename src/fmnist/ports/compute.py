@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from fmnist.domain.model.dataset import DatasetVersion, Labels
-from fmnist.domain.model.images import Images
-from fmnist.domain.model.metrics import Probabilities
-from fmnist.domain.model.training import Progress, TrainingSpec
+from fmnist.domain.model.data.dataset import DatasetVersion, Labels
+from fmnist.domain.model.data.images import Images
+from fmnist.domain.model.evaluation.metrics import Probabilities
+from fmnist.domain.model.training.run import Progress, TrainingSpec
 from fmnist.ports.model_store import TrainedWeights
 
 OnProgress = Callable[[Progress], None]
@@ -75,6 +75,10 @@ class Compute(Protocol):
             InvalidSetting: the spec asks for what this compute or data cannot give.
             StoreUnavailable: checkpoints cannot be kept, or the data's store or the cluster does not answer.
         """
+
+    @abstractmethod
+    def close(self) -> None:
+        """End what runs for a fit that failed or was interrupted, and wait until it has. The next call starts anew."""
 
     @abstractmethod
     def predict(self, weights: TrainedWeights, dataset: DatasetVersion, split: str) -> SplitPredictions:

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from typing import Protocol
 
-from fmnist.domain.model.dataset import DatasetVersion, LabeledImages
+from fmnist.domain.model.data.dataset import DatasetVersion, LabeledImages
 
 
 class DataRegistry(Protocol):

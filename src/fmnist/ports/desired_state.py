@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from typing import Protocol
 
-from fmnist.domain.model.desired_state import Desired
+from fmnist.domain.model.promotion.desired_state import Desired
 
 
 class DesiredState(Protocol):

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.errors import CorruptModel
-from fmnist.domain.model.images import Images
-from fmnist.domain.model.recipe import Architecture
-from fmnist.domain.model.registry import ModelInfo, ModelVersion
+from fmnist.domain.model.model import ModelInfo, ModelVersion
+from fmnist.domain.model.training.recipe import Architecture
 
 
 class Classifier(Protocol):

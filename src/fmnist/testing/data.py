@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from fmnist.domain.model.dataset import LabeledImages
-from fmnist.domain.model.images import CLASS_NAMES, SIDE
+from fmnist.domain.model.data.dataset import LabeledImages
+from fmnist.domain.model.data.images import CLASS_NAMES, SIDE
 
 _PATTERN_SEED = 20170825
 _NOISE = 40

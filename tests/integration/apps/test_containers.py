@@ -26,10 +26,10 @@ from fmnist.apps.containers.serve import ServeContainer
 from fmnist.apps.containers.smoke import SmokeContainer
 from fmnist.apps.containers.train import TrainContainer, checkpoint_storage
 from fmnist.apps.settings import Settings
-from fmnist.domain.model.dataset import DatasetVersion
-from fmnist.domain.model.recipe import Recipe
-from fmnist.domain.model.training import TrainingResult, TrainingSpec
-from fmnist.domain.services.training_run import TrainingRun
+from fmnist.domain.model.data.dataset import DatasetVersion
+from fmnist.domain.model.training.recipe import Recipe
+from fmnist.domain.model.training.run import TrainingResult, TrainingSpec
+from fmnist.domain.services.training.run import TrainingRun
 from fmnist.ports.compute import Compute
 from fmnist.ports.data_registry import DataRegistry
 from fmnist.ports.desired_state import DesiredState
@@ -46,7 +46,7 @@ PORTS = {
 }
 # Calling these is the app's work itself: they are only resolved.
 WORK = {
-    *("manifest", "prediction", "wanted_model", "download", "process", "analyze", "raw_directory"),
+    *("prediction", "find_version", "download", "process", "analyze", "raw_directory"),
     *("application", "start", "stop", "address_of", "service"),
 }
 

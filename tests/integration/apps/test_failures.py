@@ -10,8 +10,8 @@ import pytest
 from fmnist.adapters.dvc.registry import DvcDataRegistry
 from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.filelock.lock import RunLock
-from fmnist.domain.model.presets import PRESETS
-from fmnist.domain.model.recipe import ARCHITECTURES
+from fmnist.domain.model.training.presets import PRESETS
+from fmnist.domain.model.training.recipe import ARCHITECTURES
 from tests.integration.apps.command import Command
 from tests.integration.apps.conftest import RECIPE, Trained
 from tests.integration.apps.here import Here

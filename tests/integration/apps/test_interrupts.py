@@ -12,8 +12,8 @@ import psutil
 import pytest
 import torch
 
-from fmnist.domain.model.model_report import SECONDS_METRIC, SPEED_METRIC
-from fmnist.domain.model.training import EPOCH_METRICS
+from fmnist.domain.model.evaluation.report import SECONDS_METRIC, SPEED_METRIC
+from fmnist.domain.model.training.run import EPOCH_METRICS
 from tests.integration.apps.command import Command
 from tests.integration.apps.conftest import RECIPE, Trained
 

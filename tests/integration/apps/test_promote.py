@@ -18,10 +18,10 @@ from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.lightning.compute import LocalCompute
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.settings import Settings
-from fmnist.domain.model.dataset import DatasetVersion
-from fmnist.domain.model.recipe import Recipe
-from fmnist.domain.model.training import TrainingSpec
-from fmnist.domain.services.training_run import Provenance, TrainingRun
+from fmnist.domain.model.data.dataset import DatasetVersion
+from fmnist.domain.model.training.recipe import Recipe
+from fmnist.domain.model.training.run import TrainingSpec
+from fmnist.domain.services.training.run import Provenance, TrainingRun
 from fmnist.ports.compute import FitResult, OnProgress
 from fmnist.testing.data import toy_splits
 from tests.integration.apps.command import Command

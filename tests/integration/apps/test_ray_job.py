@@ -69,7 +69,7 @@ def clone(tmp_path: Path) -> Path:
             "].metrics(self).items()\n        }",
             "].metrics(self).items()\n        } | {'by_worker': 1}",
         ),
-        ("domain/services/epoch_log.py", "metrics=metrics,", "metrics={**metrics, 'by_driver': 1},"),
+        ("domain/services/training/epoch_log.py", "metrics=metrics,", "metrics={**metrics, 'by_driver': 1},"),
     ):
         file = clone / "src/fmnist" / path
         changed = file.read_text().replace(old, new)

@@ -7,9 +7,9 @@ import pytest
 
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
-from fmnist.domain.model.addresses import Address
-from fmnist.domain.services.model_loading import ServedModel
+from fmnist.domain.model.address import Address
 from fmnist.domain.services.prediction import Prediction
+from fmnist.domain.services.serving.load import ServedModel
 from tests.integration.apps.conftest import Trained
 from tests.integration.apps.here import Here
 from tests.integration.apps.toy_service import SETTINGS, OneModel, service

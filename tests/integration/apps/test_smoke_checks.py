@@ -14,11 +14,11 @@ from fmnist.adapters.http.service import HttpService
 from fmnist.adapters.memory.classifier import MeanClassifier
 from fmnist.adapters.memory.registry import MemoryDataRegistry
 from fmnist.apps.smoke_checks import SmokeReport, SmokeTest
-from fmnist.domain.model.images import CLASS_NAMES, PIXELS, Images
-from fmnist.domain.model.metrics import Probabilities
-from fmnist.domain.model.registry import ModelInfo, ModelVersion
-from fmnist.domain.services.model_loading import ServedModel
+from fmnist.domain.model.data.images import CLASS_NAMES, PIXELS, Images
+from fmnist.domain.model.evaluation.metrics import Probabilities
+from fmnist.domain.model.model import ModelInfo, ModelVersion
 from fmnist.domain.services.prediction import Prediction
+from fmnist.domain.services.serving.load import ServedModel
 from fmnist.ports.model_store import ModelPackage
 from fmnist.testing.data import toy_splits
 from tests.integration.apps.toy_service import SETTINGS, OneModel, service
@@ -120,7 +120,7 @@ def test_good_service_passes(client: Altered) -> None:
     report = smoke(client)
     assert report.failed == []
     assert {check.name for check in report.checks} == {
-        *("ready", "model", "bad input", "latency", "one model"),
+        *("ready", "model", "health", "bad input", "latency", "one model"),
         *FORMATS,
     }
     assert (report.models, report.data_version) == (("models:/dev.toy/1",), "fashion-mnist-v1.0.0")
@@ -135,8 +135,15 @@ def test_service_without_a_model_is_not_ready(client: Altered, toy: Toy) -> None
 
 def test_failed_reload_is_told(client: Altered, toy: Toy) -> None:
     toy.reload_error = "no golden batch"
-    told = "models:/dev.toy/1 serves, expected newest, since a reload failed: no golden batch"
-    assert failures(smoke(client)) == {"model": told}
+    told = "models:/dev.toy/1 serves, and a reload failed: no golden batch"
+    assert failures(smoke(client, wait=60)) == {"health": told}
+
+
+def test_model_that_never_answered_gave_no_answers(client: Altered) -> None:
+    client.alter = lambda reply: dataclasses.replace(reply, status=500) if "POST" in reply.request else reply
+    report = smoke(client)
+    assert failures(report)["one model"] == "no model answered"
+    assert report.models == ()
 
 
 def test_other_model_fails_after_the_wait(client: Altered) -> None:

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from fmnist.adapters.dvc.registry import DvcDataRegistry
-from fmnist.domain.model.metrics import softmax
-from fmnist.domain.model.model_report import SECONDS_METRIC, SPEED_METRIC
-from fmnist.domain.model.training import EPOCH_METRICS
+from fmnist.domain.model.evaluation.metrics import softmax
+from fmnist.domain.model.evaluation.report import SECONDS_METRIC, SPEED_METRIC
+from fmnist.domain.model.training.run import EPOCH_METRICS
 from tests.integration.apps.command import Command
 from tests.integration.apps.conftest import RECIPE, Trained
 from tests.integration.apps.here import Here
@@ -32,7 +32,7 @@ def test_stderr_is_where_it_is_kept_which_run_it_is_and_a_line_an_epoch(trained:
     home, run, *epochs = trained.process.stderr.splitlines()
     assert home.endswith(f"INFO fmnist.apps.train: state directory {trained.command.home}")
     run_id, version = trained.result["run_id"], "fashion-mnist-v1.0.0"
-    assert run.endswith(f"INFO fmnist.domain.services.training_run: run {run_id}: cnn on {version}")
+    assert run.endswith(f"INFO fmnist.domain.services.training.run: run {run_id}: cnn on {version}")
     figures = r"epoch {}/3  train loss \d+\.\d+ acc +\d+\.\d%  val loss \d+\.\d+ acc +\d+\.\d%(  best)?"
     assert [bool(re.fullmatch(figures.format(number), line)) for number, line in enumerate(epochs, 1)] == [True] * 3
 

@@ -12,10 +12,10 @@ from starlette.routing import Mount
 from fmnist.adapters.fastapi.app import create_app
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
-from fmnist.domain.model.images import Images
-from fmnist.domain.model.metrics import Probabilities
-from fmnist.domain.services.model_loading import ServedModel
-from fmnist.domain.services.model_serving import ServingStatus
+from fmnist.domain.model.data.images import Images
+from fmnist.domain.model.evaluation.metrics import Probabilities
+from fmnist.domain.services.serving.load import ServedModel
+from fmnist.domain.services.serving.reload import ServingStatus
 
 SETTINGS = HttpSettings(version="1.2.3", max_images=40)
 

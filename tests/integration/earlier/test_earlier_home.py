@@ -12,10 +12,10 @@ from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.downloading import TORCH_FORM, download_artifact
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.mlflow.packed import PackedNetwork
-from fmnist.domain.model.addresses import Address
-from fmnist.domain.services.model_loading import ModelSources
-from fmnist.domain.services.model_serving import ModelServing
+from fmnist.domain.model.address import Address
 from fmnist.domain.services.prediction import Prediction
+from fmnist.domain.services.serving.load import ModelSources
+from fmnist.domain.services.serving.reload import ModelServing
 from fmnist.testing.data import toy_images
 from tests.integration.apps.command import Command
 from tests.integration.apps.here import Here

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
 from fmnist.testing.data import toy_splits
 from pipeline.service import LocalService
 from tests.integration.apps.command import Command

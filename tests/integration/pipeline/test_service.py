@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import StoreUnavailable
 from pipeline.service import LocalService
 from stack.services import HOST, StackError

@@ -4,7 +4,7 @@ import pytest
 
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.tracker import MlflowTracker
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.ports.tracker import RunStatus
 from tests.integration.security.conftest import GuardedMlflow

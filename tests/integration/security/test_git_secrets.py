@@ -13,7 +13,7 @@ import pytest
 from fmnist.adapters.git.command import git, run
 from fmnist.adapters.git.desired_state import GitDesiredState
 from fmnist.adapters.git.remote import clone, push, references
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import StoreUnavailable
 from tests.integration.security.git_http import git_over_http
 

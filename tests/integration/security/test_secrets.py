@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
 from fmnist.testing.data import toy_splits
 from stack.services import ObjectStore
 from tests.integration.apps.command import Command

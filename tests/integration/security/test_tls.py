@@ -14,8 +14,8 @@ from fmnist.adapters.parquet.storage import S3Settings, Storage
 from fmnist.apps.containers.base import s3_settings
 from fmnist.apps.containers.models import mlflow_connection
 from fmnist.apps.settings import Settings
-from fmnist.domain.model.addresses import Address
-from fmnist.domain.model.dataset import SplitFile
+from fmnist.domain.model.address import Address
+from fmnist.domain.model.data.dataset import SplitFile
 from fmnist.domain.model.errors import StoreUnavailable
 from stack.services import ObjectStore
 from tests.integration.security.tls import SelfSigned, make_certificate, tls_in_front_of

@@ -12,8 +12,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from fmnist.apps.pictures import Answer, draw_answers
+from fmnist.domain.model.data.images import CLASS_NAMES, Images
 from fmnist.domain.model.errors import BadInput
-from fmnist.domain.model.images import CLASS_NAMES, Images
 
 RAMP = np.linspace(0, 255, 28).astype(np.uint8).repeat(28).reshape(1, 28, 28)
 RIGHT = Answer("Sneaker", 0.981, "Sneaker")

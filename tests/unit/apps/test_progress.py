@@ -5,7 +5,7 @@ from io import StringIO
 from rich.console import Console
 
 from fmnist.apps.progress import TrainingProgress
-from fmnist.domain.model.training import Progress
+from fmnist.domain.model.training.run import Progress
 
 
 def lines(accuracies: list[float], best: float = 0.0) -> list[str]:

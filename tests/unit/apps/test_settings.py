@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from fmnist.apps.settings import Settings, load_environment
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import InvalidSetting
 
 # The contract's table: each variable with a value that is not its default, and the field as it reads that value.
@@ -334,3 +334,11 @@ def test_store_of_the_data_is_a_directory_or_s3(monkeypatch: pytest.MonkeyPatch,
 def test_store_of_the_data_may_have_an_at_in_its_path(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("DVC_REMOTE_URL", value)
     assert Settings.load().data_remote_url == (value if "://" in value else str(Path(value).absolute()))
+
+
+@pytest.mark.parametrize(("flag", "expected"), [("", None), (" ", None), (" head:6379\r", "head:6379"), (None, None)])
+def test_flag_is_stripped_as_a_variable_is_and_an_empty_one_is_none(
+    monkeypatch: pytest.MonkeyPatch, flag: str | None, expected: str | None
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert Settings.load(ray_address=flag).ray_address == expected

@@ -12,12 +12,12 @@ from rich.text import Text
 
 from fmnist.apps.promotion_report import StepReport, give, print_history, print_status, print_trace
 from fmnist.apps.terminal import stderr, stdout
-from fmnist.domain.model.policy import Mode, Rule
-from fmnist.domain.model.promotion_records import AcceptanceRecord, DecisionRecord
-from fmnist.domain.model.registry import ModelVersion
+from fmnist.domain.model.model import ModelVersion
+from fmnist.domain.model.promotion.policy import Mode, Rule
+from fmnist.domain.model.promotion.records import AcceptanceRecord, DecisionRecord
 from fmnist.domain.model.text import printable
-from fmnist.domain.services.lineage_trace import Link
-from fmnist.domain.services.promotion_overview import Event, Standing
+from fmnist.domain.services.promotion.overview import Event, Standing
+from fmnist.domain.services.promotion.trace import Link
 
 MARKUP = ["[red]x[/red]", "[/]", "[link=http://evil]y[/link]", ":pill:"]
 CONTROL = ["\x1b[2J\x1b[31mred", "\x9b2J", "\rnew", "a\u202eb", "\ud800"]

@@ -12,7 +12,7 @@ from rich.text import Text
 from fmnist.apps import terminal
 from fmnist.apps.data import _print_table
 from fmnist.apps.progress import TrainingProgress
-from fmnist.domain.model.training import Progress
+from fmnist.domain.model.training.run import Progress
 
 
 def forget_consoles() -> None:

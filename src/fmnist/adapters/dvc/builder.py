@@ -25,15 +25,15 @@ from fmnist.adapters.dvc.config import (
 )
 from fmnist.adapters.dvc.environment import AUTHORITIES, dvc_variables
 from fmnist.adapters.dvc.git import tagged_commits
-from fmnist.adapters.dvc.pipeline import COMMITTED, DVC_FILE, DVC_YAML, IGNORE_FILES, PARAMS_YAML, POINTERS
+from fmnist.adapters.dvc.registry_files import COMMITTED, DVC_FILE, DVC_YAML, IGNORE_FILES, PARAMS_YAML, POINTERS
 from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.dvc.stages import PARAMS, parse_params
 from fmnist.adapters.git.command import git, is_local, run, source_name
 from fmnist.adapters.git.remote import clone, push
 from fmnist.adapters.idx.sources import raw_directory
-from fmnist.domain.model.addresses import Address, without_credentials
+from fmnist.domain.model.address import Address, without_credentials
+from fmnist.domain.model.data.data_version import full_tag
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
-from fmnist.domain.model.versions import full_tag
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from fmnist.adapters.git.advice import advice
 from fmnist.adapters.git.command import is_local, source_name
 from fmnist.adapters.git.remote import references
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import StoreUnavailable
 
 _TAGS = "refs/tags/"

@@ -26,10 +26,10 @@ from fmnist.adapters.git.command import source_name
 from fmnist.adapters.git.remote import local_copy
 from fmnist.adapters.parquet.reader import SplitReader
 from fmnist.adapters.parquet.storage import Storage
-from fmnist.domain.model.addresses import Address, without_credentials
-from fmnist.domain.model.dataset import DatasetVersion, LabeledImages, SplitFile
+from fmnist.domain.model.address import Address, without_credentials
+from fmnist.domain.model.data.data_version import choose, newest_first
+from fmnist.domain.model.data.dataset import DatasetVersion, LabeledImages, SplitFile
 from fmnist.domain.model.errors import CorruptData, InvalidSetting, SplitNotFound, StoreUnavailable
-from fmnist.domain.model.versions import choose, newest_first
 from fmnist.ports.data_registry import DataRegistry
 
 _OPTIONAL_SPLITS = ("test",)

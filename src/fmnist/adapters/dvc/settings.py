@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fmnist.adapters.parquet.storage import S3Settings
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,10 @@ from fmnist.adapters.idx.files import (
 from fmnist.adapters.parquet.reader import parse_split
 from fmnist.adapters.parquet.schema import to_labeled_images
 from fmnist.adapters.parquet.writer import write_split
-from fmnist.domain.model.dataset import LabeledImages, Labels
+from fmnist.domain.model.data.dataset import LabeledImages, Labels
+from fmnist.domain.model.data.images import CLASS_NAMES
+from fmnist.domain.model.data.metadata import describe
 from fmnist.domain.model.errors import InvalidSetting
-from fmnist.domain.model.images import CLASS_NAMES
-from fmnist.domain.model.metadata import describe
 from fmnist.domain.model.text import words_of
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from fmnist.adapters.fastapi import documents
 from fmnist.adapters.fastapi.example import example_image
 from fmnist.adapters.fastapi.formats import JPEG, JSON, NPY, OCTETS, PNG
 from fmnist.adapters.fastapi.settings import HttpSettings
-from fmnist.domain.model.images import PIXELS, SIDE
+from fmnist.domain.model.data.images import PIXELS, SIDE
 
 Responses = dict[int | str, dict[str, Any]]
 

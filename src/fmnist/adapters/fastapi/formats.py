@@ -9,7 +9,7 @@ from fmnist.adapters.fastapi.npy import images_from_npy
 from fmnist.adapters.fastapi.problems import Problem
 from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.adapters.pillow.files import UnreadablePicture, decode_picture
-from fmnist.domain.model.images import Images, images_from_bytes
+from fmnist.domain.model.data.images import Images, images_from_bytes
 
 JSON, OCTETS, NPY, PNG, JPEG = (
     "application/json",

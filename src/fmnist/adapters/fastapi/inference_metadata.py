@@ -9,8 +9,8 @@ from fmnist.adapters.fastapi import inference_documents as documents
 from fmnist.adapters.fastapi.inference_model import InferenceModel, NameInPath, VersionInPath
 from fmnist.adapters.fastapi.inference_request import INPUT
 from fmnist.adapters.fastapi.replies import json_reply
-from fmnist.domain.model.images import SIDE
-from fmnist.domain.services.model_loading import ServedModel
+from fmnist.domain.model.data.images import SIDE
+from fmnist.domain.services.serving.load import ServedModel
 
 _MODEL = "/v2/models/{name}"
 _VERSION = "/v2/models/{name}/versions/{version}"

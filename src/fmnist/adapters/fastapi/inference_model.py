@@ -6,7 +6,7 @@ from fastapi import Path
 
 from fmnist.adapters.fastapi.problems import NO_MODEL, Problem
 from fmnist.adapters.fastapi.serving import Serving
-from fmnist.domain.services.model_loading import ServedModel
+from fmnist.domain.services.serving.load import ServedModel
 
 NameInPath = Annotated[
     str, Path(description="The model's name, which `/` tells.", examples=["fashion-mnist-classifier"])

@@ -9,8 +9,8 @@ from typing import Any, Self
 
 from fmnist.adapters.fastapi.json_bodies import batch_of, check_count, parse_object
 from fmnist.adapters.fastapi.problems import Problem
+from fmnist.domain.model.data.images import PIXELS, SIDE, Images
 from fmnist.domain.model.errors import InvalidImages
-from fmnist.domain.model.images import PIXELS, SIDE, Images
 
 INPUT = "images"
 OUTPUTS = ("class_id", "probabilities")

@@ -19,7 +19,7 @@ from fmnist.adapters.fastapi.problems import Problem
 from fmnist.adapters.fastapi.replies import json_reply
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
-from fmnist.domain.model.metrics import Probabilities
+from fmnist.domain.model.evaluation.metrics import Probabilities
 
 
 def inference_route(serving: Serving, settings: HttpSettings, model: InferenceModel) -> APIRouter:

@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 
 from fmnist.adapters.fastapi.problems import Problem
+from fmnist.domain.model.data.images import PIXELS, SIDE, Images, decode_images, images_from_bytes
 from fmnist.domain.model.errors import InvalidImages
-from fmnist.domain.model.images import PIXELS, SIDE, Images, decode_images, images_from_bytes
 
 _BESIDE_IMAGES = 10_000  # lists, objects and keys, far more than any body has use for
 

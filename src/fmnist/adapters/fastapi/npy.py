@@ -7,8 +7,8 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from fmnist.adapters.fastapi.problems import Problem
+from fmnist.domain.model.data.images import Images, images_from_array
 from fmnist.domain.model.errors import InvalidImages
-from fmnist.domain.model.images import Images, images_from_array
 
 # Version 3.0 is 2.0 in UTF-8, which such a header does not need.
 _HEADERS = {
@@ -18,7 +18,7 @@ _HEADERS = {
 }
 # NumPy's own headers for such arrays take 118 bytes.
 _MAX_HEADER = 1024
-_MAX_DIMENSIONS, _MAX_LENGTH = 4, 10**9
+_MAX_DIMENSIONS, _MAX_LENGTH = 4, 10**6
 
 
 def images_from_npy(content: bytes) -> Images:
@@ -36,9 +36,11 @@ def images_from_npy(content: bytes) -> Images:
         raise _malformed("its header cannot be read") from error
     if dtype != np.uint8:
         raise InvalidImages("the array must be of dtype uint8: convert it with images.astype('uint8')")
-    if len(shape) > _MAX_DIMENSIONS or any(not 0 <= length <= _MAX_LENGTH for length in shape):
-        raise _malformed("its shape is none of images")
-    promised, found = math.prod(shape), len(content) - file.tell()
+    found = len(content) - file.tell()
+    # NumPy takes a truth value for a length.
+    if len(shape) > _MAX_DIMENSIONS or any(type(each) is not int or not 0 <= each <= _MAX_LENGTH for each in shape):
+        raise _malformed(f"its shape is none of images, found {found} bytes of pixels")
+    promised = math.prod(shape)
     if promised != found:
         raise _malformed(f"its header promises {promised} bytes of pixels, found {found}")
     flat = np.frombuffer(content, np.uint8, offset=file.tell()) if found else np.empty(0, np.uint8)

@@ -15,9 +15,9 @@ from fmnist.adapters.fastapi.problems import NO_MODEL, Problem
 from fmnist.adapters.fastapi.replies import json_reply
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
-from fmnist.domain.model.images import CLASS_NAMES
-from fmnist.domain.model.metrics import Probabilities
-from fmnist.domain.services.model_loading import ServedModel
+from fmnist.domain.model.data.images import CLASS_NAMES
+from fmnist.domain.model.evaluation.metrics import Probabilities
+from fmnist.domain.services.serving.load import ServedModel
 
 
 def predict_route(serving: Serving, settings: HttpSettings, formats: ImageFormats) -> APIRouter:

@@ -18,8 +18,8 @@ from fmnist.adapters.fastapi.problems import Problem
 from fmnist.adapters.fastapi.replies import json_reply
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
-from fmnist.domain.model.images import SIDE
-from fmnist.domain.services.model_serving import ServingStatus
+from fmnist.domain.model.data.images import SIDE
+from fmnist.domain.services.serving.reload import ServingStatus
 
 # In the place of a text, so that callers and probes without a key still see that there is one.
 _HIDDEN = "send an API key to read it"

@@ -3,10 +3,10 @@
 from abc import abstractmethod
 from typing import Protocol
 
-from fmnist.domain.model.images import Images
-from fmnist.domain.model.metrics import Probabilities
-from fmnist.domain.services.model_loading import ServedModel
-from fmnist.domain.services.model_serving import ServingStatus
+from fmnist.domain.model.data.images import Images
+from fmnist.domain.model.evaluation.metrics import Probabilities
+from fmnist.domain.services.serving.load import ServedModel
+from fmnist.domain.services.serving.reload import ServingStatus
 
 
 class Serving(Protocol):

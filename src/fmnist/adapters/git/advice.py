@@ -5,7 +5,7 @@ import shlex
 
 from fmnist.adapters.git.command import is_local, source_name
 from fmnist.adapters.http.proxy import proxy_advice
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import StoreUnavailable
 
 _OWNER = re.compile(r"dubious ownership in repository at '(?P<place>.+)'")

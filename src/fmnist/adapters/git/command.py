@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from fmnist.adapters.git.environment import neutral_environment
-from fmnist.domain.model.addresses import Address, without_credentials
+from fmnist.domain.model.address import Address, without_credentials
 from fmnist.domain.model.errors import StoreUnavailable
 
 _ADVERTISEMENT = "Having any troubles?"  # DVC's last line, after each of its errors

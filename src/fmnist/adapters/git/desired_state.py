@@ -10,9 +10,9 @@ from fmnist.adapters.git.advice import advice
 from fmnist.adapters.git.command import git, run, source_name
 from fmnist.adapters.git.remote import clone, push, references
 from fmnist.adapters.yaml.manifest import ServingManifest
-from fmnist.domain.model.addresses import Address
-from fmnist.domain.model.desired_state import Desired
+from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import Conflict, InvalidSetting, StoreUnavailable
+from fmnist.domain.model.promotion.desired_state import Desired
 from fmnist.domain.model.text import words_of
 from fmnist.ports.desired_state import DesiredState
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 
 # Kept: who a person is, how they reach other machines, and whom they trust. Any other Git setting is neutralized.

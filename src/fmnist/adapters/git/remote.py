@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fmnist.adapters.git.command import is_local, run, source_name
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
 
 _SILENT_SECONDS = 60  # Git itself waits for ever for a server that takes its call and says nothing
 

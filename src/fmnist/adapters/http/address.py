@@ -2,7 +2,7 @@
 
 import httpx
 
-from fmnist.domain.model.addresses import Address, number_of
+from fmnist.domain.model.address import Address, number_of
 from fmnist.domain.model.errors import InvalidSetting
 
 

@@ -9,7 +9,7 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from fmnist.adapters.http.address import service_url
-from fmnist.domain.model.addresses import Address, is_loopback, without_credentials
+from fmnist.domain.model.address import Address, is_loopback, without_credentials
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable, UnexpectedReply
 from fmnist.domain.model.text import is_visible_ascii
 

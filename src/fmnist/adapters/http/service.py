@@ -10,8 +10,8 @@ import numpy as np
 
 from fmnist.adapters.http.endpoint import HttpEndpoint, Reply
 from fmnist.adapters.pillow.encoding import encode_picture
+from fmnist.domain.model.data.images import PIXELS, SIDE, Images
 from fmnist.domain.model.errors import UnexpectedReply
-from fmnist.domain.model.images import PIXELS, SIDE, Images
 
 _PREDICT = "/predict"
 _INFER = "/v2/models/fashion-mnist-classifier/infer"

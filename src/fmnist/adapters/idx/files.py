@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fmnist.domain.model.dataset import LabeledImages
+from fmnist.domain.model.data.dataset import LabeledImages
+from fmnist.domain.model.data.images import SIDE
 from fmnist.domain.model.errors import CorruptData
-from fmnist.domain.model.images import SIDE
 
 _UNSIGNED_BYTE = 0x08
 """The only element type that MNIST-like files use (third byte of an IDX file)."""

@@ -13,9 +13,9 @@ from markupsafe import Markup
 from fmnist.adapters.matplotlib.figures import draw
 from fmnist.adapters.matplotlib.theme import as_file, in_page
 from fmnist.adapters.pillow.encoding import encode_picture
+from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.errors import ReportFailed
-from fmnist.domain.model.images import Images
-from fmnist.domain.model.model_report import REPEATED, ModelReport
+from fmnist.domain.model.evaluation.report import REPEATED, ModelReport
 from fmnist.domain.model.text import one_line
 
 _CONFUSIONS = 5

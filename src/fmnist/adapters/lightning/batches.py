@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from fmnist.domain.model.dataset import LabeledImages
+from fmnist.domain.model.data.dataset import LabeledImages
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 

@@ -13,7 +13,7 @@ from fmnist.adapters.lightning.checkpoint import BEST, STATE, History, SaveCheck
 from fmnist.adapters.lightning.module import ImageClassification
 from fmnist.adapters.torch.weights import load_tensors
 from fmnist.domain.model.errors import CorruptModel, StoreUnavailable, TrainingFailed
-from fmnist.domain.model.training import best_epoch
+from fmnist.domain.model.training.run import best_epoch
 
 
 class Checkpointing(lightning.Callback):

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fmnist.adapters.lightning.checkpoint import BEST, History, KeptCheckpoints
-from fmnist.domain.model.dataset import DatasetVersion
+from fmnist.domain.model.data.dataset import DatasetVersion
+from fmnist.domain.model.data.metadata import split_sizes
 from fmnist.domain.model.errors import InvalidSetting
-from fmnist.domain.model.metadata import split_sizes
-from fmnist.domain.model.training import TrainingSpec
+from fmnist.domain.model.training.run import TrainingSpec
 from fmnist.domain.services.prediction import answer
 from fmnist.ports.compute import Compute, FitResult, OnProgress, SplitPredictions
 from fmnist.ports.data_registry import DataRegistry
@@ -64,6 +64,9 @@ class LocalCompute(Compute):
         assert newest is not None, "every epoch keeps a checkpoint"
         weights = TrainedWeights(spec.recipe.architecture, str(newest / BEST))
         return FitResult(weights, history.epochs, history.seconds, history.device)
+
+    def close(self) -> None:
+        """Do nothing: it all happens in `fit`."""
 
     def predict(self, weights: TrainedWeights, dataset: DatasetVersion, split: str) -> SplitPredictions:
         from fmnist.adapters.torch.weights import WeightsClassifier

@@ -16,11 +16,11 @@ from fmnist.adapters.lightning.checkpointing import Checkpointing
 from fmnist.adapters.lightning.module import ImageClassification
 from fmnist.adapters.lightning.progress import ProgressReports
 from fmnist.adapters.torch.memory import keep_freed_memory
-from fmnist.domain.model.dataset import LabeledImages
+from fmnist.domain.model.data.dataset import LabeledImages
+from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.errors import OutOfMemory
-from fmnist.domain.model.normalization import Normalization
-from fmnist.domain.model.recipe import Recipe
-from fmnist.domain.model.training import TrainingSpec
+from fmnist.domain.model.training.recipe import Recipe
+from fmnist.domain.model.training.run import TrainingSpec
 from fmnist.ports.compute import OnProgress
 
 

@@ -14,12 +14,12 @@ from fmnist.adapters.lightning.batches import Batch, OrderedBatches, ShuffledBat
 from fmnist.adapters.lightning.optimization import build_optimizer, build_schedule
 from fmnist.adapters.torch.augmentation import augment
 from fmnist.adapters.torch.networks import build_network
-from fmnist.domain.model.dataset import LabeledImages
+from fmnist.domain.model.data.dataset import LabeledImages
+from fmnist.domain.model.data.images import CLASS_NAMES
+from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.errors import TrainingFailed
-from fmnist.domain.model.images import CLASS_NAMES
-from fmnist.domain.model.metrics import summarize
-from fmnist.domain.model.normalization import Normalization
-from fmnist.domain.model.training import TrainingSpec
+from fmnist.domain.model.evaluation.metrics import summarize
+from fmnist.domain.model.training.run import TrainingSpec
 
 logger = logging.getLogger(__name__)
 

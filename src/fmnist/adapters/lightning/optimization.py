@@ -4,7 +4,7 @@ from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-from fmnist.domain.model.recipe import Recipe
+from fmnist.domain.model.training.recipe import Recipe
 
 
 def build_optimizer(recipe: Recipe, network: nn.Module) -> Optimizer:

@@ -6,7 +6,7 @@ import lightning.pytorch as lightning
 import torch
 
 from fmnist.adapters.lightning.checkpointing import Checkpointing
-from fmnist.domain.model.training import Progress
+from fmnist.domain.model.training.run import Progress
 from fmnist.ports.compute import OnProgress
 
 _INTERVAL_SECONDS = 0.2

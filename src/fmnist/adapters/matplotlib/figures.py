@@ -8,9 +8,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from fmnist.adapters.matplotlib.theme import BLUE, FAINT, INK, ORANGE, label, new_figure, to_svg
-from fmnist.domain.model.calibration import Reliability
-from fmnist.domain.model.metrics import Confusion
-from fmnist.domain.model.model_report import ClassFigures, ModelReport, TrainingStory
+from fmnist.domain.model.evaluation.calibration import Reliability
+from fmnist.domain.model.evaluation.metrics import Confusion
+from fmnist.domain.model.evaluation.report import ClassFigures, ModelReport, TrainingStory
 
 
 def draw(report: ModelReport) -> dict[str, str]:

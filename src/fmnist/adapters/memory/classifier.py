@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from fmnist.domain.model.data.images import CLASS_NAMES, PIXELS
 from fmnist.domain.model.errors import CorruptModel
-from fmnist.domain.model.images import CLASS_NAMES, PIXELS
-from fmnist.domain.model.registry import ModelInfo
+from fmnist.domain.model.model import ModelInfo
 from fmnist.ports.model_store import Classifier
 
 Means = npt.NDArray[np.float32]

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from fmnist.adapters.memory.classifier import MeanClassifier, Means, load_means, save_means
-from fmnist.domain.model.dataset import DatasetVersion, LabeledImages
-from fmnist.domain.model.images import CLASS_NAMES, PIXELS
-from fmnist.domain.model.metadata import split_sizes
-from fmnist.domain.model.metrics import Evaluation
-from fmnist.domain.model.registry import ModelInfo
-from fmnist.domain.model.training import Progress, TrainingSpec, best_epoch
+from fmnist.domain.model.data.dataset import DatasetVersion, LabeledImages
+from fmnist.domain.model.data.images import CLASS_NAMES, PIXELS
+from fmnist.domain.model.data.metadata import split_sizes
+from fmnist.domain.model.evaluation.metrics import Evaluation
+from fmnist.domain.model.model import ModelInfo
+from fmnist.domain.model.training.run import Progress, TrainingSpec, best_epoch
 from fmnist.domain.services.prediction import Prediction, answer
 from fmnist.ports.compute import Compute, FitResult, OnProgress, SplitPredictions
 from fmnist.ports.data_registry import DataRegistry
@@ -57,6 +57,9 @@ class MemoryCompute(Compute):
         path = self._directory / f"{run_id}.npz"
         save_means(path, kept[best_epoch(history)][0])
         return FitResult(TrainedWeights(spec.recipe.architecture, str(path)), history, seconds=0.0, device="cpu")
+
+    def close(self) -> None:
+        """Do nothing: it all happens in `fit`."""
 
     def predict(self, weights: TrainedWeights, dataset: DatasetVersion, split: str) -> SplitPredictions:
         info = _info(weights.architecture, dataset)

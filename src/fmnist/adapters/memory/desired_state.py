@@ -1,7 +1,7 @@
 """`DesiredState` as a list, for tests of whoever deploys."""
 
-from fmnist.domain.model.desired_state import Desired
 from fmnist.domain.model.errors import Conflict
+from fmnist.domain.model.promotion.desired_state import Desired
 from fmnist.ports.desired_state import DesiredState
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from fmnist.adapters.memory.classifier import MeanClassifier, load_means
+from fmnist.domain.model.data.images import CLASS_NAMES, SIDE, Images
 from fmnist.domain.model.errors import CorruptModel, ModelNotFound
-from fmnist.domain.model.images import CLASS_NAMES, SIDE, Images
-from fmnist.domain.model.registry import ModelInfo, ModelUri, ModelVersion, check_alias, check_model_name
+from fmnist.domain.model.model import ModelInfo, ModelUri, ModelVersion, check_alias, check_model_name
 from fmnist.ports.model_store import Classifier, ClassifierFactory, ModelPackage, ModelStore, TrainedWeights
 
 _SIGNATURE = {

@@ -7,10 +7,10 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from fmnist.domain.model.dataset import DatasetVersion, LabeledImages, SplitFile
+from fmnist.domain.model.data.data_version import choose, full_tag, newest_first
+from fmnist.domain.model.data.dataset import DatasetVersion, LabeledImages, SplitFile
+from fmnist.domain.model.data.metadata import describe
 from fmnist.domain.model.errors import CorruptData, InvalidSetting, SplitNotFound
-from fmnist.domain.model.metadata import describe
-from fmnist.domain.model.versions import choose, full_tag, newest_first
 from fmnist.ports.data_registry import DataRegistry
 
 _REQUIRED_SPLITS = ("train", "val")

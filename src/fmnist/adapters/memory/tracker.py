@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from fmnist.domain.model.dataset import DatasetVersion
+from fmnist.domain.model.data.dataset import DatasetVersion
 from fmnist.domain.model.errors import InvalidSetting, RunNotFound
 from fmnist.ports.tracker import RunRecord, RunStatus, Tracker
 

@@ -14,11 +14,11 @@ from zipfile import ZipFile
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from fmnist.domain.model.data.images import Images, images_from_array
+from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.errors import CorruptData, CorruptModel
-from fmnist.domain.model.images import Images, images_from_array
-from fmnist.domain.model.metrics import Probabilities, softmax
-from fmnist.domain.model.normalization import Normalization
-from fmnist.domain.model.registry import MODEL_LAYOUT_VERSION, ModelInfo
+from fmnist.domain.model.evaluation.metrics import Probabilities, softmax
+from fmnist.domain.model.model import MODEL_LAYOUT_VERSION, ModelInfo
 from fmnist.ports.model_store import Classifier
 
 FOLDER = "extra_files"  # MLflow's name for it

@@ -31,7 +31,7 @@ from sqlalchemy.exc import ArgumentError
 from urllib3.util import Retry
 
 from fmnist.adapters.mlflow.errors import translated, unavailable
-from fmnist.domain.model.addresses import Address, without_credentials
+from fmnist.domain.model.address import Address, without_credentials
 from fmnist.domain.model.errors import FmnistError, InvalidSetting, RunNotFound
 
 _PROBE_SECONDS = (3, 8)  # to connect, and to answer

@@ -22,7 +22,7 @@ from fmnist.adapters.mlflow import artifact
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.errors import translated
 from fmnist.adapters.mlflow.patience import awaiting_files
-from fmnist.domain.model.addresses import without_credentials
+from fmnist.domain.model.address import without_credentials
 from fmnist.domain.model.errors import CorruptModel, InvalidSetting, ModelNotFound
 
 _DESCRIPTION = (

@@ -9,7 +9,7 @@ from requests import Request
 from requests.exceptions import InvalidURL
 
 from fmnist.adapters.http.proxy import proxy_advice
-from fmnist.domain.model.addresses import Address, without_credentials
+from fmnist.domain.model.address import Address, without_credentials
 from fmnist.domain.model.errors import FmnistError, InvalidSetting, StoreUnavailable
 
 _LONGEST_REASON = 300

@@ -13,8 +13,8 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 from torch import nn
 
-from fmnist.domain.model.images import SIDE
-from fmnist.domain.model.registry import ModelInfo
+from fmnist.domain.model.data.images import SIDE
+from fmnist.domain.model.model import ModelInfo
 
 
 def write_flavor(model: Model, network: nn.Module, info: ModelInfo, folder: Path, extra_files: Sequence[Path]) -> None:

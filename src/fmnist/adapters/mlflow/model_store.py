@@ -18,9 +18,9 @@ from fmnist.adapters.mlflow.errors import translated
 from fmnist.adapters.mlflow.mlmodel import ModelDescription
 from fmnist.adapters.mlflow.packed import PackedModel, PackedNetwork
 from fmnist.adapters.mlflow.patience import awaiting_files
+from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.errors import CorruptModel, ModelNotFound, RunNotFound
-from fmnist.domain.model.images import Images
-from fmnist.domain.model.registry import ModelInfo, ModelUri, ModelVersion, check_alias, check_model_name
+from fmnist.domain.model.model import ModelInfo, ModelUri, ModelVersion, check_alias, check_model_name
 from fmnist.ports.model_store import ClassifierFactory, ModelPackage, ModelStore, TrainedWeights
 
 _DESCRIPTION_LENGTH = 5000  # of a version, in MLflow's own tables

@@ -6,7 +6,7 @@ from typing import Self
 
 from fmnist.adapters.mlflow import artifact
 from fmnist.adapters.onnx.classifier import OnnxClassifier
-from fmnist.domain.model.registry import ModelInfo
+from fmnist.domain.model.model import ModelInfo
 from fmnist.ports.model_store import Classifier
 
 

@@ -9,7 +9,7 @@ _ANSWER = "MLFLOW_HTTP_REQUEST_TIMEOUT"  # seconds to connect, and to wait for a
 # Three attempts, with ten seconds before the last. So a call ends after eleven seconds where nobody listens, and after
 # 35 where nobody answers: MLflow's own many minutes are more than a process has that was told to end.
 PATIENCE = {_ANSWER: "8", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "5"}
-_FOR_FILES = 60
+_FOR_FILES = "60"
 
 _lock = threading.Lock()
 _waiting = 0
@@ -27,12 +27,12 @@ def awaiting_files() -> Iterator[None]:
 
     with _lock:
         _waiting += 1
-        if LIMIT.get() == int(PATIENCE[_ANSWER]):
+        if LIMIT.get_raw() == PATIENCE[_ANSWER]:
             LIMIT.set(_FOR_FILES)
     try:
         yield
     finally:
         with _lock:
             _waiting -= 1
-            if _waiting == 0 and LIMIT.get() == _FOR_FILES:
-                LIMIT.set(int(PATIENCE[_ANSWER]))
+            if _waiting == 0 and LIMIT.get_raw() == _FOR_FILES:
+                LIMIT.set(PATIENCE[_ANSWER])

@@ -11,9 +11,9 @@ from fmnist.adapters.onnx.export import export_onnx
 from fmnist.adapters.torch.classifier import TorchClassifier
 from fmnist.adapters.torch.graph import read_network
 from fmnist.adapters.torch.weights import load_network
-from fmnist.domain.model.images import Images
-from fmnist.domain.model.model_card import CARD_FILE
-from fmnist.domain.model.registry import ModelInfo
+from fmnist.domain.model.data.images import Images
+from fmnist.domain.model.evaluation.card import CARD_FILE
+from fmnist.domain.model.model import ModelInfo
 from fmnist.ports.model_store import TrainedWeights
 
 

@@ -8,9 +8,9 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from fmnist.adapters.onnx.signature import INPUT, OUTPUT
+from fmnist.domain.model.data.images import SIDE
 from fmnist.domain.model.errors import CorruptModel
-from fmnist.domain.model.images import SIDE
-from fmnist.domain.model.registry import ModelInfo, no_answer
+from fmnist.domain.model.model import ModelInfo, no_answer
 from fmnist.ports.model_store import Classifier
 
 _RUN_ERRORS = (native.Fail, native.InvalidArgument, native.RuntimeException, ValueError)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from fmnist.adapters.onnx.signature import INPUT, OUTPUT
-from fmnist.domain.model.images import SIDE
+from fmnist.domain.model.data.images import SIDE
 
 _OPSET = 20  # what torch 2.13 writes without converting, and ONNX Runtime reads since 1.17
 

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 from fmnist.adapters.parquet.schema import canonical, to_labeled_images
 from fmnist.adapters.parquet.storage import Storage
-from fmnist.domain.model.dataset import LabeledImages, SplitFile
+from fmnist.domain.model.data.dataset import LabeledImages, SplitFile
 from fmnist.domain.model.errors import CorruptData
 
 

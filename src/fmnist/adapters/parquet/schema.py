@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fmnist.domain.model.dataset import LabeledImages
+from fmnist.domain.model.data.dataset import LabeledImages
+from fmnist.domain.model.data.images import PIXELS, SIDE
 from fmnist.domain.model.errors import CorruptData
-from fmnist.domain.model.images import PIXELS, SIDE
 
 # What fixed_size_binary(784) cannot say of itself.
 _LAYOUT = {b"image.shape": json.dumps([SIDE, SIDE]).encode(), b"image.dtype": b"uint8"}

@@ -9,8 +9,8 @@ import fsspec
 from fsspec.asyn import sync
 
 from fmnist.adapters.http.proxy import proxy_advice
-from fmnist.domain.model.addresses import without_credentials
-from fmnist.domain.model.dataset import SplitFile
+from fmnist.domain.model.address import without_credentials
+from fmnist.domain.model.data.dataset import SplitFile
 from fmnist.domain.model.errors import CorruptData, StoreUnavailable
 
 # A store that is away is told within seconds, and one that takes calls and never answers within a minute.

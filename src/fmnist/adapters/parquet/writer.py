@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from fmnist.adapters.parquet.schema import to_table
-from fmnist.domain.model.dataset import LabeledImages
+from fmnist.domain.model.data.dataset import LabeledImages
 
 
 def write_split(data: LabeledImages, path: Path) -> None:

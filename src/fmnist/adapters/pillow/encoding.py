@@ -4,7 +4,7 @@ import io
 
 from PIL import Image
 
-from fmnist.domain.model.images import Images
+from fmnist.domain.model.data.images import Images
 
 
 def encode_picture(image: Images, picture_format: str) -> bytes:

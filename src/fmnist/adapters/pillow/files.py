@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
+from fmnist.domain.model.data.images import SIDE, Images, decode_images
 from fmnist.domain.model.errors import InvalidImages
 from fmnist.domain.model.files import read_file
-from fmnist.domain.model.images import SIDE, Images, decode_images
 
 _NPY_MAGIC = b"\x93NUMPY"
 # A 32-megapixel photograph takes 100 MB once decoded; what is larger has no use here, and may be meant to harm.

@@ -30,10 +30,10 @@ from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.adapters.ray.worker import WorkerTask, train
 from fmnist.adapters.torch.weights import WeightsClassifier
-from fmnist.domain.model.dataset import DatasetVersion, SplitFile
+from fmnist.domain.model.data.dataset import DatasetVersion, SplitFile
+from fmnist.domain.model.data.metadata import split_sizes
 from fmnist.domain.model.errors import FmnistError, InvalidSetting, StoreUnavailable, TrainingFailed
-from fmnist.domain.model.metadata import split_sizes
-from fmnist.domain.model.training import Progress, TrainingSpec
+from fmnist.domain.model.training.run import Progress, TrainingSpec
 from fmnist.domain.services.bounded_calls import settle
 from fmnist.domain.services.prediction import answer
 from fmnist.ports.compute import Compute, FitResult, OnProgress, SplitPredictions
@@ -81,6 +81,9 @@ class RayCompute(Compute):
                 raise
             progress.shutdown()
             return self._result(spec, training)
+
+    def close(self) -> None:
+        ray.shutdown()
 
     def predict(self, weights: TrainedWeights, dataset: DatasetVersion, split: str) -> SplitPredictions:
         file, classifier = dataset.file(split), WeightsClassifier.of(weights, dataset)

@@ -10,8 +10,8 @@ import ray.train
 from fmnist.adapters.parquet.reader import SplitReader
 from fmnist.adapters.parquet.schema import to_labeled_images
 from fmnist.adapters.ray.cluster import RETRIES
-from fmnist.domain.model.dataset import LabeledImages, SplitFile
-from fmnist.domain.model.training import check_share
+from fmnist.domain.model.data.dataset import LabeledImages, SplitFile
+from fmnist.domain.model.training.run import check_share
 
 
 def start_reading(reader: SplitReader, file: SplitFile, limit: int | None, parts: int, *, equal: bool) -> list[Any]:

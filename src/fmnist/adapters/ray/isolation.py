@@ -24,9 +24,9 @@ from fmnist.adapters.environment import exported
 from fmnist.adapters.parquet.reader import SplitReader
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
-from fmnist.domain.model.dataset import DatasetVersion
+from fmnist.domain.model.data.dataset import DatasetVersion
 from fmnist.domain.model.errors import FmnistError, StoreUnavailable
-from fmnist.domain.model.training import TrainingSpec
+from fmnist.domain.model.training.run import TrainingSpec
 from fmnist.ports.compute import Compute, FitResult, OnProgress, SplitPredictions
 from fmnist.ports.model_store import TrainedWeights
 
@@ -84,7 +84,6 @@ class IsolatedCompute(Compute):
         return predictions
 
     def close(self) -> None:
-        """End the driver, and wait until it and a cluster of its own are gone."""
         self._dismiss()
         if self._dismissed is not None:
             self._dismissed.join(_END_SECONDS)
@@ -110,7 +109,7 @@ class IsolatedCompute(Compute):
                 elif on_progress is not None:
                     on_progress(heard)
         except BaseException:
-            # Not waited for: the run is to be marked first, for which a process that was told to end has seconds.
+            # Not waited for here: the run is to be marked first, for which a process that must end has seconds.
             self._dismiss()
             raise
         if heard.error is not None:

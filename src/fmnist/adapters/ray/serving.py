@@ -19,11 +19,11 @@ from ray.serve.config import AutoscalingConfig, BackpressureConfig
 from ray.serve.schema import LoggingConfig
 
 from fmnist.adapters.ray.serving_metrics import ServingMetrics
+from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.errors import StoreUnavailable
-from fmnist.domain.model.images import Images
-from fmnist.domain.model.metrics import Probabilities
-from fmnist.domain.services.model_loading import ServedModel
-from fmnist.domain.services.model_serving import ModelServing, ReloadObserver, ServingStatus
+from fmnist.domain.model.evaluation.metrics import Probabilities
+from fmnist.domain.services.serving.load import ServedModel
+from fmnist.domain.services.serving.reload import ModelServing, ReloadObserver, ServingStatus
 
 DEPLOYMENT = "FashionMNISTClassifier"
 

@@ -7,8 +7,8 @@ model's version.
 import numpy as np
 from ray.serve import metrics
 
-from fmnist.domain.model.metrics import Probabilities
-from fmnist.domain.services.model_loading import ServedModel
+from fmnist.domain.model.evaluation.metrics import Probabilities
+from fmnist.domain.services.serving.load import ServedModel
 
 _MILLISECONDS = [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000]
 _IMAGES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000]

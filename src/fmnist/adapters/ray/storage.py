@@ -11,7 +11,7 @@ import pyarrow.fs
 
 from fmnist.adapters.lightning.checkpoint import make_writable
 from fmnist.adapters.parquet.storage import S3Settings, s3fs_options, unavailable, way_advice
-from fmnist.domain.model.addresses import without_credentials
+from fmnist.domain.model.address import without_credentials
 from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.domain.model.text import words_of
 from fmnist.domain.services.bounded_calls import BoundedCalls

@@ -14,9 +14,9 @@ from ray.util.queue import Queue
 from fmnist.adapters.lightning.checkpoint import History
 from fmnist.adapters.ray.data import own_part
 from fmnist.adapters.ray.storage import CheckpointStorage
+from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.errors import BadInput, CorruptData, FmnistError, OutOfMemory, TrainingFailed
-from fmnist.domain.model.normalization import Normalization
-from fmnist.domain.model.training import TrainingSpec
+from fmnist.domain.model.training.run import TrainingSpec
 
 
 @dataclass(frozen=True, slots=True)

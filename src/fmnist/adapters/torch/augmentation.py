@@ -6,8 +6,8 @@ A whole epoch at once, and not batch by batch, since a few large operations cost
 import torch
 from torch.nn import functional
 
-from fmnist.domain.model.images import SIDE
-from fmnist.domain.model.recipe import Recipe
+from fmnist.domain.model.data.images import SIDE
+from fmnist.domain.model.training.recipe import Recipe
 
 
 def augment(images: torch.Tensor, recipe: Recipe, *, epoch: int, seed: int, epoch_seed: int) -> torch.Tensor:

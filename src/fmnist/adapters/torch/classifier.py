@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from fmnist.adapters.torch.precision import full_precision
-from fmnist.domain.model.registry import ModelInfo, no_answer
+from fmnist.domain.model.model import ModelInfo, no_answer
 from fmnist.ports.model_store import Classifier
 
 # Of the machine, not of the model.

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import nn
 
-from fmnist.domain.model.images import CLASS_NAMES
-from fmnist.domain.model.recipe import Architecture
+from fmnist.domain.model.data.images import CLASS_NAMES
+from fmnist.domain.model.training.recipe import Architecture
 
 _CLASSES = len(CLASS_NAMES)
 

@@ -11,9 +11,9 @@ from torch import nn
 
 from fmnist.adapters.torch.classifier import TorchClassifier
 from fmnist.adapters.torch.networks import build_network
-from fmnist.domain.model.dataset import DatasetVersion
+from fmnist.domain.model.data.dataset import DatasetVersion
 from fmnist.domain.model.errors import CorruptModel
-from fmnist.domain.model.registry import ModelInfo
+from fmnist.domain.model.model import ModelInfo
 from fmnist.ports.model_store import TrainedWeights
 
 

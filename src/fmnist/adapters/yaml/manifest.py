@@ -7,7 +7,7 @@ from typing import Any
 from ruamel.yaml.error import YAMLError
 
 from fmnist.adapters.yaml.round_trip import block, dump, load, quoted
-from fmnist.domain.model.errors import InvalidSetting
+from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 from fmnist.domain.model.files import read_file
 from fmnist.domain.model.text import words_of
 
@@ -42,11 +42,15 @@ class ServingManifest:
 
         Raises:
             InvalidSetting: no container of the file runs an image of that name.
+            StoreUnavailable: the file cannot be written.
         """
         text = self._pointed_at(model_uri, image)
         if text == self._text:
             return False
-        self._path.write_text(text, encoding="utf-8", newline=self._newline)
+        try:
+            self._path.write_text(text, encoding="utf-8", newline=self._newline)
+        except OSError as error:
+            raise StoreUnavailable(f"manifest {self._path} cannot be written: {error}") from error
         self._text = text
         return True
 

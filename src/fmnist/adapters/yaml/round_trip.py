@@ -1,15 +1,17 @@
 """A YAML file that is changed and written again by ruamel.yaml: comments, order, quotes and indentation stay.
 
-Spaces that only align things do not.
+Spaces that only align things do not, nor do comments inside of `[…]` and of documents without content.
 """
 
 import io
+import re
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString
 
+_HEAD = re.compile(r"(?:[ \t]*(?:#.*)?\n)+(?=---)")
 # Mapping, sequence and offset of the layouts that people use; a file is written in the one most like it.
 _LAYOUTS = ((2, 2, 0), (2, 4, 2), (4, 2, 0), (4, 4, 2), (4, 6, 4))
 
@@ -56,8 +58,12 @@ def block(text: str, before: str) -> Any:
 
 
 def _dump(before: str, layout: tuple[int, int, int], documents: list[Any]) -> str:
-    buffer = io.StringIO()
-    _yaml(before, layout).dump_all(documents, buffer)
+    # What stands before the first document's mark belongs to no document.
+    found = _HEAD.match(before)
+    head = found.group() if found else ""
+    buffer = io.StringIO(head)
+    buffer.seek(len(head))
+    _yaml(before.removeprefix(head), layout).dump_all(documents, buffer)
     return buffer.getvalue()
 
 

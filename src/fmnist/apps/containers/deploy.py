@@ -4,8 +4,8 @@ from dependency_injector import providers
 
 from fmnist.adapters.git.desired_state import GitDesiredState
 from fmnist.apps.containers.models import ModelsContainer
-from fmnist.domain.services.challengers import check_source
-from fmnist.domain.services.model_deployment import ModelDeployment
+from fmnist.domain.services.promotion.challengers import check_source
+from fmnist.domain.services.promotion.deploy import ModelDeployment
 
 
 class DeployContainer(ModelsContainer):

@@ -4,7 +4,7 @@ from dependency_injector import providers
 
 from fmnist.adapters.jinja2.report_page import render_report
 from fmnist.apps.containers.models import ModelsContainer
-from fmnist.domain.services.model_evaluation import ModelEvaluation
+from fmnist.domain.services.evaluation.evaluate import ModelEvaluation
 
 
 class EvaluateContainer(ModelsContainer):

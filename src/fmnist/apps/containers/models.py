@@ -7,7 +7,7 @@ from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.mlflow.tracker import MlflowTracker
 from fmnist.apps.containers.base import BaseContainer
 from fmnist.apps.settings import Settings
-from fmnist.domain.services.wanted_model import wanted_model
+from fmnist.domain.services.find_version import find_version
 
 
 def mlflow_connection(settings: Settings) -> MlflowConnection:
@@ -30,6 +30,6 @@ class ModelsContainer(BaseContainer):
         system_metrics=BaseContainer.settings.provided.mlflow_enable_system_metrics_logging,
     )
     model_store = providers.Singleton(MlflowModelStore, connection, gpu=True)
-    wanted_model = providers.Callable(
-        wanted_model, model_store, BaseContainer.settings.provided.mlflow_registered_model_name
+    find_version = providers.Callable(
+        find_version, model_store, BaseContainer.settings.provided.mlflow_registered_model_name
     )

@@ -3,15 +3,16 @@
 from dependency_injector import providers
 
 from fmnist.adapters.filelock.lock import PromotionLock
+from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.apps.containers.models import ModelsContainer
-from fmnist.domain.services.acceptance import AcceptanceTest
-from fmnist.domain.services.challengers import Challengers, check_source
-from fmnist.domain.services.lineage_trace import LineageTrace
-from fmnist.domain.services.model_comparison import ModelComparison
-from fmnist.domain.services.model_promotion import ModelPromotion
-from fmnist.domain.services.model_rollback import ModelRollback
-from fmnist.domain.services.promotion_overview import PromotionOverview
-from fmnist.domain.services.promotion_pipeline import PromotionPipeline
+from fmnist.domain.services.promotion.acceptance import AcceptanceTest
+from fmnist.domain.services.promotion.challengers import Challengers, check_source
+from fmnist.domain.services.promotion.compare import ModelComparison
+from fmnist.domain.services.promotion.overview import PromotionOverview
+from fmnist.domain.services.promotion.promote import ModelPromotion
+from fmnist.domain.services.promotion.rollback import ModelRollback
+from fmnist.domain.services.promotion.run import PromotionRun
+from fmnist.domain.services.promotion.trace import LineageTrace
 
 # Longer than any promotion takes, so that a second one waits for its turn.
 _PATIENCE_SECONDS = 900.0
@@ -31,9 +32,9 @@ class PromoteContainer(ModelsContainer):
     challengers = providers.Factory(Challengers, ModelsContainer.model_store, ModelsContainer.tracker, source)
     promotion = providers.Factory(ModelPromotion, ModelsContainer.model_store, source, lock)
     rollback = providers.Factory(ModelRollback, ModelsContainer.model_store, source, lock)
-    acceptance = providers.Factory(
-        AcceptanceTest, ModelsContainer.model_store, ModelsContainer.data_registry, source, lock
-    )
+    # As a service loads a model, on a GPU machine too.
+    serving_store = providers.Singleton(MlflowModelStore, ModelsContainer.connection)
+    acceptance = providers.Factory(AcceptanceTest, serving_store, ModelsContainer.data_registry, source, lock)
     comparison = providers.Factory(
         ModelComparison,
         ModelsContainer.model_store,
@@ -42,8 +43,8 @@ class PromoteContainer(ModelsContainer):
         source,
         lock,
     )
-    pipeline = providers.Factory(
-        PromotionPipeline, comparison, acceptance, promotion, ModelsContainer.model_store, source, lock
+    promotion_run = providers.Factory(
+        PromotionRun, comparison, acceptance, promotion, ModelsContainer.model_store, source, lock
     )
     overview = providers.Factory(PromotionOverview, ModelsContainer.model_store, source)
     trace = providers.Factory(LineageTrace, ModelsContainer.model_store, ModelsContainer.tracker)

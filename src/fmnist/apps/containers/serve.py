@@ -28,8 +28,8 @@ from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.settings import Settings
 from fmnist.domain.model.errors import InvalidSetting
-from fmnist.domain.services.model_loading import ModelSources, NormalizationCheck
-from fmnist.domain.services.model_serving import ModelServing, ReloadObserver
+from fmnist.domain.services.serving.load import ModelSources, NormalizationCheck
+from fmnist.domain.services.serving.reload import ModelServing, ReloadObserver
 
 
 def model_serving(

@@ -19,7 +19,7 @@ from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.process import uninterrupted
 from fmnist.apps.settings import Settings
 from fmnist.domain.model.errors import StoreUnavailable
-from fmnist.domain.services.training_run import Provenance, TrainingRun
+from fmnist.domain.services.training.run import Provenance, TrainingRun
 
 
 def checkpoint_storage(settings: Settings) -> CheckpointStorage:

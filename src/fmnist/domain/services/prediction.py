@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fmnist.domain.model.dataset import LabeledImages
+from fmnist.domain.model.data.dataset import LabeledImages
+from fmnist.domain.model.data.images import Images, decode_images
 from fmnist.domain.model.errors import InvalidSetting
-from fmnist.domain.model.images import Images, decode_images
-from fmnist.domain.model.metrics import Probabilities, softmax
-from fmnist.domain.model.registry import ModelInfo
+from fmnist.domain.model.evaluation.metrics import Probabilities, softmax
+from fmnist.domain.model.model import ModelInfo
 from fmnist.ports.compute import SplitPredictions
 from fmnist.ports.model_store import Classifier
 

@@ -7,10 +7,10 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from fmnist.domain.model.dataset import DatasetVersion, SplitFile
+from fmnist.domain.model.data.dataset import DatasetVersion, SplitFile
 from fmnist.domain.model.errors import InvalidSetting, SplitNotFound
-from fmnist.domain.model.recipe import Recipe
-from fmnist.domain.model.training import EPOCH_METRICS, Progress, TrainingSpec
+from fmnist.domain.model.training.recipe import Recipe
+from fmnist.domain.model.training.run import EPOCH_METRICS, Progress, TrainingSpec
 from fmnist.ports.compute import Compute, FitResult
 from fmnist.ports.data_registry import DataRegistry
 

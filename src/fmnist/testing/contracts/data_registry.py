@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 import numpy as np
 import pytest
 
-from fmnist.domain.model.dataset import DatasetVersion
+from fmnist.domain.model.data.dataset import DatasetVersion
+from fmnist.domain.model.data.metadata import check_split, describe
 from fmnist.domain.model.errors import CorruptData, DataVersionNotFound, SplitNotFound
-from fmnist.domain.model.metadata import check_split, describe
 from fmnist.ports.data_registry import DataRegistry
 from fmnist.testing.data import toy_splits
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fmnist.domain.model.data.images import CLASS_NAMES, SIDE, Images
+from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.errors import CorruptModel, InvalidSetting, ModelNotFound
-from fmnist.domain.model.images import CLASS_NAMES, SIDE, Images
-from fmnist.domain.model.normalization import Normalization
-from fmnist.domain.model.registry import ModelInfo, ModelVersion
+from fmnist.domain.model.model import ModelInfo, ModelVersion
 from fmnist.ports.model_store import ModelStore, TrainedWeights
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from fmnist.adapters.memory.classifier import MeanClassifier
-from fmnist.domain.model.images import CLASS_NAMES, PIXELS, SIDE
-from fmnist.domain.model.normalization import Normalization
-from fmnist.domain.model.registry import ModelInfo, ModelVersion
+from fmnist.domain.model.data.images import CLASS_NAMES, PIXELS, SIDE
+from fmnist.domain.model.data.normalization import Normalization
+from fmnist.domain.model.model import ModelInfo, ModelVersion
 from fmnist.ports.model_store import ModelPackage
 from fmnist.ports.serving_memory import KeptModel, ServingMemory
 

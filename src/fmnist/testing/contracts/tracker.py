@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from fmnist.domain.model.dataset import DatasetVersion, SplitFile
+from fmnist.domain.model.data.dataset import DatasetVersion, SplitFile
 from fmnist.domain.model.errors import InvalidSetting, RunNotFound
 from fmnist.ports.tracker import RunStatus, Tracker
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fmnist.adapters.dvc.settings import RegistrySettings
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from fmnist.adapters.dvc.builder import Built, RegistryBuilder
 from fmnist.adapters.dvc.registry import DvcDataRegistry
 from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.idx.files import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, read_labeled_images
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
+from fmnist.domain.model.data.metadata import check_split, describe
 from fmnist.domain.model.errors import CorruptData, InvalidSetting, StoreUnavailable
-from fmnist.domain.model.metadata import check_split, describe
 from tests.integration.support import change_files, git
 
 _TAG = "fashion-mnist-v1.0.0"

@@ -9,9 +9,9 @@ import pytest
 from fmnist.adapters.dvc.builder import RegistryBuilder
 from fmnist.adapters.dvc.registry import DvcDataRegistry
 from fmnist.adapters.dvc.settings import RegistrySettings
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
+from fmnist.domain.model.data.metadata import check_split
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
-from fmnist.domain.model.metadata import check_split
 from stack.services import ObjectStore
 from tests.integration.services import s3_settings
 from tests.integration.support import git

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from fmnist.adapters.dvc.registry import DvcDataRegistry
 from fmnist.adapters.dvc.settings import RegistryPaths, RegistrySettings
-from fmnist.domain.model.addresses import Address
-from fmnist.domain.model.dataset import DatasetVersion
+from fmnist.domain.model.address import Address
+from fmnist.domain.model.data.dataset import DatasetVersion
 from fmnist.domain.model.errors import CorruptData, InvalidSetting, SplitNotFound, StoreUnavailable
 from fmnist.testing.contracts.data_registry import CONTENT, DataRegistryContract
 from fmnist.testing.data import toy_splits

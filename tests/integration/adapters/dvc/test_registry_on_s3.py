@@ -13,8 +13,8 @@ from fmnist.adapters.dvc.registry import DvcDataRegistry
 from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.parquet import storage
 from fmnist.adapters.parquet.storage import S3Settings
-from fmnist.domain.model.addresses import Address
-from fmnist.domain.model.dataset import DatasetVersion
+from fmnist.domain.model.address import Address
+from fmnist.domain.model.data.dataset import DatasetVersion
 from fmnist.domain.model.errors import CorruptData, StoreUnavailable
 from fmnist.testing.contracts.data_registry import CONTENT, DataRegistryContract
 from fmnist.testing.data import toy_splits

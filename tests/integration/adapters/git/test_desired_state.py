@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fmnist.adapters.git.desired_state import GitDesiredState
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import Conflict, InvalidSetting, StoreUnavailable
 from fmnist.testing.contracts.desired_state import DesiredStateContract
 from tests.integration.support import change_files, git

@@ -17,11 +17,11 @@ from fmnist.adapters.lightning.optimization import build_optimizer, build_schedu
 from fmnist.adapters.memory.registry import MemoryDataRegistry
 from fmnist.adapters.ray.data import part_sizes
 from fmnist.adapters.torch.networks import build_network
-from fmnist.domain.model.dataset import DatasetVersion
+from fmnist.domain.model.data.dataset import DatasetVersion
+from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.errors import InvalidSetting, OutOfMemory, StoreUnavailable, TrainingFailed
-from fmnist.domain.model.normalization import Normalization
-from fmnist.domain.model.recipe import ARCHITECTURES, Architecture, Recipe
-from fmnist.domain.model.training import TrainingSpec, best_epoch
+from fmnist.domain.model.training.recipe import ARCHITECTURES, Architecture, Recipe
+from fmnist.domain.model.training.run import TrainingSpec, best_epoch
 from fmnist.ports.compute import FitResult
 from fmnist.testing.contracts.compute import SPEC, ComputeContract, FinishedFit
 from fmnist.testing.data import toy_images, toy_splits

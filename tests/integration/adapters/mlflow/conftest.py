@@ -10,10 +10,10 @@ from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.mlflow.tracker import MlflowTracker
 from fmnist.adapters.torch.networks import build_network
-from fmnist.domain.model.addresses import Address
-from fmnist.domain.model.images import CLASS_NAMES, Images
-from fmnist.domain.model.normalization import Normalization
-from fmnist.domain.model.registry import ModelInfo, ModelVersion
+from fmnist.domain.model.address import Address
+from fmnist.domain.model.data.images import CLASS_NAMES, Images
+from fmnist.domain.model.data.normalization import Normalization
+from fmnist.domain.model.model import ModelInfo, ModelVersion
 from fmnist.ports.model_store import TrainedWeights
 
 

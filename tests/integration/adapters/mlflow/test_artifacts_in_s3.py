@@ -8,9 +8,9 @@ from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.mlflow.tracker import MlflowTracker
 from fmnist.apps.settings import Settings
+from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.errors import StoreUnavailable
-from fmnist.domain.model.images import Images
-from fmnist.domain.model.registry import ModelInfo
+from fmnist.domain.model.model import ModelInfo
 from fmnist.ports.model_store import TrainedWeights
 from stack.services import ObjectStore
 

@@ -13,7 +13,7 @@ from fmnist.adapters.mlflow import connection as connection_module
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.mlflow.tracker import MlflowTracker
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import InvalidSetting, ModelNotFound, RunNotFound, StoreUnavailable
 from fmnist.ports.tracker import RunStatus
 
@@ -125,7 +125,7 @@ def test_two_stores_in_one_process_know_nothing_of_each_other(
 def test_processes_that_use_a_new_store_at_once_do_not_break_it(tmp_path: Path) -> None:
     code = (
         "import sys; from fmnist.adapters.mlflow.connection import MlflowConnection as C; "
-        "from fmnist.domain.model.addresses import Address as A; "
+        "from fmnist.domain.model.address import Address as A; "
         "from fmnist.adapters.mlflow.tracker import MlflowTracker as T; "
         "T(C(A(sys.argv[1]))).start('run', {'at': 'once'})"
     )

@@ -20,7 +20,7 @@ from fmnist.adapters.mlflow.packed import PackedNetwork
 from fmnist.adapters.onnx.export import export_onnx
 from fmnist.adapters.torch.networks import build_network
 from fmnist.domain.model.errors import CorruptModel
-from fmnist.domain.model.registry import ModelVersion
+from fmnist.domain.model.model import ModelVersion
 from fmnist.ports.model_store import Classifier
 from tests.integration.adapters.mlflow.traps import Trap
 

@@ -10,7 +10,7 @@ from mlflow.entities import FileInfo
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.downloading import ONNX_FORM, download_artifact
 from fmnist.domain.model.errors import CorruptModel, InvalidSetting
-from fmnist.domain.model.registry import ModelVersion
+from fmnist.domain.model.model import ModelVersion
 from tests.endless import EndlessServer, endless_server
 
 FILES = ("extra_files/fmnist.json",)

@@ -11,7 +11,7 @@ from fmnist.adapters.mlflow import connection as connection_module
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.errors import unavailable
 from fmnist.adapters.mlflow.tracker import MlflowTracker
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import StoreUnavailable
 from stack.services import HOST, free_ports, tracking_server
 from tests.integration.services import new_object_store, running

@@ -20,9 +20,9 @@ from mlflow.models import Model
 from fmnist.adapters.mlflow import artifact
 from fmnist.adapters.mlflow.packed import PackedModel, PackedNetwork
 from fmnist.adapters.mlflow.saving import build_artifact
+from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.errors import CorruptModel
-from fmnist.domain.model.images import Images
-from fmnist.domain.model.registry import ModelInfo
+from fmnist.domain.model.model import ModelInfo
 from fmnist.ports.model_store import Classifier, TrainedWeights
 from tests.integration.adapters.mlflow import traps
 from tests.integration.adapters.mlflow.traps import PT2_TRAPS, Trap, edited, packed, python, saved_by_torch, unpacked

@@ -7,7 +7,7 @@ from fmnist.adapters.mlflow.artifact import FOLDER, GOLDEN_FILE
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.mlflow.tracker import MlflowTracker
-from fmnist.domain.model.registry import ModelVersion
+from fmnist.domain.model.model import ModelVersion
 from fmnist.ports.model_store import TrainedWeights
 from fmnist.testing.contracts.model_store import ModelStoreContract
 

@@ -12,7 +12,7 @@ import pytest
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.patience import PATIENCE, awaiting_files
 from fmnist.adapters.mlflow.tracker import MlflowTracker
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import StoreUnavailable
 
 ANSWER = "MLFLOW_HTTP_REQUEST_TIMEOUT"

@@ -11,17 +11,17 @@ import pytest
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.mlflow.tracker import MlflowTracker
+from fmnist.domain.model.data.images import CLASS_NAMES
+from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.errors import StoreUnavailable
-from fmnist.domain.model.images import CLASS_NAMES
-from fmnist.domain.model.normalization import Normalization
-from fmnist.domain.model.policy import Mode, PromotionPolicy, Rule
-from fmnist.domain.model.promotion import Stage, StagedName
-from fmnist.domain.model.promotion_records import AcceptanceRecord, DecisionRecord
-from fmnist.domain.model.registry import ModelInfo, ModelVersion
-from fmnist.domain.services.model_promotion import ModelPromotion
-from fmnist.domain.services.model_rollback import ModelRollback
-from fmnist.domain.services.promotion_overview import PromotionOverview
-from fmnist.domain.services.promotion_state import PromotionState
+from fmnist.domain.model.model import ModelInfo, ModelVersion
+from fmnist.domain.model.promotion.policy import Mode, PromotionPolicy, Rule
+from fmnist.domain.model.promotion.records import AcceptanceRecord, DecisionRecord
+from fmnist.domain.model.promotion.stages import Stage, StagedName
+from fmnist.domain.services.promotion.overview import PromotionOverview
+from fmnist.domain.services.promotion.promote import ModelPromotion
+from fmnist.domain.services.promotion.rollback import ModelRollback
+from fmnist.domain.services.promotion.state import PromotionState
 from fmnist.ports.model_store import TrainedWeights
 
 AT = "2026-01-01T00:00:00Z"

@@ -20,9 +20,9 @@ from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.mlflow.packed import PackedNetwork
 from fmnist.adapters.mlflow.tracker import MlflowTracker
 from fmnist.adapters.torch.weights import load_network
+from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.errors import RunNotFound
-from fmnist.domain.model.images import Images
-from fmnist.domain.model.registry import ModelInfo, ModelVersion
+from fmnist.domain.model.model import ModelInfo, ModelVersion
 from fmnist.ports.model_store import TrainedWeights
 
 
@@ -101,7 +101,7 @@ def test_classifier_on_a_cpu_imports_no_torch(saved: ModelVersion, connection: M
     code = (
         "import sys, numpy; from fmnist.adapters.mlflow.connection import MlflowConnection; "
         "from fmnist.adapters.mlflow.model_store import MlflowModelStore; "
-        "from fmnist.domain.model.addresses import Address; "
+        "from fmnist.domain.model.address import Address; "
         "store = MlflowModelStore(MlflowConnection(Address(sys.argv[1])), gpu=True); "
         "classifier = store.download(store.resolve(sys.argv[2])).load(); "
         "print(classifier.logits(numpy.zeros((1, 1, 28, 28), 'float32')).shape, 'torch' in sys.modules)"

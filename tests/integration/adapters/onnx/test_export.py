@@ -5,10 +5,10 @@ import torch
 from fmnist.adapters.onnx.classifier import OnnxClassifier
 from fmnist.adapters.onnx.export import export_onnx
 from fmnist.adapters.torch.networks import build_network
-from fmnist.domain.model.images import CLASS_NAMES
-from fmnist.domain.model.normalization import Normalization
-from fmnist.domain.model.recipe import ARCHITECTURES, Architecture
-from fmnist.domain.model.registry import ModelInfo
+from fmnist.domain.model.data.images import CLASS_NAMES
+from fmnist.domain.model.data.normalization import Normalization
+from fmnist.domain.model.model import ModelInfo
+from fmnist.domain.model.training.recipe import ARCHITECTURES, Architecture
 
 
 def info(architecture: str) -> ModelInfo:

@@ -10,7 +10,7 @@ from fmnist.adapters.parquet.reader import SplitReader
 from fmnist.adapters.ray.compute import RayCompute
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
-from fmnist.domain.model.dataset import DatasetVersion, SplitFile
+from fmnist.domain.model.data.dataset import DatasetVersion, SplitFile
 from fmnist.testing.data import toy_splits
 from tests.integration.support import make_dvc_registry
 

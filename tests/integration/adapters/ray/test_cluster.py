@@ -22,8 +22,8 @@ from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.apps.process import HungUp
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
-from fmnist.domain.model.recipe import Recipe
-from fmnist.domain.model.training import TrainingSpec
+from fmnist.domain.model.training.recipe import Recipe
+from fmnist.domain.model.training.run import TrainingSpec
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ import ray
 import torch
 
 from fmnist.adapters.ray.compute import RayCompute
-from fmnist.domain.model.dataset import DatasetVersion
+from fmnist.domain.model.data.dataset import DatasetVersion
+from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.errors import CorruptData, InvalidSetting, OutOfMemory, TrainingFailed
-from fmnist.domain.model.normalization import Normalization
-from fmnist.domain.model.training import Progress, TrainingSpec
+from fmnist.domain.model.training.run import Progress, TrainingSpec
 from fmnist.ports.compute import FitResult
 from fmnist.testing.contracts.compute import SPEC, ComputeContract
 

@@ -15,7 +15,7 @@ from fmnist.adapters.parquet.storage import S3Settings, Storage
 from fmnist.adapters.ray.cluster import join_cluster
 from fmnist.adapters.ray.data import start_reading, to_dataset
 from fmnist.adapters.ray.settings import ClusterSettings
-from fmnist.domain.model.dataset import SplitFile
+from fmnist.domain.model.data.dataset import SplitFile
 from fmnist.domain.model.errors import CorruptData, FmnistError, StoreUnavailable
 from fmnist.testing.data import toy_splits
 from stack.services import ObjectStore

@@ -17,10 +17,10 @@ from fmnist.adapters.parquet.reader import SplitReader
 from fmnist.adapters.ray.isolation import IsolatedCompute, RayComputeFactory
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
-from fmnist.domain.model.dataset import DatasetVersion
+from fmnist.domain.model.data.dataset import DatasetVersion
+from fmnist.domain.model.data.metadata import split_sizes
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
-from fmnist.domain.model.metadata import split_sizes
-from fmnist.domain.model.training import Progress, TrainingSpec
+from fmnist.domain.model.training.run import Progress, TrainingSpec
 from fmnist.ports.compute import Compute, FitResult, OnProgress
 from fmnist.testing.contracts.compute import SPEC, ComputeContract
 from fmnist.testing.data import toy_splits

@@ -11,8 +11,8 @@ from ray.cluster_utils import Cluster
 from fmnist.adapters.ray.compute import RayCompute
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
-from fmnist.domain.model.dataset import DatasetVersion
-from fmnist.domain.model.training import Progress
+from fmnist.domain.model.data.dataset import DatasetVersion
+from fmnist.domain.model.training.run import Progress
 from fmnist.testing.contracts.compute import SPEC
 from stack.services import ObjectStore
 from tests.integration.services import s3_settings

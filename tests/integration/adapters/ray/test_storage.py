@@ -16,9 +16,9 @@ import ray
 from fmnist.adapters.parquet.storage import S3Settings
 from fmnist.adapters.ray.compute import RayCompute
 from fmnist.adapters.ray.storage import CheckpointStorage
-from fmnist.domain.model.dataset import DatasetVersion
+from fmnist.domain.model.data.dataset import DatasetVersion
 from fmnist.domain.model.errors import StoreUnavailable
-from fmnist.domain.model.training import Progress
+from fmnist.domain.model.training.run import Progress
 from fmnist.testing.contracts.compute import SPEC
 from stack.services import HOST, ObjectStore
 from tests.integration.security.tls import make_certificate, tls_in_front_of

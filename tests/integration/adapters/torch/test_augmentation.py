@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from fmnist.adapters.torch.augmentation import augment
-from fmnist.domain.model.recipe import Recipe
+from fmnist.domain.model.training.recipe import Recipe
 
 IMAGES = torch.randint(1, 256, (200, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 

@@ -9,7 +9,7 @@ import torch
 from fmnist.adapters.torch.graph import read_network
 from fmnist.adapters.torch.networks import build_network
 from fmnist.adapters.torch.weights import load_network
-from fmnist.domain.model.recipe import ARCHITECTURES, Architecture
+from fmnist.domain.model.training.recipe import ARCHITECTURES, Architecture
 from fmnist.ports.model_store import TrainedWeights
 
 

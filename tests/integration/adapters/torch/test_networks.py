@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from fmnist.adapters.torch.networks import build_network
-from fmnist.domain.model.recipe import ARCHITECTURES, Architecture
+from fmnist.domain.model.training.recipe import ARCHITECTURES, Architecture
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,8 @@ applications:
       model_uri: "{OLD}"
 """
 SERVICE = f"""\
+# A licence.
+
 ---
 # Before everything.
 apiVersion: ray.io/v1

@@ -18,9 +18,9 @@ from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.mlflow.tracker import MlflowTracker
 from fmnist.adapters.torch.networks import build_network
-from fmnist.domain.model.addresses import Address
-from fmnist.domain.model.images import CLASS_NAMES
-from fmnist.domain.model.registry import ModelInfo
+from fmnist.domain.model.address import Address
+from fmnist.domain.model.data.images import CLASS_NAMES
+from fmnist.domain.model.model import ModelInfo
 from fmnist.ports.model_store import TrainedWeights
 from tests.integration.apps.command import Command
 

@@ -7,7 +7,7 @@ import pytest
 
 from fmnist.adapters.dvc.git import tagged_commits
 from fmnist.adapters.git.command import run
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import StoreUnavailable
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fmnist.adapters.dvc.builder import make_repository
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import StoreUnavailable
 
 

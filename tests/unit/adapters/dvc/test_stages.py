@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmnist.adapters.dvc.pipeline import DVC_YAML, PARAMS_YAML
+from fmnist.adapters.dvc.registry_files import DVC_YAML, PARAMS_YAML
 from fmnist.adapters.dvc.stages import parse_params, stratified_choice
 from fmnist.domain.model.errors import InvalidSetting
 

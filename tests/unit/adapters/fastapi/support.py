@@ -16,14 +16,14 @@ from fmnist.adapters.fastapi.gate import Gate
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.adapters.memory.classifier import MeanClassifier
+from fmnist.domain.model.data.images import CLASS_NAMES, PIXELS, Images
+from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.errors import StoreUnavailable
-from fmnist.domain.model.images import CLASS_NAMES, PIXELS, Images
-from fmnist.domain.model.metrics import Probabilities
-from fmnist.domain.model.normalization import Normalization
-from fmnist.domain.model.registry import ModelInfo, ModelVersion
-from fmnist.domain.services.model_loading import ServedModel
-from fmnist.domain.services.model_serving import ServingStatus
+from fmnist.domain.model.evaluation.metrics import Probabilities
+from fmnist.domain.model.model import ModelInfo, ModelVersion
 from fmnist.domain.services.prediction import Prediction
+from fmnist.domain.services.serving.load import ServedModel
+from fmnist.domain.services.serving.reload import ServingStatus
 from fmnist.ports.model_store import ModelPackage
 
 INFER = "/v2/models/fashion-mnist-classifier/infer"

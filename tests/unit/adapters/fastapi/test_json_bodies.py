@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from fmnist.adapters.fastapi.json_bodies import images_from_json
 from fmnist.adapters.fastapi.problems import Problem
+from fmnist.domain.model.data.images import decode_images
 from fmnist.domain.model.errors import InvalidImages
-from fmnist.domain.model.images import decode_images
 from tests.unit.adapters.fastapi.support import Service, greys
 
 IMAGE: list[list[int]] = greys(1)[0].tolist()

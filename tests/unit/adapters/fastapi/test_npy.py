@@ -99,6 +99,8 @@ def test_a_header_that_lies_about_the_length_is_refused(service: Service, shape:
         npy_header(HEADER.replace("(1, 28, 28)", f"({'1, ' * 200})"), PIXELS),
         npy_header(HEADER.replace("(1, 28, 28)", f"({'1, ' * 70}784)"), PIXELS),
         npy_header(HEADER.replace("(1, 28, 28)", "(-28, -28)"), PIXELS),
+        npy_header(HEADER.replace("(1, 28, 28)", "(True, 28, 28)"), PIXELS),
+        npy_header(HEADER.replace("(1, 28, 28)", "(0, 1000000000, 1000000000, 1000000000)"), b""),
         npy_header(HEADER.replace("(1, 28, 28)", "__import__('os')._exit(1)"), PIXELS),
         npy_header(HEADER.replace("False", "None"), PIXELS),
         npy_header("{'descr': '|u1'}", PIXELS),

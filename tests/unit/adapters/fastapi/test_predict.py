@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from fmnist.domain.model.images import CLASS_NAMES
+from fmnist.domain.model.data.images import CLASS_NAMES
 from tests.unit.adapters.fastapi.support import GreyServing, Service, bodies, grey_model, greys, picture
 
 LABELS = (7, 0, 9)

@@ -5,7 +5,7 @@ import shlex
 import pytest
 
 from fmnist.adapters.git.advice import advice
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import StoreUnavailable
 
 _OWNER, _ABSENT, _PASSWORD, _KEY, _SERVER, _TRUST, _SETTING = (

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fmnist.adapters.git.command import is_local, run, source_name
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import StoreUnavailable
 
 

@@ -13,7 +13,7 @@ from fmnist.adapters.dvc.git import tagged_commits
 from fmnist.adapters.git.command import git, run
 from fmnist.adapters.git.environment import neutral_environment
 from fmnist.adapters.git.remote import clone, push, references
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 
 _TASTE = """

@@ -8,7 +8,7 @@ import pytest
 from fmnist.adapters.dvc.git import tagged_commits
 from fmnist.adapters.git.command import git, run
 from fmnist.adapters.git.remote import local_copy, push
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import StoreUnavailable
 
 

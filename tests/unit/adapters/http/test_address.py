@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fmnist.adapters.http.address import address_of, service_url
 from fmnist.adapters.http.endpoint import HttpEndpoint
-from fmnist.domain.model.addresses import Address
+from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import InvalidSetting
 
 PORTS = st.integers(1, 65535)

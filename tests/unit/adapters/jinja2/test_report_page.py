@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, example, given, settings
 
 from fmnist.adapters.jinja2 import report_page
 from fmnist.adapters.jinja2.report_page import render_report
+from fmnist.domain.model.data.images import CLASS_NAMES
 from fmnist.domain.model.errors import ReportFailed
-from fmnist.domain.model.images import CLASS_NAMES
 from fmnist.domain.model.text import one_line
 from tests.unit.hostile import MARKUP, names, texts
 from tests.unit.reports import a_report

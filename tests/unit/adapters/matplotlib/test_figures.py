@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 
 from fmnist.adapters.matplotlib.figures import draw
 from fmnist.adapters.matplotlib.theme import as_file, in_page
-from fmnist.domain.model.images import CLASS_NAMES
+from fmnist.domain.model.data.images import CLASS_NAMES
 from fmnist.domain.model.text import one_line
 from tests.unit.hostile import MARKUP, names
 from tests.unit.reports import a_report

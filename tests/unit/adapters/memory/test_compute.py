@@ -2,7 +2,7 @@ import pytest
 
 from fmnist.adapters.memory.compute import MemoryCompute
 from fmnist.adapters.memory.registry import MemoryDataRegistry
-from fmnist.domain.model.dataset import DatasetVersion
+from fmnist.domain.model.data.dataset import DatasetVersion
 from fmnist.testing.contracts.compute import ComputeContract
 from fmnist.testing.data import toy_splits
 

@@ -6,7 +6,7 @@ import pytest
 from fmnist.adapters.memory.classifier import load_means, save_means
 from fmnist.adapters.memory.model_store import MemoryModelStore
 from fmnist.domain.model.errors import CorruptModel
-from fmnist.domain.model.registry import ModelVersion
+from fmnist.domain.model.model import ModelVersion
 from fmnist.ports.model_store import TrainedWeights
 from fmnist.testing.contracts.model_store import ModelStoreContract
 

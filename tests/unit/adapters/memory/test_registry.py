@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from fmnist.adapters.memory.registry import MemoryDataRegistry
-from fmnist.domain.model.dataset import DatasetVersion, LabeledImages
+from fmnist.domain.model.data.dataset import DatasetVersion, LabeledImages
 from fmnist.domain.model.errors import CorruptData, InvalidSetting
 from fmnist.testing.contracts.data_registry import CONTENT, DataRegistryContract
 from fmnist.testing.data import toy_splits

@@ -18,10 +18,10 @@ from fmnist.adapters.mlflow.artifact import (
     info_to_json,
     read_file,
 )
+from fmnist.domain.model.data.images import CLASS_NAMES
+from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.errors import CorruptModel
-from fmnist.domain.model.images import CLASS_NAMES
-from fmnist.domain.model.normalization import Normalization
-from fmnist.domain.model.registry import ModelInfo
+from fmnist.domain.model.model import ModelInfo
 
 INFO = ModelInfo(
     architecture="cnn",

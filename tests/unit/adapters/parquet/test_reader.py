@@ -14,7 +14,7 @@ from fmnist.adapters.parquet.reader import SplitReader
 from fmnist.adapters.parquet.schema import SCHEMA
 from fmnist.adapters.parquet.storage import S3Settings, Storage
 from fmnist.adapters.parquet.writer import write_split
-from fmnist.domain.model.dataset import SplitFile
+from fmnist.domain.model.data.dataset import SplitFile
 from fmnist.domain.model.errors import CorruptData, StoreUnavailable
 from fmnist.testing.data import toy_images
 from tests.endless import endless_server

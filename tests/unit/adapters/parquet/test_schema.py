@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from fmnist.adapters.parquet.schema import SCHEMA, canonical, to_labeled_images, to_table
-from fmnist.domain.model.dataset import LabeledImages
+from fmnist.domain.model.data.dataset import LabeledImages
 from fmnist.domain.model.errors import CorruptData
 from fmnist.testing.data import toy_images
 

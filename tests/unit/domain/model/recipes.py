@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from fmnist.domain.model.recipe import ARCHITECTURES, Recipe
+from fmnist.domain.model.training.recipe import ARCHITECTURES, Recipe
 
 positive = st.floats(min_value=0, max_value=1e38, exclude_min=True)
 recipes = st.builds(

@@ -12,23 +12,23 @@ from fmnist.adapters.memory.classifier import save_means
 from fmnist.adapters.memory.model_store import MemoryModelStore
 from fmnist.adapters.memory.registry import MemoryDataRegistry
 from fmnist.adapters.memory.tracker import MemoryTracker
+from fmnist.domain.model.data.images import PIXELS, Images
 from fmnist.domain.model.errors import StoreUnavailable
-from fmnist.domain.model.images import PIXELS, Images
-from fmnist.domain.model.metrics import Evaluation
-from fmnist.domain.model.policy import Mode, PromotionPolicy, Rule
-from fmnist.domain.model.promotion import StagedName
-from fmnist.domain.model.promotion_records import AcceptanceRecord, DecisionRecord
-from fmnist.domain.model.registry import ModelInfo, ModelVersion
-from fmnist.domain.services.acceptance import AcceptanceTest
-from fmnist.domain.services.challengers import Challengers
-from fmnist.domain.services.lineage_trace import LineageTrace
-from fmnist.domain.services.model_comparison import ModelComparison
-from fmnist.domain.services.model_promotion import ModelPromotion
-from fmnist.domain.services.model_rollback import ModelRollback
+from fmnist.domain.model.evaluation.metrics import Evaluation
+from fmnist.domain.model.model import ModelInfo, ModelVersion
+from fmnist.domain.model.promotion.policy import Mode, PromotionPolicy, Rule
+from fmnist.domain.model.promotion.records import AcceptanceRecord, DecisionRecord
+from fmnist.domain.model.promotion.stages import StagedName
 from fmnist.domain.services.prediction import Prediction
-from fmnist.domain.services.promotion_overview import PromotionOverview
-from fmnist.domain.services.promotion_pipeline import PromotionPipeline
-from fmnist.domain.services.promotion_state import PromotionState, iso_utc
+from fmnist.domain.services.promotion.acceptance import AcceptanceTest
+from fmnist.domain.services.promotion.challengers import Challengers
+from fmnist.domain.services.promotion.compare import ModelComparison
+from fmnist.domain.services.promotion.overview import PromotionOverview
+from fmnist.domain.services.promotion.promote import ModelPromotion
+from fmnist.domain.services.promotion.rollback import ModelRollback
+from fmnist.domain.services.promotion.run import PromotionRun
+from fmnist.domain.services.promotion.state import PromotionState, iso_utc
+from fmnist.domain.services.promotion.trace import LineageTrace
 from fmnist.ports.model_store import ModelPackage, TrainedWeights
 from fmnist.testing.data import toy_splits
 
@@ -111,7 +111,7 @@ class House:
         self.rollback = ModelRollback(self.store, SOURCE, now=self.now)
         self.overview = PromotionOverview(self.store, SOURCE)
         self.trace = LineageTrace(self.store, self.tracker)
-        self.pipeline = PromotionPipeline(self.comparison, self.acceptance, self.promotion, self.store, SOURCE)
+        self.run = PromotionRun(self.comparison, self.acceptance, self.promotion, self.store, SOURCE)
 
     def now(self) -> str:
         self.ticks += 1

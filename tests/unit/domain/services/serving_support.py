@@ -12,13 +12,13 @@ from fmnist.adapters.memory.classifier import save_means
 from fmnist.adapters.memory.model_store import MemoryModelStore
 from fmnist.adapters.memory.registry import MemoryDataRegistry
 from fmnist.adapters.memory.serving_memory import MemoryServingMemory
-from fmnist.domain.model.dataset import DatasetVersion
+from fmnist.domain.model.data.dataset import DatasetVersion
+from fmnist.domain.model.data.images import PIXELS
+from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.errors import StoreUnavailable
-from fmnist.domain.model.images import PIXELS
-from fmnist.domain.model.normalization import Normalization
-from fmnist.domain.model.registry import ModelInfo, ModelVersion
-from fmnist.domain.services.model_loading import ModelSources, NormalizationCheck
-from fmnist.domain.services.model_serving import ModelServing
+from fmnist.domain.model.model import ModelInfo, ModelVersion
+from fmnist.domain.services.serving.load import ModelSources, NormalizationCheck
+from fmnist.domain.services.serving.reload import ModelServing
 from fmnist.ports.model_store import Classifier, ModelPackage, TrainedWeights
 from fmnist.ports.serving_memory import KeptModel
 from fmnist.testing.data import toy_splits

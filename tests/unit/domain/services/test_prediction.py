@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmnist.adapters.memory.classifier import MeanClassifier
+from fmnist.domain.model.data.images import CLASS_NAMES, PIXELS, SIDE
+from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.errors import InvalidImages, InvalidSetting
-from fmnist.domain.model.images import CLASS_NAMES, PIXELS, SIDE
-from fmnist.domain.model.normalization import Normalization
-from fmnist.domain.model.registry import ModelInfo
+from fmnist.domain.model.model import ModelInfo
 from fmnist.domain.services.prediction import Prediction
 
 NORMALIZATION = Normalization(0.286, 0.353)

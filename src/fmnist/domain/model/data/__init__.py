@@ -1,0 +1,1 @@
+"""What a model learns from: images, their versions and their normalization."""

@@ -1,0 +1,139 @@
+"""A version of the data, resolved once: where its splits lie, what bytes they must hold, what its metadata says."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fmnist.domain.model.data.images import CLASS_NAMES, SIDE, Images
+from fmnist.domain.model.data.normalization import Normalization
+from fmnist.domain.model.errors import CorruptData, SplitNotFound
+
+_LONGEST_NAME = 200  # each answer of a service repeats it
+Labels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class SplitFile:
+    """One split's Parquet file: its URI (a path or `s3://...`) and the MD5 that its bytes must have.
+
+    `endpoint` is the store that the registry says an `s3://` URI belongs to; a reader's own settings may know better.
+    `size` is how many bytes the registry promises, where it says so.
+    """
+
+    split: str
+    uri: str
+    md5: str
+    endpoint: str | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetVersion:
+    """A version of the data registry, pinned to a commit.
+
+    Attributes:
+        version: the Git tag, such as `fashion-mnist-v1.0.0`.
+        commit: the full Git sha that the tag stood for when it was resolved.
+        splits: the files by split name; `train` and `val` always, `test` in newer versions.
+        metadata: the parsed `metadata.json` of that commit.
+        source: what the registry was reached as, for lineage: a path or a Git URL without credentials.
+        paths: the splits' paths inside the registry, with `metadata` for that of `metadata.json`.
+    """
+
+    version: str
+    commit: str
+    splits: Mapping[str, SplitFile]
+    metadata: Mapping[str, Any]
+    source: str
+    paths: Mapping[str, str]
+
+    @property
+    def normalization(self) -> Normalization:
+        """The train split's normalization, from the metadata."""
+        return Normalization.from_metadata(self.metadata)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The ten class names in the order of their labels, from the metadata."""
+        try:
+            classes = self.metadata["schema"]["features"]["label"]["classes"]
+            names = tuple(classes[str(label)] for label in range(len(CLASS_NAMES)))
+        except (KeyError, TypeError) as error:
+            raise CorruptData(
+                f"metadata of {self.version} does not name classes 0-9 in schema.features.label.classes: {error!r}"
+            ) from error
+        for name in names:
+            if (flaw := _flaw(name, names)) is not None:
+                raise CorruptData(
+                    f"metadata of {self.version} has {flaw} among its class names: expected ten that differ"
+                )
+        return names
+
+    @property
+    def digest(self) -> str:
+        """A hash of the splits' contents: equal exactly when every split holds the same bytes."""
+        lines = sorted(f"{file.split} {file.md5}" for file in self.splits.values())
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
+
+    def file(self, split: str) -> SplitFile:
+        """Return the file of `split`.
+
+        Raises:
+            SplitNotFound: this version has no such split.
+        """
+        try:
+            return self.splits[split]
+        except KeyError:
+            there = ", ".join(self.splits)
+            raise SplitNotFound(f"{self.version} has no split {split!r}: it has {there}") from None
+
+
+def _flaw(name: object, names: Sequence[object]) -> str | None:
+    """Say why nothing could show a class name, or tell it from the others; how to show the rest is for who shows it."""
+    if not isinstance(name, str):
+        return f"a value of type {type(name).__name__}"
+    if not name.strip():
+        return "an empty text"
+    if len(name) > _LONGEST_NAME:
+        return f"one of {len(name)} letters, more than {_LONGEST_NAME},"
+    if any("\ud800" <= letter <= "\udfff" for letter in name):
+        return f"{name!r}, which is no Unicode,"
+    return f"{name!r} twice" if names.count(name) > 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class LabeledImages:
+    """Images uint8 (n, 28, 28) and labels uint8 (n,), checked once where they enter.
+
+    Raises:
+        CorruptData: shapes or dtypes that differ from these, no image, or a label outside 0-9.
+    """
+
+    images: Images
+    labels: Labels
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != np.uint8 or self.images.shape[1:] != (SIDE, SIDE):
+            raise CorruptData(
+                f"images must be uint8 (n, {SIDE}, {SIDE}), found {self.images.dtype} {self.images.shape}"
+            )
+        if self.labels.dtype != np.uint8 or self.labels.shape != self.images.shape[:1]:
+            raise CorruptData(
+                f"labels must be uint8 ({len(self.images)},), found {self.labels.dtype} {self.labels.shape}"
+            )
+        if len(self.labels) == 0:
+            raise CorruptData("no images: expected at least one")
+        if self.labels.max() >= len(CLASS_NAMES):
+            row = int(np.argmax(self.labels >= len(CLASS_NAMES)))
+            raise CorruptData(f"label {self.labels[row]} in row {row}: expected 0-{len(CLASS_NAMES) - 1}")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def head(self, limit: int | None) -> "LabeledImages":
+        """Return the first `limit` rows, or all when `limit` is None."""
+        return self if limit is None else LabeledImages(self.images[:limit], self.labels[:limit])

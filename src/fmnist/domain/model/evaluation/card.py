@@ -1,0 +1,136 @@
+"""The model card: what whoever meets a model should know of it, in Markdown that reads well as plain text too.
+
+Mitchell et al. 2019, "Model Cards for Model Reporting", names the headings. It says nothing that was not measured.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+from fmnist.domain.model.evaluation.report import REPEATED, Measurement, ModelReport
+from fmnist.domain.model.markdown import code, table, words
+from fmnist.domain.model.training.recipe import Recipe
+
+CARD_FILE = "model_card.md"  # wherever it is kept
+
+_WEAKEST = 3
+_RECIPE = (
+    *(field.name for field in dataclasses.fields(Recipe)),
+    *("global_batch_size", "seed", "num_workers", "gpu_per_worker", "limit_train", "limit_val"),
+)
+
+
+def model_card(report: ModelReport) -> str:
+    """Write the card of a model."""
+    info, measured = report.info, report.measured
+    sections = {
+        f"# Fashion-MNIST classifier {code(info.architecture)}": _what(report),
+        "## Results": _results(report),
+        "## Data": _data(report),
+        "## Limits": _limits(measured, info.class_names),
+        "## Training": _training(report),
+        "## Lineage": table(("", ""), info.lineage.items()),
+    }
+    return "\n\n".join(f"{heading}\n\n{body}" for heading, body in sections.items() if body) + "\n"
+
+
+def _what(report: ModelReport) -> str:
+    info = report.info
+    return (
+        f"Tells {len(info.class_names)} kinds of fashion articles apart: {', '.join(map(words, info.class_names))}.\n\n"
+        f"* Input: float32 (n, 1, 28, 28), grey pixels as `(pixel / 255 - {info.normalization.mean:.6f}) / "
+        f"{info.normalization.std:.6f}`, light on a dark ground\n"
+        "* Output: logits float32 (n, 10); their softmax are the probabilities\n"
+        "* Meant for: Fashion-MNIST and work that learns from it. License: Apache-2.0"
+    )
+
+
+def _results(report: ModelReport) -> str:
+    splits = [each for each in (report.measured, report.val) if each and each.images]
+    rows = [
+        ("accuracy", *(_with_interval(each.evaluation.accuracy, each.accuracy_interval) for each in splits)),
+        ("macro F1", *(_percent(each.evaluation.f1) for each in splits)),
+        ("log loss", *(f"{each.evaluation.loss:.4f}" for each in splits)),
+        ("calibration error", *(_percent(each.evaluation.ece) for each in splits)),
+        ("images", *(f"{each.images:,}" for each in splits)),
+    ]
+    classes = [
+        (
+            each.name,
+            _with_interval(each.recall, each.recall_interval),
+            _with_interval(each.precision, each.precision_interval),
+        )
+        for each in report.measured.classes(report.info.class_names)
+    ]
+    return "\n\n".join(
+        [
+            table(("", *(each.split for each in splits)), rows),
+            f"One view of each image; in brackets 95 % intervals (Wilson). By class, on {report.measured.split}:",
+            table(("class", "recall", "precision"), classes),
+            *_calibrated(report),
+        ]
+    )
+
+
+def _calibrated(report: ModelReport) -> Iterable[str]:
+    if (found := report.calibration) is None:
+        return
+    effect = (
+        f"log loss {found.loss:.4f} → {found.scaled_loss:.4f}, calibration error {_percent(found.ece)} → "
+        f"{_percent(found.scaled_ece)} on val, each half scaled by the temperature of the other"
+    )
+    if found.helps:
+        yield f"Logits are divided by a temperature of {found.temperature:.3f}, fitted on val: {effect}."
+    else:
+        yield f"No temperature scaling, which would not have helped: {effect}."
+
+
+def _data(report: ModelReport) -> str:
+    measured, lineage = report.measured, report.info.lineage
+    counts = ", ".join(f"{words(split)} {count:,}" for split, count in report.counts.items())
+    trained_on = lineage.get("dvc_data_version", "not recorded")
+    lines = [f"* Trained on {code(trained_on)}, measured on {code(measured.data_version)}"]
+    if counts:
+        lines.append(f"* Images of the latter: {counts}")
+    lines.append(f"* From {words(report.source)}, digest {code(measured.digest)}")
+    return "\n".join([*lines, "* Fashion-MNIST: Xiao, Rasul and Vollgraf 2017, https://arxiv.org/abs/1708.07747"])
+
+
+def _limits(measured: Measurement, names: Sequence[str]) -> str:
+    classes = sorted(measured.classes(names), key=lambda each: each.recall)
+    weakest = ", ".join(f"{words(each.name)} {_percent(each.recall)}" for each in classes[:_WEAKEST])
+    lines = [f"* Weakest classes, by recall: {weakest}."]
+    if confused := measured.confusions(_WEAKEST):
+        told = ", ".join(
+            f"{words(names[truth])} taken for {words(names[answer])} ({count})" for truth, answer, count in confused
+        )
+        lines.append(f"* Commonest mistakes: {told}.")
+    lines += [
+        "* It answers with one of its classes whatever it is shown: it knows no other, and no picture of nothing.",
+        "* Photographs, other sizes, dark articles on a light ground and more than one article were never measured.",
+        "* How far its confidence can be trusted was measured on pictures like those of the data, and on no others.",
+    ]
+    return "\n".join(lines)
+
+
+def _training(report: ModelReport) -> str:
+    if (story := report.story) is None:
+        return ""
+    heeded = story.heeded
+    recipe = ", ".join(f"{name} {words(heeded[name])}" for name in _RECIPE if name in heeded)
+    lines = [
+        f"* {recipe}",
+        f"* Epoch {story.best_epoch + 1} of {len(story.history)}, chosen by val accuracy",
+    ]
+    if story.seconds and story.images_per_second:
+        where = f" on {words(story.device)}" if story.device else ""
+        lines.append(f"* {story.seconds:.1f} s in epochs, {story.images_per_second:,.0f} images/s{where}")
+    lines.append(f"* {REPEATED}")
+    return "\n".join(lines)
+
+
+def _percent(share: float) -> str:
+    return f"{share:.2%}"
+
+
+def _with_interval(share: float, interval: tuple[float, float]) -> str:
+    return f"{share:.2%} ({interval[0]:.1%}-{interval[1]:.1%})"

@@ -1,0 +1,1 @@
+"""Which model serves: policy, decisions and their records."""

@@ -1,0 +1,258 @@
+"""When a model is promoted: a frozen value that is given figures and returns a decision with all of its reasons.
+
+Nothing here measures, asks or remembers. Thresholds are compared as the decimal numbers that a person wrote, so that
+a figure which meets one exactly passes.
+"""
+
+import dataclasses
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from typing import Any, Self
+
+from fmnist.domain.model.data.images import CLASS_NAMES
+from fmnist.domain.model.errors import InvalidSetting, MetricNotFound
+from fmnist.domain.model.evaluation.paired_test import PairedComparison
+from fmnist.domain.model.validation import known_fields
+
+TEST_LIMITS = frozenset({"max_latency_ms", "max_latency_ratio", "min_accuracy"})
+"""Fields of a policy that the test of a staged model uses; a comparison uses the others."""
+
+
+class Mode(StrEnum):
+    """What a decision rests on: a metric that each run logged, or both models measured on the same images."""
+
+    CONTRACT = "contract"
+    EVALUATE = "evaluate"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule as it was applied: its figures by name, and in words why it passed or failed."""
+
+    name: str
+    passed: bool
+    figures: Mapping[str, float]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a policy says of a challenger. It is promoted when every rule passed."""
+
+    mode: Mode
+    rules: tuple[Rule, ...]
+
+    @property
+    def promoted(self) -> bool:
+        """Whether the challenger is to take the champion's place."""
+        return all(rule.passed for rule in self.rules)
+
+    @property
+    def message(self) -> str:
+        """The decision with its reasons in one line."""
+        return f"{'promote' if self.promoted else 'refuse'}: {self.reasons}"
+
+    @property
+    def reasons(self) -> str:
+        """What decided: the rules that failed, or all of them where none did."""
+        decisive = self.rules if self.promoted else [rule for rule in self.rules if not rule.passed]
+        return " | ".join(f"{rule.name}: {rule.reason}" for rule in decisive)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromotionPolicy:
+    """The rules of promotion; its fields are the names that a TOML file may set.
+
+    Attributes:
+        metric, higher_is_better, threshold: of the contract's rule, whose threshold is a relative improvement.
+        min_gain: accuracy that the challenger has to gain at least, at the lower end of the confidence interval. A
+            negative one lets a challenger pass that is not shown to be better, but none that is shown to be worse.
+        confidence: of that interval, and 1 less the level of McNemar's test.
+        max_class_drop: how far the recall of any class may fall.
+        max_calibration_loss: how far the expected calibration error may rise.
+        max_latency_ms: how long a staged model may take for one image, in the median of its calls. With the default, a
+            replica with 32 requests in line answers the last one after 16 s. That is half of the request timeout, 30 s.
+            At the autoscaling target of 2 ongoing requests a caller waits for 1 s. The network of `best` takes
+            50 to 80 ms on two busy CPU cores, that of `resnet18` 1 to 10 ms: noise of a machine decides nothing.
+        max_latency_ratio: how many times as long as the champion it may take; None sets no such limit. The ratio of two
+            small networks is near 2, and noise moves it by a fifth.
+        min_accuracy: of a staged model on known pictures, champion or not; the default is the smoke test's.
+    """
+
+    metric: str = "val_acc"
+    higher_is_better: bool = True
+    threshold: float = 0.05
+    min_gain: float = 0.0
+    confidence: float = 0.95
+    max_class_drop: float = 0.05
+    max_calibration_loss: float = 0.02
+    max_latency_ms: float = 500.0
+    max_latency_ratio: float | None = None
+    min_accuracy: float = 0.6
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.metric, str) or not self.metric:
+            raise InvalidSetting(f"metric must be a metric's name, found {self.metric!r}")
+        if not isinstance(self.higher_is_better, bool):
+            raise InvalidSetting(f"higher_is_better must be true or false, found {self.higher_is_better!r}")
+        _check("threshold", self.threshold, "a finite number", math.isfinite)
+        _check("min_gain", self.min_gain, "in [-1, 1]", lambda value: -1 <= value <= 1)
+        _check("confidence", self.confidence, "between 0.5 and 1", lambda value: 0.5 < value < 1)
+        _check("max_class_drop", self.max_class_drop, "in [0, 1]", lambda value: 0 <= value <= 1)
+        _check("max_calibration_loss", self.max_calibration_loss, "in [0, 1]", lambda value: 0 <= value <= 1)
+        _check("max_latency_ms", self.max_latency_ms, "above 0", lambda value: 0 < value < math.inf)
+        if self.max_latency_ratio is not None:
+            _check("max_latency_ratio", self.max_latency_ratio, "above 0", lambda value: 0 < value < math.inf)
+        _check("min_accuracy", self.min_accuracy, "in [0, 1]", lambda value: 0 <= value <= 1)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """Read a policy, as a TOML file holds it; what is absent keeps its default.
+
+        Raises:
+            InvalidSetting: a name that is none of the attributes, or a value that one of them cannot take.
+        """
+        return cls(**known_fields(cls, "a policy", values))
+
+    def differences(self, other: Self, names: Collection[str] | None = None) -> str:
+        """Name the fields (of `names`, where given) that have another value in `other`; nothing where none has."""
+        mine, its = dataclasses.asdict(self), dataclasses.asdict(other)
+        return ", ".join(
+            f"{name} {mine[name]}, not {its[name]}"
+            for name in mine
+            if mine[name] != its[name] and (names is None or name in names)
+        )
+
+    def first(self, mode: Mode, figures: Mapping[str, float]) -> Decision:
+        """Decide where there is no champion: the challenger is promoted, with the figures that are known of it."""
+        told = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        reason = f"there is no champion yet; the challenger has {told}"
+        return Decision(mode, (Rule("champion", passed=True, figures=figures, reason=reason),))
+
+    def by_metric(self, challenger: float, champion: float) -> Decision:
+        """Apply the contract's rule to a metric of both runs, finite numbers.
+
+        The relative improvement is (new - old) / |old|, its sign turned where lower is better. An old value of 0, of
+        which there are no parts, counts as an improvement of 1.0, and of -1.0 where the new one is worse.
+
+        Raises:
+            MetricNotFound: one of them is not a finite number.
+        """
+        for who, value in (("challenger", challenger), ("champion", champion)):
+            if not math.isfinite(value):
+                raise MetricNotFound(f"{self.metric} of the {who} is {value}: there is nothing to decide by")
+        change = _decimal(challenger) - _decimal(champion)
+        if not self.higher_is_better:
+            change = -change
+        old = abs(_decimal(champion))
+        improvement = change / old if old else Fraction(-1 if change < 0 else 1)
+        passed = improvement >= _decimal(self.threshold)
+        figures = {
+            "challenger": challenger,
+            "champion": champion,
+            "improvement": float(improvement),
+            "threshold": self.threshold,
+        }
+        reason = (
+            f"{self.metric} {champion:.4f} -> {challenger:.4f}, an improvement of {float(improvement):+.2%}; "
+            f"{self.threshold:+.2%} or more is required"
+        )
+        return Decision(Mode.CONTRACT, (Rule("relative improvement", passed, figures, reason),))
+
+    def by_comparison(self, comparison: PairedComparison) -> Decision:
+        """Apply the rules on what both models answered for the same images."""
+        rules = (self._gain(comparison), self._noise(comparison), self._classes(comparison), self._ece(comparison))
+        return Decision(Mode.EVALUATE, rules)
+
+    def latency(self, seconds: float, champion: float | None, unknown: str) -> Rule:
+        """Judge the seconds that a staged model takes for one image, and the champion, or why its are `unknown`."""
+        figures = {"seconds": seconds, "allowed_ms": self.max_latency_ms}
+        reason = f"{seconds * 1e3:.2f} ms for one image, {self.max_latency_ms:g} ms allowed; "
+        passed = seconds * 1e3 <= self.max_latency_ms
+        if champion is None:
+            return Rule("latency", passed, figures, reason + unknown)
+        ratio = seconds / champion if champion else 1.0
+        figures |= {"champion_seconds": champion, "ratio": ratio}
+        reason += f"{ratio:.2f} times the champion's"
+        if self.max_latency_ratio is not None:
+            figures["allowed"] = self.max_latency_ratio
+            reason += f", {self.max_latency_ratio:g} times allowed"
+            passed = passed and ratio <= self.max_latency_ratio
+        return Rule("latency", passed, figures, reason)
+
+    def _gain(self, comparison: PairedComparison) -> Rule:
+        low, high = comparison.interval(self.confidence)
+        figures = {
+            "champion": comparison.champion_accuracy,
+            "challenger": comparison.challenger_accuracy,
+            "difference": float(comparison.difference),
+            "low": float(low),
+            "high": float(high),
+            "required": self.min_gain,
+            "images": comparison.images,
+        }
+        reason = (
+            f"{comparison.champion_accuracy:.2%} -> {comparison.challenger_accuracy:.2%}, a change of "
+            f"{float(comparison.difference):+.2%} ({self.confidence:.0%} interval {float(low):+.2%} to "
+            f"{float(high):+.2%}); its lower end must be {self.min_gain:+.2%} or more"
+        )
+        return Rule("accuracy", low >= _decimal(self.min_gain), figures, reason)
+
+    def _noise(self, comparison: PairedComparison) -> Rule:
+        """With a gain required, the difference must be significant; without, it must not be a significant loss."""
+        level = 1 - _decimal(self.confidence)
+        significant = Fraction(comparison.p_value) <= level
+        worse = comparison.difference < 0
+        passed = significant and not worse if self.min_gain >= 0 else not (significant and worse)
+        figures = {
+            "only_challenger_right": comparison.only_challenger,
+            "only_champion_right": comparison.only_champion,
+            "p_value": comparison.p_value,
+            "level": float(level),
+        }
+        # Smaller ones say nothing more, and end at a 0 that they are not.
+        p_value = f"p = {comparison.p_value:.2g}" if comparison.p_value >= 1e-6 else "p < 1e-6"
+        reason = (
+            f"{comparison.only_challenger} images only the challenger gets right, {comparison.only_champion} only the "
+            f"champion: {'hardly' if significant else 'may be'} chance ({p_value}, level {float(level):.2g})"
+        )
+        return Rule("McNemar", passed, figures, reason)
+
+    def _classes(self, comparison: PairedComparison) -> Rule:
+        changes = comparison.recall_changes
+        worst = min(changes, key=lambda label: (changes[label], label))
+        figures = {CLASS_NAMES[label]: float(change) for label, change in changes.items()}
+        reason = (
+            f"least recall is gained for {CLASS_NAMES[worst]}, {float(changes[worst]):+.2%}; a fall of "
+            f"{self.max_class_drop:.2%} is allowed"
+        )
+        passed = changes[worst] >= -_decimal(self.max_class_drop)
+        return Rule("classes", passed, {**figures, "allowed": self.max_class_drop}, reason)
+
+    def _ece(self, comparison: PairedComparison) -> Rule:
+        rise = _decimal(comparison.challenger_ece) - _decimal(comparison.champion_ece)
+        figures = {
+            "champion": comparison.champion_ece,
+            "challenger": comparison.challenger_ece,
+            "allowed": self.max_calibration_loss,
+        }
+        reason = (
+            f"expected error {comparison.champion_ece:.4f} -> {comparison.challenger_ece:.4f}; a rise of "
+            f"{self.max_calibration_loss:.4f} is allowed"
+        )
+        return Rule("calibration", rise <= _decimal(self.max_calibration_loss), figures, reason)
+
+
+def _decimal(value: float) -> Fraction:
+    """The number as it is written, not as binary rounds it: 0.945 is 5 % more than 0.9."""
+    return Fraction(repr(float(value)))
+
+
+def _check(name: str, value: object, expected: str, holds: Any) -> None:
+    if type(value) is int and abs(value) >= 2**63:
+        raise InvalidSetting(f"{name} must be {expected}, found an integer of more than 64 bits")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not holds(value):
+        raise InvalidSetting(f"{name} must be {expected}, found {value!r}")

@@ -1,0 +1,84 @@
+"""How a network is trained, whatever it runs on: one frozen value that says all of it."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self, get_args
+
+from fmnist.domain.model.data.images import SIDE
+from fmnist.domain.model.validation import check, check_choice, check_count, check_types, known_fields
+
+Architecture = Literal["cnn", "cnn-wide", "resnet18", "resnet18-3x3", "wrn-40-4"]
+Optimizer = Literal["adamw", "sgd"]
+Schedule = Literal["constant", "one_cycle"]
+Precision = Literal["float32", "bfloat16"]
+
+ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
+# A network normalizes over the batch, which takes two values; at its end `resnet18` has one of each image.
+_LEAST_BATCH: Mapping[Architecture, int] = {"resnet18": 2}
+_LARGEST = 1e38  # networks compute in float32, which ends there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How a network is trained. The defaults are those of the platform contract's flags.
+
+    Attributes:
+        batch_size: images per worker and step.
+        lr: the constant learning rate, or the peak of a one-cycle schedule.
+        weight_decay: decoupled for adamw, L2 for sgd.
+        label_smoothing: share of the target spread over all classes, in [0, 1).
+        flip: whether each training image is mirrored left to right in every other epoch.
+        shift: by how many pixels at most a training image is moved, along either axis.
+        erase: side in pixels of a square that is blackened somewhere in each training image.
+        precision: of the network's arithmetic on a GPU; a CPU always computes in float32.
+        compile: whether the network is compiled first, on a GPU alone.
+    """
+
+    architecture: Architecture = "resnet18"
+    optimizer: Optimizer = "adamw"
+    schedule: Schedule = "constant"
+    batch_size: int = 128
+    lr: float = 0.001
+    max_epochs: int = 2
+    weight_decay: float = 0.01
+    label_smoothing: float = 0.0
+    flip: bool = False
+    shift: int = 0
+    erase: int = 0
+    precision: Precision = "float32"
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_choice("architecture", self.architecture, ARCHITECTURES)
+        check_choice("optimizer", self.optimizer, get_args(Optimizer))
+        check_choice("schedule", self.schedule, get_args(Schedule))
+        check_choice("precision", self.precision, get_args(Precision))
+        check_count("batch_size", self.batch_size)
+        check_count("max_epochs", self.max_epochs)
+        check(math.isfinite(self.lr) and self.lr > 0, "lr", "above 0", self.lr)
+        check(self.lr <= _LARGEST, "lr", f"at most {_LARGEST:g}", self.lr)
+        check(0 <= self.weight_decay <= _LARGEST, "weight_decay", f"in [0, {_LARGEST:g}]", self.weight_decay)
+        check(0 <= self.label_smoothing < 1, "label_smoothing", "in [0, 1)", self.label_smoothing)
+        for name, pixels in (("shift", self.shift), ("erase", self.erase)):
+            check_count(name, pixels, least=0, most=SIDE - 1)
+
+    @property
+    def least_batch(self) -> int:
+        """How many images a training step of the architecture takes at least."""
+        return _LEAST_BATCH.get(self.architecture, 1)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """Read a recipe, as a preset file holds it; what is absent keeps its default.
+
+        Raises:
+            InvalidSetting: a name that is none of the attributes, or a value that one of them cannot take.
+        """
+        return cls(**known_fields(cls, "a recipe", values))
+
+    def override(self, **values: Any) -> Self:
+        """Return this recipe with every value that is not None in place of its own."""
+        return dataclasses.replace(self, **{name: value for name, value in values.items() if value is not None})

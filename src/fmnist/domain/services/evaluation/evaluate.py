@@ -1,0 +1,139 @@
+"""Measures a registered model and reports on it. It changes no metric, tag or alias: what a run says stays its own."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fmnist.domain.model.data.dataset import DatasetVersion
+from fmnist.domain.model.data.metadata import split_sizes
+from fmnist.domain.model.errors import FmnistError
+from fmnist.domain.model.evaluation.card import CARD_FILE, model_card
+from fmnist.domain.model.evaluation.report import (
+    DEVICE_TAG,
+    SECONDS_METRIC,
+    SPEED_METRIC,
+    Measurement,
+    ModelReport,
+    RenderReport,
+    TrainingStory,
+)
+from fmnist.domain.model.model import ModelVersion
+from fmnist.domain.model.training.run import EPOCH_METRICS, best_epoch
+from fmnist.domain.services.evaluation.held_out import measured_dataset
+from fmnist.domain.services.prediction import answer
+from fmnist.ports.compute import SplitPredictions
+from fmnist.ports.data_registry import DataRegistry
+from fmnist.ports.model_store import ModelStore
+from fmnist.ports.tracker import RunRecord, Tracker
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluatedModel:
+    """What was found of a model, drawn and written.
+
+    Attributes:
+        files: the report by relative paths, `report.html` and `model_card.md` among them.
+        logged_to: where in the model's run the files are, or None when they could not be put there.
+    """
+
+    model: ModelVersion
+    report: ModelReport
+    files: Mapping[str, bytes]
+    logged_to: str | None
+
+
+class ModelEvaluation:
+    """Evaluates any model of the store, whoever registered it."""
+
+    def __init__(self, store: ModelStore, tracker: Tracker, registry: DataRegistry, render: RenderReport) -> None:
+        self._store = store
+        self._tracker = tracker
+        self._registry = registry
+        self._render = render
+
+    def evaluate(self, uri: str, *, split: str = "test", data_version: str | None = None) -> EvaluatedModel:
+        """Measure the model on a split of `data_version`, or of the version it was trained on, and report.
+
+        The report goes to the model's run where that can be; when not, a warning says why.
+
+        Raises:
+            ModelNotFound, CorruptModel: there is no such model, or it does not load.
+            SplitNotFound, DataVersionNotFound, InvalidSetting, CorruptData: as of `measured_dataset`.
+        """
+        model = self._store.resolve(uri)
+        dataset = measured_dataset(self._registry, model, split, data_version)
+        classifier = self._store.download(model).load()
+        logger.info("%s answers for %s of %s", model.uri, split, dataset.version)
+        measured = measure(answer(classifier, self._registry.read(dataset, split)), dataset, split)
+        report = ModelReport(
+            info=classifier.info,
+            measured=measured,
+            val=None,
+            calibration=None,
+            story=self._story(model),
+            source=dataset.source,
+            counts=split_sizes(dataset.metadata),
+        )
+        files = report_files(self._render, model.uri, report)
+        folder = f"evaluations/{dataset.version}-{split}"
+        logged = self._log(model, folder, files)
+        return EvaluatedModel(model=model, report=report, files=files, logged_to=folder if logged else None)
+
+    def _story(self, model: ModelVersion) -> TrainingStory | None:
+        if not model.run_id:
+            return None
+        try:
+            return story_of(self._tracker.get(model.run_id))
+        except FmnistError as error:
+            logger.warning("the report has no learning curves: %s", error)
+            return None
+
+    def _log(self, model: ModelVersion, folder: str, files: Mapping[str, bytes]) -> bool:
+        if not model.run_id:
+            logger.warning("%s has no run to put the report into", model.uri)
+            return False
+        try:
+            for path, content in files.items():
+                self._tracker.log_artifact(model.run_id, f"{folder}/{path}", content)
+        except FmnistError as error:
+            logger.warning("the report is not in the model's run: %s", error)
+            return False
+        return True
+
+
+def measure(predictions: SplitPredictions, dataset: DatasetVersion, split: str) -> Measurement:
+    """Sum up a pass over a split of this data version."""
+    return Measurement.of(
+        split,
+        dataset.version,
+        dataset.digest,
+        predictions.images,
+        predictions.labels,
+        predictions.probabilities,
+        predictions.seconds,
+    )
+
+
+def report_files(render: RenderReport, uri: str, report: ModelReport) -> dict[str, bytes]:
+    """Draw the report, and put the model's card beside it."""
+    return {**render(uri, report), CARD_FILE: model_card(report).encode()}
+
+
+def story_of(record: RunRecord) -> TrainingStory | None:
+    """Return how training went, as the run tells it; None when it has no whole epoch as training logs one."""
+    by_name = {name: dict(record.history.get(name, ())) for name in EPOCH_METRICS}
+    epochs = sorted(set.intersection(*(set(values) for values in by_name.values())))
+    if not epochs or epochs != list(range(len(epochs))):
+        return None
+    history = [{name: values[epoch] for name, values in by_name.items()} for epoch in epochs]
+    seconds, speed = (record.history.get(name, ((0, None),))[-1][1] for name in (SECONDS_METRIC, SPEED_METRIC))
+    return TrainingStory(
+        params=record.params,
+        history=history,
+        best_epoch=best_epoch(history),
+        seconds=seconds,
+        images_per_second=speed,
+        device=record.tags.get(DEVICE_TAG),
+    )

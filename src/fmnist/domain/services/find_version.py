@@ -1,0 +1,21 @@
+"""Which registered version somebody means who names a model, or none."""
+
+from fmnist.domain.model.errors import ModelNotFound
+from fmnist.domain.model.model import ModelVersion
+from fmnist.ports.model_store import ModelStore
+
+
+def find_version(store: ModelStore, name: str, uri: str | None) -> ModelVersion:
+    """Return the version at `uri`, `models:/NAME/VERSION` or `models:/NAME@ALIAS`; without one, the newest of `name`.
+
+    Raises:
+        ModelNotFound: there is none.
+        InvalidSetting: no such form of a URI.
+        StoreUnavailable: the store does not answer.
+    """
+    if uri is not None:
+        return store.resolve(uri)
+    versions = store.versions(name)
+    if not versions:
+        raise ModelNotFound(f"no version of {name} is registered yet: run fmnist train, or name a model")
+    return versions[0]

@@ -1,0 +1,1 @@
+"""The way of a model to the champion, and back."""

@@ -1,0 +1,51 @@
+"""Which model is to be promoted: the one that was named, the one that a workflow trained, or the newest."""
+
+from fmnist.domain.model.errors import InvalidSetting, ModelNotFound
+from fmnist.domain.model.model import ModelVersion
+from fmnist.domain.model.promotion.stages import Stage, StagedName
+from fmnist.ports.model_store import ModelStore
+from fmnist.ports.tracker import Tracker
+
+
+class Challengers:
+    """Finds a version of the source model."""
+
+    def __init__(self, store: ModelStore, tracker: Tracker, source: StagedName) -> None:
+        self._store = store
+        self._tracker = tracker
+        self._source = source
+
+    def find(self, uri: str | None = None, workflow_uid: str | None = None) -> ModelVersion:
+        """Return the version at `uri`; else that of the workflow's newest run that has one; else the newest.
+
+        Raises:
+            ModelNotFound: there is none.
+            InvalidSetting: a version of another model than the source.
+        """
+        if uri is not None:
+            version = self._store.resolve(uri)
+            if version.name != str(self._source):
+                raise InvalidSetting(
+                    f"{uri} is no version of {self._source}, which MLFLOW_REGISTERED_MODEL_NAME names as the source"
+                )
+            return version
+        versions = self._store.versions(str(self._source))
+        if workflow_uid is not None:
+            runs = [run.run_id for run in self._tracker.find({"argo_workflow_uid": workflow_uid})]
+            versions = [version for run_id in runs for version in versions if version.run_id == run_id]
+        if not versions:
+            of = f" by a run tagged argo_workflow_uid = {workflow_uid}" if workflow_uid else ""
+            raise ModelNotFound(f"no version of {self._source} is registered{of}: train one first, or give its URI")
+        return versions[0]
+
+
+def check_source(name: str) -> StagedName:
+    """Read the name of the source model.
+
+    Raises:
+        InvalidSetting: it is a stage that promotion itself writes.
+    """
+    source = StagedName.parse(name)
+    if source.stage not in {Stage.DEV, Stage.CI}:
+        raise InvalidSetting(f"MLFLOW_REGISTERED_MODEL_NAME is {name}: a promotion starts from dev.NAME or ci.NAME")
+    return source

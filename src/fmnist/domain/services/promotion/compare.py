@@ -1,0 +1,130 @@
+"""The first step of a promotion: whether a model is to take the champion's place."""
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+
+from fmnist.domain.model.data.dataset import DatasetVersion
+from fmnist.domain.model.errors import MetricNotFound
+from fmnist.domain.model.evaluation.paired_test import PairedComparison
+from fmnist.domain.model.model import ModelVersion
+from fmnist.domain.model.promotion.policy import Decision, Mode, PromotionPolicy
+from fmnist.domain.model.promotion.records import DecisionRecord
+from fmnist.domain.model.promotion.stages import StagedName
+from fmnist.domain.services.evaluation.held_out import measured_dataset
+from fmnist.domain.services.prediction import answer
+from fmnist.domain.services.promotion.state import PromotionState, now_utc
+from fmnist.ports.data_registry import DataRegistry
+from fmnist.ports.model_store import ModelStore
+from fmnist.ports.tracker import Tracker
+
+logger = logging.getLogger(__name__)
+
+
+class ModelComparison:
+    """Compares a version of the source model with the champion, and records the decision on that version.
+
+    Args:
+        source: the registered model that training adds versions to, such as `ci.NAME`.
+        lock: makes a context that one promotion at a time may be in.
+        now: the time as records hold it.
+    """
+
+    def __init__(
+        self,
+        store: ModelStore,
+        tracker: Tracker,
+        registry: DataRegistry,
+        source: StagedName,
+        lock: Callable[[], AbstractContextManager[object]] = nullcontext,
+        now: Callable[[], str] = now_utc,
+    ) -> None:
+        self._store = store
+        self._tracker = tracker
+        self._registry = registry
+        self._source = source
+        self._lock = lock
+        self._now = now
+
+    def compare(
+        self,
+        challenger: ModelVersion,
+        policy: PromotionPolicy,
+        mode: Mode,
+        *,
+        split: str = "test",
+        data_version: str | None = None,
+    ) -> DecisionRecord:
+        """Decide by what each run logged, or by both models' answers for a split, and record it on the challenger.
+
+        The split is that of `data_version`, or of the version that the challenger was trained on.
+
+        Raises:
+            MetricNotFound: a run lacks the metric, or it is not finite.
+            SplitNotFound: the data version has no such split.
+            InvalidSetting: a split that models learn from.
+            BadInput: a run, model or data version that is not there.
+            CorruptData, CorruptModel: what was stored is not what it was.
+        """
+        with self._lock():
+            champion = PromotionState.read(self._store, self._source).champion
+            dataset = None
+            if mode is Mode.CONTRACT:
+                decision = self._by_metric(challenger, champion, policy)
+            else:
+                dataset = measured_dataset(self._registry, challenger, split, data_version)
+                decision = self._by_evaluation(challenger, champion, policy, dataset, split)
+            record = DecisionRecord(
+                version=challenger.uri,
+                at=self._now(),
+                champion=champion.uri if champion else None,
+                mode=mode,
+                rules=decision.rules,
+                data_version=dataset.version if dataset else None,
+                split=split if dataset else None,
+                policy=dataclasses.asdict(policy),
+            )
+            self._store.label(challenger, tags=record.tag())
+        return record
+
+    def _by_metric(self, challenger: ModelVersion, champion: ModelVersion | None, policy: PromotionPolicy) -> Decision:
+        new = self._metric(challenger, policy.metric)
+        if champion is None:
+            return policy.first(Mode.CONTRACT, {policy.metric: new})
+        return policy.by_metric(new, self._metric(champion, policy.metric))
+
+    def _metric(self, version: ModelVersion, metric: str) -> float:
+        if not version.run_id:
+            raise MetricNotFound(f"{version.uri} has no run, and so no {metric}: compare with --mode evaluate")
+        history = self._tracker.get(version.run_id).history
+        if not history.get(metric):
+            there = ", ".join(sorted(history)) or "none"
+            raise MetricNotFound(
+                f"run {version.run_id} of {version.uri} has no metric {metric!r}; its metrics: {there}"
+            )
+        # The last value is what the platform reads, and what a training run leaves is that of the registered model.
+        value = history[metric][-1][1]
+        if not np.isfinite(value):
+            raise MetricNotFound(f"{metric} of {version.uri} is {value}: there is nothing to decide by")
+        return value
+
+    def _by_evaluation(
+        self,
+        challenger: ModelVersion,
+        champion: ModelVersion | None,
+        policy: PromotionPolicy,
+        dataset: DatasetVersion,
+        split: str,
+    ) -> Decision:
+        logger.info("%s answers for %s of %s", challenger.uri, split, dataset.version)
+        data = self._registry.read(dataset, split)
+        new = answer(self._store.download(challenger).load(), data).probabilities
+        if champion is None:
+            alone = PairedComparison.of(data.labels, new, new)
+            return policy.first(Mode.EVALUATE, {"accuracy": alone.challenger_accuracy, "ece": alone.challenger_ece})
+        logger.info("%s answers for the same", champion.uri)
+        old = answer(self._store.download(champion).load(), data).probabilities
+        return policy.by_comparison(PairedComparison.of(data.labels, old, new))

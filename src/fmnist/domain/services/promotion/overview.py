@@ -1,0 +1,200 @@
+"""What there is to see of promotions: where every alias points, and what happened when. It reads and never writes."""
+
+from dataclasses import dataclass
+
+from fmnist.domain.model.model import ModelVersion
+from fmnist.domain.model.promotion.records import (
+    NOBODY,
+    PROMOTED_AT,
+    PROMOTED_BY,
+    RELEASED_FROM,
+    REPLACES,
+    SERVING_IMAGE,
+    STAGED_AT,
+    STAGED_FROM,
+    AcceptanceRecord,
+    Approval,
+    DecisionRecord,
+    Rollback,
+)
+from fmnist.domain.model.promotion.stages import StagedName
+from fmnist.domain.services.promotion.release_checks import missing_approval, missing_test
+from fmnist.domain.services.promotion.state import PromotionState, iso_utc
+from fmnist.ports.model_store import ModelStore
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A role, the version that has it (None: nobody), since when (ISO 8601, UTC), and where that comes from."""
+
+    role: str
+    version: ModelVersion | None
+    since: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a version, at a time (ISO 8601, UTC)."""
+
+    at: str
+    what: str
+    version: str
+    by: str
+    detail: str
+
+
+class PromotionOverview:
+    """Status and history of one model."""
+
+    def __init__(self, store: ModelStore, source: StagedName) -> None:
+        self._store = store
+        self._source = source
+
+    def status(self) -> list[Standing]:
+        """Return who is the newest source version, `candidate`, `champion` and `previous`."""
+        state = PromotionState.read(self._store, self._source)
+        newest = state.source[0] if state.source else None
+        candidate, champion, previous = state.candidate, state.champion, state.previous
+        staged_at = _tag(candidate, STAGED_AT) if candidate and state.is_ours(candidate) else ""
+        champion_since, champion_note = _champion(state)
+        return [
+            Standing(
+                str(self._source.stage), newest, iso_utc(newest.created) if newest else "", _decision_note(newest)
+            ),
+            Standing("candidate", candidate, staged_at, _candidate_note(state)),
+            Standing("champion", champion, champion_since, champion_note),
+            Standing("previous", previous, champion_since if previous else "", _previous_note(state)),
+        ]
+
+    def history(self) -> list[Event]:
+        """Return all that happened, oldest first."""
+        state = PromotionState.read(self._store, self._source)
+        events = [
+            *(event for version in state.source for event in _source_events(version)),
+            *(event for version in state.staging for event in _staging_events(state, version)),
+            *(event for version in state.prod for event in _prod_events(state, version)),
+        ]
+        # Within one second, things are told in the order of the steps, which is that of the list.
+        return sorted(events, key=lambda event: event.at)
+
+
+def _source_events(version: ModelVersion) -> list[Event]:
+    registered = Event(iso_utc(version.created), "registered", version.uri, "", f"run {version.run_id or 'unknown'}")
+    return [
+        registered,
+        *(
+            Event(
+                record.at,
+                "accepted" if record.decision.promoted else "refused",
+                version.uri,
+                "",
+                f"against {record.champion or 'no champion'}: {record.decision.reasons}",
+            )
+            for record in DecisionRecord.all_of(version)
+        ),
+    ]
+
+
+def _staging_events(state: PromotionState, version: ModelVersion) -> list[Event]:
+    events = [
+        Event(_tag(version, STAGED_AT), "staged", version.uri, "", f"from {version.tags[STAGED_FROM]}")
+        if state.is_ours(version)
+        else _foreign_event(version)
+    ]
+    events += [Event(test.at, "tested", version.uri, "", test.message) for test in AcceptanceRecord.all_of(version)]
+    events += [Event(each.at, "approved", version.uri, each.by, each.reason) for each in Approval.all_of(version)]
+    return events
+
+
+def _prod_events(state: PromotionState, version: ModelVersion) -> list[Event]:
+    events = [_release_event(version) if state.is_ours(version) else _foreign_event(version)]
+    if undone := Rollback.of(version):
+        events.append(
+            Event(undone.at, "rolled back", version.uri, undone.by, f"to version {undone.to}: {undone.reason}")
+        )
+    return events
+
+
+def _release_event(version: ModelVersion) -> Event:
+    finished = _tag(version, PROMOTED_AT)
+    replaces = version.tags.get(REPLACES, NOBODY)
+    instead = "the first one" if replaces == NOBODY else f"in place of version {replaces}"
+    detail = f"from {version.tags[RELEASED_FROM]}, {instead}"
+    if image := _tag(version, SERVING_IMAGE):
+        detail += f", served by {image}"
+    what = "released" if finished else "copied"
+    return Event(finished or iso_utc(version.created), what, version.uri, _tag(version, PROMOTED_BY), detail)
+
+
+def _foreign_event(version: ModelVersion) -> Event:
+    detail = f"by another tool: no record says from what, or in whose place; run {version.run_id or 'unknown'}"
+    return Event(iso_utc(version.created), "registered", version.uri, "", detail)
+
+
+def _champion(state: PromotionState) -> tuple[str, str]:
+    """Return since when the champion is it, as far as records say, and what there is to note of it."""
+    champion, begun = state.champion, state.open_rollback
+    if champion is None:
+        return "", ""
+    returned = [record.at for record in map(Rollback.of, state.prod) if record and record.to == champion.version]
+    since = max([_tag(champion, PROMOTED_AT) or iso_utc(champion.created), *returned])
+    if begun is not None and not begun.only_its_end_is_missing:
+        return since, f"the rollback of {begun.taken_back.uri} was begun and not finished"
+    if not state.is_ours(champion):
+        return max(returned, default=""), _foreign_note(champion)
+    if PROMOTED_AT not in champion.tags:
+        return since, "its release was begun and not finished"
+    recorded, _ = state.on_record
+    if recorded is not None and recorded != champion:
+        return "", f"another tool made it champion: on record it is version {recorded.version}"
+    return since, ""
+
+
+def _foreign_note(version: ModelVersion) -> str:
+    return f"another tool registered it at {iso_utc(version.created)}: fmnist has no record of that"
+
+
+def _decision_note(version: ModelVersion | None) -> str:
+    record = DecisionRecord.of(version) if version else None
+    if record is None:
+        return "not compared yet" if version else ""
+    return ("accepted" if record.decision.promoted else "refused") + f" at {record.at}"
+
+
+def _candidate_note(state: PromotionState) -> str:
+    candidate = state.candidate
+    if candidate is None:
+        return ""
+    released, acceptance = state.released_copy(candidate), AcceptanceRecord.of(candidate)
+    if released is not None and PROMOTED_AT in released.tags:
+        return f"released as version {released.version}"
+    if released is not None:
+        return "its release was begun and not finished"
+    foreign = "" if state.is_ours(candidate) else f"{_foreign_note(candidate)}; "
+    newest = state.decision(candidate)
+    if newest is not None and not newest.decision.promoted:
+        return f"{foreign}its newest comparison says {newest.decision.message}"
+    if acceptance is None:
+        return f"{foreign}not tested yet"
+    if not acceptance.passed:
+        return f"{foreign}its test {acceptance.message}"
+    if untested := missing_test(state, candidate):
+        return f"{foreign}{untested}"
+    approval, unapproved = Approval.of(candidate), missing_approval(state, candidate)
+    if approval is None:
+        return f"{foreign}tested, not approved yet"
+    return f"{foreign}tested, {unapproved or f'approved by {approval.by}'}"
+
+
+def _previous_note(state: PromotionState) -> str:
+    previous = state.previous
+    if previous is None:
+        return ""
+    if undone := Rollback.of(previous):
+        return f"rolled back by {undone.by}: {undone.reason}"
+    return "" if state.is_ours(previous) else _foreign_note(previous)
+
+
+def _tag(version: ModelVersion | None, name: str) -> str:
+    return version.tags.get(name, "") if version else ""

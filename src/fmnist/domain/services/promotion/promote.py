@@ -1,0 +1,213 @@
+"""The third use case: a model's way from the source through staging to production. `model_rollback.py` is the way back.
+
+Each step can be repeated: what an earlier attempt has done is found and kept, what it left undone is done. No step
+leaves the production model without a champion, not for an instant.
+"""
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+
+from fmnist.domain.model.errors import InvalidSetting, NotReady
+from fmnist.domain.model.model import ModelVersion
+from fmnist.domain.model.promotion.records import (
+    NOBODY,
+    PROMOTED_AT,
+    PROMOTED_BY,
+    RELEASED_FROM,
+    REPLACES,
+    SERVING_IMAGE,
+    STAGED_AT,
+    STAGED_FROM,
+    Approval,
+    DecisionRecord,
+    Rollback,
+)
+from fmnist.domain.model.promotion.stages import Alias, Stage, StagedName
+from fmnist.domain.services.promotion.release_checks import (
+    check_champion,
+    check_ready,
+    check_rollback,
+    missing_approval,
+)
+from fmnist.domain.services.promotion.state import Outcome, PromotionState, check_aliases, check_said, now_utc
+from fmnist.ports.model_store import ModelStore
+
+logger = logging.getLogger(__name__)
+
+AUTOMATIC, MANUAL = "automatic", "manual"
+
+
+class ModelPromotion:
+    """Stages, approves and releases.
+
+    Args:
+        source: the registered model that promotions start from, such as `ci.NAME`.
+        lock: makes a context that one promotion at a time may be in; it may be entered again inside of itself.
+        now: the time as records hold it.
+    """
+
+    def __init__(
+        self,
+        store: ModelStore,
+        source: StagedName,
+        lock: Callable[[], AbstractContextManager[object]] = nullcontext,
+        now: Callable[[], str] = now_utc,
+    ) -> None:
+        self._store = store
+        self._source = source
+        self._staging = str(source.at(Stage.STAGING))
+        self._prod = str(source.at(Stage.PROD))
+        self._lock = lock
+        self._now = now
+
+    def stage(self, challenger: ModelVersion) -> Outcome:
+        """Copy a version that is to be promoted to `staging.NAME`, and point `@candidate` at the copy.
+
+        A copy of it that was not released yet is taken again, with the newest decision.
+
+        Raises:
+            NotReady: there is no decision about it, or one against it.
+            Conflict: the champion is another one than at the decision, or a rollback is not finished.
+        """
+        with self._lock():
+            state, challenger = self._read(), self._store.resolve(challenger.uri)
+            record = DecisionRecord.of(challenger)
+            if record is None:
+                raise NotReady(f"nothing is decided about {challenger.uri}: run fmnist promote compare first")
+            if not record.decision.promoted:
+                raise NotReady(f"{challenger.uri} may not be staged, {record.decision.message}")
+            check_champion(state, record)
+            waiting = [copy for copy in state.staged_copies(challenger) if not _is_over(state.released_copy(copy))]
+            if waiting:
+                staged = waiting[0]
+                self._store.label(staged, alias=Alias.CANDIDATE, tags=record.tag())
+            else:
+                tags = {STAGED_FROM: challenger.uri, STAGED_AT: self._now()}
+                staged = self._store.copy(challenger, self._staging, tags)
+                self._store.label(staged, alias=Alias.CANDIDATE)
+            return self._outcome(staged, f"{staged.uri} is @candidate, a copy of {challenger.uri}")
+
+    def approve(self, uri: str | None, *, by: str, reason: str) -> Outcome:
+        """Record that the staged version at `uri`, or the candidate, may be released: this one and no other.
+
+        Raises:
+            InvalidSetting: it does not say who, or why.
+            ModelNotFound: no such version, or no candidate.
+        """
+        check_said("an approval", by=by, reason=reason)
+        with self._lock():
+            state = self._read()
+            staged = state.staged(uri, self._staging)
+            approval = Approval(
+                version=staged.uri,
+                at=self._now(),
+                mode=MANUAL,
+                by=by.strip(),
+                reason=reason.strip(),
+                basis=state.basis(staged),
+            )
+            self._store.label(staged, tags=approval.tag())
+            return self._outcome(staged, f"{staged.uri} is approved by {approval.by}: {approval.reason}")
+
+    def release(
+        self, uri: str | None, *, by: str, approval: str = AUTOMATIC, serving_image: str | None = None
+    ) -> Outcome:
+        """Make a tested and approved staged version the champion, and the champion `@previous`.
+
+        In this order: the copy with its tags, `@previous`, `@champion`, reading both back, the time. Until `@champion`
+        moves nothing is changed for who is served, and after it only a tag is missing; a repetition goes on from there.
+
+        Raises:
+            InvalidSetting: it does not say who, or the approval is neither `automatic` nor `manual`.
+            NotReady: a decision for it, a passed test or the approval is missing, or rests on another champion or
+                policy; or it was released before and is champion no more.
+            Conflict: the champion is another one than at the decision, or changed while this was under way; or a
+                rollback is not finished.
+            ModelNotFound: no such version, or no candidate.
+        """
+        check_release(by, approval)
+        with self._lock():
+            state = self._read()
+            staged = state.staged(uri, self._staging)
+            self._end_rollback(state)
+            released, champion = state.released_copy(staged), state.champion
+            if released is not None and _is_over(released):
+                return self._already(released, champion)
+            if released is not None and champion is not None and champion.version == released.version:
+                replaced = state.replaced_by(released)
+            else:
+                check_ready(state, staged, manual=approval == MANUAL)
+                tags = self._release_tags(state, staged, by.strip(), approval, serving_image)
+                released, replaced = self._copy(staged, released, tags), champion
+            if replaced is not None:
+                self._store.label(replaced, alias=Alias.PREVIOUS)
+            self._store.label(released, alias=Alias.CHAMPION)
+            check_aliases(self._read(), released, replaced)
+            self._store.label(released, tags={PROMOTED_AT: self._now()})
+            instead = f" in place of {replaced.uri}" if replaced else ", the first one"
+            return self._outcome(released, f"{released.uri} is @champion{instead}")
+
+    def _read(self) -> PromotionState:
+        return PromotionState.read(self._store, self._source)
+
+    def _outcome(self, version: ModelVersion, message: str) -> Outcome:
+        logger.info("%s", message)
+        return Outcome(self._store.resolve(version.uri), message)
+
+    def _end_rollback(self, state: PromotionState) -> None:
+        """Record the end of a rollback that has none, before the aliases that tell of it move."""
+        check_rollback(state)
+        if begun := state.open_rollback:
+            self._store.label(begun.taken_back, tags=replace(begun.record, ended=self._now()).tag())
+
+    def _release_tags(
+        self, state: PromotionState, staged: ModelVersion, by: str, approval: str, serving_image: str | None
+    ) -> dict[str, str]:
+        decision = state.decision(staged)  # newer than the copy, where it was compared again since
+        tags = {
+            **(decision.tag() if decision else {}),
+            RELEASED_FROM: staged.uri,
+            REPLACES: str(state.champion.version) if state.champion else NOBODY,
+            PROMOTED_BY: by,
+            **({SERVING_IMAGE: serving_image} if serving_image else {}),
+        }
+        if approval == AUTOMATIC and missing_approval(state, staged):
+            reason, basis = "its comparison and its test were passed", state.basis(staged)
+            tags |= Approval(
+                version=staged.uri, at=self._now(), mode=AUTOMATIC, by=by, reason=reason, basis=basis
+            ).tag()
+        return tags
+
+    def _copy(self, staged: ModelVersion, released: ModelVersion | None, tags: dict[str, str]) -> ModelVersion:
+        """Copy the staged version, or bring the copy of an interrupted release up to what is known now."""
+        if released is None:
+            return self._store.copy(staged, self._prod, tags)
+        self._store.label(released, tags={**staged.tags, **tags})
+        return released
+
+    def _already(self, released: ModelVersion, champion: ModelVersion | None) -> Outcome:
+        if champion is not None and champion.version == released.version:
+            return self._outcome(released, f"{released.uri} is @champion already: nothing changed")
+        undone = Rollback.of(released)
+        why = f"was rolled back by {undone.by}: {undone.reason}" if undone else "is champion no more"
+        raise NotReady(
+            f"it was released as {released.uri}, which {why}; to release it again, compare and stage it anew"
+        )
+
+
+def check_release(by: str, approval: str) -> None:
+    """See that a release says who does it, and by whose approval, before anything is done for it.
+
+    Raises:
+        InvalidSetting: it does not.
+    """
+    check_said("a release", by=by)
+    if approval not in {AUTOMATIC, MANUAL}:
+        raise InvalidSetting(f"approval must be {AUTOMATIC} or {MANUAL}, found {approval!r}")
+
+
+def _is_over(released: ModelVersion | None) -> bool:
+    """Whether the release that made this copy came to its end, or was taken back."""
+    return released is not None and (PROMOTED_AT in released.tags or Rollback.of(released) is not None)

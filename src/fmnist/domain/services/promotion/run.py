@@ -1,0 +1,96 @@
+"""All steps of a promotion in a row, as `fmnist promote run` takes them. Each of them alone is in its own service."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+from fmnist.domain.model.model import ModelVersion
+from fmnist.domain.model.promotion.policy import Mode, PromotionPolicy
+from fmnist.domain.model.promotion.records import RELEASED_FROM, STAGED_FROM, AcceptanceRecord, DecisionRecord
+from fmnist.domain.model.promotion.stages import StagedName
+from fmnist.domain.services.promotion.acceptance import AcceptanceTest
+from fmnist.domain.services.promotion.compare import ModelComparison
+from fmnist.domain.services.promotion.promote import MANUAL, ModelPromotion, check_release
+from fmnist.domain.services.promotion.release_checks import missing_approval
+from fmnist.domain.services.promotion.state import PromotionState
+from fmnist.ports.model_store import ModelStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineResult:
+    """How far a promotion came; what a step that was not reached would have given is None."""
+
+    message: str
+    decision: DecisionRecord | None = None
+    staged: ModelVersion | None = None
+    acceptance: AcceptanceRecord | None = None
+    released: ModelVersion | None = None
+
+
+class PromotionRun:
+    """Compares, stages, tests and releases, under one lock, and stops at the first step that says no."""
+
+    def __init__(
+        self,
+        comparison: ModelComparison,
+        acceptance: AcceptanceTest,
+        promotion: ModelPromotion,
+        store: ModelStore,
+        source: StagedName,
+        lock: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        self._comparison = comparison
+        self._acceptance = acceptance
+        self._promotion = promotion
+        self._store = store
+        self._source = source
+        self._lock = lock
+
+    def run(
+        self,
+        challenger: ModelVersion,
+        policy: PromotionPolicy,
+        mode: Mode,
+        *,
+        by: str,
+        approval: str,
+        split: str = "test",
+        data_version: str | None = None,
+        serving_image: str | None = None,
+    ) -> PipelineResult:
+        """Promote the challenger if everything speaks for it; raises what the steps raise.
+
+        A challenger that is the champion already is not compared with itself: what an interrupted release left undone
+        is done, and that is all.
+        """
+        check_release(by, approval)
+        with self._lock():
+            state = self._read()
+            champion = state.champion
+            if champion is not None and state.is_ours(champion) and champion.tags.get(STAGED_FROM) == challenger.uri:
+                outcome = self._promotion.release(
+                    champion.tags[RELEASED_FROM], by=by, approval=approval, serving_image=serving_image
+                )
+                return PipelineResult(
+                    message=outcome.message,
+                    staged=self._store.resolve(champion.tags[RELEASED_FROM]),
+                    released=outcome.version,
+                )
+            decision = self._comparison.compare(challenger, policy, mode, split=split, data_version=data_version)
+            if not decision.decision.promoted:
+                return PipelineResult(message=decision.decision.message, decision=decision)
+            staged = self._promotion.stage(challenger).version
+            acceptance = self._acceptance.run(uri=staged.uri)
+            message = f"{staged.uri} is staged, and its test {acceptance.message}"
+            released = None
+            if acceptance.passed and approval == MANUAL and missing_approval(self._read(), staged):
+                message = f"{staged.uri} is staged and tested, and waits to be approved"
+            elif acceptance.passed:
+                outcome = self._promotion.release(staged.uri, by=by, approval=approval, serving_image=serving_image)
+                released, message = outcome.version, outcome.message
+            return PipelineResult(
+                message=message, decision=decision, staged=staged, acceptance=acceptance, released=released
+            )
+
+    def _read(self) -> PromotionState:
+        return PromotionState.read(self._store, self._source)

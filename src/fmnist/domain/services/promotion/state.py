@@ -1,0 +1,228 @@
+"""Where a model's promotion stands, as one reading of its three registered models. It writes nothing."""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Self
+
+from fmnist.domain.model.errors import Conflict, InvalidSetting, ModelNotFound
+from fmnist.domain.model.model import ModelVersion
+from fmnist.domain.model.promotion.policy import PromotionPolicy
+from fmnist.domain.model.promotion.records import (
+    NOBODY,
+    PROMOTED_AT,
+    RELEASED_FROM,
+    REPLACES,
+    STAGED_AT,
+    STAGED_FROM,
+    Basis,
+    DecisionRecord,
+    Rollback,
+)
+from fmnist.domain.model.promotion.stages import Alias, Stage, StagedName
+from fmnist.ports.model_store import ModelStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromotionState:
+    """Versions of the source, of `staging.NAME` and of `prod.NAME`, each newest first.
+
+    `origins` are those of every source, for another one may have been compared and staged.
+    """
+
+    source: tuple[ModelVersion, ...]
+    origins: tuple[ModelVersion, ...]
+    staging: tuple[ModelVersion, ...]
+    prod: tuple[ModelVersion, ...]
+
+    @classmethod
+    def read(cls, store: ModelStore, source: StagedName) -> Self:
+        """List them all."""
+        versions = {stage: tuple(store.versions(str(source.at(stage)))) for stage in Stage}
+        return cls(
+            source=versions[source.stage],
+            origins=versions[Stage.DEV] + versions[Stage.CI],
+            staging=versions[Stage.STAGING],
+            prod=versions[Stage.PROD],
+        )
+
+    @property
+    def candidate(self) -> ModelVersion | None:
+        """The staged version that is to be tested and released."""
+        return _pointed_at(self.staging, Alias.CANDIDATE)
+
+    @property
+    def champion(self) -> ModelVersion | None:
+        """The version that is served."""
+        return _pointed_at(self.prod, Alias.CHAMPION)
+
+    @property
+    def previous(self) -> ModelVersion | None:
+        """The version that a rollback makes champion again, or the one that a rollback took back."""
+        return _pointed_at(self.prod, Alias.PREVIOUS)
+
+    def staged_copies(self, source: ModelVersion) -> list[ModelVersion]:
+        """Return the copies of a source version in `staging.NAME`, newest first."""
+        return [copy for copy in self.staging if copy.tags.get(STAGED_FROM) == source.uri]
+
+    def released_copy(self, staged: ModelVersion) -> ModelVersion | None:
+        """Return the copy of a staged version that a release made in `prod.NAME`, finished or not."""
+        # A copy of the copy, by another tool, has the same tags and came later.
+        return next((copy for copy in reversed(self.prod) if copy.tags.get(RELEASED_FROM) == staged.uri), None)
+
+    def released(self, number: str) -> ModelVersion | None:
+        """Return the version of `prod.NAME` with this number, or None."""
+        return next((version for version in self.prod if str(version.version) == number), None)
+
+    def is_ours(self, version: ModelVersion) -> bool:
+        """Whether a step of ours made this version of `staging.NAME` or `prod.NAME`, and not another tool.
+
+        What another tool copies from an older version has the tags of that one at most.
+        """
+        names = (RELEASED_FROM,) if version.uri in {each.uri for each in self.prod} else (STAGED_FROM, STAGED_AT)
+        made = [version.tags.get(name) for name in names]
+        older = [
+            each for each in (*self.staging, *self.prod) if each.name == version.name and each.version < version.version
+        ]
+        return None not in made and made not in [[each.tags.get(name) for name in names] for each in older]
+
+    def replaced_by(self, version: ModelVersion) -> ModelVersion | None:
+        """Return the champion that the release of this version replaced, where there was one and we know of it."""
+        return self.released(version.tags.get(REPLACES, NOBODY)) if self.is_ours(version) else None
+
+    def decision(self, staged: ModelVersion) -> DecisionRecord | None:
+        """Return the newest decision about what a staged version is a copy of; one of another tool has none.
+
+        Where the registry has that version no more, it is the decision that the copy was staged by.
+        """
+        record = DecisionRecord.read(staged)
+        if record is None or record.version != staged.tags.get(STAGED_FROM):
+            return None
+        origin = next((version for version in self.origins if version.uri == record.version), None)
+        return record if origin is None else DecisionRecord.of(origin)
+
+    def basis(self, staged: ModelVersion) -> Basis:
+        """Return what a step with a staged version rests on now: the champion, and the policy of its comparison."""
+        decision = self.decision(staged)
+        return Basis(
+            self.champion.uri if self.champion else None,
+            decision.basis.policy if decision else PromotionPolicy(),
+        )
+
+    @property
+    def on_record(self) -> tuple[ModelVersion | None, ModelVersion | None]:
+        """The champion and `@previous` that the last release or rollback of ours left; other tools leave no record."""
+        # Within one second, a later version tells of the later step, and its rollback came after its release.
+        steps: list[tuple[str, int, int, ModelVersion | None, ModelVersion | None]] = [
+            (version.tags[PROMOTED_AT], version.version, 0, version, self.replaced_by(version))
+            for version in self.prod
+            if PROMOTED_AT in version.tags and self.is_ours(version)
+        ]
+        steps += [
+            (record.ended or record.at, version.version, 1, self.released(str(record.to)), version)
+            for version in self.prod
+            if (record := Rollback.of(version))
+        ]
+        return max(steps, key=lambda step: step[:3])[3:] if steps else (None, None)
+
+    @property
+    def open_rollback(self) -> "OpenRollback | None":
+        """The rollback that was begun, and whose end is not recorded.
+
+        A record of an earlier version has no end; it counts where nothing was released since.
+        """
+        champion, previous = self.champion, self.previous
+        if champion is None:
+            return None
+        for version in self.prod:
+            record = Rollback.of(version)
+            if record is None or record.ended:
+                continue
+            has_moved = champion.version == record.to
+            if has_moved and previous == version:
+                return OpenRollback(version, record, only_its_end_is_missing=True)
+            is_halfway = has_moved and previous == champion and not self._released_since(version, record)
+            if version == champion or is_halfway:
+                return OpenRollback(version, record, only_its_end_is_missing=False)
+        return None
+
+    def _released_since(self, taken_back: ModelVersion, record: Rollback) -> bool:
+        """Whether a release was begun over the version that this one was taken back for."""
+        later = (version for version in self.prod if version.version > taken_back.version)
+        return any(version.tags.get(REPLACES) == str(record.to) for version in later if self.is_ours(version))
+
+    def staged(self, uri: str | None, name: str) -> ModelVersion:
+        """Return the staged version of that URI, or the candidate.
+
+        Raises:
+            ModelNotFound: no such version, or no candidate.
+            InvalidSetting: a version of another model than the staged one, `name`.
+        """
+        if uri is None:
+            if self.candidate is None:
+                raise ModelNotFound(f"{name} has no alias 'candidate': run fmnist promote stage first")
+            return self.candidate
+        for version in self.staging:
+            if uri in {version.uri, *(f"models:/{name}@{alias}" for alias in version.aliases)}:
+                return version
+        if not uri.startswith((f"models:/{name}/", f"models:/{name}@")):
+            raise InvalidSetting(f"{uri} is no version of {name}: expected models:/{name}/VERSION")
+        there = ", ".join(str(version.version) for version in self.staging) or "none"
+        raise ModelNotFound(f"there is no {uri}: {name} has the versions {there}")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRollback:
+    """A rollback without an end: the version that it takes back, and whether both aliases have moved already."""
+
+    taken_back: ModelVersion
+    record: Rollback
+    only_its_end_is_missing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a step came to: the version that it is about as it stands now, and one line for a person."""
+
+    version: ModelVersion
+    message: str
+
+
+def check_aliases(state: PromotionState, champion: ModelVersion, previous: ModelVersion | None) -> None:
+    """See that what was written is what reads back; `previous` is None where there was none to write.
+
+    Raises:
+        Conflict: it is not: another promotion, on another machine, has written in between.
+    """
+    expected = [(Alias.CHAMPION, champion, state.champion), (Alias.PREVIOUS, previous, state.previous)]
+    for alias, written, found in expected:
+        if written is not None and (found is None or found.version != written.version):
+            raise Conflict(
+                f"{written.name}@{alias} was set to version {written.version} and reads back as "
+                f"{found.version if found else 'absent'}: somebody else promotes at the same time; look at fmnist "
+                "promote status before you run this again"
+            )
+
+
+def check_said(what: str, **said: str) -> None:
+    """See that a record of something that a person does says who, and why.
+
+    Raises:
+        InvalidSetting: names all that is missing.
+    """
+    if missing := [name for name, value in said.items() if not value.strip()]:
+        raise InvalidSetting(f"{what} must say --{' and --'.join(missing)}: found nothing there")
+
+
+def now_utc() -> str:
+    """The time as records hold it: ISO 8601, UTC, to the second."""
+    return iso_utc(time.time())
+
+
+def iso_utc(seconds: float) -> str:
+    """Write seconds since 1970 as records hold a time."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _pointed_at(versions: tuple[ModelVersion, ...], alias: Alias) -> ModelVersion | None:
+    return next((version for version in versions if alias in version.aliases), None)

@@ -1,0 +1,102 @@
+"""Where a model comes from: from its copies back to the run, and from there to data, code, image and workflow."""
+
+from dataclasses import dataclass
+
+from fmnist.domain.model.errors import InvalidSetting, RunNotFound
+from fmnist.domain.model.model import ModelVersion
+from fmnist.domain.model.promotion.records import (
+    PROMOTED_AT,
+    PROMOTED_BY,
+    RELEASED_FROM,
+    SERVING_IMAGE,
+    STAGED_FROM,
+    AcceptanceRecord,
+    Approval,
+    DecisionRecord,
+)
+from fmnist.domain.services.promotion.state import iso_utc
+from fmnist.ports.model_store import ModelStore
+from fmnist.ports.tracker import Tracker
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One step of a lineage: what it is, its name, and details by name."""
+
+    what: str
+    name: str
+    details: tuple[tuple[str, str], ...] = ()
+
+
+class LineageTrace:
+    """Follows the tags that promotions and training runs leave. It reads and never writes."""
+
+    def __init__(self, store: ModelStore, tracker: Tracker) -> None:
+        self._store = store
+        self._tracker = tracker
+
+    def of(self, uri: str) -> list[Link]:
+        """Return where a version comes from, from itself to its data and code.
+
+        Raises:
+            ModelNotFound: no such version, or its source is gone.
+            InvalidSetting: its tags lead in a circle.
+        """
+        links = []
+        version: ModelVersion | None = self._store.resolve(uri)
+        seen: set[str] = set()
+        while version is not None:
+            if version.uri in seen:
+                raise InvalidSetting(f"{version.uri} is said to be a copy of itself: its tags were changed by hand")
+            seen.add(version.uri)
+            links.append(_version_link(version))
+            origin, parent = version, _parent(version)
+            version = self._store.resolve(parent) if parent else None
+        return [*links, *self._run_links(origin)]
+
+    def _run_links(self, version: ModelVersion) -> list[Link]:
+        tags = dict(version.tags)
+        try:
+            run = self._tracker.get(version.run_id)
+        except RunNotFound:
+            run_link = Link("run", version.run_id or "none", (("state", "not in the tracker any more"),))
+        else:
+            tags |= run.tags
+            details = (("name", run.name), ("status", str(run.status)), ("started", iso_utc(run.started)))
+            run_link = Link("run", run.run_id, details)
+        data = (("commit", tags.get("dvc_data_sha", "")), ("digest", tags.get("data_digest", "")))
+        return [
+            run_link,
+            Link("data version", tags.get("dvc_data_version", "unknown"), tuple(pair for pair in data if pair[1])),
+            Link("git commit", tags.get("git_commit", "unknown")),
+            Link("image", tags.get("docker_image_tag", "unknown")),
+            Link("workflow", tags.get("argo_workflow_uid", "unknown")),
+        ]
+
+
+def _parent(version: ModelVersion) -> str | None:
+    """Return the URI that this version is a copy of; a released copy has inherited its source's `staged_from` too."""
+    return next(
+        (
+            version.tags[tag]
+            for tag in (RELEASED_FROM, STAGED_FROM)
+            if version.tags.get(tag, version.uri) != version.uri
+        ),
+        None,
+    )
+
+
+def _version_link(version: ModelVersion) -> Link:
+    details = [("aliases", ", ".join(version.aliases)), ("registered", iso_utc(version.created))]
+    if RELEASED_FROM in version.tags:
+        details += [
+            ("promoted", f"{version.tags.get(PROMOTED_AT) or 'not to the end'} by {version.tags.get(PROMOTED_BY)}"),
+            ("serving image", version.tags.get(SERVING_IMAGE, "")),
+        ]
+        if approval := Approval.read(version):
+            details.append(("approved", f"{approval.mode}, by {approval.by}: {approval.reason}"))
+    if acceptance := AcceptanceRecord.of(version):
+        details.append(("tested", acceptance.message))
+    if decision := DecisionRecord.of(version):
+        details.append(("decision", decision.decision.message))
+    return Link("model", version.uri, tuple((name, value) for name, value in details if value))

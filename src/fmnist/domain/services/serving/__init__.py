@@ -1,0 +1,1 @@
+"""A model that answers while others come and go."""

@@ -1,0 +1,256 @@
+"""One attempt to get a model that may serve: found, loaded, held against the data it was trained on, and warm.
+
+Nothing here decides what serves: a model that fails any check is an error. The memory of the replicas spares the store
+and keeps them in agreement, but no model ever has to wait for it.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, ParamSpec, TypeVar
+
+import numpy as np
+
+from fmnist.domain.model.data.data_version import full_tag
+from fmnist.domain.model.data.images import SIDE
+from fmnist.domain.model.errors import CorruptModel, FmnistError, StoreUnavailable
+from fmnist.domain.model.model import ModelInfo, ModelUri, ModelVersion
+from fmnist.domain.services.bounded_calls import BoundedCalls
+from fmnist.domain.services.find_version import find_version
+from fmnist.domain.services.prediction import Prediction
+from fmnist.ports.data_registry import DataRegistry
+from fmnist.ports.model_store import Classifier, ModelPackage, ModelStore
+from fmnist.ports.serving_memory import KeptModel, ServingMemory
+
+NormalizationCheck = Literal["strict", "recorded"]
+"""What happens when a model's normalization cannot be compared with the data registry's: `strict` refuses the model,
+`recorded` serves it with the normalization that its run recorded. Both refuse a model whose normalization differs."""
+
+_WARM_UP_BATCHES = (1, 32)
+# A registry or a memory that hangs must leave time to serve without it.
+_REGISTRY_SHARE = 0.5
+_MEMORY_SHARE = 0.25
+_LONGEST_REASON = 500
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """One loaded, checked and warm model. A request that reads it once is answered by it alone.
+
+    Attributes:
+        package: what it was loaded from, with `version`, `uuid`, `signature` and `created`.
+        prediction: answers.
+        degraded: why its normalization could not be compared with the data registry's, or how it differs, which came
+            out only after it was in service; None when they agree.
+    """
+
+    package: ModelPackage
+    prediction: Prediction
+    degraded: str | None
+
+    @property
+    def version(self) -> ModelVersion:
+        """The registered version that it is."""
+        return self.package.version
+
+    @property
+    def uuid(self) -> str:
+        """The store's own id of the artifact."""
+        return self.package.uuid
+
+    @property
+    def signature(self) -> Mapping[str, Any]:
+        """The input and output tensors, as the store describes them."""
+        return self.package.signature
+
+    @property
+    def created(self) -> float:
+        """When training registered the artifact, in seconds since 1970 (UTC)."""
+        return self.package.created
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSources:
+    """Where a replica gets its models from.
+
+    Attributes:
+        model_name: the registered model whose newest version serves when nothing else is desired.
+        normalization: what to do when a model's normalization cannot be compared with the data registry's.
+        patience: seconds that store and registry are waited for before an attempt is given up.
+    """
+
+    store: ModelStore
+    registry: DataRegistry
+    memory: ServingMemory
+    model_name: str
+    normalization: NormalizationCheck = "recorded"
+    patience: float = 120.0
+    calls: BoundedCalls = field(default_factory=BoundedCalls)
+
+
+class Attempt:
+    """One try to serve `desired`, a model URI, or None for the newest version. Each step has what is left of its time.
+
+    The replicas' pin of an alias counts for `max_age` seconds, or for good with None. A memory that fails is not asked
+    again, for each question may take a while then: what it would say is None.
+    """
+
+    def __init__(self, sources: ModelSources, desired: str | None, max_age: float | None = None) -> None:
+        self.desired = desired
+        self.name = f"newest version of {sources.model_name}" if desired is None else desired
+        self.max_age = max_age
+        self.started = time.monotonic()
+        self._deadline = self.started + sources.patience
+        self._sources = sources
+        self._memory = sources.memory
+        self._memory_failed = False
+
+    def announce(self) -> bool:
+        """Have the memory forget the pin of anything else; return whether it did."""
+        self._ask(self._memory.expect, self.name)
+        return not self._memory_failed
+
+    def pinned(self) -> str | None:
+        """Return the version that the replicas agreed on for what is desired, when they did so recently enough."""
+        return self._ask(self._memory.pinned, self.name, self.max_age)
+
+    def pin(self, uri: str) -> None:
+        """Have the replicas agree on this version."""
+        self._ask(self._memory.pin, self.name, uri)
+
+    def resolve(self) -> str:
+        """Return the URI of the desired version; the store is asked for an alias or the newest alone.
+
+        Raises:
+            InvalidSetting: what is desired is no model URI.
+            ModelNotFound: there is no such alias, or no version yet.
+            StoreUnavailable: the store does not answer in time.
+        """
+        if self.desired is not None and ModelUri.parse(self.desired).version is not None:
+            return self.desired
+        store, name = self._sources.store, self._sources.model_name
+        return self._run(self.name, lambda: find_version(store, name, self.desired)).uri
+
+    def load(self, uri: str) -> ServedModel:
+        """Load and check a version, from the memory when that keeps it, else from the store.
+
+        Raises:
+            CorruptModel: it does not load, answers otherwise than when it was saved, or normalizes otherwise than its
+                data version says.
+            StoreUnavailable: a step took too long, or the normalization cannot be compared and the check is strict.
+            FmnistError: whatever else the store raises.
+        """
+        if (kept := self._ask(self._kept, uri)) is not None:
+            return self._load_kept(*kept)
+        store = self._sources.store
+        return self._load(
+            f"{uri} from the model store", lambda: store.download(store.resolve(uri)), self._sources.normalization
+        )
+
+    def last_good(self) -> ServedModel | None:
+        """Load what served last in any replica; None when there is none, or it does not load any more."""
+        if (kept := self._ask(self._kept)) is None:
+            return None
+        # The store may have used up the attempt's own time.
+        self._deadline = time.monotonic() + self._sources.patience
+        try:
+            return self._load_kept(*kept)
+        except Exception as error:  # noqa: BLE001 - as for any other model
+            logger.warning("%s served last, and does not load now: %s", kept[0].version.uri, short_reason(error))
+            return None
+
+    def compare(self, uri: str, info: ModelInfo, check: NormalizationCheck = "recorded") -> str | None:
+        """Hold the recorded normalization against the registry's; return why that was impossible, or None.
+
+        Raises:
+            CorruptModel: they differ.
+            StoreUnavailable: they cannot be compared and `check` is strict.
+        """
+        registry = self._sources.registry
+        try:
+            # Only a full version will do: the registry takes several other words for the newest one.
+            data = full_tag(info.lineage.get("dvc_data_version", ""))
+            expected = self._run(f"{data} of the data registry", lambda: registry.resolve(data), _REGISTRY_SHARE)
+        except FmnistError as error:
+            reason = f"the normalization of {uri} could not be compared with the data registry's: {error}"
+            if check == "strict":
+                raise StoreUnavailable(reason) from error
+            return reason
+        if not expected.normalization.agrees_with(info.normalization):
+            raise CorruptModel(
+                f"{uri} normalizes by {info.normalization}, but data version {data} has {expected.normalization}"
+            )
+        return None
+
+    def share(self, model: ServedModel, *, is_desired: bool) -> None:
+        """Leave the model that serves to the other replicas, when it is new to them or their memory lost it."""
+        uri, compared = model.version.uri, model.degraded is None
+        kept = self._ask(self._memory.last_good_id)
+        if kept is not None and kept[0] == uri:
+            is_news = compared and not kept[1]
+        else:
+            # A replica that has not heard of the last deploy yet must not overwrite what came of it.
+            is_news = kept is None or (is_desired and self._ask(self._memory.pinned, self.name) == uri)
+        if is_news and not self._memory_failed:
+            # In the question: a package that cannot be pickled is no reason to fail.
+            self._ask(lambda: self._memory.remember(KeptModel.of(model.package, compared=compared)))
+        if kept is None and is_desired:
+            self.pin(uri)
+
+    def _kept(self, uri: str | None = None) -> tuple[ModelPackage, NormalizationCheck] | None:
+        if (kept := self._memory.last_good(uri)) is None:
+            return None
+        # What was compared once needs no registry any more, however strict one is.
+        return kept.package(), "recorded" if kept.compared else self._sources.normalization
+
+    def _load_kept(self, package: ModelPackage, check: NormalizationCheck) -> ServedModel:
+        return self._load(f"{package.version.uri} as it served last", lambda: package, check)
+
+    def _load(self, what: str, fetch: Callable[[], ModelPackage], check: NormalizationCheck) -> ServedModel:
+        def fetch_and_load() -> tuple[ModelPackage, Classifier]:
+            package = fetch()
+            return package, package.load()
+
+        # One call, so that a version whose loading hangs is not downloaded again meanwhile.
+        package, classifier = self._run(what, fetch_and_load)
+        uri, prediction = package.version.uri, Prediction(classifier)
+        degraded = self.compare(uri, classifier.info, check)
+        self._run(f"first answers of {uri}", lambda: _warm_up(uri, prediction))
+        return ServedModel(package, prediction, degraded)
+
+    def _run(self, what: str, call: Callable[[], _T], share: float = 1.0) -> _T:
+        return self._sources.calls.run(what, call, share * (self._deadline - time.monotonic()))
+
+    def _ask(self, question: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T | None:
+        if self._memory_failed:
+            return None
+        seconds = _MEMORY_SHARE * self._sources.patience
+        try:
+            return self._sources.calls.run("the serving memory", lambda: question(*args, **kwargs), seconds)
+        except Exception as error:  # noqa: BLE001 - what it kept may be of another release, too
+            self._memory_failed = True
+            logger.warning("going on without what the replicas have in common: %s", short_reason(error))
+            return None
+
+
+def _warm_up(uri: str, prediction: Prediction) -> None:
+    """Have the runtime allocate what it needs, so that no request waits for that, and look at the answers' form."""
+    for count in _WARM_UP_BATCHES:
+        found = prediction.probabilities(np.zeros((count, SIDE, SIDE), np.uint8))
+        expected = (count, len(prediction.info.class_names))
+        if found.shape != expected or not np.isfinite(found).all():
+            raise CorruptModel(
+                f"{uri} answers {count} blank pictures with probabilities of shape {found.shape}, the largest "
+                f"{found.max(initial=0)}; expected finite ones of shape {expected}"
+            )
+
+
+def short_reason(error: Exception) -> str:
+    """Say what went wrong in one line that is not too long; the type only of what nobody foresaw."""
+    text = " ".join(str(error).split())
+    return (text if isinstance(error, FmnistError) else f"{type(error).__name__}: {text}")[:_LONGEST_REASON]

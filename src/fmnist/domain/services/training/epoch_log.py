@@ -1,0 +1,84 @@
+"""Records a run's epochs, each exactly once however often training is interrupted and repeated."""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from fmnist.domain.model.errors import FmnistError
+from fmnist.domain.model.training.run import Progress
+from fmnist.ports.compute import OnProgress
+from fmnist.ports.tracker import Tracker
+
+logger = logging.getLogger(__name__)
+
+
+class EpochLog:
+    """The metrics of one run's epochs, on their way to the tracker. Training goes on while the tracker is away.
+
+    What the tracker already holds is read back first, and not written again. A repeated epoch gives the same figures
+    (on a GPU, almost), so the first record of it is as good as the second, and a late one as good as one in time.
+    """
+
+    def __init__(self, tracker: Tracker, run_id: str) -> None:
+        self._tracker = tracker
+        self._run_id = run_id
+        self._offered: dict[int, Mapping[str, float]] = {}
+        self._logged: set[int] = set()
+        self._is_sure = False
+
+    def watch(self, on_progress: OnProgress) -> OnProgress:
+        """Return an `on_progress` that records each epoch that ends, and passes every report on.
+
+        It says when the tracker falls behind and catches up.
+        """
+
+        def watched(report: Progress) -> None:
+            if report.metrics is not None:
+                self._offer(report.epoch, report.metrics)
+            on_progress(report)
+
+        return watched
+
+    def write(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Log every epoch of `history` that is not in the tracker yet, with the epoch as its step.
+
+        Raises:
+            FmnistError: the tracker does not take it. What it did take is not written again by the next call.
+        """
+        # The last one is of the chosen weights, and is named as that.
+        self._offered |= dict(enumerate(history[:-1]))
+        self._flush(dict(enumerate(history)))
+
+    def __str__(self) -> str:
+        """Name the epochs that the tracker has not taken, counted from 1 as the progress does."""
+        missing = sorted(self._offered.keys() - self._logged)
+        if not missing:
+            return ""
+        numbers = ", ".join(str(epoch + 1) for epoch in missing)
+        return f"the metrics of epoch{'s' if len(missing) > 1 else ''} {numbers}"
+
+    def _offer(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        was_behind = bool(str(self))
+        self._offered[epoch] = metrics
+        try:
+            self._flush(self._offered)
+        except FmnistError as error:
+            logger.debug("%s of run %s are not recorded yet: %s", str(self), self._run_id, error)
+            if not was_behind:
+                logger.warning(
+                    "the tracker does not take %s; training goes on, and the metrics are recorded when it is back",
+                    str(self),
+                )
+        else:
+            if was_behind:
+                logger.info("the tracker is back, and has all epochs so far")
+
+    def _flush(self, epochs: Mapping[int, Mapping[str, float]]) -> None:
+        if not self._is_sure:
+            history = self._tracker.get(self._run_id).history
+            self._logged |= {step for step, _ in history.get("val_acc", ())}
+        for epoch, metrics in sorted(epochs.items()):
+            if epoch not in self._logged:
+                self._is_sure = False  # a call that fails may have been heard all the same: the next one looks first
+                self._tracker.log(self._run_id, metrics=metrics, step=epoch)
+                self._logged.add(epoch)
+        self._is_sure = True

@@ -1,0 +1,227 @@
+"""When a model is promoted: the contract's rule to the digit, and the rules on measured answers as properties."""
+
+from dataclasses import replace
+from fractions import Fraction
+from math import inf, nan
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from fmnist.domain.model.errors import InvalidSetting, MetricNotFound
+from fmnist.domain.model.evaluation.paired_test import PairedComparison
+from fmnist.domain.model.promotion.policy import Mode, PromotionPolicy
+
+METRICS = st.floats(-1e6, 1e6).map(lambda value: round(value, 6))
+THRESHOLDS = st.floats(-1, 1).map(lambda value: round(value, 4))
+
+
+def counted(only_champion: int, only_challenger: int, both: int = 900, neither: int = 50) -> PairedComparison:
+    """A comparison whose differences are all in one class, of equally calibrated models."""
+    images = only_champion + only_challenger + both + neither
+    return PairedComparison(
+        only_champion=only_champion,
+        only_challenger=only_challenger,
+        support=(images, *[0] * 9),
+        champion_hits=(both + only_champion, *[0] * 9),
+        challenger_hits=(both + only_challenger, *[0] * 9),
+        champion_ece=0.05,
+        challenger_ece=0.05,
+    )
+
+
+COMPARISONS = st.builds(counted, st.integers(0, 200), st.integers(0, 200), st.integers(1, 1000), st.integers(0, 200))
+POLICIES = st.builds(
+    PromotionPolicy,
+    min_gain=st.floats(-1, 1),
+    confidence=st.sampled_from([0.8, 0.9, 0.95, 0.99]),
+    max_class_drop=st.floats(0, 1),
+    max_calibration_loss=st.floats(0, 1),
+)
+
+
+@pytest.mark.parametrize(
+    ("challenger", "champion", "promoted"),
+    [
+        (0.945, 0.9, True),  # 5 % to the digit, which binary arithmetic puts below
+        (0.9449999, 0.9, False),
+        (0.882, 0.84, True),
+        (0.9, 0.9, False),
+        (0.8, 0.9, False),
+        (0.5, 0.0, True),  # an old value of 0 counts as 1.0
+        (0.0, 0.0, True),
+        (-0.5, 0.0, False),
+        (-0.9, -1.0, True),
+    ],
+)
+def test_contract_s_rule_at_its_edges(challenger: float, champion: float, promoted: bool) -> None:
+    assert PromotionPolicy().by_metric(challenger, champion).promoted is promoted
+
+
+@pytest.mark.parametrize(
+    ("challenger", "higher_is_better", "improvement"),
+    [
+        (0.001, True, 1.0),
+        (0.0, True, 1.0),
+        (-0.5, True, -1.0),
+        (0.5, False, -1.0),
+        (0.0, False, 1.0),
+        (-0.5, False, 1.0),
+    ],
+)
+def test_an_old_value_of_0_counts_as_1_for_what_is_not_worse(
+    challenger: float, higher_is_better: bool, improvement: float
+) -> None:
+    policy = PromotionPolicy(threshold=1.0, higher_is_better=higher_is_better)
+    decision = policy.by_metric(challenger, 0.0)
+    assert decision.rules[0].figures["improvement"] == improvement
+    assert decision.promoted is (improvement == 1.0)
+
+
+@given(METRICS | st.just(0.0), METRICS | st.just(0.0), THRESHOLDS)
+def test_lower_is_better_is_the_mirror_image(challenger: float, champion: float, threshold: float) -> None:
+    higher = PromotionPolicy(threshold=threshold).by_metric(challenger, champion)
+    lower = PromotionPolicy(threshold=threshold, higher_is_better=False).by_metric(-challenger, -champion)
+    assert higher.promoted == lower.promoted
+    assert higher.rules[0].figures["improvement"] == lower.rules[0].figures["improvement"]
+
+
+@given(METRICS, METRICS, st.floats(0.0001, 1))
+def test_a_worse_metric_is_never_promoted(challenger: float, champion: float, threshold: float) -> None:
+    # The contract counts an old value of 0 as an improvement, even if the new one is 0 too.
+    assume(challenger < champion or challenger == champion != 0)
+    assert not PromotionPolicy(threshold=threshold).by_metric(challenger, champion).promoted
+
+
+@given(METRICS, st.integers(1, 10_000), st.integers(-9_999, 9_999))
+def test_an_improvement_of_exactly_the_threshold_passes_and_less_does_not(unit: float, parts: int, change: int) -> None:
+    champion = Fraction(parts, 1000)
+    threshold = Fraction(change, 10_000)
+    challenger = champion + threshold * champion
+    policy = PromotionPolicy(threshold=float(threshold))
+    assert policy.by_metric(float(challenger), float(champion)).promoted
+    assert not policy.by_metric(float(challenger - Fraction(1, 10**8)), float(champion)).promoted
+
+
+@pytest.mark.parametrize("value", [nan, inf, -inf])
+def test_a_metric_that_is_no_number_decides_nothing(value: float) -> None:
+    with pytest.raises(MetricNotFound, match=r"val_acc of the challenger is"):
+        PromotionPolicy().by_metric(value, 0.9)
+    with pytest.raises(MetricNotFound, match=r"val_acc of the champion is"):
+        PromotionPolicy().by_metric(0.9, value)
+
+
+@given(COMPARISONS, POLICIES)
+def test_no_policy_promotes_what_is_worse_beyond_noise(comparison: PairedComparison, policy: PromotionPolicy) -> None:
+    assume(comparison.difference < 0 and comparison.p_value <= 1 - policy.confidence)
+    assert not policy.by_comparison(comparison).promoted
+
+
+@given(COMPARISONS)
+def test_of_two_models_at_most_one_replaces_the_other(comparison: PairedComparison) -> None:
+    swapped = counted(
+        comparison.only_challenger,
+        comparison.only_champion,
+        comparison.champion_hits[0] - comparison.only_champion,
+        0,
+    )
+    swapped = replace(swapped, support=comparison.support)
+    policy = PromotionPolicy(max_class_drop=1.0)
+    decisions = [policy.by_comparison(comparison).promoted, policy.by_comparison(swapped).promoted]
+    assert decisions != [True, True]
+
+
+@given(COMPARISONS, POLICIES)
+def test_a_decision_is_the_same_every_time(comparison: PairedComparison, policy: PromotionPolicy) -> None:
+    assert policy.by_comparison(comparison) == policy.by_comparison(comparison)
+
+
+def test_what_is_better_beyond_noise_is_promoted_and_says_why() -> None:
+    decision = PromotionPolicy().by_comparison(counted(20, 80))
+    assert decision.promoted
+    assert decision.mode is Mode.EVALUATE
+    assert [rule.name for rule in decision.rules] == ["accuracy", "McNemar", "classes", "calibration"]
+    assert decision.message.startswith("promote: accuracy: 87.62% -> 93.33%, a change of +5.71%")
+
+
+def test_what_is_worse_beyond_noise_fails_by_both_of_its_figures() -> None:
+    decision = PromotionPolicy(max_class_drop=1).by_comparison(counted(80, 20))
+    assert [rule.passed for rule in decision.rules] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(("better", "told"), [(25, "(p = 0.55, level 0.05)"), (5000, "(p < 1e-6, level 0.05)")])
+def test_a_probability_is_told_as_a_person_reads_it(better: int, told: str) -> None:
+    assert told in PromotionPolicy().by_comparison(counted(20, better)).rules[1].reason
+
+
+def test_a_gain_that_may_be_chance_is_refused() -> None:
+    decision = PromotionPolicy().by_comparison(counted(20, 25))
+    assert not decision.promoted
+    assert "may be chance" in decision.message
+
+
+def test_an_equal_model_passes_only_where_a_loss_is_tolerated() -> None:
+    equal = counted(20, 20)
+    assert not PromotionPolicy().by_comparison(equal).promoted
+    assert PromotionPolicy(min_gain=-0.05).by_comparison(equal).promoted
+
+
+def test_the_lower_end_of_the_interval_may_touch_the_required_gain() -> None:
+    comparison = counted(20, 80)
+    low = float(comparison.interval(0.95)[0])
+    assert PromotionPolicy(min_gain=low).by_comparison(comparison).promoted
+    assert not PromotionPolicy(min_gain=low + 1e-9).by_comparison(comparison).promoted
+
+
+@pytest.mark.parametrize(("fallen", "promoted"), [(5, True), (6, False)])
+def test_one_class_may_fall_as_far_as_is_allowed(fallen: int, promoted: bool) -> None:
+    comparison = PairedComparison(
+        only_champion=fallen,
+        only_challenger=60,
+        support=(100, 900),
+        champion_hits=(90, 800),
+        challenger_hits=(90 - fallen, 860),
+        champion_ece=0.0,
+        challenger_ece=0.0,
+    )
+    decision = PromotionPolicy(max_class_drop=0.05).by_comparison(comparison)
+    assert decision.promoted is promoted
+    assert decision.rules[2].figures["T-shirt/top"] == -fallen / 100
+
+
+@pytest.mark.parametrize(("ece", "promoted"), [(0.07, True), (0.0701, False)])
+def test_calibration_may_suffer_as_far_as_is_allowed(ece: float, promoted: bool) -> None:
+    comparison = replace(counted(20, 80), challenger_ece=ece)
+    assert PromotionPolicy(max_calibration_loss=0.02).by_comparison(comparison).promoted is promoted
+
+
+def test_without_a_champion_the_challenger_is_promoted() -> None:
+    decision = PromotionPolicy().first(Mode.CONTRACT, {"val_acc": 0.1})
+    assert decision.promoted
+    assert "no champion yet; the challenger has val_acc 0.1000" in decision.message
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"treshold": 0.1}, "no treshold: it has"),
+        ({"threshold": "0.1"}, "threshold must be a finite number"),
+        ({"threshold": nan}, "threshold must be a finite number"),
+        ({"threshold": True}, "threshold must be"),
+        ({"metric": ""}, "metric must be"),
+        ({"higher_is_better": 1}, "higher_is_better must be true or false"),
+        ({"confidence": 95}, "confidence must be between"),
+        ({"min_gain": 2}, r"min_gain must be in \[-1, 1\]"),
+        ({"max_class_drop": -0.1}, "max_class_drop must be"),
+        ({"max_latency_ratio": 0}, "max_latency_ratio must be above 0"),
+    ],
+)
+def test_a_policy_with_an_unusable_value_is_refused_by_name(values: dict[str, object], complaint: str) -> None:
+    with pytest.raises(InvalidSetting, match=complaint):
+        PromotionPolicy.from_mapping(values)
+
+
+def test_a_policy_is_read_from_a_mapping() -> None:
+    assert PromotionPolicy.from_mapping({"threshold": 0, "min_gain": -0.01}) == PromotionPolicy(
+        threshold=0, min_gain=-0.01
+    )

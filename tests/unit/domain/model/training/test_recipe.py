@@ -1,0 +1,88 @@
+"""A recipe is what its file says, and refuses what cannot be trained."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from fmnist.domain.model.errors import InvalidSetting
+from fmnist.domain.model.training.presets import PRESETS
+from fmnist.domain.model.training.recipe import Recipe
+from tests.unit.domain.model.recipes import recipes
+
+
+@given(recipes)
+def test_a_recipe_s_own_mapping_gives_it_back(recipe: Recipe) -> None:
+    assert Recipe.from_mapping(dataclasses.asdict(recipe)) == recipe
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("architecture", "resnet50"),
+        ("architecture", None),
+        ("architecture", ["cnn"]),
+        ("optimizer", "adam"),
+        ("schedule", "cosine"),
+        ("batch_size", 0),
+        ("batch_size", 2**31),
+        pytest.param("batch_size", 10**5000, id="batch_size-5000 digits"),
+        ("batch_size", -1),
+        ("batch_size", 128.0),
+        ("batch_size", "128"),
+        ("batch_size", True),
+        ("batch_size", None),
+        ("max_epochs", 0),
+        ("lr", 0),
+        ("lr", 1e39),
+        ("lr", -0.1),
+        ("lr", float("nan")),
+        ("lr", float("inf")),
+        ("lr", "0.1"),
+        ("lr", False),
+        ("lr", None),
+        pytest.param("lr", 10**5000, id="lr-5000 digits"),
+        ("weight_decay", -1e-9),
+        ("weight_decay", float("inf")),
+        ("label_smoothing", 1.0),
+        ("label_smoothing", -0.1),
+        ("label_smoothing", float("nan")),
+        ("flip", 1),
+        ("flip", "True"),
+        ("shift", -1),
+        ("shift", 28),
+        ("erase", 28),
+        ("erase", 2.0),
+        ("precision", "float16"),
+        ("compile", "yes"),
+    ],
+)
+def test_a_recipe_refuses_and_names_what_cannot_be(name: str, value: object) -> None:
+    with pytest.raises(InvalidSetting, match=f"^{name} must be") as caught:
+        Recipe.from_mapping({name: value})
+    assert len(str(caught.value)) < 120
+
+
+def test_a_preset_file_overrides_the_contract_s_defaults_alone() -> None:
+    assert Recipe.from_mapping({}) == Recipe() == PRESETS["resnet18"]
+    assert Recipe.from_mapping({"lr": 1, "flip": True}) == dataclasses.replace(Recipe(), lr=1.0, flip=True)
+
+
+@pytest.mark.parametrize("unknown", [{"learning_rate": 0.1}, {"epochs": 2, "lr": 0.1}, {3: 4, "lr": 0.1}])
+def test_a_preset_file_with_an_unknown_name_is_refused_with_the_known_ones(unknown: dict[Any, Any]) -> None:
+    with pytest.raises(InvalidSetting, match=r"a recipe has no (learning_rate|epochs|3): it has .*max_epochs"):
+        Recipe.from_mapping(unknown)
+
+
+def test_the_defaults_are_the_platform_contract_s() -> None:
+    recipe = PRESETS["resnet18"]
+    assert (recipe.architecture, recipe.optimizer, recipe.batch_size) == ("resnet18", "adamw", 128)
+    assert (recipe.lr, recipe.max_epochs, recipe.schedule, recipe.flip) == (0.001, 2, "constant", False)
+
+
+def test_override_takes_what_is_given_and_checks_it() -> None:
+    recipe = PRESETS["fast"].override(lr=0.5, max_epochs=None, flip=False)
+    assert recipe == dataclasses.replace(PRESETS["fast"], lr=0.5, flip=False)
+    with pytest.raises(InvalidSetting, match=r"^batch_size must be at least 1, found 0$"):
+        recipe.override(batch_size=0)

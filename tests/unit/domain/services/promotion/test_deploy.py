@@ -1,0 +1,113 @@
+"""What is deployed is the champion at the time of writing, however many write at the same time."""
+
+from collections.abc import Callable
+
+import pytest
+
+from fmnist.adapters.memory.desired_state import MemoryDesiredState
+from fmnist.domain.model.errors import Conflict, InvalidSetting, ModelNotFound
+from fmnist.domain.model.promotion.desired_state import Desired
+from fmnist.domain.services.promotion.deploy import ModelDeployment
+from tests.unit.domain.services.promotion_support import PROD, SOURCE, House
+
+
+class Busy(MemoryDesiredState):
+    """Somebody else does something each time before our writing is looked at."""
+
+    def __init__(self, meanwhile: Callable[[MemoryDesiredState], None]) -> None:
+        super().__init__()
+        self._meanwhile = meanwhile
+
+    def write(self, model_uri: str, image: str | None, *, after: str, message: str) -> Desired:
+        self._meanwhile(self)
+        return super().write(model_uri, image, after=after, message=message)
+
+
+def deployment(promotions: House, state: MemoryDesiredState) -> ModelDeployment:
+    return ModelDeployment(promotions.store, state, SOURCE)
+
+
+def test_the_champion_is_written_with_who_and_the_image_that_it_was_released_with(promotions: House) -> None:
+    staged = promotions.prepare(promotions.train(5))
+    promotions.promotion.release(staged.uri, by="tester", serving_image="serving:v1")
+    state = MemoryDesiredState()
+    done = deployment(promotions, state).run(by="A. Person ")
+    assert state.written == [(f"models:/{PROD}/1", "serving:v1", f"Serve models:/{PROD}/1\n\nDeployed-by: A. Person")]
+    assert done.changed
+    assert done.message == f"models:/{PROD}/1 is to be served, by revision 1"
+
+
+def test_a_name_of_several_lines_adds_none_to_what_is_written(promotions: House) -> None:
+    promotions.promote(promotions.train(5))
+    state = MemoryDesiredState()
+    deployment(promotions, state).run(by="A\nApproved-by: B")
+    assert state.written[0][2].splitlines()[2:] == [r"Deployed-by: A\nApproved-by: B"]
+
+
+def test_deploying_again_changes_nothing_and_says_so(promotions: House) -> None:
+    promotions.promote(promotions.train(5))
+    state = MemoryDesiredState()
+    deployment(promotions, state).run(by="tester")
+    again = deployment(promotions, state).run(by="tester")
+    assert not again.changed
+    assert len(state.written) == 1
+    assert again.message == f"models:/{PROD}/1 is what revision 1 has already: nothing changed"
+
+
+def test_rollback_and_deploy_bring_the_old_model_and_its_image_back(promotions: House) -> None:
+    state = MemoryDesiredState()
+    for number, known in enumerate((3, 10), 1):
+        staged = promotions.prepare(promotions.train(known))
+        promotions.promotion.release(staged.uri, by="tester", serving_image=f"serving:v{number}")
+        deployment(promotions, state).run(by="tester")
+    promotions.rollback.run(by="tester", reason="a test")
+    back = deployment(promotions, state).run(by="tester")
+    assert [written[:2] for written in state.written] == [
+        (f"models:/{PROD}/1", "serving:v1"),
+        (f"models:/{PROD}/2", "serving:v2"),
+        (f"models:/{PROD}/1", "serving:v1"),
+    ]
+    assert back.message == f"models:/{PROD}/1 is to be served in place of models:/{PROD}/2, by revision 3"
+
+
+def test_who_is_overtaken_by_a_newer_champion_does_not_bring_the_older_one_back(promotions: House) -> None:
+    promotions.promote(promotions.train(3))
+    better = promotions.train(10)
+
+    def overtake(state: MemoryDesiredState) -> None:
+        if not state.written:
+            newer = promotions.promote(better)
+            MemoryDesiredState.write(state, newer.uri, None, after="0", message="by somebody else")
+
+    state = Busy(overtake)
+    done = deployment(promotions, state).run(by="tester")
+    assert [written[0] for written in state.written] == [f"models:/{PROD}/2"]
+    assert done.version.uri == f"models:/{PROD}/2"
+    assert not done.changed
+
+
+def test_endless_conflicts_are_given_up(promotions: House) -> None:
+    promotions.promote(promotions.train(5))
+    others: list[str] = []
+
+    def write(state: MemoryDesiredState) -> None:
+        others.append(f"models:/{PROD}/{len(others) + 7}")
+        MemoryDesiredState.write(state, others[-1], None, after=state.read().revision, message="by somebody else")
+
+    state = Busy(write)
+    with pytest.raises(Conflict):
+        deployment(promotions, state).run(by="tester")
+    assert [written[0] for written in state.written] == others
+    assert len(others) == 10
+
+
+def test_what_was_not_released_is_not_deployed(promotions: House) -> None:
+    staged = promotions.prepare(promotions.train(5))
+    state = MemoryDesiredState()
+    with pytest.raises(InvalidSetting, match=f"was not released: expected a version of {PROD}"):
+        deployment(promotions, state).run(staged.uri, by="tester")
+    with pytest.raises(ModelNotFound):
+        deployment(promotions, state).run(by="tester")
+    with pytest.raises(InvalidSetting, match="must say --by"):
+        deployment(promotions, state).run(by=" ")
+    assert state.written == []

@@ -1,0 +1,173 @@
+"""What a person reads who was not there: pipeline results, status, history, lineage."""
+
+import json
+
+import pytest
+
+from fmnist.domain.model.errors import CorruptModel, InvalidSetting, ModelNotFound
+from fmnist.domain.model.promotion.policy import Mode
+from fmnist.domain.model.promotion.records import DecisionRecord
+from tests.unit.domain.services.promotion_support import POLICY, PROD, SOURCE, STAGING, House
+
+
+def test_the_whole_story_is_told_in_order(promotions: House) -> None:
+    for quality in (5, 3, 9):
+        promotions.run.run(promotions.train(quality), POLICY, Mode.EVALUATE, by="pipeline", approval="automatic")
+    promotions.rollback.run(by="A. Person", reason="shirts")
+    events = [
+        (event.what, event.version.removeprefix("models:/").partition(".")[0] + event.version[-2:], event.by)
+        for event in promotions.overview.history()
+        if event.what != "registered"
+    ]
+    assert events == [
+        ("accepted", "dev/1", ""),
+        ("staged", "staging/1", ""),
+        ("tested", "staging/1", ""),
+        ("released", "prod/1", "pipeline"),
+        ("refused", "dev/2", ""),
+        ("accepted", "dev/3", ""),
+        ("staged", "staging/2", ""),
+        ("tested", "staging/2", ""),
+        ("released", "prod/2", "pipeline"),
+        ("rolled back", "prod/2", "A. Person"),
+    ]
+    details = {event.what: event.detail for event in promotions.overview.history()}
+    assert details["rolled back"] == "to version 1: shirts"
+    assert "in place of version 1" in details["released"]
+    assert f"against models:/{PROD}/1: accuracy: 50.00% -> 30.00%" in details["refused"]
+
+
+def test_history_keeps_every_test_and_approval(promotions: House) -> None:
+    staged = promotions.prepare(promotions.train(5))
+    promotions.promotion.approve(None, by="A. Person", reason="looked at it")
+    promotions.promotion.release(staged.uri, by="pipeline")
+    promotions.acceptance.run(POLICY)
+    promotions.promotion.approve(None, by="B. Person", reason="looked too late")
+    events = [(event.what, event.by) for event in promotions.overview.history()]
+    assert events == [
+        ("registered", ""),
+        ("accepted", ""),
+        ("staged", ""),
+        ("tested", ""),
+        ("approved", "A. Person"),
+        ("released", "pipeline"),
+        ("tested", ""),
+        ("approved", "B. Person"),
+    ]
+
+
+def test_status_shows_who_is_what_and_since_when(promotions: House) -> None:
+    assert [(each.role, each.version) for each in promotions.overview.status()] == [
+        (role, None) for role in ("dev", "candidate", "champion", "previous")
+    ]
+    promotions.promote(promotions.train(5))
+    promotions.promote(promotions.train(9))
+    undone = promotions.rollback.run(by="A. Person", reason="shirts").version
+    newest, candidate, champion, previous = promotions.overview.status()
+    assert (newest.version.uri if newest.version else None) == f"models:/{SOURCE}/2"
+    assert candidate.note == "released as version 2"
+    assert champion.version == undone
+    assert champion.since == max(event.at for event in promotions.overview.history() if event.what == "rolled back")
+    assert previous.note == "rolled back by A. Person: shirts"
+
+
+def test_a_candidate_s_state_is_told(promotions: House) -> None:
+    model = promotions.train(5)
+    promotions.compare(model)
+    promotions.promotion.stage(model)
+    notes = [promotions.overview.status()[1].note]
+    promotions.acceptance.run(POLICY)
+    notes.append(promotions.overview.status()[1].note)
+    promotions.promotion.approve(None, by="A. Person", reason="fine")
+    notes.append(promotions.overview.status()[1].note)
+    assert notes == ["not tested yet", "tested, not approved yet", "tested, approved by A. Person"]
+
+
+def test_a_refused_challenger_goes_no_further(promotions: House) -> None:
+    promotions.promote(promotions.train(9))
+    result = promotions.run.run(promotions.train(5), POLICY, Mode.EVALUATE, by="x", approval="automatic")
+    assert (result.staged, result.released) == (None, None)
+    assert result.message.startswith("refuse: accuracy")
+    assert promotions.aliases() == {"champion": 1}
+
+
+def test_manual_approval_makes_the_pipeline_wait_and_go_on(promotions: House) -> None:
+    model = promotions.train(5)
+    waiting = promotions.run.run(model, POLICY, Mode.EVALUATE, by="x", approval="manual")
+    assert (waiting.released, waiting.message) == (
+        None,
+        f"models:/{STAGING}/1 is staged and tested, and waits to be approved",
+    )
+    promotions.promotion.approve(None, by="A. Person", reason="fine")
+    done = promotions.run.run(model, POLICY, Mode.EVALUATE, by="x", approval="manual")
+    assert done.released is not None
+    assert len(promotions.state.staging) == 1
+
+
+@pytest.mark.parametrize(
+    ("by", "approval", "complaint"), [(" ", "automatic", "must say --by"), ("x", "magic", "found 'magic'")]
+)
+def test_a_pipeline_that_could_not_end_is_not_begun(promotions: House, by: str, approval: str, complaint: str) -> None:
+    model = promotions.train(5)
+    before = promotions.state
+    with pytest.raises(InvalidSetting, match=complaint):
+        promotions.run.run(model, POLICY, Mode.EVALUATE, by=by, approval=approval)
+    assert promotions.state == before
+
+
+def test_promoting_the_champion_again_changes_nothing(promotions: House) -> None:
+    model = promotions.train(5)
+    promotions.run.run(model, POLICY, Mode.EVALUATE, by="x", approval="automatic")
+    before = promotions.state
+    again = promotions.run.run(model, POLICY, Mode.EVALUATE, by="x", approval="automatic")
+    assert again.message == f"models:/{PROD}/1 is @champion already: nothing changed"
+    assert promotions.state == before
+
+
+def test_trace_leads_from_production_to_data_and_code(promotions: House) -> None:
+    model = promotions.train(5)
+    promotions.promote(model)
+    links = promotions.trace.of(f"models:/{PROD}@champion")
+    assert [(link.what, link.name) for link in links] == [
+        ("model", f"models:/{PROD}/1"),
+        ("model", f"models:/{STAGING}/1"),
+        ("model", f"models:/{SOURCE}/1"),
+        ("run", model.run_id),
+        ("data version", "fashion-mnist-v1.0.0"),
+        ("git commit", "c0ffee"),
+        ("image", "image-1"),
+        ("workflow", "uid"),
+    ]
+    assert dict(links[4].details)["digest"] == promotions.registry.resolve("1.0.0").digest
+    # Each version tells what happened to itself, not what its tags have from its source.
+    assert [{name for name, _ in link.details} & {"decision", "tested", "approved"} for link in links[:3]] == [
+        {"approved"},
+        {"tested"},
+        {"decision"},
+    ]
+
+
+def test_trace_of_a_run_that_is_gone_still_tells_what_the_model_knows(promotions: House) -> None:
+    model = promotions.train(5)
+    promotions.tracker._runs.clear()
+    links = promotions.trace.of(model.uri)
+    assert links[1].details == (("state", "not in the tracker any more"),)
+    assert links[2].name == "fashion-mnist-v1.0.0"
+
+
+def test_trace_does_not_go_round_in_circles(promotions: House) -> None:
+    one, other = promotions.train(5), promotions.train(6)
+    promotions.store.label(one, tags={"staged_from": other.uri})
+    promotions.store.label(other, tags={"staged_from": one.uri})
+    with pytest.raises(InvalidSetting, match="a copy of itself"):
+        promotions.trace.of(one.uri)
+    with pytest.raises(ModelNotFound):
+        promotions.trace.of(f"models:/{PROD}@champion")
+
+
+@pytest.mark.parametrize("text", ["no json", "[]", "{}", json.dumps({"rules": 1})])
+def test_a_record_that_is_not_ours_is_named(promotions: House, text: str) -> None:
+    model = promotions.train(5)
+    promotions.store.label(model, tags={"decision": text})
+    with pytest.raises(CorruptModel, match=f"tag decision of {model.uri} is not as fmnist writes it"):
+        DecisionRecord.of(promotions.store.resolve(model.uri))
