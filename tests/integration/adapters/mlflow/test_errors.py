@@ -29,7 +29,7 @@ def test_store_behind_a_server_that_is_well_is_what_is_suspected(
         tracker = MlflowTracker(MlflowConnection(Address(f"http://{HOST}:{port}")))
         run_id = tracker.start("run", {})
         with pytest.raises(StoreUnavailable) as caught:
-            tracker.get(run_id)
+            tracker.log_artifact(run_id, "a.json", b"{}")
     assert str(caught.value) == (
         f"MLflow at http://{HOST}:{port} fails on run '{run_id}': ResponseError('too many 500 error responses'); "
         "check the store that the server keeps its artifacts in; the server's log says what is wrong with it"
