@@ -45,8 +45,8 @@ class ServedModel:
     Attributes:
         package: what it was loaded from, with `version`, `uuid`, `signature` and `created`.
         prediction: answers.
-        degraded: why its normalization could not be compared with the data registry's, or how it differs, which came
-            out only after it was in service; None when they agree.
+        degraded: why its normalization could not be compared with the data registry's; None when they agree. Where
+            it was compared late and differs, it says how.
     """
 
     package: ModelPackage

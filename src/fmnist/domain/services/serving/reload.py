@@ -87,8 +87,8 @@ class ModelServing:
 
         What one replica found counts for all of them until it is `max_age` seconds old; with None nothing is looked up
         again that was found once. A model that could not be compared with the data registry is compared as soon as
-        that answers; one that turns out to be wrong goes on serving, with the reason in the status, for it is not
-        known that anything better is at hand. The memory is given the model again when it has lost it.
+        that answers. One that turns out to be wrong goes on serving, with the reason in the status: nothing better may
+        be at hand. The memory is given the model again when it has lost it.
         """
         with self._lock:
             if self._deployed is None or self._running is not None:

@@ -14,8 +14,8 @@ logger = logging.getLogger(__name__)
 class EpochLog:
     """The metrics of one run's epochs, on their way to the tracker. Training goes on while the tracker is away.
 
-    What the tracker already holds is read back first, and not written again. A repeated epoch gives the same figures
-    (on a GPU, almost), so the first record of it is as good as the second, and a late one as good as one in time.
+    What the tracker already holds is read back first, and not written again. A repeated epoch gives the same figures,
+    on a GPU almost. So the first record of it counts, and it may come late.
     """
 
     def __init__(self, tracker: Tracker, run_id: str) -> None:
