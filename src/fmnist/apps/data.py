@@ -42,7 +42,7 @@ def build(
     container = _container()
     settings = container.settings()
     logger.info("state directory %s", settings.fmnist_home)
-    built = container.builder(source=source or settings.fmnist_raw_dir).build(version)
+    built = container.builder(source=source).build(version)
     typer.echo(f"{built.tag} {'built in' if built.new else 'is already in'} {built.registry}")
 
 

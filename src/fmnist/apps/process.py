@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from fmnist.apps.remedies import with_remedies
 from fmnist.domain.model.address import without_credentials
 from fmnist.domain.model.errors import BadInput, FmnistError
 from fmnist.domain.model.text import one_line
@@ -101,7 +102,7 @@ def _reported() -> Iterator[None]:
     except KeyboardInterrupt as interrupt:
         _end(*exit_of(interrupt))
     except FmnistError as error:
-        _end(f"error: {error}", BAD_INPUT if isinstance(error, BadInput) else FAILED)
+        _end(f"error: {with_remedies(error)}", BAD_INPUT if isinstance(error, BadInput) else FAILED)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("fmnist"):
             raise

@@ -53,7 +53,7 @@ def serve(
         container = ServeContainer(settings=settings)
         url = container.address_of(host, port, prefix)
         container.find_version(uri=model)  # one that is not there is not worth a start
-        container.start(container.application(model_uri=model), host=host, port=port, route_prefix=prefix or "/")
+        container.start(container.application(model_uri=model), host=host, port=port, prefix=prefix)
     try:
         key = next(iter(settings.api_keys), None)  # for the reason, where there is a fault
         with container.service(url, api_key=key, direct=True) as service:

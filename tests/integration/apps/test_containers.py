@@ -46,7 +46,7 @@ PORTS = {
 }
 # Calling these is the app's work itself: they are only resolved.
 WORK = {
-    *("prediction", "find_version", "download", "process", "analyze", "raw_directory"),
+    *("prediction", "find_version", "download", "process", "analyze"),
     *("application", "start", "stop", "address_of", "service"),
 }
 

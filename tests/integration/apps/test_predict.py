@@ -46,7 +46,7 @@ def test_what_cannot_be_predicted_is_bad_input(
 
 def test_before_a_model_is_trained_prediction_says_what_to_run(here: Here) -> None:
     line = here.refused("predict", "--split", "test")
-    assert line == "no version of dev.fashion-mnist-classifier is registered yet: run fmnist train, or name a model"
+    assert line == "no version of dev.fashion-mnist-classifier is registered yet; run fmnist train, or name a model"
 
 
 def test_number_of_classes_is_one_to_ten(there: Here) -> None:

@@ -252,9 +252,9 @@ def test_steps_alone_are_a_pipeline_s(story: Story) -> None:
         (("compare", "--threshold", "nan"), "threshold must be a finite number"),
         (("stage", "--model-uri", f"models:/{SOURCE}/2"), "may not be staged, refuse: "),
         (("test", "--model-uri", f"models:/{STAGING}/9"), f"there is no models:/{STAGING}/9"),
-        (("approve", "--by", " ", "--reason", "why"), "an approval must say --by"),
+        (("approve", "--by", " ", "--reason", "why"), "an approval needs by"),
         (("release", "--model-uri", f"models:/{PROD}/1"), f"is no version of {STAGING}"),
-        (("rollback", "--reason", ""), "a rollback must say --reason"),
+        (("rollback", "--reason", ""), "a rollback needs reason"),
         (("trace", f"models:/{PROD}@nobody"), "has no alias 'nobody'"),
     ],
 )

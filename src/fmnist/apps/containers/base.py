@@ -1,4 +1,8 @@
-"""What every app needs of the outside: the settings, and the data registry that they point to."""
+"""What every app needs: the settings, and the data registry that they point to.
+
+In every container a provider calls a function or class by keyword. The functions read the settings, so that a type
+checker sees which setting goes where.
+"""
 
 from dependency_injector import containers, providers
 
@@ -39,5 +43,5 @@ class BaseContainer(containers.DeclarativeContainer):
     """Settings and data registry."""
 
     settings = providers.Dependency(instance_of=Settings)
-    registry_settings = providers.Factory(registry_settings, settings)
-    data_registry = providers.Singleton(DvcDataRegistry, registry_settings)
+    registry_settings = providers.Factory(registry_settings, settings=settings)
+    data_registry = providers.Singleton(DvcDataRegistry, settings=registry_settings)

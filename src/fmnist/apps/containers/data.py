@@ -1,22 +1,35 @@
 """The data app: building versions, and the pipeline's stages."""
 
+from pathlib import Path
+
 from dependency_injector import providers
 
 from fmnist.adapters.dvc import stages
 from fmnist.adapters.dvc.builder import RegistryBuilder
+from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.idx.sources import raw_directory
 from fmnist.apps.containers.base import BaseContainer
+from fmnist.apps.settings import Settings
 
-_downloads = BaseContainer.settings.provided.fmnist_home.joinpath.call("raw")
+
+def builder(settings: Settings, registry: RegistrySettings, source: Path | None) -> RegistryBuilder:
+    """Return the builder of data versions; `source` is a directory that holds the official files."""
+    return RegistryBuilder(registry, downloads=_downloads(settings), source=source or settings.fmnist_raw_dir)
+
+
+def download(checkout: Path, settings: Settings) -> None:
+    """Copy the official files into a clone of a registry."""
+    stages.download(raw_directory(downloads=_downloads(settings), source=settings.fmnist_raw_dir), checkout)
+
+
+def _downloads(settings: Settings) -> Path:
+    return settings.fmnist_home / "raw"
 
 
 class DataContainer(BaseContainer):
     """The base's registry to read from, and what writes to it."""
 
-    builder = providers.Factory(RegistryBuilder, BaseContainer.registry_settings, downloads=_downloads)
-    raw_directory = providers.Callable(
-        raw_directory, downloads=_downloads, source=BaseContainer.settings.provided.fmnist_raw_dir
-    )
-    download = providers.Callable(stages.download, raw_directory)
+    builder = providers.Factory(builder, settings=BaseContainer.settings, registry=BaseContainer.registry_settings)
+    download = providers.Callable(download, settings=BaseContainer.settings)
     process = providers.Callable(stages.process)
     analyze = providers.Callable(stages.analyze)

@@ -4,18 +4,19 @@ from dependency_injector import providers
 
 from fmnist.adapters.git.desired_state import GitDesiredState
 from fmnist.apps.containers.models import ModelsContainer
-from fmnist.domain.services.promotion.challengers import check_source
+from fmnist.apps.settings import Settings
 from fmnist.domain.services.promotion.deploy import ModelDeployment
+
+
+def desired_state(settings: Settings) -> GitDesiredState:
+    """Return the manifest that the cluster follows."""
+    return GitDesiredState(repo=settings.gitops_repo, branch=settings.gitops_branch, manifest=settings.gitops_manifest)
 
 
 class DeployContainer(ModelsContainer):
     """`deployment()` deploys."""
 
-    desired_state = providers.Factory(
-        GitDesiredState,
-        repo=ModelsContainer.settings.provided.gitops_repo,
-        branch=ModelsContainer.settings.provided.gitops_branch,
-        manifest=ModelsContainer.settings.provided.gitops_manifest,
+    desired_state = providers.Factory(desired_state, settings=ModelsContainer.settings)
+    deployment = providers.Factory(
+        ModelDeployment, store=ModelsContainer.model_store, state=desired_state, source=ModelsContainer.source
     )
-    source = providers.Factory(check_source, ModelsContainer.settings.provided.mlflow_registered_model_name)
-    deployment = providers.Factory(ModelDeployment, ModelsContainer.model_store, desired_state, source)

@@ -7,7 +7,11 @@ from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.mlflow.tracker import MlflowTracker
 from fmnist.apps.containers.base import BaseContainer
 from fmnist.apps.settings import Settings
+from fmnist.domain.model.model import ModelVersion
+from fmnist.domain.model.promotion.stages import StagedName
 from fmnist.domain.services.find_version import find_version
+from fmnist.domain.services.promotion.challengers import check_source
+from fmnist.ports.model_store import ModelStore
 
 
 def mlflow_connection(settings: Settings) -> MlflowConnection:
@@ -20,16 +24,26 @@ def mlflow_connection(settings: Settings) -> MlflowConnection:
     )
 
 
+def tracker(settings: Settings, connection: MlflowConnection) -> MlflowTracker:
+    """Return the tracker of runs."""
+    return MlflowTracker(connection, system_metrics=settings.mlflow_enable_system_metrics_logging)
+
+
+def find_registered(uri: str | None, settings: Settings, store: ModelStore) -> ModelVersion:
+    """Return the version at `uri`, or the newest of the configured model."""
+    return find_version(store, settings.mlflow_registered_model_name, uri)
+
+
+def source(settings: Settings) -> StagedName:
+    """Return the registered model that promotions start from."""
+    return check_source(settings.mlflow_registered_model_name)
+
+
 class ModelsContainer(BaseContainer):
     """Tracker and model store."""
 
-    connection = providers.Factory(mlflow_connection, BaseContainer.settings)
-    tracker = providers.Singleton(
-        MlflowTracker,
-        connection,
-        system_metrics=BaseContainer.settings.provided.mlflow_enable_system_metrics_logging,
-    )
-    model_store = providers.Singleton(MlflowModelStore, connection, gpu=True)
-    find_version = providers.Callable(
-        find_version, model_store, BaseContainer.settings.provided.mlflow_registered_model_name
-    )
+    connection = providers.Factory(mlflow_connection, settings=BaseContainer.settings)
+    tracker = providers.Singleton(tracker, settings=BaseContainer.settings, connection=connection)
+    model_store = providers.Singleton(MlflowModelStore, connection=connection, gpu=True)
+    find_version = providers.Callable(find_registered, settings=BaseContainer.settings, store=model_store)
+    source = providers.Factory(source, settings=BaseContainer.settings)

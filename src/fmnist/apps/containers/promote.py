@@ -5,8 +5,10 @@ from dependency_injector import providers
 from fmnist.adapters.filelock.lock import PromotionLock
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.apps.containers.models import ModelsContainer
+from fmnist.apps.settings import Settings
+from fmnist.domain.model.promotion.stages import StagedName
 from fmnist.domain.services.promotion.acceptance import AcceptanceTest
-from fmnist.domain.services.promotion.challengers import Challengers, check_source
+from fmnist.domain.services.promotion.challengers import Challengers
 from fmnist.domain.services.promotion.compare import ModelComparison
 from fmnist.domain.services.promotion.overview import PromotionOverview
 from fmnist.domain.services.promotion.promote import ModelPromotion
@@ -18,33 +20,50 @@ from fmnist.domain.services.promotion.trace import LineageTrace
 _PATIENCE_SECONDS = 900.0
 
 
+def promotion_lock(settings: Settings, source: StagedName) -> PromotionLock:
+    """Return the lock that all promotions to one production model share."""
+    # Not the source's whole name: dev.NAME and ci.NAME are promoted to the same prod.NAME.
+    return PromotionLock(store=settings.tracking_uri.identity, model=source.name, patience=_PATIENCE_SECONDS)
+
+
 class PromoteContainer(ModelsContainer):
     """The steps, with models answering in this process, and what looks at them."""
 
-    source = providers.Factory(check_source, ModelsContainer.settings.provided.mlflow_registered_model_name)
-    lock = providers.Singleton(
-        PromotionLock,
-        store=ModelsContainer.settings.provided.tracking_uri.identity,
-        # Not the source's whole name: dev.NAME and ci.NAME are promoted to the same prod.NAME.
-        model=source.provided.name,
-        patience=_PATIENCE_SECONDS,
-    )
-    challengers = providers.Factory(Challengers, ModelsContainer.model_store, ModelsContainer.tracker, source)
-    promotion = providers.Factory(ModelPromotion, ModelsContainer.model_store, source, lock)
-    rollback = providers.Factory(ModelRollback, ModelsContainer.model_store, source, lock)
+    lock = providers.Singleton(promotion_lock, settings=ModelsContainer.settings, source=ModelsContainer.source)
     # As a service loads a model, on a GPU machine too.
-    serving_store = providers.Singleton(MlflowModelStore, ModelsContainer.connection)
-    acceptance = providers.Factory(AcceptanceTest, serving_store, ModelsContainer.data_registry, source, lock)
+    serving_store = providers.Singleton(MlflowModelStore, connection=ModelsContainer.connection)
+    challengers = providers.Factory(
+        Challengers, store=ModelsContainer.model_store, tracker=ModelsContainer.tracker, source=ModelsContainer.source
+    )
     comparison = providers.Factory(
         ModelComparison,
-        ModelsContainer.model_store,
-        ModelsContainer.tracker,
-        ModelsContainer.data_registry,
-        source,
-        lock,
+        store=ModelsContainer.model_store,
+        tracker=ModelsContainer.tracker,
+        registry=ModelsContainer.data_registry,
+        source=ModelsContainer.source,
+        lock=lock,
+    )
+    promotion = providers.Factory(
+        ModelPromotion, store=ModelsContainer.model_store, source=ModelsContainer.source, lock=lock
+    )
+    acceptance = providers.Factory(
+        AcceptanceTest,
+        store=serving_store,
+        registry=ModelsContainer.data_registry,
+        source=ModelsContainer.source,
+        lock=lock,
+    )
+    rollback = providers.Factory(
+        ModelRollback, store=ModelsContainer.model_store, source=ModelsContainer.source, lock=lock
     )
     promotion_run = providers.Factory(
-        PromotionRun, comparison, acceptance, promotion, ModelsContainer.model_store, source, lock
+        PromotionRun,
+        comparison=comparison,
+        acceptance=acceptance,
+        promotion=promotion,
+        store=ModelsContainer.model_store,
+        source=ModelsContainer.source,
+        lock=lock,
     )
-    overview = providers.Factory(PromotionOverview, ModelsContainer.model_store, source)
-    trace = providers.Factory(LineageTrace, ModelsContainer.model_store, ModelsContainer.tracker)
+    overview = providers.Factory(PromotionOverview, store=ModelsContainer.model_store, source=ModelsContainer.source)
+    trace = providers.Factory(LineageTrace, store=ModelsContainer.model_store, tracker=ModelsContainer.tracker)

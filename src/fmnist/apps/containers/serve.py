@@ -72,6 +72,27 @@ def http_settings(settings: Settings) -> HttpSettings:
     )
 
 
+def replica_parts(settings: Settings, connection: MlflowConnection, registry: RegistrySettings) -> ReplicaParts:
+    """Return what a replica is made of where it runs."""
+    return ReplicaParts(
+        serving=partial(
+            model_serving,
+            connection,
+            without_secrets(registry),
+            settings.mlflow_registered_model_name,
+            settings.normalization_check,
+            settings.model_load_timeout_seconds,
+            # New for each deployment: an alias is looked up once in it, whatever it stood for in the last.
+            uuid.uuid4().hex,
+        ),
+        http=partial(http_application, settings=http_settings(settings), has_keys=bool(settings.api_keys)),
+        max_images=settings.request_max_length,
+        request_seconds=settings.request_timeout_seconds,
+        poll_seconds=settings.model_poll_seconds,
+        log_level=settings.log_level,
+    )
+
+
 def http_application(serving: Serving, *, settings: HttpSettings, has_keys: bool) -> Any:
     """Make the ASGI application of a replica, with the keys of its own environment; called where the replica runs.
 
@@ -87,52 +108,42 @@ def http_application(serving: Serving, *, settings: HttpSettings, has_keys: bool
     return create_app(serving, replace(settings, api_keys=keys))
 
 
+def guard(settings: Settings) -> list[Any]:
+    """Return the middleware of a proxy; called in its process, whose own environment has the keys."""
+    return proxy_middleware(replace(http_settings(settings), api_keys=settings.api_keys))
+
+
+def cluster(settings: Settings) -> ClusterSettings:
+    """Return how Ray is reached, for a service."""
+    return ClusterSettings(address=settings.ray_address, verbose=settings.verbose, forward_logs=True, metrics=True)
+
+
+def start(application: Any, settings: Settings, cluster: ClusterSettings, host: str, port: int, prefix: str) -> None:
+    """Run the application with Ray Serve, and wait until it answers."""
+    serving_host.start(
+        application,
+        cluster=cluster,
+        host=host,
+        port=port,
+        route_prefix=prefix or "/",
+        request_seconds=settings.request_timeout_seconds,
+        proxy="fmnist.apps.serve:proxy_middleware",
+    )
+
+
 class ServeContainer(ModelsContainer):
     """`application(model_uri=…)` is what Ray Serve runs; `start(…)` and `stop()` run it in this process's name."""
 
-    http_settings = providers.Factory(http_settings, ModelsContainer.settings)
     parts = providers.Factory(
-        ReplicaParts,
-        serving=providers.Factory(
-            partial,
-            model_serving,
-            ModelsContainer.connection,
-            providers.Factory(without_secrets, ModelsContainer.registry_settings),
-            ModelsContainer.settings.provided.mlflow_registered_model_name,
-            ModelsContainer.settings.provided.normalization_check,
-            ModelsContainer.settings.provided.model_load_timeout_seconds,
-            # New for each deployment: an alias is looked up once in it, whatever it stood for in the last.
-            providers.Callable(lambda: uuid.uuid4().hex),
-        ),
-        http=providers.Factory(
-            partial,
-            http_application,
-            settings=http_settings,
-            has_keys=providers.Factory(bool, ModelsContainer.settings.provided.api_keys),
-        ),
-        max_images=ModelsContainer.settings.provided.request_max_length,
-        request_seconds=ModelsContainer.settings.provided.request_timeout_seconds,
-        poll_seconds=ModelsContainer.settings.provided.model_poll_seconds,
-        log_level=ModelsContainer.settings.provided.log_level,
+        replica_parts,
+        settings=ModelsContainer.settings,
+        connection=ModelsContainer.connection,
+        registry=ModelsContainer.registry_settings,
     )
-    # Called in the process of a proxy, whose own environment has the keys.
-    proxy_middleware = providers.Factory(
-        proxy_middleware, providers.Factory(replace, http_settings, api_keys=ModelsContainer.settings.provided.api_keys)
-    )
-    cluster = providers.Factory(
-        ClusterSettings,
-        address=ModelsContainer.settings.provided.ray_address,
-        verbose=ModelsContainer.settings.provided.verbose,
-        forward_logs=True,
-        metrics=True,
-    )
-    application = providers.Factory(application, parts)
-    start = providers.Callable(
-        serving_host.start,
-        cluster=cluster,
-        request_seconds=ModelsContainer.settings.provided.request_timeout_seconds,
-        proxy="fmnist.apps.serve:proxy_middleware",
-    )
+    application = providers.Factory(application, parts=parts)
+    proxy_middleware = providers.Factory(guard, settings=ModelsContainer.settings)
+    cluster = providers.Factory(cluster, settings=ModelsContainer.settings)
+    start = providers.Callable(start, settings=ModelsContainer.settings, cluster=cluster)
     stop = providers.Callable(serving_host.stop, cluster=cluster)
     address_of = providers.Callable(address_of)
     service = providers.Factory(HttpService)

@@ -1,5 +1,6 @@
 """The train app: a training run on Ray, or in this process."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -20,6 +21,12 @@ from fmnist.apps.process import uninterrupted
 from fmnist.apps.settings import Settings
 from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.domain.services.training.run import Provenance, TrainingRun
+from fmnist.ports.compute import Compute
+from fmnist.ports.data_registry import DataRegistry
+from fmnist.ports.model_store import ModelStore
+from fmnist.ports.tracker import Tracker
+
+logger = logging.getLogger(__name__)
 
 
 def checkpoint_storage(settings: Settings) -> CheckpointStorage:
@@ -42,54 +49,73 @@ def commit_of_this_code(settings: Settings) -> str:
         return settings.image_commit
 
 
+def ray_compute(settings: Settings) -> IsolatedCompute:
+    """Return Ray Train, in a process of its own."""
+    factory = RayComputeFactory(
+        cluster=ClusterSettings(address=settings.ray_address, verbose=settings.verbose),
+        reader=SplitReader(Storage(s3_settings(settings))),
+        storage=checkpoint_storage(settings),
+    )
+    return IsolatedCompute(factory)
+
+
+def local_compute(settings: Settings, registry: DataRegistry) -> LocalCompute:
+    """Return training in this process, on all cores that it may use."""
+    return LocalCompute(registry, settings.checkpoint_directory, threads=len(os.sched_getaffinity(0)))
+
+
 def run_lock(settings: Settings, compute_name: str) -> RunLock:
     """The lock on a run: beside its checkpoints, where those who share them see it; with S3, for this machine alone."""
     in_s3 = compute_name == "ray" and settings.ray_storage_url
     return RunLock(None if in_s3 else settings.checkpoint_directory)
 
 
+def training_run(
+    settings: Settings, registry: DataRegistry, tracker: Tracker, compute: Compute, store: ModelStore, lock: RunLock
+) -> TrainingRun:
+    """Return the training run, for a process that turns signals into interrupts."""
+    return TrainingRun(
+        registry=registry,
+        tracker=tracker,
+        compute=compute,
+        store=store,
+        model_name=settings.mlflow_registered_model_name,
+        render=render_report,
+        uninterrupted=uninterrupted,
+        lock=lock,
+        check_lock=lock.prepare,
+        on_resumable=lambda run_id: logger.warning("fmnist train --resume %s goes on from its last checkpoint", run_id),
+    )
+
+
+def provenance(settings: Settings) -> Provenance:
+    """Return the workflow, image and commit that this process belongs to."""
+    return Provenance(
+        argo_workflow_uid=settings.workflow_uid,
+        docker_image_tag=settings.image_tag,
+        git_commit=commit_of_this_code(settings),
+    )
+
+
 class TrainContainer(ModelsContainer):
     """The training run, with `compute` chosen by name: `ray` or `local`."""
 
     compute_name = providers.Dependency(instance_of=str)
-    ray_compute = providers.Singleton(
-        IsolatedCompute,
-        providers.Factory(
-            RayComputeFactory,
-            cluster=providers.Factory(
-                ClusterSettings,
-                address=ModelsContainer.settings.provided.ray_address,
-                verbose=ModelsContainer.settings.provided.verbose,
-            ),
-            reader=providers.Factory(
-                SplitReader, providers.Factory(Storage, providers.Factory(s3_settings, ModelsContainer.settings))
-            ),
-            storage=providers.Factory(checkpoint_storage, ModelsContainer.settings),
+    compute = providers.Selector(
+        compute_name,
+        ray=providers.Singleton(ray_compute, settings=ModelsContainer.settings),
+        local=providers.Singleton(
+            local_compute, settings=ModelsContainer.settings, registry=ModelsContainer.data_registry
         ),
     )
-    local_compute = providers.Singleton(
-        LocalCompute,
-        registry=ModelsContainer.data_registry,
-        checkpoints=ModelsContainer.settings.provided.checkpoint_directory,
-        threads=providers.Callable(lambda: len(os.sched_getaffinity(0))),
-    )
-    compute = providers.Selector(compute_name, ray=ray_compute, local=local_compute)
-    lock = providers.Factory(run_lock, ModelsContainer.settings, compute_name)
+    lock = providers.Factory(run_lock, settings=ModelsContainer.settings, compute_name=compute_name)
     training_run = providers.Factory(
-        TrainingRun,
+        training_run,
+        settings=ModelsContainer.settings,
         registry=ModelsContainer.data_registry,
         tracker=ModelsContainer.tracker,
         compute=compute,
         store=ModelsContainer.model_store,
-        model_name=ModelsContainer.settings.provided.mlflow_registered_model_name,
-        render=providers.Object(render_report),
-        uninterrupted=providers.Object(uninterrupted),
         lock=lock,
-        check_lock=lock.provided.prepare,
     )
-    provenance = providers.Factory(
-        Provenance,
-        argo_workflow_uid=ModelsContainer.settings.provided.workflow_uid,
-        docker_image_tag=ModelsContainer.settings.provided.image_tag,
-        git_commit=providers.Callable(commit_of_this_code, ModelsContainer.settings),
-    )
+    provenance = providers.Factory(provenance, settings=ModelsContainer.settings)

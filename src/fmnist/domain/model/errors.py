@@ -3,9 +3,37 @@
 Adapters turn each vendor's exception into one of these, with the cause chained and a message that says what to do.
 """
 
+from enum import Enum, auto
+
+
+class Remedy(Enum):
+    """What a person can do about an error. The domain knows no command line: an app names the command or flag."""
+
+    BUILD_DATA = auto()
+    NAME_DATA_VERSION = auto()
+    MEASURE_ON_VAL = auto()
+    TRAIN = auto()
+    NAME_SOURCE = auto()
+    COMPARE = auto()
+    COMPARE_BY_EVALUATION = auto()
+    COMPARE_AND_STAGE = auto()
+    STAGE = auto()
+    TEST = auto()
+    APPROVE = auto()
+    ROLL_BACK = auto()
+    SHOW_STATUS = auto()
+
 
 class FmnistError(Exception):
-    """Root of the tree: the work failed, and the message is meant for a person."""
+    """Root of the tree: the work failed, and the message is meant for a person.
+
+    Attributes:
+        remedies: what would help, where this is known; an app adds it to the message.
+    """
+
+    def __init__(self, message: str, *remedies: Remedy) -> None:
+        super().__init__(message)
+        self.remedies = remedies
 
 
 class BadInput(FmnistError):

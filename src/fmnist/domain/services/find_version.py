@@ -1,6 +1,6 @@
 """Which registered version somebody means who names a model, or none."""
 
-from fmnist.domain.model.errors import ModelNotFound
+from fmnist.domain.model.errors import ModelNotFound, Remedy
 from fmnist.domain.model.model import ModelVersion
 from fmnist.ports.model_store import ModelStore
 
@@ -17,5 +17,5 @@ def find_version(store: ModelStore, name: str, uri: str | None) -> ModelVersion:
         return store.resolve(uri)
     versions = store.versions(name)
     if not versions:
-        raise ModelNotFound(f"no version of {name} is registered yet: run fmnist train, or name a model")
+        raise ModelNotFound(f"no version of {name} is registered yet", Remedy.TRAIN)
     return versions[0]

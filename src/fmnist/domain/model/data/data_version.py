@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from fmnist.domain.model.errors import DataVersionNotFound, InvalidSetting
+from fmnist.domain.model.errors import DataVersionNotFound, InvalidSetting, Remedy
 
 TAG_PREFIX = "fashion-mnist-v"
 _NEWEST = (None, "", "DEV", "latest")
@@ -35,9 +35,7 @@ def choose(version: str | None, tags: Sequence[str]) -> str:
         DataVersionNotFound: no such version, or none at all.
     """
     if not tags:
-        raise DataVersionNotFound(
-            "the data registry has no version yet: run `fmnist data build`, or name another by DVC_REPO_URL"
-        )
+        raise DataVersionNotFound("the data registry has no version yet", Remedy.BUILD_DATA)
     if version in _NEWEST:
         return tags[0]
     for tag in tags:

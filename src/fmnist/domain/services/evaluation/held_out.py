@@ -1,7 +1,7 @@
 """Which data a registered model is measured on: never what models learn from, and never other data than it says."""
 
 from fmnist.domain.model.data.dataset import DatasetVersion
-from fmnist.domain.model.errors import CorruptData, InvalidSetting, SplitNotFound
+from fmnist.domain.model.errors import CorruptData, InvalidSetting, Remedy, SplitNotFound
 from fmnist.domain.model.model import ModelVersion
 from fmnist.ports.data_registry import DataRegistry
 
@@ -21,7 +21,7 @@ def measured_dataset(
         raise InvalidSetting(f"split must be test or val, found {split!r}: what models learn from tells nothing")
     trained_on = model.tags.get("dvc_data_version")
     if data_version is None and trained_on is None:
-        raise InvalidSetting(f"{model.uri} does not say its data version: give --data-version")
+        raise InvalidSetting(f"{model.uri} does not say its data version", Remedy.NAME_DATA_VERSION)
     dataset = registry.resolve(data_version or trained_on)
     digest = model.tags.get("data_digest")
     if dataset.version == trained_on and digest not in {None, dataset.digest}:
@@ -31,6 +31,6 @@ def measured_dataset(
         )
     if split not in dataset.splits:
         there = ", ".join(dataset.splits)
-        hint = "; ask for --split val only where no model has trained on any of it" if split == "test" else ""
-        raise SplitNotFound(f"{dataset.version} has no split {split!r}: it has {there}{hint}")
+        remedies = (Remedy.MEASURE_ON_VAL,) if split == "test" else ()
+        raise SplitNotFound(f"{dataset.version} has no split {split!r}: it has {there}", *remedies)
     return dataset

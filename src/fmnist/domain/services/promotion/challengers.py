@@ -1,6 +1,6 @@
 """Which model is to be promoted: the one that was named, the one that a workflow trained, or the newest."""
 
-from fmnist.domain.model.errors import InvalidSetting, ModelNotFound
+from fmnist.domain.model.errors import InvalidSetting, ModelNotFound, Remedy
 from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.promotion.stages import Stage, StagedName
 from fmnist.ports.model_store import ModelStore
@@ -25,9 +25,7 @@ class Challengers:
         if uri is not None:
             version = self._store.resolve(uri)
             if version.name != str(self._source):
-                raise InvalidSetting(
-                    f"{uri} is no version of {self._source}, which MLFLOW_REGISTERED_MODEL_NAME names as the source"
-                )
+                raise InvalidSetting(f"{uri} is no version of the source model {self._source}", Remedy.NAME_SOURCE)
             return version
         versions = self._store.versions(str(self._source))
         if workflow_uid is not None:
@@ -35,7 +33,7 @@ class Challengers:
             versions = [version for run_id in runs for version in versions if version.run_id == run_id]
         if not versions:
             of = f" by a run tagged argo_workflow_uid = {workflow_uid}" if workflow_uid else ""
-            raise ModelNotFound(f"no version of {self._source} is registered{of}: train one first, or give its URI")
+            raise ModelNotFound(f"no version of {self._source} is registered{of}", Remedy.TRAIN)
         return versions[0]
 
 
@@ -47,5 +45,5 @@ def check_source(name: str) -> StagedName:
     """
     source = StagedName.parse(name)
     if source.stage not in {Stage.DEV, Stage.CI}:
-        raise InvalidSetting(f"MLFLOW_REGISTERED_MODEL_NAME is {name}: a promotion starts from dev.NAME or ci.NAME")
+        raise InvalidSetting(f"a promotion starts from dev.NAME or ci.NAME, found {name}", Remedy.NAME_SOURCE)
     return source

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 import numpy as np
 
 from fmnist.domain.model.data.dataset import DatasetVersion
-from fmnist.domain.model.errors import MetricNotFound
+from fmnist.domain.model.errors import MetricNotFound, Remedy
 from fmnist.domain.model.evaluation.paired_test import PairedComparison
 from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.promotion.policy import Decision, Mode, PromotionPolicy
@@ -98,7 +98,7 @@ class ModelComparison:
 
     def _metric(self, version: ModelVersion, metric: str) -> float:
         if not version.run_id:
-            raise MetricNotFound(f"{version.uri} has no run, and so no {metric}: compare with --mode evaluate")
+            raise MetricNotFound(f"{version.uri} has no run, and so no {metric}", Remedy.COMPARE_BY_EVALUATION)
         history = self._tracker.get(version.run_id).history
         if not history.get(metric):
             there = ", ".join(sorted(history)) or "none"

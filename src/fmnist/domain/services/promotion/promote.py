@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
-from fmnist.domain.model.errors import InvalidSetting, NotReady
+from fmnist.domain.model.errors import InvalidSetting, NotReady, Remedy
 from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.promotion.records import (
     NOBODY,
@@ -75,7 +75,7 @@ class ModelPromotion:
             state, challenger = self._read(), self._store.resolve(challenger.uri)
             record = DecisionRecord.of(challenger)
             if record is None:
-                raise NotReady(f"nothing is decided about {challenger.uri}: run fmnist promote compare first")
+                raise NotReady(f"nothing is decided about {challenger.uri}", Remedy.COMPARE)
             if not record.decision.promoted:
                 raise NotReady(f"{challenger.uri} may not be staged, {record.decision.message}")
             check_champion(state, record)

@@ -1,6 +1,6 @@
 """What a staged version needs before it is released: a decision, a test and an approval that count on this champion."""
 
-from fmnist.domain.model.errors import Conflict, NotReady
+from fmnist.domain.model.errors import Conflict, NotReady, Remedy
 from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.promotion.policy import TEST_LIMITS
 from fmnist.domain.model.promotion.records import AcceptanceRecord, Approval, DecisionRecord
@@ -11,14 +11,14 @@ def check_ready(state: PromotionState, staged: ModelVersion, *, manual: bool) ->
     """See that the staged version may be released; `manual` asks for a person's approval, too.
 
     Raises:
-        NotReady: it may not; the message names all that is missing, why, and which commands give it.
+        NotReady: it may not; the message names all that is missing, and why.
         Conflict: it was compared with another champion, or a rollback is not finished.
     """
     decision = state.decision(staged)
     if decision is None:
         raise NotReady(
-            f"{staged.uri} has no decision that lets it be released: run fmnist promote compare and stage on the "
-            "version that it is a copy of"
+            f"{staged.uri} has no decision that lets it be released",
+            Remedy.COMPARE_AND_STAGE,
         )
     if not decision.decision.promoted:
         raise NotReady(f"{staged.uri} may not be released, {decision.decision.message}")
@@ -26,27 +26,29 @@ def check_ready(state: PromotionState, staged: ModelVersion, *, manual: bool) ->
     acceptance = AcceptanceRecord.of(staged)
     if acceptance is not None and not acceptance.passed:
         raise NotReady(f"{staged.uri} may not be released, its test {acceptance.message}")
-    missing = [missing_test(state, staged), missing_approval(state, staged) if manual else ""]
-    if told := "; ".join(filter(None, missing)):
-        raise NotReady(f"{staged.uri} {told}")
+    missing = {Remedy.TEST: missing_test(state, staged)}
+    if manual:
+        missing[Remedy.APPROVE] = missing_approval(state, staged)
+    if told := {remedy: text for remedy, text in missing.items() if text}:
+        raise NotReady(f"{staged.uri} {'; '.join(told.values())}", *told)
 
 
 def missing_test(state: PromotionState, staged: ModelVersion) -> str:
-    """Say why there is no test that counts, and what to run; nothing where there is one."""
-    record, to_do = AcceptanceRecord.of(staged), "run fmnist promote test"
+    """Say why no test of the staged version counts; empty where one does."""
+    record = AcceptanceRecord.of(staged)
     if record is None:
-        return f"is not tested: {to_do} first"
+        return "is not tested"
     why = state.basis(staged).changed_since(record.basis, TEST_LIMITS)
-    return why and f"is not tested as things are, its test {why}: {to_do} again"
+    return why and f"is not tested as things are, its test {why}"
 
 
 def missing_approval(state: PromotionState, staged: ModelVersion) -> str:
-    """Say why there is no approval that counts, and what to run; nothing where there is one."""
-    record, to_do = Approval.of(staged), "run fmnist promote approve --by WHO --reason WHY"
+    """Say why no approval of the staged version counts; empty where one does."""
+    record = Approval.of(staged)
     if record is None:
-        return f"is not approved: {to_do}"
+        return "is not approved"
     why = state.basis(staged).changed_since(record.basis)
-    return why and f"is not approved as things are, its approval by {record.by} {why}: {to_do} again"
+    return why and f"is not approved as things are, its approval by {record.by} {why}"
 
 
 def check_champion(state: PromotionState, decision: DecisionRecord) -> None:
@@ -72,6 +74,4 @@ def check_rollback(state: PromotionState) -> None:
     """
     begun = state.open_rollback
     if begun is not None and not begun.only_its_end_is_missing:
-        raise Conflict(
-            f"a rollback of {begun.taken_back.uri} was begun and not finished: run fmnist promote rollback again first"
-        )
+        raise Conflict(f"a rollback of {begun.taken_back.uri} was begun and not finished", Remedy.ROLL_BACK)

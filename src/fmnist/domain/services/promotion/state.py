@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
-from fmnist.domain.model.errors import Conflict, InvalidSetting, ModelNotFound
+from fmnist.domain.model.errors import Conflict, InvalidSetting, ModelNotFound, Remedy
 from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.promotion.policy import PromotionPolicy
 from fmnist.domain.model.promotion.records import (
@@ -160,7 +160,7 @@ class PromotionState:
         """
         if uri is None:
             if self.candidate is None:
-                raise ModelNotFound(f"{name} has no alias 'candidate': run fmnist promote stage first")
+                raise ModelNotFound(f"{name} has no alias 'candidate'", Remedy.STAGE)
             return self.candidate
         for version in self.staging:
             if uri in {version.uri, *(f"models:/{name}@{alias}" for alias in version.aliases)}:
@@ -199,8 +199,8 @@ def check_aliases(state: PromotionState, champion: ModelVersion, previous: Model
         if written is not None and (found is None or found.version != written.version):
             raise Conflict(
                 f"{written.name}@{alias} was set to version {written.version} and reads back as "
-                f"{found.version if found else 'absent'}: somebody else promotes at the same time; look at fmnist "
-                "promote status before you run this again"
+                f"{found.version if found else 'absent'}: somebody else promotes at the same time",
+                Remedy.SHOW_STATUS,
             )
 
 
@@ -211,7 +211,7 @@ def check_said(what: str, **said: str) -> None:
         InvalidSetting: names all that is missing.
     """
     if missing := [name for name, value in said.items() if not value.strip()]:
-        raise InvalidSetting(f"{what} must say --{' and --'.join(missing)}: found nothing there")
+        raise InvalidSetting(f"{what} needs {' and '.join(missing)}: found nothing there")
 
 
 def now_utc() -> str:

@@ -52,6 +52,7 @@ class TrainingRun:
             `KeyboardInterrupt` supplies it, so that none strikes where a run has begun and nobody knows its id yet.
         lock: makes a context, by a run's id, that one process at a time may be in.
         check_lock: raises what the lock of a new run would, before there is that run.
+        on_resumable: is told the id of a run that ended early and can be resumed.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class TrainingRun:
         uninterrupted: Callable[[], AbstractContextManager[None]] = nullcontext,
         lock: Callable[[str], AbstractContextManager[object]] = nullcontext,
         check_lock: Callable[[], object] = lambda: None,
+        on_resumable: Callable[[str], object] = lambda _: None,
     ) -> None:
         self._registry = registry
         self._tracker = tracker
@@ -75,6 +77,7 @@ class TrainingRun:
         self._uninterrupted = uninterrupted
         self._lock = lock
         self._check_lock = check_lock
+        self._on_resumable = on_resumable
 
     def start(
         self,
@@ -183,7 +186,7 @@ class TrainingRun:
         if str(unrecorded):
             logger.warning("not recorded of run %s: %s", run_id, unrecorded)
         if resumable and not isinstance(reason, _LASTING):
-            logger.warning("fmnist train --resume %s goes on from its last checkpoint", run_id)
+            self._on_resumable(run_id)
 
     def _describe(self, run_id: str, spec: TrainingSpec, dataset: DatasetVersion) -> None:
         params = {

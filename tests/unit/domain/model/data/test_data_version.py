@@ -3,7 +3,7 @@
 import pytest
 
 from fmnist.domain.model.data.data_version import choose, full_tag, newest_first
-from fmnist.domain.model.errors import DataVersionNotFound, InvalidSetting
+from fmnist.domain.model.errors import DataVersionNotFound, InvalidSetting, Remedy
 
 
 def test_order_is_by_number_and_not_by_letter() -> None:
@@ -54,5 +54,6 @@ def test_unknown_version_is_refused_with_those_there_are() -> None:
 
 
 def test_no_version_at_all_says_how_to_make_one() -> None:
-    with pytest.raises(DataVersionNotFound, match="fmnist data build"):
+    with pytest.raises(DataVersionNotFound) as refused:
         choose(None, [])
+    assert refused.value.remedies == (Remedy.BUILD_DATA,)

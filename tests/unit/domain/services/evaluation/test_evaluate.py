@@ -5,7 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from fmnist.domain.model.errors import CorruptModel, InvalidSetting, ModelNotFound, SplitNotFound, StoreUnavailable
+from fmnist.domain.model.errors import (
+    CorruptModel,
+    InvalidSetting,
+    ModelNotFound,
+    Remedy,
+    SplitNotFound,
+    StoreUnavailable,
+)
 from fmnist.domain.model.evaluation.report import SECONDS_METRIC, SPEED_METRIC, ModelReport
 from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.training.run import EPOCH_METRICS
@@ -70,8 +77,9 @@ def test_model_of_somebody_else_is_measured_when_it_is_said_on_what(
     promotions: House, evaluation: ModelEvaluation, caplog: pytest.LogCaptureFixture
 ) -> None:
     theirs = strip(promotions, promotions.train(known_classes=7))
-    with pytest.raises(InvalidSetting, match="does not say its data version: give --data-version"):
+    with pytest.raises(InvalidSetting, match="does not say its data version") as refused:
         evaluation.evaluate(theirs.uri)
+    assert refused.value.remedies == (Remedy.NAME_DATA_VERSION,)
     found = evaluation.evaluate(theirs.uri, data_version="1.0.0")
     assert found.report.measured.evaluation.accuracy == 0.7
     assert (found.report.story, found.logged_to) == (None, None)

@@ -11,6 +11,7 @@ from fmnist.domain.model.errors import (
     InvalidSetting,
     MetricNotFound,
     ModelNotFound,
+    Remedy,
     RunNotFound,
     SplitNotFound,
 )
@@ -101,8 +102,9 @@ def test_a_missing_metric_is_named_even_without_a_champion(promotions: House) ->
 
 def test_a_data_version_without_the_split_is_refused_unless_val_is_asked_for(promotions: House) -> None:
     challenger = promotions.train(5, data_version="0.9.0")
-    with pytest.raises(SplitNotFound, match=r"v0\.9\.0 has no split 'test': it has train, val; .*--split val"):
+    with pytest.raises(SplitNotFound, match=r"v0\.9\.0 has no split 'test': it has train, val") as refused:
         promotions.compare(challenger)
+    assert refused.value.remedies == (Remedy.MEASURE_ON_VAL,)
     assert DecisionRecord.of(promotions.store.resolve(challenger.uri)) is None
     record = promotions.comparison.compare(challenger, POLICY, Mode.EVALUATE, split="val")
     assert (record.split, record.data_version) == ("val", "fashion-mnist-v0.9.0")
@@ -138,7 +140,7 @@ def test_the_challenger_is_the_one_named_or_the_workflow_s_or_the_newest(promoti
 
 
 def test_a_challenger_that_is_not_there_is_named(promotions: House) -> None:
-    with pytest.raises(ModelNotFound, match=f"no version of {SOURCE} is registered: train one"):
+    with pytest.raises(ModelNotFound, match=f"no version of {SOURCE} is registered"):
         promotions.challengers.find()
     promotions.promote(promotions.train(3))
     with pytest.raises(ModelNotFound, match="by a run tagged argo_workflow_uid = c"):

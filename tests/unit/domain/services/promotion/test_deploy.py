@@ -108,6 +108,6 @@ def test_what_was_not_released_is_not_deployed(promotions: House) -> None:
         deployment(promotions, state).run(staged.uri, by="tester")
     with pytest.raises(ModelNotFound):
         deployment(promotions, state).run(by="tester")
-    with pytest.raises(InvalidSetting, match="must say --by"):
+    with pytest.raises(InvalidSetting, match="needs by"):
         deployment(promotions, state).run(by=" ")
     assert state.written == []

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmnist.adapters.memory.model_store import MemoryModelStore
-from fmnist.domain.model.errors import FmnistError, NotReady
+from fmnist.domain.model.errors import FmnistError, NotReady, Remedy
 from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.promotion.policy import Mode
 from fmnist.domain.model.promotion.stages import Alias
@@ -79,8 +79,9 @@ def test_a_foreign_candidate_can_be_tested_and_approved_and_is_released_with_a_d
     assert NO_RECORD in notes(house)["candidate"]
     assert house.acceptance.run(replace(POLICY)).passed
     house.promotion.approve(None, by="A. Person", reason="fine")
-    with pytest.raises(NotReady, match="has no decision that lets it be released: run fmnist promote compare and sta"):
+    with pytest.raises(NotReady, match="has no decision that lets it be released") as refused:
         house.promotion.release(None, by="x")
+    assert refused.value.remedies == (Remedy.COMPARE_AND_STAGE,)
     ours = house.promotion.stage(model).version
     house.acceptance.run()
     assert house.promotion.release(None, by="x").version.tags["released_from"] == ours.uri

@@ -111,14 +111,14 @@ def test_a_person_s_approval_stays_where_none_was_asked_for(promotions: House) -
 
 
 @pytest.mark.parametrize(
-    ("by", "reason", "missing"), [("", "why", "by"), ("who", " ", "reason"), ("", "", "by and --")]
+    ("by", "reason", "missing"), [("", "why", "by"), ("who", " ", "reason"), ("", "", "by and reason")]
 )
 def test_empty_approvals_and_rollbacks_change_nothing(promotions: House, by: str, reason: str, missing: str) -> None:
     promotions.promote(promotions.train(5))
     before = promotions.state
-    with pytest.raises(InvalidSetting, match=f"must say --{missing}"):
+    with pytest.raises(InvalidSetting, match=f"needs {missing}"):
         promotions.promotion.approve(None, by=by, reason=reason)
-    with pytest.raises(InvalidSetting, match=f"must say --{missing}"):
+    with pytest.raises(InvalidSetting, match=f"needs {missing}"):
         promotions.rollback.run(by=by, reason=reason)
     assert promotions.state == before
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmnist.domain.model.errors import FmnistError, NotReady
+from fmnist.domain.model.errors import FmnistError, NotReady, Remedy
 from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.promotion.policy import Mode
 from fmnist.domain.model.promotion.records import AcceptanceRecord, Approval, Basis, DecisionRecord
@@ -53,10 +53,10 @@ def test_what_was_said_against_one_champion_does_not_release_over_another(promot
         house.promotion.release(staged.uri, by="x", approval="manual")
     was = f"was against models:/{PROD}/1, and now it is models:/{PROD}/2"
     assert str(refused.value) == (
-        f"{staged.uri} is not tested as things are, its test {was}: run fmnist promote test again; "
-        f"is not approved as things are, its approval by A. Person {was}: run fmnist promote approve --by WHO "
-        "--reason WHY again"
+        f"{staged.uri} is not tested as things are, its test {was}; "
+        f"is not approved as things are, its approval by A. Person {was}"
     )
+    assert refused.value.remedies == (Remedy.TEST, Remedy.APPROVE)
     house.acceptance.run(uri=staged.uri)
     with pytest.raises(NotReady, match=r"^\S+ is not approved as things are"):
         house.promotion.release(staged.uri, by="x", approval="manual")
@@ -67,7 +67,7 @@ def test_what_was_said_against_one_champion_does_not_release_over_another(promot
 def test_what_was_said_under_one_policy_does_not_release_under_another(promotions: House) -> None:
     staged = ready(promotions)
     compare_anew(promotions, staged, max_latency_ms=400.0)
-    with pytest.raises(NotReady, match=r"its test was under another policy .*: max_latency_ms 500.0, not 400.0: run"):
+    with pytest.raises(NotReady, match=r"its test was under another policy .*: max_latency_ms 500.0, not 400.0"):
         promotions.promotion.release(staged.uri, by="x")
     assert promotions.acceptance.run(uri=staged.uri).basis == Basis(None, OTHER_POLICY)
     released = promotions.promotion.release(staged.uri, by="x").version
@@ -143,7 +143,7 @@ def test_records_of_earlier_versions_are_read_and_asked_for_again(promotions: Ho
     assert AcceptanceRecord.of(house.store.resolve(staged.uri)) == replace(acceptance, basis=None)
     assert "names no champion, for an earlier version of fmnist recorded it" in house.overview.status()[1].note
     assert [event.what for event in house.overview.history()][-2:] == ["tested", "approved"]
-    with pytest.raises(NotReady, match=r"its test names no champion, .*: run fmnist promote test again; .* A\. P"):
+    with pytest.raises(NotReady, match=r"its test names no champion, .* A\. P"):
         house.promotion.release(staged.uri, by="x", approval="manual")
     assert house.acceptance.run(uri=staged.uri).passed
     house.promotion.approve(staged.uri, by="B. Person", reason="as before")

@@ -66,12 +66,12 @@ def test_replica_takes_the_model_from_the_others_and_not_from_the_store(deployme
     assert deployment.store.downloads.calls == [uri]
 
 
-def test_newest_of_a_model_without_versions_says_what_to_do(deployment: Deployment) -> None:
+def test_newest_of_a_model_without_versions_is_an_error_of_the_reload(deployment: Deployment) -> None:
     replica = deployment.replica()
     replica.deploy(None)
     assert replica.current is None
     assert replica.status.reload_error is not None
-    assert f"no version of {NAME} is registered yet: run fmnist train" in replica.status.reload_error
+    assert f"no version of {NAME} is registered yet" in replica.status.reload_error
 
 
 def break_store(deployment: Deployment) -> str:

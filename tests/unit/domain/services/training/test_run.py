@@ -69,6 +69,7 @@ class House:
         self.compute = CountingCompute(self.registry, self.directory)
         self.compute.predicted = []
         self.at_work: set[str] = set()
+        self.resumable: list[str] = []
         self.service = TrainingRun(
             self.registry,
             self.tracker,
@@ -78,6 +79,7 @@ class House:
             self.render,
             lock=self.lock,
             check_lock=self.check_lock,
+            on_resumable=self.resumable.append,
         )
         self.lockable = True
 
@@ -315,7 +317,7 @@ def not_there(*_: object) -> None:
 
 @pytest.mark.parametrize(("part", "method"), [("compute", "prepare"), ("store", "versions")])
 def test_what_is_not_there_opens_no_run_and_leaves_one_that_is_resumed_as_it_was(
-    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, part: str, method: str
+    house: House, monkeypatch: pytest.MonkeyPatch, part: str, method: str
 ) -> None:
     with monkeypatch.context() as absent:
         absent.setattr(getattr(house, part), method, not_there)
@@ -323,13 +325,13 @@ def test_what_is_not_there_opens_no_run_and_leaves_one_that_is_resumed_as_it_was
             house.train()
     assert house.tracker.find({}) == []
     stopped = house.train_until(1, KeyboardInterrupt())
-    caplog.clear()
+    house.resumable.clear()
     with monkeypatch.context() as absent:
         absent.setattr(getattr(house, part), method, not_there)
         with pytest.raises(StoreUnavailable):
             house.service.resume(stopped.run_id, ignore)
     assert house.only_run().status is RunStatus.KILLED
-    assert "--resume" not in caplog.text
+    assert house.resumable == []
 
 
 @pytest.mark.parametrize(
@@ -484,15 +486,13 @@ def test_an_interrupt_while_the_run_is_opened_does_not_leave_it_running(
     ("error", "worth_it"),
     [(KeyboardInterrupt(), True), (StoreUnavailable("no"), True), (TrainingFailed("no"), False)],
 )
-def test_resuming_is_proposed_where_it_can_help(
-    house: House, caplog: pytest.LogCaptureFixture, error: BaseException, *, worth_it: bool
-) -> None:
+def test_resuming_is_proposed_where_it_can_help(house: House, error: BaseException, *, worth_it: bool) -> None:
     run = house.train_until(1, error)
-    assert (f"fmnist train --resume {run.run_id}" in caplog.text) is worth_it
+    assert house.resumable == [run.run_id] * worth_it
 
 
 def test_no_resume_is_advised_for_a_run_that_says_not_yet_what_it_is(
-    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*arguments: object) -> None:
         raise StoreUnavailable("the store does not answer")
@@ -502,7 +502,7 @@ def test_no_resume_is_advised_for_a_run_that_says_not_yet_what_it_is(
         with pytest.raises(StoreUnavailable):
             house.train()
     assert house.only_run().status is RunStatus.FAILED
-    assert "--resume" not in caplog.text
+    assert house.resumable == []
 
 
 def test_a_run_of_something_else_is_not_resumed(house: House) -> None:
@@ -591,7 +591,7 @@ def test_an_outage_until_the_end_is_told_exactly_and_resuming_records_the_rest(
     run_id = house.only_run().run_id
     missing = "the metrics of epochs 2, 3; the metrics of the chosen epoch; the model; its report; its end"
     assert f"not recorded of run {run_id}: {missing}\n" in caplog.text
-    assert f"fmnist train --resume {run_id}" in caplog.text
+    assert house.resumable == [run_id]
 
     result = house.service.resume(run_id, reports.append)
     assert reports == [], "nothing is trained again"
