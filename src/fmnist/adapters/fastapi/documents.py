@@ -1,17 +1,22 @@
-"""The shapes of what goes out, for the OpenAPI document alone: no response is validated against them on its way."""
+"""The shapes of the bodies that go out. Routes build them, a type checker holds them, and OpenAPI shows them.
 
-from typing import Any
+Typed dictionaries and not dataclasses: a field that was not asked for is absent, not null. Nothing is validated on its
+way out.
+"""
 
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, NotRequired
+
+from pydantic import WithJsonSchema
+from typing_extensions import TypedDict
+
+from fmnist.domain.services.prediction import ClassPrediction
+
+Numbers = Annotated[Any, WithJsonSchema({"type": "array", "items": {"type": "number"}})]
+"""A C-contiguous array, which becomes a flat list."""
 
 
-class Document(BaseModel):
-    """A body; its fields are named as the contract and the protocol name them, also where pydantic would warn."""
-
-    model_config = ConfigDict(protected_namespaces=())
-
-
-class Service(Document):
+class Service(TypedDict):
     """What this is, and where to go on."""
 
     service: str
@@ -21,69 +26,66 @@ class Service(Document):
     health: str
 
 
-class Health(Document):
-    """How the service stands.
+class Standing(TypedDict):
+    """What the service is to serve, and why it does not or not fully."""
 
-    `status` is `healthy` while a model answers, also when what is desired could not be loaded (`reload_error`) or its
-    normalization could not be compared with the data registry (`degraded`); each of them has the reason, or is null.
-    Where there are API keys, the reason is for callers with a key.
+    desired_model: str
+    degraded: str | None
+    reload_error: str | None
+
+
+class Health(Standing):
+    """How the service stands. `status` is `healthy` while any model answers.
+
+    `reload_error` is the reason why the desired model could not be loaded, or null. `degraded` is the reason why the
+    normalization could not be compared with the data registry's, or null. Where there are API keys, a caller without
+    a key sees that there is a reason, and not its text.
     """
 
     status: str
     model_loaded: bool
     model_uri: str | None
     uptime_seconds: float
-    desired_model: str
-    degraded: str | None
-    reload_error: str | None
 
 
-class Live(Document):
+class Live(TypedDict):
     """The process answers."""
 
     status: str
 
 
-class NormalizationParams(Document):
+class NormalizationParams(TypedDict):
     """Of the train split's pixels, in [0, 1] units: the input is `(pixel / 255 - mean) / std`."""
 
     mean: float
     std: float
 
 
-class Info(Document):
+class Info(Standing):
     """The model that answers, and where it comes from."""
 
     model_uri: str
     model_uuid: str
     run_id: str
-    model_signature: dict[str, Any]
+    model_signature: Mapping[str, Any]
     data_version: str | None
     training_timestamp: str
     expected_input_shape: list[int]
-    output_classes: list[str]
+    output_classes: Sequence[str]
     normalization_params: NormalizationParams
-    desired_model: str
-    degraded: str | None
-    reload_error: str | None
 
 
-class ClassConfidence(Document):
-    """A class, and its probability in [0, 1]."""
+class ImagePrediction(TypedDict):
+    """The most probable class of one image, with its probability in [0, 1]; the rest is there if it was asked for."""
 
     class_id: int
     class_name: str
     confidence: float
+    top_k: NotRequired[list[ClassPrediction]]
+    probabilities: NotRequired[Numbers]
 
 
-class ImagePrediction(ClassConfidence):
-    """The most probable class of one image; what else there is was asked for."""
-
-    top_k: list[ClassConfidence] = []
-    probabilities: list[float] = []
-
-
-class Predictions(Document):
+class Predictions(TypedDict):
     """One prediction an image, in the order of the images, all of them by the one model that is named."""
 
     predictions: list[ImagePrediction]
@@ -92,7 +94,7 @@ class Predictions(Document):
     processing_time_ms: float
 
 
-class ErrorDocument(Document):
+class ErrorDocument(TypedDict):
     """What went wrong: `detail` for a person, `error_type` for a program, `request_id` to find it in the log."""
 
     detail: str
@@ -100,7 +102,7 @@ class ErrorDocument(Document):
     request_id: str
 
 
-class NotReadyDocument(Document):
+class NotReadyDocument(TypedDict):
     """An error whose `detail` is the health of a service that has no model."""
 
     detail: Health

@@ -1,12 +1,14 @@
-"""The shapes of the Open Inference Protocol for the OpenAPI document alone; names and keys are the protocol's."""
+"""The shapes of the Open Inference Protocol, as in `documents`; names and keys are the protocol's."""
 
-from typing import Any
+from typing import Any, NotRequired
 
-from fmnist.adapters.fastapi.documents import Document
+from typing_extensions import TypedDict
+
+from fmnist.adapters.fastapi.documents import Numbers
 from fmnist.adapters.fastapi.example import example_image
 
 
-class Server(Document):
+class Server(TypedDict):
     """Server metadata."""
 
     name: str
@@ -14,26 +16,26 @@ class Server(Document):
     extensions: list[str]
 
 
-class ServerLive(Document):
+class ServerLive(TypedDict):
     """The process answers."""
 
     live: bool
 
 
-class ServerReady(Document):
+class ServerReady(TypedDict):
     """A model answers."""
 
     ready: bool
 
 
-class ModelReady(Document):
+class ModelReady(TypedDict):
     """This model answers."""
 
     name: str
     ready: bool
 
 
-class TensorMetadata(Document):
+class TensorMetadata(TypedDict):
     """A tensor that goes in or comes out; -1 is any number of images."""
 
     name: str
@@ -41,7 +43,7 @@ class TensorMetadata(Document):
     shape: list[int]
 
 
-class Model(Document):
+class Model(TypedDict):
     """Model metadata."""
 
     name: str
@@ -51,25 +53,25 @@ class Model(Document):
     outputs: list[TensorMetadata]
 
 
-class OutputTensor(Document):
+class OutputTensor(TypedDict):
     """A tensor, its data in one flat list, row by row."""
 
     name: str
     datatype: str
     shape: list[int]
-    data: list[float]
+    data: Numbers
 
 
-class Inference(Document):
+class Inference(TypedDict):
     """The outputs that were asked for, or both: `class_id` INT64 [n] and `probabilities` FP32 [n, 10]."""
 
     model_name: str
     model_version: str
-    id: str | None = None
+    id: NotRequired[str]
     outputs: list[OutputTensor]
 
 
-class InferenceError(Document):
+class InferenceError(TypedDict):
     """The protocol's `error`, and beside it what every error of this service has."""
 
     error: str
@@ -84,7 +86,7 @@ _PROBLEMS = {
 }
 
 
-def answers(model: type[Document], *problems: int) -> dict[int | str, dict[str, Any]]:
+def answers(model: type[Any], *problems: int) -> dict[int | str, dict[str, Any]]:
     """Return OpenAPI's responses of a route that answers with `model`, or with one of these problems."""
     described: dict[int | str, dict[str, Any]] = {200: {"model": model}}
     for status in problems:

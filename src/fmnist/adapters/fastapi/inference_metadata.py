@@ -1,7 +1,5 @@
 """Health and metadata of the Open Inference Protocol V2: what there is, and whether it is ready."""
 
-from typing import Any
-
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -25,16 +23,16 @@ def metadata_routes(model: InferenceModel, software_version: str) -> APIRouter:
 
     @router.get("/v2", summary="Server metadata", responses=answers(documents.Server))
     async def server() -> Response:
-        return json_reply({"name": "fmnist", "version": software_version, "extensions": []})
+        return json_reply(documents.Server(name="fmnist", version=software_version, extensions=[]))
 
     @router.get("/v2/health/live", summary="Server live", responses=answers(documents.ServerLive))
     async def server_live() -> Response:
-        return json_reply({"live": True})
+        return json_reply(documents.ServerLive(live=True))
 
     @router.get("/v2/health/ready", summary="Server ready", responses=answers(documents.ServerReady, 503))
     async def server_ready() -> Response:
         model.find()
-        return json_reply({"ready": True})
+        return json_reply(documents.ServerReady(ready=True))
 
     @router.get(_MODEL, summary="Model metadata", responses=answers(documents.Model, 404, 503))
     async def model_metadata(name: NameInPath) -> Response:
@@ -47,17 +45,17 @@ def metadata_routes(model: InferenceModel, software_version: str) -> APIRouter:
     @router.get(f"{_MODEL}/ready", summary="Model ready", responses=answers(documents.ModelReady, 404, 503))
     async def model_ready(name: NameInPath) -> Response:
         model.find(name)
-        return json_reply({"name": name, "ready": True})
+        return json_reply(documents.ModelReady(name=name, ready=True))
 
     @router.get(f"{_VERSION}/ready", summary="Version ready", responses=answers(documents.ModelReady, 404, 503))
     async def version_ready(name: NameInPath, version: VersionInPath) -> Response:
         model.find(name, version)
-        return json_reply({"name": name, "ready": True})
+        return json_reply(documents.ModelReady(name=name, ready=True))
 
     return router
 
 
-def _metadata(name: str, model: ServedModel) -> dict[str, Any]:
+def _metadata(name: str, model: ServedModel) -> documents.Model:
     classes = len(model.prediction.info.class_names)
     return {
         "name": name,

@@ -33,14 +33,14 @@ def inference_route(serving: Serving, settings: HttpSettings, model: InferenceMo
         served, rows = await serving.answer(asked.images)
         # A reload may have come in between.
         check_version(served, version)
-        return json_reply(
-            {
-                "model_name": name,
-                "model_version": str(served.version.version),
-                **({} if asked.id is None else {"id": asked.id}),
-                "outputs": [_tensor(output, rows) for output in asked.outputs],
-            }
+        document = documents.Inference(
+            model_name=name,
+            model_version=str(served.version.version),
+            outputs=[_tensor(output, rows) for output in asked.outputs],
         )
+        if asked.id is not None:
+            document["id"] = asked.id
+        return json_reply(document)
 
     options: dict[str, Any] = {
         "responses": {
@@ -69,7 +69,7 @@ def _check_json(request: Request) -> None:
         raise Problem(415, "unsupported_media_type", detail)
 
 
-def _tensor(name: str, rows: Probabilities) -> dict[str, Any]:
+def _tensor(name: str, rows: Probabilities) -> documents.OutputTensor:
     if name == "class_id":
         return {"name": name, "datatype": "INT64", "shape": [len(rows)], "data": rows.argmax(axis=1)}
-    return {"name": name, "datatype": "FP32", "shape": rows.shape, "data": rows.ravel()}
+    return {"name": name, "datatype": "FP32", "shape": list(rows.shape), "data": rows.ravel()}

@@ -2,13 +2,14 @@
 
 import time
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from fmnist.adapters.fastapi.descriptions import PREDICT, predict_body, predict_responses
+from fmnist.adapters.fastapi.documents import ImagePrediction, Predictions
 from fmnist.adapters.fastapi.formats import ImageFormats
 from fmnist.adapters.fastapi.keys import documented_keys
 from fmnist.adapters.fastapi.problems import NO_MODEL, Problem
@@ -46,25 +47,23 @@ def predict_route(serving: Serving, settings: HttpSettings, formats: ImageFormat
             raise Problem(503, "not_ready", NO_MODEL)
         images = await formats.decode(media_type, await request.body())
         model, rows = await serving.answer(images)
-        return json_reply(
-            {
-                "predictions": _predictions(model, rows, top_k, probabilities=probabilities),
-                "model_uri": model.version.uri,
-                "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
-                "processing_time_ms": round(1000 * (time.perf_counter() - started), 3),
-            }
+        document = Predictions(
+            predictions=_predictions(model, rows, top_k, probabilities=probabilities),
+            model_uri=model.version.uri,
+            timestamp=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            processing_time_ms=round(1000 * (time.perf_counter() - started), 3),
         )
+        return json_reply(document)
 
     return router
 
 
-def _predictions(model: ServedModel, rows: Probabilities, top_k: int | None, *, probabilities: bool) -> list[Any]:
+def _predictions(
+    model: ServedModel, rows: Probabilities, top_k: int | None, *, probabilities: bool
+) -> list[ImagePrediction]:
     ranked = model.prediction.rank(rows, top_k or 1)
-    best: list[Any] = [ranking[0] for ranking in ranked]
-    if top_k is None and not probabilities:
-        return best
-    documents = [
-        {"class_id": first.class_id, "class_name": first.class_name, "confidence": first.confidence} for first in best
+    documents: list[ImagePrediction] = [
+        {"class_id": best.class_id, "class_name": best.class_name, "confidence": best.confidence} for best, *_ in ranked
     ]
     if top_k is not None:
         for document, ranking in zip(documents, ranked, strict=True):

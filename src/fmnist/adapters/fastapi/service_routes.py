@@ -4,7 +4,6 @@ Why something failed may name addresses of stores: where there are keys, that te
 """
 
 import time
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,19 +32,19 @@ def service_routes(serving: Serving, settings: HttpSettings) -> APIRouter:
     router = APIRouter(tags=["service"])
     started = time.monotonic()
 
-    def state(status: ServingStatus, request: Request) -> dict[str, str | None]:
-        texts = {"degraded": status.served.degraded if status.served else None, "reload_error": status.reload_error}
+    def standing(status: ServingStatus, request: Request) -> documents.Standing:
+        degraded, reload_error = status.served.degraded if status.served else None, status.reload_error
         if not may_predict(request.scope, settings.api_keys):
-            texts = {name: text and _HIDDEN for name, text in texts.items()}
-        return {"desired_model": status.desired, **texts}
+            degraded, reload_error = degraded and _HIDDEN, reload_error and _HIDDEN
+        return {"desired_model": status.desired, "degraded": degraded, "reload_error": reload_error}
 
-    def health_document(status: ServingStatus, request: Request) -> dict[str, Any]:
+    def health_document(status: ServingStatus, request: Request) -> documents.Health:
         return {
             "status": "healthy" if status.served else "not_ready",
             "model_loaded": status.served is not None,
             "model_uri": status.served.version.uri if status.served else None,
             "uptime_seconds": round(time.monotonic() - started, 3),
-            **state(status, request),
+            **standing(status, request),
         }
 
     def ready_status(request: Request) -> ServingStatus:
@@ -57,19 +56,18 @@ def service_routes(serving: Serving, settings: HttpSettings) -> APIRouter:
     @router.get("/", summary="Name and links", responses={200: {"model": documents.Service}})
     async def root(request: Request) -> Response:
         prefix = request.scope.get("root_path", "").rstrip("/")
-        return json_reply(
-            {
-                "service": settings.model_name,
-                "version": settings.version,
-                "status": "running",
-                "docs": f"{prefix}/docs",
-                "health": f"{prefix}/health",
-            }
+        document = documents.Service(
+            service=settings.model_name,
+            version=settings.version,
+            status="running",
+            docs=f"{prefix}/docs",
+            health=f"{prefix}/health",
         )
+        return json_reply(document)
 
     @router.get("/health/live", summary="Whether the process answers", responses={200: {"model": documents.Live}})
     async def live() -> Response:
-        return json_reply({"status": "alive"})
+        return json_reply(documents.Live(status="alive"))
 
     @router.get("/health/ready", summary="As /health", responses={200: {"model": documents.Health}, **_NOT_READY})
     @router.get(
@@ -81,12 +79,12 @@ def service_routes(serving: Serving, settings: HttpSettings) -> APIRouter:
     @router.get("/info", summary="The model that answers", responses={200: {"model": documents.Info}, **_NOT_READY})
     async def info(request: Request) -> Response:
         status = ready_status(request)
-        return json_reply({**_info_document(status), **state(status, request)})
+        return json_reply(_info_document(status, standing(status, request)))
 
     return router
 
 
-def _info_document(status: ServingStatus) -> dict[str, Any]:
+def _info_document(status: ServingStatus, standing: documents.Standing) -> documents.Info:
     model = status.served
     assert model is not None
     info = model.prediction.info
@@ -99,5 +97,6 @@ def _info_document(status: ServingStatus) -> dict[str, Any]:
         "training_timestamp": datetime.fromtimestamp(model.created, UTC).isoformat(timespec="seconds"),
         "expected_input_shape": [-1, SIDE, SIDE],
         "output_classes": info.class_names,
-        "normalization_params": asdict(info.normalization),
+        "normalization_params": {"mean": info.normalization.mean, "std": info.normalization.std},
+        **standing,
     }

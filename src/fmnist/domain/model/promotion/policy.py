@@ -13,9 +13,9 @@ from fractions import Fraction
 from typing import Any, Self
 
 from fmnist.domain.model.data.images import CLASS_NAMES
-from fmnist.domain.model.errors import InvalidSetting, MetricNotFound
+from fmnist.domain.model.errors import MetricNotFound
 from fmnist.domain.model.evaluation.paired_test import PairedComparison
-from fmnist.domain.model.validation import known_fields
+from fmnist.domain.model.validation import check, check_types, known_fields
 
 TEST_LIMITS = frozenset({"max_latency_ms", "max_latency_ratio", "min_accuracy"})
 """Fields of a policy that the test of a staged model uses; a comparison uses the others."""
@@ -94,19 +94,16 @@ class PromotionPolicy:
     min_accuracy: float = 0.6
 
     def __post_init__(self) -> None:
-        if not isinstance(self.metric, str) or not self.metric:
-            raise InvalidSetting(f"metric must be a metric's name, found {self.metric!r}")
-        if not isinstance(self.higher_is_better, bool):
-            raise InvalidSetting(f"higher_is_better must be true or false, found {self.higher_is_better!r}")
-        _check("threshold", self.threshold, "a finite number", math.isfinite)
-        _check("min_gain", self.min_gain, "in [-1, 1]", lambda value: -1 <= value <= 1)
-        _check("confidence", self.confidence, "between 0.5 and 1", lambda value: 0.5 < value < 1)
-        _check("max_class_drop", self.max_class_drop, "in [0, 1]", lambda value: 0 <= value <= 1)
-        _check("max_calibration_loss", self.max_calibration_loss, "in [0, 1]", lambda value: 0 <= value <= 1)
-        _check("max_latency_ms", self.max_latency_ms, "above 0", lambda value: 0 < value < math.inf)
-        if self.max_latency_ratio is not None:
-            _check("max_latency_ratio", self.max_latency_ratio, "above 0", lambda value: 0 < value < math.inf)
-        _check("min_accuracy", self.min_accuracy, "in [0, 1]", lambda value: 0 <= value <= 1)
+        check_types(self)
+        check(isinstance(self.metric, str) and self.metric, "metric", "a metric's name", repr(self.metric))
+        check(math.isfinite(self.threshold), "threshold", "a finite number", self.threshold)
+        check(-1 <= self.min_gain <= 1, "min_gain", "in [-1, 1]", self.min_gain)
+        check(0.5 < self.confidence < 1, "confidence", "between 0.5 and 1", self.confidence)
+        for name in ("max_class_drop", "max_calibration_loss", "min_accuracy"):
+            check(0 <= getattr(self, name) <= 1, name, "in [0, 1]", getattr(self, name))
+        check(0 < self.max_latency_ms < math.inf, "max_latency_ms", "above 0", self.max_latency_ms)
+        ratio = self.max_latency_ratio
+        check(ratio is None or 0 < ratio < math.inf, "max_latency_ratio", "above 0", ratio)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
@@ -249,10 +246,3 @@ class PromotionPolicy:
 def _decimal(value: float) -> Fraction:
     """The number as it is written, not as binary rounds it: 0.945 is 5 % more than 0.9."""
     return Fraction(repr(float(value)))
-
-
-def _check(name: str, value: object, expected: str, holds: Any) -> None:
-    if type(value) is int and abs(value) >= 2**63:
-        raise InvalidSetting(f"{name} must be {expected}, found an integer of more than 64 bits")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not holds(value):
-        raise InvalidSetting(f"{name} must be {expected}, found {value!r}")

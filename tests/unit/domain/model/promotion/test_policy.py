@@ -205,11 +205,11 @@ def test_without_a_champion_the_challenger_is_promoted() -> None:
     ("values", "complaint"),
     [
         ({"treshold": 0.1}, "no treshold: it has"),
-        ({"threshold": "0.1"}, "threshold must be a finite number"),
+        ({"threshold": "0.1"}, "threshold must be of type float, found a str"),
         ({"threshold": nan}, "threshold must be a finite number"),
         ({"threshold": True}, "threshold must be"),
         ({"metric": ""}, "metric must be"),
-        ({"higher_is_better": 1}, "higher_is_better must be true or false"),
+        ({"higher_is_better": 1}, "higher_is_better must be of type bool"),
         ({"confidence": 95}, "confidence must be between"),
         ({"min_gain": 2}, r"min_gain must be in \[-1, 1\]"),
         ({"max_class_drop": -0.1}, "max_class_drop must be"),

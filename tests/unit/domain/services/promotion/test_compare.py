@@ -147,7 +147,7 @@ def test_a_challenger_that_is_not_there_is_named(promotions: House) -> None:
         promotions.challengers.find(workflow_uid="c")
     with pytest.raises(ModelNotFound, match="has no version 9"):
         promotions.challengers.find(f"models:/{SOURCE}/9")
-    with pytest.raises(InvalidSetting, match=f"no version of {SOURCE}"):
+    with pytest.raises(InvalidSetting, match=f"no version of the source model {SOURCE}"):
         promotions.challengers.find(f"models:/{PROD}/1")
 
 
