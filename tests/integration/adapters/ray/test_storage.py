@@ -12,6 +12,7 @@ from uuid import uuid4
 import pyarrow.fs
 import pytest
 import ray
+from ray.train.v2._internal.constants import CHECKPOINT_MANAGER_SNAPSHOT_FILENAME
 
 from fmnist.adapters.parquet.storage import S3Settings
 from fmnist.adapters.ray.compute import RayCompute
@@ -21,6 +22,7 @@ from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.domain.model.training.run import Progress
 from fmnist.testing.contracts.compute import SPEC
 from stack.services import HOST, ObjectStore
+from tests.integration.apps.serving.server import wait_until
 from tests.integration.security.tls import make_certificate, tls_in_front_of
 from tests.integration.services import new_object_store, running, s3_settings, stop
 
@@ -113,20 +115,25 @@ def test_certificate_that_nobody_vouches_for_is_taken_by_name_alone(
 
 @pytest.mark.soak
 def test_run_goes_on_from_the_store_on_another_cluster(
-    compute: RayCompute, s3: S3Settings, bucket: str, dataset: DatasetVersion
+    compute: RayCompute, object_store: ObjectStore, s3: S3Settings, bucket: str, dataset: DatasetVersion
 ) -> None:
     compute = replace(compute, storage=CheckpointStorage(f"{bucket}/runs", s3))
     run_id, reports = uuid4().hex, list[Progress]()
 
+    def a_checkpoint_is_kept() -> bool:
+        found = object_store.client().list_objects_v2(Bucket=bucket, Prefix=f"runs/{run_id}/").get("Contents", ())
+        return any(each["Key"].endswith(CHECKPOINT_MANAGER_SNAPSHOT_FILENAME) for each in found)
+
     def interrupt_in_the_second_epoch(report: Progress) -> None:
         if report.epoch == 1:
+            # Ray notes a checkpoint some time after the epoch has ended.
+            wait_until(a_checkpoint_is_kept, "a checkpoint in the store")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         compute.fit(TWO_WORKERS, dataset, run_id, interrupt_in_the_second_epoch)  # which takes the cluster down
     result = compute.fit(TWO_WORKERS, dataset, run_id, reports.append)
-    assert reports[0].epoch == 1
-    assert len(result.history) == 3
+    assert reports[0].epoch >= 1, "the first epoch is not trained again"
     assert len(result.history) == 3
     assert Path(result.weights.path).is_file()
 
