@@ -15,7 +15,7 @@ from fmnist.domain.model.training.recipe import ARCHITECTURES, Architecture
         ("wrn-40-4", 8_948_922),  # 8.9 million, as published
     ],
 )
-def test_networks_have_the_size_that_the_readme_names(architecture: Architecture, parameters: int) -> None:
+def test_networks_have_the_size_that_the_documentation_names(architecture: Architecture, parameters: int) -> None:
     assert sum(parameter.numel() for parameter in build_network(architecture).parameters()) == parameters
 
 
