@@ -102,7 +102,7 @@ def test_reading_a_registry_writes_nowhere_that_the_registry_says(copy: Registry
     work = _change(copy, tmp_path, {".dvc/config": f"{config}['remote \"storage\"']\n    url = {copy.remote_url}\n"})
     git(work, "tag", "fashion-mnist-v1.1.0")
     git(work, "push", "--quiet", "--tags")
-    with pytest.raises(InvalidSetting, match="sets site_cache_dir, which is for this machine to say"):
+    with pytest.raises(InvalidSetting, match="sets site_cache_dir, which a registry may not set"):
         DvcDataRegistry(copy).resolve("1.1.0")
     assert not (tmp_path / "made").exists()
 

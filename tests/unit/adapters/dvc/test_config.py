@@ -58,7 +58,7 @@ def test_an_upload_goes_where_the_settings_say_and_waits_only_so_long() -> None:
 
 @pytest.mark.parametrize("place", ["/srv/{store}", "s3://bucket/}"])
 def test_a_place_that_dvc_cannot_write_is_refused(place: str) -> None:
-    with pytest.raises(InvalidSetting, match="name a place without"):
+    with pytest.raises(InvalidSetting, match="use a path without them"):
         upload_options(place, S3Settings())
 
 
@@ -88,7 +88,7 @@ def test_a_registry_does_not_switch_the_verification_of_certificates_off(tmp_pat
 )
 def test_a_registry_names_no_file_and_no_command_of_this_machine(tmp_path: Path, text: str) -> None:
     with pytest.raises(
-        InvalidSetting, match=r"\.dvc/config of shared sets [\w, ]+, which is for this machine to say"
+        InvalidSetting, match=r"\.dvc/config of shared sets [\w, ]+, which a registry may not set"
     ) as refused:
         _own(tmp_path, text)
     assert "swordfish" not in str(refused.value)

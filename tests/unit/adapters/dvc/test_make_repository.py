@@ -64,5 +64,5 @@ def test_what_somebody_else_made_meanwhile_stays_as_it_is(work: Path, tmp_path: 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StoreUnavailable, match=r"file/registry\.git cannot be made"):
+    with pytest.raises(StoreUnavailable, match=r"file/registry\.git cannot be created"):
         make_repository(tmp_path / "file" / "registry.git", pytest.fail)

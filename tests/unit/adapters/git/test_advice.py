@@ -1,4 +1,4 @@
-"""What a person is told to do about a repository depends on what is wrong with it."""
+"""The advice for a repository that fails depends on the cause."""
 
 import shlex
 
@@ -14,8 +14,8 @@ _OWNER, _ABSENT, _PASSWORD, _KEY, _SERVER, _TRUST, _SETTING = (
     "check the user and password",
     "ssh does not know this host",
     "check that the server runs",
-    "authority of the server's certificate",
-    "correct that setting of yours",
+    "CA certificate file of the server",
+    "correct that setting of your Git",
 )
 
 

@@ -145,7 +145,7 @@ def test_command_that_takes_long_is_waited_for_as_long_as_it_says_something() ->
             ),
             "remote: no key in commits, please; ! [remote rejected] HEAD -> x (pre-receive hook declined)",
         ),
-        ("", "it said nothing"),
+        ("", "it printed nothing"),
     ],
 )
 def test_reason_of_git_is_told_and_what_surrounds_it_is_not(said: str, reason: str) -> None:
