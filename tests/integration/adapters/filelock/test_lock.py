@@ -42,11 +42,11 @@ def test_a_second_promotion_says_that_it_waits_and_then_that_it_gave_up(
 ) -> None:
     caplog.set_level(logging.INFO)
     with (
-        pytest.raises(Conflict, match="another promotion of model is under way"),
+        pytest.raises(Conflict, match="another promotion of model is still running"),
         PromotionLock("store", "model", 0.1, tmp_path)(),
     ):
         pass
-    assert caplog.messages == ["another promotion of model is under way on this machine: waiting for up to 0.1 s"]
+    assert caplog.messages == ["another promotion of model is running on this machine: waiting for up to 0.1 s"]
     with PromotionLock("another store", "model", 0.1, tmp_path)():
         pass
 
@@ -108,7 +108,7 @@ def test_a_place_that_others_could_have_prepared_is_refused(
 ) -> None:
     prepare(tmp_path / "place")
     with (
-        pytest.raises(StoreUnavailable, match=rf"place must be a folder of uid \d+ alone .*: {advice}$"),
+        pytest.raises(StoreUnavailable, match=rf"place must belong to uid \d+ with mode 700.*: {advice}$"),
         PromotionLock("store", "model", 0.1, tmp_path / "place")(),
     ):
         pass
@@ -119,7 +119,7 @@ def test_a_place_of_another_user_is_for_its_owner_to_remove(tmp_path: Path, monk
     owner = os.getuid()
     monkeypatch.setattr(os, "getuid", lambda: owner + 1)
     with (
-        pytest.raises(StoreUnavailable, match=rf"of uid {owner}: ask its owner or an administrator to remove it"),
+        pytest.raises(StoreUnavailable, match=rf"uid {owner}: ask its owner or an administrator to remove it"),
         PromotionLock("store", "model", 0.1, tmp_path)(),
     ):
         pass
@@ -144,5 +144,5 @@ def test_a_lock_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreUnavailable, match="fmnist-run-"), RunLock(tmp_path / "file")("run"):
         pass
-    with pytest.raises(StoreUnavailable, match=f"the lock of a run cannot be written in {tmp_path}/file"):
+    with pytest.raises(StoreUnavailable, match=f"the lock of a run cannot be written to {tmp_path}/file"):
         RunLock(tmp_path / "file").prepare()

@@ -67,7 +67,7 @@ def test_server_that_takes_calls_and_never_answers_is_given_up(monkeypatch: pyte
 
 def test_database_below_a_file_is_no_folder_to_write_in(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StoreUnavailable, match="may be written"):
+    with pytest.raises(StoreUnavailable, match="are writable"):
         MlflowTracker(MlflowConnection(Address(f"sqlite:///{tmp_path}/file/mlflow.db"))).start("run", {})
 
 
@@ -199,7 +199,7 @@ def test_state_directory_that_was_moved_says_what_to_do_and_makes_nothing(home: 
     moved = home.rename(home.with_name("new place"))
     connection = MlflowConnection(Address(f"sqlite:///{moved}/mlflow.db"))
     for use in (lambda tracker: tracker.find({}), lambda tracker: tracker.start("run", {})):
-        with pytest.raises(InvalidSetting, match=r"was moved: it keeps its artifacts in .*/old/artifacts") as caught:
+        with pytest.raises(InvalidSetting, match=r"was moved: it expects its artifacts in .*/old/artifacts") as caught:
             use(MlflowTracker(connection))
     assert not home.exists()
     # What the message says helps, whatever the directory is called.
@@ -210,7 +210,7 @@ def test_state_directory_that_was_moved_says_what_to_do_and_makes_nothing(home: 
 
 def test_move_is_noticed_whichever_experiment_is_named_and_whichever_lies_elsewhere(home: Path) -> None:
     moved = home.rename(home.with_name("new"))
-    with pytest.raises(InvalidSetting, match=r"was moved: it keeps its artifacts in .*/old/artifacts"):
+    with pytest.raises(InvalidSetting, match=r"was moved: it expects its artifacts in .*/old/artifacts"):
         MlflowTracker(MlflowConnection(Address(f"sqlite:///{moved}/mlflow.db"), experiment="another")).start("run", {})
     assert not home.exists()
 
@@ -249,7 +249,7 @@ def test_move_is_noticed_by_a_run_that_is_resumed_in_another_experiment(home: Pa
     moved = home.rename(home.with_name("new"))
     tracker = MlflowTracker(MlflowConnection(Address(f"sqlite:///{moved}/mlflow.db"), experiment="theirs"))
     tracker.start("run", {})
-    with pytest.raises(InvalidSetting, match=r"was moved: it keeps its artifacts in .*/old/artifacts"):
+    with pytest.raises(InvalidSetting, match=r"was moved: it expects its artifacts in .*/old/artifacts"):
         tracker.set_status(run.run_id, RunStatus.RUNNING)
     assert not home.exists()
 

@@ -77,7 +77,7 @@ def test_model_that_somebody_else_saved_is_refused(
         build_network("cnn"), tmp_path / "model", input_example=example, pip_requirements=["torch"]
     )
     connection.client().create_model_version(saved.name, str(tmp_path / "model"), saved.run_id)
-    with pytest.raises(CorruptModel, match="not saved by fmnist"):
+    with pytest.raises(CorruptModel, match="fmnist did not save"):
         load_newest()
 
 
@@ -144,7 +144,7 @@ def test_pickled_model_that_somebody_else_saved_is_refused_unread(
 ) -> None:
     shutil.rmtree(spoilable)
     (spoilable.parent / "data" / "model.pth").write_bytes(pickle.dumps(Trap(tmp_path / "trapped")))
-    with pytest.raises(CorruptModel, match="not saved by fmnist"):
+    with pytest.raises(CorruptModel, match="fmnist did not save"):
         load_newest()
     assert not (tmp_path / "trapped").exists()
 

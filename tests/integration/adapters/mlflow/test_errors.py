@@ -32,7 +32,7 @@ def test_store_behind_a_server_that_is_well_is_what_is_suspected(
             tracker.log_artifact(run_id, "a.json", b"{}")
     assert str(caught.value) == (
         f"MLflow at http://{HOST}:{port} fails on run '{run_id}': ResponseError('too many 500 error responses'); "
-        "check the store that the server keeps its artifacts in; the server's log says what is wrong with it"
+        "check the server's artifact store; the server's log tells the cause"
     )
 
 
@@ -45,8 +45,8 @@ def exhausted(cause: str) -> str:
     )
 
 
-CHECK_SERVER = "check that the server runs, and MLFLOW_TRACKING_URI"
-CHECK_STORE = "check the store that the server keeps its artifacts in"
+CHECK_SERVER = "check MLFLOW_TRACKING_URI, and that the server runs"
+CHECK_STORE = "check the server's artifact store"
 
 
 @pytest.mark.parametrize(

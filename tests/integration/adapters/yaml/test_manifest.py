@@ -150,11 +150,11 @@ def test_other_forms_of_the_embedded_string_mean_what_they_should(tmp_path: Path
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("applications: [", "is no YAML"),
+        ("applications: [", "is not valid YAML"),
         ("", "serves no model of ours"),
         ("kind: Deployment\n", "serves no model of ours"),
         ("applications: [{name: a, deployments: [{name: Other}]}]\n", "serves no model of ours"),
-        ("kind: RayService\nspec: {serveConfigV2: 'applications: ['}\n", "is no YAML"),
+        ("kind: RayService\nspec: {serveConfigV2: 'applications: ['}\n", "is not valid YAML"),
         ("- a\n- b\n", "serves no model of ours"),
     ],
 )
@@ -179,7 +179,7 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
 
 def test_an_image_that_no_container_runs_is_refused_with_those_there_are(tmp_path: Path) -> None:
     service = manifest(tmp_path / "service.yaml", SERVICE)
-    with pytest.raises(InvalidSetting, match=r"no container of the image registry:5000/other: it has .*nginx:1"):
+    with pytest.raises(InvalidSetting, match=r"no container with the image registry:5000/other: .*nginx:1"):
         service.point_at(NEW, "registry:5000/other:v2")
     assert (tmp_path / "service.yaml").read_text() == SERVICE
 
