@@ -62,24 +62,24 @@ def test_directory_that_cannot_be_made_is_told_before_anything_starts(tmp_path: 
 
 
 def test_address_of_the_job_server_is_no_cluster_s() -> None:
-    with pytest.raises(InvalidSetting, match=r"is where `ray job submit` sends jobs.*name the head node's HOST:6379"):
+    with pytest.raises(InvalidSetting, match=r"is a job server, for `ray job submit`.*the head node's HOST:6379"):
         join_cluster(ClusterSettings(address="http://127.0.0.1:8265"))
 
 
 @pytest.mark.parametrize(
     ("error", "advice"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), "make room in /scratch and see that it may be written"),
+        (OSError(errno.ENOSPC, "No space left on device"), "check that /scratch has free space and is writable"),
         (
             OSError("validate_socket_filename failed: AF_UNIX path length cannot exceed 107 bytes: '/scratch/ray'"),
-            "/scratch is too long for the names of sockets: name a path of at most 39 bytes in RAY_TMPDIR",
+            "/scratch is too long for sockets: set RAY_TMPDIR to a path of at most 39 bytes",
         ),
-        (PermissionError(errno.EACCES, "Permission denied"), "make room in /scratch and see that it may be written"),
+        (PermissionError(errno.EACCES, "Permission denied"), "check that /scratch has free space and is writable"),
         (
             Exception("The current node timed out\nduring startup."),
-            "timed out during startup.; see that there is memory",
+            "timed out during startup.; check the free memory",
         ),
-        (RuntimeError("Failed to start GCS"), "see that there is memory, and room in /scratch"),
+        (RuntimeError("Failed to start GCS"), "check the free memory, and the free space in /scratch"),
     ],
 )
 def test_ray_that_does_not_start_here_is_told_with_advice_by_cause(
@@ -140,7 +140,7 @@ def test_fraction_of_a_gpu_is_of_one_gpu(workers: int, each: float, there: float
     if fits:
         check_gpus(spec, there)
     else:
-        with pytest.raises(InvalidSetting, match=f"this machine has {there}: lower --gpu-per-worker"):
+        with pytest.raises(InvalidSetting, match=f"the {there} GPUs of this machine: lower --gpu-per-worker"):
             check_gpus(spec, there)
 
 

@@ -109,7 +109,7 @@ def test_fit_reports_and_answers_as_it_does_in_this_process(compute: IsolatedCom
 def test_vendor_that_ends_its_process_is_named_and_the_next_call_gets_another(
     compute: IsolatedCompute, toys: DatasetVersion
 ) -> None:
-    with pytest.raises(StoreUnavailable, match=r"the toy was lost: .*\(exit code 1\); see that it runs"):
+    with pytest.raises(StoreUnavailable, match=r"the toy was lost: .*\(exit code 1\); check that it runs"):
         compute.fit(seeded(2), toys, "run", lambda _: None)
     assert children() == set()
     compute.prepare(SPEC, toys)

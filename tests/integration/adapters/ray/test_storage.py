@@ -44,7 +44,7 @@ def s3(object_store: ObjectStore) -> S3Settings:
 @pytest.mark.parametrize(
     ("path", "changed", "complaint"),
     [
-        ("no-such-bucket/runs", {}, "does not exist; make the bucket 'no-such-bucket', or correct RAY_STORAGE_PATH"),
+        ("no-such-bucket/runs", {}, "does not exist; create the bucket 'no-such-bucket', or correct RAY_STORAGE_PATH"),
         ("{bucket}", {"access_key_id": "nobody"}, "check AWS_ACCESS_KEY_ID"),
         ("{bucket}", {"secret_access_key": "guessed"}, "check AWS_ACCESS_KEY_ID"),
         ("{bucket}", {"endpoint_url": f"http://{HOST}:1"}, "Could not connect to the endpoint URL"),
