@@ -162,7 +162,7 @@ def test_full_disk_ends_the_run_and_says_where_there_is_no_room(here: Here, comm
     with files_up_to(8 * 2**20):
         line = here.refused("train", "--compute", "local", *large, code=1)
     assert "the checkpoint of epoch 1 cannot be written to" in line
-    assert "make room there" in line
+    assert "free some space there" in line
     run = command.only_run()
     assert (run.info.status, command.versions()) == ("FAILED", [])
     code, _, said = here("train", "--resume", run.info.run_id)

@@ -44,7 +44,7 @@ class TestLocalCompute(ComputeContract):
         return LocalCompute(registry, tmp_path_factory.mktemp("checkpoints"), threads=2)
 
     def test_more_workers_than_images_are_refused(self, compute: LocalCompute, dataset: DatasetVersion) -> None:
-        with pytest.raises(InvalidSetting, match="in-process compute has one worker, 2 were asked for"):
+        with pytest.raises(InvalidSetting, match="in-process compute has one worker, found num_workers 2"):
             compute.prepare(TrainingSpec(recipe=SPEC.recipe, num_workers=2), dataset)
 
     @pytest.mark.parametrize("architecture", ["cnn", "resnet18"])

@@ -172,7 +172,7 @@ def test_bomb_is_refused_unpacked(folder: Path) -> None:
 def test_two_entries_of_one_name_are_refused(folder: Path) -> None:
     entries = [*unpacked(folder / artifact.PT2_FILE).items()]
     (folder / artifact.PT2_FILE).write_bytes(packed([*entries, entries[0]]))
-    with pytest.raises(CorruptModel, match="two entries have one name"):
+    with pytest.raises(CorruptModel, match="two entries have the same name"):
         torch_classifier(folder)
 
 
