@@ -49,7 +49,7 @@ def test_failed_check_is_told_and_ends_with_1(there: Here) -> None:
     with service(OneModel(None)) as url:
         code, out, _ = there("smoke", url)
     assert code == 1
-    assert "FAIL  ready  GET /health/ready gave 503 (not_ready), expected 200" in out
+    assert "FAIL  ready  GET /health/ready returned 503 (not_ready), expected 200" in out
     assert out.rstrip().endswith("failed: ready")
 
 
@@ -65,9 +65,9 @@ def test_key_is_that_of_the_environment(there: Here, model: ServedModel) -> None
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["localhost:8000"], "'localhost:8000' is no URL of a service: expected one such as http://"),
-        (["http://127.0.0.1:1", "--api-key", "a b"], "the API key must be of visible ASCII characters"),
-        (["http://127.0.0.1:1", "--api-key", ""], "the API key must be of visible ASCII characters"),
+        (["localhost:8000"], "'localhost:8000' is not the URL of a service: expected, for example, http://"),
+        (["http://127.0.0.1:1", "--api-key", "a b"], "the API key must have only visible ASCII characters"),
+        (["http://127.0.0.1:1", "--api-key", ""], "the API key must have only visible ASCII characters"),
         (["http://127.0.0.1:1", "--model", "models:/a@b"], "--model models:/a@b names no version"),
         (["http://127.0.0.1:1", "--model", "best"], "model URI 'best' must be models:/NAME/VERSION"),
     ],

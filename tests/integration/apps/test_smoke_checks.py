@@ -130,7 +130,7 @@ def test_good_service_passes(client: Altered) -> None:
 
 def test_service_without_a_model_is_not_ready(client: Altered, toy: Toy) -> None:
     toy.model, toy.reload_error = None, "no golden batch"
-    assert failures(smoke(client)) == {"ready": "GET /health/ready gave 503 (no golden batch), expected 200"}
+    assert failures(smoke(client)) == {"ready": "GET /health/ready returned 503 (no golden batch), expected 200"}
 
 
 def test_failed_reload_is_told(client: Altered, toy: Toy) -> None:
@@ -188,9 +188,9 @@ def test_wrong_model_fails_by_its_accuracy_in_every_format(client: Altered, toy:
     ("kind", "alter", "failed", "told"),
     [
         ("(application/x-npy)", document(predictions=[{"class_id": 0}] * 4), {"npy"}, "expected at least 60"),
-        ("(application/x-npy)", document(predictions=[]), {"npy"}, "gave 0 predictions for 4 images"),
+        ("(application/x-npy)", document(predictions=[]), {"npy"}, "returned 0 predictions for 4 images"),
         ("(application/x-npy)", document(predictions=7), {"npy"}, ": predictions: Input should be a valid"),
-        ("/infer", document(outputs=[]), {"V2 infer"}, "gave 0 predictions for 4 images"),
+        ("/infer", document(outputs=[]), {"V2 infer"}, "returned 0 predictions for 4 images"),
         ("(image/png)", document(predictions=[{"class_id": "0"}]), {"PNG"}, "class_id: Input should be a valid int"),
     ],
 )
@@ -218,8 +218,8 @@ def test_format_has_to_be_answered_as_the_others_are(client: Altered) -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"status": 200}, "POST /predict (application/json) gave 200 (images[0][0] must be an integer"),
-        ({"body": b"no"}, "POST /predict (application/json) gave 422 without a detail that says why"),
+        ({"status": 200}, "POST /predict (application/json) returned 200 (images[0][0] must be an integer"),
+        ({"body": b"no"}, "POST /predict (application/json) returned 422 without a reason in 'detail'"),
     ],
 )
 def test_bad_input_has_to_be_refused_with_a_reason(client: Altered, changes: Any, told: str) -> None:
@@ -239,11 +239,11 @@ def test_service_that_is_too_slow_fails(toy: Toy, running: tuple[Toy, str]) -> N
 
 
 def test_key_has_to_be_insisted_on(client: Altered, toy: Toy) -> None:
-    assert "gave 200, expected 401 or 403" in failures(smoke(client, has_key=True))["API key"]
+    assert "returned 200, expected 401 or 403" in failures(smoke(client, has_key=True))["API key"]
     locked = dataclasses.replace(SETTINGS, api_keys=("secret",))
     with service(toy, locked) as url, HttpService(url, api_key="secret") as authorized, HttpService(url) as other:
         assert smoke(authorized, has_key=True).failed == []
-        assert "gave 401 (an API key is needed" in failures(smoke(other))["npy"]
+        assert "returned 401 (an API key is needed" in failures(smoke(other))["npy"]
 
 
 def test_version_without_a_test_split_is_tested_with_its_validation_split(client: Altered) -> None:

@@ -178,7 +178,7 @@ def test_binary_tensors_are_refused_with_what_to_do(
         ({"inputs": [tensor(greys(1), datatype="FP32")]}, "the datatype of inputs[0] must be 'UINT8'"),
         (
             {"inputs": [{**tensor(greys(1), parameters={"binary_data_size": 784}), "data": None}]},
-            "the data of inputs[0] must be a list of integers: no tensor is taken in binary",
+            "the data of inputs[0] must be a list of integers: binary tensors are not supported",
         ),
         *(
             (
@@ -215,9 +215,9 @@ def test_what_is_not_of_the_protocol_s_form_is_told(service: Service, document: 
 @pytest.mark.parametrize(
     ("changes", "detail"),
     [
-        ({"shape": [2, 28, 28]}, "inputs[0] has 1 images, its shape promises 2"),
-        ({"data": [0] * 783}, "inputs[0] has 783 values, its shape promises 784"),
-        ({"data": []}, "inputs[0] has 0 images, its shape promises 1"),
+        ({"shape": [2, 28, 28]}, "inputs[0] has 1 images, expected 2 by its shape"),
+        ({"data": [0] * 783}, "inputs[0] has 783 values, expected 784 by its shape"),
+        ({"data": []}, "inputs[0] has 0 images, expected 1 by its shape"),
         ({"shape": [1001, 28, 28]}, "1001 images, expected at most 1000 in one request: send them in several"),
         ({"data": [0] * 700 + [True] + [0] * 83}, "images[0][700] must be an integer 0-255, found a boolean"),
         ({"data": [0] * 783 + [256]}, "images[0][783] must be an integer 0-255, found 256"),

@@ -124,7 +124,7 @@ def test_answer_is_read_up_to_a_bound() -> None:
 
 def test_answer_is_asked_for_unpacked_and_never_unpacked(server: Server) -> None:
     server.encoding = "gzip"
-    with HttpEndpoint(server.url) as endpoint, pytest.raises(UnexpectedReply, match=r"GET /: .*packed \('gzip'\)"):
+    with HttpEndpoint(server.url) as endpoint, pytest.raises(UnexpectedReply, match=r"GET /: .*compressed \('gzip'\)"):
         endpoint.ask("GET", "/")
     (asked,) = server.asked
     assert asked["headers"]["accept-encoding"] == "identity"

@@ -51,12 +51,12 @@ def test_no_answer_is_so_strange_that_it_crashes_the_reader(body: bytes, status:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b'{"detail": "no model"}', "gave 503 (no model), expected 200"),
-        (b'{"detail": {"status": "unhealthy", "reload_error": "no golden batch"}}', "gave 503 (no golden batch), "),
-        (b'{"detail": {"status": "unhealthy"}}', "gave 503 (unhealthy), expected 200"),
-        (b"<html>", "gave 503, expected 200"),
-        (b"[" * 100_000, "gave 503, expected 200"),
-        (b'{"detail": "' + b"x" * 5000 + b'"}', "gave 503 (" + "x" * 160 + "), expected 200"),
+        (b'{"detail": "no model"}', "returned 503 (no model), expected 200"),
+        (b'{"detail": {"status": "unhealthy", "reload_error": "no golden batch"}}', "returned 503 (no golden batch), "),
+        (b'{"detail": {"status": "unhealthy"}}', "returned 503 (unhealthy), expected 200"),
+        (b"<html>", "returned 503, expected 200"),
+        (b"[" * 100_000, "returned 503, expected 200"),
+        (b'{"detail": "' + b"x" * 5000 + b'"}', "returned 503 (" + "x" * 160 + "), expected 200"),
     ],
 )
 def test_unexpected_status_comes_with_what_the_service_said_of_it(body: bytes, said: str) -> None:
