@@ -124,5 +124,5 @@ def test_a_build_of_bad_input_leaves_nothing(
 
 def test_a_stage_outside_of_a_registry_says_what_it_misses(tmp_path: Path, data: Here) -> None:
     (tmp_path / "params.yaml").write_text("val_size: 5000\nseed: 0\n")
-    missing = "data/fashion-mnist/raw/train-images-idx3-ubyte.gz is absent"
+    missing = "data/fashion-mnist/raw/train-images-idx3-ubyte.gz does not exist"
     assert missing in data.refused("data", "stage", "process", code=1)

@@ -82,7 +82,7 @@ class DvcDataRegistry(DataRegistry):
         path = self._settings.paths.metadata
         where = f"{path} of {tag} in {self._source}"
         if not project.has(path):
-            raise CorruptData(f"{where} is absent: correct DVC_METRICS_PATH or choose another version")
+            raise CorruptData(f"{where} does not exist: correct DVC_METRICS_PATH or choose another version")
         try:
             # Versions 1.x may track it with DVC. Then its hash is checked, as for data.
             tracked = project.is_tracked_by_dvc(path)

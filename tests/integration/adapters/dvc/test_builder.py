@@ -148,7 +148,7 @@ def test_a_wrong_official_file_is_named_and_leaves_no_registry(
     source = shutil.copytree(official_files, tmp_path / "source")
     (source / TEST_LABELS.name).write_bytes((source / TEST_LABELS.name).read_bytes()[:-5])
     settings = RegistrySettings(repo=Address(str(tmp_path / "registry.git")), remote_url=str(tmp_path / "store"))
-    with pytest.raises(CorruptData, match=r"t10k-labels-idx1-ubyte\.gz is not a whole gzip file"):
+    with pytest.raises(CorruptData, match=r"t10k-labels-idx1-ubyte\.gz is not a complete gzip file"):
         RegistryBuilder(settings, tmp_path / "unused", source).build("1.0.0")
     assert not Path(str(settings.repo)).exists()
     assert not (tmp_path / "store").exists()

@@ -103,7 +103,7 @@ def test_certificate_that_nobody_vouches_for_is_taken_by_name_alone(
     (tmp_path / "epoch" / "state.ckpt").write_bytes(b"weights")
     with tls_in_front_of(object_store.port, make_certificate(tmp_path)) as port:
         s3 = replace(s3, endpoint_url=f"https://{HOST}:{port}")
-        with pytest.raises(StoreUnavailable, match=r"certificate verify failed.*AWS_NO_VERIFY_SSL=true takes any"):
+        with pytest.raises(StoreUnavailable, match=r"certificate verify failed.*AWS_NO_VERIFY_SSL=true accepts any"):
             CheckpointStorage(bucket, s3).prepare()
         storage = CheckpointStorage(bucket, replace(s3, verify_tls=False))
         storage.prepare()

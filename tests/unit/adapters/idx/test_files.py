@@ -35,8 +35,8 @@ _LABELS = idx_labels(np.array([1, 2, 3], dtype=np.uint8))
         (_LABELS[:7], "7 bytes long, too short for its header of 8"),
         (b"\x00\x00\x08\x03" + _LABELS[4:], "magic number 0x00000803, expected 0x00000801"),
         (b"\x00\x00\x0d\x01" + _LABELS[4:], "magic number 0x00000d01, expected 0x00000801"),
-        (_LABELS[:-1], "announces 3 = 3 bytes of data, found 2"),
-        (_LABELS + b"\x00", "announces 3 = 3 bytes of data, found 4"),
+        (_LABELS[:-1], "must have 3 = 3 bytes of data by its header, found 2"),
+        (_LABELS + b"\x00", "must have 3 = 3 bytes of data by its header, found 4"),
     ],
 )
 def test_content_other_than_the_header_says_is_refused_by_name(content: bytes, complaint: str) -> None:
@@ -80,11 +80,11 @@ _PACKED = gzip.compress(_LABELS, mtime=0)
     [
         (gzip.compress(_LABELS + b"x", mtime=0), "is not the official labels.gz: it holds more than 11 bytes"),
         (gzip.compress(_LABELS[:-1] + b"x", mtime=0), "is not the official labels.gz: its 11 bytes"),
-        (_PACKED[:-1], "is not a whole gzip file"),
-        (_PACKED[:10], "is not a whole gzip file"),
-        (_PACKED[:14] + b"\xff\xff" + _PACKED[16:], "is not a whole gzip file"),
-        (_PACKED + b"more", "is not a whole gzip file"),
-        (b"<html>not found</html>", "is not a whole gzip file"),
+        (_PACKED[:-1], "is not a complete gzip file"),
+        (_PACKED[:10], "is not a complete gzip file"),
+        (_PACKED[:14] + b"\xff\xff" + _PACKED[16:], "is not a complete gzip file"),
+        (_PACKED + b"more", "is not a complete gzip file"),
+        (b"<html>not found</html>", "is not a complete gzip file"),
         (b"", "is not the official labels.gz: its 0 bytes"),
     ],
 )

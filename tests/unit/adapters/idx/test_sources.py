@@ -156,7 +156,7 @@ def test_of_debians_package_the_files_are_taken_and_nothing_else(tmp_path: Path)
 @pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="needs dpkg-deb")
 def test_debians_package_with_a_file_too_long_or_none_is_refused(tmp_path: Path) -> None:
     long = _package(tmp_path, {**_CONTENT, "two.gz": secrets.token_bytes(5000)})
-    with pytest.raises(StoreUnavailable, match=r"two\.gz is no file of at most 1030 bytes"):
+    with pytest.raises(StoreUnavailable, match=r"two\.gz: expected a regular file of at most 1030 bytes"):
         debian.unpack(long, _FILES, tmp_path)
     with pytest.raises(StoreUnavailable, match=r"lacks three\.gz"):
         debian.unpack(long, [RawFile("three.gz", 1, "")], tmp_path)

@@ -83,7 +83,7 @@ def test_a_flipped_bit_is_noticed_wherever_it_is(path: Path, place: int) -> None
     content = bytearray(path.read_bytes())
     content[place] ^= 1
     path.write_bytes(content)
-    with pytest.raises(CorruptData, match=rf"'train' at {path} is damaged: .* the registry promises {file.md5}"):
+    with pytest.raises(CorruptData, match=rf"'train' at {path} is damaged: .* expected {file.md5} by the registry"):
         SplitReader()(file)
 
 
@@ -140,7 +140,7 @@ def test_an_absent_file_is_told_apart_from_a_damaged_one(tmp_path: Path) -> None
 def test_bytes_as_promised_that_are_no_parquet_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "train.parquet"
     path.write_bytes(content)
-    with pytest.raises(CorruptData, match=rf"'train' at {path} is no readable Parquet file"):
+    with pytest.raises(CorruptData, match=rf"'train' at {path} is not a readable Parquet file"):
         SplitReader()(_file(path))
 
 
@@ -156,5 +156,5 @@ def test_a_place_that_cannot_be_read_is_unavailable(tmp_path: Path) -> None:
 
 
 def test_an_address_of_an_unknown_kind_is_unavailable() -> None:
-    with pytest.raises(StoreUnavailable, match=r"'train' at nonsense://x is nowhere that we can read"):
+    with pytest.raises(StoreUnavailable, match=r"'train' at nonsense://x is in a place that cannot be read"):
         SplitReader()(SplitFile("train", "nonsense://x", "0" * 32))

@@ -198,7 +198,7 @@ def test_what_is_no_file_is_refused_by_name(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     assert refusal(pipe) == "not a regular file"
-    with pytest.raises(InvalidImages, match="is no path: embedded null byte"):
+    with pytest.raises(InvalidImages, match="is not a path: embedded null byte"):
         read_image_file("a\0b")
 
 
