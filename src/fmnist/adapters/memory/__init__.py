@@ -1,1 +1,1 @@
-"""In-memory adapters of all ports, in plain Python and numpy. They are public, so that other packages can test with them."""
+"""In-memory adapters of all ports, in plain Python and numpy. They are public: other packages can test with them."""

@@ -140,9 +140,9 @@ def test_damaged_metadata_of_a_legacy_version_is_noticed(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("{", "no JSON"),
-        ("[" * 100_000, "no JSON"),
-        ("[]", "no JSON object"),
+        ("{", "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
+        ("[]", "not a JSON object"),
         ("{}", "metrics.train.pixel_mean"),
         ('{"metrics": {"train": {"pixel_mean": 0.3, "pixel_std": 0.3}}}', "classes 0-9"),
     ],

@@ -85,7 +85,7 @@ def test_a_damaged_earlier_download_is_refused_by_name_and_replaced(
 
 def test_a_good_file_stays_when_the_other_cannot_be_had(tmp_path: Path) -> None:
     _write(tmp_path, {"one.gz": b"first"})
-    with pytest.raises(StoreUnavailable, match=r"could give two.gz \("):
+    with pytest.raises(StoreUnavailable, match=r"no source has two.gz \("):
         _raw(tmp_path, wrong=_wrong)
     assert _names(tmp_path) == ["one.gz"]
 
