@@ -45,7 +45,7 @@ def test_report_is_json_for_programs(there: Here, trained: Trained, model: Serve
     assert [latency["images"] for latency in report["latencies"]] == [1, 7]
 
 
-def test_failed_check_is_told_and_ends_with_1(there: Here) -> None:
+def test_failed_check_is_shown_and_gives_exit_code_1(there: Here) -> None:
     with service(OneModel(None)) as url:
         code, out, _ = there("smoke", url)
     assert code == 1
@@ -53,7 +53,7 @@ def test_failed_check_is_told_and_ends_with_1(there: Here) -> None:
     assert out.rstrip().endswith("failed: ready")
 
 
-def test_key_is_that_of_the_environment(there: Here, model: ServedModel) -> None:
+def test_key_comes_from_the_environment(there: Here, model: ServedModel) -> None:
     with service(OneModel(model), replace(SETTINGS, api_keys=("secret",))) as url:
         code, out, _ = there("smoke", url, **LIMIT, FMNIST_API_KEY="secret")
         assert code == 0, out
@@ -72,7 +72,7 @@ def test_key_is_that_of_the_environment(there: Here, model: ServedModel) -> None
         (["http://127.0.0.1:1", "--model", "best"], "model URI 'best' must be models:/NAME/VERSION"),
     ],
 )
-def test_what_cannot_be_asked_is_bad_input(there: Here, arguments: list[str], complaint: str) -> None:
+def test_unusable_url_or_key_is_bad_input(there: Here, arguments: list[str], complaint: str) -> None:
     assert complaint in there.refused("smoke", *arguments)
 
 
@@ -86,7 +86,7 @@ def test_password_in_the_url_is_sent_and_not_shown(there: Here, password: str, f
     assert "s3cret" not in out + err
 
 
-def test_registry_of_the_service_s_data_is_needed(there: Here, trained: Trained, model: ServedModel) -> None:
+def test_registry_with_the_service_s_data_is_needed(there: Here, trained: Trained, model: ServedModel) -> None:
     with service(OneModel(model)) as url:
         line = there.refused("smoke", url, code=1, DVC_REPO_URL=str(trained.command.home / "absent.git"))
     assert "absent.git" in line

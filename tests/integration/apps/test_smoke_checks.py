@@ -1,4 +1,4 @@
-"""A good service passes the smoke test, and each way to be wrong fails the check that is for it."""
+"""A good service passes the smoke test, and each kind of fault fails its own check."""
 
 import asyncio
 import dataclasses
@@ -36,7 +36,7 @@ REGISTRY = registry_of(toy_splits(40, 20, 20))
 
 
 def model(number: int = 1, shift: int = 0) -> ServedModel:
-    """Version `number` of a model that gets the registry's pictures right, or all of them wrong by a shift."""
+    """Version `number` of a model that classifies the registry's images correctly, or all wrongly by a shift."""
     dataset = REGISTRY.resolve()
     data = REGISTRY.read(dataset, "train")
     inputs = dataset.normalization.apply(data.images).reshape(-1, PIXELS)
@@ -60,7 +60,7 @@ def model(number: int = 1, shift: int = 0) -> ServedModel:
 
 
 class Toy(OneModel):
-    """Does something before its answer of some number."""
+    """Does something before its n-th answer."""
 
     def reset(self) -> None:
         self.model, self.reload_error = model(), None
@@ -75,7 +75,7 @@ class Toy(OneModel):
 
 
 class Altered(HttpService):
-    """Reaches a service whose answers are not what they should be."""
+    """Reaches a service and alters its answers."""
 
     alter: Callable[[Reply], Reply] = staticmethod(lambda reply: reply)
 
@@ -133,26 +133,26 @@ def test_service_without_a_model_is_not_ready(client: Altered, toy: Toy) -> None
     assert failures(smoke(client)) == {"ready": "GET /health/ready returned 503 (no golden batch), expected 200"}
 
 
-def test_failed_reload_is_told(client: Altered, toy: Toy) -> None:
+def test_failed_reload_is_shown(client: Altered, toy: Toy) -> None:
     toy.reload_error = "no golden batch"
     told = "models:/dev.toy/1 serves, and a reload failed: no golden batch"
     assert failures(smoke(client, wait=60)) == {"health": told}
 
 
-def test_model_that_never_answered_gave_no_answers(client: Altered) -> None:
+def test_error_of_a_service_without_answers_says_so(client: Altered) -> None:
     client.alter = lambda reply: dataclasses.replace(reply, status=500) if "POST" in reply.request else reply
     report = smoke(client)
     assert failures(report)["one model"] == "no model answered"
     assert report.models == ()
 
 
-def test_other_model_fails_after_the_wait(client: Altered) -> None:
+def test_another_model_than_the_wanted_one_fails_after_the_wait(client: Altered) -> None:
     report = smoke(client, wait=0.01, model_uri="models:/dev.toy/2")
     assert failures(report) == {"model": "models:/dev.toy/1 serves, expected models:/dev.toy/2"}
     assert [check.name for check in report.checks] == ["ready", "model"]
 
 
-def test_wanted_model_is_waited_for(client: Altered, toy: Toy) -> None:
+def test_smoke_waits_for_the_wanted_model(client: Altered, toy: Toy) -> None:
     states = [None, model(1), model(1), model(2)]
 
     def advance(reply: Reply) -> Reply:
@@ -165,7 +165,7 @@ def test_wanted_model_is_waited_for(client: Altered, toy: Toy) -> None:
 
 
 @pytest.mark.parametrize("wait", [0, 60])
-def test_model_that_changes_meanwhile_is_told_or_tested_again(client: Altered, toy: Toy, wait: float) -> None:
+def test_model_that_changes_during_the_test_is_reported_or_tested_again(client: Altered, toy: Toy, wait: float) -> None:
     def reload() -> None:
         toy.model = model(2)
 
@@ -203,7 +203,7 @@ def test_wrong_answers_in_one_format_fail_it(
     assert told in found.popitem()[1]
 
 
-def test_format_has_to_be_answered_as_the_others_are(client: Altered) -> None:
+def test_format_with_other_answers_than_the_rest_fails(client: Altered) -> None:
     def one_wrong(reply: Reply) -> Reply:
         rows = json.loads(reply.body)["predictions"] if "x-npy" in reply.request else [{"class_id": 1}]
         wrong = [{"class_id": 9}, *rows[1:]] if rows[0]["class_id"] == 0 else rows
@@ -222,7 +222,7 @@ def test_format_has_to_be_answered_as_the_others_are(client: Altered) -> None:
         ({"body": b"no"}, "POST /predict (application/json) returned 422 without a reason in 'detail'"),
     ],
 )
-def test_bad_input_has_to_be_refused_with_a_reason(client: Altered, changes: Any, told: str) -> None:
+def test_service_must_refuse_bad_input_with_a_reason(client: Altered, changes: Any, told: str) -> None:
     client.alter = lambda reply: dataclasses.replace(reply, **changes) if reply.status == 422 else reply
     found = failures(smoke(client))
     assert list(found) == ["bad input"]
@@ -238,7 +238,7 @@ def test_service_that_is_too_slow_fails(toy: Toy, running: tuple[Toy, str]) -> N
     assert "POST /predict (application/json): no answer within 1." in found["latency"]
 
 
-def test_key_has_to_be_insisted_on(client: Altered, toy: Toy) -> None:
+def test_service_must_require_the_key(client: Altered, toy: Toy) -> None:
     assert "returned 200, expected 401 or 403" in failures(smoke(client, has_key=True))["API key"]
     locked = dataclasses.replace(SETTINGS, api_keys=("secret",))
     with service(toy, locked) as url, HttpService(url, api_key="secret") as authorized, HttpService(url) as other:
