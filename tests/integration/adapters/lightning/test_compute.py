@@ -43,7 +43,7 @@ class TestLocalCompute(ComputeContract):
     def compute(cls, registry: MemoryDataRegistry, tmp_path_factory: pytest.TempPathFactory) -> LocalCompute:
         return LocalCompute(registry, tmp_path_factory.mktemp("checkpoints"), threads=2)
 
-    def test_more_than_one_worker_is_refused(self, compute: LocalCompute, dataset: DatasetVersion) -> None:
+    def test_more_workers_than_images_are_refused(self, compute: LocalCompute, dataset: DatasetVersion) -> None:
         with pytest.raises(InvalidSetting, match="in-process compute has one worker, found num_workers 2"):
             compute.prepare(TrainingSpec(recipe=SPEC.recipe, num_workers=2), dataset)
 
