@@ -74,8 +74,8 @@ class HttpEndpoint:
         direct: ignore the environment's proxies. The loopback interface never uses a proxy.
 
     Raises:
-        InvalidSetting: the URL is not a usable http or https URL, the API key does not fit into a header, or a proxy
-            or certificate of the environment cannot be used.
+        InvalidSetting: the URL is not a usable http or https URL; or the API key does not fit into a header; or a
+            proxy or certificate of the environment cannot be used.
     """
 
     def __init__(self, url: str, *, api_key: str | None = None, timeout: float = 30.0, direct: bool = False) -> None:

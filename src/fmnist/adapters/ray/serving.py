@@ -1,7 +1,7 @@
 """The Ray Serve deployment `FashionMNISTClassifier`: it batches requests and keeps its replica's model up to date.
 
-A bad configuration or a store that is down must never stop a replica, because Serve would start another one that fails
-in the same way. The status holds the error, and the current model keeps serving.
+A bad configuration or a store that is down must never stop a replica: Serve would start another one that fails in the
+same way. The status holds the error, and the current model keeps serving.
 """
 
 import asyncio
