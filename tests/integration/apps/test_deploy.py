@@ -82,6 +82,6 @@ def test_failed_deployment_gives_one_line(here: Here, repository: Path, champion
     assert "correct GITOPS_REPO_URL" in here.refused("deploy", code=1, GITOPS_REPO_URL=absent)
     assert "set GITOPS_MANIFEST" in here.refused("deploy", GITOPS_MANIFEST="absent.yaml")
     assert "was not released" in here.refused("deploy", "--model-uri", "models:/staging.fashion-mnist-classifier/1")
-    assert "no container of the image other" in here.refused("deploy", "--serving-image", "other:v1")
+    assert "no container with the image other" in here.refused("deploy", "--serving-image", "other:v1")
     assert "champion" in here.refused("deploy", MLFLOW_REGISTERED_MODEL_NAME="ci.another")
     assert len(git(repository, "log", "--format=%s", "main").splitlines()) == 1

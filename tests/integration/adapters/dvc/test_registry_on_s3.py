@@ -93,8 +93,8 @@ def test_endpoint_of_the_settings_overrides_the_repository_s(template: RegistryS
 @pytest.mark.parametrize(
     ("wrong", "complaint"),
     [
-        ({"secret_access_key": "guessed"}, "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
-        ({"access_key_id": "nobody"}, "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+        ({"secret_access_key": "guessed"}, "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY"),
+        ({"access_key_id": "nobody"}, "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY"),
         ({"endpoint_url": "http://127.0.0.1:{closed}"}, "Could not connect .*check that the store runs"),
         ({"endpoint_url": "http://127.0.0.1:{silent}"}, "timeout .*check that the store runs"),
         ({"endpoint_url": "localhost:9000"}, "Invalid endpoint"),

@@ -84,7 +84,7 @@ def test_requests_are_answered_while_the_store_hangs(service: Cluster, models: M
         wait_until(lambda: service.health()["reload_error"] is not None, "the reload was given up")
     assert load.failures == []
     assert {model for _, model, _ in load.answers} == {uri(GOOD[0])}
-    wait_until(lambda: service.serves(uri(GOOD[1])), "what was asked for serves when the store is back")
+    wait_until(lambda: service.serves(uri(GOOD[1])), "the desired model serves when the store is back")
 
 
 def test_the_last_good_model_survives_the_replica_that_served_it(service: Cluster, models: Models) -> None:

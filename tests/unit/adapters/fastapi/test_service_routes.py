@@ -134,7 +134,7 @@ def test_reason_of_a_failure_is_shown_only_with_a_key(path: str, has_model: bool
     told, untold = (reply.json() if has_model else reply.json()["detail"] for reply in (shown, hidden))
     assert told["reload_error"] == SECRETS[1]
     assert told["degraded"] == (SECRETS[0] if has_model else None)
-    assert untold["reload_error"], "that there is an error is seen by everybody"
+    assert untold["reload_error"], "everybody sees that there is an error"
     assert bool(untold["degraded"]) == has_model
     # Only the texts differ.
     changing = {"reload_error", "degraded", "uptime_seconds"}
