@@ -1,4 +1,4 @@
-"""What every suite shares: how hypothesis looks for counterexamples, and how processes share the tests out."""
+"""Settings of all suites: how hypothesis generates examples, and how processes divide the tests."""
 
 import os
 import signal
@@ -10,23 +10,23 @@ import psutil
 import pytest
 from hypothesis import settings
 
-# The same examples at every run, so that a red suite stays red; `--hypothesis-profile=explore` looks for new ones.
+# The same examples at every run, so that a failure repeats. `--hypothesis-profile=explore` generates new ones.
 settings.register_profile("steady", max_examples=40, deadline=None, derandomize=True, database=None)
 settings.register_profile("explore", max_examples=1000, deadline=None)
 settings.load_profile("steady")
 
-# Several processes train at once: torch's threads that wait busily for each other would cost twice the time.
+# Several processes train at once. Busy waiting of torch's threads would double the time.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-# A suite that was started in the background inherits an ignored SIGINT, which is none of what the tests are about.
+# A suite in the background inherits an ignored SIGINT, which would change the tests of interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-# A suite that is told to end ends what it started.
+# An interrupted suite stops what it started.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """Give all integration tests of a folder to one process: they share its models and clusters."""
+    """Run all integration tests of a folder in one process, because they share models and clusters."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFolder(LoadScopeScheduling):
@@ -53,9 +53,9 @@ def pytest_configure_node(node: object) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(exitstatus: int) -> None:
-    """Let the processes of an interrupted suite end what they started: xdist would kill them after some seconds.
+    """Let the processes of an interrupted suite stop what they started. xdist would kill them after some seconds.
 
-    A signal to this process alone has not reached them.
+    A signal to this process does not reach them.
     """
     now = time.monotonic()
     tell, deadline = now + 10, now + 120
@@ -63,7 +63,7 @@ def pytest_sessionfinish(exitstatus: int) -> None:
         if not (busy := [process for process in _processes if not process._down]):
             break
         if time.monotonic() > tell:
-            tell = deadline  # once
+            tell = deadline  # only once
             for process in busy:
                 process.gateway._io.popen.terminate()
-        time.sleep(0.1)  # between two looks
+        time.sleep(0.1)  # between two checks

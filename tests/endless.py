@@ -1,11 +1,11 @@
-"""A server that answers any request with bytes without end, as one does that fills memories and disks."""
+"""A server that answers every request with endless bytes, like one that wants to fill memory and disks."""
 
 import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-_MOST = 2**28  # so that a reader without a bound fails a test, and not the machine
+_MOST = 2**28  # so that a reader without a limit fails a test, and does not fill the machine
 _PART = bytes(2**16)
 
 
@@ -24,7 +24,7 @@ class EndlessServer(socketserver.ThreadingTCPServer):
 
     @property
     def port(self) -> int:
-        """Where it listens on 127.0.0.1."""
+        """Its URL on 127.0.0.1."""
         return int(self.server_address[1])
 
 

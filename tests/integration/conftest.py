@@ -1,5 +1,5 @@
-"""What several integration suites share, made once a session: the official files, a data registry built from them, and
-the platform's services.
+"""Fixtures that several integration suites share: the official files, a data registry built from them, and the
+platform's services. Each is made once per session.
 """
 
 import os
@@ -20,7 +20,7 @@ from tests.integration.services import new_object_store, running
 
 @pytest.fixture(scope="session")
 def official_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with the four official files: that of FMNIST_RAW_DIR, else from Debian's package."""
+    """A directory with the four official files: FMNIST_RAW_DIR, or else from Debian's package."""
     given = os.environ.get("FMNIST_RAW_DIR")
     downloads = tmp_path_factory.mktemp("raw")
     return raw_directory(downloads, Path(given) if given else None, fetches={"Debian's package": debian.fetch})
@@ -30,7 +30,7 @@ def official_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built_registry(official_files: Path, tmp_path_factory: pytest.TempPathFactory) -> RegistrySettings:
     """A data registry with version 1.0.0 of the real data. A test must not change it.
 
-    It is built by a person whom Git does not know, and whose settings would break a build.
+    It is built by a user without a Git identity, whose settings would break a build.
     """
     directory = tmp_path_factory.mktemp("built")
     settings = RegistrySettings(repo=Address(str(directory / "registry.git")), remote_url=str(directory / "store"))
@@ -61,7 +61,7 @@ def built_registry(official_files: Path, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="session")
 def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
-    """A real S3 store for all tests; each keeps to buckets of its own, and lets it run."""
+    """A real S3 store for all tests. Each test uses its own buckets, and must not stop the store."""
     directory, store = tmp_path_factory.mktemp("s3"), new_object_store()
     with running(store.service(directory / "data"), directory):
         yield store

@@ -1,4 +1,4 @@
-"""Real services for tests, started from what the stack is made of; the shared ones are fixtures in conftest.py."""
+"""Real services for tests, started with the parts of the stack. Shared ones are fixtures in conftest.py."""
 
 import os
 import secrets
@@ -18,7 +18,7 @@ from stack.supervision import answers
 
 @contextmanager
 def running(service: Service, directory: Path) -> Iterator[psutil.Process]:
-    """Run the service, with its log in the directory, until the end of the block; it may be stopped before."""
+    """Run the service until the end of the block, with its log in the directory. The block may stop it earlier."""
     log = directory / f"{service.name}.log"
     for each in (service.home, directory):
         each.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ def running(service: Service, directory: Path) -> Iterator[psutil.Process]:
         deadline = time.monotonic() + service.patience
         while not answers(service.address):
             assert process.poll() is None, f"{service.name} ended: {log.read_text()}"
-            assert time.monotonic() < deadline, f"{service.name} is silent: {log.read_text()}"
+            assert time.monotonic() < deadline, f"{service.name} does not answer: {log.read_text()}"
             time.sleep(0.1)
         yield process
     finally:
@@ -43,7 +43,7 @@ def running(service: Service, directory: Path) -> Iterator[psutil.Process]:
 
 
 def stop(process: psutil.Process) -> None:
-    """End a service in order, and by force what is left of it after 30 s."""
+    """Stop a service in order, and kill its remaining processes after 30 s."""
     with suppress(psutil.NoSuchProcess):
         family = [process, *process.children(recursive=True)]
         process.terminate()
@@ -52,17 +52,17 @@ def stop(process: psutil.Process) -> None:
         for survivor in left:
             with suppress(psutil.NoSuchProcess):
                 survivor.kill()
-    with suppress(ProcessLookupError):  # what a killed parent left
+    with suppress(ProcessLookupError):  # children of a killed parent
         os.killpg(process.pid, signal.SIGKILL)
     psutil.wait_procs([process], timeout=5)
 
 
 def new_object_store() -> ObjectStore:
-    """Return an S3 store that is still to be run, on a free port and with keys that no other text contains."""
+    """Return an S3 store that is not started yet, on a free port and with keys that no other text contains."""
     (port,) = free_ports(1)
     return ObjectStore(port, f"key-{secrets.token_hex(8)}", f"secret-{secrets.token_hex(16)}")
 
 
 def s3_settings(store: ObjectStore) -> S3Settings:
-    """Return how an adapter reaches the store."""
+    """Return the settings with which an adapter reaches the store."""
     return S3Settings(store.endpoint_url, store.access_key_id, store.secret_access_key)

@@ -1,4 +1,4 @@
-"""Real things made small and fast, for integration tests of any adapter."""
+"""Makes small real registries and repositories quickly, for integration tests."""
 
 import json
 import subprocess
@@ -26,10 +26,10 @@ def make_dvc_registry(
     remote_url: str | None = None,
     s3: S3Settings | None = None,
 ) -> RegistrySettings:
-    """Make a DVC data registry of these versions: a bare repository and a store, both in `directory`, in about 1 s.
+    """Make a DVC data registry with these versions in about 1 s: a bare repository and a store, both in `directory`.
 
-    Those named in `legacy` are laid out as 1.x versions are: nested lists, int64 labels, metadata tracked by DVC.
-    `remote_url` puts the data elsewhere, such as `s3://BUCKET` in the store of `s3`, and the repository says so.
+    Versions named in `legacy` have the layout of 1.x: nested lists, int64 labels, metadata tracked by DVC.
+    `remote_url` puts the data elsewhere, such as `s3://BUCKET` in the store of `s3`, and the repository names it.
 
         settings = make_dvc_registry(tmp_path, {"1.0.0": toy_splits(train=200)})
         dataset = DvcDataRegistry(settings).resolve()
@@ -58,14 +58,14 @@ def make_dvc_registry(
 
 
 def write_legacy_split(data: LabeledImages, path: Path) -> None:
-    """Write a split as 1.x data versions have it."""
+    """Write a split in the layout of 1.x data versions."""
     path.parent.mkdir(parents=True, exist_ok=True)
     images = pa.array(data.images.tolist(), pa.list_(pa.list_(pa.uint8())))
     pq.write_table(pa.table({"image": images, "label": pa.array(data.labels.tolist(), pa.int64())}), path)
 
 
 def change_files(repo: str, work: Path, files: Mapping[str, str], branch: str = "main") -> None:
-    """Clone a repository into `work` at a branch or tag, and commit these files there; nothing is pushed."""
+    """Clone a repository into `work` at a branch or tag, and commit these files there. Nothing is pushed."""
     git(work.parent, "-c", "advice.detachedHead=false", "clone", "--quiet", f"--branch={branch}", repo, str(work))
     for name, content in files.items():
         (work / name).parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def change_files(repo: str, work: Path, files: Mapping[str, str], branch: str = 
 
 
 def git(directory: Path, *arguments: str) -> str:
-    """Run git and return what it printed."""
+    """Run git and return its output."""
     return subprocess.run(["git", *arguments], cwd=directory, check=True, capture_output=True, text=True).stdout
 
 

@@ -1,4 +1,4 @@
-"""The serving environment, made by the Dockerfile's own commands, loads a model without torch."""
+"""The serving environment, built with the Dockerfile's own commands, loads a model without torch."""
 
 import os
 import re
@@ -25,7 +25,7 @@ proxy_middleware()
 
 
 def commands(stage: str) -> list[str]:
-    """The RUN commands of a stage, without their mounts."""
+    """Return the RUN commands of a stage, without their mounts."""
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
     (body,) = re.findall(rf"^FROM \S+ AS {stage}\n(.*?)(?=^FROM|\Z)", text, re.MULTILINE | re.DOTALL)
     return re.findall(r"^RUN (?:--mount=\S+\s+)*(.+)$", body, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Text as a registry or a user may give it, for tests of whatever shows text."""
+"""Hostile text of a registry or a user, for tests of everything that shows text."""
 
 from hypothesis import strategies as st
 
@@ -33,6 +33,6 @@ MARKUP = (
     " spaces  ",
 )
 
-# Whatever Unicode has; lone surrogates are none of it, and reach nothing that is shown.
+# All of Unicode, without lone surrogates, which cannot reach any output.
 texts = st.sampled_from(MARKUP) | st.text(min_size=1, max_size=60)
 names = st.lists(texts, min_size=10, max_size=10, unique=True)

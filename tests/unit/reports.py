@@ -1,4 +1,4 @@
-"""A report as a model of middling quality would have it, for whatever shows one."""
+"""The report of a mediocre model, for tests that show a report."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from fmnist.testing.data import toy_images
 
 
 def a_measurement(split: str = "test", seed: int = 0, n: int = 300) -> Measurement:
-    """Answers that are mostly right."""
+    """Predictions that are mostly correct."""
     data, rng = toy_images(n, seed), np.random.default_rng(seed)
     logits = rng.standard_normal((n, 10)).astype(np.float32)
     logits[np.arange(n), data.labels] += 2
@@ -21,7 +21,7 @@ def a_measurement(split: str = "test", seed: int = 0, n: int = 300) -> Measureme
 
 
 def a_report() -> ModelReport:
-    """A report with every part that there can be."""
+    """A report with all possible parts."""
     data, rng = toy_images(200), np.random.default_rng(1)
     return ModelReport(
         info=ModelInfo(

@@ -1,4 +1,4 @@
-"""What an import costs and needs, seen from a fresh interpreter. Who may import whom is import-linter's to say."""
+"""What an import loads and needs, in a fresh interpreter. import-linter checks which layer may import which."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 
 HEAVY = ("torch", "ray", "mlflow", "dvc", "lightning", "pydantic", "dependency_injector")
 
-# A finder that is asked first, and knows nothing but the standard library, numpy and this package.
+# The first import finder, which allows only the standard library, numpy and this package.
 NUMPY_ALONE = """
 import sys
 
@@ -42,7 +42,7 @@ def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
 
 
 def imported(*arguments: str) -> set[str]:
-    """Run Python and return the top-level packages that it imported, as its own account tells."""
+    """Run Python and return the top-level packages that it imported, from its `-X importtime` output."""
     result = python("-X", "importtime", *arguments)
     assert result.returncode == 0, result.stderr
     accounts = [line for line in result.stderr.splitlines() if line.startswith("import time:")]
@@ -62,18 +62,18 @@ def test_asking_for_help_imports_no_heavy_vendor() -> None:
 
 
 @pytest.mark.parametrize("package", ["fmnist.domain", "fmnist.ports", "fmnist.adapters.memory"])
-def test_the_core_and_its_fakes_need_numpy_alone(package: str) -> None:
+def test_the_core_and_its_fakes_need_only_numpy(package: str) -> None:
     result = python("-c", NUMPY_ALONE + IMPORT_ALL_OF, package)
     assert result.returncode == 0, result.stderr
 
 
-def test_what_other_services_test_with_needs_numpy_and_pytest_alone() -> None:
+def test_the_public_test_helpers_need_only_numpy_and_pytest() -> None:
     assert python("-c", NUMPY_ALONE + "import fmnist.testing").returncode == 0
     result = python("-c", "import pytest\n" + NUMPY_ALONE + IMPORT_ALL_OF, "fmnist.testing")
     assert result.returncode == 0, result.stderr
 
 
-def test_the_check_on_numpy_would_notice_a_vendor(tmp_path: Path) -> None:
+def test_the_checks_above_would_fail_on_a_vendor(tmp_path: Path) -> None:
     package = tmp_path / "vendored"
     package.mkdir()
     (package / "__init__.py").write_text("")

@@ -1,4 +1,4 @@
-""".env.minikube tells a shell what the overlay for minikube tells pods, and holds no secret."""
+""".env.minikube gives a shell the same settings as the minikube overlay gives pods, and contains no secret."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from fmnist.apps.settings import Settings
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / ".env.minikube"
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-# Says which key of the Secret it was asked for, and nothing else.
+# A fake kubectl, which prints the requested key of the Secret.
 KUBECTL = r"""#!/bin/sh
 echo "$*" | sed -nE 's/^--namespace fmnist get secret fmnist-s3 --output go.*data\.(\w+) \| base64decode.*/\1/p'
 """
@@ -23,7 +23,7 @@ echo "$*" | sed -nE 's/^--namespace fmnist get secret fmnist-s3 --output go.*dat
 
 @pytest.fixture
 def sourced(tmp_path: Path) -> dict[str, str]:
-    """What a shell has that sources the file where kubectl knows the Secret."""
+    """Return the variables of a shell that sources the file, with a kubectl that knows the Secret."""
     kubectl = tmp_path / "kubectl"
     kubectl.write_text(KUBECTL)
     kubectl.chmod(0o755)
@@ -40,14 +40,14 @@ def sourced(tmp_path: Path) -> dict[str, str]:
 
 
 def pods() -> dict[str, str]:
-    """What the pods' ConfigMap says on minikube."""
+    """Return the pods' ConfigMap on minikube."""
     yaml, found = YAML(typ="safe"), dict[str, Any]()
     for path in ("deploy/base/environment.yaml", "deploy/overlays/minikube/environment.yaml"):
         found |= yaml.load(ROOT / path)["data"]
     return found
 
 
-def test_a_shell_is_told_the_addresses_that_pods_are_told_through_forwarded_ports(sourced: dict[str, str]) -> None:
+def test_a_shell_gets_the_addresses_of_pods_through_forwarded_ports(sourced: dict[str, str]) -> None:
     forwards = re.findall(r"--namespace (\S+) port-forward service/(\S+) (\d+):(\d+)", FILE.read_text(encoding="utf-8"))
     inside = {local: f"{service}.{namespace}.svc.cluster.local:{port}" for namespace, service, local, port in forwards}
     told = pods()
@@ -68,7 +68,7 @@ def test_every_variable_is_a_setting(sourced: dict[str, str]) -> None:
     assert {name.lower() for name in sourced} <= set(Settings.model_fields)
 
 
-def test_it_is_never_taken_for_the_local_stack(sourced: dict[str, str]) -> None:
+def test_it_is_not_mistaken_for_the_local_stack(sourced: dict[str, str]) -> None:
     stack = (ROOT / ".env.docker").read_text(encoding="utf-8")
     for value in sourced.values():
         if port := urlsplit(value if "://" in value else f"tcp://{value}").port if "127.0.0.1:" in value else None:

@@ -1,4 +1,4 @@
-"""What Docker is sent, by Docker's own reading of .dockerignore: all that is copied, no state and no secret."""
+"""Docker's build context, by its own rules for .dockerignore: all copied files, but no state and no secret."""
 
 import re
 from pathlib import Path
@@ -28,21 +28,21 @@ STATE_AND_SECRETS = (
 
 
 def context(root: Path) -> set[str]:
-    """The files below `root` that Docker is sent."""
+    """Return the files below `root` in Docker's build context."""
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     patterns = [line for line in lines if line and not line.startswith("#")]
     return {path for path in exclude_paths(str(root), patterns) if (root / path).is_file()}
 
 
 @pytest.mark.parametrize("secret", STATE_AND_SECRETS)
-def test_no_state_and_no_secret_is_sent(tmp_path: Path, secret: str) -> None:
+def test_no_state_and_no_secret_is_in_the_build_context(tmp_path: Path, secret: str) -> None:
     for path in (secret, "pyproject.toml", "src/fmnist/__init__.py"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()
     assert context(tmp_path) == {"pyproject.toml", "src/fmnist/__init__.py"}
 
 
-def test_all_that_is_copied_is_sent() -> None:
+def test_all_copied_files_are_in_the_build_context() -> None:
     sent = context(ROOT)
     copies = re.findall(r"^COPY (?!--)(.+) \S+$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
     assert len(copies) >= 3

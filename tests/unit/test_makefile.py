@@ -1,4 +1,4 @@
-"""What `make` says and removes, whatever the environment holds; the commands that it runs are stand-ins."""
+"""What `make` prints and removes in any environment. The commands that it runs are fakes."""
 
 import os
 import shlex
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# Notes what it is called with. There is no model until it has trained.
+# A fake fmnist, which records its calls. It has no model before it has trained.
 FMNIST = """#!/bin/sh
 echo "$*" >> "$CALLS"
 case "$1" in
@@ -23,7 +23,7 @@ Make = Callable[..., str]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """Run a target in a checkout with an environment of stand-ins; return what was said."""
+    """Run a target in a checkout whose environment has fake commands; return the output."""
     checkout, programs = tmp_path / "checkout", tmp_path / "checkout/.venv/bin"
     programs.mkdir(parents=True)
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
@@ -67,7 +67,7 @@ def make(tmp_path: Path) -> Make:
         ({"MLFLOW_TRACKING_URI": "http://me:hidden@host:5000"}, "runs and models are at http://host:5000"),
     ],
 )
-def test_demo_ends_with_the_command_or_the_address_that_shows_its_runs(
+def test_demo_prints_the_command_or_the_url_that_shows_its_runs(
     make: Make, tmp_path: Path, variables: dict[str, str], last: str
 ) -> None:
     said = make("demo", **variables)

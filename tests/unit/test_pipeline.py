@@ -1,4 +1,4 @@
-"""The local pipeline runs the commands that the manifests have for the platform, and stops where they do."""
+"""The local pipeline runs the same commands as the platform's manifests, and stops at the same steps."""
 
 import os
 from collections.abc import Callable
@@ -44,7 +44,7 @@ class Recorded(Steps):
 
 
 class Followed(LocalService):
-    """A service that follows nothing."""
+    """A service that does not follow the repository."""
 
     def begin(self, checkout: Path) -> None:
         pass
@@ -60,7 +60,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalService:
 
 
 @pytest.mark.parametrize("command", [main, stack])
-def test_warnings_end_no_service_that_is_started_here(
+def test_commands_do_not_pass_warnings_as_errors_to_services(
     monkeypatch: pytest.MonkeyPatch, command: Callable[[], int]
 ) -> None:
     monkeypatch.setattr("sys.argv", ["command", "--help"])
@@ -106,9 +106,7 @@ def test_each_step_is_the_command_of_the_manifests(tmp_path: Path, service: Loca
     assert checked == {*TO_THE_TEST, *DELIVERY, "rollback"} - {"train"}
 
 
-def test_training_is_of_the_data_that_was_resolved_on_what_the_compute_type_says(
-    tmp_path: Path, service: LocalService
-) -> None:
+def test_training_uses_the_resolved_data_and_the_compute_type(tmp_path: Path, service: LocalService) -> None:
     steps = Recorded(tmp_path)
     run_pipeline(values(compute_type="cpu-small-distributed", training_args="--run-name 'a b'"), steps, service)
     assert steps.ran["train"] == ["train", "--num-workers", "2", "--gpu-per-worker", "0", "--run-name", "a b"]
@@ -128,7 +126,7 @@ def test_model_that_is_refused_goes_no_further(
     assert (f"{refusal} said no, and what is served stays: for a reason" in capsys.readouterr().out) == bool(refusal)
 
 
-def test_manual_approval_is_recorded_with_who_and_why_before_the_release(
+def test_manual_approval_is_recorded_with_user_and_reason_before_the_release(
     tmp_path: Path, service: LocalService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = iter(["A. Person", "looked at it"])
@@ -141,7 +139,7 @@ def test_manual_approval_is_recorded_with_who_and_why_before_the_release(
 
 
 @pytest.mark.parametrize("answers", [["no"], ["N"], [""], ["A. Person", "no"], []])
-def test_only_a_yes_is_an_approval(
+def test_only_yes_is_an_approval(
     tmp_path: Path, service: LocalService, monkeypatch: pytest.MonkeyPatch, answers: list[str]
 ) -> None:
     def answer(_: str) -> str:
@@ -166,7 +164,7 @@ def test_only_a_yes_is_an_approval(
         ("approval_mode=manual", "error: -p approval_mode=manual asks a person: run it in a terminal"),
     ],
 )
-def test_parameter_that_cannot_be_taken_is_refused_before_anything_runs(
+def test_invalid_parameter_is_refused_before_anything_runs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, parameter: str, complaint: str
 ) -> None:
     monkeypatch.setenv("FMNIST_HOME", str(tmp_path))

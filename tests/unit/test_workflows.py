@@ -1,4 +1,4 @@
-"""GitHub's workflows agree with what they start: the pipeline, the images, and what the checks are."""
+"""GitHub's workflows agree with the pipeline, the images, and the project's own checks."""
 
 import importlib.util
 import json
@@ -17,7 +17,7 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
-# The containers that an image's processes resolve: what they import is what the image runs.
+# The containers that an image's processes use. The image runs the code that these import.
 CONTAINERS = {
     "training": ("data", "train", "predict", "promote", "deploy"),
     "serving": ("serve", "smoke"),
@@ -43,7 +43,7 @@ def submit_script() -> ModuleType:
 
 @contextmanager
 def argo_server(status: int, answer: Any) -> Iterator[tuple[str, list[Any]]]:
-    """Stand in for Argo's server; yield its address, and what it is asked."""
+    """Run a fake Argo server, and yield its address and the list of its requests."""
     asked: list[Any] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -83,7 +83,9 @@ def test_the_inputs_of_train_are_the_parameters_of_the_pipeline() -> None:
         assert choices == parameter.get("enum"), name
 
 
-def test_inputs_reach_argo_by_their_names(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inputs_reach_argo_under_their_names(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     inputs = {
         "training_args": "--max-epochs 3; $(id)",
         "comparison_higher_is_better": True,
@@ -105,7 +107,9 @@ def test_inputs_reach_argo_by_their_names(capsys: pytest.CaptureFixture[str], mo
     assert "fmnist-pipeline-x7" in capsys.readouterr().out
 
 
-def test_a_refusal_is_told_and_fails(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_of_argo_is_shown_and_fails(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with argo_server(403, {"message": "not in this namespace"}) as (address, _):
         for name, value in {"INPUTS": "{}", "ARGO_SERVER": address, "ARGO_NAMESPACE": "ml", "ARGO_TOKEN": "t"}.items():
             monkeypatch.setenv(name, value)
@@ -121,7 +125,7 @@ def test_a_refusal_is_told_and_fails(capsys: pytest.CaptureFixture[str], monkeyp
     assert "ARGO_TOKEN" in capsys.readouterr().err
 
 
-def test_images_are_pushed_to_where_the_pipeline_takes_them_from() -> None:
+def test_images_are_pushed_to_the_registry_that_the_pipeline_uses() -> None:
     pushed = workflow("ci-docker-build-push")["jobs"]["image"]["env"]["IMAGE"]
     parameters = load("deploy/base/parameters.yaml")["data"]
     for target in CONTAINERS:
@@ -129,7 +133,7 @@ def test_images_are_pushed_to_where_the_pipeline_takes_them_from() -> None:
 
 
 @pytest.mark.parametrize("target", CONTAINERS)
-def test_an_image_is_built_when_anything_changes_that_it_runs(target: str) -> None:
+def test_an_image_is_built_when_its_code_changes(target: str) -> None:
     (step,) = [step for step in workflow("ci-docker-build-push")["jobs"]["changes"]["steps"] if "id" in step]
     filters = YAML(typ="safe").load(step["with"]["filters"])
     assert set(filters) == set(CONTAINERS)
@@ -147,6 +151,6 @@ def test_an_image_is_built_when_anything_changes_that_it_runs(target: str) -> No
     assert {path if (ROOT / path).is_file() else f"{path}/**" for path in context} < set(patterns)
 
 
-def test_github_checks_what_the_project_s_own_script_does() -> None:
+def test_github_runs_the_same_checks_as_the_project_s_script() -> None:
     script = re.findall(r"^make (\w+)$", (ROOT / ".ci/run").read_text(encoding="utf-8"), re.MULTILINE)
     assert workflow("ci-code-quality")["jobs"]["check"]["strategy"]["matrix"]["target"] == script

@@ -1,4 +1,4 @@
-"""What vendors read from the environment, told to them: defaults for good, and values for a while."""
+"""Sets environment variables that vendors read: permanent defaults, and temporary values."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -6,14 +6,14 @@ from contextlib import contextmanager
 
 
 def set_defaults(variables: Mapping[str, str]) -> None:
-    """Set the variables that are not set."""
+    """Set the variables that are not set yet."""
     for name, value in variables.items():
         os.environ.setdefault(name, value)
 
 
 @contextmanager
 def exported(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set variables of this process for the time."""
+    """Set variables of this process inside of the block, and restore them afterwards."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

@@ -1,4 +1,4 @@
-"""The real command in processes of its own, on a small real registry and a state directory that is thrown away."""
+"""Runs the real command in separate processes, with a small real registry and a temporary state directory."""
 
 import json
 import os
@@ -15,8 +15,8 @@ from mlflow.entities import Run
 
 from fmnist.adapters.dvc.settings import RegistrySettings
 
-PATIENCE_SECONDS = 400  # a training run takes 30 on two quiet cores, and several times that on busy ones
-# What the machine that tests run on may have set, and a laptop has not.
+PATIENCE_SECONDS = 400  # a training run takes 30 s on two idle cores, and several times that on busy ones
+# Variables that may be set on a test machine, but not on a laptop.
 _FOREIGN = re.compile(
     r"(DVC|FMNIST|MLFLOW|RAY|AWS|ARGO|DOCKER_IMAGE|GIT)_.*|ENVIRONMENT|LOG_LEVEL|COLUMNS|FORCE_COLOR|TTY_COMPATIBLE"
 )
@@ -24,7 +24,7 @@ _FOREIGN = re.compile(
 
 @dataclass
 class Command:
-    """`fmnist`, started in `home`, which is its state directory too; `variables` are added to a bare environment."""
+    """`fmnist`, started in `home`, its state directory too. `variables` are added to a minimal environment."""
 
     home: Path
     registry: RegistrySettings
@@ -52,7 +52,7 @@ class Command:
         )
 
     def json(self, *arguments: str) -> Any:
-        """Run with --json, and return what stdout holds."""
+        """Run with --json, and return the parsed stdout."""
         done = self.run(*arguments, "--json")
         assert done.returncode == 0, done.stderr
         assert "Traceback" not in done.stderr, done.stderr
@@ -75,7 +75,7 @@ class Command:
         return MlflowClient(uri, registry_uri=uri)
 
     def runs(self) -> list[Run]:
-        """Every run of the state directory, newest first; none when it has no tracker's file."""
+        """Return every run of the state directory, newest first, or none if there is no tracker file."""
         if not (self.home / "mlflow.db").exists():
             return []
         experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
@@ -94,7 +94,7 @@ class Command:
 
 @dataclass
 class Started:
-    """A command on its way."""
+    """A running command."""
 
     process: "subprocess.Popen[str]"
     said: list[str] = field(default_factory=list)
@@ -112,7 +112,7 @@ class Started:
             self.process.send_signal(number)
 
     def end(self) -> tuple[int, str]:
-        """Wait for the end, and return the exit code and all that was said on stderr."""
+        """Wait for the end, and return the exit code and all of stderr."""
         try:
             _, rest = self.process.communicate(timeout=PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:

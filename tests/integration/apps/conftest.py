@@ -1,4 +1,4 @@
-"""A small registry, and one training run on it that several suites look at."""
+"""A small registry, and one training run on it that several suites use."""
 
 import json
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from tests.integration.apps.command import Command
 from tests.integration.apps.here import Here
 from tests.integration.support import make_dvc_registry
 
-# Three epochs of 20 steps, the second of which is the best.
+# Three epochs of 20 steps. The second epoch is the best.
 RECIPE = ("--batch-size", "8", "--lr", "0.02", "--max-epochs", "3", "--seed", "7")
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training run: where it ran, what it printed, and that as JSON."""
+    """A finished training run: its command, its output, and its JSON result."""
 
     command: Command
     process: CompletedProcess[str]
@@ -29,20 +29,20 @@ class Trained:
 
 @pytest.fixture(scope="session")
 def toy_registry(tmp_path_factory: pytest.TempPathFactory) -> RegistrySettings:
-    """1.0.0 with all splits, and 0.9.0 as older versions are. A test must not change it."""
+    """1.0.0 with all splits, and 0.9.0 without a test split, like older versions. A test must not change it."""
     splits = {"0.9.0": toy_splits(160, 50, 0, seed=1), "1.0.0": toy_splits(160, 50, 50)}
     return make_dvc_registry(tmp_path_factory.mktemp("registry"), splits, legacy=["0.9.0"])
 
 
 @pytest.fixture
 def command(tmp_path: Path, toy_registry: RegistrySettings) -> Command:
-    """A state directory of the test's own."""
+    """A state directory for one test."""
     return Command(tmp_path, toy_registry)
 
 
 @pytest.fixture(scope="session")
 def trained(toy_registry: RegistrySettings, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """`fmnist train` in a workflow, with nothing that disturbs it. A test must not change it."""
+    """An undisturbed `fmnist train` in a workflow. A test must not change it."""
     workflow = {"ARGO_WORKFLOW_UID": "workflow-7", "DOCKER_IMAGE_TAG": "sha-1234"}
     command = Command(tmp_path_factory.mktemp("trained"), toy_registry, workflow)
     process = command.run("train", "--compute", "local", "--run-name", "demo", *RECIPE, "--json")
@@ -52,11 +52,11 @@ def trained(toy_registry: RegistrySettings, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def here(command: Command) -> Here:
-    """The command on a state directory of the test's own."""
+    """The command with a state directory for one test."""
     return Here(command)
 
 
 @pytest.fixture
 def there(trained: Trained) -> Here:
-    """The command on the state directory of the finished run."""
+    """The command with the state directory of the finished run."""
     return Here(trained.command)

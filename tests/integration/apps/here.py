@@ -1,6 +1,6 @@
 """The real command in this process, through its own entry point.
 
-A process of its own would spend seconds on imports to say one line.
+A separate process would spend seconds on imports to print one line.
 """
 
 import io
@@ -27,7 +27,7 @@ class Here:
     command: Command
 
     def __call__(self, *arguments: str, **variables: str) -> tuple[int, str, str]:
-        """Return the exit code, and what was said on stdout and stderr."""
+        """Return the exit code, stdout and stderr."""
         out, err = io.StringIO(), io.StringIO()
         with (
             self.surroundings(**variables),
@@ -41,28 +41,28 @@ class Here:
         return code, out.getvalue(), err.getvalue()
 
     def told(self, *arguments: str, **variables: str) -> str:
-        """See that the command succeeds, and return what it said on stdout."""
+        """Check that the command succeeds, and return its stdout."""
         code, out, err = self(*arguments, **variables)
         assert code == 0, err
         return out
 
     def json(self, *arguments: str, **variables: str) -> Any:
-        """Run with --json, and return what stdout holds."""
+        """Run with --json, and return the parsed stdout."""
         return json.loads(self.told(*arguments, "--json", **variables))
 
     def refused(self, *arguments: str, code: int = 2, **variables: str) -> str:
-        """See that the command ends with `code` and one line of error, and return that line."""
+        """Check that the command ends with `code` and an error of one line, and return that line."""
         ended, out, err = self(*arguments, **variables)
         assert (ended, out) == (code, ""), err
         *before, line = err.splitlines()
         assert line.startswith("error: ")
-        # A log line or an epoch's figures may precede it.
+        # A log line or an epoch's metrics may come before it.
         assert not [text for text in before if "rror" in text or "Traceback" in text]
         return line.removeprefix("error: ")
 
     @contextmanager
     def surroundings(self, **variables: str) -> Iterator[None]:
-        """Be in the command's directory and environment; at the end all is as it was, signals and the log too."""
+        """Enter the command's directory and environment. At the end, restore them, signal handlers and logging."""
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
         root, ours = logging.getLogger(), logging.getLogger("fmnist")
         levels, log_handlers = (root.level, ours.level), list(root.handlers)

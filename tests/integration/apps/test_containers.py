@@ -1,4 +1,4 @@
-"""Each container wires what its app needs: the real adapters without connecting, and fakes where a test swaps them."""
+"""Each container wires its app: real adapters without a connection, or fakes that a test sets."""
 
 import signal
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ PORTS = {
     "compute": Compute,
     "desired_state": DesiredState,
 }
-# Calling these is the app's work itself: they are only resolved.
+# Calling these runs the app's work, so they are only resolved.
 WORK = {
     *("prediction", "find_version", "download", "process", "analyze"),
     *("application", "start", "stop", "address_of", "service"),
@@ -58,7 +58,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return Settings(fmnist_home=tmp_path / "home", mlflow_tracking_uri="http://127.0.0.1:9", git_commit="c0ffee")
 
 
-def test_commit_is_that_of_this_code_in_whatever_git_hook(
+def test_commit_is_that_of_this_code_also_in_a_git_hook(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     head = git(Path(__file__).parent, "rev-parse", "HEAD").strip()
@@ -92,7 +92,7 @@ def test_every_provider_resolves_without_a_connection(
         if name in resolved:
             # Adapters subclass their port.
             assert port in type(resolved[name]).__mro__
-    assert list(tmp_path.iterdir()) == [], "nothing is made or written before it is asked for"
+    assert list(tmp_path.iterdir()) == [], "nothing is created or written before it is used"
 
 
 def test_compute_is_chosen_by_name(settings: Settings) -> None:
@@ -102,7 +102,7 @@ def test_compute_is_chosen_by_name(settings: Settings) -> None:
     assert names == {"ray": "IsolatedCompute", "local": "LocalCompute"}
 
 
-def test_promotions_to_the_same_production_model_wait_for_each_other(settings: Settings) -> None:
+def test_promotions_to_one_production_model_wait_for_each_other(settings: Settings) -> None:
     def lock_file(name: str) -> Path:
         named = settings.model_copy(update={"mlflow_registered_model_name": name})
         lock: PromotionLock = PromoteContainer(settings=named).lock()
@@ -128,7 +128,7 @@ def test_checkpoints_go_to_the_disk_or_to_their_own_s3_endpoint(settings: Settin
 
 @pytest.fixture
 def fakes(settings: Settings, tmp_path: Path) -> TrainContainer:
-    """The train app with every port faked, and a data version to train on."""
+    """The train app with fakes for all ports, and a data version to train on."""
     registry, tracker = MemoryDataRegistry(), MemoryTracker()
     registry.add("1.0.0", toy_splits())
     container = TrainContainer(settings=settings, compute_name="ray")
@@ -149,13 +149,13 @@ def train(container: TrainContainer) -> TrainingResult:
     return service.start(spec, container.provenance(), lambda _: None, run_name="run")
 
 
-def test_training_run_is_whole_on_fakes_that_override_providers(fakes: TrainContainer) -> None:
+def test_training_run_works_on_fakes_that_override_providers(fakes: TrainContainer) -> None:
     result = train(fakes)
     assert fakes.tracker().get(result.run_id).status is RunStatus.FINISHED
     assert fakes.model_store().versions("dev.fashion-mnist-classifier") == [result.model]
 
 
-def test_signal_that_arrives_while_the_run_is_opened_does_not_leave_it_running(fakes: TrainContainer) -> None:
+def test_signal_while_the_run_starts_does_not_leave_it_running(fakes: TrainContainer) -> None:
     class Interrupted(MemoryTracker):
         def start(self, name: str, tags: Mapping[str, str], dataset: DatasetVersion | None = None) -> str:
             run_id = super().start(name, tags, dataset)
@@ -168,7 +168,7 @@ def test_signal_that_arrives_while_the_run_is_opened_does_not_leave_it_running(f
         assert [run.status for run in tracker.find({})] == [RunStatus.KILLED]
 
 
-def test_one_part_is_swapped_for_a_while(settings: Settings) -> None:
+def test_one_part_can_be_overridden_temporarily(settings: Settings) -> None:
     container = PredictContainer(settings=settings)
     fake = MemoryTracker()
     with container.tracker.override(fake):
@@ -176,21 +176,21 @@ def test_one_part_is_swapped_for_a_while(settings: Settings) -> None:
     assert type(container.tracker()).__name__ == "MlflowTracker"
 
 
-def test_proxy_asks_for_the_keys_and_shows_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_requires_the_keys_and_does_not_show_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FMNIST_API_KEYS", "s3cr3t-key")
     (guard,) = ServeContainer(settings=Settings.load()).proxy_middleware()
     assert guard.kwargs["settings"].api_keys == ("s3cr3t-key",)
     assert "s3cr3t" not in repr(guard)
 
 
-def test_lock_of_a_local_run_is_beside_its_checkpoints_whatever_ray_uses(settings: Settings) -> None:
+def test_lock_of_a_local_run_is_beside_its_checkpoints_with_any_ray_storage(settings: Settings) -> None:
     in_s3 = settings.model_copy(update={"ray_storage_endpoint": "s3:9000"})
     assert TrainContainer(settings=in_s3, compute_name="local").lock().folder == settings.checkpoint_directory
     assert TrainContainer(settings=settings, compute_name="ray").lock().folder == settings.checkpoint_directory
     assert TrainContainer(settings=in_s3, compute_name="ray").lock().folder is None
 
 
-def test_lock_of_promotions_is_one_however_the_tracker_is_written(settings: Settings) -> None:
+def test_lock_of_promotions_is_the_same_for_every_spelling_of_the_tracker(settings: Settings) -> None:
     written = ["http://h:5000", "http://h:5000/", "HTTP://H:5000", "http://u:p@h:5000", "http://u@h:5000/"]
     locks = [
         PromoteContainer(settings=settings.model_copy(update={"mlflow_tracking_uri": uri})).lock() for uri in written

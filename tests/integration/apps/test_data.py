@@ -1,4 +1,4 @@
-"""`fmnist data` as a person or a script meets it: output, exit codes, one clear line when something is wrong."""
+"""`fmnist data` for persons and scripts: output, exit codes, and errors of one clear line."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.integration.apps.command import Command
 from tests.integration.apps.here import Here
 from tests.integration.support import make_dvc_registry
 
-# The registry of the state directory, which is nobody's yet.
+# The registry of the state directory, which does not exist yet.
 DEFAULT = {"DVC_REPO_URL": "", "DVC_REMOTE_URL": ""}
 
 
@@ -23,7 +23,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> RegistrySettings:
 
 @pytest.fixture
 def data(tmp_path: Path, settings: RegistrySettings) -> Here:
-    """The command with a state directory of its own, on this registry."""
+    """The command with its own state directory and this registry."""
     return Here(Command(tmp_path, settings))
 
 
@@ -33,7 +33,7 @@ def test_versions_are_listed_newest_first(data: Here) -> None:
     assert listed == ["fashion-mnist-v1.1.0", "fashion-mnist-v1.0.0"]
 
 
-def test_show_tells_what_a_version_holds(data: Here, settings: RegistrySettings) -> None:
+def test_show_prints_the_content_of_a_version(data: Here, settings: RegistrySettings) -> None:
     dataset = DvcDataRegistry(settings).resolve("1.0.0")
     told = data.told("data", "show", "1.0.0")
     assert f"train\t40\t{dataset.file('train').md5}\t{dataset.file('train').uri}\n" in told
@@ -46,7 +46,7 @@ def test_show_tells_what_a_version_holds(data: Here, settings: RegistrySettings)
 @pytest.mark.parametrize(
     ("asked", "found"), [("latest", "1.1.0"), ("1.0.0", "1.0.0"), ("fashion-mnist-v1.0.0", "1.0.0")]
 )
-def test_resolve_pins_what_training_will_read(
+def test_resolve_pins_the_data_that_training_will_read(
     tmp_path: Path, data: Here, settings: RegistrySettings, asked: str, found: str
 ) -> None:
     dataset = DvcDataRegistry(settings).resolve(found)
@@ -66,7 +66,7 @@ def test_resolve_pins_what_training_will_read(
     )
 
 
-def test_what_cannot_be_pinned_leaves_no_output(tmp_path: Path, data: Here) -> None:
+def test_failed_resolve_writes_no_output(tmp_path: Path, data: Here) -> None:
     data.refused("data", "resolve", "9.9.9", "--output-dir", "outputs")
     assert list((tmp_path / "outputs").iterdir()) == []
 
@@ -98,12 +98,12 @@ def test_an_unknown_version_is_bad_input(data: Here) -> None:
         )
 
 
-def test_a_fresh_machine_is_told_to_build(tmp_path: Path, data: Here) -> None:
+def test_error_on_a_fresh_machine_says_to_build(tmp_path: Path, data: Here) -> None:
     assert "fmnist data build" in data.refused("data", "versions", code=1, **DEFAULT)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_version_that_is_there_is_not_built_again(data: Here, settings: RegistrySettings) -> None:
+def test_an_existing_version_is_not_built_again(data: Here, settings: RegistrySettings) -> None:
     assert data.told("data", "build", "--version", "1.1.0") == f"fashion-mnist-v1.1.0 is already in {settings.repo}\n"
 
 
@@ -114,7 +114,7 @@ def test_a_version_that_is_there_is_not_built_again(data: Here, settings: Regist
         (("--source", "empty"), "lacks train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz"),
     ],
 )
-def test_a_build_of_bad_input_leaves_nothing(
+def test_a_build_with_bad_input_leaves_nothing(
     tmp_path: Path, data: Here, arguments: tuple[str, str], complaint: str
 ) -> None:
     (tmp_path / "empty").mkdir()
@@ -122,7 +122,7 @@ def test_a_build_of_bad_input_leaves_nothing(
     assert list(tmp_path.iterdir()) == [tmp_path / "empty"]
 
 
-def test_a_stage_outside_of_a_registry_says_what_it_misses(tmp_path: Path, data: Here) -> None:
+def test_error_of_a_stage_outside_of_a_registry_names_the_missing_file(tmp_path: Path, data: Here) -> None:
     (tmp_path / "params.yaml").write_text("val_size: 5000\nseed: 0\n")
-    missing = "data/fashion-mnist/raw/train-images-idx3-ubyte.gz is absent"
+    missing = "data/fashion-mnist/raw/train-images-idx3-ubyte.gz does not exist"
     assert missing in data.refused("data", "stage", "process", code=1)

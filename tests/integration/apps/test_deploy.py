@@ -1,4 +1,4 @@
-"""`fmnist deploy` on the embedded default: the champion goes into the manifest, and is told to the workflow."""
+"""`fmnist deploy` with the embedded default: it writes the champion into the manifest and the workflow's outputs."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ MANIFEST = "deploy/base/rayservice.yaml"
 
 @pytest.fixture
 def repository(command: Command) -> Path:
-    """The GitOps repository that is the default, with the platform's own manifest."""
+    """The default GitOps repository with the platform's own manifest."""
     work, bare = command.home / "work", command.home / "gitops.git"
     git(command.home, "init", "--quiet", "--initial-branch=main", str(work))
     (work / MANIFEST).parent.mkdir(parents=True)
@@ -29,8 +29,8 @@ def repository(command: Command) -> Path:
 
 @pytest.fixture
 def champion(here: Here, command: Command) -> str:
-    """A released version, of which a deployment needs no more than that it is registered."""
-    here("promote", "history")  # which makes the registry
+    """A released version. For a deployment, it needs only to be registered."""
+    here("promote", "history")  # creates the registry
     command.client.create_registered_model(NAME)
     for number in (1, 2):
         image = {"serving_image": f"ghcr.io/fmnist/fmnist-serving:v{number}"}
@@ -39,7 +39,7 @@ def champion(here: Here, command: Command) -> str:
     return f"models:/{NAME}/2"
 
 
-def test_champion_is_committed_with_its_image_and_told_to_the_workflow(
+def test_champion_is_committed_with_its_image_and_written_to_the_outputs(
     here: Here, command: Command, repository: Path, champion: str
 ) -> None:
     before = git(repository, "show", f"main:{MANIFEST}")
@@ -77,11 +77,11 @@ def test_deploying_again_changes_nothing_and_another_version_can_be_named(
     assert "ghcr.io/fmnist/fmnist-serving:v9" in git(repository, "show", f"main:{MANIFEST}")
 
 
-def test_what_cannot_be_deployed_is_told_in_one_line(here: Here, repository: Path, champion: str) -> None:
+def test_failed_deployment_gives_one_line(here: Here, repository: Path, champion: str) -> None:
     absent = str(repository.parent / "absent.git")
     assert "correct GITOPS_REPO_URL" in here.refused("deploy", code=1, GITOPS_REPO_URL=absent)
     assert "set GITOPS_MANIFEST" in here.refused("deploy", GITOPS_MANIFEST="absent.yaml")
     assert "was not released" in here.refused("deploy", "--model-uri", "models:/staging.fashion-mnist-classifier/1")
-    assert "no container of the image other" in here.refused("deploy", "--serving-image", "other:v1")
+    assert "no container with the image other" in here.refused("deploy", "--serving-image", "other:v1")
     assert "champion" in here.refused("deploy", MLFLOW_REGISTERED_MODEL_NAME="ci.another")
     assert len(git(repository, "log", "--format=%s", "main").splitlines()) == 1

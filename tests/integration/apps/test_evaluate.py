@@ -1,4 +1,4 @@
-"""`fmnist evaluate` on the model of a finished run: what it says, what it writes, and what it refuses."""
+"""`fmnist evaluate` on the model of a finished run: what it prints, writes and refuses."""
 
 import json
 from pathlib import Path
@@ -34,10 +34,10 @@ def test_newest_model_is_measured_as_training_measured_it(there: Here, trained: 
     run = trained.command.only_run()
     stored = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/evaluations/fashion-mnist-v1.0.0-test/report.html")
     assert stored == page
-    assert run.data.metrics["test_acc"] == trained.result["metrics"]["test_acc"], "what the run says stays its own"
+    assert run.data.metrics["test_acc"] == trained.result["metrics"]["test_acc"], "the run itself is not changed"
 
 
-def test_person_is_told_the_figures_and_where_the_report_is(there: Here, trained: Trained) -> None:
+def test_output_has_the_metrics_and_the_place_of_the_report(there: Here, trained: Trained) -> None:
     code, out, err = there("evaluate", trained.result["model_uri"], "--split", "val", "--data-version", "0.9.0")
     assert code == 0, err
     assert "val of fashion-mnist-v0.9.0, 50 images" in out
@@ -57,5 +57,5 @@ def test_person_is_told_the_figures_and_where_the_report_is(there: Here, trained
         (("--output-dir", "/dev/null/report"), "--output-dir /dev/null/report cannot be made"),
     ],
 )
-def test_what_cannot_be_measured_is_refused_in_a_line(there: Here, arguments: tuple[str, ...], said: str) -> None:
+def test_impossible_evaluation_is_refused_in_one_line(there: Here, arguments: tuple[str, ...], said: str) -> None:
     assert said in there.refused("evaluate", *arguments)

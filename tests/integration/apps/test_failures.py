@@ -1,4 +1,4 @@
-"""Whatever goes wrong with a training run ends in one clear line and the right exit code, and nothing half-written."""
+"""Every failure of a training run gives one clear line and the right exit code, and leaves nothing half-written."""
 
 import shutil
 import socket
@@ -22,7 +22,7 @@ RUN = "0123456789abcdef0123456789abcdef"
 
 @pytest.fixture
 def damaged_registry(toy_registry: RegistrySettings, command: Command) -> None:
-    """The command's registry becomes one whose train split has a flipped bit."""
+    """Replace the command's registry by one whose train split has a flipped bit."""
     store = command.home / "store"
     shutil.copytree(str(toy_registry.remote_url), store)
     command.registry = RegistrySettings(repo=toy_registry.repo, remote_url=str(store))
@@ -66,13 +66,13 @@ def damaged_registry(toy_registry: RegistrySettings, command: Command) -> None:
         (["--resume", "no id"], "run 'no id' is not in MLflow"),
     ],
 )
-def test_bad_flags_open_no_run(here: Here, command: Command, flags: list[str], complaint: str) -> None:
+def test_bad_flags_start_no_run(here: Here, command: Command, flags: list[str], complaint: str) -> None:
     assert complaint in here.refused("train", *flags)
     assert command.runs() == []
 
 
 @pytest.mark.parametrize("flag", [["--batch-size", "many"], ["--compute", "cloud"], ["--colour", "red"]])
-def test_what_is_no_such_flag_or_number_is_a_usage_error(here: Here, command: Command, flag: list[str]) -> None:
+def test_an_unknown_flag_or_an_invalid_number_is_a_usage_error(here: Here, command: Command, flag: list[str]) -> None:
     code, out, err = here("train", *flag)
     assert (code, out) == (2, "")
     assert "Usage: fmnist train" in err
@@ -103,24 +103,24 @@ def test_malformed_preset_file_is_named(here: Here, command: Command, content: b
     assert list(command.home.iterdir()) == [preset]
 
 
-def test_directory_is_no_preset(here: Here, command: Command) -> None:
+def test_directory_is_not_a_preset(here: Here, command: Command) -> None:
     assert "Is a directory" in here.refused("train", "--preset", str(command.home))
 
 
-def test_on_the_platform_all_that_is_missing_is_told_at_once(here: Here, command: Command) -> None:
+def test_on_the_platform_all_missing_variables_are_named_at_once(here: Here, command: Command) -> None:
     line = here.refused("train", ENVIRONMENT="training", DOCKER_IMAGE_TAG="", DVC_DATA_VERSION="1.0.0")
     assert line.endswith("set ARGO_WORKFLOW_UID, DOCKER_IMAGE_TAG")
     assert list(command.home.iterdir()) == []
 
 
-def test_on_the_platform_the_data_contract_wins_over_flags(here: Here) -> None:
+def test_on_the_platform_the_data_contract_overrides_flags(here: Here) -> None:
     contract = {"ARGO_WORKFLOW_UID": "uid", "DOCKER_IMAGE_TAG": "tag", "DVC_DATA_VERSION": "7.0.0"}
     flags = (*LOCAL, "--data-version", "8.0.0")
     assert "no version '7.0.0'" in here.refused(*flags, ENVIRONMENT="production", **contract)
     assert "no version '8.0.0'" in here.refused(*flags, ENVIRONMENT="development", **contract)
 
 
-def test_unusable_variables_are_named_all_at_once_and_never_echoed(here: Here) -> None:
+def test_all_unusable_variables_are_named_at_once_without_their_values(here: Here) -> None:
     line = here.refused("train", LOG_LEVEL="loud", RAY_NUM_WORKERS="0", AWS_NO_VERIFY_SSL="hunter2")
     assert all(name in line for name in ("LOG_LEVEL: ", "RAY_NUM_WORKERS: ", "AWS_NO_VERIFY_SSL: "))
     assert "hunter2" not in line
@@ -132,7 +132,7 @@ def test_unreadable_dotenv_is_named(here: Here, command: Command) -> None:
 
 
 @pytest.mark.parametrize("compute", ["local", "ray"])
-def test_what_cannot_end_in_a_model_opens_no_run(here: Here, command: Command, compute: str) -> None:
+def test_settings_that_cannot_give_a_model_start_no_run(here: Here, command: Command, compute: str) -> None:
     train = ("train", "--compute", compute, *RECIPE)
     assert "'fashion mnist' must be named with" in here.refused(*train, MLFLOW_REGISTERED_MODEL_NAME="fashion mnist")
     assert "256 letters long as staging.NAME" in here.refused(*train, MLFLOW_REGISTERED_MODEL_NAME=f"dev.{'x' * 248}")
@@ -146,13 +146,13 @@ def test_finished_run_is_not_resumed(there: Here, trained: Trained) -> None:
     assert trained.command.only_run().info.status == "FINISHED"
 
 
-def test_run_of_something_else_is_not_resumed(here: Here, command: Command) -> None:
+def test_foreign_run_is_not_resumed(here: Here, command: Command) -> None:
     run_id = command.client.create_run(command.client.create_experiment("theirs")).info.run_id
     assert "it was not begun by fmnist train" in here.refused("train", "--resume", run_id)
     assert command.only_run().info.status == "RUNNING"
 
 
-def test_run_that_another_process_is_at_work_on_is_not_resumed(here: Here, command: Command) -> None:
+def test_run_of_another_active_process_is_not_resumed(here: Here, command: Command) -> None:
     experiment = command.client.create_experiment("theirs")
     run_id = command.client.create_run(experiment, tags={"compute": "local"}).info.run_id
     with RunLock(command.home / "checkpoints")(run_id):
@@ -167,25 +167,25 @@ def test_state_directory_that_cannot_be_written_is_named(here: Here, command: Co
     assert f"{file}/home" in here.refused(*LOCAL, code=1, FMNIST_HOME=f"{file}/home")
 
 
-def test_registry_that_is_not_there_is_named(here: Here, command: Command) -> None:
+def test_missing_registry_is_named(here: Here, command: Command) -> None:
     line = here.refused(*LOCAL, code=1, DVC_REPO_URL=f"{command.home}/nowhere.git")
     assert f"{command.home}/nowhere.git" in line
     assert command.runs() == []
 
 
 @pytest.mark.parametrize("arguments", [LOCAL, ("train", "--resume", RUN), ("predict", "--split", "test")])
-def test_tracker_that_does_not_answer_is_given_up_soon(here: Here, arguments: tuple[str, ...]) -> None:
+def test_tracker_that_does_not_answer_times_out_soon(here: Here, arguments: tuple[str, ...]) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{closed.getsockname()[1]}"
         began = time.monotonic()
         line = here.refused(*arguments, code=1, MLFLOW_TRACKING_URI=address)
     assert address in line
-    assert "check that the server runs, and MLFLOW_TRACKING_URI" in line
+    assert "check MLFLOW_TRACKING_URI, and that the server runs" in line
     assert time.monotonic() - began < 30
 
 
-def test_cluster_that_was_named_and_is_not_there_opens_no_run(here: Here, command: Command) -> None:
+def test_missing_cluster_starts_no_run(here: Here, command: Command) -> None:
     line = here.refused("train", "--ray-address", "127.0.0.1:1", code=1, RAY_ADDRESS="127.0.0.1:2")
     assert line.startswith("no Ray cluster at 127.0.0.1:1: ")
     assert command.runs() == []
@@ -198,7 +198,7 @@ def test_damaged_split_fails_the_run_and_registers_nothing(here: Here, command: 
     assert command.versions() == []
 
 
-def test_run_that_diverges_fails_and_says_why(here: Here, command: Command) -> None:
+def test_diverging_run_fails_with_the_cause(here: Here, command: Command) -> None:
     line = here.refused("train", "--compute", "local", "--lr", "1e30", code=1)
     assert "the loss is not finite at epoch" in line
     assert "a learning rate of 1e+30 is most likely too high" in line
@@ -206,7 +206,7 @@ def test_run_that_diverges_fails_and_says_why(here: Here, command: Command) -> N
     assert command.versions() == []
 
 
-def test_traceback_is_shown_to_whoever_looks_for_a_fault(here: Here) -> None:
+def test_log_level_debug_shows_the_traceback(here: Here) -> None:
     code, _, err = here("train", "--preset", "quick", LOG_LEVEL="debug")
     assert code == 2
     assert "Traceback (most recent call last)" in err

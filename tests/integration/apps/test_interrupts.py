@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal at any moment: the run is KILLED, the exit code tells which it was, and
+"""Ctrl-C, SIGTERM and a closed terminal at any moment: the run is KILLED, the exit code tells the signal, and
 --resume finishes it.
 """
 
@@ -17,8 +17,8 @@ from fmnist.domain.model.training.run import EPOCH_METRICS
 from tests.integration.apps.command import Command
 from tests.integration.apps.conftest import RECIPE, Trained
 
-# Makes the terminal at its standard streams the one that it is controlled by, and then is the command. A suite that
-# `nohup` started has handed down an ignored SIGHUP.
+# Makes the terminal of its standard streams its controlling terminal, and then executes the command. A suite under
+# `nohup` passes an ignored SIGHUP on to it.
 IN_TERMINAL = """\
 import fcntl, os, signal, sys, termios
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -29,7 +29,7 @@ INT, TERM = signal.SIGINT, signal.SIGTERM
 RAY_RECIPE = ("--num-workers", "2", "--batch-size", "4", *RECIPE[2:])
 
 
-def test_before_a_run_is_opened_there_is_none(command: Command) -> None:
+def test_interrupt_before_a_run_starts_leaves_no_run(command: Command) -> None:
     command.variables["LOG_LEVEL"] = "DEBUG"
     started = command.start("train", "--compute", "local", *RECIPE)
     started.wait_for("state directory")
@@ -40,12 +40,10 @@ def test_before_a_run_is_opened_there_is_none(command: Command) -> None:
     assert command.runs() == []
 
 
-def test_a_run_that_is_interrupted_again_and_again_ends_as_if_it_had_not_been(
-    command: Command, trained: Trained
-) -> None:
+def test_a_run_that_is_interrupted_several_times_gives_the_same_result(command: Command, trained: Trained) -> None:
     started = command.start("train", "--compute", "local", *RECIPE)
     started.wait_for("epoch 1/3")
-    # In the second epoch; whoever is impatient does not cut the clean-up off.
+    # In the second epoch. A second Ctrl-C does not interrupt the clean-up.
     started.send(INT, INT, TERM)
     code, said = started.end()
     run_id = command.only_run().info.run_id
@@ -54,7 +52,7 @@ def test_a_run_that_is_interrupted_again_and_again_ends_as_if_it_had_not_been(
     assert said.splitlines()[-1] == "interrupted"
     assert_left_as_killed(command)
 
-    # While the model is being evaluated and saved, which takes seconds from here on.
+    # While the model is evaluated and saved, which takes seconds from here.
     started = command.start("train", "--resume", run_id)
     started.wait_for("epoch 3/3")
     started.send(TERM)
@@ -69,14 +67,14 @@ def test_a_run_that_is_interrupted_again_and_again_ends_as_if_it_had_not_been(
 
 
 def test_on_ray_no_process_stays_behind_and_the_run_is_finished_there(command: Command) -> None:
-    # That the weights are those of an undisturbed run is seen by the compute's contract, on one cluster for all.
+    # The contract suite of the compute checks that the weights are those of an undisturbed run.
     command.variables["PYTHONWARNINGS"] = "error"
     started = command.start("train", *RAY_RECIPE)
     started.wait_for("epoch 1/3")
     family = psutil.Process(started.process.pid).children(recursive=True)
     workers = [process for process in family if "RayTrainWorker" in " ".join(process.cmdline())]
     assert workers
-    # A worker's torch listens on every interface for the others.
+    # torch of a worker listens on all interfaces for other workers.
     reached_by = {address for process in family if process not in workers for address in listening(process)}
     assert reached_by <= {"127.0.0.1", "::ffff:127.0.0.1"}
     started.send(INT, INT)
@@ -97,8 +95,8 @@ def test_on_ray_no_process_stays_behind_and_the_run_is_finished_there(command: C
 
 
 @pytest.mark.soak
-def test_closed_terminal_ends_a_training_on_ray_in_order(command: Command) -> None:
-    # Of a terminal that is closed every process is told, those of Ray too.
+def test_closed_terminal_stops_a_training_on_ray_in_order(command: Command) -> None:
+    # A closed terminal sends SIGHUP to every process, also to those of Ray.
     terminal, theirs = os.openpty()
     process = subprocess.Popen(
         [sys.executable, "-c", IN_TERMINAL, sys.executable, "-m", "fmnist", "train", *RAY_RECIPE],
@@ -122,7 +120,7 @@ def test_closed_terminal_ends_a_training_on_ray_in_order(command: Command) -> No
 
 
 def listening(process: psutil.Process) -> set[str]:
-    """The addresses that a process takes connections at; none when it has ended meanwhile."""
+    """Return the addresses at which a process listens, or none if it has ended."""
     try:
         return {each.laddr.ip for each in process.net_connections("tcp") if each.status == psutil.CONN_LISTEN}
     except psutil.NoSuchProcess:
@@ -135,9 +133,9 @@ def assert_left_as_killed(command: Command) -> None:
 
 
 def assert_same_in_the_end(resumed: Command, undisturbed: Command) -> None:
-    """One FINISHED run each, with the same metrics, no value twice, and one model with the same weights.
+    """Check that both have one FINISHED run with the same metrics, no value twice, and one model with the same weights.
 
-    What it took in time is another.
+    Times may differ.
     """
     run, expected = resumed.only_run(), undisturbed.only_run()
     assert run.info.status == "FINISHED"

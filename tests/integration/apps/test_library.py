@@ -1,4 +1,4 @@
-"""`fmnist.load_classifier` in plain Python: the environment is read, a `.env` and the terminal are left alone."""
+"""`fmnist.load_classifier` in plain Python: it reads the environment, but no `.env`, and prints nothing."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ print(type(classifier).__name__, answers[0].class_name in fmnist.CLASS_NAMES)
 """
 
 
-def test_it_classifies_and_prints_nothing(trained: Trained) -> None:
+def test_load_classifier_classifies_and_prints_nothing(trained: Trained) -> None:
     (trained.command.home / ".env").write_text("MLFLOW_TRACKING_URI=http://127.0.0.1:9\n")
     try:
         done = subprocess.run(
@@ -52,7 +52,7 @@ def test_it_classifies_and_prints_nothing(trained: Trained) -> None:
         ("runs:/1/model", {}, fmnist.InvalidSetting),
     ],
 )
-def test_it_raises_what_its_documentation_says(
+def test_load_classifier_raises_the_documented_errors(
     there: Here,
     capfd: pytest.CaptureFixture[str],
     uri: str,

@@ -1,4 +1,4 @@
-"""Nothing in a person's environment breaks a command: it works, or ends with one line, and reading makes nothing."""
+"""No environment breaks a command: it works or ends with one line, and commands that read create nothing."""
 
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def fresh_consoles() -> None:
 
 
 @pytest.mark.parametrize("line", READS)
-def test_command_that_only_reads_makes_nothing(here: Here, command: Command, line: str) -> None:
+def test_command_that_only_reads_creates_nothing(here: Here, command: Command, line: str) -> None:
     code, _, err = here(*line.split(), FMNIST_HOME=f"{command.home}/h\r")
     assert "unexpected" not in err
     assert code in (0, 1, 2)
@@ -66,7 +66,9 @@ def test_command_that_only_reads_makes_nothing(here: Here, command: Command, lin
 
 @pytest.mark.parametrize("environment", ODD)
 @pytest.mark.parametrize("line", ["data versions", "promote status", "promote trace models:/a/1"])
-def test_odd_environment_is_got_on_with_or_named(here: Here, command: Command, line: str, environment: str) -> None:
+def test_command_works_in_an_odd_environment_or_names_the_problem(
+    here: Here, command: Command, line: str, environment: str
+) -> None:
     code, out, err = here(*line.split(), **ODD[environment])
     assert code in (0, 1, 2)
     assert "unexpected" not in err

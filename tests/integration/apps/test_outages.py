@@ -1,4 +1,4 @@
-"""Services that go away while they are needed, and disks that are full: what the user reads, and what is left of it."""
+"""Services that fail while they are needed, and full disks: what the user reads, and what remains."""
 
 import resource
 import tempfile
@@ -24,7 +24,7 @@ WITHOUT_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 
 @dataclass
 class Outages:
-    """A service that is taken away and brought back."""
+    """A service that a test can stop and start again."""
 
     service: Service
     directory: Path
@@ -46,7 +46,7 @@ def unsteady(service: Service, directory: Path) -> Iterator[Outages]:
 
 @dataclass
 class Platform:
-    """A tracking server and the store behind it, which are this test's own."""
+    """A tracking server and its store, for one test."""
 
     tracker: Outages
     store: Outages
@@ -74,13 +74,13 @@ def platform(command: Command) -> Iterator[Platform]:
             yield platform
 
 
-def test_tracker_that_goes_away_during_training_costs_none_of_it(platform: Platform, command: Command) -> None:
+def test_tracker_that_fails_during_training_loses_no_training(platform: Platform, command: Command) -> None:
     started = command.start(*LOCAL)
     started.wait_for("epoch 1/3")
     platform.tracker.begin()
     code, said = started.end()
     assert code == 1
-    assert "epoch 3/3" in said, "training went on"
+    assert "epoch 3/3" in said, "training continued"
     assert "the tracker does not take the metrics of epoch" in said
     missing = "3; the metrics of the chosen epoch; the model; its report; its end"
     assert f"{missing}\n" in said
@@ -97,9 +97,7 @@ def test_tracker_that_goes_away_during_training_costs_none_of_it(platform: Platf
 
 
 @pytest.mark.soak
-def test_store_of_the_models_that_goes_away_leaves_a_run_that_can_be_finished(
-    platform: Platform, command: Command
-) -> None:
+def test_run_can_be_finished_after_the_model_store_failed(platform: Platform, command: Command) -> None:
     started = command.start(*LOCAL)
     started.wait_for("epoch 1/3")
     platform.store.begin()
@@ -119,7 +117,7 @@ def test_store_of_the_models_that_goes_away_leaves_a_run_that_can_be_finished(
 
 
 @pytest.mark.soak
-def test_tracker_that_restarts_during_training_is_waited_for(platform: Platform, command: Command) -> None:
+def test_training_waits_for_a_tracker_that_restarts(platform: Platform, command: Command) -> None:
     command.variables["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "9"
     started = command.start(*LOCAL)
     started.wait_for("epoch 1/3")
@@ -132,7 +130,7 @@ def test_tracker_that_restarts_during_training_is_waited_for(platform: Platform,
 
 
 @pytest.mark.soak
-def test_cluster_that_goes_away_during_training_is_named(command: Command) -> None:
+def test_cluster_that_is_lost_during_training_is_named(command: Command) -> None:
     port, dashboard_port = free_ports(2)
     command.variables |= {"RAY_AUTH_MODE": "disabled", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
     with (
@@ -144,25 +142,25 @@ def test_cluster_that_goes_away_during_training_is_named(command: Command) -> No
         cluster.begin()
         code, said = started.end()
     assert code == 1
-    # Not the last line: Ray's own threads have their say in the end.
+    # Not the last line, because Ray's own threads log after it.
     assert f"\nerror: the Ray cluster at {HOST}:{port} was lost: " in said
     run = command.only_run()
     assert run.info.status == "FAILED"
     assert f"fmnist train --resume {run.info.run_id} goes on from its last checkpoint" in said
 
 
-def test_registry_that_does_not_answer_is_named_before_a_run_is_opened(here: Here, command: Command) -> None:
+def test_registry_that_does_not_answer_is_named_before_a_run_starts(here: Here, command: Command) -> None:
     line = here.refused(*LOCAL, code=1, DVC_REPO_URL=f"git://{HOST}:1/data-registry.git")
     assert f"git://{HOST}:1/data-registry.git" in line
     assert command.runs() == []
 
 
-def test_full_disk_ends_the_run_and_says_where_there_is_no_room(here: Here, command: Command) -> None:
+def test_full_disk_ends_the_run_and_is_named(here: Here, command: Command) -> None:
     large = ("--model", "resnet18", "--limit-train", "16", "--limit-val", "8", "--max-epochs", "1", "--batch-size", "8")
     with files_up_to(8 * 2**20):
         line = here.refused("train", "--compute", "local", *large, code=1)
     assert "the checkpoint of epoch 1 cannot be written to" in line
-    assert "make room there" in line
+    assert "free some space there" in line
     run = command.only_run()
     assert (run.info.status, command.versions()) == ("FAILED", [])
     code, _, said = here("train", "--resume", run.info.run_id)
@@ -171,7 +169,7 @@ def test_full_disk_ends_the_run_and_says_where_there_is_no_room(here: Here, comm
 
 @contextmanager
 def files_up_to(size: int) -> Iterator[None]:
-    """Let no file of this process grow beyond `size` bytes, as on a disk that is almost full."""
+    """Limit files of this process to `size` bytes, as on an almost full disk."""
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

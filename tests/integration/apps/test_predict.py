@@ -1,4 +1,4 @@
-"""`fmnist predict`: which images may be asked for, and that files and splits are answered alike."""
+"""`fmnist predict`: which images it accepts, and that files and splits give the same predictions."""
 
 import json
 from typing import Any
@@ -36,7 +36,7 @@ from tests.integration.apps.here import Here
         (["--split", "test", "--model", "models:/dev.fashion-mnist-classifier@champion"], "has no alias 'champion'"),
     ],
 )
-def test_what_cannot_be_predicted_is_bad_input(
+def test_unusable_images_and_models_are_bad_input(
     there: Here, trained: Trained, arguments: list[str], complaint: str
 ) -> None:
     (trained.command.home / "text.png").write_text("no picture")
@@ -44,7 +44,7 @@ def test_what_cannot_be_predicted_is_bad_input(
     assert complaint in there.refused("predict", *arguments)
 
 
-def test_before_a_model_is_trained_prediction_says_what_to_run(here: Here) -> None:
+def test_error_without_a_model_says_what_to_run(here: Here) -> None:
     line = here.refused("predict", "--split", "test")
     assert line == "no version of dev.fashion-mnist-classifier is registered yet; run fmnist train, or name a model"
 
@@ -60,7 +60,7 @@ def as_json(there: Here, *arguments: str) -> Any:
     return json.loads(out)["images"]
 
 
-def test_files_are_answered_as_the_split_that_they_were_taken_from(there: Here, trained: Trained) -> None:
+def test_files_get_the_same_predictions_as_their_images_in_the_split(there: Here, trained: Trained) -> None:
     home, registry = trained.command.home, DvcDataRegistry(trained.command.registry)
     images = registry.read(registry.resolve(), "val").images[:3]
     np.save(home / "batch.npy", images)

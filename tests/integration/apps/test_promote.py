@@ -1,4 +1,4 @@
-"""`fmnist promote` on the embedded default: three models of different quality, promoted, refused and taken back."""
+"""`fmnist promote` with the embedded default: promotes, refuses and rolls back three models of different quality."""
 
 import json
 import os
@@ -30,13 +30,13 @@ from tests.integration.support import make_dvc_registry
 
 SOURCE, STAGING, PROD = (f"{stage}.fashion-mnist-classifier" for stage in ("dev", "staging", "prod"))
 SPEC = TrainingSpec(recipe=Recipe(batch_size=8, lr=0.02, max_epochs=8), seed=7)
-# Fair, poor and good: how many of the ten classes each model knows.
+# Medium, bad and good: the number of classes that each model knows.
 KNOWN = (8, 4, 10)
 
 
 @dataclass(frozen=True)
 class Forgetful(LocalCompute):
-    """Trains once, and forgets all but the first so many classes: models of a quality that no chance decides."""
+    """Trains once, and makes models that know only the first n classes, so that their quality is deterministic."""
 
     known: int = 10
     trained: ClassVar[list[FitResult]] = []
@@ -54,7 +54,7 @@ class Forgetful(LocalCompute):
 
 
 class Foreign(mlflow.pyfunc.PythonModel):
-    """Leaves a folder where it is unpickled."""
+    """Unpickling it creates a folder."""
 
     def __init__(self, trace: str) -> None:
         self.trace = trace
@@ -74,7 +74,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> RegistrySettings:
 
 @pytest.fixture(scope="module")
 def trained(registry: RegistrySettings, tmp_path_factory: pytest.TempPathFactory) -> Command:
-    """A state directory with three models, each of a workflow of its own."""
+    """A state directory with three models of three workflows."""
     command = Command(tmp_path_factory.mktemp("promotions"), registry)
     with pytest.MonkeyPatch.context() as patch:
         for name in Settings.model_fields:
@@ -96,7 +96,7 @@ def trained(registry: RegistrySettings, tmp_path_factory: pytest.TempPathFactory
 
 @dataclass(frozen=True)
 class Story:
-    """What the commands said, in the order of their running."""
+    """The outputs of the commands, in order."""
 
     command: Command
     first: str
@@ -111,14 +111,14 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(trained: Command) -> Story:
-    """Promoted, refused, promoted and rolled back. A test may add to it, and must not undo it."""
+    """Promoted, refused, promoted and rolled back. A test may add to it, but must not change it."""
 
     def run(number: int, *more: str) -> str:
         return Here(trained).told("promote", "run", "--model-uri", f"models:/{SOURCE}/{number}", *more)
 
     first = run(1)
     refused = json.loads(run(2, "--json"))
-    # The one that knows all classes may confuse some more than the one that knew five.
+    # The model that knows all classes may be worse in some than the one that knows five.
     (trained.home / "lenient.toml").write_text("max_class_drop = 0.5\n")
     better = run(
         3,
@@ -138,7 +138,7 @@ def test_the_first_model_becomes_champion(story: Story) -> None:
     assert "fmnist promote rollback --reason WHY" in story.first
 
 
-def test_a_worse_model_is_refused_with_every_figure(story: Story) -> None:
+def test_a_worse_model_is_refused_and_all_measurements_are_shown(story: Story) -> None:
     assert (story.refused["promoted"], story.refused["prod_version"], story.refused["staging_uri"]) == (False, "", None)
     assert story.refused["message"].startswith("refuse: accuracy: ")
     decision = story.refused["decision"]
@@ -150,7 +150,7 @@ def test_a_worse_model_is_refused_with_every_figure(story: Story) -> None:
     assert rules["accuracy"]["figures"]["high"] < 0
 
 
-def test_a_better_model_takes_its_place_and_the_outputs_say_so(story: Story) -> None:
+def test_a_better_model_becomes_champion_and_the_outputs_say_so(story: Story) -> None:
     told = story.better
     assert f"models:/{PROD}/2 is @champion in place of models:/{PROD}/1" in " ".join(told.split())
     assert all(len(line) <= 80 for line in told.partition("Next:")[0].splitlines())
@@ -174,7 +174,7 @@ def test_a_rollback_brings_the_old_champion_back(story: Story) -> None:
     assert client.get_model_version_by_alias(PROD, "previous").version in {2, "2"}
 
 
-def test_history_and_status_tell_it_to_who_was_not_there(story: Story) -> None:
+def test_history_and_status_show_all_promotions(story: Story) -> None:
     told = Here(story.command).told("promote", "history")
     events = re.findall(r"^\S+Z  (\w+(?: \w+)?) +(\w+)\.fashion-mnist-classifier/(\d)", told, re.MULTILINE)
     assert events == [
@@ -205,7 +205,7 @@ def test_history_and_status_tell_it_to_who_was_not_there(story: Story) -> None:
     assert roles["previous"]["note"] == "rolled back by A. Person: for a test"
 
 
-def test_trace_leads_from_production_to_data_and_code(story: Story) -> None:
+def test_trace_shows_data_and_code_of_the_production_model(story: Story) -> None:
     links = Here(story.command).json("promote", "trace", f"models:/{PROD}@champion")
     assert [link["name"] for link in links[:3]] == [f"models:/{PROD}/1", f"models:/{STAGING}/1", f"models:/{SOURCE}/1"]
     assert [(link["what"], link["name"]) for link in links[4:]] == [
@@ -216,8 +216,8 @@ def test_trace_leads_from_production_to_data_and_code(story: Story) -> None:
     ]
 
 
-def test_steps_alone_are_a_pipeline_s(story: Story) -> None:
-    """On the platform: the workflow's model, by the contract's rule, with a person's approval."""
+def test_single_steps_give_the_same_result_as_the_pipeline(story: Story) -> None:
+    """As on the platform: the workflow's model, the contract's rule, and a person's approval."""
     platform = {
         "ENVIRONMENT": "training",
         "ARGO_WORKFLOW_UID": "workflow-3",
@@ -266,7 +266,7 @@ def test_bad_input_is_one_clear_line_and_changes_nothing(
     assert _everything(story.command) == before
 
 
-def test_a_metric_that_is_no_number_decides_nothing(story: Story) -> None:
+def test_a_metric_that_is_not_a_number_is_refused(story: Story) -> None:
     client = story.command.client
     run_id = client.get_model_version(SOURCE, "3").run_id
     client.log_batch(run_id, metrics=[Metric("val_odd", float("nan"), 0, 0)])
@@ -302,7 +302,7 @@ for line in sys.argv[1:]:
 """
 
 
-def test_models_answer_where_there_is_no_torch(story: Story) -> None:
+def test_promotion_works_without_torch(story: Story) -> None:
     lines = ("compare", "compare --mode contract", "test")
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TORCH, *lines],
@@ -319,7 +319,7 @@ def test_models_answer_where_there_is_no_torch(story: Story) -> None:
 
 @pytest.fixture
 def foreign(registry: RegistrySettings, tmp_path: Path) -> Command:
-    """A state directory whose only model is of another project: a pickle that leaves a trace if it runs."""
+    """A state directory with only a foreign model: a pickle that creates a folder if it runs."""
     home, artifact = tmp_path / "home", tmp_path / "artifact"
     home.mkdir()
     command = Command(home, registry)
@@ -338,7 +338,7 @@ def test_a_foreign_model_is_refused_and_its_pickle_is_not_run(foreign: Command) 
     measured = Here(foreign).refused("promote", "run", code=1)
     assert f"models:/{SOURCE}/1: its artifact has no model.onnx" in measured
     assert {entry.name for entry in foreign.client.search_model_versions()} == {SOURCE}
-    # By its logged metric it would be the first champion.
+    # By its logged metric, it could become the first champion.
     refused = Here(foreign).json("promote", "run", "--mode", "contract")
     assert (refused["promoted"], refused["staging_version"], refused["prod_version"]) == (False, "1", "")
     assert "its test failed: " in refused["message"]
@@ -346,7 +346,7 @@ def test_a_foreign_model_is_refused_and_its_pickle_is_not_run(foreign: Command) 
     assert "may not be released" in Here(foreign).refused("promote", "release")
     trace = foreign.home / "ran"
     assert not trace.exists()
-    # It would have run: MLflow itself makes the folder, and then has no model.
+    # The trap works: MLflow itself unpickles it, which creates the folder.
     with pytest.raises(AttributeError, match="NoneType"):
         mlflow.pyfunc.load_model(foreign.client.get_model_version_download_uri(STAGING, "1"))
     assert trace.exists()
@@ -360,7 +360,7 @@ def test_a_decision_policy_comes_from_a_file(story: Story) -> None:
     assert told["decision"]["policy"]["min_gain"] == 0.9
 
 
-def test_a_flag_of_the_contract_s_rule_is_not_passed_over_silently(story: Story) -> None:
+def test_a_flag_of_the_contract_s_rule_is_not_ignored_silently(story: Story) -> None:
     compare = ("compare", "--model-uri", f"models:/{SOURCE}/2", "--threshold", "0.01")
     assert "without effect in mode evaluate: --threshold" in Here(story.command)("promote", *compare)[2]
     assert "without effect" not in Here(story.command)("promote", *compare, "--mode", "contract")[2]

@@ -1,4 +1,4 @@
-"""`ray job submit --working-dir .` from a clean clone: the uploaded code runs, is stopped in order, and goes on."""
+"""`ray job submit --working-dir .` from a clean clone: the uploaded code runs, stops in order, and resumes."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from tests.integration.services import running
 from tests.integration.support import git
 
 ROOT = Path(__file__).parents[3]
-SECRET = "hunter2-of-the-cluster"  # noqa: S105 - it opens nothing
+SECRET = "hunter2-of-the-cluster"  # noqa: S105 - not a real secret
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "another-secret-of-the-cluster"}
 EPOCHS = 16
 
@@ -44,7 +44,7 @@ class Jobs:
         )
 
     def stop(self, name: str) -> None:
-        """What `ray job stop` does, and at once."""
+        """Stop the job like `ray job stop`, but at once."""
         headers = {"Authorization": f"Bearer {TOKEN['RAY_AUTH_TOKEN']}"}
         requests.post(f"{self.address}/api/jobs/{name}/stop", headers=headers, timeout=60).raise_for_status()
 
@@ -57,7 +57,7 @@ class Jobs:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """The checkout as it is, in a place of its own, where every epoch says which code trained and recorded it."""
+    """A copy of the checkout in which every epoch logs which code trained and recorded it."""
     clone = tmp_path / "clone"
     for name in git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines():
         if (ROOT / name).is_file():
@@ -80,7 +80,7 @@ def clone(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def jobs(command: Command, clone: Path, toy_registry: RegistrySettings) -> Iterator[Jobs]:
-    """A cluster of its own, whose nodes know where the services are and what opens them."""
+    """A separate cluster, whose nodes have the addresses and credentials of the services."""
     variables = {
         **{name: value for name, value in command.environment.items() if name.startswith(("FMNIST", "DVC"))},
         "AWS_SECRET_ACCESS_KEY": SECRET,
@@ -94,7 +94,7 @@ def jobs(command: Command, clone: Path, toy_registry: RegistrySettings) -> Itera
 
 
 @pytest.mark.soak
-def test_job_runs_the_upload_and_goes_on_after_it_was_stopped(jobs: Jobs, command: Command) -> None:
+def test_job_runs_the_upload_and_resumes_after_a_stop(jobs: Jobs, command: Command) -> None:
     said: list[str] = []
     with jobs.submit("first", "--batch-size", "8", "--lr", "0.02", "--max-epochs", str(EPOCHS)) as job:
         for line in job.stdout or ():
@@ -111,7 +111,7 @@ def test_job_runs_the_upload_and_goes_on_after_it_was_stopped(jobs: Jobs, comman
     run = command.only_run()
     assert run.info.status == "FINISHED"
     assert [step for step, _ in command.history(run.info.run_id, "by_worker")] == [*range(EPOCHS)]
-    # The last one is of the chosen weights.
+    # The last value is that of the chosen weights.
     assert [step for step, _ in command.history(run.info.run_id, "by_driver")] == [*range(EPOCHS + 1)]
     assert [version.run_id for version in command.versions()] == [run.info.run_id]
 

@@ -45,15 +45,15 @@ def test_report_is_json_for_programs(there: Here, trained: Trained, model: Serve
     assert [latency["images"] for latency in report["latencies"]] == [1, 7]
 
 
-def test_failed_check_is_told_and_ends_with_1(there: Here) -> None:
+def test_failed_check_is_shown_and_gives_exit_code_1(there: Here) -> None:
     with service(OneModel(None)) as url:
         code, out, _ = there("smoke", url)
     assert code == 1
-    assert "FAIL  ready  GET /health/ready gave 503 (not_ready), expected 200" in out
+    assert "FAIL  ready  GET /health/ready returned 503 (not_ready), expected 200" in out
     assert out.rstrip().endswith("failed: ready")
 
 
-def test_key_is_that_of_the_environment(there: Here, model: ServedModel) -> None:
+def test_key_comes_from_the_environment(there: Here, model: ServedModel) -> None:
     with service(OneModel(model), replace(SETTINGS, api_keys=("secret",))) as url:
         code, out, _ = there("smoke", url, **LIMIT, FMNIST_API_KEY="secret")
         assert code == 0, out
@@ -65,14 +65,14 @@ def test_key_is_that_of_the_environment(there: Here, model: ServedModel) -> None
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["localhost:8000"], "'localhost:8000' is no URL of a service: expected one such as http://"),
-        (["http://127.0.0.1:1", "--api-key", "a b"], "the API key must be of visible ASCII characters"),
-        (["http://127.0.0.1:1", "--api-key", ""], "the API key must be of visible ASCII characters"),
+        (["localhost:8000"], "'localhost:8000' is not the URL of a service: expected, for example, http://"),
+        (["http://127.0.0.1:1", "--api-key", "a b"], "the API key must have only visible ASCII characters"),
+        (["http://127.0.0.1:1", "--api-key", ""], "the API key must have only visible ASCII characters"),
         (["http://127.0.0.1:1", "--model", "models:/a@b"], "--model models:/a@b names no version"),
         (["http://127.0.0.1:1", "--model", "best"], "model URI 'best' must be models:/NAME/VERSION"),
     ],
 )
-def test_what_cannot_be_asked_is_bad_input(there: Here, arguments: list[str], complaint: str) -> None:
+def test_unusable_url_or_key_is_bad_input(there: Here, arguments: list[str], complaint: str) -> None:
     assert complaint in there.refused("smoke", *arguments)
 
 
@@ -86,7 +86,7 @@ def test_password_in_the_url_is_sent_and_not_shown(there: Here, password: str, f
     assert "s3cret" not in out + err
 
 
-def test_registry_of_the_service_s_data_is_needed(there: Here, trained: Trained, model: ServedModel) -> None:
+def test_registry_with_the_service_s_data_is_needed(there: Here, trained: Trained, model: ServedModel) -> None:
     with service(OneModel(model)) as url:
         line = there.refused("smoke", url, code=1, DVC_REPO_URL=str(trained.command.home / "absent.git"))
     assert "absent.git" in line

@@ -1,4 +1,4 @@
-"""A good service passes the smoke test, and each way to be wrong fails the check that is for it."""
+"""A good service passes the smoke test, and each kind of fault fails its own check."""
 
 import asyncio
 import dataclasses
@@ -36,7 +36,7 @@ REGISTRY = registry_of(toy_splits(40, 20, 20))
 
 
 def model(number: int = 1, shift: int = 0) -> ServedModel:
-    """Version `number` of a model that gets the registry's pictures right, or all of them wrong by a shift."""
+    """Version `number` of a model that classifies the registry's images correctly, or all wrongly by a shift."""
     dataset = REGISTRY.resolve()
     data = REGISTRY.read(dataset, "train")
     inputs = dataset.normalization.apply(data.images).reshape(-1, PIXELS)
@@ -60,7 +60,7 @@ def model(number: int = 1, shift: int = 0) -> ServedModel:
 
 
 class Toy(OneModel):
-    """Does something before its answer of some number."""
+    """Does something before its n-th answer."""
 
     def reset(self) -> None:
         self.model, self.reload_error = model(), None
@@ -75,7 +75,7 @@ class Toy(OneModel):
 
 
 class Altered(HttpService):
-    """Reaches a service whose answers are not what they should be."""
+    """Reaches a service and alters its answers."""
 
     alter: Callable[[Reply], Reply] = staticmethod(lambda reply: reply)
 
@@ -130,29 +130,29 @@ def test_good_service_passes(client: Altered) -> None:
 
 def test_service_without_a_model_is_not_ready(client: Altered, toy: Toy) -> None:
     toy.model, toy.reload_error = None, "no golden batch"
-    assert failures(smoke(client)) == {"ready": "GET /health/ready gave 503 (no golden batch), expected 200"}
+    assert failures(smoke(client)) == {"ready": "GET /health/ready returned 503 (no golden batch), expected 200"}
 
 
-def test_failed_reload_is_told(client: Altered, toy: Toy) -> None:
+def test_failed_reload_is_shown(client: Altered, toy: Toy) -> None:
     toy.reload_error = "no golden batch"
     told = "models:/dev.toy/1 serves, and a reload failed: no golden batch"
     assert failures(smoke(client, wait=60)) == {"health": told}
 
 
-def test_model_that_never_answered_gave_no_answers(client: Altered) -> None:
+def test_error_of_a_service_without_answers_says_so(client: Altered) -> None:
     client.alter = lambda reply: dataclasses.replace(reply, status=500) if "POST" in reply.request else reply
     report = smoke(client)
     assert failures(report)["one model"] == "no model answered"
     assert report.models == ()
 
 
-def test_other_model_fails_after_the_wait(client: Altered) -> None:
+def test_another_model_than_the_wanted_one_fails_after_the_wait(client: Altered) -> None:
     report = smoke(client, wait=0.01, model_uri="models:/dev.toy/2")
     assert failures(report) == {"model": "models:/dev.toy/1 serves, expected models:/dev.toy/2"}
     assert [check.name for check in report.checks] == ["ready", "model"]
 
 
-def test_wanted_model_is_waited_for(client: Altered, toy: Toy) -> None:
+def test_smoke_waits_for_the_wanted_model(client: Altered, toy: Toy) -> None:
     states = [None, model(1), model(1), model(2)]
 
     def advance(reply: Reply) -> Reply:
@@ -165,7 +165,7 @@ def test_wanted_model_is_waited_for(client: Altered, toy: Toy) -> None:
 
 
 @pytest.mark.parametrize("wait", [0, 60])
-def test_model_that_changes_meanwhile_is_told_or_tested_again(client: Altered, toy: Toy, wait: float) -> None:
+def test_model_that_changes_during_the_test_is_reported_or_tested_again(client: Altered, toy: Toy, wait: float) -> None:
     def reload() -> None:
         toy.model = model(2)
 
@@ -188,9 +188,9 @@ def test_wrong_model_fails_by_its_accuracy_in_every_format(client: Altered, toy:
     ("kind", "alter", "failed", "told"),
     [
         ("(application/x-npy)", document(predictions=[{"class_id": 0}] * 4), {"npy"}, "expected at least 60"),
-        ("(application/x-npy)", document(predictions=[]), {"npy"}, "gave 0 predictions for 4 images"),
+        ("(application/x-npy)", document(predictions=[]), {"npy"}, "returned 0 predictions for 4 images"),
         ("(application/x-npy)", document(predictions=7), {"npy"}, ": predictions: Input should be a valid"),
-        ("/infer", document(outputs=[]), {"V2 infer"}, "gave 0 predictions for 4 images"),
+        ("/infer", document(outputs=[]), {"V2 infer"}, "returned 0 predictions for 4 images"),
         ("(image/png)", document(predictions=[{"class_id": "0"}]), {"PNG"}, "class_id: Input should be a valid int"),
     ],
 )
@@ -203,7 +203,7 @@ def test_wrong_answers_in_one_format_fail_it(
     assert told in found.popitem()[1]
 
 
-def test_format_has_to_be_answered_as_the_others_are(client: Altered) -> None:
+def test_format_with_other_answers_than_the_rest_fails(client: Altered) -> None:
     def one_wrong(reply: Reply) -> Reply:
         rows = json.loads(reply.body)["predictions"] if "x-npy" in reply.request else [{"class_id": 1}]
         wrong = [{"class_id": 9}, *rows[1:]] if rows[0]["class_id"] == 0 else rows
@@ -218,11 +218,11 @@ def test_format_has_to_be_answered_as_the_others_are(client: Altered) -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"status": 200}, "POST /predict (application/json) gave 200 (images[0][0] must be an integer"),
-        ({"body": b"no"}, "POST /predict (application/json) gave 422 without a detail that says why"),
+        ({"status": 200}, "POST /predict (application/json) returned 200 (images[0][0] must be an integer"),
+        ({"body": b"no"}, "POST /predict (application/json) returned 422 without a reason in 'detail'"),
     ],
 )
-def test_bad_input_has_to_be_refused_with_a_reason(client: Altered, changes: Any, told: str) -> None:
+def test_service_must_refuse_bad_input_with_a_reason(client: Altered, changes: Any, told: str) -> None:
     client.alter = lambda reply: dataclasses.replace(reply, **changes) if reply.status == 422 else reply
     found = failures(smoke(client))
     assert list(found) == ["bad input"]
@@ -238,12 +238,12 @@ def test_service_that_is_too_slow_fails(toy: Toy, running: tuple[Toy, str]) -> N
     assert "POST /predict (application/json): no answer within 1." in found["latency"]
 
 
-def test_key_has_to_be_insisted_on(client: Altered, toy: Toy) -> None:
-    assert "gave 200, expected 401 or 403" in failures(smoke(client, has_key=True))["API key"]
+def test_service_must_require_the_key(client: Altered, toy: Toy) -> None:
+    assert "returned 200, expected 401 or 403" in failures(smoke(client, has_key=True))["API key"]
     locked = dataclasses.replace(SETTINGS, api_keys=("secret",))
     with service(toy, locked) as url, HttpService(url, api_key="secret") as authorized, HttpService(url) as other:
         assert smoke(authorized, has_key=True).failed == []
-        assert "gave 401 (an API key is needed" in failures(smoke(other))["npy"]
+        assert "returned 401 (an API key is needed" in failures(smoke(other))["npy"]
 
 
 def test_version_without_a_test_split_is_tested_with_its_validation_split(client: Altered) -> None:

@@ -1,4 +1,4 @@
-"""Files that lie where the command is started, and a place for temporary files that is long, change nothing."""
+"""Files in the working directory and a long TMPDIR do not affect a command."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ NAMES = ("dvc", "fmnist", "mlflow", "numpy", "pyarrow", "random", "ray", "socket
 
 
 @pytest.mark.parametrize("compute", ["local", pytest.param("ray", marks=pytest.mark.soak)])
-def test_files_named_as_modules_are_imported_by_no_process_of_ours(
+def test_files_with_names_of_modules_are_never_imported(
     command: Command, tmp_path_factory: pytest.TempPathFactory, compute: str
 ) -> None:
     for name in NAMES:

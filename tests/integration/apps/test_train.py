@@ -1,4 +1,4 @@
-"""A training run that nothing disturbs: all that the platform reads of it, and that it can be made again."""
+"""An undisturbed training run: all that the platform reads from it, and that it can be reproduced."""
 
 import json
 import re
@@ -21,14 +21,14 @@ from tests.integration.apps.here import Here
 TEST_METRICS = ("test_loss", "test_acc", "test_precision", "test_recall", "test_f1", "test_ece")
 
 
-def test_stdout_is_the_result_and_nothing_else(trained: Trained) -> None:
+def test_stdout_has_only_the_result(trained: Trained) -> None:
     result = trained.result
     assert set(result) == {"run_id", "model_uri", "best_epoch", "training_seconds", "metrics"}
     assert result["model_uri"] == "models:/dev.fashion-mnist-classifier/1"
     assert result["metrics"]["test_acc"] > 0.9, "the toy data is easy"
 
 
-def test_stderr_is_where_it_is_kept_which_run_it_is_and_a_line_an_epoch(trained: Trained) -> None:
+def test_stderr_has_the_store_the_run_and_one_line_per_epoch(trained: Trained) -> None:
     home, run, *epochs = trained.process.stderr.splitlines()
     assert home.endswith(f"INFO fmnist.apps.train: state directory {trained.command.home}")
     run_id, version = trained.result["run_id"], "fashion-mnist-v1.0.0"
@@ -37,7 +37,7 @@ def test_stderr_is_where_it_is_kept_which_run_it_is_and_a_line_an_epoch(trained:
     assert [bool(re.fullmatch(figures.format(number), line)) for number, line in enumerate(epochs, 1)] == [True] * 3
 
 
-def test_run_carries_what_the_platform_looks_for(trained: Trained) -> None:
+def test_run_has_the_tags_and_params_that_the_platform_reads(trained: Trained) -> None:
     run = trained.command.only_run()
     dataset = DvcDataRegistry(trained.command.registry).resolve()
     assert (run.info.run_id, run.info.run_name, run.info.status) == (trained.result["run_id"], "demo", "FINISHED")
@@ -90,7 +90,7 @@ def test_run_carries_what_the_platform_looks_for(trained: Trained) -> None:
     assert json.loads(Path(stored).read_text()) == dataset.metadata
 
 
-def test_metrics_are_logged_by_epoch_and_end_with_the_registered_model_s(trained: Trained) -> None:
+def test_metrics_are_logged_per_epoch_and_end_with_those_of_the_registered_model(trained: Trained) -> None:
     run_id, metrics = trained.result["run_id"], trained.result["metrics"]
     names = set(trained.command.only_run().data.metrics)
     assert names == {*EPOCH_METRICS, *TEST_METRICS, SECONDS_METRIC, SPEED_METRIC}
@@ -118,7 +118,7 @@ def test_run_has_the_report_and_the_model_its_card(trained: Trained, monkeypatch
     page = mlflow.artifacts.load_text(f"{report}/report.html")
     assert f"<h1>{uri}</h1>" in page
     assert f"{trained.result['metrics']['test_acc']:.2%}" in page
-    # What whoever has no more than the model's address can read.
+    # Readable with only the model's URI.
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri)
     card = mlflow.artifacts.load_text(f"{uri}/extra_files/model_card.md")
     (version,) = trained.command.versions()
@@ -134,13 +134,13 @@ def test_model_is_registered_with_its_origin(trained: Trained) -> None:
     assert version.tags["argo_workflow_uid"] == "workflow-7"
 
 
-def test_plain_mlflow_gives_the_answers_of_fmnist_predict(
+def test_plain_mlflow_gives_the_predictions_of_fmnist_predict(
     trained: Trained, there: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import mlflow.models
     import mlflow.pytorch
 
-    # What a notebook sets.
+    # A notebook sets this, too.
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{trained.command.home}/mlflow.db")
     uri = trained.result["model_uri"]
     signature = mlflow.models.get_model_info(uri).signature
@@ -161,10 +161,8 @@ def test_plain_mlflow_gives_the_answers_of_fmnist_predict(
         np.testing.assert_allclose([answers[label] for label in range(10)], expected[row], atol=1e-5)
 
 
-def test_as_a_module_it_is_the_same_job_on_an_older_version_without_a_test_split(
-    command: Command, tmp_path: Path
-) -> None:
-    # What `ray job submit` runs. Settings come from .env here, and from what is exported only where that says nothing.
+def test_python_m_fmnist_trains_on_an_older_version_without_a_test_split(command: Command, tmp_path: Path) -> None:
+    # As `ray job submit` runs it. Settings come from .env, and only missing ones from exported variables.
     (tmp_path / ".env").write_text("MLFLOW_REGISTERED_MODEL_NAME=ci.fashion-mnist-classifier\nDVC_DATA_VERSION=1.0.0\n")
     command.variables |= {"DVC_DATA_VERSION": "0.9.0", "PYTHONWARNINGS": "error"}
     done = command.run("--compute", "local", *RECIPE, module="fmnist.apps.train")

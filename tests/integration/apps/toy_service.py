@@ -1,4 +1,4 @@
-"""The real HTTP application, listening on loopback, over whichever model it is given."""
+"""The real HTTP application on loopback, with any model."""
 
 import socket
 import threading
@@ -21,7 +21,7 @@ SETTINGS = HttpSettings(version="1.2.3", max_images=40)
 
 
 class OneModel(Serving):
-    """Serves one model, or none. What it serves may change."""
+    """Serves one model, or none. A test may change it."""
 
     def __init__(self, model: ServedModel | None) -> None:
         self.model = model
@@ -37,10 +37,10 @@ class OneModel(Serving):
 
 @contextmanager
 def service(serving: Serving, settings: HttpSettings = SETTINGS) -> Iterator[str]:
-    """Serve below the prefix /toy, and give the URL."""
+    """Serve below the prefix /toy, and yield the URL."""
     app = Starlette(routes=[Mount("/toy", create_app(serving, settings))])
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", ws="none"))
-    # Whoever connects before the server accepts stands in line.
+    # Early connections wait until the server accepts them.
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()

@@ -1,4 +1,4 @@
-"""The state directory of an earlier version, unpacked at a place of its own."""
+"""The state directory of an earlier version, unpacked in a new place."""
 
 import json
 import sqlite3
@@ -21,7 +21,7 @@ class EarlierHome:
 
 
 def unpack(target: Path) -> EarlierHome:
-    """Unpack into `target`, and have MLflow's database, models and data registry name their new place."""
+    """Unpack into `target`, and update the paths in MLflow's database, the models and the data registry."""
     with tarfile.open(_ARCHIVE) as archive:
         archive.extractall(target, filter="data")
     with closing(sqlite3.connect(target / "mlflow.db")) as database, database:

@@ -1,4 +1,4 @@
-"""Makes `home.tar.xz`: a state directory as commit f3b97ae left it. This file runs on that commit alone, and stays.
+"""Makes `home.tar.xz`, a state directory of commit f3b97ae. This file runs only on that commit. Do not change it.
 
     python -m tests.integration.earlier.make /tmp/fmnist-f3b97ae
     tar -C /tmp/fmnist-f3b97ae -cJf tests/integration/earlier/home.tar.xz .
@@ -29,7 +29,7 @@ RECIPE = ("--batch-size", "8", "--lr", "0.02", "--max-epochs", "3")
 
 
 def main(home: Path) -> None:
-    """Make it all, in a home that is not there yet."""
+    """Make everything, in a home that does not exist yet."""
     home.mkdir()
     made = make_dvc_registry(home, {"1.0.0": toy_splits(160, 50, 50)})
     (home / "store").rename(home / "data-store")

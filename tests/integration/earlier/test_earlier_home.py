@@ -1,4 +1,4 @@
-"""What an earlier version left behind goes on to work: its data, its models, its promotion and its interrupted runs."""
+"""State of an earlier version still works: its data, models, promotion and interrupted runs."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ IMAGES = toy_images(20, seed=99)
 
 @pytest.fixture(scope="module")
 def earlier(tmp_path_factory: pytest.TempPathFactory) -> EarlierHome:
-    """One copy for all tests of this file. Each of them looks at another part of it."""
+    """One copy for all tests of this file. Each of them uses another part of it."""
     return unpack(tmp_path_factory.mktemp("earlier") / "home")
 
 
@@ -48,7 +48,7 @@ def command(earlier: EarlierHome, registry: RegistrySettings) -> Command:
     return Command(earlier.path, registry)
 
 
-def test_earlier_data_version_is_read_whole(command: Command) -> None:
+def test_earlier_data_version_is_read_completely(command: Command) -> None:
     Here(command).told("data", "verify", "1.0.0")
 
 
@@ -77,7 +77,7 @@ def test_torch_form_of_an_earlier_model_loads(connection: MlflowConnection, tmp_
     assert np.array_equal(Prediction(classifier).probabilities(IMAGES.images).argmax(axis=1), IMAGES.labels)
 
 
-def test_release_asks_again_for_a_test_and_an_approval_that_name_no_champion(
+def test_release_requires_a_new_test_and_approval_if_the_old_ones_name_no_champion(
     command: Command, earlier: EarlierHome
 ) -> None:
     policy = ("--policy", "policy.toml")

@@ -1,4 +1,4 @@
-"""A state directory that pipelines run in, one after the other."""
+"""A state directory in which pipelines run, one after the other."""
 
 import re
 import subprocess
@@ -16,13 +16,13 @@ from tests.integration.apps.command import Command
 from tests.integration.support import git, make_dvc_registry
 
 ROOT = Path(__file__).parents[3]
-# Three epochs of 20 steps, in this process: what is tested is the way, and not the training.
+# Three epochs of 20 steps, in one process: the pipeline is tested here, and not the training.
 TRAINING = "--compute local --batch-size 8 --lr 0.02 --max-epochs 3 --seed {}"
 
 
 @dataclass(frozen=True)
 class Done:
-    """A command that ended: its exit code, and what it said."""
+    """A finished command: its exit code and output."""
 
     code: int
     said: str
@@ -34,13 +34,13 @@ class Done:
 
     @property
     def steps(self) -> dict[str, str]:
-        """How each step that ran ended, in order."""
+        """The outcome of each step that ran, in order."""
         return dict(re.findall(r"^([\w-]+) +(done|failed) +[\d.]+ s", self.said, re.MULTILINE))
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """`python -m pipeline`, with what it leaves."""
+    """`python -m pipeline`, and the state that it leaves."""
 
     command: Command
     service: LocalService
@@ -63,7 +63,7 @@ class Pipeline:
         return self("run", *(word for parameter in given for word in ("-p", parameter)))
 
     def commits(self) -> list[str]:
-        """What the GitOps repository tells, newest first."""
+        """Return the log of the GitOps repository, newest first."""
         return git(self.command.home / "gitops.git", "log", "--format=%s", "main").splitlines()
 
 
@@ -79,7 +79,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
 
 @pytest.fixture(scope="session")
 def first(pipeline: Pipeline) -> Done:
-    """The first pipeline of all, which finds no champion."""
+    """The very first pipeline, without a champion."""
     done = pipeline.run()
     assert done.code == 0, done.said
     return done

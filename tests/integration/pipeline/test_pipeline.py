@@ -1,5 +1,5 @@
-"""`make pipeline` from nothing: the first model is served, the same again is refused, and what is served can be changed
-and taken back without a lost request. The tests are one story, in this order.
+"""`make pipeline` from nothing: the first model is served, the same model is refused, and the served one can be changed
+and rolled back without a lost request. The tests depend on each other, in this order.
 """
 
 import json
@@ -12,7 +12,7 @@ import pytest
 from tests.integration.apps.serving.server import Load, wait_until
 from tests.integration.pipeline.conftest import Done, Pipeline
 
-# It is most of a minute of processes that start, and several on a machine that has other things to do.
+# Starting its processes takes almost a minute, and several minutes on a busy machine.
 pytestmark = pytest.mark.timeout(1500)
 PROD = "models:/prod.fashion-mnist-classifier"
 
@@ -23,7 +23,7 @@ def health(pipeline: Pipeline) -> Any:
 
 
 def serves(pipeline: Pipeline, version: int) -> bool:
-    """Whether every one of some answers comes from this version; there are two replicas."""
+    """Return whether several answers all come from this version, because there are two replicas."""
     return all(health(pipeline).get("model_uri") == f"{PROD}/{version}" for _ in range(10))
 
 
@@ -42,7 +42,7 @@ def test_first_model_is_trained_promoted_deployed_and_tested(pipeline: Pipeline,
     )
 
 
-def test_same_model_is_refused_and_the_service_stays_as_it_was(pipeline: Pipeline, first: Done) -> None:
+def test_same_model_is_refused_and_the_service_does_not_change(pipeline: Pipeline, first: Done) -> None:
     again = pipeline.run()
     assert again.code == 0, again.said
     assert again.steps == dict.fromkeys(["resolve-data", "train", "compare"], "done")
@@ -52,7 +52,7 @@ def test_same_model_is_refused_and_the_service_stays_as_it_was(pipeline: Pipelin
 
 
 def release_second(pipeline: Pipeline) -> None:
-    """Leave the registry as a release of the second model does; comparing and testing it is not what this is about."""
+    """Change the registry like a release of the second model, without comparing and testing it."""
     client = pipeline.command.client
     newest = max(int(version.version) for version in client.search_model_versions("name='ci.fashion-mnist-classifier'"))
     name = PROD.removeprefix("models:/")
@@ -103,7 +103,7 @@ def test_stopped_service_leaves_no_process(pipeline: Pipeline, first: Done) -> N
     assert pipeline("stop").said == "no service ran\n"
 
 
-def test_step_that_fails_is_told_with_the_end_of_its_log(pipeline: Pipeline) -> None:
+def test_failed_step_is_shown_with_the_end_of_its_log(pipeline: Pipeline) -> None:
     done = pipeline.run("dvc_data_version=9.9.9")
     assert (done.code, done.steps) == (1, {"resolve-data": "failed"})
     log = pipeline.command.home / "pipeline/runs" / done.uid / "resolve-data/log"

@@ -1,4 +1,4 @@
-"""The service's repository is made once and followed as it is; what stands in the way is told before Ray is started."""
+"""The service's repository is created once and then followed. Problems are reported before Ray starts."""
 
 import socket
 from pathlib import Path
@@ -20,12 +20,12 @@ def service(tmp_path: Path) -> LocalService:
     return LocalService(tmp_path / "pipeline", Address(str(tmp_path / "gitops.git")), "live", MANIFEST)
 
 
-def test_repository_begins_with_the_manifest_as_it_is_in_the_checkout(service: LocalService) -> None:
+def test_new_repository_has_the_manifest_of_the_checkout(service: LocalService) -> None:
     service.begin(ROOT)
     assert git(Path(str(service.repository)), "show", f"live:{MANIFEST}") == (ROOT / MANIFEST).read_text()
 
 
-def test_repository_that_is_there_is_left_as_it_is(service: LocalService, tmp_path: Path) -> None:
+def test_existing_repository_is_not_changed(service: LocalService, tmp_path: Path) -> None:
     service.begin(ROOT)
     change_files(str(service.repository), tmp_path / "work", {MANIFEST: "changed\n"}, branch="live")
     git(tmp_path / "work", "push", "--quiet")
@@ -34,7 +34,7 @@ def test_repository_that_is_there_is_left_as_it_is(service: LocalService, tmp_pa
 
 
 @pytest.mark.parametrize("address", ["https://user:hunter2@127.0.0.1:9/gitops.git", "git@127.0.0.1:gitops.git"])
-def test_repository_of_another_machine_is_not_made(
+def test_repository_on_another_machine_is_not_created(
     address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -42,7 +42,7 @@ def test_repository_of_another_machine_is_not_made(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_repository_is_made_and_followed_where_its_path_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repository_is_created_and_followed_at_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "person"))
     service = LocalService(tmp_path / "pipeline", Address("~/gitops.git"), "live", MANIFEST)
@@ -52,7 +52,7 @@ def test_repository_is_made_and_followed_where_its_path_says(tmp_path: Path, mon
         LocalService(tmp_path / "pipeline", Address("~/gitops.git"), "live", "other.yaml").follow()
 
 
-def test_repository_of_the_hook_that_runs_it_is_left_alone(
+def test_repository_of_a_surrounding_git_hook_is_not_changed(
     service: LocalService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as hook:
@@ -62,7 +62,7 @@ def test_repository_of_the_hook_that_runs_it_is_left_alone(
     assert git(Path(str(service.repository)), "show", f"live:{MANIFEST}") == (ROOT / MANIFEST).read_text()
 
 
-def test_what_cannot_be_followed_is_told_without_credentials(service: LocalService, tmp_path: Path) -> None:
+def test_error_for_an_unusable_repository_shows_no_credentials(service: LocalService, tmp_path: Path) -> None:
     service.begin(ROOT)
     with pytest.raises(StackError, match=r"there is no other\.yaml on live of the GitOps repository"):
         LocalService(tmp_path, service.repository, "live", "other.yaml").follow()
@@ -73,7 +73,7 @@ def test_what_cannot_be_followed_is_told_without_credentials(service: LocalServi
     assert "hunter2" not in str(refused.value)
 
 
-def test_port_that_was_taken_meanwhile_is_told_before_a_cluster_is_started(service: LocalService) -> None:
+def test_port_in_use_is_named_before_a_cluster_starts(service: LocalService) -> None:
     service.begin(ROOT)
     port = int(service.url.rpartition(":")[2])
     with socket.create_server((HOST, port)), pytest.raises(StackError, match=f"something else listens at .*:{port}"):
@@ -81,15 +81,15 @@ def test_port_that_was_taken_meanwhile_is_told_before_a_cluster_is_started(servi
     assert not service.stop()
 
 
-def test_another_port_is_settled_where_the_usual_one_is_taken(tmp_path: Path) -> None:
+def test_another_port_is_chosen_if_the_default_is_in_use(tmp_path: Path) -> None:
     held = socket.socket()
     with held:
         try:
             held.bind((HOST, 8000))
-        except OSError:  # somebody else's
+        except OSError:  # in use by another process
             pass
         else:
             held.listen()
         url = LocalService(tmp_path, Address(""), "", "").url
     assert url.rpartition(":")[2] != "8000"
-    assert LocalService(tmp_path, Address(""), "", "").url == url, "what was settled stays"
+    assert LocalService(tmp_path, Address(""), "", "").url == url, "the chosen port stays"

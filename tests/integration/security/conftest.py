@@ -11,7 +11,7 @@ from tests.integration.services import running
 
 @dataclass(frozen=True)
 class GuardedMlflow:
-    """An MLflow server that lets nobody in without a password, and the one user it knows."""
+    """An MLflow server with basic auth, and its only user."""
 
     uri: str
     username: str

@@ -1,4 +1,4 @@
-"""Git over HTTP with a password, as Git hosts have it: Git's own backend behind a few lines of server."""
+"""Git over HTTP with a password, like a Git host: Git's own backend behind a small server."""
 
 import base64
 import os
@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 @contextmanager
 def git_over_http(directory: Path, username: str, password: str, seconds: float = 0) -> Iterator[str]:
-    """Serve the repositories in `directory`, and return the address of them all without user and password.
+    """Serve the repositories in `directory`, and return their common URL without user and password.
 
-    Each answer takes `seconds`. What is below `/moved` is redirected to where it is.
+    Each answer takes `seconds`. Paths below `/moved` are redirected to the real path.
     """
     expected = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
 
@@ -62,7 +62,7 @@ def git_over_http(directory: Path, username: str, password: str, seconds: float 
             self.end_headers()
             self.wfile.write(body)
 
-        do_POST = do_GET  # noqa: N815 - the name that the server calls
+        do_POST = do_GET  # noqa: N815 - the server calls this name
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the standard library
             pass

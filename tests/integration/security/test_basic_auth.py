@@ -1,4 +1,4 @@
-"""An MLflow server with basic auth is used with the two variables, and says what is wrong without them."""
+"""An MLflow server with basic auth works with its two variables. Without them, an error names them."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def test_run_is_recorded_with_user_and_password(
 
 
 @pytest.mark.parametrize("given", [{}, {"MLFLOW_TRACKING_USERNAME": "someone", "MLFLOW_TRACKING_PASSWORD": "guessed"}])
-def test_without_them_the_variables_are_named_and_the_password_is_not(
+def test_error_without_user_and_password_names_the_variables(
     tracker: MlflowTracker, monkeypatch: pytest.MonkeyPatch, given: dict[str, str]
 ) -> None:
     for name, value in given.items():

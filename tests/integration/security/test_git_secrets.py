@@ -1,4 +1,4 @@
-"""While Git works, no other user of the machine sees the password in the address of a repository."""
+"""While Git runs, no other user of the machine can see the password of a repository's address."""
 
 import contextlib
 import threading
@@ -23,7 +23,7 @@ _PASSWORDS = ["t0ken-s3cret", "s3cret with'all \"of/that@:%?#\\$(x)`é"]
 
 @dataclass
 class _Spectator:
-    """Somebody else on the machine, who reads the list of processes again and again."""
+    """Another user of the machine, who reads the process list repeatedly."""
 
     seen: set[str] = field(default_factory=set)
     _end: threading.Event = field(default_factory=threading.Event)
@@ -47,7 +47,7 @@ class _Spectator:
 
 @pytest.fixture
 def repositories(tmp_path: Path) -> Path:
-    """A directory with one repository, `registry.git`, that may be pushed to."""
+    """A directory with one repository, `registry.git`, which accepts pushes."""
     bare, work = tmp_path / "served/registry.git", tmp_path / "work"
     run(["git", "init", "--quiet", "--bare", "--initial-branch=main", str(bare)])
     run(["git", "config", "http.receivepack", "true"], cwd=bare)
@@ -64,7 +64,7 @@ def _with_password(address: str, password: str) -> Address:
 
 
 @pytest.mark.parametrize("password", _PASSWORDS)
-def test_password_is_in_no_argument_list_while_git_works(repositories: Path, tmp_path: Path, password: str) -> None:
+def test_password_is_in_no_argument_list_while_git_runs(repositories: Path, tmp_path: Path, password: str) -> None:
     spectator, copy = _Spectator(), tmp_path / "copy"
     with git_over_http(repositories, _USER, password, seconds=0.2) as address, spectator.watching():
         repo = _with_password(f"{address}/registry.git", password)
@@ -80,7 +80,7 @@ def test_password_is_in_no_argument_list_while_git_works(repositories: Path, tmp
 
 
 @pytest.mark.parametrize("repeated", ["", "/moved"])
-def test_repository_that_has_moved_is_found_with_the_password(
+def test_password_is_sent_after_a_redirect_on_the_same_server(
     repositories: Path, tmp_path: Path, repeated: str
 ) -> None:
     with git_over_http(repositories, _USER, _PASSWORDS[1]) as address:
@@ -90,7 +90,7 @@ def test_repository_that_has_moved_is_found_with_the_password(
         assert "refs/heads/other" in dict(references(repo))
 
 
-def test_password_is_not_sent_to_where_a_server_redirects(repositories: Path) -> None:
+def test_password_is_not_sent_after_a_redirect_to_another_server(repositories: Path) -> None:
     heard: list[str] = []
 
     class Thief(BaseHTTPRequestHandler):
@@ -126,7 +126,7 @@ def test_password_is_not_sent_to_where_a_server_redirects(repositories: Path) ->
     assert set(heard) == {"None"}
 
 
-def test_password_of_the_address_goes_before_those_that_a_person_keeps(
+def test_password_of_the_address_overrides_stored_passwords_of_the_user(
     repositories: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -143,7 +143,7 @@ def test_password_of_the_address_goes_before_those_that_a_person_keeps(
         assert not (tmp_path / "asked").exists()
 
 
-def test_credential_helper_of_a_person_is_asked_where_the_address_has_no_password(
+def test_credential_helper_of_the_user_is_used_if_the_address_has_no_password(
     repositories: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -155,7 +155,7 @@ def test_credential_helper_of_a_person_is_asked_where_the_address_has_no_passwor
     assert "username=bot" in (tmp_path / "asked").read_text()
 
 
-def test_refused_password_is_told_with_what_to_check_and_not_shown(repositories: Path) -> None:
+def test_error_for_a_refused_password_says_what_to_check_and_does_not_show_it(repositories: Path) -> None:
     with git_over_http(repositories, _USER, _PASSWORDS[0]) as address:
         state = GitDesiredState(_with_password(f"{address}/registry.git", "guessed"), "main", "serve.yaml")
         with pytest.raises(StoreUnavailable, match="check the user and password in GITOPS_REPO_URL") as refused:

@@ -1,4 +1,4 @@
-"""Whatever a working or a failing run emits, at the most talkative setting, no secret is in it."""
+"""No output of a working or failing run contains a secret, even at the most verbose setting."""
 
 import base64
 import dataclasses
@@ -26,7 +26,7 @@ RECIPE = ("--batch-size", "8", "--lr", "0.02", "--max-epochs", "1")
 
 @pytest.fixture
 def ray_scratch() -> Iterator[Path]:
-    """Where Ray logs; a short path, for Ray names its sockets after it."""
+    """The folder of Ray's logs. Its path is short, because Ray also keeps sockets in it."""
     with tempfile.TemporaryDirectory(prefix="ray-") as scratch:
         yield Path(scratch)
 
@@ -35,10 +35,10 @@ def ray_scratch() -> Iterator[Path]:
 def command(
     tmp_path: Path, object_store: ObjectStore, bucket: str, guarded_mlflow: GuardedMlflow, ray_scratch: Path
 ) -> Iterator[Command]:
-    """`fmnist` with every service behind a key, a password or a token, all in its environment."""
+    """`fmnist` with all services protected by a key, a password or a token, all of them in its environment."""
     s3, token = s3_settings(object_store), f"token-{secrets.token_hex(16)}"
     registry = make_dvc_registry(tmp_path, {"1.0.0": toy_splits(80, 20, 20)}, remote_url=f"s3://{bucket}", s3=s3)
-    # What the registry was made with is not what a run emits.
+    # Files from the creation of the registry are not output of a run.
     shutil.rmtree(tmp_path / "work")
     object_store.make_buckets([f"{bucket}-checkpoints"])
     home = tmp_path / "home"
@@ -101,7 +101,7 @@ def test_failing_run_emits_no_secret(command: Command, wrong: dict[str, str]) ->
 
 
 def leaks(emitted: dict[str, bytes], command: Command) -> list[tuple[str, str]]:
-    """Return where a secret is in what was emitted, and which; as it is, in a URL, or as HTTP sends it."""
+    """Return each secret found in the output with its place: in plain form, in a URL, or as HTTP sends it."""
     variables = command.environment
     plain = {name: variables[name] for name in ("AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_PASSWORD")}
     for name in ("DVC_REPO_URL", "MLFLOW_TRACKING_URI"):

@@ -1,4 +1,4 @@
-"""A certificate that nobody vouches for is refused, unless the variable that was made for that says otherwise."""
+"""An untrusted certificate is refused, unless the variable for this purpose allows it."""
 
 import hashlib
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def self_signed(tmp_path_factory: pytest.TempPathFactory) -> SelfSigned:
 
 @pytest.fixture
 def s3(object_store: ObjectStore, self_signed: SelfSigned, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Settings]:
-    """The store behind TLS, as the settings of a process have it that says nothing of certificates."""
+    """The store behind TLS, with the settings of a process that sets nothing about certificates."""
     with tls_in_front_of(object_store.port, self_signed) as port:
         for name, value in object_store.environment.items():
             monkeypatch.setenv(name, value)
@@ -45,19 +45,19 @@ def file(object_store: ObjectStore, bucket: str) -> SplitFile:
     return SplitFile("train", f"s3://{bucket}/file", hashlib.md5(CONTENT, usedforsecurity=False).hexdigest())
 
 
-def test_store_with_a_certificate_of_its_own_making_is_refused(s3: S3Settings, file: SplitFile) -> None:
+def test_store_with_a_self_signed_certificate_is_refused(s3: S3Settings, file: SplitFile) -> None:
     with pytest.raises(StoreUnavailable, match=r"certificate verify failed.*AWS_CA_BUNDLE"):
         Storage(s3).read(file)
 
 
-def test_store_is_read_when_its_authority_is_named(
+def test_store_is_read_if_its_ca_certificate_is_set(
     s3: S3Settings, file: SplitFile, self_signed: SelfSigned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_CA_BUNDLE", str(self_signed.certificate))
     assert Storage(s3).read(file) == CONTENT
 
 
-def test_store_is_read_when_verification_is_switched_off_by_name(
+def test_store_is_read_if_verification_is_turned_off_explicitly(
     s3: S3Settings, file: SplitFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_NO_VERIFY_SSL", "true")
@@ -67,8 +67,8 @@ def test_store_is_read_when_verification_is_switched_off_by_name(
 
 @pytest.fixture
 def mlflow(tracking_uri: str, self_signed: SelfSigned, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowConnection]:
-    """The server behind TLS, likewise."""
-    # Set first, so that it is put back: the connection sets it for the process.
+    """The server behind TLS, in the same way."""
+    # Set here, so that monkeypatch restores it: the connection sets it for the process.
     monkeypatch.setenv("MLFLOW_TRACKING_INSECURE_TLS", "")
     monkeypatch.delenv("MLFLOW_TRACKING_INSECURE_TLS")
     with tls_in_front_of(urlsplit(tracking_uri).port or 0, self_signed) as port:
@@ -76,13 +76,13 @@ def mlflow(tracking_uri: str, self_signed: SelfSigned, monkeypatch: pytest.Monke
         yield mlflow_connection(Settings.load())
 
 
-def test_mlflow_with_a_certificate_of_its_own_making_is_refused(mlflow: MlflowConnection) -> None:
+def test_mlflow_with_a_self_signed_certificate_is_refused(mlflow: MlflowConnection) -> None:
     with pytest.raises(StoreUnavailable, match=r"fails on the connection: .*certificate .*REQUESTS_CA_BUNDLE"):
         MlflowTracker(mlflow).start("run", {})
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "MLFLOW_TRACKING_SERVER_CERT_PATH"])
-def test_mlflow_is_used_when_its_authority_is_named(
+def test_mlflow_is_used_if_its_ca_certificate_is_set(
     mlflow: MlflowConnection, self_signed: SelfSigned, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     monkeypatch.setenv(variable, str(self_signed.certificate))
@@ -90,7 +90,7 @@ def test_mlflow_is_used_when_its_authority_is_named(
     assert tracker.get(tracker.start("run", {})).name == "run"
 
 
-def test_mlflow_is_shown_the_certificate_of_its_client(
+def test_client_certificate_is_sent_to_mlflow(
     tracking_uri: str, self_signed: SelfSigned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = tmp_path / "client.pem"
@@ -102,16 +102,14 @@ def test_mlflow_is_shown_the_certificate_of_its_client(
         assert tracker.get(tracker.start("run", {})).name == "run"
 
 
-def test_file_of_a_certificate_that_is_not_there_is_named(
-    mlflow: MlflowConnection, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_certificate_file_is_named(mlflow: MlflowConnection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", "/no/such/file.pem")
-    with pytest.raises(StoreUnavailable, match=r"fails on the connection: .*/no/such/file\.pem; name the authority"):
+    with pytest.raises(StoreUnavailable, match=r"the connection: .*/no/such/file\.pem; set REQUESTS_CA_BUNDLE"):
         MlflowTracker(mlflow).start("run", {})
 
 
-@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")  # which is the point
-def test_mlflow_is_used_when_verification_is_switched_off_by_name(
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")  # expected without verification
+def test_mlflow_is_used_if_verification_is_turned_off_explicitly(
     mlflow: MlflowConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_INSECURE_TLS", "true")

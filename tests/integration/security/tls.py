@@ -1,4 +1,4 @@
-"""TLS in front of a service that has none, with a certificate that only this test trusts."""
+"""A TLS proxy in front of a service without TLS, with a certificate that only this test trusts."""
 
 import datetime as dt
 import ipaddress
@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 @dataclass(frozen=True)
 class SelfSigned:
-    """A certificate for 127.0.0.1, which is its own authority, and its key."""
+    """A self-signed certificate for 127.0.0.1, and its key."""
 
     certificate: Path
     key: Path
@@ -46,9 +46,9 @@ def make_certificate(directory: Path) -> SelfSigned:
 
 @contextmanager
 def tls_in_front_of(port: int, files: SelfSigned, *, known_clients_only: bool = False) -> Iterator[int]:
-    """Take TLS connections on another port, and hand what they say to `port`.
+    """Accept TLS connections on another port, and forward their data to `port`.
 
-    A client that has to be known shows the certificate of `files` too.
+    If client certificates are required, a client must send the certificate of `files`.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files.certificate, files.key)
@@ -58,7 +58,7 @@ def tls_in_front_of(port: int, files: SelfSigned, *, known_clients_only: bool = 
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            # A client that does not trust the certificate leaves during the handshake; any may leave at any time.
+            # A client that does not trust the certificate disconnects during the handshake. Any client may disconnect.
             with (
                 suppress(OSError),
                 context.wrap_socket(self.request, server_side=True) as client,
@@ -77,7 +77,7 @@ def tls_in_front_of(port: int, files: SelfSigned, *, known_clients_only: bool = 
 
 
 def copy(source: socket.socket, target: socket.socket) -> None:
-    """Hand on what comes from one side until it says no more, and tell the other side so."""
+    """Forward data from one side until it closes, and then close the other side."""
     with suppress(OSError):
         while data := source.recv(65536):
             target.sendall(data)

@@ -1,4 +1,4 @@
-"""`python -m stack`: its services answer on loopback alone, are restarted when they fail, and leave nothing running."""
+"""`python -m stack`: its services listen only on loopback, are restarted when they fail, and leave no process."""
 
 import os
 import stat
@@ -22,7 +22,7 @@ LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
 @dataclass
 class Stack:
-    """The command, with a state directory and ports of its own."""
+    """The command, with its own state directory and ports."""
 
     home: Path
     env_file: Path
@@ -40,12 +40,12 @@ class Stack:
 
     @property
     def family(self) -> list[psutil.Process]:
-        """supervisord, and all that came from it."""
+        """Return supervisord and all of its child processes."""
         parent = psutil.Process(int((self.home / "stack/supervisord.pid").read_text()))
         return [parent, *parent.children(recursive=True)]
 
     def process(self, program: str) -> psutil.Process:
-        """The process of a service whose command line has this word."""
+        """Return the process of a service, by a word of its command line."""
         return next(each for each in self.family[0].children() if program in " ".join(each.cmdline()))
 
 
@@ -64,7 +64,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
     command("stop")
 
 
-def test_stack_starts_on_loopback_alone_is_mended_and_ends_without_a_trace(stack: Stack) -> None:
+def test_stack_starts_only_on_loopback_is_repaired_and_stops_without_a_trace(stack: Stack) -> None:
     assert stack("status").returncode == 1
 
     done = stack("start")
@@ -81,7 +81,9 @@ def test_stack_starts_on_loopback_alone_is_mended_and_ends_without_a_trace(stack
     }
     assert listening <= LOOPBACK
     secret = stack.variables["AWS_SECRET_ACCESS_KEY"]
-    assert not [process for process in family if secret in " ".join(process.cmdline())], "anyone may see a command line"
+    assert not [process for process in family if secret in " ".join(process.cmdline())], (
+        "other users can see a command line"
+    )
 
     store = ObjectStore(
         int(stack.variables["AWS_ENDPOINT_URL"].rpartition(":")[2]), stack.variables["AWS_ACCESS_KEY_ID"], secret
@@ -92,7 +94,7 @@ def test_stack_starts_on_loopback_alone_is_mended_and_ends_without_a_trace(stack
     refs = subprocess.run(["git", "ls-remote", stack.variables["DVC_REPO_URL"]], capture_output=True, check=False)
     assert (refs.returncode, refs.stdout) == (0, b"")
 
-    # supervisord restarts what was killed, and `start` waits for it and makes what is missing.
+    # supervisord restarts killed services. `start` waits for them and creates what is missing.
     killed = stack.process("weed")
     killed.kill()
     psutil.wait_procs([killed], timeout=10)
@@ -111,7 +113,7 @@ def test_stack_starts_on_loopback_alone_is_mended_and_ends_without_a_trace(stack
     links_directory = links(stack.home / "stack")
     assert stat.S_IMODE(links_directory.stat().st_mode) == 0o700
     assert stack("stop").returncode == 0
-    # supervisord has no parent that waits for it here; then it stays a zombie.
+    # Without a parent that waits for it, supervisord stays a zombie here.
     assert [each for each in family if each.is_running() and each.status() != psutil.STATUS_ZOMBIE] == []
     assert [line.split(maxsplit=1)[1] for line in stack("stop").stdout.splitlines()] == ["did not run"] * 4
     logs = stack.home / "stack/logs"
@@ -120,7 +122,7 @@ def test_stack_starts_on_loopback_alone_is_mended_and_ends_without_a_trace(stack
     assert not links_directory.exists()
 
 
-def test_port_of_somebody_else_is_left_alone(stack: Stack) -> None:
+def test_port_of_another_process_is_refused_and_that_process_keeps_running(stack: Stack) -> None:
     port = int(stack.variables["AWS_ENDPOINT_URL"].rpartition(":")[2])
     theirs = subprocess.Popen(
         [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port)],
@@ -130,14 +132,14 @@ def test_port_of_somebody_else_is_left_alone(stack: Stack) -> None:
     )
     with theirs:
         assert theirs.stdout is not None
-        theirs.stdout.readline()  # it says that it serves
+        theirs.stdout.readline()  # wait for its start message
         done = stack("start")
         assert (done.returncode, theirs.poll()) == (1, None)
         assert f"error: object-store: something else listens on 127.0.0.1:{port}" in done.stderr
         theirs.terminate()
 
 
-def test_service_that_ends_at_once_is_told_with_the_end_of_its_log_and_not_tried_again(stack: Stack) -> None:
+def test_service_that_ends_at_once_is_shown_with_the_end_of_its_log_and_not_retried(stack: Stack) -> None:
     (stack.home / "stack/git").parent.mkdir(parents=True)
     (stack.home / "stack/s3").write_text("a file where a directory belongs")
     done = stack("start")
@@ -148,7 +150,7 @@ def test_service_that_ends_at_once_is_told_with_the_end_of_its_log_and_not_tried
 
 
 class Program:
-    """A supervisord of the test's own, whose service `git` is a shell script."""
+    """A supervisord for one test, whose service `git` is a shell script."""
 
     def __init__(self, home: Path, patience: float) -> None:
         (port,) = free_ports(1)
@@ -169,7 +171,7 @@ def program(tmp_path: Path) -> Iterator[Program]:
     program.supervisor.end()
 
 
-def test_service_that_ends_after_a_while_is_told_and_not_restarted(
+def test_service_that_ends_later_is_shown_and_not_restarted(
     program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program.runs("sleep 2; exit 1", monkeypatch, tmp_path)
@@ -178,7 +180,9 @@ def test_service_that_ends_after_a_while_is_told_and_not_restarted(
     assert program.supervisor.state(program.service) in {"STOPPED", "EXITED"}
 
 
-def test_service_that_is_silent_is_stopped(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_service_that_does_not_answer_is_stopped(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     program.runs("exec sleep 600", monkeypatch, tmp_path)
     program.service = replace(program.service, patience=2)
     with pytest.raises(StackError, match=r"git does not answer at .* within 2 s"):
@@ -186,9 +190,7 @@ def test_service_that_is_silent_is_stopped(program: Program, tmp_path: Path, mon
     assert program.supervisor.state(program.service) == "STOPPED"
 
 
-def test_services_have_the_umask_of_who_starts_them(
-    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_services_inherit_the_umask(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program.runs("umask; exit 1", monkeypatch, tmp_path)
     before = os.umask(0o037)
     try:
@@ -198,13 +200,13 @@ def test_services_have_the_umask_of_who_starts_them(
         os.umask(before)
 
 
-def test_directory_has_one_supervisord_however_it_is_written(tmp_path: Path) -> None:
+def test_directory_has_one_supervisord_for_every_spelling_of_its_path(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "alias").symlink_to("real")
     assert links(tmp_path / "real") == links(tmp_path / "alias") == links(tmp_path / "x/../real")
 
 
-def test_what_an_earlier_version_started_is_told(stack: Stack) -> None:
+def test_services_of_an_earlier_version_are_named(stack: Stack) -> None:
     (stack.home / "stack").mkdir(parents=True)
     (stack.home / "stack/processes.json").touch()
     for command in ("start", "stop"):
@@ -224,7 +226,7 @@ def test_short_directory_of_another_user_is_not_used(tmp_path: Path) -> None:
             theirs.unlink()
 
 
-def test_registry_is_made_in_its_place_in_whatever_git_hook(
+def test_registry_is_created_in_its_place_also_in_a_git_hook(
     stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY"):

@@ -1,4 +1,4 @@
-"""Values of the environment are what a person meant, for ourselves and for the vendors that read it by themselves."""
+"""Environment variables have the value that the user meant, for us and for vendors that read them directly."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ from fmnist.apps.environment import spare_warnings
 from fmnist.apps.settings import Settings, load_environment
 from fmnist.domain.model.errors import InvalidSetting
 
-# One of each kind: settings of ours, secrets, and what only vendors read.
+# One of each kind: our settings, secrets, and variables that only vendors read.
 NAMES = [
     "FMNIST_HOME",
     "FMNIST_RAW_DIR",
@@ -34,7 +34,7 @@ NAMES = [
     "REQUESTS_CA_BUNDLE",
 ]
 AROUND = st.text(alphabet=" \t\r\n", max_size=3)
-# Without what a state directory may not hold for another reason.
+# Without characters that a state directory must not have for another reason.
 _CHARACTERS = st.characters(exclude_categories=["C", "Z"], exclude_characters="%?{}")
 INSIDE = st.text(_CHARACTERS, min_size=1, max_size=12).filter(lambda s: s[0] != "~")
 
@@ -46,7 +46,7 @@ def environment(**variables: str) -> Iterator[None]:
 
 
 @given(st.sampled_from(NAMES), AROUND, INSIDE, AROUND)
-def test_what_a_file_left_around_a_value_reaches_nobody(name: str, before: str, value: str, after: str) -> None:
+def test_spaces_and_line_ends_around_a_value_are_removed(name: str, before: str, value: str, after: str) -> None:
     with environment(**{name: value}):
         plain = Settings.load()
     with environment(**{name: before + value + after}):
@@ -55,7 +55,7 @@ def test_what_a_file_left_around_a_value_reaches_nobody(name: str, before: str, 
 
 
 @given(st.sampled_from(NAMES), INSIDE, st.sampled_from("\r\n\t\x01\x1b\x7f\x85\udcff"), INSIDE)
-def test_control_character_inside_of_a_value_is_refused_by_the_name_of_its_variable(
+def test_error_for_a_control_character_in_a_value_names_its_variable(
     name: str, before: str, control: str, after: str
 ) -> None:
     with environment(**{name: before + control + after}), pytest.raises(InvalidSetting) as caught:
@@ -66,7 +66,7 @@ def test_control_character_inside_of_a_value_is_refused_by_the_name_of_its_varia
     )
 
 
-def test_documents_of_ray_may_have_lines() -> None:
+def test_json_variables_of_ray_may_have_line_breaks() -> None:
     with environment(RAY_SERVE_SOMETHING='{\n  "a": 1\n}\r\n'):
         Settings.load()
         assert os.environ["RAY_SERVE_SOMETHING"] == '{\n  "a": 1\n}'
@@ -81,7 +81,7 @@ def test_variables_of_others_are_left_alone(name: str) -> None:
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n.lower() in Settings.model_fields and "API_KEY" not in n])
 @pytest.mark.parametrize("blank", ["", " ", "\r", "\r\n"])
-def test_blank_value_is_none_for_vendors_too(name: str, blank: str) -> None:
+def test_blank_value_counts_as_unset_for_vendors_too(name: str, blank: str) -> None:
     with environment(**{name: blank}):
         loaded = Settings.load()
         assert name not in os.environ
@@ -91,7 +91,7 @@ def test_blank_value_is_none_for_vendors_too(name: str, blank: str) -> None:
 
 @pytest.mark.parametrize("name", ["FMNIST_API_KEYS", "FMNIST_API_KEY"])
 @pytest.mark.parametrize("blank", ["", " ", "\r\n"])
-def test_blank_key_opens_no_service_and_skips_no_check(name: str, blank: str) -> None:
+def test_blank_api_key_neither_opens_the_service_nor_skips_its_check(name: str, blank: str) -> None:
     with environment(**{name: blank}), pytest.raises(InvalidSetting, match=f"{name}: it holds no key"):
         Settings.load()
 
@@ -111,7 +111,7 @@ def test_blank_key_opens_no_service_and_skips_no_check(name: str, blank: str) ->
         "SSL_CERT_FILE",
     ],
 )
-def test_home_directory_is_known_by_its_sign_in_every_path(name: str) -> None:
+def test_tilde_is_expanded_in_every_path(name: str) -> None:
     with environment(**{name: "~/data"}):
         settings = Settings.load()
         assert os.environ[name] == "/users/me/data"
@@ -119,7 +119,7 @@ def test_home_directory_is_known_by_its_sign_in_every_path(name: str) -> None:
 
 
 @pytest.mark.parametrize(("home", "path"), [("", "~/data"), ("/users/me", "~nobody-of-that-name/data")])
-def test_sign_of_a_home_directory_that_is_not_known_is_refused(home: str, path: str) -> None:
+def test_tilde_of_an_unknown_user_is_refused(home: str, path: str) -> None:
     with environment(HOME=home, FMNIST_RAW_DIR=path), pytest.raises(InvalidSetting) as caught:
         Settings.load()
     assert str(caught.value) == (
@@ -127,9 +127,7 @@ def test_sign_of_a_home_directory_that_is_not_known_is_refused(home: str, path: 
     )
 
 
-def test_place_of_the_data_is_absolute_for_they_are_pushed_from_elsewhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_data_directory_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for place, expected in {"store": str(tmp_path / "store"), "s3://store": "s3://store"}.items():
         with environment(DVC_REMOTE_URL=place):
@@ -145,20 +143,20 @@ def test_dotenv_may_come_from_windows(tmp_path: Path, mark: str) -> None:
         assert os.environ["AWS_REGION"] == "eu"
 
 
-def test_directory_named_like_the_file_is_none(tmp_path: Path) -> None:
+def test_directory_named_dotenv_is_ignored(tmp_path: Path) -> None:
     (tmp_path / ".env").mkdir()
     with environment():
         assert load_environment(tmp_path / ".env").fmnist_preset == "fast"
 
 
 @pytest.mark.parametrize("content", [b"FMNIST_PRESET=a\0b\n", b"FMNIST_PRESET=\xff\n"])
-def test_dotenv_that_holds_no_text_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_dotenv_that_is_not_text_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / ".env").write_bytes(content)
     with environment(), pytest.raises(InvalidSetting, match=r"/\.env cannot be read: "):
         load_environment(tmp_path / ".env")
 
 
-def test_working_directory_that_is_gone_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deleted_working_directory_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
@@ -175,7 +173,7 @@ def test_working_directory_that_is_gone_is_named(tmp_path: Path, monkeypatch: py
         (["default", "error::FutureWarning", "ignore:.*x:UserWarning"], ["default", "ignore:.*x:UserWarning"]),
     ],
 )
-def test_warnings_of_vendors_are_no_errors_here_nor_in_children(
+def test_warnings_of_vendors_are_not_errors_here_or_in_child_processes(
     monkeypatch: pytest.MonkeyPatch, options: list[str], kept: list[str]
 ) -> None:
     monkeypatch.setattr(sys, "warnoptions", list(options))
@@ -192,7 +190,7 @@ def test_warnings_of_vendors_are_no_errors_here_nor_in_children(
     assert os.environ["PYTHONWARNINGS"] == ",".join(kept)
 
 
-def test_warnings_are_no_errors_wherever_settings_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warnings_are_not_errors_after_settings_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "warnoptions", ["error"])
     (tmp_path / ".env").write_text("PYTHONWARNINGS=default,error\n")
     with environment(), warnings.catch_warnings():
@@ -201,13 +199,13 @@ def test_warnings_are_no_errors_wherever_settings_are_read(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize(("value", "found"), [("~/x", "/users/me/x"), ("", None), (" ", None)])
-def test_scratch_directory_of_ray_is_expanded_and_an_empty_one_is_none(value: str, found: str | None) -> None:
+def test_ray_tmpdir_is_expanded_and_an_empty_one_counts_as_unset(value: str, found: str | None) -> None:
     with environment(RAY_TMPDIR=value):
         Settings.load()
         assert os.environ.get("RAY_TMPDIR") == found
 
 
-def test_warnings_stay_as_they_are_where_none_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warning_filters_without_errors_are_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "warnoptions", ["default"])
     before = list(warnings.filters)
     spare_warnings()

@@ -1,4 +1,4 @@
-"""A state directory of any name: everything lies in it, or it is refused in one line before anything is made."""
+"""A state directory with any name: it holds all state, or is refused in one line before anything is created."""
 
 import re
 from pathlib import Path
@@ -39,13 +39,13 @@ def _settings(home: str) -> Settings:
 @example("é")
 @example(" a ")
 @example("a\u2028\xa0b")
-def test_runs_and_artifacts_lie_in_the_home_or_it_is_refused(scratch: Path, name: str) -> None:
+def test_runs_and_artifacts_are_in_the_home_or_it_is_refused(scratch: Path, name: str) -> None:
     assume(name not in {".", ".."})
     home = scratch / name
     try:
         settings = _settings(str(home))
     except InvalidSetting as error:
-        assert "FMNIST_HOME" in str(error)  # noqa: PT017 - the other outcome is as good
+        assert "FMNIST_HOME" in str(error)  # noqa: PT017 - both outcomes are fine
         assert "\n" not in str(error)  # noqa: PT017
         assert set("%?{}") & set(name) or re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", name)
         return
@@ -57,12 +57,12 @@ def test_runs_and_artifacts_lie_in_the_home_or_it_is_refused(scratch: Path, name
     engine.dispose()
     assert (home / "mlflow.db").exists()
     location = mlflow_connection(settings).artifact_folder(home / "mlflow.db").as_uri()
-    run = append_to_uri_path(location, "run", "artifacts")  # as MLflow makes it, and reads it
+    run = append_to_uri_path(location, "run", "artifacts")  # as MLflow builds and reads it
     assert Path(local_file_uri_to_path(run)) == home.resolve() / "artifacts" / "run" / "artifacts"
 
 
 @pytest.mark.parametrize("name", ["a%2Fb", "a?b", "100%", "{a}", "a\nb", "a\x1bb", "a\udcffb"])
-def test_a_home_of_a_name_that_vendors_read_differently_is_refused_and_not_made(scratch: Path, name: str) -> None:
+def test_a_home_whose_name_vendors_read_differently_is_refused_and_not_created(scratch: Path, name: str) -> None:
     with pytest.raises(InvalidSetting, match=r"FMNIST_HOME: .*(the path|its value) holds"):
         _settings(str(scratch / name / "home"))
     assert not (scratch / name).exists()

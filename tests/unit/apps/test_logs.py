@@ -1,4 +1,4 @@
-"""The log says what happened, and no password that somebody wrote into an address."""
+"""The log never shows a password of an address, and no message can forge a line."""
 
 import logging
 import re
@@ -13,7 +13,7 @@ from fmnist.apps.terminal import stderr
 
 @pytest.fixture
 def log() -> Iterator[logging.Logger]:
-    """A vendor's logger; the suite's own handlers come back afterwards."""
+    """A vendor's logger. The suite's own handlers are restored afterwards."""
     root, names = logging.getLogger(), ("fmnist", "urllib3")
     handlers, level, levels = list(root.handlers), root.level, [logging.getLogger(name).level for name in names]
     stderr.cache_clear()
@@ -41,7 +41,7 @@ def test_neither_message_nor_traceback_shows_the_password_of_an_address(
 
 
 @pytest.mark.parametrize("terminal", ["", "1"])
-def test_no_message_forges_a_line_or_drives_the_terminal(
+def test_no_message_forges_a_line_or_controls_the_terminal(
     log: logging.Logger, terminal: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", terminal)

@@ -1,4 +1,4 @@
-"""What no process can change of itself once it runs: how its interpreter and its streams were set up for it."""
+"""Environments that a process cannot change after its start: its interpreter and its streams."""
 
 import os
 import subprocess
@@ -34,14 +34,14 @@ def run(line: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[s
     ],
     ids=["ascii", "widths", "strict interpreter", "nothing", "limits"],
 )
-def test_help_is_given(tmp_path: Path, line: str, variables: dict[str, str]) -> None:
+def test_help_works_in_odd_environments(tmp_path: Path, line: str, variables: dict[str, str]) -> None:
     done = run(line, tmp_path, **variables)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Usage: " in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 
-def test_command_whose_working_directory_is_gone_says_so(tmp_path: Path) -> None:
+def test_command_names_its_deleted_working_directory(tmp_path: Path) -> None:
     done = run("mkdir gone; cd gone; rmdir ../gone; fmnist data versions", tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1] == ("error: the working directory is not there any more: change to another one")

@@ -1,4 +1,4 @@
-"""Outputs that cannot be written are told before the work, and not after it."""
+"""Outputs that cannot be written are reported before the work, not after it."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ from fmnist.domain.model.errors import InvalidSetting
 
 
 @pytest.mark.parametrize("place", ["file", "file/below", "/proc"])
-def test_directory_that_takes_no_file_is_refused_before_the_work(tmp_path: Path, place: str) -> None:
+def test_unwritable_directory_is_refused_before_the_work(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InvalidSetting, match=f"--output-dir {tmp_path / place} cannot be made or written: "):
         check_output_dir(tmp_path / place)
 
 
-def test_directory_is_made_and_left_empty_for_the_outputs(tmp_path: Path) -> None:
+def test_directory_is_created_empty_for_the_outputs(tmp_path: Path) -> None:
     directory = tmp_path / "a" / "b"
     for _ in range(2):
         check_output_dir(directory)

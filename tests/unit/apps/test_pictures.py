@@ -1,4 +1,4 @@
-"""Pictures fit the terminal that they are drawn in, in colour or in plain text."""
+"""Pictures fit into their terminal, in colour or in plain text."""
 
 import io
 import re
@@ -34,14 +34,14 @@ def without_colours(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
-def test_a_half_block_shows_two_pixels_in_their_own_grey() -> None:
+def test_a_half_block_shows_two_pixels_in_their_greys() -> None:
     image = np.zeros((1, 28, 28), np.uint8)
     image[0, 0, 0], image[0, 1, 0] = 200, 100
     first_cell = drawn(image, [UNKNOWN], **COLOUR).split("▀")[0]
     assert first_cell == "\x1b[38;2;200;200;200;48;2;100;100;100m"
 
 
-def test_a_picture_is_28_columns_by_14_rows_with_its_answer_beneath() -> None:
+def test_a_picture_is_28_columns_by_14_rows_with_its_prediction_below() -> None:
     lines = without_colours(drawn(RAMP, [UNKNOWN], **COLOUR)).splitlines()
     assert [line.strip() for line in lines[:14]] == ["▀" * 28] * 14
     assert lines[14].strip() == "Bag 100 %"
@@ -78,7 +78,7 @@ def test_without_colour_or_unicode_a_picture_is_plain_glyphs(options: dict[str, 
         ),
     ],
 )
-def test_a_caption_says_what_was_found_and_what_is_true(
+def test_a_caption_shows_the_predicted_and_the_true_class(
     answer: Answer, unicode: list[str], ascii_only: list[str]
 ) -> None:
     for encoding, expected in (("utf-8", unicode), ("ascii", ascii_only)):
@@ -92,7 +92,7 @@ def test_right_is_green_and_wrong_is_red() -> None:
 
 
 @pytest.mark.parametrize(("width", "per_row"), [(20, 1), (28, 1), (58, 1), (59, 2), (80, 2), (90, 3), (121, 4)])
-def test_pictures_stand_side_by_side_as_far_as_the_terminal_is_wide(width: int, per_row: int) -> None:
+def test_as_many_pictures_are_side_by_side_as_fit_into_the_terminal(width: int, per_row: int) -> None:
     images, answers = RAMP.repeat(5, axis=0), [UNKNOWN] * 5
     lines = without_colours(drawn(images, answers, width=width, **COLOUR)).splitlines()
     captions = [line.count("Bag") for line in lines if "Bag" in line]
@@ -112,6 +112,6 @@ def test_no_line_is_wider_than_the_terminal(answers: list[Answer], width: int, o
     assert all(cell_len(line) <= width for line in text.splitlines())
 
 
-def test_every_image_needs_its_answer() -> None:
+def test_every_image_needs_a_prediction() -> None:
     with pytest.raises(BadInput, match="1 images and 2 answers"):
         drawn(RAMP, [RIGHT, WRONG])

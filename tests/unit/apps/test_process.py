@@ -1,4 +1,4 @@
-"""How a command ends: exit codes, one line of error, and signals that strike only where they may."""
+"""How a command ends: exit codes, an error of one line, and signals that wait for protected blocks."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from fmnist.apps.process import HungUp, ReportingGroup, Terminated, take_signals, uninterrupted
 from fmnist.domain.model.errors import CorruptData, InvalidSetting, RunNotFound, StoreUnavailable
 
-# An interpreter that does not find the packages that its first argument names.
+# Python code that hides the packages in its first argument.
 WITHOUT = """
 import sys
 
@@ -33,7 +33,7 @@ NO_SETTINGS = "dotenv,pydantic_settings,dependency_injector,mlflow,ray,torch,dvc
 
 @pytest.fixture(autouse=True)
 def interrupts() -> Iterator[None]:
-    """Signals raise, as `begin` has it; the suite's own handlers come back afterwards."""
+    """Signals raise, as after `begin`. The suite's own handlers are restored afterwards."""
 
     def interrupt(number: int, _: object) -> None:
         raise dict(INTERRUPTS)[signal.Signals(number)]
@@ -64,7 +64,7 @@ def interrupts() -> Iterator[None]:
         (HungUp(), 129, "hung up"),
     ],
 )
-def test_each_kind_of_end_has_its_code_and_one_line(error: BaseException, code: int, line: str) -> None:
+def test_each_kind_of_end_has_its_exit_code_and_one_line(error: BaseException, code: int, line: str) -> None:
     app = typer.Typer(cls=ReportingGroup)
 
     @app.command()
@@ -80,7 +80,7 @@ def test_each_kind_of_end_has_its_code_and_one_line(error: BaseException, code: 
 
 
 @pytest.mark.parametrize(("number", "error"), INTERRUPTS)
-def test_signal_waits_for_the_end_of_what_must_not_be_cut(number: signal.Signals, error: type[BaseException]) -> None:
+def test_signal_waits_for_the_end_of_a_protected_block(number: signal.Signals, error: type[BaseException]) -> None:
     done = []
 
     def work() -> None:
@@ -96,9 +96,7 @@ def test_signal_waits_for_the_end_of_what_must_not_be_cut(number: signal.Signals
 
 
 @pytest.mark.parametrize(("number", "error"), INTERRUPTS)
-def test_each_signal_interrupts_once_and_leaves_the_clean_up_alone(
-    number: signal.Signals, error: type[BaseException]
-) -> None:
+def test_each_signal_interrupts_once_and_not_the_clean_up(number: signal.Signals, error: type[BaseException]) -> None:
     take_signals()
     with pytest.raises(error) as interrupt:
         os.kill(os.getpid(), number)
@@ -107,7 +105,7 @@ def test_each_signal_interrupts_once_and_leaves_the_clean_up_alone(
         os.kill(os.getpid(), each)
 
 
-def test_process_that_nohup_started_outlives_its_terminal() -> None:
+def test_process_under_nohup_survives_its_terminal() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     take_signals()
     with uninterrupted():

@@ -1,4 +1,4 @@
-"""What is told of training where there is no terminal: a line an epoch, which says when a best one was found."""
+"""Progress without a terminal: one line per epoch, which marks the best one so far."""
 
 from io import StringIO
 
@@ -28,5 +28,5 @@ def test_each_epoch_has_one_line_that_fits_and_the_best_ones_are_marked() -> Non
     ]
 
 
-def test_a_resumed_run_is_measured_against_its_earlier_epochs() -> None:
+def test_a_resumed_run_compares_with_its_earlier_epochs() -> None:
     assert [line.endswith("best") for line in lines([0.5, 0.8], best=0.7)] == [False, True]

@@ -1,4 +1,4 @@
-"""What a person can do about an error is told by the app, for each remedy that the domain knows."""
+"""The app names the command for each remedy of a domain error."""
 
 import pytest
 

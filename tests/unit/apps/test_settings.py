@@ -1,4 +1,4 @@
-"""Every variable of the platform contract: its name, its default, its spellings, and what is said of a bad value."""
+"""Every variable of the platform contract: its name, its default, its accepted values, and the error for a bad one."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ from fmnist.apps.settings import Settings, load_environment
 from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import InvalidSetting
 
-# The contract's table: each variable with a value that is not its default, and the field as it reads that value.
+# The contract's table: each variable with a value that is not its default, and the field after reading it.
 CONTRACT = {
     "MLFLOW_TRACKING_URI": "https://mlflow.example",
     "MLFLOW_EXPERIMENT_NAME": "other",
@@ -78,7 +78,7 @@ def test_each_variable_has_the_contract_s_name(monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize("name", CONTRACT)
-def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     default = Settings.load()
     monkeypatch.setenv(name, "")
     assert Settings.load() == default
@@ -86,7 +86,7 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch, name
 
 @pytest.mark.parametrize("name", ["MLFLOW_TRACKING_INSECURE_TLS", "AWS_NO_VERIFY_SSL"])
 @pytest.mark.parametrize(("value", "expected"), [("true", True), ("1", True), ("false", False), ("0", False)])
-def test_switches_are_on_or_off(monkeypatch: pytest.MonkeyPatch, name: str, value: str, *, expected: bool) -> None:
+def test_boolean_variables_are_read(monkeypatch: pytest.MonkeyPatch, name: str, value: str, *, expected: bool) -> None:
     monkeypatch.setenv(name, value)
     assert getattr(Settings.load(), name.lower()) is expected
 
@@ -115,7 +115,7 @@ def test_number_of_workers_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         ("s3://bucket/a/b/", "bucket/a/b"),
     ],
 )
-def test_checkpoint_storage_is_understood_in_every_spelling(
+def test_checkpoint_storage_is_read_in_every_accepted_form(
     monkeypatch: pytest.MonkeyPatch, endpoint: str, scheme: str | None, url: str, path: str | None, location: str
 ) -> None:
     monkeypatch.setenv("RAY_STORAGE_ENDPOINT", endpoint)
@@ -126,13 +126,13 @@ def test_checkpoint_storage_is_understood_in_every_spelling(
     assert (settings.ray_storage_url, settings.ray_storage_location) == (url, location)
 
 
-def test_without_an_endpoint_checkpoints_stay_on_the_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_an_endpoint_checkpoints_go_to_the_local_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("RAY_STORAGE_PATH", "s3://bucket/prefix")
     assert Settings.load().ray_storage_location == str(tmp_path / ".fmnist" / "checkpoints")
 
 
 @pytest.mark.parametrize("environment", ["training", "production"])
-def test_platform_names_all_that_is_missing_of_the_data_contract(
+def test_on_the_platform_all_missing_data_variables_are_named(
     monkeypatch: pytest.MonkeyPatch, environment: str
 ) -> None:
     monkeypatch.setenv("ENVIRONMENT", environment)
@@ -146,7 +146,7 @@ def test_platform_names_all_that_is_missing_of_the_data_contract(
     Settings.load().require_data_contract()
 
 
-def test_bad_values_are_named_all_at_once_and_never_echoed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_bad_variables_are_named_at_once_without_their_values(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LOG_LEVEL", "RAY_NUM_WORKERS", "RAY_STORAGE_SCHEME", "AWS_NO_VERIFY_SSL"):
         monkeypatch.setenv(name, "hunter2")
     with pytest.raises(InvalidSetting) as caught:
@@ -158,7 +158,7 @@ def test_bad_values_are_named_all_at_once_and_never_echoed(monkeypatch: pytest.M
     assert "hunter2" not in str(caught.value)
 
 
-def test_secret_key_is_kept_from_whoever_prints_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_printed_settings_do_not_show_the_secret_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
     settings = Settings.load()
     assert settings.aws_secret_access_key is not None
@@ -175,31 +175,33 @@ def test_state_directory_is_absolute(
     assert str(Settings.load().fmnist_home) == expected.format(cwd=tmp_path, user="/users/me")
 
 
-def test_a_registry_elsewhere_has_its_own_remote(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_at_another_address_uses_its_own_remote(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_REPO_URL", "https://git.example/data")
     assert Settings.load().data_remote_url is None
 
 
-def test_dotenv_is_read_and_does_not_overrule(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_dotenv_is_read_and_does_not_override_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(
         "MLFLOW_EXPERIMENT_NAME=from-file\nDVC_DATA_VERSION='1.0.0'\nexport AWS_NO_VERIFY_SSL=1\n"
     )
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "exported")
     with monkeypatch.context() as patch:
-        patch.setattr(os, "environ", dict(os.environ))  # what is loaded goes with it
+        patch.setattr(os, "environ", dict(os.environ))  # discards the loaded variables
         settings = load_environment()
     assert settings.mlflow_experiment_name == "exported"
     assert settings.dvc_data_version == "1.0.0"
     assert settings.aws_no_verify_ssl
 
 
-def test_without_a_dotenv_the_caller_s_directory_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_dotenv_of_the_working_directory_is_not_read_unless_requested(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / ".env").write_text("MLFLOW_EXPERIMENT_NAME=of-somebody-else\n")
     monkeypatch.setattr(os, "environ", dict(os.environ))
     assert load_environment(dotenv=None).mlflow_experiment_name == "fashion-mnist"
 
 
-def test_vendors_are_told_what_they_read_under_other_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_exported_under_the_names_that_vendors_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "environ", dict(os.environ))
     monkeypatch.setenv("AWS_ENDPOINT_URL", "https://s3.example")
     monkeypatch.setenv("AWS_NO_VERIFY_SSL", "true")
@@ -207,10 +209,10 @@ def test_vendors_are_told_what_they_read_under_other_names(monkeypatch: pytest.M
     load_environment()
     assert os.environ["MLFLOW_S3_ENDPOINT_URL"] == "https://s3.example"
     assert os.environ["MLFLOW_S3_IGNORE_TLS"] == "true"
-    assert os.environ["DO_NOT_TRACK"] == "false", "what was exported stays"
+    assert os.environ["DO_NOT_TRACK"] == "false", "an exported variable stays"
 
 
-def test_tls_is_verified_unless_switched_off_by_name() -> None:
+def test_tls_is_verified_unless_turned_off_explicitly() -> None:
     assert "MLFLOW_S3_IGNORE_TLS" not in Settings.load().vendor_environment()
 
 
@@ -219,26 +221,26 @@ SPACE = st.text(st.sampled_from(" \t\r\n"), max_size=3)
 
 
 @given(st.text(st.sampled_from(", \t\r\n"), min_size=1))
-def test_list_without_a_key_is_an_error_and_never_an_open_service(listed: str) -> None:
+def test_list_of_keys_without_a_key_is_an_error_and_never_an_open_service(listed: str) -> None:
     with pytest.raises(ValidationError, match="holds no key"):
         Settings(fmnist_api_keys=listed)
 
 
 @given(st.lists(st.tuples(SPACE, KEYS, SPACE), min_size=1, max_size=5))
-def test_every_listed_key_counts_whatever_space_is_around_it(listed: list[tuple[str, str, str]]) -> None:
+def test_spaces_around_listed_keys_are_ignored(listed: list[tuple[str, str, str]]) -> None:
     settings = Settings(fmnist_api_keys=",".join(map("".join, listed)))
     assert settings.api_keys == tuple(key for _, key, _ in listed)
 
 
 @pytest.mark.parametrize("key", ["two words", "schlüssel", "tab\tkey"])
-def test_key_that_not_every_client_can_send_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+def test_key_that_some_clients_cannot_send_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     monkeypatch.setenv("FMNIST_API_KEYS", f"one,{key},two")
     with pytest.raises(InvalidSetting, match=r"FMNIST_API_KEYS.*key 2 of 3 has a space") as refused:
         Settings.load()
     assert key not in str(refused.value)
 
 
-def test_keys_that_cannot_be_used_are_named_by_their_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_for_unusable_keys_names_their_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FMNIST_API_KEYS", ",")
     with pytest.raises(InvalidSetting, match=r"variables: FMNIST_API_KEYS: it holds no key"):
         Settings.load()
@@ -246,7 +248,7 @@ def test_keys_that_cannot_be_used_are_named_by_their_variable(monkeypatch: pytes
 
 @pytest.mark.parametrize("name", ["AWS_NO_VERIFY_SSL", "MLFLOW_TRACKING_INSECURE_TLS"])
 @pytest.mark.parametrize("value", ["verify", "flase", "2", "none", "null"])
-def test_switch_of_tls_in_an_odd_spelling_is_an_error(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_odd_value_of_the_tls_variable_is_an_error(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(InvalidSetting, match=name):
         Settings.load()
@@ -257,11 +259,11 @@ PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 @pytest.mark.parametrize("upper", [True, False])
 @pytest.mark.parametrize("excepted", [None, "", "one.example, .two.example", "localhost", "*"])
-def test_no_client_asks_loopback_by_a_proxy_of_the_environment(
+def test_no_client_uses_a_proxy_of_the_environment_for_loopback(
     monkeypatch: pytest.MonkeyPatch, excepted: str | None, upper: bool
 ) -> None:
     for name in PROXIES:
-        # To be put back at the end, whatever is set meanwhile.
+        # Restored at the end.
         monkeypatch.setenv(name, "")
         monkeypatch.setenv(name.upper(), "")
         monkeypatch.delenv(name)
@@ -277,7 +279,7 @@ def test_no_client_asks_loopback_by_a_proxy_of_the_environment(
     assert len(os.environ.get("no_proxy", "").split(",")) <= 5
 
 
-def test_environment_without_a_proxy_stays_without(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_without_a_proxy_is_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in PROXIES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
@@ -299,7 +301,9 @@ def test_password_of_an_address_is_not_shown_with_the_settings(monkeypatch: pyte
 
 
 @pytest.mark.parametrize("name", ["MLFLOW_TRACKING_URI", "DVC_REPO_URL", "GITOPS_REPO_URL"])
-def test_address_with_two_hosts_is_refused_by_its_name_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_error_for_an_address_with_two_hosts_names_only_its_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.setenv(name, f"https://user:{_SECRET}@{_SECRET}/x@host/x")
     with pytest.raises(InvalidSetting, match=f"{name}: .*write %40 for @") as refused:
         Settings.load()
@@ -315,7 +319,9 @@ def test_address_with_two_hosts_is_refused_by_its_name_alone(monkeypatch: pytest
         ("RAY_ADDRESS", f"ray://user:{_SECRET}@host:10001"),
     ],
 )
-def test_password_where_others_would_read_it_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_password_in_an_address_that_others_can_read_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(InvalidSetting, match=f"{name}: .*without user and password") as refused:
         Settings.load()
@@ -323,7 +329,7 @@ def test_password_where_others_would_read_it_is_refused(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("scheme", ["https", "ssh", "gs", "file"])
-def test_store_of_the_data_is_a_directory_or_s3(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+def test_data_store_is_a_directory_or_s3(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
     monkeypatch.setenv("DVC_REMOTE_URL", f"{scheme}://user:{_SECRET}@host/store")
     with pytest.raises(InvalidSetting, match="DVC_REMOTE_URL: expected a directory or an s3:// address") as refused:
         Settings.load()
@@ -331,13 +337,13 @@ def test_store_of_the_data_is_a_directory_or_s3(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.parametrize("value", ["/srv/a@b:9/store", "s3://bucket/a@b", "store@home/a:1"])
-def test_store_of_the_data_may_have_an_at_in_its_path(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_data_store_may_have_an_at_sign_in_its_path(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("DVC_REMOTE_URL", value)
     assert Settings.load().data_remote_url == (value if "://" in value else str(Path(value).absolute()))
 
 
 @pytest.mark.parametrize(("flag", "expected"), [("", None), (" ", None), (" head:6379\r", "head:6379"), (None, None)])
-def test_flag_is_stripped_as_a_variable_is_and_an_empty_one_is_none(
+def test_flag_is_stripped_like_a_variable_and_an_empty_one_counts_as_unset(
     monkeypatch: pytest.MonkeyPatch, flag: str | None, expected: str | None
 ) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)

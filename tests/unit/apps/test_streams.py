@@ -1,4 +1,4 @@
-"""Whatever is at the other end of the standard streams: work goes on, results are not lost in silence, no traceback."""
+"""With any broken standard stream, work continues, a lost result is reported, and there is no traceback."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-# Says something on stderr, does its work, and gives its result; in a locale that has no é.
+# Prints progress on stderr, does its work and prints its result, in a locale without é.
 PROGRAM = """
 import logging, os, sys
 from pathlib import Path
@@ -25,7 +25,7 @@ with guarded_streams():
 
 @pytest.fixture
 def work(tmp_path: Path) -> Iterator[Path]:
-    """The file that says that the program has done its work."""
+    """The file that the program creates when its work is done."""
     path = tmp_path / "work"
     yield path
     assert path.read_text() == "done"
@@ -44,7 +44,7 @@ def run(work: Path, redirections: str, **variables: str) -> subprocess.Completed
 
 
 @pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full", "2> >(exec true)", "2>/dev/null </dev/null", "2>&- <&-"])
-def test_work_is_done_and_its_result_told_whoever_listens_to_the_progress(work: Path, stderr: str) -> None:
+def test_work_is_done_and_its_result_printed_with_any_broken_stderr(work: Path, stderr: str) -> None:
     done = run(work, stderr)
     assert (done.returncode, done.stdout, done.stderr) == (0, "result \u00e9\n", "")
 
@@ -57,9 +57,7 @@ def test_work_is_done_and_its_result_told_whoever_listens_to_the_progress(work: 
         (">&-", 0, ""),
     ],
 )
-def test_result_that_cannot_be_written_ends_the_command_in_order(
-    work: Path, stdout: str, code: int, complaint: str
-) -> None:
+def test_result_that_cannot_be_written_gives_no_traceback(work: Path, stdout: str, code: int, complaint: str) -> None:
     done = run(work, stdout)
     *_, last = done.stderr.splitlines(keepends=True)
     assert (done.returncode, "Traceback" in done.stderr, "Exception ignored" in done.stderr) == (code, False, False)
@@ -67,6 +65,6 @@ def test_result_that_cannot_be_written_ends_the_command_in_order(
     assert complaint or last.startswith("more ")
 
 
-def test_everything_can_be_said_in_any_locale(work: Path) -> None:
+def test_any_text_can_be_printed_in_any_locale(work: Path) -> None:
     done = run(work, "2>/dev/null", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stdout) == (0, "result \\xe9\n")

@@ -1,4 +1,4 @@
-"""What a registry or a user wrote is printed as it is: never as markup, and never as a control sequence."""
+"""Text of a registry or user is printed as it is: never as markup, and never as a control sequence."""
 
 import io
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from fmnist.domain.services.promotion.trace import Link
 
 MARKUP = ["[red]x[/red]", "[/]", "[link=http://evil]y[/link]", ":pill:"]
 CONTROL = ["\x1b[2J\x1b[31mred", "\x9b2J", "\rnew", "a\u202eb", "\ud800"]
-# Letters without a width of their own or with two of them, and blanks, may be laid out otherwise.
+# Letters of zero or double width, and blanks, may be laid out differently.
 LETTERS = st.characters(max_codepoint=0x24F, exclude_categories=["Zs", "Cf"], exclude_characters="\n\t")
 TEXTS = st.sampled_from(MARKUP + CONTROL) | st.text(LETTERS, min_size=1, max_size=12)
 
@@ -65,7 +65,7 @@ def table(text: str) -> None:
 
 @pytest.mark.parametrize("shown", [step, status, history, trace, table])
 @given(text=TEXTS)
-def test_text_is_shown_as_it_is_and_obeyed_nowhere(shown: Callable[[str], None], text: str) -> None:
+def test_text_is_shown_as_it_is_and_never_interpreted(shown: Callable[[str], None], text: str) -> None:
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as told:
         patch.setenv("COLUMNS", "2000")
         stdout.cache_clear()
@@ -74,7 +74,7 @@ def test_text_is_shown_as_it_is_and_obeyed_nowhere(shown: Callable[[str], None],
     said = told.getvalue()
     assert said == printable(said)
     said.encode()
-    # Rich leaves some controls out before anybody can write them out.
+    # Rich removes some control characters before we can show them.
     bare = "".join(letter for letter in text if letter not in "\x07\x08\x0b\x0c\r")
     assert printable(bare) in said
 
@@ -94,5 +94,5 @@ def test_a_spinner_shows_text_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("text", ["plain", "Ünïcode 図 🙂", "two\nlines\tand a tab"])
-def test_text_without_controls_stays(text: str) -> None:
+def test_text_without_control_characters_is_not_changed(text: str) -> None:
     assert printable(text) == text

@@ -1,4 +1,4 @@
-"""A terminal's forms (live displays, boxes) on terminals alone; colours wherever they are asked for."""
+"""Live displays and boxes appear only on a terminal. Colours appear wherever they are requested."""
 
 import io
 import os
@@ -22,7 +22,7 @@ def forget_consoles() -> None:
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Consoles of this test's environment, which no other test finds."""
+    """Consoles for this test's environment only."""
     for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "LINES", "COLORTERM"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
@@ -53,7 +53,7 @@ EPOCH = "epoch 1/1  train loss 0.500 acc  50.0%  val loss 0.500 acc  50.0%  best
         ({"TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "1", "NO_COLOR": "1"}, "over\n"),
     ],
 )
-def test_file_gets_lines_and_no_moves_of_the_cursor(
+def test_file_gets_lines_without_cursor_movements(
     variables: dict[str, str], last: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with patch.dict(os.environ, variables):
@@ -62,7 +62,7 @@ def test_file_gets_lines_and_no_moves_of_the_cursor(
 
 
 @pytest.mark.parametrize("variables", [{}, {"FORCE_COLOR": "1"}])
-def test_table_is_for_cut_where_there_is_no_terminal(
+def test_table_without_a_terminal_can_be_parsed_by_cut(
     variables: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with patch.dict(os.environ, variables):
@@ -79,7 +79,9 @@ class Screen(io.StringIO):
 
 @pytest.mark.parametrize("columns", ["1", "0", "-1", "odd", "100000"])
 @pytest.mark.parametrize("kind", ["xterm", "dumb", ""])
-def test_terminal_of_any_width_and_kind_is_drawn_on(columns: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_display_works_on_any_width_and_kind_of_terminal(
+    columns: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     screen = Screen()
     monkeypatch.setattr("sys.stderr", screen)
     monkeypatch.setattr("sys.stdout", screen)

@@ -1,4 +1,4 @@
-"""A preset's or a policy's file is one that can be used, or it is refused by name; whatever was named, and soon."""
+"""Any preset or policy file is usable, or quickly refused by name."""
 
 import os
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def refusal(read: Callable[[Path], object], path: Path) -> str:
 
 
 @pytest.mark.parametrize("read", READERS)
-def test_what_is_no_file_of_text_is_refused_by_name(read: Callable[[Path], object], tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_text_file_is_refused_by_name(read: Callable[[Path], object], tmp_path: Path) -> None:
     pipe, large, binary = tmp_path / "pipe", tmp_path / "large", tmp_path / "binary"
     os.mkfifo(pipe)
     large.write_text("# " + "x" * 1_000_000)
@@ -64,7 +64,7 @@ def test_what_is_no_file_of_text_is_refused_by_name(read: Callable[[Path], objec
 @example("threshold = " + "1" * 4000)
 @example("lr = " + "1" * 4000)
 @example('"a\\nb" = 1')
-def test_text_of_any_kind_is_used_or_refused(read: Callable[[Path], object], tmp_path: Path, text: str) -> None:
+def test_any_text_is_used_or_refused(read: Callable[[Path], object], tmp_path: Path, text: str) -> None:
     path = tmp_path / "mine.toml"
     path.write_bytes(text.encode())
     with suppress(InvalidSetting):

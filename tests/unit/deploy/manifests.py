@@ -1,4 +1,4 @@
-"""What kustomize makes of `deploy/`, and the parts of it that tests look at."""
+"""The output of kustomize for `deploy/`, and functions that find its parts for tests."""
 
 import json
 import re
@@ -19,7 +19,7 @@ ENTRIES = ("fmnist-pipeline", "fmnist-rollback")
 
 Document = Mapping[str, Any]
 
-# A value of its kind for every input of a step, as a run would have it.
+# A realistic value for every input of a step.
 SAMPLES = {
     "approval": "manual",
     "by": "a person",
@@ -27,7 +27,7 @@ SAMPLES = {
     "data_version": "fashion-mnist-v1.0.0",
     "higher_is_better": "true",
     "image": "registry/image:tag",
-    "image_tag": "1.10",  # which is a text, and no number
+    "image_tag": "1.10",  # a string, not a number
     "metric": "val_acc",
     "model_uri": "models:/staging.fashion-mnist-classifier/3",
     "reason": "because",
@@ -41,7 +41,7 @@ _OF_A_RUN = {"workflow.name": "fmnist-pipeline-abcde", "workflow.uid": "6f7c7f5c
 
 @dataclass(frozen=True)
 class Template:
-    """A template, and the WorkflowTemplate that it stands in."""
+    """A template, and the WorkflowTemplate that contains it."""
 
     home: str
     body: Document
@@ -64,14 +64,14 @@ class Template:
 
 @cache
 def documents(directory: str = OVERLAY) -> list[Document]:
-    """What kustomize makes of a directory."""
+    """Return the output of kustomize for a directory."""
     command = [Path(sys.executable).with_name("kubectl"), "kustomize", DEPLOY / directory]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return [document for document in yaml.safe_load_all(text) if document]
 
 
 def get(kind: str, name: str) -> Document:
-    """The document of that kind and name."""
+    """Return the document with this kind and name."""
     (found,) = (each for each in documents() if (each["kind"], each["metadata"]["name"]) == (kind, name))
     return found
 
@@ -86,7 +86,7 @@ def templates() -> list[Template]:
 
 
 def called(home: str, task: Document) -> Template:
-    """What a task of the WorkflowTemplate `home` runs."""
+    """Return the template that a task of the WorkflowTemplate `home` runs."""
     reference = task.get("templateRef") or {"name": home, "template": task["template"]}
     named = spec("WorkflowTemplate", reference["name"])["templates"]
     (body,) = (each for each in named if each["name"] == reference["template"])
@@ -94,18 +94,18 @@ def called(home: str, task: Document) -> Template:
 
 
 def reached(entry: str) -> Iterator[tuple[Template, ...]]:
-    """Every way from the entry of a workflow to a template that it leads to."""
+    """Return every path from the entry of a workflow to a template."""
     yield from _below((called(entry, {"template": spec("WorkflowTemplate", entry)["entrypoint"]}),))
 
 
 def scope(**others: str) -> dict[str, str]:
-    """What the variables of a template stand for in a run."""
+    """Return the values of a template's variables in a run."""
     inputs = {f"inputs.parameters.{name}": value for name, value in {**SAMPLES, **others}.items()}
     return {**_OF_A_RUN, **inputs}
 
 
 def render(value: Any, scope: Mapping[str, str]) -> Any:
-    """Fill in every `{{...}}` of a text or of all texts of a list, as Argo does."""
+    """Fill in every `{{...}}` of a string, or of all strings of a list, as Argo does."""
     if isinstance(value, list):
         return [render(each, scope) for each in value]
     return re.sub(r"\{\{(=?)(.*?)\}\}", lambda tag: _filled(tag[1], tag[2].strip(), scope), value, flags=re.DOTALL)
@@ -117,17 +117,17 @@ def _filled(equals: str, text: str, scope: Mapping[str, str]) -> str:
     python = re.sub(r"[a-z]+\.[a-z_.]+", lambda name: f"scope['{name[0]}']", text)
     python = re.sub(r"(.*?) \? (.*) : (.*)", r"\2 if \1 else \3", python)
     functions = {"toJson": json.dumps, "jsonpath": lambda text, path: json.loads(text)[path.removeprefix("$.")]}
-    return str(eval(python, {"scope": scope, **functions}))  # noqa: S307 - an expression of our own manifests
+    return str(eval(python, {"scope": scope, **functions}))  # noqa: S307 - the expression is from our own manifests
 
 
 def ray_job(**others: str) -> dict[str, Any]:
-    """The RayJob as Argo would hand it to the cluster."""
+    """Return the RayJob as Argo submits it to the cluster."""
     body = called("fmnist-train", {"template": "train"}).body
     return dict(yaml.safe_load(render(body["resource"]["manifest"], scope(**others))))
 
 
 def pods() -> dict[str, Document]:
-    """The pods of Ray's clusters, by what they are for."""
+    """Return the pods of Ray's clusters by their purpose."""
     found = {}
     for what, cluster in (
         ("training", ray_job()["spec"]["rayClusterSpec"]),
@@ -139,7 +139,7 @@ def pods() -> dict[str, Document]:
 
 
 def containers() -> dict[str, Document]:
-    """Every container of ours, with what it gets from defaults."""
+    """Return all of our containers, with their defaults filled in."""
     found = {name: pod["containers"][0] for name, pod in pods().items()}
     defaults = spec("WorkflowTemplate", "fmnist-pipeline")["templateDefaults"]["container"]
     for template in templates():
@@ -150,7 +150,7 @@ def containers() -> dict[str, Document]:
 
 
 def found_in(value: Any, key: str) -> Iterator[Any]:
-    """Every value under this key, however deep, in texts that are YAML too."""
+    """Return every value of this key at any depth, also inside of strings that are YAML."""
     if isinstance(value, Mapping):
         for name, child in value.items():
             if name == key:
@@ -162,7 +162,7 @@ def found_in(value: Any, key: str) -> Iterator[Any]:
 
 
 def variables(value: Any) -> set[str]:
-    """Every variable in the `{{...}}` of a text, or of all texts below."""
+    """Return every variable in a `{{...}}` of a string, or of all strings inside of a value."""
     tags = re.findall(r"\{\{(.*?)\}\}", yaml.safe_dump(value, width=2**16), re.DOTALL)
     words = [re.sub(r"'[^']*'", "", tag) if tag.startswith("=") else tag for tag in tags]
     return {name for word in words for name in re.findall(r"[a-z]+\.[\w.-]+", word)}

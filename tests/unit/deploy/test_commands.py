@@ -1,4 +1,4 @@
-"""Every command line in a manifest is one that `fmnist` understands, and leaves the outputs that are read from it."""
+"""`fmnist` accepts every command line in a manifest, and writes the outputs that the manifest reads."""
 
 import shlex
 from pathlib import PurePosixPath
@@ -16,7 +16,7 @@ every_step = pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
 
 
 def parsed(arguments: list[str]) -> Any:
-    """Parse a command line as a process would, up to where it would begin to work."""
+    """Parse a command line as a process would, but do not run the command."""
     command: Any = typer.main.get_command(app)
     context = command.make_context("fmnist", list(arguments))
     while isinstance(command, TyperGroup):
@@ -32,19 +32,19 @@ def command_line(step: Template, **inputs: str) -> list[str]:
 
 
 @every_step
-def test_the_command_line_understands_every_step(step: Template) -> None:
+def test_fmnist_accepts_the_command_of_every_step(step: Template) -> None:
     parsed(command_line(step))
 
 
 @pytest.mark.parametrize(("higher", "understood"), [("true", True), ("false", False)])
-def test_which_metric_is_better_reaches_the_comparison(higher: str, understood: bool) -> None:
+def test_direction_of_the_metric_reaches_the_comparison(higher: str, understood: bool) -> None:
     (step,) = (step for step in STEPS if step.body["name"] == "compare")
     assert parsed(command_line(step, higher_is_better=higher)).params["higher_is_better"] is understood
 
 
 @pytest.mark.parametrize("text", ["-v", "two words; and $more", ""])
 @pytest.mark.parametrize("name", ["approve", "rollback"])
-def test_what_a_person_says_is_one_argument(name: str, text: str) -> None:
+def test_free_text_of_a_person_stays_one_argument(name: str, text: str) -> None:
     (step,) = (step for step in STEPS if step.body["name"] == name)
     assert parsed(command_line(step, reason=text)).params["reason"] == text
 
@@ -65,7 +65,7 @@ def test_every_output_is_a_file_that_the_command_writes(step: Template) -> None:
 
 
 @pytest.mark.parametrize("compute_type", get("ConfigMap", "fmnist-compute-types")["data"].values())
-def test_the_training_job_is_a_command_with_the_workers_of_its_compute_type(compute_type: str) -> None:
+def test_the_training_job_has_the_workers_of_its_compute_type(compute_type: str) -> None:
     job = ray_job(compute=compute_type)
     program, *arguments = shlex.split(job["spec"]["entrypoint"])
     options = parsed(arguments).params
@@ -76,13 +76,13 @@ def test_the_training_job_is_a_command_with_the_workers_of_its_compute_type(comp
     assert (options["max_epochs"], options["limit_train"]) == (3, 1000)
 
 
-def test_what_is_said_in_training_args_wins_over_the_compute_type() -> None:
+def test_training_args_override_the_compute_type() -> None:
     _, *arguments = shlex.split(ray_job(training_args="--num-workers 4")["spec"]["entrypoint"])
     assert parsed(arguments).params["num_workers"] == 4
 
 
 @pytest.mark.parametrize("text", ['--run-name "a b"', "--run-name x\nsuspend: true", "--run-name 'x: {}' # no"])
-def test_no_training_args_change_the_job_around_them(text: str) -> None:
+def test_training_args_change_nothing_else_of_the_job(text: str) -> None:
     job = ray_job(training_args=text)
     assert job["spec"].pop("entrypoint").endswith(text)
     assert job["spec"] == {key: value for key, value in ray_job()["spec"].items() if key != "entrypoint"}

@@ -1,4 +1,4 @@
-"""Which steps run after which outcomes, by the `depends` and `when` of the manifests."""
+"""The `depends` and `when` of the manifests run the right steps after each outcome."""
 
 import re
 
@@ -12,7 +12,7 @@ APPROVAL = ["wait-for-approval", "approve"]
 
 
 def ran(tasks: list[Document], mode: str, outcomes: dict[str, dict[str, str] | None]) -> list[str]:
-    """The tasks that run, in order; a step ends well and says yes where `outcomes` does not say otherwise."""
+    """Return the tasks that run, in order. A step succeeds and says yes, unless `outcomes` has another outcome."""
     status: dict[str, str] = {}
     for task in tasks:
         name = task["name"]
@@ -57,19 +57,19 @@ def tasks(entry: str, template: str) -> list[Document]:
         ("manual", {"test": NO}, TO_THE_TEST),
         *(("manual", {name: FAILED}, TO_THE_TEST[: at + 1]) for at, name in enumerate(TO_THE_TEST)),
         *(("automatic", {name: FAILED}, TO_THE_TEST[: at + 1]) for at, name in enumerate(TO_THE_TEST)),
-        # A wait that was broken off, and an approval that was not recorded.
+        # An aborted wait, and an approval that was not recorded.
         ("manual", {"wait-for-approval": FAILED}, [*TO_THE_TEST, "wait-for-approval"]),
         ("manual", {"approve": FAILED}, [*TO_THE_TEST, *APPROVAL]),
     ],
 )
-def test_only_a_model_that_was_compared_tested_and_approved_is_delivered(
+def test_only_a_compared_tested_and_approved_model_is_delivered(
     mode: str, outcomes: dict[str, dict[str, str] | None], expected: list[str]
 ) -> None:
     assert ran(tasks("fmnist-pipeline", "pipeline"), mode, outcomes) == expected
 
 
 @pytest.mark.parametrize(("entry", "template"), [("fmnist-pipeline", "deliver"), ("fmnist-rollback", "rollback")])
-def test_delivery_ends_at_the_step_that_fails(entry: str, template: str) -> None:
+def test_delivery_stops_at_the_step_that_fails(entry: str, template: str) -> None:
     steps = [task["name"] for task in tasks(entry, template)]
     assert steps[1:] == ["deploy", "smoke-test"]
     for at, name in enumerate(steps):

@@ -1,4 +1,4 @@
-"""What a manifest names is there: templates, parameters, outputs, ConfigMaps, Secrets, volumes and accounts."""
+"""What a manifest refers to exists: templates, parameters, outputs, ConfigMaps, Secrets, volumes, accounts."""
 
 import re
 from typing import Any
@@ -24,7 +24,7 @@ from tests.unit.deploy.manifests import (
     variables,
 )
 
-# The platform contract's "Pipeline inputs", by these very names.
+# The names of the platform contract's "Pipeline inputs".
 PIPELINE_INPUTS = {
     "dvc_data_version",
     "training_args",
@@ -44,7 +44,7 @@ every_template = pytest.mark.parametrize("template", templates(), ids=lambda tem
 def ancestors(template: Template, task: Document) -> set[str]:
     by_name = {each["name"]: each for each in template.tasks}
     direct = set(re.findall(r"([\w-]+)\.\w+", task.get("depends", "")))
-    assert direct <= by_name.keys(), f"{task['name']} depends on what is not there"
+    assert direct <= by_name.keys(), f"{task['name']} depends on a task that does not exist"
     return direct.union(*(ancestors(template, by_name[name]) for name in direct))
 
 
@@ -54,7 +54,7 @@ def test_the_inputs_of_the_pipeline_are_those_of_the_contract() -> None:
 
 
 @every_template
-def test_every_task_is_given_what_its_template_takes_and_nothing_else(template: Template) -> None:
+def test_every_task_passes_exactly_the_inputs_of_its_template(template: Template) -> None:
     for task in template.tasks:
         callee = called(template.home, task)
         given = {each["name"] for each in task.get("arguments", {}).get("parameters", [])}
@@ -64,7 +64,7 @@ def test_every_task_is_given_what_its_template_takes_and_nothing_else(template: 
 
 
 @every_template
-def test_every_variable_stands_for_something(template: Template) -> None:
+def test_every_variable_is_defined(template: Template) -> None:
     inputs = {f"inputs.parameters.{name}" for name in template.parameters("inputs")}
     own = {key: value for key, value in template.body.items() if key != "dag"}
     used = variables(own)
@@ -80,7 +80,7 @@ def test_every_variable_stands_for_something(template: Template) -> None:
         used |= {name for name in named if not name.startswith("tasks.")}
     of_the_run = {name for name in used if name.startswith("workflow.")}
     assert used - of_the_run <= inputs, f"{template.name} has no such input"
-    assert inputs <= used, f"{template.name} makes no use of an input"
+    assert inputs <= used, f"{template.name} does not use an input"
     assert of_the_run <= {
         "workflow.name",
         "workflow.uid",
@@ -101,19 +101,19 @@ def test_every_parameter_of_a_workflow_is_declared_and_used(entry: str) -> None:
 
 
 @every_template
-def test_every_status_that_a_task_waits_for_is_one_of_argos(template: Template) -> None:
+def test_every_status_that_a_task_waits_for_exists_in_argo(template: Template) -> None:
     for task in template.tasks:
         named = re.findall(r"[\w-]+\.(\w+)", task.get("depends", ""))
         assert set(named) <= STATUSES
-        assert bool(named) == ("depends" in task), "say which status: a task that was skipped has no outputs"
+        assert bool(named) == ("depends" in task), "name the status, because a skipped task has no outputs"
 
 
-def test_every_template_is_reached() -> None:
+def test_every_template_is_used() -> None:
     found = {path[-1].name for entry in ENTRIES for path in reached(entry)}
     assert found == {template.name for template in templates()}
 
 
-def test_every_configmap_and_key_is_there() -> None:
+def test_every_configmap_and_key_exists() -> None:
     everything: list[Any] = [*documents(), ray_job()]
     maps = {document["metadata"]["name"]: document for document in documents() if document["kind"] == "ConfigMap"}
     for reference in [*found_in(everything, "configMapRef")]:
@@ -138,7 +138,7 @@ def secret_keys() -> set[tuple[str, str, bool]]:
     return {(each["name"], each["key"], bool(each.get("optional"))) for each in references if isinstance(each, dict)}
 
 
-def test_every_secret_is_one_that_the_operator_is_told_to_make() -> None:
+def test_every_secret_is_documented_for_the_operator() -> None:
     rows = re.findall(r"^\| `([\w-]+)` \| `(\w+)` \| (required|optional) \|", _readme(), re.MULTILINE)
     assert secret_keys() == {(name, key, need == "optional") for name, key, need in rows}
 
@@ -151,7 +151,7 @@ def test_every_mount_has_its_volume(name: str) -> None:
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_a_workflow_may_do_what_its_steps_do_and_no_more(entry: str) -> None:
+def test_a_workflow_has_exactly_the_permissions_that_its_steps_need(entry: str) -> None:
     account = spec("WorkflowTemplate", entry)["serviceAccountName"]
     assert get("ServiceAccount", account)
     binding = get("RoleBinding", account)
@@ -167,7 +167,7 @@ def test_a_workflow_may_do_what_its_steps_do_and_no_more(entry: str) -> None:
     assert granted == made
 
 
-def test_the_route_leads_to_the_service_that_kuberay_makes() -> None:
+def test_the_route_leads_to_the_service_that_kuberay_creates() -> None:
     (rule,) = spec("HTTPRoute", "fmnist")["rules"]
     (backend,) = rule["backendRefs"]
     assert backend["name"] == f"{get('RayService', 'fmnist')['metadata']['name']}-serve-svc"
@@ -178,7 +178,7 @@ def test_the_route_leads_to_the_service_that_kuberay_makes() -> None:
     assert get("ConfigMap", "fmnist-parameters")["data"]["service_url"] == f"http://{backend['name']}:{backend['port']}"
 
 
-def test_an_overlay_says_by_which_gateway_and_under_which_name() -> None:
+def test_every_overlay_sets_the_gateway_and_the_host_name() -> None:
     route = spec("HTTPRoute", "fmnist")
     assert [each["name"] for each in route["parentRefs"]]
     assert route["hostnames"]

@@ -1,4 +1,4 @@
-"""Every manifest has the form that its cluster takes, down to the name of each field: a typo is no field."""
+"""Every manifest is valid for its cluster, down to the name of each field: a typo is an error."""
 
 import gzip
 import json
@@ -14,12 +14,12 @@ from tests.unit.deploy.manifests import BASE, OVERLAY, ROOT, Document, documents
 
 SCHEMAS = ROOT.parent / "shared" / "schemas"
 CUSTOM = {"RayJob": "ray.io.v1", "RayService": "ray.io.v1", "WorkflowTemplate": "argoproj.io.v1alpha1"}
-ROUTE = "HTTPRoute"  # no schema is at hand; test_service.py looks at what it says
+ROUTE = "HTTPRoute"  # there is no schema for it; test_service.py checks its content
 DIRECTORIES = (BASE, OVERLAY)
 
 
 def strict(schema: Any) -> Any:
-    """Refuse what the schema does not name, wherever it names anything."""
+    """Refuse unknown fields of every object whose fields the schema lists."""
     if isinstance(schema, list):
         return [strict(item) for item in schema]
     if not isinstance(schema, dict):
@@ -57,13 +57,13 @@ custom_resources = pytest.mark.skipif(
 
 @custom_resources
 @pytest.mark.parametrize("document", of_kinds(*CUSTOM))
-def test_custom_resources_are_what_their_operators_take(document: Document) -> None:
+def test_custom_resources_are_valid_for_their_operators(document: Document) -> None:
     assert complaints(document) == []
 
 
 @custom_resources
 @pytest.mark.parametrize("compute_type", get("ConfigMap", "fmnist-compute-types")["data"])
-def test_the_training_job_of_every_compute_type_is_what_kuberay_takes(compute_type: str) -> None:
+def test_the_training_job_of_every_compute_type_is_valid_for_kuberay(compute_type: str) -> None:
     assert complaints(ray_job(compute=get("ConfigMap", "fmnist-compute-types")["data"][compute_type])) == []
 
 
@@ -75,11 +75,11 @@ def test_the_strict_schemas_catch_a_typo() -> None:
 
 
 @pytest.mark.parametrize("document", of_kinds(*CORE))
-def test_core_resources_are_what_kubernetes_takes(document: Document) -> None:
+def test_core_resources_are_valid_for_kubernetes(document: Document) -> None:
     kubernetes_validate.validate(dict(document), kubernetes_validate.latest_version(), strict=True)
 
 
 @pytest.mark.parametrize("document", of_kinds("WorkflowTemplate"))
-def test_nothing_of_a_workflow_is_unknown_to_argo(document: Document) -> None:
+def test_argo_knows_every_field_of_a_workflow(document: Document) -> None:
     understood = WorkflowTemplate.model_validate(document)
     assert understood.model_dump(exclude_none=True, by_alias=True, mode="json") == document

@@ -1,4 +1,4 @@
-"""What two manifests, or a manifest and the code, say alike, and what holds for every container of ours."""
+"""Manifests agree with each other and with the code, and all of our containers follow the same rules."""
 
 import re
 from pathlib import Path
@@ -50,12 +50,12 @@ def without_model(config: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
-def test_the_service_is_configured_as_on_any_ray_cluster() -> None:
+def test_the_service_uses_the_shipped_serve_config() -> None:
     elsewhere = yaml.safe_load((DEPLOY / "serve_config.yaml").read_text(encoding="utf-8"))
     assert without_model(serve_config()) == without_model(elsewhere)
 
 
-def test_ray_is_the_version_that_the_images_have() -> None:
+def test_ray_version_is_that_of_the_images() -> None:
     clusters = [spec("RayService", "fmnist")["rayClusterConfig"], ray_job()["spec"]["rayClusterSpec"]]
     assert [cluster["rayVersion"] for cluster in clusters] == [RAY[0], RAY[0]]
 
@@ -71,7 +71,7 @@ def test_compute_types_are_those_of_the_contract(compute_type: str) -> None:
     assert group["replicas"] == group["minReplicas"] == group["maxReplicas"] == replicas
 
 
-def test_every_compute_type_can_be_asked_for() -> None:
+def test_every_compute_type_can_be_chosen() -> None:
     declared = {each["name"]: each for each in spec("WorkflowTemplate", "fmnist-pipeline")["arguments"]["parameters"]}
     found = get("ConfigMap", "fmnist-compute-types")["data"]
     assert set(declared["compute_type"]["enum"]) == found.keys() == CONTRACT.keys()
@@ -79,7 +79,7 @@ def test_every_compute_type_can_be_asked_for() -> None:
         assert parameter.get("value") in parameter.get("enum", [parameter.get("value")])
 
 
-def test_each_patience_outlasts_the_one_within_it() -> None:
+def test_each_timeout_is_longer_than_the_one_inside_of_it() -> None:
     config, service = serve_config(), pods()["service replicas"]
     (deployment,) = config["applications"][0]["deployments"]
     request = Settings.model_fields["request_timeout_seconds"].default
@@ -91,7 +91,7 @@ def test_each_patience_outlasts_the_one_within_it() -> None:
     assert farewell < spec("RayService", "fmnist")["rayClusterDeletionDelaySeconds"]
 
 
-def test_there_is_room_for_as_many_replicas_as_there_may_be() -> None:
+def test_the_cluster_has_room_for_the_most_replicas() -> None:
     (deployment,) = serve_config()["applications"][0]["deployments"]
     cluster = spec("RayService", "fmnist")["rayClusterConfig"]
     (group,) = cluster["workerGroupSpecs"]
@@ -104,21 +104,21 @@ def test_there_is_room_for_as_many_replicas_as_there_may_be() -> None:
     )
 
 
-def test_kuberay_finds_the_ports_of_the_head_that_it_talks_to() -> None:
-    # Where a head names any port, KubeRay's Service for it has no default ones: without `dashboard` nothing is served.
+def test_the_head_names_the_ports_that_kuberay_uses() -> None:
+    # If a head names any port, KubeRay's Service for it has no default ports: without `dashboard`, nothing is served.
     for name in ("service head", "training head"):
         ports = {port["name"]: port["containerPort"] for port in containers()[name].get("ports", [])}
         assert not ports or ports.items() >= {"gcs-server": 6379, "dashboard": 8265, "serve": 8000}.items(), name
 
 
-def test_no_setting_of_the_service_is_one_that_kuberay_no_longer_reads() -> None:
+def test_the_service_has_no_setting_that_kuberay_no_longer_reads() -> None:
     assert (
         not {"serviceUnhealthySecondThreshold", "deploymentUnhealthySecondThreshold"}
         & spec("RayService", "fmnist").keys()
     )
 
 
-def test_a_deployment_changes_the_model_and_the_images_and_no_other_line(tmp_path: Path) -> None:
+def test_a_deployment_changes_only_the_lines_of_model_and_images(tmp_path: Path) -> None:
     file = tmp_path / "rayservice.yaml"
     before = (DEPLOY / BASE / "rayservice.yaml").read_text(encoding="utf-8")
     file.write_text(before, encoding="utf-8")
@@ -130,7 +130,7 @@ def test_a_deployment_changes_the_model_and_the_images_and_no_other_line(tmp_pat
     assert ServingManifest(file).model_uri() == "models:/prod.fashion-mnist-classifier/77"
 
 
-def test_the_pipeline_deploys_to_the_manifest_that_is_here() -> None:
+def test_the_pipeline_deploys_to_this_manifest() -> None:
     path = get("ConfigMap", "fmnist-environment")["data"]["GITOPS_MANIFEST"]
     assert ROOT / path == DEPLOY / BASE / "rayservice.yaml"
 
@@ -140,26 +140,26 @@ def changes_the_registry(template: Template) -> bool:
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_whatever_changes_the_registry_or_the_service_holds_the_lock_once(entry: str) -> None:
+def test_every_change_of_the_registry_or_the_service_holds_the_lock_once(entry: str) -> None:
     for path in reached(entry):
         locks = [template.name for template in path if template.locked]
         if changes_the_registry(path[-1]):
             assert len(locks) == 1, f"{' > '.join(template.name for template in path)} is under {locks}"
         if "suspend" in path[-1].body:
-            assert locks == [], "somebody who thinks about an approval would hold up everybody else"
+            assert locks == [], "a pending approval would block everybody else"
         for template in path:
             for lock in template.body.get("synchronization", {}).get("mutexes", []):
                 assert lock["name"] == "fmnist-promotion"
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_no_other_release_comes_between_a_release_and_its_smoke_test(entry: str) -> None:
+def test_no_other_release_runs_between_a_release_and_its_smoke_test(entry: str) -> None:
     (dag,) = {path[-1].name: path[-1] for path in reached(entry) if path[-1].locked and path[-1].tasks}.values()
     assert [called(dag.home, task).body["name"] for task in dag.tasks][1:] == ["deploy", "smoke-test"]
 
 
 @every_container
-def test_every_container_runs_without_rights(name: str) -> None:
+def test_every_container_runs_without_privileges(name: str) -> None:
     pod = pods().get(name) or spec("WorkflowTemplate", "fmnist-pipeline")
     own = containers()[name]["securityContext"]
     assert own == {
@@ -174,20 +174,20 @@ def test_every_container_runs_without_rights(name: str) -> None:
 
 
 @every_container
-def test_every_container_says_what_it_needs_and_takes_no_more_memory(name: str) -> None:
+def test_every_container_has_requests_and_limits(name: str) -> None:
     resources = containers()[name]["resources"]
     assert resources["requests"].keys() >= {"cpu", "memory"}
     assert resources["limits"].keys() >= {"cpu", "memory"}
 
 
 @every_container
-def test_no_secret_is_written_down(name: str) -> None:
+def test_no_secret_is_in_a_manifest(name: str) -> None:
     for variable in containers()[name]["env"]:
         if re.search(r"KEY|SECRET|PASSWORD|TOKEN", variable["name"]):
             assert "secretKeyRef" in variable["valueFrom"]
 
 
-def test_only_a_deployment_gets_the_token_that_may_push() -> None:
+def test_only_a_deployment_gets_the_token_for_pushes() -> None:
     holders = {name for name, each in containers().items() if "GITOPS_REPO_URL" in str(each["env"])}
     assert holders == {"fmnist-steps/deploy"}
 
@@ -198,7 +198,7 @@ def environment(name: str) -> dict[str, str]:
 
 
 @every_container
-def test_every_variable_is_one_that_the_settings_read(name: str) -> None:
+def test_the_settings_read_every_variable(name: str) -> None:
     vendors = {
         "HOME",
         "MLFLOW_TRACKING_USERNAME",
@@ -209,13 +209,15 @@ def test_every_variable_is_one_that_the_settings_read(name: str) -> None:
     assert {each.upper() for each in Settings.model_fields} | vendors >= environment(name).keys()
 
 
-def test_workers_of_a_training_hold_no_credentials_but_those_of_the_store() -> None:
+def test_training_workers_have_only_the_credentials_of_the_store() -> None:
     env = containers()["training training"]["env"]
     assert [each["name"] for each in env] == ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
 
 
 @pytest.mark.parametrize("name", sorted(containers().keys() - {"training training"}))
-def test_every_container_that_runs_a_command_knows_where_things_are(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_container_that_runs_a_command_has_the_service_addresses(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for field in Settings.model_fields:
         monkeypatch.delenv(field.upper(), raising=False)
     for variable, value in environment(name).items():
@@ -238,12 +240,12 @@ def test_every_container_that_runs_a_command_knows_where_things_are(name: str, m
         assert settings.argo_workflow_uid
 
 
-def test_nothing_points_at_one_machine() -> None:
+def test_no_manifest_names_a_single_machine() -> None:
     text = yaml.safe_dump([*documents(), ray_job()], width=2**16)
     assert re.findall(r"localhost|127\.0\.0\.1|hostPath|file://|/home/|/mnt/|:latest\b", text) == []
 
 
-def test_the_images_are_named_alike() -> None:
+def test_image_names_are_consistent() -> None:
     parameters = get("ConfigMap", "fmnist-parameters")["data"]
     named = {pods()[name]["containers"][0]["image"].rpartition(":")[0] for name in ("service head", "service replicas")}
     assert named == {parameters["serving_image"]}

@@ -1,8 +1,8 @@
-"""Builds data versions into a registry. Everything happens in a temporary clone and is published by one atomic push at
-the end: a build that fails leaves the registry as it was.
+"""Builds data versions into a registry. A build works in a temporary clone and ends with one atomic push: a build that
+fails does not change the registry.
 
-A registry is somebody else's text. DVC would run commands from its files, and Git would follow its links. So the clone
-has no files but those that are written here.
+A registry is not trusted. DVC would run commands from its files, and Git would follow its links. So the clone contains
+only the files that this module writes.
 """
 
 import logging
@@ -44,7 +44,7 @@ _UPLOAD_REMOTE = "upload"
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A version that is in the registry now, the registry's name, and whether this build put the version there."""
+    """A version that is in the registry now, the registry's name, and whether this build added the version."""
 
     tag: str
     registry: str
@@ -52,12 +52,12 @@ class Built:
 
 
 class RegistryBuilder:
-    """Makes versions from the official files.
+    """Builds versions from the official files.
 
     Args:
-        settings: the registry; a local one that is absent is made. A first build needs `remote_url`.
-        downloads: where the official files are kept from one build to the next.
-        source: a directory of the user's that has them; nothing is downloaded then.
+        settings: the registry; a local one that does not exist is created. A first build needs `remote_url`.
+        downloads: folder that caches the official files between builds.
+        source: the user's own directory with the official files. If given, nothing is downloaded.
     """
 
     def __init__(self, settings: RegistrySettings, downloads: Path, source: Path | None = None) -> None:
@@ -66,11 +66,11 @@ class RegistryBuilder:
         self._source = source
 
     def build(self, version: str) -> Built:
-        """Build a version, or find that it is there already; a version never changes.
+        """Build a version, unless the registry has it already. A version never changes.
 
         Raises:
-            InvalidSetting: no semantic version, or no place for the data.
-            CorruptData: an official file holds something else.
+            InvalidSetting: `version` is not a semantic version, or there is no place for the data.
+            CorruptData: an official file has the wrong content.
             StoreUnavailable: no source has the official files, or the registry or its store cannot be written.
         """
         tag, name = full_tag(version), source_name(self._settings.repo)
@@ -80,7 +80,7 @@ class RegistryBuilder:
             return Built(tag, name, new=False)
         raw = raw_directory(self._downloads, self._source)
         with tempfile.TemporaryDirectory(prefix="fmnist-build-") as scratch:
-            check_place(scratch)  # a cache of DVC's lies in it
+            check_place(scratch)  # DVC's cache lies in it
             work = _Checkout(Path(scratch, "registry"), raw, self._settings)
             work.start(None if absent else self._settings.repo)
             work.make(tag)
@@ -89,7 +89,7 @@ class RegistryBuilder:
         return Built(tag, name, new=new)
 
     def _publish(self, work: "_Checkout", tag: str, *, first: bool) -> bool:
-        """Return whether the version is in the registry by our doing, and not by that of somebody quicker."""
+        """Publish the version; return False if another process published the same version first."""
         if first and make_repository(Path(source_name(self._settings.repo)), lambda made: work.publish(made, tag)):
             return True
         if first and tag in tagged_commits(self._settings.repo):
@@ -99,13 +99,13 @@ class RegistryBuilder:
 
 
 def make_repository(place: Path, fill: Callable[[Address], None]) -> bool:
-    """Make a bare repository, have it filled, and move it to its place as a whole.
+    """Create a bare repository, let `fill` push to it, and move it to `place` in one step.
 
     Returns:
-        Whether it is there; False when somebody else made something there meanwhile, which is left alone.
+        True if it is there; False if another process created something at `place` meanwhile, which is not touched.
 
     Raises:
-        StoreUnavailable: it cannot be made.
+        StoreUnavailable: it cannot be created.
     """
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -113,17 +113,17 @@ def make_repository(place: Path, fill: Callable[[Address], None]) -> bool:
             made = Path(scratch, "registry.git")
             run(["git", "init", "--quiet", "--bare", f"--initial-branch={_BRANCH}", str(made)])
             fill(Address(str(made)))
-            made.rename(place)  # which replaces nothing but an empty directory
+            made.rename(place)  # it replaces only an empty directory
     except OSError as error:
         if os.path.lexists(place):
-            logger.info("somebody else made %s meanwhile", place)
+            logger.info("another process created %s meanwhile", place)
             return False
-        raise StoreUnavailable(f"{place} cannot be made: {error}") from error
+        raise StoreUnavailable(f"{place} cannot be created: {error}") from error
     return True
 
 
 class _Checkout:
-    """The temporary clone that a version is made in."""
+    """The temporary clone in which a version is built."""
 
     def __init__(self, path: Path, raw: Path, settings: RegistrySettings) -> None:
         self._path = path
@@ -132,7 +132,7 @@ class _Checkout:
         self._source = source_name(settings.repo)
 
     def start(self, repo: Address | None) -> None:
-        """Clone the registry, or start an empty one; write its pipeline as it is today."""
+        """Clone the registry, or start an empty one, and write the current pipeline files into it."""
         if repo is None:
             run(["git", "init", "--quiet", f"--initial-branch={_BRANCH}", str(self._path)])
         else:
@@ -156,7 +156,7 @@ class _Checkout:
         self._write(DVC_FILE, DVC_YAML)
 
     def _committed_files(self) -> set[str]:
-        """Return the registry's files, which stay in the index and so in the next commit."""
+        """Return the registry's files. They stay in the index, and so in the next commit."""
         if not run(["git", "for-each-ref", "--count=1", "refs/heads"], cwd=self._path):
             return set()
         git(self._path, "read-tree", "HEAD")
@@ -172,13 +172,13 @@ class _Checkout:
         url, s3 = self._settings.remote_url, self._settings.s3
         if not url:
             raise InvalidSetting(
-                f"{self._source} holds no data registry yet, and there is no place for its data: "
+                f"{self._source} holds no data registry yet, and no place for its data is set: "
                 "set DVC_REMOTE_URL to a directory or an s3:// address"
             )
         run(["git", "symbolic-ref", "HEAD", f"refs/heads/{_BRANCH}"], cwd=self._path)
         self._dvc("init", "--quiet")
         name = self._settings.remote or _FIRST_REMOTE
-        # It is committed, so it holds no credentials.
+        # This is committed, so it must hold no credentials.
         shared = {"url": url, **({"endpointurl": s3.endpoint_url} if s3.endpoint_url and url.startswith("s3:") else {})}
         core = {"remote": name, "analytics": "false", "check_update": "false"}
         write_config(self._path / CONFIG_FILE, {"core": core, remote_section(name): shared})
@@ -186,7 +186,7 @@ class _Checkout:
         return upload_options(url, s3)
 
     def _remote_of_the_registry(self) -> dict[str, str]:
-        """Return the DVC remote to push to: that of the settings, else the registry's own."""
+        """Return the DVC remote to push to: from the settings, or else the registry's own."""
         own_of_all, s3 = own_config(self._path, "HEAD", self._source), self._settings.s3
         if self._settings.remote_url:
             return upload_options(self._settings.remote_url, s3)
@@ -200,27 +200,27 @@ class _Checkout:
                 else f"has no DVC remote {name or 'of its own'!r}"
             )
             raise InvalidSetting(
-                f"{self._source} {found}: set DVC_REMOTE to one that it has at an absolute directory or an s3:// "
-                "address, or DVC_REMOTE_URL to such a place"
+                f"{self._source} {found}: set DVC_REMOTE to a remote of the registry whose URL is an absolute "
+                "directory or an s3:// address, or set DVC_REMOTE_URL to such a place"
             )
         if own.get("version_aware") or own.get("worktree"):
             refuse_cloud_versions(self._source)
         return upload_options(url, s3, own)
 
     def make(self, tag: str) -> None:
-        """Run the pipeline, push the data, and commit and tag what describes it."""
+        """Run the pipeline, push the data, and commit and tag the files that describe it."""
         logger.info("Running the pipeline: download, process, analyze")
         self._dvc("repro")
         logger.info("Pushing the data")
         self._dvc("push", "--remote", _UPLOAD_REMOTE)
         written = [file for file in COMMITTED if (self._path / file).exists()]
-        git(self._path, "add", "--force", "--", *written)  # whatever the ignore files of others say
-        # An empty commit when nothing differs from the version before: a tag of its own is still what was asked for.
+        git(self._path, "add", "--force", "--", *written)  # an ignore file of the registry could exclude them
+        # The commit is empty when nothing changed since the last version. The new version still needs its own tag.
         git(self._path, "commit", "--quiet", "--allow-empty", "--message", f"Build {tag}")
         git(self._path, "tag", "--annotate", "--message", f"Fashion-MNIST {tag}", tag)
 
     def publish(self, repo: Address, tag: str) -> None:
-        """Push branch and tag together or not at all."""
+        """Push the branch and the tag in one atomic push."""
         branch = run(["git", "symbolic-ref", "HEAD"], cwd=self._path).strip()
         try:
             push(self._path, repo, f"HEAD:{branch}", f"refs/tags/{tag}")
@@ -233,9 +233,9 @@ class _Checkout:
     def _dvc(self, *arguments: str) -> None:
         s3, python_path = self._settings.s3, os.environ.get("PYTHONPATH", "")  # noqa: TID251 - as DVC is started
         env = {
-            # The stages are commands of this installation, be its bin directory in the PATH or not.
+            # Stages run commands of this installation, even if its bin directory is not in PATH.
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",  # noqa: TID251 - likewise
-            # The clone is data: `-m`, and a relative path of the user's, would import from it.
+            # Never import from the clone, as `-m` or a relative PYTHONPATH would: it is not trusted.
             "PYTHONSAFEPATH": "1",
             "PYTHONPATH": os.pathsep.join(
                 str(Path(entry).absolute()) for entry in python_path.split(os.pathsep) if entry

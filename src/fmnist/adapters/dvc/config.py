@@ -1,8 +1,8 @@
-"""DVC's configuration. The library that reads it writes ours, for `#` and `,` in a path mean something in its syntax.
+"""DVC's configuration. ConfigObj, which DVC reads it with, also writes ours: `#` and `,` in a path are its syntax.
 
-A registry's own is somebody else's text. In its core, cache and remotes it may say what is listed here, which names no
-file, command or secret of this machine. A build alone heeds its `profile`, which chooses among credentials of this one.
-Other sections are of no use to what is run here.
+A registry's own configuration is not trusted. Its core, cache and remotes may set only the options listed here. None of
+them names a file, command or secret of this machine. Only a build uses `profile`, which selects credentials of this
+machine. Other sections have no effect on the commands that run here.
 """
 
 import tempfile
@@ -18,9 +18,8 @@ from fmnist.adapters.parquet.storage import CONNECT_SECONDS, READ_SECONDS, S3Set
 from fmnist.domain.model.errors import CorruptData, InvalidSetting
 
 CONFIG_FILE = ".dvc/config"
-# What a registry may say in the sections that count.
-# Its cache is always a directory of ours, whatever its `dir`. How much a certificate is worth is decided here, whatever
-# it says: no reading and no upload heeds its `ssl_verify`.
+# Options that a registry may set, by section. Two of them are ignored: the cache `dir`, because the cache is always our
+# own directory, and `ssl_verify`, because only our settings decide whether certificates are verified.
 _ALLOWED = {
     "core": {
         *("remote", "analytics", "autostage", "check_update", "checksum_jobs", "experiments", "hardlink_lock"),
@@ -36,18 +35,20 @@ _ALLOWED = {
         *("max_sessions", "tenant_id", "oss_endpoint", "replication", "kerberos", "use_https", "connection_timeout"),
     },
 }
-# All that counts of a remote when DVC only tells where data lie; they are read with this machine's settings.
+# The options of a remote that matter when DVC only locates data. The data are read with this machine's settings.
 READ_OF_A_REMOTE = ("url", "endpointurl", "version_aware", "worktree")
 
 
 def own_config(repo: Path, commit: str, source: str, *, heeds_remotes: bool = True) -> Mapping[str, Any]:
-    """Return the configuration that a registry, a repository on this machine, has at a commit; `source` is its name.
+    """Return a registry's DVC configuration at a commit. `repo` is on this machine; `source` names it in messages.
 
-    Who heeds no more of its remotes than `READ_OF_A_REMOTE` need not have them checked: a tag's cannot be corrected.
+    Args:
+        heeds_remotes: check the remotes too. A caller that uses only `READ_OF_A_REMOTE` passes False, because the
+            configuration of an existing tag cannot be corrected.
 
     Raises:
         CorruptData: DVC cannot read it.
-        InvalidSetting: it says more than it may.
+        InvalidSetting: it sets an option that is not allowed.
     """
     if not run(["git", "ls-tree", "--name-only", commit, "--", CONFIG_FILE], cwd=repo):
         return {"core": {}, "remote": {}}
@@ -64,14 +65,14 @@ def own_config(repo: Path, commit: str, source: str, *, heeds_remotes: bool = Tr
         sections["remote"] = config["remote"].values()
     if found := {key for name, each in sections.items() for said in each for key in set(said) - _ALLOWED[name]}:
         raise InvalidSetting(
-            f"{CONFIG_FILE} of {source} sets {', '.join(sorted(found))}, which is for this machine to say: remove it, "
+            f"{CONFIG_FILE} of {source} sets {', '.join(sorted(found))}, which a registry may not set: remove it, "
             "and build a new version"
         )
     return config
 
 
 def own_remote(config: Mapping[str, Any], name: str | None) -> Mapping[str, str]:
-    """Return the options of a registry's remote, its default one without a name; empty when it has none such."""
+    """Return the options of a registry's remote: the default one when `name` is None, and {} when there is none."""
     options: Mapping[str, str] = config["remote"].get((name or config["core"].get("remote") or "").lower(), {})
     return options
 
@@ -83,28 +84,28 @@ def refuse_cloud_versions(what: str) -> NoReturn:
         InvalidSetting: always.
     """
     raise InvalidSetting(
-        f"{what} has its data in a remote with cloud versions (version_aware or worktree), where they lie by name and "
-        "not by hash: set DVC_REMOTE_URL to a place that has them by hash, or build a new version into one"
+        f"{what} has its data in a remote with cloud versions (version_aware or worktree), which stores files by name, "
+        "not by hash: set DVC_REMOTE_URL to a remote that stores them by hash, or build a new version into one"
     )
 
 
 def check_place(place: str) -> None:
-    """Refuse a place that DVC reads and cannot write: it formats the path when it counts the files.
+    """Refuse a place that DVC cannot write: it treats the path as a format string when it counts the files.
 
     Raises:
         InvalidSetting: the path holds `{` or `}`.
     """
     if set("{}") & set(place):
-        raise InvalidSetting(f"DVC cannot keep data in {place}: it takes {{ and }} for syntax; name a place without")
+        raise InvalidSetting(f"DVC cannot keep data in {place}: {{ and }} are syntax to it; use a path without them")
 
 
 def upload_options(url: str, s3: S3Settings, own: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the options of the remote that is pushed to: how `url` is reached from here.
+    """Return the options of the DVC remote that pushes to `url` from this machine.
 
-    The settings overrule the registry's `own` options, as they do when data are read.
+    The settings override the registry's `own` options, as they do when data are read.
 
     Raises:
-        InvalidSetting: DVC cannot write there.
+        InvalidSetting: DVC cannot write to this path.
     """
     check_place(url)
     if not url.startswith("s3://"):
@@ -113,23 +114,23 @@ def upload_options(url: str, s3: S3Settings, own: Mapping[str, str] | None = Non
         **(own or {}),
         "url": url,
         "endpointurl": s3.endpoint_url or (own or {}).get("endpointurl"),
-        # Where nothing is said, boto heeds AWS_CA_BUNDLE.
+        # Unset, so that boto uses AWS_CA_BUNDLE.
         "ssl_verify": None if s3.verify_tls else "false",
-        "connect_timeout": str(CONNECT_SECONDS),  # DVC would wait for ever
+        "connect_timeout": str(CONNECT_SECONDS),  # without it, DVC waits for ever
         "read_timeout": str(READ_SECONDS),
     }
     return {key: value for key, value in options.items() if value}
 
 
 def write_config(file: Path, sections: Mapping[str, Mapping[str, str]]) -> None:
-    """Write a configuration file of DVC: its sections by their names, such as `core` and `remote "NAME"`.
+    """Write a DVC configuration file. Keys of `sections` are section names, such as `core` and `remote "NAME"`.
 
     Raises:
-        InvalidSetting: a value that DVC would read otherwise than it was meant.
+        InvalidSetting: DVC would read a value differently from what was written.
     """
     values = ", ".join(repr(section["url"]) for section in sections.values() if "url" in section)
     try:
-        # DVC's own way, but that DVC writes ASCII alone, and references where there are none.
+        # As DVC itself writes it, but in UTF-8: DVC writes only ASCII.
         written = ConfigObj({key: dict(section) for key, section in sections.items()}, encoding="utf-8")
         with file.open("wb") as out:
             written.write(out)
@@ -142,13 +143,13 @@ def write_config(file: Path, sections: Mapping[str, Mapping[str, str]]) -> None:
 
 
 def remote_section(name: str) -> str:
-    """Return the name of a remote's section, in the case that DVC reads it."""
+    """Return the name of a remote's section, in lower case as DVC reads it."""
     return f'remote "{name.lower()}"'
 
 
 def _load(file: Path) -> dict[str, Any]:
     try:
         config = Config.load_file(str(file))
-    except SyntaxError as error:  # what ConfigObj raises for a value that looks like a reference to another
+    except SyntaxError as error:  # ConfigObj raises this for a value that looks like a reference to another value
         raise ConfigError(str(error)) from error
     return {"core": {}, **config}

@@ -1,4 +1,4 @@
-"""What DVC is told by the environment, here and in its commands: a person's settings would change what it finds."""
+"""Environment variables for DVC, in this process and in its commands. They hide the user's own DVC settings."""
 
 import tempfile
 from collections.abc import Iterator
@@ -6,16 +6,16 @@ from contextlib import contextmanager
 
 import certifi
 
-# libgit2 reads them when it is imported, and raises where a person's cannot be read. It never speaks TLS for us.
+# pygit2 reads this file at import, and fails if it cannot. We never use TLS through it, so any valid file will do.
 AUTHORITIES = {"SSL_CERT_FILE": certifi.where()}
 
 
 @contextmanager
 def dvc_variables() -> Iterator[dict[str, str]]:
-    """Yield what overrules a person's DVC; its places are gone afterwards."""
+    """Yield variables that override the user's DVC settings. Their folders are removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="fmnist-dvc-") as scratch:
         yield {
-            # Nothing is there.
+            # This folder does not exist.
             **dict.fromkeys(("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR"), f"{scratch}/config"),
             "DVC_SITE_CACHE_DIR": f"{scratch}/cache",
             "DVC_NO_ANALYTICS": "1",

@@ -1,4 +1,4 @@
-"""What the data registry's repository says of its versions."""
+"""Reads the versions (Git tags) of the data registry's repository."""
 
 from fmnist.adapters.git.advice import advice
 from fmnist.adapters.git.command import is_local, source_name
@@ -10,10 +10,10 @@ _TAGS = "refs/tags/"
 
 
 def tagged_commits(repo: Address) -> dict[str, str]:
-    """Return every tag of a repository with the full sha of its commit, asking the repository once.
+    """Return every tag of a repository with the full SHA of its commit, from one request.
 
     Raises:
-        StoreUnavailable: no repository there, or it does not answer.
+        StoreUnavailable: there is no repository, or it does not answer.
     """
     try:
         tags = references(repo, f"{_TAGS}*")
@@ -21,12 +21,12 @@ def tagged_commits(repo: Address) -> dict[str, str]:
         raise StoreUnavailable(
             f"the data registry {source_name(repo)} does not answer: {error}; {way_out(error, repo)}"
         ) from error
-    # An annotated tag comes first, then the commit that it stands for.
+    # Git lists an annotated tag first, then its commit, which overwrites it here.
     return {name.removeprefix(_TAGS).removesuffix("^{}"): sha for name, sha in tags}
 
 
 def way_out(error: StoreUnavailable, repo: Address) -> str:
-    """Return what to do where Git cannot use the registry's repository."""
+    """Return advice for a registry's repository that Git cannot use."""
     correct = "correct DVC_REPO_URL"
     absent = f"make one with `fmnist data build`, or {correct}" if is_local(repo) else correct
     return advice(error, repo, "DVC_REPO_URL", absent) or correct

@@ -1,7 +1,7 @@
 """Reads data versions from a Git repository with DVC.
 
-DVC is asked where files lie and what they must hash to, and never for their content: it does not compare hashes when it
-reads (docs/adr/0003).
+DVC gives only the location and the expected hash of a file. It never reads the content, because it does not compare
+hashes when it reads (docs/adr/0003).
 """
 
 import json
@@ -33,12 +33,12 @@ from fmnist.domain.model.errors import CorruptData, InvalidSetting, SplitNotFoun
 from fmnist.ports.data_registry import DataRegistry
 
 _OPTIONAL_SPLITS = ("test",)
-# DVC keeps its clones of remote repositories in tables of its module, which are ours to clear after each use.
+# DVC keeps its clones of repositories in global tables. We clear them after each use, so only one use at a time.
 _dvc_clones = threading.Lock()
 
 
 class DvcDataRegistry(DataRegistry):
-    """A registry of data versions; nothing is opened before a method is called."""
+    """A registry of data versions. It opens nothing before a method is called."""
 
     def __init__(self, settings: RegistrySettings) -> None:
         self._settings = settings
@@ -82,16 +82,16 @@ class DvcDataRegistry(DataRegistry):
         path = self._settings.paths.metadata
         where = f"{path} of {tag} in {self._source}"
         if not project.has(path):
-            raise CorruptData(f"{where} is absent: correct DVC_METRICS_PATH or choose another version")
+            raise CorruptData(f"{where} does not exist: correct DVC_METRICS_PATH or choose another version")
         try:
-            # Versions 1.x may track it with DVC, like data; then its bytes are checked like data.
+            # Versions 1.x may track it with DVC. Then its hash is checked, as for data.
             tracked = project.is_tracked_by_dvc(path)
             content = self._storage.read(project.file("metadata", path)) if tracked else project.read_git(path)
             metadata = json.loads(content)
         except (ValueError, RecursionError) as error:
-            raise CorruptData(f"{where} is no JSON: {error}") from error
+            raise CorruptData(f"{where} is not valid JSON: {error}") from error
         if not isinstance(metadata, dict):
-            raise CorruptData(f"{where} is no JSON object")
+            raise CorruptData(f"{where} is not a JSON object")
         return metadata
 
 
@@ -103,7 +103,7 @@ class _Project:
         self._files = DVCFileSystem(**address)
         remotes = self._files.repo.config["remote"]
         for name, remote in remotes.items():
-            # What else a registry says of any of them could name files and commands of this machine.
+            # Other options of a registry's remote could name files or commands of this machine.
             remotes[name] = {key: remote[key] for key in READ_OF_A_REMOTE if key in remote}
 
     def has(self, path: str) -> bool:
@@ -117,11 +117,11 @@ class _Project:
         return bool(self._files.isdvc(path))
 
     def file(self, name: str, path: str) -> SplitFile:
-        """Return where a file lies and what it must hash to; whether it is really there only reading can tell."""
+        """Return a file's location and expected hash. It does not check that the file exists there."""
         info = self._files.info(path)
         if info["type"] != "file" or "md5" not in info:
             raise CorruptData(
-                f"{path} of {self._what} is not tracked by DVC as a single file: `dvc add` the file itself"
+                f"{path} of {self._what} is not tracked by DVC as a single file: run `dvc add` on the file itself"
             )
         index, entry = self._files.repo.get_data_index_entry(path)
         storage = index.storage_map[entry.key].remote
@@ -133,8 +133,8 @@ class _Project:
         uri = store.unstrip_protocol(place)
         if Address(uri).credentials():
             raise InvalidSetting(
-                f"{path} of {self._what} lies at {Address(uri)} with a user or password, which everybody could read: "
-                "correct the url of the DVC remote, or set DVC_REMOTE_URL"
+                f"the DVC remote of {path} of {self._what} has a user or password in its URL {Address(uri)}, which "
+                "everybody could read: correct that URL, or set DVC_REMOTE_URL"
             )
         return SplitFile(name, uri, info["md5"], self._endpoint(), info.get("size"))
 
@@ -146,7 +146,7 @@ class _Project:
         self._files.close()
 
     def _endpoint(self) -> str | None:
-        """Return the S3 endpoint in the configuration of the remote that is used."""
+        """Return the S3 endpoint that the configuration of the used remote names."""
         config = self._files.repo.config
         remote = config["remote"].get(config["core"].get("remote"), {})
         endpoint: str | None = remote.get("endpointurl")
@@ -155,17 +155,17 @@ class _Project:
 
 @contextmanager
 def _opened(settings: RegistrySettings, source: str, tag: str, commit: str) -> Iterator[_Project]:
-    """Open the project at a commit, and turn whatever DVC raises meanwhile into the domain's errors."""
+    """Open the project at a commit, and translate DVC's errors into the domain's errors."""
     what = f"{tag} of {source}"
     address: dict[str, Any] = {"rev": commit, "remote": settings.remote}
     if settings.remote_url:
-        # DVC takes the address of a remote only together with a name, which need not exist in the repository.
+        # DVC accepts a remote's URL only with a name. The name need not exist in the repository.
         address["remote"] = settings.remote or "address-from-settings"
         address["remote_config"] = {"url": settings.remote_url, "version_aware": False, "worktree": False}
     with _dvc_clones, dvc_variables() as variables, exported(variables):
         try:
             with _reached(settings.repo, what) as repo:
-                own_config(Path(repo), commit, source, heeds_remotes=False)  # before DVC heeds it
+                own_config(Path(repo), commit, source, heeds_remotes=False)  # checked before DVC reads it
                 project = _Project({**address, "repo": repo}, what)
                 try:
                     yield project
@@ -173,7 +173,7 @@ def _opened(settings: RegistrySettings, source: str, tag: str, commit: str) -> I
                     project.close()
         except RemoteConfigError as error:
             raise InvalidSetting(
-                f"{what}: {_said(error)}; DVC_REMOTE must name a remote of the registry, or DVC_REMOTE_URL give one"
+                f"{what}: {_said(error)}; set DVC_REMOTE to a remote of the registry, or DVC_REMOTE_URL to its URL"
             ) from error
         except OutputNotFoundError as error:
             raise CorruptData(f"{what}: {_said(error)}") from error
@@ -185,7 +185,7 @@ def _opened(settings: RegistrySettings, source: str, tag: str, commit: str) -> I
 
 @contextmanager
 def _reached(repo: Address, what: str) -> Iterator[str]:
-    """Yield the repository as a path, from which DVC clones without waiting for anybody."""
+    """Yield a local path of the repository, so that DVC's clone does not wait for a server."""
     with ExitStack() as copies:
         try:
             path = copies.enter_context(local_copy(repo))
@@ -196,14 +196,14 @@ def _reached(repo: Address, what: str) -> Iterator[str]:
 
 def _check_metadata(dataset: DatasetVersion) -> None:
     try:
-        dataset.normalization  # noqa: B018 (parsed for what it raises)
+        dataset.normalization  # noqa: B018 (parsing raises if it is damaged)
         dataset.class_names  # noqa: B018
     except CorruptData as error:
         raise CorruptData(f"{dataset.paths['metadata']} of {dataset.version} in {dataset.source}: {error}") from error
 
 
 def _said(error: BaseException) -> str:
-    """Return a DVC error with its causes: the outermost often says no more than 'SCM error'."""
+    """Return the text of a DVC error and its causes. The outermost text is often just 'SCM error'."""
     words = [str(error)]
     while error := error.__cause__:  # type: ignore[assignment]  # None ends the loop
         words.append(str(error))

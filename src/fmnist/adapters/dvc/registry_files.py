@@ -1,6 +1,6 @@
-"""The files that make a Git repository a data registry, as text, and which files a build writes.
+"""The files that make a Git repository a data registry, as text, and the list of files that a build writes.
 
-A shell runs the commands of `dvc.yaml`, so nothing of a registry may be in them: stages read `params.yaml` themselves.
+A shell runs the commands of `dvc.yaml`, so they hold no value from a registry: stages read `params.yaml` themselves.
 """
 
 from pathlib import PurePosixPath
@@ -25,13 +25,13 @@ _RAW_PATHS = [f"{RAW}/{file.name}" for file in RAW_FILES]
 _SPLIT_PATHS = list(PATHS.splits().values())
 
 IGNORE_FILES = sorted({str(PurePosixPath(path).parent / ".gitignore") for path in (*_RAW_PATHS, *_SPLIT_PATHS)})
-"""Where DVC writes which files are not Git's."""
+"""The ignore files in which DVC lists the files that Git must not track."""
 
 POINTERS = tuple(f"{path}.dvc" for path in (*_RAW_PATHS, *_SPLIT_PATHS, PATHS.metadata))
-"""Where `dvc add` would say what a stage's outputs are; DVC takes only one of both."""
+"""Pointer files that `dvc add` would write for outputs of stages. DVC refuses a file that has both."""
 
 COMMITTED = (DVC_FILE, "dvc.lock", PARAMS, PATHS.metadata, *IGNORE_FILES)
-"""What a build commits."""
+"""The files that a build commits."""
 
 DVC_YAML = f"""\
 # From the official files to a data version. `dvc repro` runs it wherever `fmnist` is installed.

@@ -1,4 +1,4 @@
-"""What it takes to find a data registry, as plain values; the paths are the platform contract's."""
+"""Settings that locate a data registry, as plain values. The default paths come from the platform contract."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from fmnist.domain.model.address import Address
 
 @dataclass(frozen=True, slots=True)
 class RegistryPaths:
-    """Where the registry keeps its files, relative to its root. Older versions lack `test`."""
+    """Paths of the registry's files, relative to its root. Older versions have no `test`."""
 
     train: str = "data/fashion-mnist/processed/train/train.parquet"
     val: str = "data/fashion-mnist/processed/val/val.parquet"
@@ -17,7 +17,7 @@ class RegistryPaths:
     metadata: str = "data/fashion-mnist/metadata.json"
 
     def splits(self) -> Mapping[str, str]:
-        """The splits' paths by split name."""
+        """Return the path of each split, by its name."""
         return {"train": self.train, "val": self.val, "test": self.test}
 
 
@@ -28,9 +28,9 @@ class RegistrySettings:
     Attributes:
         repo: path of the Git repository (bare or not), or its URL.
         remote: the DVC remote to use; None is the repository's default.
-        remote_url: where the data lies (a directory or `s3://...`), whatever the repository's own configuration says.
-        paths: where the files are in it.
-        s3: how S3 is reached, when the data lies there.
+        remote_url: location of the data (a directory or `s3://...`). It overrides the repository's configuration.
+        paths: paths of the files in the repository.
+        s3: S3 settings, used when the data lies in S3.
     """
 
     repo: Address

@@ -1,5 +1,5 @@
-"""The three steps from the official files to a data version. `dvc.yaml` runs each as a command of its own, in a clone
-of the registry; they know that clone's files, and nothing of Git.
+"""The three stages that turn the official files into a data version. `dvc.yaml` runs each as its own command, in a
+clone of the registry. A stage reads and writes files of that clone, and never calls Git.
 """
 
 import json
@@ -38,7 +38,7 @@ PATHS = RegistryPaths()
 
 
 def download(raw: Path, checkout: Path) -> None:
-    """Copy the official files, checked already, from `raw` into the checkout."""
+    """Copy the official files from `raw` into the checkout. They were checked before."""
     target = checkout / RAW
     target.mkdir(parents=True, exist_ok=True)
     for file in RAW_FILES:
@@ -46,11 +46,11 @@ def download(raw: Path, checkout: Path) -> None:
 
 
 def process(checkout: Path) -> None:
-    """Write `train`, `val` (stratified, from the same 60,000) and `test` as Parquet, as `params.yaml` says.
+    """Write `train`, `val` and `test` as Parquet. `val` is a stratified part of the 60,000 training images.
 
     Raises:
-        CorruptData: the official files are not what they should be.
-        InvalidSetting: `params.yaml` is absent or says nothing usable, or a `val_size` that cannot be stratified.
+        CorruptData: an official file is damaged.
+        InvalidSetting: `params.yaml` cannot be read, lacks a value, or has a `val_size` that cannot be stratified.
     """
     raw = checkout / RAW
     try:
@@ -79,15 +79,15 @@ def analyze(checkout: Path) -> None:
 
 
 def parse_params(text: str) -> tuple[int, int]:
-    """Return `val_size` and `seed` of a `params.yaml`, which is somebody else's text and may say anything.
+    """Return `val_size` and `seed` of a `params.yaml`. The text is not trusted.
 
     Raises:
-        InvalidSetting: no YAML, or no two whole numbers of these names.
+        InvalidSetting: the text is no YAML, or lacks a whole number with one of these names.
     """
     try:
         params = parse_yaml(text, PARAMS)
     except (YAMLFileCorruptedError, ValueError, RecursionError) as error:
-        raise InvalidSetting(f"{PARAMS} is no YAML: {words_of(error)[:200]}") from error
+        raise InvalidSetting(f"{PARAMS} is not valid YAML: {words_of(error)[:200]}") from error
     values: list[int] = []
     for name, most in (("val_size", 2**31 - 1), ("seed", 2**32 - 1)):
         value = params.get(name) if isinstance(params, dict) else None
@@ -100,7 +100,7 @@ def parse_params(text: str) -> tuple[int, int]:
 
 
 def stratified_choice(labels: Labels, size: int, seed: int) -> npt.NDArray[np.bool_]:
-    """Return a mask that is true for `size` rows, the same number of every class; equal seeds choose equally.
+    """Return a mask with `size` true rows, the same number for each class. The same seed gives the same mask.
 
     Raises:
         InvalidSetting: `size` does not divide by the number of classes, or leaves a class empty on either side.
@@ -112,7 +112,7 @@ def stratified_choice(labels: Labels, size: int, seed: int) -> npt.NDArray[np.bo
             f"val_size {size}: expected a multiple of {len(CLASS_NAMES)} from {len(CLASS_NAMES)} "
             f"to {most * len(CLASS_NAMES)}"
         )
-    # RandomState, unlike the newer generators, is frozen: the same seed draws the same rows with every numpy.
+    # numpy keeps the stream of RandomState stable, unlike newer generators: each release draws the same rows.
     random = np.random.RandomState(seed)
     chosen = np.zeros(len(labels), dtype=np.bool_)
     for label in range(len(CLASS_NAMES)):

@@ -1,4 +1,4 @@
-"""The HTTP application, as ASGI: the platform contract's routes and the Open Inference Protocol over one `Serving`.
+"""The HTTP application (ASGI): the routes of the platform contract and the Open Inference Protocol, over one `Serving`.
 
-It knows nothing of who runs it or of where models come from, and implements no port: `create_app` is what there is.
+It does not depend on the server that runs it or on the source of models. It implements no port; use `create_app`.
 """

@@ -1,4 +1,4 @@
-"""Makes the application. Everything that it is made of belongs to that one application: there is nothing global."""
+"""Makes the application. All of its parts belong to this one application; nothing is global."""
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -19,7 +19,7 @@ from fmnist.adapters.fastapi.settings import HttpSettings
 
 
 def create_app(serving: Serving, settings: HttpSettings) -> FastAPI:
-    """Return the ASGI application over `serving`, for any `root_path` that its server may put before its routes."""
+    """Return the ASGI application over `serving`. It works with any `root_path` of its server."""
     app = FastAPI(
         title=descriptions.TITLE,
         description=descriptions.SERVICE,
@@ -27,7 +27,7 @@ def create_app(serving: Serving, settings: HttpSettings) -> FastAPI:
         openapi_tags=descriptions.TAGS,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
-        # A redirect would name a host and a scheme that a proxy in front may not have.
+        # A redirect would name our host and scheme, which may be wrong behind a proxy.
         redirect_slashes=False,
         generate_unique_id_function=_operation_id,
         exception_handlers=dict(PROBLEM_HANDLERS),

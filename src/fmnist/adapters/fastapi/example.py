@@ -1,4 +1,4 @@
-"""A picture for the documentation to show and send: an ankle boot, test image 0 of Fashion-MNIST in ten greys."""
+"""The example image of the API documentation: an ankle boot, test image 0 of Fashion-MNIST in ten grey levels."""
 
 _BOOT = """
 ............................

@@ -1,4 +1,4 @@
-"""The formats that pictures may be sent in: each content type, and what makes a uint8 batch of such a body."""
+"""The formats of request bodies: each content type, and how its body is decoded to a uint8 batch."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ JSON, OCTETS, NPY, PNG, JPEG = (
 
 
 def media_type_of(content_type: str) -> str:
-    """Return the media type of a content type, without its parameters and in small letters."""
+    """Return the media type of a content type, without its parameters and in lower case."""
     return content_type.partition(";")[0].strip().lower()
 
 
@@ -32,15 +32,15 @@ class ImageFormats:
         self._max_images = settings.max_images
         self._max_picture_pixels = settings.max_picture_pixels
         self._arrays: Mapping[str, Callable[[bytes], Images]] = {OCTETS: images_from_bytes, NPY: images_from_npy}
-        # A picture takes up to a thousand times the memory of its file while it is decoded: one after the other, also
-        # when those who wait for them go away. A thread of its own, so that nothing else waits behind pictures.
+        # Decoding takes up to a thousand times the memory of a picture's file. So decode one at a time, even if its
+        # client has left, and in a separate thread, so that nothing else waits for pictures.
         self._one_picture = ThreadPoolExecutor(max_workers=1, thread_name_prefix="picture")
 
     def check(self, content_type: str | None) -> str:
         """Return the media type that a content type names, without its parameters.
 
         Raises:
-            Problem: none that is accepted.
+            Problem: it is not supported.
         """
         media_type = media_type_of(content_type or "")
         if media_type not in (JSON, OCTETS, NPY, PNG, JPEG):
@@ -49,11 +49,11 @@ class ImageFormats:
         return media_type
 
     async def decode(self, media_type: str, body: bytes) -> Images:
-        """Return the images of a body of a media type that was checked.
+        """Return the images of a body. `media_type` is a result of `check`.
 
         Raises:
             Problem: the body is malformed.
-            InvalidImages: it is well-formed, and holds no images, too many, or other things.
+            InvalidImages: the body is well-formed, but holds no images, too many, or a value that is not a pixel.
         """
         if media_type == JSON:
             return images_from_json(body, self._max_images)

@@ -1,6 +1,6 @@
-"""What a request passes before anything of it is kept: first its API key, then its body, whole and within bounds.
+"""Checks a request before the application sees it: first its API key, then that its body is whole and not too large.
 
-The proxy and the application use the same gate. It needs a request's headers alone to refuse one without a key.
+The proxy and the application use the same gate. It refuses a request without a key from the headers alone.
 """
 
 import asyncio
@@ -19,17 +19,17 @@ _RETRY_SECONDS = "1"
 
 
 class ClientGoneError(Problem):
-    """The client ended its body early; most likely nobody is there to read this."""
+    """The client ended its body early, and has most likely disconnected."""
 
     def __init__(self) -> None:
-        super().__init__(400, "truncated_body", "the body ended before the length that content-length promised")
+        super().__init__(400, "truncated_body", "the body is shorter than its content-length")
 
 
 class Buffers:
-    """Counts the bytes of bodies that one process holds. For one event loop.
+    """Counts the bytes of bodies that one process holds. Use it from one event loop only.
 
     Attributes:
-        limit: bytes that `held` never passes.
+        limit: the most bytes that `held` can reach.
         held: bytes of the requests that are not answered yet.
         most: the largest `held` so far.
     """
@@ -41,7 +41,7 @@ class Buffers:
 
     @contextmanager
     def body(self) -> Iterator["Body"]:
-        """Make room for one request's body, until the request is answered."""
+        """Count one request's body until the end of the block."""
         body = Body(self)
         try:
             yield body
@@ -50,11 +50,11 @@ class Buffers:
 
 
 class Body:
-    """The body of one request as it grows."""
+    """The body of one request, while its pieces arrive."""
 
     def __init__(self, buffers: Buffers) -> None:
         self._buffers = buffers
-        # Many small pieces would take far more memory than their bytes.
+        # Not a list: many small pieces would take far more memory than their bytes.
         self._bytes = io.BytesIO()
         self.counted = 0
 
@@ -62,11 +62,11 @@ class Body:
         """Keep a piece, unless the process holds too much already.
 
         Raises:
-            Problem: 503.
+            Problem: the limit is reached (503).
         """
         buffers = self._buffers
         if buffers.held + len(piece) > buffers.limit:
-            detail = f"the requests at hand have {buffers.limit} bytes, which is the limit: try again in a moment"
+            detail = f"the service already holds its limit of {buffers.limit} bytes of requests: try again in a moment"
             raise Problem(503, "buffers_full", detail, {"retry-after": _RETRY_SECONDS, "connection": "close"})
         buffers.held += len(piece)
         buffers.most = max(buffers.most, buffers.held)
@@ -74,14 +74,14 @@ class Body:
         self._bytes.write(piece)
 
     def take(self) -> bytes:
-        """Return all bytes, and keep none."""
+        """Return all bytes, and release them here."""
         content = self._bytes.getvalue()
         self._bytes = io.BytesIO()
         return content
 
 
 class Gate:
-    """Lets requests in by the rules of `settings`; one for each application of a process."""
+    """Admits requests by the rules of `settings`. Each application of a process has one."""
 
     def __init__(self, settings: HttpSettings) -> None:
         self._settings = settings
@@ -89,12 +89,12 @@ class Gate:
 
     @asynccontextmanager
     async def admit(self, scope: Scope, receive: Receive) -> AsyncIterator[Receive]:
-        """Wait for the body of the request, and give what hands it on at once; its bytes count until the block ends.
+        """Read the body of the request, and yield a `receive` that returns it. Its bytes count until the block ends.
 
-        A request that has no body, as a probe's, needs no key. Of one that has, no byte is read before its key.
+        A request without a body, such as a probe, needs no key. With a body, the key is checked before a byte is read.
 
         Raises:
-            Problem: no key (401), compressed (415), too large (413), too slow (408), or too many bytes at hand (503).
+            Problem: no key (401), compressed (415), too large (413), too slow (408), or too many bytes held (503).
             ClientGoneError: the body ended early.
         """
         with self.buffers.body() as body:
@@ -106,9 +106,9 @@ class Gate:
             yield _handed_on(body.take(), receive)
 
     def closing(self, scope: Scope, send: Send) -> Send:
-        """Return a `send` that closes the connection of a client without a key behind its answer.
+        """Return a `send` that closes the connection after the answer to a client without a key.
 
-        What a client sends after its first request is read before anybody can ask for a key.
+        On an open connection, the server would read the start of a next request before the key is checked.
         """
         if may_predict(scope, self._settings.api_keys):
             return send
@@ -139,7 +139,7 @@ class Gate:
                     body.add(piece)
                     more = message.get("more_body", False)
         except TimeoutError as error:
-            detail = f"the body was not sent within {self._settings.body_timeout_seconds:g} s"
+            detail = f"the body did not arrive within {self._settings.body_timeout_seconds:g} s"
             raise Problem(408, "body_timeout", detail, {"connection": "close"}) from error
         if promised is not None and body.counted != promised:
             raise ClientGoneError
@@ -151,7 +151,7 @@ class Gate:
 
 
 async def _next(receive: Receive) -> Message:
-    """Return the next piece of a body. A client that goes away shows in as many errors as there are servers."""
+    """Return the next piece of a body. Each server raises another exception when the client disconnects."""
     try:
         message = await receive()
     except Exception as error:
@@ -159,7 +159,7 @@ async def _next(receive: Receive) -> Message:
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling():
-            # Not the server's way to tell of its client: a deadline, or the server gives this request up.
+            # A real cancellation, by a deadline or by the server, and not a sign that the client left.
             raise
         raise ClientGoneError from error
     if message["type"] == "http.disconnect":
@@ -181,7 +181,7 @@ def _content_length(headers: Headers) -> int | None:
 
 
 def _handed_on(body: bytes, receive: Receive) -> Receive:
-    """Return what gives the whole body at once, and then tells when the client goes away."""
+    """Return a `receive` that first returns the whole body, and then reports when the client disconnects."""
     whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def hand_on() -> Message:

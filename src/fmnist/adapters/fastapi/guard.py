@@ -1,6 +1,6 @@
-"""The outermost layer, in bare ASGI for any server: a request id, the gate, a time limit, an answer to all failures.
+"""The outermost layer, as ASGI middleware: a request id, the gate, a time limit, and an answer to every failure.
 
-It answers `HEAD` as `GET`, without the body.
+It answers `HEAD` like `GET`, but without the body.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ from fmnist.adapters.fastapi.problems import Problem, problem_reply
 logger = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = b"x-request-id"
-# Longer, or of other characters, it could forge lines and fields in whatever log it is written to.
+# A longer id, or one with other characters, could forge lines and fields in a log.
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestGuard:
-    """Wraps an application; nothing that is raised in it leaves it, save when a response is already on its way."""
+    """Wraps an application. It answers every exception, unless the response has already started."""
 
     def __init__(self, app: ASGIApp, gate: Gate, timeout_seconds: float) -> None:
         self._app = app
@@ -34,7 +34,7 @@ class RequestGuard:
             return
         request_id = request_id_of(scope)
         scope = {**scope, "state": {**scope.get("state", {}), "request_id": request_id.decode()}}
-        # The prefix alone, without a slash behind it, is the application's root as well.
+        # The route prefix without a slash at its end is the application's root, too.
         if scope["path"] == scope.get("root_path"):
             scope["path"] += "/"
         if head := scope["method"] == "HEAD":
@@ -65,11 +65,11 @@ class RequestGuard:
             detail = f"no answer within {self._timeout_seconds:g} s: try again, or send fewer images at once"
             return Problem(503, "timeout", detail)
         logger.error("request %s failed", scope["state"]["request_id"], exc_info=error)
-        return Problem(500, "internal_error", "the service failed: its log has the reason under the request id")
+        return Problem(500, "internal_error", "the service failed: find the cause in its log by the request id")
 
 
 def request_id_of(scope: Scope) -> bytes:
-    """Return the id that came with a request, where it is fit for a log, or a new one."""
+    """Return the id that the client sent, if it is safe for a log, or a new one."""
     for name, value in scope["headers"]:
         if name == REQUEST_ID_HEADER and _REQUEST_ID.fullmatch(value):
             return bytes(value)

@@ -1,4 +1,4 @@
-"""The one model that the Open Inference Protocol finds here, by the name and version that a path holds."""
+"""Finds the model for the Open Inference Protocol, by the name and version in the path. There is only one."""
 
 from typing import Annotated
 
@@ -8,16 +8,14 @@ from fmnist.adapters.fastapi.problems import NO_MODEL, Problem
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.domain.services.serving.load import ServedModel
 
-NameInPath = Annotated[
-    str, Path(description="The model's name, which `/` tells.", examples=["fashion-mnist-classifier"])
-]
+NameInPath = Annotated[str, Path(description="The model's name. `/` shows it.", examples=["fashion-mnist-classifier"])]
 VersionInPath = Annotated[
-    str, Path(description="The version that serves, which the model's metadata tells.", examples=["1"])
+    str, Path(description="The version that serves. The model's metadata shows it.", examples=["1"])
 ]
 
 
 class InferenceModel:
-    """Looks the model up; its version is the number that it is registered under."""
+    """Looks up the model. Its version is its registered version number."""
 
     def __init__(self, serving: Serving, name: str) -> None:
         self._serving = serving
@@ -27,10 +25,10 @@ class InferenceModel:
         """Return the model that serves.
 
         Raises:
-            Problem: it is not called `name` or has not that version (404), or there is none yet (503).
+            Problem: it has another name or version (404), or no model serves yet (503).
         """
         if name not in (None, self.name):
-            raise Problem(404, "model_not_found", f"the one model here is {self.name!r}")
+            raise Problem(404, "model_not_found", f"the only model here is {self.name!r}")
         model = self._serving.status().served
         if model is None:
             raise Problem(503, "not_ready", NO_MODEL)
@@ -39,11 +37,11 @@ class InferenceModel:
 
 
 def check_version(model: ServedModel, version: str | None) -> None:
-    """See that the model has the version that was asked for, where one was.
+    """Check that the model has the requested version, if any.
 
     Raises:
-        Problem: it has another (404).
+        Problem: it has another version (404).
     """
     found = str(model.version.version)
     if version not in (None, found):
-        raise Problem(404, "version_not_found", f"the one version that serves is {found!r}")
+        raise Problem(404, "version_not_found", f"the only version that serves is {found!r}")

@@ -1,6 +1,6 @@
-"""A request of the Open Inference Protocol V2 taken apart: one tensor of images, and which outputs are wanted of it.
+"""Parses a request of the Open Inference Protocol V2: one tensor of images, and the names of the wanted outputs.
 
-Parameters and keys that this service does not know are passed over, as the protocol has it.
+It ignores unknown parameters and keys, as the protocol requires.
 """
 
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ OUTPUTS = ("class_id", "probabilities")
 
 @dataclass(frozen=True, slots=True)
 class InferenceRequest:
-    """What was asked.
+    """A parsed request.
 
     Attributes:
-        id: the caller's own name for the request, to be returned with the answer.
+        id: the caller's own id of the request, which the answer returns.
         images: uint8 (n, 28, 28).
-        outputs: names of those that are wanted, in that order.
+        outputs: names of the wanted outputs, in the wanted order.
     """
 
     id: str | None
@@ -35,8 +35,8 @@ class InferenceRequest:
         """Read a body.
 
         Raises:
-            Problem: no JSON, or not of the protocol's form.
-            InvalidImages: the tensor holds no images, too many, or other things.
+            Problem: it is not valid JSON, or does not follow the protocol.
+            InvalidImages: the tensor holds no images, too many, or a value that is not a pixel.
         """
         document = parse_object(body, max_images)
         request_id = document.get("id")
@@ -53,13 +53,13 @@ def _images(tensor: Mapping[str, Any], body: bytes, max_images: int) -> Images:
         raise _invalid("the datatype of inputs[0] must be 'UINT8'")
     count, data = _count(tensor.get("shape"), max_images), tensor.get("data")
     if not isinstance(data, list):
-        raise _invalid("the data of inputs[0] must be a list of integers: no tensor is taken in binary")
+        raise _invalid("the data of inputs[0] must be a list of integers: binary tensors are not supported")
     if data and not isinstance(data[0], list):
         if len(data) != count * PIXELS:
-            raise InvalidImages(f"inputs[0] has {len(data)} values, its shape promises {count * PIXELS}")
+            raise InvalidImages(f"inputs[0] has {len(data)} values, expected {count * PIXELS} by its shape")
         data = [data[start : start + PIXELS] for start in range(0, len(data), PIXELS)]
     if len(data) != count:
-        raise InvalidImages(f"inputs[0] has {len(data)} images, its shape promises {count}")
+        raise InvalidImages(f"inputs[0] has {len(data)} images, expected {count} by its shape")
     return batch_of(data, body)
 
 

@@ -1,4 +1,4 @@
-"""API keys for the routes that cost something. A key is compared in constant time, and is never logged or shown."""
+"""API keys of the prediction routes. A key must be compared in constant time, and never logged or shown."""
 
 import hmac
 from collections.abc import Sequence
@@ -17,27 +17,27 @@ _header = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="key", de
 
 
 def may_predict(scope: Scope, api_keys: Sequence[str]) -> bool:
-    """Return whether the headers of a request have one of the keys, or no key is asked for."""
+    """Return whether a request has one of the keys in its headers, or no key is needed."""
     if not api_keys:
         return True
     headers = Headers(scope=scope)
     scheme, credentials = get_authorization_scheme_param(headers.get("authorization"))
-    # A header's characters stand for its bytes.
+    # Starlette decodes header bytes as Latin-1.
     given = [
         key.encode("latin-1")
         for key in (credentials if scheme.lower() == "bearer" else None, headers.get("x-api-key"))
         if key
     ]
-    # Every pair is compared, so that the time tells nothing of which key was how far right.
+    # Compare every pair, so that the time does not depend on which key matches.
     return sum(hmac.compare_digest(key.encode(), candidate) for key in api_keys for candidate in given) > 0
 
 
 def key_needed() -> Problem:
-    """Say that a request has no key, or an unknown one."""
+    """Return the error for a request without a key, or with an unknown one."""
     detail = "an API key is needed: send it as 'Authorization: Bearer KEY' or as 'X-API-Key: KEY'"
     return Problem(401, "unauthorized", detail, {"WWW-Authenticate": "Bearer", "connection": "close"})
 
 
 def documented_keys(api_keys: Sequence[str]) -> list[Any]:
-    """Return what describes the keys in the OpenAPI document of a route; the gate has checked them by then."""
+    """Return dependencies that only describe the keys in the OpenAPI document. The gate checks the keys before."""
     return [Security(_bearer), Security(_header)] if api_keys else []

@@ -1,4 +1,4 @@
-"""Everything but a 2xx, as one small JSON object that says what is wrong and never repeats what was sent."""
+"""Error answers, as one small JSON object. It says what is wrong, and never repeats data of the request."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -13,17 +13,17 @@ from starlette.types import Scope
 from fmnist.adapters.fastapi.replies import json_reply
 from fmnist.domain.model.errors import InvalidImages, StoreUnavailable
 
-NO_MODEL = "no model is ready to answer: /health says why"
+NO_MODEL = "no model is ready: see /health for the reason"
 
 
 class Problem(Exception):
-    """A request that is not answered with what it asked for.
+    """An error answer to a request.
 
     Attributes:
-        status: of the HTTP response.
-        error_type: the kind of problem in one word, for programs; it stays the same when the text changes.
+        status: status of the HTTP response.
+        error_type: the kind of error in one word, for programs. It stays the same when the text changes.
         detail: one line for a person, or the health document of a service that is not ready.
-        headers: of the response, beside those that each has.
+        headers: additional headers of the response.
     """
 
     def __init__(self, status: int, error_type: str, detail: object, headers: Mapping[str, str] | None = None) -> None:
@@ -35,7 +35,7 @@ class Problem(Exception):
 
 
 def problem_reply(scope: Scope, problem: Problem) -> Response:
-    """Return the response to the request of `scope`; the Open Inference Protocol wants its text as `error`, too."""
+    """Return the response to the request of `scope`. The Open Inference Protocol also needs the text as `error`."""
     content = {
         "detail": problem.detail,
         "error_type": problem.error_type,
@@ -47,7 +47,7 @@ def problem_reply(scope: Scope, problem: Problem) -> Response:
 
 
 def is_inference_protocol(scope: Scope) -> bool:
-    """Whether a request is for the Open Inference Protocol's routes, below whatever prefix the application has."""
+    """Return whether a request is for a route of the Open Inference Protocol, below the application's prefix."""
     path: str = scope["path"].removeprefix(scope.get("root_path", ""))
     return path == "/v2" or path.startswith("/v2/")
 

@@ -1,9 +1,9 @@
-"""What stands before a service's replicas, in the HTTP proxy that hands requests to them (pure ASGI).
+"""ASGI middleware for Ray Serve's HTTP proxy, which passes requests to the replicas.
 
-Serve's proxy hands a request on before its body is there, so that a slow client holds a replica up; it takes bodies of
-any size, lets a client's header lift its timeout, and answers in plain text when it has no replica to ask. This lets a
-request through the gate first, drops such headers, and answers in the form that the service uses. A service that stands
-behind another proxy has the same gate by itself.
+Serve's proxy forwards a request before its body has arrived, so a slow client blocks a replica. It accepts bodies of
+any size, lets a client's header turn off its timeout, and answers in plain text when it has no replica. This middleware
+sends a request through the gate first, drops such headers, and turns plain text answers into the service's JSON form.
+The service itself has the same gate, for when it runs behind another proxy.
 """
 
 from http import HTTPStatus
@@ -17,22 +17,21 @@ from fmnist.adapters.fastapi.guard import REQUEST_ID_HEADER, request_id_of
 from fmnist.adapters.fastapi.problems import Problem, problem_reply
 from fmnist.adapters.fastapi.settings import HttpSettings
 
-# Ray Serve takes these from whoever sends them: no timeout, and work that goes on for a client that went away. Its
-# request id it takes as well, whatever is in it.
+# Ray Serve accepts these from any client: no timeout, work that continues after the client left, and any request id.
 _DROPPED = {b"x-request-timeout-seconds", b"x-request-disconnect-disabled", REQUEST_ID_HEADER}
 _LONGEST_TEXT = 300
 
 
 def proxy_middleware(settings: HttpSettings) -> list[Middleware]:
-    """Return the proxy's middleware, for the keys and limits of the service behind it; called before it listens."""
-    # The other parser keeps a request's headers without any bound, and so before anybody can ask for a key. This one
-    # refuses more than 64 KiB of them. Ray Serve leaves the choice to uvicorn, and has no option for it.
+    """Return the proxy's middleware, with the keys and limits of the service. Serve calls it before it listens."""
+    # h11 refuses headers of more than 64 KiB. The other parser has no limit, and headers come before the check of the
+    # key. Ray Serve has no option for the parser and leaves the choice to uvicorn.
     HTTP_PROTOCOLS["auto"] = HTTP_PROTOCOLS["h11"]
     return [Middleware(ProxyGuard, settings=settings)]
 
 
 class ProxyGuard:
-    """Wraps the proxy's application."""
+    """Wraps the proxy's application with the gate."""
 
     def __init__(self, app: ASGIApp, settings: HttpSettings) -> None:
         self._app = app
@@ -57,7 +56,7 @@ class ProxyGuard:
 
 
 class _Answer:
-    """One answer on its way to the client, put into our form where it is the proxy's own."""
+    """One answer to the client. If it is an error of the proxy itself, it is turned into the service's JSON form."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: bytes) -> None:
         self._scope = scope
@@ -71,7 +70,7 @@ class _Answer:
             if _is_of_the_proxy(message):
                 self._error = message
                 return
-            # Serve's proxy adds its own to that of the service.
+            # Serve's proxy adds a second request id to that of the service.
             kept = [pair for pair in message["headers"] if pair[0].lower() != REQUEST_ID_HEADER]
             message = {**message, "headers": [*kept, (REQUEST_ID_HEADER, self._request_id)]}
         if self._error is None:
@@ -90,6 +89,6 @@ class _Answer:
 
 
 def _is_of_the_proxy(start: Message) -> bool:
-    """Return whether an answer is an error in plain text, which the service itself never gives."""
+    """Return whether an answer is an error that is not JSON, which the service itself never sends."""
     kind = next((value for name, value in start["headers"] if name.lower() == b"content-type"), b"")
     return start["status"] >= 400 and not kind.startswith(b"application/json")

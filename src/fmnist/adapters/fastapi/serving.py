@@ -1,4 +1,4 @@
-"""What the HTTP application asks of whoever serves a model. It never learns who that is."""
+"""The interface through which the HTTP application uses a model."""
 
 from abc import abstractmethod
 from typing import Protocol
@@ -10,17 +10,17 @@ from fmnist.domain.services.serving.reload import ServingStatus
 
 
 class Serving(Protocol):
-    """Answers with one model at a time, and tells how it stands. Asked from one event loop, which it never blocks."""
+    """Predicts with one model at a time, and tells its status. One event loop calls it; it must not block that loop."""
 
     @abstractmethod
     def status(self) -> ServingStatus:
-        """Return what was asked for, what serves, and what went wrong; at once, from memory."""
+        """Return the desired model, the serving model and the last error, from memory."""
 
     @abstractmethod
     async def answer(self, images: Images) -> tuple[ServedModel, Probabilities]:
-        """Classify a uint8 batch (n, 28, 28), n >= 1, whole, with one model.
+        """Classify a whole uint8 batch (n, 28, 28), n >= 1, with one model.
 
-        Returns that model, and probabilities float32 (n, classes).
+        Returns that model and the probabilities, float32 (n, classes).
 
         Raises:
             StoreUnavailable: no model serves yet.

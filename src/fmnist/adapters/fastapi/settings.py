@@ -1,4 +1,4 @@
-"""What the HTTP application has to be told, in plain values that travel to wherever it runs."""
+"""Settings of the HTTP application, as plain picklable values."""
 
 from dataclasses import dataclass, field
 
@@ -8,16 +8,16 @@ class HttpSettings:
     """Limits, names and keys of one HTTP application.
 
     Attributes:
-        version: of this software, shown at `/`.
-        model_name: what the Open Inference Protocol calls the model, whatever its registered name.
-        max_images: images in one request.
-        max_bytes: of a request's body.
-        max_buffered_bytes: of all bodies that one process holds at a time, at least `max_bytes`.
-        max_picture_pixels: width x height of a PNG or JPEG; what is larger is refused before it is decoded.
-        body_timeout_seconds: for a client to send its body.
-        request_timeout_seconds: for a whole request, whatever the client asks for.
-        api_keys: any of which opens the prediction routes and details of faults; without one they are open to all.
-            Never shown.
+        version: version of this software, shown at `/`.
+        model_name: the model's name in the Open Inference Protocol. It may differ from the registered name.
+        max_images: most images in one request.
+        max_bytes: most bytes in a request's body.
+        max_buffered_bytes: most bytes of all bodies that one process holds at a time, at least `max_bytes`.
+        max_picture_pixels: most pixels (width x height) of a PNG or JPEG. A larger one is refused before decoding.
+        body_timeout_seconds: time limit for a client to send its body.
+        request_timeout_seconds: time limit of a whole request. A client cannot change it.
+        api_keys: each of them gives access to the prediction routes and to details of errors. Without keys, these are
+            open to all. Keys are never shown.
     """
 
     version: str

@@ -1,1 +1,1 @@
-"""One at a time on a machine: what the promotion services are given as their lock."""
+"""File locks, so that only one promotion, and one process for each run, works on a machine."""

@@ -1,7 +1,7 @@
-"""Locks that every process of one user on this machine sees: on one registry's promotions, and on one run.
+"""Locks among the processes of one user on this machine: for promotions of one registry, and for one training run.
 
-Across users and machines they promise nothing; of a promotion the aliases that are read back tell there. The operating
-system lets go of a lock when its process ends, however that ends.
+They do not protect against other users or machines; there, a promotion reads the aliases back and finds a conflict. The
+operating system releases a lock when its process ends, even if the process is killed.
 """
 
 import hashlib
@@ -26,16 +26,16 @@ _RUN_ID = re.compile("[0-9A-Za-z]{1,64}")  # MLflow's are 32 hexadecimal digits
 
 
 class PromotionLock:
-    """Calling it gives the context; within it, the same object may be called again.
+    """A reentrant lock for promotions. A call returns its context manager.
 
     Args:
         store: the registry's identity, so that different registries do not wait for each other.
-        model: what is promoted, by the name that its stages share.
+        model: base name of the model, which its stages share.
         patience: seconds to wait for another promotion.
-        folder: where the lock file lies, made when it is needed. It is not TMPDIR's, which may differ by process.
+        folder: folder of the lock file, created if needed. TMPDIR is not the default: it may differ between processes.
 
     Attributes:
-        path: the lock file. Promotions with the same one wait for each other.
+        path: the lock file. Promotions with the same file wait for each other.
     """
 
     def __init__(self, store: str, model: str, patience: float, folder: Path | None = None) -> None:
@@ -48,19 +48,19 @@ class PromotionLock:
         """Hold the lock.
 
         Raises:
-            Conflict: another promotion holds it for longer than the patience lasts.
-            StoreUnavailable: the lock file cannot be written, or others may write where it lies.
+            Conflict: another promotion still holds it after `patience` seconds.
+            StoreUnavailable: the lock file cannot be written, or other users can write to its folder.
         """
         if not self._acquire(0):
-            # A person would take the silence for a hang.
+            # Log the wait, or the user would think that the process hangs.
             patience = self._lock.timeout
             logger.info(
-                "another promotion of %s is under way on this machine: waiting for up to %g s", self._model, patience
+                "another promotion of %s is running on this machine: waiting for up to %g s", self._model, patience
             )
             if not self._acquire(patience):
                 raise Conflict(
-                    f"another promotion of {self._model} is under way on this machine, and was waited for in vain "
-                    f"({patience:g} s): run this again when it is done; {self.path} is its lock"
+                    f"another promotion of {self._model} is still running on this machine after {patience:g} s: "
+                    f"run this again when it is done; its lock is {self.path}"
                 )
         try:
             yield
@@ -73,10 +73,11 @@ class PromotionLock:
 
 @dataclass(frozen=True, slots=True)
 class RunLock:
-    """Calling it with a run's id gives the context. Nobody waits for it, for a run may take hours.
+    """A lock for one training run. A call with the run's id returns its context manager, which never waits.
 
     Attributes:
-        folder: made where it is not there. Whoever has the same one sees the lock; None is that of promotions.
+        folder: folder of the lock files, created if needed; None is the folder of the promotion locks. Only processes
+            with the same folder see each other's locks.
     """
 
     folder: Path | None = None
@@ -87,14 +88,14 @@ class RunLock:
 
         Raises:
             InvalidSetting: another process holds it.
-            StoreUnavailable: the lock file cannot be written, or others may write where it lies.
+            StoreUnavailable: the lock file cannot be written, or other users can write to its folder.
         """
         name = run_id if _RUN_ID.fullmatch(run_id) else _hash(run_id)
         path = (self.folder or _users_folder()) / f"fmnist-run-{name}.lock"
-        lock = FileLock(path, mode=0o666)  # of a folder that users share, any of them may go on with a run
+        lock = FileLock(path, mode=0o666)  # in a shared folder, any user may resume a run
         if not _acquire(lock, f"run {run_id}", self._make, timeout=0):
             raise InvalidSetting(
-                f"another process is at work on run {run_id}: wait for its end, or end it; {path} is its lock"
+                f"another process is at work on run {run_id}: wait until it ends, or stop it; its lock is {path}"
             )
         try:
             yield
@@ -102,10 +103,10 @@ class RunLock:
             lock.release()
 
     def prepare(self) -> None:
-        """See that a lock can be taken, before there is a run.
+        """Check that a lock can be taken, before the run is created.
 
         Raises:
-            StoreUnavailable: as calling it.
+            StoreUnavailable: as a call does.
         """
         folder = self.folder or _users_folder()
         try:
@@ -113,7 +114,7 @@ class RunLock:
             with tempfile.TemporaryFile(dir=folder):
                 pass
         except OSError as error:
-            raise StoreUnavailable(f"the lock of a run cannot be written in {folder}: {error}") from error
+            raise StoreUnavailable(f"the lock of a run cannot be written to {folder}: {error}") from error
 
     def _make(self, folder: Path) -> None:
         if self.folder is None:
@@ -123,7 +124,7 @@ class RunLock:
 
 
 def _acquire(lock: FileLock, what: str, make_folder: Callable[[Path], None], timeout: float) -> bool:
-    """Return whether the lock was taken; another process may hold it."""
+    """Return whether the lock was taken. False means that another process holds it."""
     path = Path(lock.lock_file)
     try:
         make_folder(path.parent)
@@ -144,16 +145,16 @@ def _users_folder() -> Path:
 
 
 def _make_private(folder: Path) -> None:
-    """Make the folder, or see that no other user prepared it, such as a link into a folder of this one."""
+    """Create the folder, or check that no other user prepared it, for example as a symlink."""
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     found, user = folder.lstat(), os.getuid()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != user or stat.S_IMODE(found.st_mode) & 0o077:
         if found.st_uid != user:
-            advice = "ask its owner or an administrator to remove it"  # nobody else may, where /tmp is sticky
+            advice = "ask its owner or an administrator to remove it"  # /tmp is sticky: nobody else may remove it
         else:
             advice = f"chmod 700 {shlex.quote(str(folder))}" if stat.S_ISDIR(found.st_mode) else "move it away"
         raise StoreUnavailable(
-            f"{folder} must be a folder of uid {user} alone (mode 700), for locks; found "
-            f"{stat.filemode(found.st_mode)} of uid {found.st_uid}: {advice}"
+            f"the folder for locks {folder} must belong to uid {user} with mode 700, found mode "
+            f"{stat.filemode(found.st_mode)} and uid {found.st_uid}: {advice}"
         )

@@ -1,1 +1,1 @@
-"""Git: its commands, and `DesiredState` in a repository that a cluster follows."""
+"""Git commands, and `DesiredState` in a Git repository that a cluster follows."""

@@ -1,4 +1,4 @@
-"""What to do about a repository that Git cannot use, by the cause that Git's words tell."""
+"""Advice for a repository that Git cannot use. Git's message tells the cause."""
 
 import re
 import shlex
@@ -31,12 +31,12 @@ _ABSENT = re.compile(
 
 
 def advice(error: StoreUnavailable, repo: Address, variable: str, absent: str) -> str | None:
-    """Return what a person can do about an error of Git, or None where its words tell no cause.
+    """Return what the user can do about an error of Git, or None if its message tells no cause.
 
     Args:
         repo: the repository that Git was given.
-        variable: where its address comes from.
-        absent: what to do when there is no repository.
+        variable: the environment variable that holds its address.
+        absent: the advice for a repository that does not exist.
     """
     said = str(error)
     if owner := _OWNER.search(said):
@@ -45,19 +45,19 @@ def advice(error: StoreUnavailable, repo: Address, variable: str, absent: str) -
             f"run `git config --global --add safe.directory {shlex.quote(owner['place'])}`"
         )
     if _SETTING.search(said):
-        return "correct that setting of yours, which `git config --list --show-origin` finds"
+        return "correct that setting of your Git; `git config --list --show-origin` shows where it is"
     if _HOST_KEY.search(said):
         return (
-            "ssh does not know this host, or knows it by another key: compare its key with the one that its owner "
-            "publishes, and put it into known_hosts"
+            "ssh does not know this host, or its key has changed: compare the key with the one that the host's owner "
+            "publishes, and add it to known_hosts"
         )
     if _DISTRUST.search(said):
-        return "name the authority of the server's certificate in GIT_SSL_CAINFO, or in Git's http.sslCAInfo"
+        return "set GIT_SSL_CAINFO, or Git's http.sslCAInfo, to the CA certificate file of the server"
     proxy = proxy_advice(str(repo), for_git=True)
     if _PROXY.search(said):
         return proxy or "check Git's http.proxy"
     if _NO_ANSWER.search(said):
-        reach = f"check that the server runs and can be reached from here, and {variable}"
+        reach = f"check that the server runs and can be reached from here, and check {variable}"
         return "; ".join(filter(None, (reach, proxy)))
     if _ABSENT.search(said) or (is_local(repo) and "does not exist" in said):
         return absent

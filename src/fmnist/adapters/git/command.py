@@ -1,4 +1,4 @@
-"""Git, and what is driven like it, as commands, with their failures in the domain's words.
+"""Runs Git, DVC and similar commands, and raises the domain's errors when they fail.
 
 Credentials never reach an argument list or a message.
 """
@@ -17,9 +17,9 @@ from fmnist.domain.model.address import Address, without_credentials
 from fmnist.domain.model.errors import StoreUnavailable
 
 _ADVERTISEMENT = "Having any troubles?"  # DVC's last line, after each of its errors
-# Part of what Git says with --progress, which is there to show that it gets on.
+# Output of Git's --progress, which only shows that Git is not stuck.
 _PROGRESS = re.compile(r"(objects|deltas): +\d|^Delta compression|^Total \d")
-# Why a push was refused. A `fatal:` beside it tells only that the other end left.
+# The reason why a push was refused. A `fatal:` line beside it says only that the connection closed.
 _REFUSAL = re.compile(r" ! \[(rejected|remote rejected|remote failure)\]")
 
 
@@ -30,14 +30,14 @@ def run(
     silence: float | None = None,
     remote: Address | None = None,
 ) -> str:
-    """Run a command to its end, quietly, and return what it printed.
+    """Run a command to its end, and return its standard output.
 
     It runs in the neutral environment with `env` added, and has the credentials of the Git repository `remote`.
 
     Raises:
-        InvalidSetting: credentials that Git cannot send, or a configuration that it cannot read.
-        StoreUnavailable: it failed, says nothing for `silence` seconds, or is not on this machine; the message has its
-            last words.
+        InvalidSetting: Git cannot send the credentials, or cannot read its configuration.
+        StoreUnavailable: the command failed, printed nothing for `silence` seconds, or is not installed. The message
+            has its last output.
     """
     with neutral_environment(remote) as neutral:
         return _run(command, cwd, {**neutral, **(env or {})}, silence)
@@ -52,7 +52,7 @@ def _run(command: Sequence[str], cwd: Path | None, env: Mapping[str, str], silen
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            start_new_session=True,  # without a terminal, so that ssh asks nobody
+            start_new_session=True,  # no terminal, so that ssh does not prompt
         )
     except FileNotFoundError as error:
         raise StoreUnavailable(f"{command[0]} is not on this machine: install it") from error
@@ -60,8 +60,7 @@ def _run(command: Sequence[str], cwd: Path | None, env: Mapping[str, str], silen
         try:
             printed, complained = _listen(process, silence)
         except BaseException as error:
-            # We are interrupted, or wait no longer. DVC's stages are processes of its own; they end with it, before
-            # their files go.
+            # Interrupted or silent. Kill the whole group: DVC's stages must end before their files are removed.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             if isinstance(error, TimeoutError):
@@ -73,7 +72,7 @@ def _run(command: Sequence[str], cwd: Path | None, env: Mapping[str, str], silen
 
 
 def git(checkout: Path, *arguments: str) -> str:
-    """Run git in a checkout, with an identity even where none is configured.
+    """Run git in a checkout. If no identity is configured, it uses one of ours.
 
     Raises:
         StoreUnavailable: as `run` does.
@@ -82,17 +81,17 @@ def git(checkout: Path, *arguments: str) -> str:
 
 
 def is_local(repo: Address) -> bool:
-    """Whether `repo` is a path on this machine, not a URL or the `user@host:path` form."""
+    """Return whether `repo` is a path on this machine, not a URL or the `user@host:path` form."""
     return "://" not in str(repo) and not re.match(r"[^/]+:", str(repo))
 
 
 def source_name(repo: Address) -> str:
-    """Return what a repository is called, in lineage and in argument lists: a local path made absolute, or its URL."""
+    """Return a repository's name for lineage and argument lists: an absolute local path, or its URL."""
     return str(Path(str(repo)).expanduser().absolute()) if is_local(repo) else str(repo)
 
 
 def _listen(process: "subprocess.Popen[bytes]", silence: float | None) -> tuple[str, str]:
-    """Return all that the process prints and complains of, or raise TimeoutError once it is silent for that long."""
+    """Return stdout and stderr of the process; raise TimeoutError when it prints nothing for `silence` seconds."""
     heard: dict[object, list[bytes]] = {process.stdout: [], process.stderr: []}
     with selectors.DefaultSelector() as pipes:
         for pipe in (process.stdout, process.stderr):
@@ -113,7 +112,7 @@ def _listen(process: "subprocess.Popen[bytes]", silence: float | None) -> tuple[
 
 
 def _identity(checkout: Path) -> dict[str, str]:
-    """Return a Git identity for machines that have none; one that is configured is used."""
+    """Return a Git identity if none is configured, or else nothing."""
     try:
         run(["git", "var", "GIT_COMMITTER_IDENT"], cwd=checkout)
     except StoreUnavailable:
@@ -123,7 +122,7 @@ def _identity(checkout: Path) -> dict[str, str]:
 
 
 def _last_words(output: str) -> str:
-    """Return git's reason, without the advice that follows it, or the end of what another program said."""
+    """Return Git's reason without the advice after it, or the last lines of another program."""
     lines = [
         line
         for line in output.splitlines()
@@ -137,11 +136,11 @@ def _last_words(output: str) -> str:
         words = "\n".join(lines[-6:])
     else:
         words = lines[place].removeprefix("fatal: ")
-        if words.endswith(":"):  # for each address of the host a line follows
+        if words.endswith(":"):  # one line for each address of the host follows
             words = " ".join([words, *lines[place + 1 :]])
         elif words.startswith("Could not read from remote repository") and place > 0:
-            words = f"{lines[place - 1]}; {words}"  # ssh says why, and before
-    return without_credentials(words) or "it said nothing"
+            words = f"{lines[place - 1]}; {words}"  # the line before is ssh's reason
+    return without_credentials(words) or "it printed nothing"
 
 
 def _name(command: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""`DesiredState` as a manifest in a Git repository, as Argo CD and Flux follow one. It keeps no checkout."""
+"""`DesiredState` as a manifest in a Git repository that Argo CD or Flux follows. It keeps no checkout."""
 
 import tempfile
 from collections.abc import Iterator
@@ -22,8 +22,8 @@ class GitDesiredState(DesiredState):
     """A Serve config or RayService manifest on a branch of a repository.
 
     Args:
-        repo: path or URL.
-        branch: that the cluster follows.
+        repo: path or URL of the repository.
+        branch: the branch that the cluster follows.
         manifest: path of the file in the repository.
     """
 
@@ -54,10 +54,10 @@ class GitDesiredState(DesiredState):
                 clone(self.repo, work, "--depth=1", f"--branch={self.branch}", "--no-tags")
             except StoreUnavailable as error:
                 correct = "correct GITOPS_REPO_URL and GITOPS_BRANCH"
-                absent = f"{correct}; `make pipeline` makes a repository for this machine"
+                absent = f"{correct}; `make pipeline` creates a local repository"
                 what_to_do = advice(error, self.repo, "GITOPS_REPO_URL", absent) or correct
                 raise StoreUnavailable(
-                    f"{source_name(self.repo)} gives no branch {self.branch} of manifests: {error}; {what_to_do}"
+                    f"cannot clone branch {self.branch} of {source_name(self.repo)}: {error}; {what_to_do}"
                 ) from error
             yield work
 
@@ -71,10 +71,10 @@ class GitDesiredState(DesiredState):
         return ServingManifest(path)
 
     def _push(self, work: Path, after: str) -> None:
-        """Push the new commit, or find out why that is refused.
+        """Push the new commit. After an error, the commit that the branch is at tells what happened.
 
-        A push whose answer was lost has arrived, and one that came second is told from one that nobody may make: what
-        the branch is at says which.
+        Our commit: the push succeeded, and only the answer was lost. The old commit: the push was refused. Any other
+        commit: somebody else pushed first.
         """
         reference = f"refs/heads/{self.branch}"
         try:
@@ -85,10 +85,10 @@ class GitDesiredState(DesiredState):
                 return
             if there != after:
                 raise self._overtaken(after, there) from error
-            said, permit = words_of(error), f"see that whoever deploys may push to branch {self.branch}"
+            said, permit = words_of(error), f"allow the user who deploys to push to branch {self.branch}"
             what_to_do = advice(error, self.repo, "GITOPS_REPO_URL", "correct GITOPS_REPO_URL") or permit
             raise StoreUnavailable(
-                f"{source_name(self.repo)} did not take the deployment: {said}; {what_to_do}"
+                f"{source_name(self.repo)} refused the push of the deployment: {said}; {what_to_do}"
             ) from error
 
     def _overtaken(self, after: str, found: str) -> Conflict:

@@ -1,6 +1,6 @@
-"""What Git, DVC and DVC's stages get of a person's environment, and how Git gets the credentials of an address.
+"""The environment of Git, DVC and DVC's stages, and how Git gets the credentials of an address.
 
-The lists at the top say what is kept of a person's settings, and what is neutralized.
+The lists at the top say which of the user's settings are kept, and which are neutralized.
 """
 
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 
-# Kept: who a person is, how they reach other machines, and whom they trust. Any other Git setting is neutralized.
+# Kept: the user's identity, network access and trusted certificates. Any other Git setting is neutralized.
 _KEPT_SETTINGS = re.compile(
     r"(user|author|committer)\.(name|email|useconfigonly)|safe\.directory"
     r"|core\.(sshcommand|askpass|gitproxy)|ssh\.variant|credential\..+|http\..+|url\..+\.(insteadof|pushinsteadof)",
@@ -24,7 +24,7 @@ _KEPT_VARIABLES = re.compile(
     r"GIT_(SSH|SSH_COMMAND|SSH_VARIANT|ASKPASS|PROXY_COMMAND|EXEC_PATH|(SSL|HTTP|PROXY_SSL)_\w+"
     r"|(AUTHOR|COMMITTER)_(NAME|EMAIL))"
 )
-# Neutralized: also what Git sets for a hook that runs us, which would make each command work on that repository.
+# Git sets some of these when it runs us from a hook: then each command would work on the hook's repository.
 _NEUTRALIZED_VARIABLES = re.compile(
     r"(GIT|DVC)_.*|LC_.*|LANGUAGE|BASH_ENV|ENV|BASHOPTS|SHELLOPTS|CDPATH|BASH_FUNC_.*|PYTHONWARNINGS", re.DOTALL
 )
@@ -33,18 +33,18 @@ _NEUTRAL_VARIABLES = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_TEMPLATE_DIR": "",
     "GIT_TERMINAL_PROMPT": "0",
-    "LC_ALL": "C.UTF-8",  # advice is chosen by Git's words, which it would translate
+    "LC_ALL": "C.UTF-8",  # `advice` matches Git's messages, which Git would translate
     "SHELL": "/bin/sh",  # DVC runs the stages with it
 }
-# Unset, these two are files in a person's home.
+# Unset, these two are files in the user's home directory.
 _NEUTRAL_SETTINGS = [("core.excludesFile", os.devnull), ("core.attributesFile", os.devnull)]
-# For the command, and not for what answers it: the hooks of a registry on this machine are the registry's.
+# Only for the command itself: a local registry that receives a push still runs its own hooks.
 _COMMAND_SETTINGS = [("core.hooksPath", os.devnull)]
 
 _SCOPES = ("system", "global", "command")
 _HTTP = re.compile(r"https?://", re.IGNORECASE)
 _Settings = list[tuple[str, str]]
-# What Git runs to be told the credentials: this text shows in the list of processes.
+# Git runs this to get the credentials. It is visible in the process list, so it holds no secret.
 _HELPER = (
     '!f() { test "$1" = get && printf "username=%s\\npassword=%s\\n" "$FMNIST_GIT_USER" "$FMNIST_GIT_PASSWORD"; }; f'
 )
@@ -57,14 +57,14 @@ def neutral_environment(remote: Address | None = None) -> Iterator[dict[str, str
     Other users can read the arguments of a command, but not its environment.
 
     Raises:
-        InvalidSetting: a user or password that Git cannot send, or a configuration that it cannot read.
-        StoreUnavailable: Git is not on this machine.
+        InvalidSetting: Git cannot send the user or password, or cannot read its configuration.
+        StoreUnavailable: Git is not installed.
     """
     settings, variables = _kept_settings(), _kept_variables()
     with tempfile.TemporaryDirectory(prefix="fmnist-git-") as scratch:
         command_settings = list(_COMMAND_SETTINGS)
         if remote is not None and _HTTP.match(str(remote)) and (credentials := remote.credentials()):
-            # An address that says who asks is meant as it stands.
+            # An address with credentials is used as it is, without the user's `url.*.insteadOf`.
             settings = [(name, _expanded(value)) for name, value in settings if not name.startswith("url.")]
             command_settings += _asked_as(remote, *credentials)
             variables |= _secret_variables(scratch, *credentials)
@@ -80,17 +80,17 @@ def neutral_environment(remote: Address | None = None) -> Iterator[dict[str, str
 def _kept_variables() -> dict[str, str]:
     kept = {
         name: value
-        for name, value in os.environ.items()  # noqa: TID251 - what Git is started with
+        for name, value in os.environ.items()  # noqa: TID251 - the environment of Git
         if _KEPT_VARIABLES.fullmatch(name) or not _NEUTRALIZED_VARIABLES.fullmatch(name)
     }
     return {"SSH_ASKPASS_REQUIRE": "never", **kept, **_NEUTRAL_VARIABLES}
 
 
 def _kept_settings() -> _Settings:
-    """Return what is kept of the configuration of machine and person; that of a repository around us is not theirs."""
+    """Return the kept settings of the system and of the user. A repository around us does not count."""
     variables = {
         name: value
-        for name, value in os.environ.items()  # noqa: TID251 - what Git is started with
+        for name, value in os.environ.items()  # noqa: TID251 - the environment of Git
         if not name.startswith("GIT_") or name.startswith(("GIT_CONFIG", "GIT_EXEC_PATH"))
     }
     try:
@@ -113,9 +113,9 @@ def _kept_settings() -> _Settings:
 
 
 def _asked_as(remote: Address, user: str, password: str | None) -> _Settings:
-    """Return the settings with which Git asks as this user; none of them holds the password.
+    """Return the settings with which Git authenticates as this user. None of them holds the password.
 
-    They are for one server. A redirect to another does not get the password, save to the same one with TLS.
+    They apply to one server. A redirect gets the password only on the same server, such as from http:// to https://.
     """
     scheme, _, rest = str(remote).partition("://")
     host = rest.partition("/")[0]
@@ -124,7 +124,7 @@ def _asked_as(remote: Address, user: str, password: str | None) -> _Settings:
         servers.append(f"https://{host}")
     if password is None:
         return [(f"credential.{server}.username", user) for server in servers]
-    # The empty helper takes away a person's own, which Git would ask first.
+    # The empty helper removes the user's own helpers, which Git would ask first.
     return [(f"credential.{server}.helper", helper) for server in servers for helper in ("", _HELPER)]
 
 
@@ -138,18 +138,18 @@ def _secret_variables(scratch: str, user: str, password: str | None) -> dict[str
     return {
         "FMNIST_GIT_USER": user,
         "FMNIST_GIT_PASSWORD": password,
-        "GIT_ASKPASS": "",  # nobody is asked when the password is wrong
+        "GIT_ASKPASS": "",  # no prompt when the password is wrong
         "HOME": scratch,  # where curl would find another password, in .netrc
     }
 
 
 def _expanded(value: str) -> str:
-    """Expand a path as Git would, which has another HOME when it is given credentials."""
+    """Expand `~/` here, because Git has another HOME when it is given credentials."""
     return str(Path(value).expanduser()) if value.startswith("~/") else value
 
 
 def _numbered(settings: _Settings) -> dict[str, str]:
-    """Return settings as Git takes them from the environment."""
+    """Return settings as environment variables that Git reads."""
     variables = {"GIT_CONFIG_COUNT": str(len(settings))}
     for number, (name, value) in enumerate(settings):
         variables |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}

@@ -1,4 +1,4 @@
-"""Repositories on other machines: cloned, listed and pushed to, and given up when they fall silent."""
+"""Clones, lists and pushes to Git repositories. A command stops when the server sends nothing for a minute."""
 
 import tempfile
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ from pathlib import Path
 from fmnist.adapters.git.command import is_local, run, source_name
 from fmnist.domain.model.address import Address
 
-_SILENT_SECONDS = 60  # Git itself waits for ever for a server that takes its call and says nothing
+_SILENT_SECONDS = 60  # Git itself waits for ever for a server that accepts a connection and sends nothing
 
 
 def clone(repo: Address, target: Path, *options: str) -> None:
-    """Clone a repository into a directory that is empty or not there yet; `options` are those of `git clone`.
+    """Clone a repository into a directory that is empty or does not exist. `options` are those of `git clone`.
 
     Raises:
-        StoreUnavailable: no repository there, or it does not answer, or falls silent.
+        StoreUnavailable: there is no repository, or it does not answer, or stops answering.
     """
     command = ["git", "clone", "--quiet", "--progress", *options, "--", source_name(repo), str(target)]
     run(command, silence=_SILENT_SECONDS, remote=repo)
@@ -23,9 +23,9 @@ def clone(repo: Address, target: Path, *options: str) -> None:
 
 @contextmanager
 def local_copy(repo: Address) -> Iterator[str]:
-    """Yield the path of a repository on this machine with the same commits: its own, or that of a clone for the time.
+    """Yield a local path of the repository: its own path, or that of a temporary bare clone.
 
-    DVC would clone it as well, but wait for ever for a server that falls silent.
+    DVC would clone it as well, but would wait for ever for a server that stops answering.
 
     Raises:
         StoreUnavailable: as `clone`.
@@ -40,9 +40,9 @@ def local_copy(repo: Address) -> Iterator[str]:
 
 
 def references(repo: Address, *patterns: str) -> list[tuple[str, str]]:
-    """Return (name, sha) of the repository's references that match, in Git's order; all of them without a pattern.
+    """Return (name, SHA) of the references that match, in Git's order. Without a pattern, return all of them.
 
-    After an annotated tag comes its name with `^{}`, for the commit that it stands for.
+    An annotated tag is followed by an entry for its commit, whose name ends with `^{}`.
 
     Raises:
         StoreUnavailable: as `clone`.
@@ -54,10 +54,10 @@ def references(repo: Address, *patterns: str) -> list[tuple[str, str]]:
 
 
 def push(checkout: Path, repo: Address, *refs: str) -> None:
-    """Push all of the refs from a checkout to a repository, or none.
+    """Push refs from a checkout to a repository: all of them, or none.
 
     Raises:
-        StoreUnavailable: it does not take them, does not answer, or falls silent.
+        StoreUnavailable: the repository refuses them, does not answer, or stops answering.
     """
     command = ["git", "push", "--quiet", "--progress", "--atomic", source_name(repo), *refs]
     run(command, cwd=checkout, silence=_SILENT_SECONDS, remote=repo)

@@ -1,1 +1,1 @@
-"""httpx: asks HTTP services. It implements no port: `service` is the client of our own."""
+"""HTTP clients, with httpx. They implement no port. `service` is the client of our own service."""

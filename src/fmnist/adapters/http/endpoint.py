@@ -1,4 +1,4 @@
-"""An HTTP service at a URL, reached with httpx over connections that are kept open, and what it answers."""
+"""A client for an HTTP service at a URL, with httpx and connections that stay open."""
 
 import json
 import time
@@ -13,14 +13,14 @@ from fmnist.domain.model.address import Address, is_loopback, without_credential
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable, UnexpectedReply
 from fmnist.domain.model.text import is_visible_ascii
 
-MAX_REPLY_BYTES = 2**24  # an answer to 1,000 images has less than a MiB
+MAX_REPLY_BYTES = 2**24  # an answer to 1,000 images has less than 1 MiB
 _DETAIL_SHOWN = 160
 _Shape = TypeVar("_Shape")
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back for a request, such as `GET /health`, and after how many seconds."""
+    """The reply to a request, such as `GET /health`, and the seconds that it took."""
 
     request: str
     status: int
@@ -31,19 +31,19 @@ class Reply:
         """Return this reply.
 
         Raises:
-            UnexpectedReply: its status is none of these; the message has what the service said of it.
+            UnexpectedReply: it has another status. The message includes the service's reason.
         """
         if self.status not in statuses:
             wanted = " or ".join(map(str, statuses))
             reason = f" ({self.detail})" if self.detail else ""
-            raise UnexpectedReply(f"{self.request} gave {self.status}{reason}, expected {wanted}")
+            raise UnexpectedReply(f"{self.request} returned {self.status}{reason}, expected {wanted}")
         return self
 
     def read(self, shape: type[_Shape]) -> _Shape:
-        """Return the body, a JSON object with the fields of a dataclass; others are passed over.
+        """Return the body as a dataclass. It must be a JSON object with these fields; others are ignored.
 
         Raises:
-            UnexpectedReply: it is none.
+            UnexpectedReply: it is not such an object.
         """
         try:
             return TypeAdapter(shape).validate_json(self.body, strict=True)
@@ -54,28 +54,28 @@ class Reply:
 
     @property
     def detail(self) -> str:
-        """The start of what an error's document says of it; empty where it says nothing."""
+        """The start of the reason in an error document, or an empty text."""
         try:
             detail = json.loads(self.body)["detail"]
         except (ValueError, RecursionError, LookupError, TypeError):
             return ""
         if isinstance(detail, dict):
-            # The health of a service that is not ready.
+            # The health document of a service that is not ready.
             detail = detail.get("reload_error") or detail.get("status")
         return str(detail or "")[:_DETAIL_SHOWN]
 
 
 class HttpEndpoint:
-    """Asks the service at `url`, which may end in a route prefix. A context, which closes its connections at the end.
+    """A client for the service at `url`, which may end with a route prefix. As a context, it closes its connections.
 
     Args:
-        api_key: sent with every request, save where `ask` is told not to.
+        api_key: sent with every request, unless `ask` gets `key=False`.
         timeout: seconds to wait for a connection, and then for each part of an answer.
-        direct: use no proxy, whatever the environment names; always so for the loopback interface.
+        direct: ignore the environment's proxies. The loopback interface never uses a proxy.
 
     Raises:
-        InvalidSetting: no usable http or https URL, an API key that no header may hold, or proxies or certificates of
-            the environment that cannot be used.
+        InvalidSetting: the URL is not a usable http or https URL; or the API key does not fit into a header; or a
+            proxy or certificate of the environment cannot be used.
     """
 
     def __init__(self, url: str, *, api_key: str | None = None, timeout: float = 30.0, direct: bool = False) -> None:
@@ -87,7 +87,7 @@ class HttpEndpoint:
         self._key = {}
         if api_key is not None:
             key = _check_key(api_key)
-            # User and password take the other header, for a proxy before the service.
+            # User and password need the `authorization` header, for a proxy in front of the service.
             self._key = {"authorization": f"Bearer {key}"} if auth is None else {"x-api-key": key}
         self._client = _client(parsed, auth, timeout, direct=direct or is_loopback(parsed.host))
 
@@ -104,10 +104,10 @@ class HttpEndpoint:
 
         Raises:
             StoreUnavailable: there is no answer in time.
-            UnexpectedReply: the answer is too long, or packed.
+            UnexpectedReply: the answer is too long, or compressed.
         """
         request = f"{method} {path}" + (f" ({content_type})" if content_type else "")
-        # A packed answer has no bound before it is unpacked.
+        # The size of a compressed answer is not known before it is decompressed.
         headers = {"accept-encoding": "identity"} | (self._key if key else {})
         if content_type:
             headers["content-type"] = content_type
@@ -125,27 +125,27 @@ class HttpEndpoint:
 
 
 def _client(url: httpx.URL, auth: httpx.BasicAuth | None, timeout: float, *, direct: bool) -> httpx.Client:
-    """Make the client; of the environment it reads no more than this URL needs, for anything else may be broken."""
+    """Make the client. It reads only those environment variables that this URL needs, because others may be broken."""
     try:
         trusted = httpx.create_ssl_context(trust_env=url.scheme == "https")
     except OSError as error:
         raise InvalidSetting(
-            f"the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read: {error}; correct or unset it"
+            f"the certificates of SSL_CERT_FILE or SSL_CERT_DIR cannot be read: {error}; correct or unset the variable"
         ) from error
     try:
         return httpx.Client(auth=auth, verify=trusted, timeout=timeout, trust_env=not direct)
     except (ImportError, ValueError, httpx.InvalidURL) as error:
         raise InvalidSetting(
             f"the proxies of the environment cannot be used: {without_credentials(str(error))}; correct or unset "
-            "ALL_PROXY, HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in capitals or not"
+            "ALL_PROXY, HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in upper and lower case"
         ) from error
 
 
 def _read(response: httpx.Response, request: str) -> bytes:
     if (encoding := (response.headers.get("content-encoding") or "identity").lower()) != "identity":
         raise UnexpectedReply(
-            f"{request}: the answer is packed ({encoding!r}), and was asked for as it is (Accept-Encoding: identity); "
-            "switch compression off in the service, or in the proxy before it"
+            f"{request}: the answer is compressed ({encoding!r}), expected none (Accept-Encoding: identity); "
+            "turn off compression in the service, or in the proxy in front of it"
         )
     body = bytearray()
     for part in response.iter_raw():
@@ -157,5 +157,5 @@ def _read(response: httpx.Response, request: str) -> bytes:
 
 def _check_key(key: str) -> str:
     if not is_visible_ascii(key):
-        raise InvalidSetting("the API key must be of visible ASCII characters, without spaces")
+        raise InvalidSetting("the API key must have only visible ASCII characters, without spaces")
     return key

@@ -1,4 +1,4 @@
-"""The proxy of the environment that stands before a server, for whoever is told that it fails."""
+"""Advice about the environment's proxy, for messages about a server that fails."""
 
 import os
 from urllib.parse import urlsplit
@@ -9,9 +9,9 @@ from fmnist.domain.model.errors import InvalidSetting
 
 
 def proxy_advice(url: str, *, for_git: bool = False) -> str | None:
-    """Return what to look at when this URL's proxy fails, or None where the environment names none for it.
+    """Return what to check when this URL's proxy fails, or None if the environment names no proxy for it.
 
-    Git has a setting of its own, and does not heed HTTP_PROXY in capitals.
+    Git has its own setting, and ignores HTTP_PROXY in upper case.
     """
     try:
         parts = urlsplit(url)
@@ -26,7 +26,7 @@ def proxy_advice(url: str, *, for_git: bool = False) -> str | None:
     if kind not in proxies or any(map(proxy_bypass, (parts.hostname, parts.netloc.rpartition("@")[2]))):
         return None
     name, proxy = f"{kind}_proxy", proxies[kind]
-    # Of both it is the small one that counts.
+    # If both are set, clients use the one in lower case.
     variable = name if name in os.environ else name.upper()  # noqa: TID251 - every client reads them
     try:
         shown = f", which names the proxy {Address(proxy if '://' in proxy else f'http://{proxy}')}"

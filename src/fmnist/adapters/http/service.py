@@ -1,4 +1,4 @@
-"""The client of our own service: its model, its answers to images in every format, and its refusals."""
+"""The client of our own service: its model, its predictions for images in every format, and its refusals."""
 
 import io
 import json
@@ -21,7 +21,7 @@ _JSON = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class ServedInfo:
-    """The part of `/info` that says which model answers, and why it may not be the desired one."""
+    """The part of `/info` that says which model serves, and why it may not be the desired one."""
 
     model_uri: str
     desired_model: str
@@ -31,7 +31,7 @@ class ServedInfo:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """The class of each image, the models that gave them, where the format tells, and the seconds of each request."""
+    """The class of each image, the models that predicted them (if the format says so), and the seconds per request."""
 
     class_ids: list[int]
     models: list[str]
@@ -76,7 +76,7 @@ def _infer_json(images: Images) -> bytes:
     return json.dumps({"inputs": [tensor]}).encode()
 
 
-# The path, the content type, and what makes a body of images. A picture holds one image.
+# The path, the content type, and the function that encodes images as a body. A picture holds one image.
 _FORMATS: Mapping[str, tuple[str, str, Callable[[Images], bytes]]] = {
     "octet-stream": (_PREDICT, _OCTETS, lambda images: images.tobytes()),
     "JSON 28x28": (_PREDICT, _JSON, _predict_json),
@@ -89,26 +89,26 @@ _FORMATS: Mapping[str, tuple[str, str, Callable[[Images], bytes]]] = {
 
 
 class HttpService(HttpEndpoint):
-    """An endpoint whose routes are those of our service. Every method raises what `ask` and `Reply` raise.
+    """A client for the routes of our service. Every method raises the errors of `ask` and `Reply`.
 
-    Each check returns what it saw, in words.
+    Each check returns a short text about what it found.
 
     Attributes:
-        formats: in which images can be sent. JPEG alone changes pixels.
+        formats: names of the formats for images. Only JPEG changes pixels.
     """
 
     formats = tuple(_FORMATS)
 
     def check_ready(self) -> str:
-        """See that the service takes requests."""
+        """Check that the service is ready."""
         return f"{self.ask('GET', '/health/ready').expect(200).status}"
 
     def info(self) -> ServedInfo:
-        """Return which model answers."""
+        """Return which model serves."""
         return self.ask("GET", "/info").expect(200).read(ServedInfo)
 
     def answers(self, form: str, images: Images, batch: int) -> Answers:
-        """Ask for the classes of images, `batch` of them in a request, or one where it is a picture."""
+        """Predict the classes of images, with `batch` images in each request, or one if the format is a picture."""
         path, kind, encode = _FORMATS[form]
         size = 1 if kind.startswith("image/") else batch
         answers = Answers([], [], [])
@@ -117,22 +117,22 @@ class HttpService(HttpEndpoint):
             reply = self.ask("POST", path, encode(sent), kind).expect(200)
             class_ids, models = _read(reply, path)
             if len(class_ids) != len(sent):
-                raise UnexpectedReply(f"{reply.request} gave {len(class_ids)} predictions for {len(sent)} images")
+                raise UnexpectedReply(f"{reply.request} returned {len(class_ids)} predictions for {len(sent)} images")
             answers.class_ids.extend(class_ids)
             answers.models.extend(models)
             answers.seconds.append(reply.seconds)
         return answers
 
     def check_refusal(self, image: Images) -> str:
-        """See that an image with a pixel of 256 is refused with a reason."""
+        """Check that an image with a pixel of 256 is refused with a reason."""
         body = json.dumps({"images": [[256, *image.ravel().tolist()[1:]]]}).encode()
         reply = self.ask("POST", _PREDICT, body, _JSON).expect(400, 422)
         if not reply.detail:
-            raise UnexpectedReply(f"{reply.request} gave {reply.status} without a detail that says why")
+            raise UnexpectedReply(f"{reply.request} returned {reply.status} without a reason in 'detail'")
         return f"refused with {reply.status}"
 
     def check_key(self, image: Images) -> str:
-        """See that nothing is predicted without the API key."""
+        """Check that a request without the API key is refused."""
         reply = self.ask("POST", _PREDICT, image.tobytes(), _OCTETS, key=False).expect(401, 403)
         return f"refused without it, with {reply.status}"
 

@@ -1,1 +1,1 @@
-"""The dataset's official files: IDX arrays in gzip, where they come from, and how they are read."""
+"""The dataset's official files: downloads, checks and parses gzipped IDX arrays."""

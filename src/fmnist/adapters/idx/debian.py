@@ -1,6 +1,6 @@
-"""Debian's package of the dataset: an installed copy, else the package itself, unpacked and never installed.
+"""Gets the files from Debian's package of the dataset: an installed copy, or the package, unpacked but not installed.
 
-Works as any user and on a machine that never ran `apt-get update`; it leaves the system's package lists alone.
+It needs no root and no earlier `apt-get update`, and it does not change the system's package lists.
 """
 
 import logging
@@ -20,14 +20,14 @@ PACKAGE = "dataset-fashion-mnist"
 INSTALLED = Path("/usr/share/datasets/fashion-mnist")
 _QUICK_TO_GIVE_UP = ("-o", "Acquire::http::Timeout=10", "-o", "Acquire::Retries=1")
 _AS_OURSELVES = ("-o", "APT::Sandbox::User=root")
-"""apt run by root drops to a user of its own, which may not write into our temporary directory."""
+"""As root, apt switches to its own user, which cannot write to our temporary directory."""
 
 
 def fetch(files: Sequence[RawFile], directory: Path, installed: Path = INSTALLED) -> None:
-    """Put the package's files into `directory`, unchecked.
+    """Copy the package's files into `directory`, unchecked.
 
     Raises:
-        StoreUnavailable: no installed copy, and the package cannot be had.
+        StoreUnavailable: there is no installed copy, and the package cannot be downloaded.
     """
     if installed.is_dir():
         logger.info("Copying Debian's installed files from %s", installed)
@@ -38,10 +38,10 @@ def fetch(files: Sequence[RawFile], directory: Path, installed: Path = INSTALLED
 
 
 def unpack(package: Path, files: Sequence[RawFile], directory: Path) -> None:
-    """Put these files of a package into `directory`, and nothing else of it.
+    """Extract only these files of a package into `directory`.
 
     Raises:
-        StoreUnavailable: the package lacks one, or has it longer than the official file can be.
+        StoreUnavailable: a file is missing in the package, or longer than the official one can be.
     """
     missing = {f".{INSTALLED / file.name}": file for file in files}
     command = ["dpkg-deb", "--fsys-tarfile", str(package)]
@@ -53,7 +53,7 @@ def unpack(package: Path, files: Sequence[RawFile], directory: Path) -> None:
                         _extract(content, member, directory / file.name, file.most_packed)
                     if not missing:
                         break
-            dpkg.kill()  # the rest is not wanted
+            dpkg.kill()  # the rest of the package is not needed
     except (OSError, tarfile.TarError) as error:
         raise StoreUnavailable(f"Debian's package {package.name} cannot be unpacked: {error}") from error
     if missing:
@@ -63,7 +63,7 @@ def unpack(package: Path, files: Sequence[RawFile], directory: Path) -> None:
 def _extract(content: tarfile.TarFile, member: tarfile.TarInfo, target: Path, most: int) -> None:
     data = content.extractfile(member) if member.isfile() else None
     if data is None or member.size > most:
-        raise StoreUnavailable(f"Debian's {target.name} is no file of at most {most} bytes")
+        raise StoreUnavailable(f"Debian's {target.name}: expected a regular file of at most {most} bytes")
     with target.open("wb") as out:
         shutil.copyfileobj(data, out)
 
@@ -74,8 +74,8 @@ def _download_package(scratch: Path) -> Path:
     try:
         _run([*apt_get, "download", PACKAGE], cwd=scratch)
     except StoreUnavailable:
-        # Most often a machine whose lists are empty or old; lists of our own need no root and change nothing.
-        logger.info("Getting package lists first")
+        # Most often the machine's package lists are empty or old. Private lists need no root and change nothing.
+        logger.info("Downloading package lists first")
         private = ["-o", f"Dir::State={scratch}/state", "-o", f"Dir::Cache={scratch}/cache"]
         for folder in ("state/lists/partial", "cache/archives/partial"):
             Path(scratch, folder).mkdir(parents=True)
@@ -83,7 +83,7 @@ def _download_package(scratch: Path) -> Path:
         _run([*apt_get, *private, "download", PACKAGE], cwd=scratch)
     packages = list(scratch.glob(f"{PACKAGE}_*.deb"))
     if not packages:
-        raise StoreUnavailable(f"apt-get download {PACKAGE} left no package")
+        raise StoreUnavailable(f"apt-get download {PACKAGE} wrote no package")
     return packages[0]
 
 

@@ -1,4 +1,4 @@
-"""The four official files: their names, the digest of what each holds, and how they parse. It never fetches them."""
+"""The four official files: their names and SHA-256, a check, and a parser. This module never downloads them."""
 
 import gzip
 import hashlib
@@ -24,8 +24,8 @@ _UNSIGNED_BYTE = 0x08
 class RawFile:
     """An official file, with the length in bytes and the SHA-256 of its content.
 
-    Both are of the IDX data *inside* the gzip: distributors compress the same data anew (the bytes of Debian's files
-    differ from the dataset's own site in the gzip header), and it is the data that must be right.
+    Both describe the IDX data *inside* the gzip file, because distributors compress the same data differently: Debian's
+    files have another gzip header than those of the dataset's own site.
     """
 
     name: str
@@ -34,7 +34,7 @@ class RawFile:
 
     @property
     def most_packed(self) -> int:
-        """The longest gzip file of it in bytes: data that do not shrink are stored, with a few bytes around them."""
+        """The largest possible size of its gzip file in bytes: data that do not shrink, plus some overhead."""
         return self.size + self.size // 1000 + 1024
 
 
@@ -58,7 +58,7 @@ def check_file(path: Path, file: RawFile) -> None:
     """Refuse a file that does not hold the official data.
 
     Raises:
-        CorruptData: not a whole gzip file, or other content than `file.sha256`.
+        CorruptData: it is not a complete gzip file, or its content does not match `file.sha256`.
     """
     content = _decompress(path, file.size)
     found = hashlib.sha256(content).hexdigest()
@@ -73,7 +73,7 @@ def read_labeled_images(images: Path, labels: Path) -> LabeledImages:
     """Parse a pair of IDX files.
 
     Raises:
-        CorruptData: either file is not what its header says, or they differ in length.
+        CorruptData: a file does not match its header, or both differ in length.
     """
     pixels = parse_idx(_decompress(images, _LONGEST), images.name, dimensions=3)
     classes = parse_idx(_decompress(labels, _LONGEST), labels.name, dimensions=1)
@@ -85,11 +85,11 @@ def read_labeled_images(images: Path, labels: Path) -> LabeledImages:
 
 
 def parse_idx(content: bytes, name: str, dimensions: int) -> npt.NDArray[np.uint8]:
-    """Return the array of an IDX file (a view of `content`); `name` is what errors call it.
+    """Return the array of an IDX file, a view of `content`. Errors call the file `name`.
 
     Raises:
-        CorruptData: another magic number than that of unsigned bytes in so many dimensions, or other data than the
-            header announces, be it short or with bytes to spare.
+        CorruptData: the magic number is not that of unsigned bytes with this number of dimensions, or the data are
+            shorter or longer than the header says.
     """
     expected_magic = _UNSIGNED_BYTE << 8 | dimensions
     header = 4 * (1 + dimensions)
@@ -100,19 +100,19 @@ def parse_idx(content: bytes, name: str, dimensions: int) -> npt.NDArray[np.uint
         raise CorruptData(f"{name} starts with magic number {magic:#010x}, expected {expected_magic:#010x}")
     expected, found = math.prod(shape), len(content) - header
     if found != expected:
-        raise CorruptData(f"{name} announces {_sizes(shape)} = {expected} bytes of data, found {found}")
+        raise CorruptData(f"{name} must have {_sizes(shape)} = {expected} bytes of data by its header, found {found}")
     return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)
 
 
 def _decompress(path: Path, most: int) -> bytes:
-    """Return what the file holds, and stop one byte past `most`: a small gzip file can hold more than a memory does."""
+    """Return the file's content, up to one byte more than `most`: a small gzip file can exceed the memory."""
     try:
         with gzip.open(path) as file:
             content = file.read(most + 1)
     except FileNotFoundError as error:
-        raise CorruptData(f"{path} is absent") from error
+        raise CorruptData(f"{path} does not exist") from error
     except (OSError, EOFError, zlib.error) as error:
-        raise CorruptData(f"{path} is not a whole gzip file: {error}") from error
+        raise CorruptData(f"{path} is not a complete gzip file: {error}") from error
     if len(content) > most:
         raise CorruptData(f"{path} is not the official {path.name}: it holds more than {most} bytes")
     return content

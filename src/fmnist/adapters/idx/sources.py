@@ -1,5 +1,5 @@
-"""Gets the four official files into one directory, from wherever they can be had. It never leaves a file in place that
-was not checked, and says through `logging` what it tried.
+"""Gets the four official files into one directory, from the first source that has them. It keeps only files that it has
+checked, and logs every source that it tries.
 """
 
 import logging
@@ -14,10 +14,10 @@ from fmnist.domain.model.errors import CorruptData, InvalidSetting, StoreUnavail
 logger = logging.getLogger(__name__)
 
 Fetch = Callable[[Sequence[RawFile], Path], None]
-"""Puts files under their own names into a directory, unchecked; raises `StoreUnavailable` when it cannot."""
+"""Writes files under their own names into a directory, unchecked; raises `StoreUnavailable` if that fails."""
 
 FETCHES: Mapping[str, Fetch] = {"the dataset's own site": website.fetch, "Debian's package": debian.fetch}
-"""Where files come from when nobody said where, in the order of trying."""
+"""The default sources, in the order in which they are tried."""
 
 
 def raw_directory(
@@ -29,15 +29,15 @@ def raw_directory(
     """Return a directory that holds every official file, each checked against its SHA-256.
 
     Args:
-        downloads: where an earlier download lies, and where a new one goes.
-        source: a directory of the user's; when given, nothing else is looked at and nothing is written.
-        files: the files wanted.
-        fetches: by name, what to try for files that are not in `downloads` yet.
+        downloads: the directory of earlier and new downloads.
+        source: the user's own directory. If given, only it is used, and nothing is written.
+        files: the wanted files.
+        fetches: sources by name, for files that are not in `downloads` yet.
 
     Raises:
-        InvalidSetting: `source` lacks a file.
-        CorruptData: a file in `source` holds something else.
-        StoreUnavailable: no source could give the files, or `downloads` may not be written.
+        InvalidSetting: a file is missing in `source`.
+        CorruptData: a file in `source` has the wrong content.
+        StoreUnavailable: no source has the files, or `downloads` is not writable.
     """
     if source is not None:
         _check_source(source, files)
@@ -56,7 +56,7 @@ def _check_source(source: Path, files: Sequence[RawFile]) -> None:
     if absent:
         raise InvalidSetting(
             f"the source directory {source} lacks {', '.join(absent)}: it must hold the four official .gz files; "
-            "leave --source and FMNIST_RAW_DIR away to have them downloaded"
+            "leave out --source and FMNIST_RAW_DIR to download them"
         )
     for file in files:
         check_file(source / file.name, file)
@@ -69,7 +69,7 @@ def _have(downloads: Path, file: RawFile) -> bool:
     try:
         check_file(path, file)
     except CorruptData as error:
-        logger.warning("Refused an earlier download, getting it anew: %s", error)
+        logger.warning("An earlier download is damaged, downloading it again: %s", error)
         return False
     return True
 
@@ -86,13 +86,13 @@ def _download(files: Sequence[RawFile], downloads: Path, fetches: Mapping[str, F
             logger.info("Raw files: from %s, now in %s", name, downloads)
             return
     raise StoreUnavailable(
-        f"no source could give {', '.join(file.name for file in files)} ({'; '.join(failures)}). "
-        "Put the four official files into a directory and name it by --source or FMNIST_RAW_DIR"
+        f"no source has {', '.join(file.name for file in files)} ({'; '.join(failures)}). "
+        "Put the four official files into a directory, and set --source or FMNIST_RAW_DIR to it"
     )
 
 
 def _fetch_checked(fetch: Fetch, files: Sequence[RawFile], downloads: Path) -> None:
-    """Fetch beside the final place, on the same disk, so that a checked file moves there in one step or not at all."""
+    """Fetch into a folder on the same disk, so that a checked file moves to its final place in one atomic step."""
     try:
         downloads.mkdir(parents=True, exist_ok=True)
         incoming = tempfile.TemporaryDirectory(dir=downloads, prefix=".incoming-")

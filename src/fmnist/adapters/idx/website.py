@@ -1,4 +1,4 @@
-"""The dataset's own site, as its repository zalandoresearch/fashion-mnist names it. Out of reach, it fails fast."""
+"""Downloads from the dataset's own site, which the repository zalandoresearch/fashion-mnist names. It fails fast."""
 
 import http.client
 import logging
@@ -11,7 +11,7 @@ from fmnist.domain.model.errors import StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
-# The site has no TLS; what comes from it is trusted for its SHA-256 alone.
+# The site has no TLS. A file from it is trusted only after its SHA-256 was checked.
 SITE = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 _TIMEOUT_SECONDS = 5
 _CHUNK = 1 << 20
@@ -21,7 +21,7 @@ def fetch(files: Sequence[RawFile], directory: Path, site: str = SITE) -> None:
     """Download files into `directory`, unchecked.
 
     Raises:
-        StoreUnavailable: the site does not answer, or not with the files.
+        StoreUnavailable: the site does not answer, or does not have the files.
     """
     for file in files:
         try:

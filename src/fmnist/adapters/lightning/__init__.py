@@ -1,1 +1,1 @@
-"""Lightning: how a network is trained, in one process or as one of several, and in-process `Compute`."""
+"""Lightning: trains a network, in one process or in one of several workers, and provides the in-process `Compute`."""

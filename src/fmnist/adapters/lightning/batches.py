@@ -1,4 +1,4 @@
-"""One epoch of batches out of tensors that lie on the device already: no workers, no work on single images."""
+"""Batches of one epoch, from tensors that are already on the device: no loader processes, no work on single images."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ class TensorSplit:
     @classmethod
     def of(cls, data: LabeledImages, device: torch.device) -> "TensorSplit":
         """Copy a split to the device."""
-        # A copy, since torch may not share memory that numpy marks read-only.
+        # A copy, because torch must not share memory that numpy marks as read-only.
         images, labels = torch.tensor(data.images), torch.tensor(data.labels)
         return cls(images.to(device), labels.to(device, torch.int64))
 
@@ -32,12 +32,12 @@ class TensorSplit:
 
 
 class ShuffledBatches:
-    """Full batches in a random order that depends on `seed` alone; the rest that fills no batch sits out this epoch.
+    """Full batches in a random order that depends only on `seed`. The epoch leaves out rows that fill no batch.
 
-    A split smaller than one batch gives one batch of all of it.
+    A split smaller than one batch gives one batch with all of its rows.
 
     Args:
-        augment: makes the epoch's images out of the split's, when the first batch is asked for.
+        augment: makes the epoch's images from the split's images. It is called before the first batch.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class ShuffledBatches:
 
 
 class OrderedBatches:
-    """All of a split in its own order, the last batch as small as it falls."""
+    """All rows of a split in its own order. The last batch may be smaller."""
 
     def __init__(self, split: TensorSplit) -> None:
         self._split = split
@@ -76,5 +76,5 @@ class OrderedBatches:
 
 
 def epoch_seed(seed: int, epoch: int, rank: int) -> int:
-    """Derive the seed of one worker's epoch, so that an epoch repeated after a failure is the same epoch."""
+    """Derive the seed of one worker's epoch, so that an epoch repeated after a failure gives the same batches."""
     return (seed * 1_000_003 + epoch * 1_009 + rank) % 2**63

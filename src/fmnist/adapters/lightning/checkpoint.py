@@ -1,8 +1,8 @@
-"""What is kept after each epoch: one directory with all it takes to go on, and the best weights so far.
+"""The checkpoint of an epoch: one directory with everything that resuming needs, and the best weights so far.
 
-`state.ckpt` is Lightning's (weights, optimizer, schedule, loops), `best.pt` the weights of the best epoch, and
-`epochs.json` the history. Since the best epoch travels along, the newest directory is the only one that is needed.
-Nothing here imports Lightning: a driver reads checkpoints without it.
+`state.ckpt` is Lightning's state (weights, optimizer, schedule, loops), `best.pt` has the weights of the best epoch,
+and `epochs.json` the history. Each checkpoint includes the best weights, so only the newest one is needed. This module
+must not import Lightning, because a driver reads checkpoints without it.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ _EPOCHS = "epochs.json"
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Metrics of each epoch so far, the seconds that those epochs took over all attempts, and the last one's device."""
+    """Metrics of each epoch so far, the seconds of all of them over all attempts, and the device of the last one."""
 
     epochs: tuple[Mapping[str, float], ...] = ()
     seconds: float = 0.0
@@ -40,7 +40,7 @@ class History:
             return cls(tuple(content["epochs"]), content["seconds"], content["device"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise TrainingFailed(
-                f"the checkpoint {directory} is damaged: {error!r}; remove it to train anew"
+                f"the checkpoint {directory} is damaged: {error!r}; remove it to train from the start"
             ) from error
 
     def write(self, directory: Path) -> None:
@@ -49,24 +49,24 @@ class History:
 
 
 SaveCheckpoint = Callable[[Path, History], None]
-"""Keeps a checkpoint directory, which is removed afterwards; on ranks other than 0 it is without files of ours."""
+"""Keeps a checkpoint directory, which is removed afterwards. On ranks other than 0 it has none of our files."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptCheckpoints:
-    """The newest checkpoint of a run in a local directory; whenever this is cut off, a whole one is there."""
+    """The newest checkpoint of a run in a local directory. An interrupted write keeps the checkpoint before it."""
 
     directory: Path
 
     def newest(self) -> Path | None:
-        """Return the checkpoint to go on from, or None before the first epoch's end."""
+        """Return the newest checkpoint, or None before the first epoch has ended."""
         return max(self.directory.glob("epoch-*"), default=None)
 
     def prepare(self) -> None:
-        """Make and try the directory, so that a place that cannot be written is told before the first epoch.
+        """Create the directory and write to it, so that an unwritable place fails before the first epoch.
 
         Raises:
-            StoreUnavailable: it cannot be made or written.
+            StoreUnavailable: it cannot be created or written.
         """
         try:
             make_writable(self.directory)
@@ -74,7 +74,7 @@ class KeptCheckpoints:
             raise StoreUnavailable(f"cannot keep checkpoints in {self.directory}: {error}") from error
 
     def add(self, checkpoint: Path, epoch: int) -> None:
-        """Copy a checkpoint in, and then remove those before it, half-copied ones of an earlier attempt too.
+        """Copy a checkpoint in, then remove the older ones, and partial copies of earlier attempts.
 
         Raises:
             StoreUnavailable: the directory cannot be written.
@@ -91,10 +91,10 @@ class KeptCheckpoints:
 
 
 def make_writable(directory: Path) -> None:
-    """Make a directory unless it is there, and see that a file can be made in it.
+    """Create a directory if it does not exist, and check that a file can be created in it.
 
     Raises:
-        OSError: it cannot.
+        OSError: one of both fails.
     """
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=directory):

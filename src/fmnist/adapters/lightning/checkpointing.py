@@ -1,4 +1,4 @@
-"""Writes a checkpoint after every epoch, in the form that `checkpoint` describes."""
+"""Writes a checkpoint after every epoch. The module `checkpoint` describes its files."""
 
 import io
 import tempfile
@@ -28,7 +28,7 @@ class Checkpointing(lightning.Callback):
         if resumed_from:
             self.history = History.read(resumed_from)
             self._best = _tensors(resumed_from / BEST)
-            _tensors(resumed_from / STATE)  # Lightning loads it too, and has no error of its own for a damaged one
+            _tensors(resumed_from / STATE)  # fails here if it is damaged: Lightning would raise no error of its own
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Start the epoch's clock."""
@@ -46,15 +46,15 @@ class Checkpointing(lightning.Callback):
         with tempfile.TemporaryDirectory(prefix="fmnist-checkpoint-") as temporary:
             directory = Path(temporary)
             try:
-                trainer.save_checkpoint(directory / STATE)  # every worker has to take part; rank 0 writes
+                trainer.save_checkpoint(directory / STATE)  # every worker must call it; rank 0 writes
                 if trainer.is_global_zero:
-                    torch.save(self._best, best := io.BytesIO())  # to a file it would tell a full disk in its own way
+                    torch.save(self._best, best := io.BytesIO())  # to a file, it would not raise OSError on a full disk
                     (directory / BEST).write_bytes(best.getbuffer())
                     self.history.write(directory)
             except OSError as error:
                 raise StoreUnavailable(
                     f"the checkpoint of epoch {len(epochs)} cannot be written to {directory.parent}: {error}; "
-                    "make room there, or name another place in TMPDIR"
+                    "free some space there, or set TMPDIR to another folder"
                 ) from error
             self._save(directory, self.history)
 
@@ -64,5 +64,5 @@ def _tensors(file: Path) -> Any:
         return load_tensors(file)
     except CorruptModel as error:
         raise TrainingFailed(
-            f"the checkpoint {file.parent} is damaged: {file.name}: {error}; remove it to train anew"
+            f"the checkpoint {file.parent} is damaged: {file.name}: {error}; remove it to train from the start"
         ) from error

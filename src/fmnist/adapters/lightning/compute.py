@@ -1,4 +1,4 @@
-"""`Compute` in this process, on one device: for quick work, tests, and wherever a cluster would be in the way."""
+"""`Compute` in this process, on one device: for quick work, for tests, and wherever no cluster is wanted."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +16,11 @@ from fmnist.ports.model_store import TrainedWeights
 
 @dataclass(frozen=True, slots=True)
 class LocalCompute(Compute):
-    """Trains and predicts in this process, with one worker, on the GPU where there is one.
+    """Trains and predicts in this process, with one worker, on the GPU if there is one.
 
     Args:
-        checkpoints: a directory; each run keeps its newest checkpoint below it, under the run's id.
-        threads: that torch computes with on a CPU.
+        checkpoints: a directory. Each run keeps its newest checkpoint in a subdirectory named by the run's id.
+        threads: CPU threads of torch.
     """
 
     registry: DataRegistry
@@ -29,12 +29,12 @@ class LocalCompute(Compute):
 
     def prepare(self, spec: TrainingSpec, dataset: DatasetVersion) -> None:
         if spec.num_workers != 1:
-            raise InvalidSetting(f"in-process compute has one worker, {spec.num_workers} were asked for: use ray")
+            raise InvalidSetting(f"in-process compute has one worker, found num_workers {spec.num_workers}: use Ray")
         spec.check_splits(split_sizes(dataset.metadata))
         KeptCheckpoints(self.checkpoints).prepare()
 
     def fit(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, on_progress: OnProgress) -> FitResult:
-        # Lightning takes 2 s to import, and the train app names this class even when it trains on Ray.
+        # Imported here, because Lightning takes 2 s, and the train app imports this module even to train on Ray.
         import torch
 
         from fmnist.adapters.lightning.fitting import fit_network
@@ -66,7 +66,7 @@ class LocalCompute(Compute):
         return FitResult(weights, history.epochs, history.seconds, history.device)
 
     def close(self) -> None:
-        """Do nothing: it all happens in `fit`."""
+        """Do nothing, because `fit` leaves nothing open."""
 
     def predict(self, weights: TrainedWeights, dataset: DatasetVersion, split: str) -> SplitPredictions:
         from fmnist.adapters.torch.weights import WeightsClassifier

@@ -1,4 +1,4 @@
-"""The one way a network is trained, called by the in-process compute and by every Ray Train worker alike."""
+"""Trains a network. Both the in-process compute and every Ray Train worker call it."""
 
 import logging
 import signal
@@ -35,19 +35,19 @@ def fit_network(
     on_progress: OnProgress,
     trainer_options: dict[str, Any],
 ) -> History:
-    """Train until the recipe's last epoch and return the history, that of earlier attempts included.
+    """Train until the recipe's last epoch, and return the history, which includes earlier attempts.
 
     Args:
         train, val: this worker's part of each split.
-        resume_from: the checkpoint directory to go on from, if any.
-        save: keeps each epoch's checkpoint; called on every worker, with files on rank 0 alone.
-        on_progress: told on rank 0 alone.
-        trainer_options: of Lightning's `Trainer`, for the hardware: accelerator, devices, strategy, plugins.
+        resume_from: the checkpoint directory to continue from, if any.
+        save: keeps each epoch's checkpoint. Every worker calls it, but only rank 0 has files.
+        on_progress: receives the progress. Only rank 0 calls it.
+        trainer_options: options of Lightning's `Trainer` for the hardware: accelerator, devices, strategy, plugins.
 
     Raises:
-        InvalidSetting: this worker's part makes no batch that the architecture learns from.
+        InvalidSetting: this worker's part is too small to make a batch that the architecture can learn from.
         TrainingFailed: the loss is not finite.
-        OutOfMemory: the accelerator does not hold the data, the network or a step.
+        OutOfMemory: the data, the network or a step does not fit into the accelerator's memory.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     spec.check_part(len(train))
@@ -70,9 +70,9 @@ def fit_network(
         **trainer_options,
     )
     with warnings.catch_warnings():
-        # Batches come out of memory: more loader processes, which Lightning recommends, would only slow them down.
+        # Batches come from memory. The loader processes that Lightning recommends would only slow them down.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        # Lightning 2.6 with torch 2.13.
+        # Raised by Lightning 2.6 with torch 2.13.
         warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated", category=FutureWarning)
         try:
             _fit(trainer, module, resume_from)
@@ -82,23 +82,23 @@ def fit_network(
 
 
 def _precision(recipe: Recipe, accelerator: str) -> Literal["bf16-mixed", "32-true"]:
-    """Return Lightning's word for the recipe's precision; on a CPU bfloat16 is many times slower than float32."""
+    """Return Lightning's name of the recipe's precision. On a CPU, bfloat16 is many times slower than float32."""
     return "bf16-mixed" if recipe.precision == "bfloat16" and accelerator == "gpu" else "32-true"
 
 
 def _what_would_fit(recipe: Recipe) -> str:
     batch = f"{recipe.architecture} with batches of {recipe.batch_size}"
     less = "try a smaller --model" if recipe.batch_size == 1 else f"try --batch-size {recipe.batch_size // 2}"
-    return f"the GPU's memory does not hold {batch}: {less}, or see what else is in that memory"
+    return f"the GPU's memory does not hold {batch}: {less}, or check what else uses that memory"
 
 
 def _fit(trainer: lightning.Trainer, module: ImageClassification, resume_from: Path | None) -> None:
     interrupt = signal.getsignal(signal.SIGINT)
     try:
-        # The state is our own and holds no code, but its optimizer and loop states are more than plain tensors.
+        # weights_only loads it without running code. It also accepts our optimizer and loop states.
         trainer.fit(module, ckpt_path=resume_from and resume_from / STATE, weights_only=True)
     except SystemExit as error:
-        # Lightning turns an interrupt into an exit and goes deaf to further ones; undo both.
+        # Lightning turns an interrupt into an exit, and ignores further interrupts. Undo both.
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, interrupt)
         raise error.__context__ or error from None

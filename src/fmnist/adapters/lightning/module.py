@@ -1,4 +1,4 @@
-"""The Lightning module: one training step, one validation step, and the figures of an epoch over all workers."""
+"""The Lightning module: the training step, the validation step, and the metrics of an epoch over all workers."""
 
 import logging
 import os
@@ -24,11 +24,11 @@ from fmnist.domain.model.training.run import TrainingSpec
 logger = logging.getLogger(__name__)
 
 _STEPS_BETWEEN_LOOKS = 50
-_AUGMENTATION = 0x9E3779B9  # tells its seeds from those of the order, in the low 32 bits, which are all a CPU heeds
+_AUGMENTATION = 0x9E3779B9  # makes its seeds differ from those of the order in the low 32 bits; a CPU uses only these
 
 
 class ImageClassification(lightning.LightningModule):
-    """Trains one network by one spec. Batches are raw uint8; normalization and augmentation happen on the device.
+    """Trains one network by one spec. Batches are raw uint8; the device normalizes and augments them.
 
     Args:
         train, val: this worker's part of each split. All workers' parts of `train` are equally long.
@@ -45,7 +45,7 @@ class ImageClassification(lightning.LightningModule):
         self._tallies: dict[str, _Tally] = {}
         torch.manual_seed(spec.seed)
         self.network = build_network(spec.recipe.architecture)
-        # 1.1-3 times faster on CPUs, and the layout that half precision wants on GPUs.
+        # 1.1-3 times faster on CPUs, and the layout that half precision needs on GPUs.
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # absent from its stubs
         self._first_bad_step = torch.tensor(-1)
 
@@ -60,7 +60,7 @@ class ImageClassification(lightning.LightningModule):
         return max(1, len(self._data["train"]) // self._spec.recipe.batch_size)
 
     def epoch_metrics(self) -> dict[str, float]:
-        """Return the figures of the epoch that just ended, over all workers; named as in `EPOCH_METRICS`."""
+        """Return the metrics of the epoch that just ended, over all workers. Names are those of `EPOCH_METRICS`."""
         return {
             f"{phase}_{name}": value
             for phase in ("train", "val")
@@ -73,7 +73,7 @@ class ImageClassification(lightning.LightningModule):
         return inputs.contiguous(memory_format=torch.channels_last)
 
     def train_dataloader(self) -> ShuffledBatches:
-        """Give the current epoch's batches; Lightning asks anew for each epoch."""
+        """Return the current epoch's batches. Lightning calls this for each epoch."""
         seed, epoch = self._spec.seed, self.current_epoch
         augmented = partial(
             augment,
@@ -86,23 +86,23 @@ class ImageClassification(lightning.LightningModule):
         return ShuffledBatches(self._split("train"), self._spec.recipe.batch_size, order, augmented)
 
     def val_dataloader(self) -> OrderedBatches:
-        """Give the validation batches."""
+        """Return the validation batches."""
         return OrderedBatches(self._split("val"))
 
     def configure_optimizers(self) -> Any:
-        """Build optimizer and schedule by the recipe."""
+        """Build the recipe's optimizer and schedule."""
         optimizer = build_optimizer(self._spec.recipe, self.network)
         schedule = build_schedule(self._spec.recipe, optimizer, self.steps_per_epoch)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_fit_start(self) -> None:
-        """Compile, where the recipe asks for it and it pays: on a GPU."""
+        """Compile the network if the recipe says so, but only on a GPU: elsewhere it does not pay."""
         self._first_bad_step = self._first_bad_step.to(self.device)
         if self._spec.recipe.compile and self.device.type == "cuda":
             if has_compiler():
                 self.network.compile()
             else:
-                logger.warning("the network is not compiled: that takes a C compiler, such as gcc, which is not here")
+                logger.warning("the network is not compiled, because this machine has no C compiler: install gcc")
 
     def on_train_epoch_start(self) -> None:
         """Start counting."""
@@ -117,15 +117,15 @@ class ImageClassification(lightning.LightningModule):
         return loss
 
     def on_before_optimizer_step(self, _: torch.optim.Optimizer) -> None:
-        """Stop a run whose loss is no number: nothing after it can be right.
+        """Stop a run whose loss is not finite, because training cannot recover.
 
-        Gradients are averaged over the workers by now, so that all of them stop at the same step.
+        Gradients are averaged over the workers at this point, so all of them stop at the same step.
         """
         last = list(self.network.parameters())[-1]
         if last.grad is not None:
             unchanged = torch.isfinite(last.grad).all() | (self._first_bad_step >= 0)
             self._first_bad_step = torch.where(unchanged, self._first_bad_step, self.global_step)
-        # To look is to wait for the device, which a CPU never makes anyone do.
+        # Reading the value waits for a GPU, so do it rarely. On a CPU it costs nothing.
         if self.device.type == "cpu" or self.global_step % _STEPS_BETWEEN_LOOKS == 0:
             self._stop_if_diverged()
 
@@ -144,7 +144,7 @@ class ImageClassification(lightning.LightningModule):
         if (step := int(self._first_bad_step)) >= 0:
             raise TrainingFailed(
                 f"the loss is not finite at epoch {step // self.steps_per_epoch}, step {step}: "
-                f"a learning rate of {self._spec.recipe.lr:g} is most likely too high"
+                f"a learning rate of {self._spec.recipe.lr:g} is most likely too high; try a lower --lr"
             )
 
     def _split(self, name: str) -> TensorSplit:
@@ -154,13 +154,13 @@ class ImageClassification(lightning.LightningModule):
 
 
 def has_compiler() -> bool:
-    """Whether there is a C compiler where Triton looks for one, to build its launchers with."""
+    """Return whether Triton finds a C compiler, which it needs to build its launchers."""
     named = os.environ.get("CC")  # noqa: TID251 - Triton reads it
     return any(shutil.which(each) for each in ([named] if named else ["gcc", "clang"]))
 
 
 class _Tally:
-    """Loss and confusion matrix of one phase of one epoch, kept on the device until someone asks."""
+    """Loss and confusion matrix of one phase of one epoch, kept on the device until they are read."""
 
     def __init__(self, device: torch.device) -> None:
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
@@ -169,11 +169,11 @@ class _Tally:
     def add(self, logits: torch.Tensor, labels: torch.Tensor, mean_loss: torch.Tensor) -> None:
         self._loss += mean_loss.double() * len(labels)
         pairs = labels * len(CLASS_NAMES) + logits.argmax(dim=1)
-        # Not bincount, for which a CPU would wait for its GPU at every step.
+        # Not bincount, which would make the CPU wait for the GPU at every step.
         self._confusion.scatter_add_(0, pairs, torch.ones_like(pairs))
 
     def metrics(self, module: lightning.LightningModule) -> dict[str, float]:
-        """Sum over the workers and derive the figures; every worker has to call this."""
+        """Sum over the workers and compute the metrics. Every worker must call this."""
         reduce = module.trainer.strategy.reduce
         loss = float(reduce(self._loss.clone(), reduce_op="sum"))
         confusion = reduce(self._confusion.clone(), reduce_op="sum").cpu().numpy()

@@ -1,4 +1,4 @@
-"""Optimizers and learning rate schedules, as recipes name them."""
+"""Builds the optimizer and the learning rate schedule that a recipe names."""
 
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
@@ -16,9 +16,9 @@ def build_optimizer(recipe: Recipe, network: nn.Module) -> Optimizer:
 
 
 def build_schedule(recipe: Recipe, optimizer: Optimizer, steps_per_epoch: int) -> LRScheduler:
-    """Return the recipe's schedule, to be advanced after every step.
+    """Return the recipe's schedule. Advance it after every step.
 
-    One-cycle: Smith and Topin 2017, "Super-Convergence"; up over a fifth of the steps, down to almost 0, both linear.
+    One-cycle (Smith and Topin 2017, "Super-Convergence"): linear up over a fifth of the steps, then linear to almost 0.
     """
     if recipe.schedule == "constant":
         return LambdaLR(optimizer, lambda _: 1.0)
@@ -27,7 +27,7 @@ def build_schedule(recipe: Recipe, optimizer: Optimizer, steps_per_epoch: int) -
         optimizer,
         max_lr=recipe.lr,
         total_steps=steps,
-        # Where the way up is one step exactly, torch divides by its length less one.
+        # With 5 steps, 0.2 would give a rise of exactly one step, and torch divides by its length minus one.
         pct_start=0.4 if steps == 5 else 0.2,
         anneal_strategy="linear",
         cycle_momentum=False,

@@ -1,4 +1,4 @@
-"""Tells how training gets on, often enough to look live and seldom enough to cost nothing."""
+"""Reports the progress of training, at most every 0.2 s, so that it looks live and costs nothing."""
 
 import time
 
@@ -13,7 +13,7 @@ _INTERVAL_SECONDS = 0.2
 
 
 class ProgressReports(lightning.Callback):
-    """Reports the step and its loss now and then, and every epoch's metrics, from rank 0 alone."""
+    """Reports the step and its loss at intervals, and the metrics of every epoch. Only rank 0 reports."""
 
     def __init__(self, on_progress: OnProgress, checkpointing: Checkpointing, epochs: int, steps: int) -> None:
         self._on_progress = on_progress

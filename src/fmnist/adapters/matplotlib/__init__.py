@@ -1,1 +1,1 @@
-"""Matplotlib: the figures of a report. It implements no port: the page that holds them asks for them."""
+"""Matplotlib: the figures of a report. It implements no port; the report page calls it."""

@@ -1,4 +1,4 @@
-"""The figures of a report, each as an `<svg>` element in the theme's colours. They draw, and compute nothing."""
+"""Draws the figures of a report, each as an `<svg>` element in the theme's colours. It computes no metrics."""
 
 from collections.abc import Mapping, Sequence
 
@@ -25,7 +25,7 @@ def draw(report: ModelReport) -> dict[str, str]:
 
 
 def confusion_matrix(confusion: Confusion, names: Sequence[str]) -> str:
-    """Draw counts by truth and answer: right ones in blue, mistakes in orange, the stronger the larger their share."""
+    """Draw counts by true and predicted class: correct in blue, wrong in orange, stronger for a larger share."""
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     with new_figure(4.5) as figure:
         axes = figure.add_subplot()
@@ -33,7 +33,7 @@ def confusion_matrix(confusion: Confusion, names: Sequence[str]) -> str:
             if not count:
                 continue
             is_right, share = truth == answer, shares[truth, answer]
-            # Mistakes are few, and by their share alone nobody would see them.
+            # Mistakes are rare, and a colour by their share alone would be too faint to see.
             strength = 0.1 + 0.85 * share if is_right else min(0.95, 0.06 + 0.85 * np.sqrt(share))
             cell = Rectangle((answer - 0.48, truth - 0.48), 0.96, 0.96, linewidth=0)
             cell.set(facecolor=BLUE if is_right else ORANGE, alpha=float(strength))
@@ -44,13 +44,13 @@ def confusion_matrix(confusion: Confusion, names: Sequence[str]) -> str:
         axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5), aspect="equal")
         axes.set_xticks(everywhere, names, rotation=45, ha="right", rotation_mode="anchor")
         axes.set_yticks(everywhere, names)
-        axes.set(xlabel="answer", ylabel="truth")
+        axes.set(xlabel="predicted class", ylabel="true class")
         axes.spines[:].set_visible(False)
         return to_svg(figure)
 
 
 def classes(figures: Sequence[ClassFigures]) -> str:
-    """Draw recall and precision of each class with their intervals, the weakest at the bottom."""
+    """Draw recall and precision of each class with their intervals. The class of the lowest recall is at the bottom."""
     ranked = sorted(figures, key=lambda each: each.recall)
     with new_figure(3.9) as figure:
         axes = figure.add_subplot()
@@ -72,7 +72,7 @@ def classes(figures: Sequence[ClassFigures]) -> str:
 
 
 def reliability(bins: Reliability) -> str:
-    """Draw how often answers of each confidence are right, and how many of them there are."""
+    """Draw the accuracy and the number of predictions for each bin of confidence."""
     filled = bins.count > 0
     width = 1 / len(bins.count)
     middle = (np.arange(len(bins.count)) + 0.5) * width
@@ -80,10 +80,10 @@ def reliability(bins: Reliability) -> str:
     low, high = bins.intervals()[filled].T
     with new_figure(4.3) as figure:
         upper, lower = figure.subplots(2, height_ratios=(3, 1), sharex=True)
-        upper.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=(0, (4, 3)), alpha=0.6, label="as sure as right")
+        upper.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=(0, (4, 3)), alpha=0.6, label="well calibrated")
         upper.vlines(confidence, low, high, colors=BLUE, linewidth=1.6, alpha=0.55)
-        upper.plot(confidence, accuracy, "o", color=BLUE, markersize=5, label="answers, with 95 % interval")
-        upper.set(ylim=(-0.02, 1.02), ylabel="right")
+        upper.plot(confidence, accuracy, "o", color=BLUE, markersize=5, label="accuracy, with 95 % interval")
+        upper.set(ylim=(-0.02, 1.02), ylabel="accuracy")
         upper.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         upper.legend(loc="upper left")
         upper.grid()
@@ -96,7 +96,7 @@ def reliability(bins: Reliability) -> str:
 
 
 def learning_curves(story: TrainingStory) -> str:
-    """Draw loss and accuracy of each epoch, on train and val, and mark the epoch that was chosen."""
+    """Draw loss and accuracy of each epoch, on train and val, and mark the chosen epoch."""
     with new_figure(4.3) as figure:
         upper, lower = figure.subplots(2, sharex=True)
         for axes, metric, title in ((upper, "acc", "accuracy"), (lower, "loss", "loss")):

@@ -1,8 +1,8 @@
-"""How figures look, and how one drawing serves a light page, a dark page and a file of its own.
+"""The style of figures. One drawing works in a light page, in a dark page and as a separate file.
 
-A figure is drawn in stand-in colours. In a page they become the page's CSS variables, so that it decides by day and
-night; in a file they become plain colours on white. No global state of Matplotlib is read or left changed, nor does a
-person's own `matplotlibrc` count.
+A figure is drawn in placeholder colours. In a page they become the page's CSS variables, so that they follow its light
+or dark theme. In a file they become fixed colours on white. This module must not use or change Matplotlib's global
+state, and it ignores the user's `matplotlibrc`.
 """
 
 import io
@@ -17,12 +17,12 @@ from matplotlib.figure import Figure
 
 from fmnist.domain.model.text import one_line
 
-WIDTH_INCHES = 4.6  # 440 pixels: on a phone it shrinks by a fifth, and the smallest words are still readable
-_LONGEST_LABEL = 24  # letters, of which the widest leave half of a figure to what is drawn
+WIDTH_INCHES = 4.6  # 440 pixels: on a phone it shrinks by a fifth, and the smallest text is still readable
+_LONGEST_LABEL = 24  # letters: even the widest leave half of a figure for the drawing
 
-# Stand-ins, none of which a drawing needs for itself.
+# Placeholders, which no drawing uses as real colours.
 INK, FAINT, BLUE, ORANGE = "#010203", "#040506", "#070809", "#0a0b0c"
-# Blue and vermilion of Okabe and Ito 2008, "Color Universal Design", which no kind of colour blindness confuses.
+# Blue and vermilion of Okabe and Ito 2008, "Color Universal Design", which remain distinct with any colour blindness.
 _ON_WHITE: Mapping[str, str] = {INK: "#1f2328", FAINT: "#d0d7de", BLUE: "#0072b2", ORANGE: "#d55e00"}
 _IN_PAGE: Mapping[str, str] = {
     INK: "var(--ink)",
@@ -30,10 +30,10 @@ _IN_PAGE: Mapping[str, str] = {
     BLUE: "var(--blue)",
     ORANGE: "var(--orange)",
 }
-# Any: its stubs want each key to be one of three hundred literals.
+# Any, because Matplotlib's stubs require each key to be one of three hundred literals.
 _STYLE: Any = {
     "text.parse_math": False,  # a class may be named `$x$`
-    "svg.fonttype": "none",  # words stay words: they can be selected, searched and read aloud
+    "svg.fonttype": "none",  # keep text as text, which can be selected, searched and read aloud
     "svg.hashsalt": "fmnist",
     "font.family": ["sans-serif"],
     "font.sans-serif": ["DejaVu Sans"],
@@ -64,38 +64,38 @@ _STYLE: Any = {
 
 @contextmanager
 def new_figure(height_inches: float) -> Iterator[Figure]:
-    """Give a figure to draw on in our style."""
+    """Yield a figure in our style."""
     with style.context(["default", _STYLE]):
         yield Figure(figsize=(WIDTH_INCHES, height_inches), layout="constrained", facecolor="none")
 
 
 def label(text: str) -> str:
-    """Return a name from elsewhere as a figure has room for it."""
+    """Return a name as one line, cut to the length that a figure has room for."""
     line = one_line(text)
     return line if len(line) <= _LONGEST_LABEL else line[: _LONGEST_LABEL - 1] + "…"
 
 
 def to_svg(figure: Figure) -> str:
-    """Return the `<svg>` element of a figure in our style, in stand-in colours; equal figures give equal bytes."""
+    """Return the `<svg>` element of a figure, in placeholder colours. Equal figures give equal bytes."""
     file = io.StringIO()
     with warnings.catch_warnings():
-        # Whoever shows the words has fonts of their own.
+        # The viewer of the SVG uses its own fonts.
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = file.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    # Numbered anew in each figure, and so not to be had twice in a page; nothing refers to them.
+    # Remove numbered ids: each figure starts again at 1, ids must be unique in a page, and nothing refers to them.
     return _in_tags(svg, lambda tag: re.sub(r' id="[A-Za-z.]+_\d+"', "", tag))
 
 
 def in_page(svg: str) -> str:
-    """Return the element for a page that has `--ink`, `--faint`, `--blue` and `--orange`."""
+    """Return the element for a page that defines `--ink`, `--faint`, `--blue` and `--orange`."""
     return _coloured(svg, _IN_PAGE)
 
 
 def as_file(svg: str) -> bytes:
-    """Return a file of its own, on white."""
+    """Return the content of a separate SVG file, on white."""
     head, bracket, rest = _coloured(svg, _ON_WHITE).partition(">")
     ground = '<rect width="100%" height="100%" fill="#ffffff"/>'
     return f'<?xml version="1.0" encoding="utf-8"?>\n{head}{bracket}{ground}{rest}'.encode()
@@ -107,5 +107,5 @@ def _coloured(svg: str, colours: Mapping[str, str]) -> str:
 
 
 def _in_tags(svg: str, change: Callable[[str], str]) -> str:
-    """Change the tags of an element, and leave its words as they are: Matplotlib escapes the brackets in these."""
+    """Change the tags of an element, and keep its text. Matplotlib escapes angle brackets in text."""
     return re.sub(r"<[^>]*>", lambda tag: change(tag[0]), svg)

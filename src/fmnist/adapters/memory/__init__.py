@@ -1,1 +1,1 @@
-"""The four ports in plain Python and numpy: public, for tests of the services that use them and of other packages."""
+"""In-memory adapters of all ports, in plain Python and numpy. They are public: other packages can test with them."""

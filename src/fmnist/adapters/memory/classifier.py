@@ -1,4 +1,4 @@
-"""The simplest classifier that learns: one mean image a class. It stands in for a network where torch must not be."""
+"""The simplest classifier that learns: one mean image for each class. It replaces a network where there is no torch."""
 
 from pathlib import Path
 
@@ -14,8 +14,9 @@ Means = npt.NDArray[np.float32]
 
 
 class MeanClassifier(Classifier):
-    """Logits are minus the squared distance of a normalized image to each class mean, float32 (classes, 784), divided
-    by the temperature.
+    """A logit is minus the squared distance of a normalized image to a class mean, divided by the temperature.
+
+    Class means are float32 (classes, 784).
     """
 
     def __init__(self, means: Means, info: ModelInfo, temperature: float = 1.0) -> None:
@@ -34,7 +35,7 @@ class MeanClassifier(Classifier):
 
 
 def save_means(path: str | Path, means: Means) -> None:
-    """Write class means, float32 (classes, 784) of normalized images, as the weights file of a `TrainedWeights`."""
+    """Write class means of normalized images, float32 (classes, 784), as the weights file of a `TrainedWeights`."""
     with Path(path).open("wb") as file:
         np.savez(file, means=np.asarray(means, dtype=np.float32))
 
@@ -43,7 +44,7 @@ def load_means(path: str | Path) -> Means:
     """Read class means back.
 
     Raises:
-        CorruptModel: no such file, or not one of class means.
+        CorruptModel: the file does not exist, or does not hold class means.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:

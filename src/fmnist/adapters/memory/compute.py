@@ -1,4 +1,4 @@
-"""Compute without a network: it learns one mean image a class, in numpy, and is otherwise like the real ones."""
+"""A `Compute` without a neural network: it learns one mean image for each class, with numpy."""
 
 from pathlib import Path
 
@@ -18,10 +18,10 @@ from fmnist.ports.model_store import TrainedWeights
 
 
 class MemoryCompute(Compute):
-    """A deterministic toy: in epoch e of n it has seen the first e/n of the train split, so that it gets better.
+    """A deterministic toy. In epoch e of n it uses the first e/n of the train split, so it improves with each epoch.
 
-    A run that was cut off, say by an `on_progress` that raises, goes on after its last whole epoch. Weights are written
-    to `directory`.
+    An interrupted run, for example by an `on_progress` that raises, resumes after its last complete epoch. Weights are
+    written to `directory`.
     """
 
     def __init__(self, registry: DataRegistry, directory: Path) -> None:
@@ -59,7 +59,7 @@ class MemoryCompute(Compute):
         return FitResult(TrainedWeights(spec.recipe.architecture, str(path)), history, seconds=0.0, device="cpu")
 
     def close(self) -> None:
-        """Do nothing: it all happens in `fit`."""
+        """Do nothing, because `fit` leaves nothing open."""
 
     def predict(self, weights: TrainedWeights, dataset: DatasetVersion, split: str) -> SplitPredictions:
         info = _info(weights.architecture, dataset)

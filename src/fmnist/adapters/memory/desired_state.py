@@ -1,4 +1,4 @@
-"""`DesiredState` as a list, for tests of whoever deploys."""
+"""`DesiredState` as a list, for tests of code that deploys."""
 
 from fmnist.domain.model.errors import Conflict
 from fmnist.domain.model.promotion.desired_state import Desired
@@ -6,7 +6,7 @@ from fmnist.ports.desired_state import DesiredState
 
 
 class MemoryDesiredState(DesiredState):
-    """A service that names no model yet, and takes any image. `written` is its history: (model URI, image, message).
+    """A desired state that names no model yet, and accepts any image. `written` lists (model URI, image, message).
 
     Example:
         >>> state = MemoryDesiredState()

@@ -1,4 +1,4 @@
-"""A model store that keeps its models in a dictionary. The weights that it takes are those of a `MeanClassifier`."""
+"""A model store that keeps its models in a dictionary. It accepts only weights of a `MeanClassifier`."""
 
 import time
 import uuid
@@ -20,7 +20,7 @@ _SIGNATURE = {
 
 @dataclass(frozen=True, slots=True)
 class _Artifact:
-    """What `save` stored, which a version and its copies share."""
+    """The model that `save` stored. A version and its copies share it."""
 
     factory: ClassifierFactory
     uuid: str
@@ -30,16 +30,16 @@ class _Artifact:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A version as it was registered, and its model; aliases stand beside the entries, for they move."""
+    """A registered version and its model. Aliases are kept outside of the entries, because they move."""
 
     version: ModelVersion
     artifact: _Artifact
 
 
 class MemoryModelStore(ModelStore):
-    """A `ModelStore` without a disk; its packages are picklable as those of real stores are.
+    """A `ModelStore` without a disk. Its packages are picklable, like those of real stores.
 
-    `card` lets a test look at what the port does not read back.
+    `card` shows tests the model card, which the port cannot read back.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class MemoryModelStore(ModelStore):
         *,
         card: str | None = None,
     ) -> ModelVersion:
-        # A golden batch guards against what a disk or another runtime may do to a model: here is neither.
+        # A golden batch detects damage by a disk or by another runtime. There is neither here.
         del golden
         factory = partial(MeanClassifier, load_means(weights.path), info, weights.temperature)
         artifact = _Artifact(factory, f"m-{uuid.uuid4().hex}", time.time(), card)
@@ -102,7 +102,7 @@ class MemoryModelStore(ModelStore):
         return self._entry(version.name, version.version).artifact.card
 
     def spoil(self, version: ModelVersion) -> None:
-        """Damage the model of this version, so that it does not load any more; its copies stay whole."""
+        """Damage the model of this version, so that it no longer loads. Its copies are not damaged."""
         entry = self._entry(version.name, version.version)
         spoilt = replace(entry.artifact, factory=_damaged)
         self._models[version.name][version.version - 1] = replace(entry, artifact=spoilt)

@@ -1,6 +1,6 @@
-"""`DataRegistry` as a dict, for tests of whoever uses one.
+"""`DataRegistry` as a dict, for tests of code that uses one.
 
-It keeps the real one's promises: immutable versions, checked bytes, the same errors.
+It behaves like the real one: immutable versions, checked bytes, and the same errors.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ _REQUIRED_SPLITS = ("train", "val")
 
 
 class MemoryDataRegistry(DataRegistry):
-    """A registry that starts empty; `add` puts versions into it.
+    """A registry that starts empty. `add` adds versions.
 
     Example:
         >>> from fmnist.testing.data import toy_splits
@@ -33,10 +33,10 @@ class MemoryDataRegistry(DataRegistry):
     def add(
         self, version: str, splits: Mapping[str, LabeledImages], metadata: Mapping[str, Any] | None = None
     ) -> DatasetVersion:
-        """Put a version into the registry and return it; its metadata is computed when none is given.
+        """Add a version to the registry and return it. Without `metadata`, it is computed from the splits.
 
         Raises:
-            InvalidSetting: no semantic version, or one that is there already.
+            InvalidSetting: it is not a semantic version, or the registry has it already.
         """
         tag = full_tag(version)
         if tag in self._versions:
@@ -62,7 +62,7 @@ class MemoryDataRegistry(DataRegistry):
         for split in _REQUIRED_SPLITS:
             if split not in dataset.splits:
                 raise SplitNotFound(f"{dataset.version} has no split {split!r}")
-        dataset.normalization  # noqa: B018 (parsed for what it raises)
+        dataset.normalization  # noqa: B018 (parsing raises if it is damaged)
         dataset.class_names  # noqa: B018
         return dataset
 

@@ -1,4 +1,4 @@
-"""A serving memory in the process itself: all that one replica needs, or a test, or the actor of a cluster."""
+"""A `ServingMemory` inside of a process: enough for a single replica, for tests, and for the actor of a cluster."""
 
 import threading
 import time
@@ -8,10 +8,10 @@ from fmnist.ports.serving_memory import KeptModel, ServingMemory
 
 
 class MemoryServingMemory(ServingMemory):
-    """A `ServingMemory` that ends with its process; safe to call from many threads.
+    """A `ServingMemory` that ends with its process. Many threads may call it.
 
     Args:
-        clock: seconds that only ever grow, for the age of a pin.
+        clock: monotonic clock in seconds, for the age of a pin.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -1,4 +1,4 @@
-"""A tracker that keeps its runs in a dictionary. It never forgets one, and nothing leaves the process."""
+"""A tracker that keeps its runs in a dictionary. It keeps all of them, and nothing leaves the process."""
 
 import time
 import uuid
@@ -23,7 +23,7 @@ class _Run:
 
 
 class MemoryTracker(Tracker):
-    """A `Tracker` without a store; `artifacts` and `dataset` let a test look at what the port does not read back."""
+    """A `Tracker` without a store. `artifacts` and `dataset` show tests what the port cannot read back."""
 
     def __init__(self) -> None:
         self._runs: dict[str, _Run] = {}
@@ -49,7 +49,7 @@ class MemoryTracker(Tracker):
         for name, value in (params or {}).items():
             if run.params.get(name, value) != value:
                 raise InvalidSetting(
-                    f"run {run_id} has parameter {name} = {run.params[name]!r}, which may not become {value!r}"
+                    f"run {run_id} has parameter {name} = {run.params[name]!r}, which cannot change to {value!r}"
                 )
         run.params |= params or {}
         run.tags |= tags or {}
@@ -80,11 +80,11 @@ class MemoryTracker(Tracker):
         return self._run(run_id).artifacts
 
     def dataset(self, run_id: str) -> DatasetVersion | None:
-        """Return what the run is trained on."""
+        """Return the data version that the run is trained on."""
         return self._run(run_id).dataset
 
     def _run(self, run_id: str) -> _Run:
         try:
             return self._runs[run_id]
         except KeyError:
-            raise RunNotFound(f"no run {run_id!r}: {len(self._runs)} runs are known") from None
+            raise RunNotFound(f"no run {run_id!r}: the tracker has {len(self._runs)} runs") from None

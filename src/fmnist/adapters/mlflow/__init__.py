@@ -1,7 +1,7 @@
 """MLflow: the `Tracker` and the `ModelStore`.
 
-MLflow reads how it should behave from the environment, part of it while it is imported; these are our defaults, and a
-variable that is already set wins.
+MLflow reads its options from the environment, some of them at import. These are our defaults; a variable that is
+already set wins.
 """
 
 from fmnist.adapters.environment import set_defaults

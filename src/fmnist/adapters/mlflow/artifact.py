@@ -1,7 +1,7 @@
-"""What stands beside MLflow's own files in a model artifact (layout version 1), and how it is read back, strictly.
+"""fmnist's own files in a model artifact (layout version 1), written and strictly read back.
 
-In the artifact's folder `extra_files`: the ONNX form, `fmnist.json`, a golden batch with the model's answers, and the
-model card for people, which nothing reads back. This module imports neither torch nor MLflow.
+The artifact's folder `extra_files` holds the ONNX form, `fmnist.json`, a golden batch with the model's answers, and the
+model card, which no program reads. This module imports neither torch nor MLflow.
 """
 
 import io
@@ -27,7 +27,7 @@ INFO_FILE = "fmnist.json"
 GOLDEN_FILE = "golden.npz"
 PT2_FILE = "data/model.pt2"  # MLflow's name for it
 
-# By a file's last name. None is anywhere near: what is longer is refused unread.
+# By file name. Real files are far smaller; a larger file is refused before it is read.
 MAX_BYTES = {ONNX_FILE: 2**30, INFO_FILE: 2**20, GOLDEN_FILE: 2**24, "model.pt2": 2**30, "MLmodel": 2**20}
 _GOLDEN_UNPACKED = 2**26
 
@@ -71,7 +71,7 @@ def info_to_json(info: ModelInfo) -> str:
             metrics=dict(info.metrics),
         )
     except ValidationError as error:
-        raise CorruptModel(f"{INFO_FILE} cannot say this of a model: {error}") from error
+        raise CorruptModel(f"{INFO_FILE} cannot hold these values of the model: {error}") from error
     return document.model_dump_json(indent=2)
 
 
@@ -86,8 +86,8 @@ def info_from_json(text: str | bytes) -> ModelInfo:
         found = raw.get("layout_version") if isinstance(raw, dict) else None
         if found != MODEL_LAYOUT_VERSION:
             raise CorruptModel(
-                f"{INFO_FILE} has layout version {found!r}, this release reads {MODEL_LAYOUT_VERSION}: use the release "
-                "of fmnist that saved the model"
+                f"{INFO_FILE} has layout version {found!r}, expected {MODEL_LAYOUT_VERSION}: use the release of fmnist "
+                "that saved the model"
             )
         document = _Document.model_validate_json(text)
         return ModelInfo(
@@ -103,14 +103,14 @@ def info_from_json(text: str | bytes) -> ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class GoldenBatch:
-    """Images uint8 (n, 28, 28), and the probabilities float32 (n, classes) that the saved ONNX form gave for them."""
+    """Images uint8 (n, 28, 28), and the probabilities float32 (n, classes) of the saved ONNX form for them."""
 
     images: Images
     probabilities: Probabilities
 
     @classmethod
     def of(cls, classifier: Classifier, images: Images) -> Self:
-        """Ask the classifier."""
+        """Make the batch from the classifier's probabilities for the images."""
         return cls(images, _probabilities(classifier, images))
 
     @classmethod
@@ -118,14 +118,14 @@ class GoldenBatch:
         """Read `golden.npz`.
 
         Raises:
-            CorruptModel: no such arrays, or other shapes and dtypes.
+            CorruptModel: an array is missing, or has the wrong shape or dtype.
         """
         try:
             _check_unpacked_size(content)
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 return cls(images_from_array(arrays["images"]), arrays["probabilities"])
         except Exception as error:
-            # A stranger's bytes raise whatever zipfile, zlib and numpy make of them.
+            # On untrusted bytes, zipfile, zlib and numpy raise many types.
             raise CorruptModel(f"{GOLDEN_FILE} is damaged: {error}") from error
 
     def to_bytes(self) -> bytes:
@@ -135,21 +135,22 @@ class GoldenBatch:
         return buffer.getvalue()
 
     def check(self, classifier: Classifier, tolerance: float, who: str) -> None:
-        """Have the classifier, which the message calls `who`, answer again.
+        """Compare the classifier's probabilities with the saved ones. Messages call the classifier `who`.
 
         Raises:
-            CorruptModel: a probability differs by more than the tolerance, or is not a number.
+            CorruptModel: a probability differs by more than the tolerance, or is NaN.
         """
         found = _probabilities(classifier, self.images)
         if found.shape != self.probabilities.shape:
             raise CorruptModel(
-                f"{who} gives {found.shape} probabilities for the golden batch, which has {self.probabilities.shape}"
+                f"{who} gives probabilities of shape {found.shape} for the golden batch, expected "
+                f"{self.probabilities.shape}"
             )
         difference = float(np.abs(found - self.probabilities).max())
         if not difference <= tolerance:
             raise CorruptModel(
-                f"{who} does not answer as the model did when it was saved: a probability of the golden batch differs "
-                f"by {difference:.2g}, allowed is {tolerance:g}"
+                f"{who} predicts differently from the model when it was saved: a probability of the golden batch "
+                f"differs by {difference:.2g}, expected at most {tolerance:g}"
             )
 
 
@@ -167,25 +168,25 @@ def read_file(file: Path) -> bytes:
     """Read one of the files in `MAX_BYTES`.
 
     Raises:
-        CorruptModel: it is missing, or longer than that.
+        CorruptModel: it is missing or too large.
     """
     try:
         check_size(file.name, file.stat().st_size)
         return file.read_bytes()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise CorruptModel(
-            f"{file.name} is missing: the artifact was not saved by fmnist, or not completely"
+            f"{file.name} is missing: fmnist did not save this artifact, or saved only a part of it"
         ) from error
 
 
 def check_size(name: str, size: int) -> None:
-    """Compare the size of a file in `MAX_BYTES`.
+    """Check the size of a file against `MAX_BYTES`.
 
     Raises:
-        CorruptModel: it is longer.
+        CorruptModel: it is too large.
     """
     if size > MAX_BYTES[name]:
-        raise CorruptModel(f"{name} has more than {MAX_BYTES[name]} bytes, which no model of fmnist comes near")
+        raise CorruptModel(f"{name} has more than {MAX_BYTES[name]} bytes: fmnist saves no files of this size")
 
 
 def _check_unpacked_size(golden: bytes) -> None:

@@ -1,6 +1,6 @@
-"""How MLflow is reached: plain settings that travel to a worker, and the client that they stand for.
+"""Connects to MLflow: plain settings that can be pickled for a worker, and the client that is made from them.
 
-Nothing here touches MLflow's global tracking URI or active run: connections to different stores live side by side.
+Nothing here may touch MLflow's global tracking URI or active run, so that one process can use several stores.
 """
 
 import fcntl
@@ -35,21 +35,21 @@ from fmnist.domain.model.address import Address, without_credentials
 from fmnist.domain.model.errors import FmnistError, InvalidSetting, RunNotFound
 
 _PROBE_SECONDS = (3, 8)  # to connect, and to answer
-# Three seconds of waiting in all, for a server that restarts; one that takes calls and never answers gets one more.
+# Three seconds of waiting in all, for a server that restarts. A read that times out is repeated only once.
 _PROBE_RETRIES = Retry(total=3, read=1, backoff_factor=0.5, status_forcelist=(502, 503, 504), raise_on_status=False)
-_READ_SCHEMES = {"", "file", "http", "https", "mlflow-artifacts", "s3"}  # of the places that `downloading` reads
+_READ_SCHEMES = {"", "file", "http", "https", "mlflow-artifacts", "s3"}  # `downloading` reads only these
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class MlflowConnection:
-    """Where runs and models are kept.
+    """The MLflow store of runs and models.
 
     Attributes:
-        tracking_uri: `sqlite:///FILE`, `http(s)://SERVER`, or a database that MLflow knows.
-        experiment: made when the first run starts.
-        artifact_root: folder for the artifacts of an sqlite store, beside its file when None; a server has its own.
-        insecure_tls: accept any certificate of the server. MLflow knows this for the process as a whole only.
+        tracking_uri: `sqlite:///FILE`, `http(s)://SERVER`, or another database URI of MLflow.
+        experiment: name of the experiment, which the first run creates.
+        artifact_root: artifact folder of an sqlite store; None is `artifacts` beside its file. A server has its own.
+        insecure_tls: accept any certificate of the server. MLflow applies this to the whole process.
     """
 
     tracking_uri: Address
@@ -58,13 +58,15 @@ class MlflowConnection:
     insecure_tls: bool = False
 
     def client(self, what: str = "the run", missing: type[FmnistError] = RunNotFound) -> MlflowClient:
-        """Return the client, one per connection and process; the first call looks whether the store answers.
+        """Return the client, one per connection and process. The first call checks that the store answers.
 
-        `what` is looked for, and is an error of the type `missing` where there is nothing yet.
+        Args:
+            what: the object that the caller looks for, for the message.
+            missing: the error to raise if the store does not exist yet.
 
         Raises:
-            InvalidSetting: a URI of a store that MLflow does not know.
-            StoreUnavailable: the store does not answer, or may not be written.
+            InvalidSetting: MLflow does not know this kind of URI.
+            StoreUnavailable: the store does not answer, or is not writable.
             FmnistError: `missing`.
         """
         if self.is_new():
@@ -72,7 +74,7 @@ class MlflowConnection:
         return _open(self)
 
     def is_new(self) -> bool:
-        """Whether this is an sqlite store whose file the first run has yet to make: to look into it makes nothing."""
+        """Return whether this is an sqlite store without a file. The first run creates it; a query must not."""
         database = _sqlite_file(self.tracking_uri)
         try:
             return database is not None and not database.exists()
@@ -80,7 +82,7 @@ class MlflowConnection:
             raise unavailable(self.tracking_uri, "its file", error) from error
 
     def experiment_id(self) -> str | None:
-        """Return the experiment's id, or None when no run was started in it yet."""
+        """Return the experiment's id, or None if it does not exist yet."""
         if self.is_new():
             return None
         client = self.client()
@@ -91,16 +93,16 @@ class MlflowConnection:
         if found.lifecycle_stage != LifecycleStage.ACTIVE:
             raise InvalidSetting(
                 f"experiment {self.experiment!r} was deleted in MLflow at {self.tracking_uri}: "
-                f"restore it with `mlflow experiments restore -x {found.experiment_id}`, or name another in "
-                "MLFLOW_EXPERIMENT_NAME"
+                f"restore it with `mlflow experiments restore -x {found.experiment_id}`, or set "
+                "MLFLOW_EXPERIMENT_NAME to another name"
             )
         return str(found.experiment_id)
 
     def ensure_experiment(self) -> str:
-        """Return the experiment's id, and make it when it is not there, and the store too.
+        """Return the experiment's id. Create the store and the experiment if they do not exist.
 
         Raises:
-            InvalidSetting: its artifacts would lie where models are not read.
+            InvalidSetting: its artifacts lie in a kind of store from which `downloading` cannot read models.
         """
         experiment = self._ensured()
         with translated(self.tracking_uri, f"experiment {self.experiment!r}"):
@@ -108,8 +110,8 @@ class MlflowConnection:
         if urlsplit(place).scheme not in _READ_SCHEMES:
             raise InvalidSetting(
                 f"experiment {self.experiment!r} keeps its artifacts at {without_credentials(place)}: expected a "
-                "directory, S3 or an MLflow server, for models are read from no other place; have the server serve its "
-                "artifacts (--serve-artifacts), and name a new experiment in MLFLOW_EXPERIMENT_NAME"
+                "directory, S3 or an MLflow server, because fmnist reads models only from these; start the server with "
+                "--serve-artifacts, and set MLFLOW_EXPERIMENT_NAME to a new experiment"
             )
         return experiment
 
@@ -121,36 +123,36 @@ class MlflowConnection:
             try:
                 made = self.client().create_experiment(self.experiment, artifact_location=self._artifact_location())
             except MlflowException as error:
-                # Another process was quicker.
+                # Another process created it meanwhile.
                 if error.error_code == "RESOURCE_ALREADY_EXISTS" and (known := self.experiment_id()) is not None:
                     return known
                 raise
         return str(made)
 
     def expect_artifacts(self, experiment: Experiment) -> None:
-        """See that a run of this experiment can be written.
+        """Check that artifacts of this experiment can be written.
 
         Raises:
-            InvalidSetting: its artifacts lie where the store was once.
+            InvalidSetting: the store was moved or copied, and its artifact paths still point to the old place.
         """
         if (database := _sqlite_file(self.tracking_uri)) is not None:
             _expect_artifacts(self, database, [experiment])
 
     def _artifact_location(self) -> str | None:
-        """Absolute for sqlite, because MLflow would take a folder under the working directory of the moment."""
+        """Return an absolute URI for sqlite, because MLflow's default is relative to the working directory."""
         database = _sqlite_file(self.tracking_uri)
         if database is None:
             return None
-        # As a URI: in a plain path MLflow decodes `%XX`.
+        # A URI, because MLflow would decode `%XX` in a plain path.
         return self.artifact_folder(database).as_uri()
 
     def artifact_folder(self, database: Path) -> Path:
-        """Return where the artifacts of an sqlite store are kept."""
+        """Return the artifact folder of an sqlite store."""
         return Path(self.artifact_root or database.parent / "artifacts").resolve()
 
 
 def all_pages(fetch: Callable[[str | None], PagedList[_T]]) -> list[_T]:
-    """Return everything that a search finds; `fetch` is given the token of the page, None for the first."""
+    """Return the results of a search from all pages. `fetch` gets the token of a page, None for the first."""
     page = fetch(None)
     found = list(page)
     while page.token:
@@ -167,10 +169,10 @@ def _open(connection: MlflowConnection) -> MlflowClient:
     try:
         scheme = urlsplit(uri).scheme
     except ValueError as error:
-        raise InvalidSetting(f"MLFLOW_TRACKING_URI {str(address)!r} is no address: {error}") from error
+        raise InvalidSetting(f"MLFLOW_TRACKING_URI {str(address)!r} is not a URI: {error}") from error
     if scheme in {"", "file"}:
         raise InvalidSetting(
-            f"MLFLOW_TRACKING_URI {str(address)!r} is a folder, which MLflow no longer takes as a store: "
+            f"MLFLOW_TRACKING_URI {str(address)!r} is a folder, which MLflow no longer supports as a store: "
             "use sqlite:////absolute/path/mlflow.db, or http(s)://SERVER"
         )
     if scheme in {"http", "https"}:
@@ -182,7 +184,7 @@ def _open(connection: MlflowConnection) -> MlflowClient:
             client = _open_database(address)
         with translated(address, "the place of its artifacts"):
             found = all_pages(lambda token: client.search_experiments(page_token=token))
-            # Others may lie where somebody chose; where ours is yet to be made, they tell whether the store was moved.
+            # Check only our experiment, or all of them if ours does not exist yet: they tell whether the store moved.
             ours = [experiment for experiment in found if experiment.name == connection.experiment]
             _expect_artifacts(connection, database, ours or found)
         return client
@@ -190,7 +192,7 @@ def _open(connection: MlflowConnection) -> MlflowClient:
 
 
 def _open_database(address: Address) -> MlflowClient:
-    """Make the client and both of its stores: each of them creates or checks its tables when it is first used."""
+    """Make the client and use both of its stores once, because each creates or checks its tables at first use."""
     uri = address.reveal()
     with translated(address, "the connection"):
         client = MlflowClient(uri, registry_uri=uri)
@@ -199,33 +201,33 @@ def _open_database(address: Address) -> MlflowClient:
 
 
 def _expect_artifacts(connection: MlflowConnection, database: Path, experiments: Iterable[Experiment]) -> None:
-    """Refuse a state directory that was moved or copied, for its database holds absolute paths.
+    """Refuse a state directory that was moved or copied. Its database holds absolute paths of the old place.
 
-    Nothing would be found where the artifacts were, and what is written would go there.
+    MLflow would write artifacts to the old place, and would not find those of the new one.
     """
     expected = connection.artifact_folder(database)
     recorded = {get_local_path_or_none(experiment.artifact_location) for experiment in experiments}
     for there in sorted(Path(path).resolve() for path in recorded if path):
-        # Of another name, or with the database apart, it is a place that somebody chose.
+        # With another folder name, or apart from the database, the user chose this place.
         if there == expected or there.name != expected.name or expected.parent != database.parent:
             continue
         home, was = shlex.quote(str(database.parent)), shlex.quote(str(there.parent))
         if not there.exists() and (expected.exists() or not there.parent.exists()):
             raise InvalidSetting(
-                f"MLflow's database {database} was moved: it keeps its artifacts in {there}, which is not there. "
+                f"MLflow's database {database} was moved: it expects its artifacts in {there}, which does not exist. "
                 f"Move the state directory back, or link the old place to the new one: ln -s {home} {was}"
             )
         if expected.exists() and there.with_name(database.name).exists():
             raise InvalidSetting(
                 f"MLflow's database {database} is a copy: it keeps its artifacts in {there}, beside the original. "
-                f"Use that, with FMNIST_HOME={was}, or begin with another state directory"
+                f"Use the original (FMNIST_HOME={was}), or start with an empty state directory"
             )
 
 
 def _probe_server(address: Address, *, verify: bool) -> None:
-    """Ask with little patience: MLflow's own would leave a person waiting for a server that is not there.
+    """Check that the server answers. MLflow itself would retry for minutes.
 
-    Certificates are taken and shown as MLflow does it.
+    Server and client certificates are those that MLflow uses.
     """
     uri = address.reveal()
     authority = MLFLOW_TRACKING_SERVER_CERT_PATH.get() if verify else None
@@ -238,16 +240,15 @@ def _probe_server(address: Address, *, verify: bool) -> None:
             )
         if answer.status_code >= 500:
             answer.raise_for_status()
-    except OSError as error:  # those of requests are, and what it raises for a certificate's file that is not there
+    except OSError as error:  # errors of requests, or a certificate file that does not exist
         raise unavailable(address, "the connection", error) from error
 
 
 @contextmanager
 def _sole_user_of(database: Path, address: Address) -> Iterator[None]:
-    """Keep other processes out while the tables are made, and look first whether the file can be written.
+    """Lock the database while its tables are created, and check first that the file is writable.
 
-    Several processes that initialise one sqlite store break it, and on a file that it cannot use MLflow tries again
-    for minutes.
+    Processes that initialise one sqlite store at the same time break it. MLflow retries an unusable file for minutes.
     """
     try:
         database.parent.mkdir(parents=True, exist_ok=True)
@@ -265,10 +266,10 @@ def _sole_user_of(database: Path, address: Address) -> Iterator[None]:
 
 
 def _sqlite_file(address: Address) -> Path | None:
-    """Return the file that SQLAlchemy opens for an sqlite URI; None for another store's URI.
+    """Return the file that SQLAlchemy opens for an sqlite URI, or None for another kind of URI.
 
     Raises:
-        InvalidSetting: it names no file, or SQLAlchemy reads another name than is written.
+        InvalidSetting: the URI names no file, or SQLAlchemy would open a file of another name.
     """
     try:
         url = make_url(address.reveal())
@@ -283,7 +284,7 @@ def _sqlite_file(address: Address) -> Path | None:
     path, mark, options = address.reveal().partition(":///")[2].partition("?")
     if url.database != path or (mark and ("/" in options or "=" not in options)):
         raise InvalidSetting(
-            f"MLFLOW_TRACKING_URI {str(address)!r} would be opened as {url.database!r}: %XX is syntax in it, and what "
-            "follows a ? is options; write the path as it is, or name one without them"
+            f"MLFLOW_TRACKING_URI {str(address)!r} would be opened as {url.database!r}: %XX is an escape in a URI, and "
+            "? starts its options; use a path without % and ?"
         )
     return Path(url.database).resolve()

@@ -1,4 +1,4 @@
-"""Fetches named files of a registered version's artifact, and no other. Nothing of them is loaded here."""
+"""Downloads named files of a registered version's artifact, and no others. It does not load them."""
 
 import posixpath
 from collections.abc import Collection, Generator
@@ -38,17 +38,17 @@ _PART = 2**20
 def download_artifact(
     connection: MlflowConnection, name: str, version: int, scratch: Path, files: Collection[str]
 ) -> Path:
-    """Fetch these files, named from the artifact's folder, into `scratch`, and return it.
+    """Download files into `scratch`, and return it. `files` are paths inside of the artifact.
 
     Raises:
         ModelNotFound: no such version.
-        CorruptModel: the artifact lacks one, or one is larger than any that fmnist saves.
-        InvalidSetting: the artifact lies in a store of a kind that is not read.
+        CorruptModel: a file is missing, or larger than any that fmnist saves.
+        InvalidSetting: the artifact lies in a kind of store that is not supported.
         StoreUnavailable: the store does not answer.
     """
     client, tracking_uri = connection.client(), connection.tracking_uri.reveal()
     with translated(connection.tracking_uri, f"models:/{name}/{version}", missing=ModelNotFound):
-        # Not the models:/ URI itself: MLflow would look that up in the global registry.
+        # Not the models:/ URI, which MLflow would look up in its global registry.
         root = client.get_model_version_download_uri(name, str(version))
         wanted: dict[str, list[str]] = {}
         for file in files:
@@ -65,22 +65,22 @@ def download_artifact(
 
 
 def _expect(folder: str, names: Collection[str], tracking_uri: str) -> None:
-    # Looked at first, because stores do not tell apart what is not there and what they cannot read.
+    # Listed first, because a failed download does not tell a missing file from an unreadable one.
     there = mlflow.artifacts.list_artifacts(folder, tracking_uri=tracking_uri)
-    # A folder of a file's name is no file: MLflow would fetch all that is in it.
+    # MLflow would download everything inside of a folder that has a file's name.
     folders = {Path(entry.path).name for entry in there if entry.is_dir}
     sizes = {Path(entry.path).name: entry.file_size for entry in there if not entry.is_dir}
     if missing := [name for name in names if name not in sizes or name in folders]:
         raise CorruptModel(
-            f"its artifact has no {', '.join(missing)} in {folder.rpartition('/')[2]}: it was not saved by fmnist, or "
-            "its files were removed"
+            f"its artifact has no {', '.join(missing)} in {folder.rpartition('/')[2]}: fmnist did not save it, or "
+            "files were removed"
         )
     for name in names:
         artifact.check_size(name, sizes[name] or 0)
 
 
 def _fetch(repository: ArtifactRepository, file: str, scratch: Path) -> None:
-    # MLflow's own download writes whatever comes, and what a store lists is only what it says.
+    # Not MLflow's download, which has no size limit: the listed size may be wrong.
     target, size = scratch / file, 0
     target.parent.mkdir(parents=True, exist_ok=True)
     with closing(_parts(repository, file)) as parts, target.open("wb") as out:
@@ -112,6 +112,5 @@ def _parts(repository: ArtifactRepository, file: str) -> Generator[bytes]:
         case _:
             raise InvalidSetting(
                 f"its artifact is at {without_credentials(repository.artifact_uri)}: expected a directory, S3 or an "
-                "MLflow server; have the server serve its artifacts (--serve-artifacts) for new runs, and register "
-                "this version anew"
+                "MLflow server; start the server with --serve-artifacts for new runs, and register this version again"
             )

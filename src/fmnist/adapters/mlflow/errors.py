@@ -1,4 +1,4 @@
-"""MLflow's failures in the domain's words. Nothing that an MLflow call raises gets past this module untranslated."""
+"""Translates MLflow's failures into the domain's errors. Every exception of an MLflow call must pass through here."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from fmnist.domain.model.address import Address, without_credentials
 from fmnist.domain.model.errors import FmnistError, InvalidSetting, StoreUnavailable
 
 _LONGEST_REASON = 300
-# What surrounds the cause in the words of requests, urllib3 and MLflow: addresses that the message has already.
+# requests, urllib3 and MLflow wrap the cause in text with addresses, which our message names already.
 _CAUSE = re.compile(r"\(Caused by (?P<cause>.+)\)")
 _NOISE = re.compile(r"^API request to \S+ failed with (?:timeout )?exception | for url: \S+?(?=\.?(?:\s|$))")
 _STORE_FAILS = re.compile(r"\b5\d\d (?:error responses|Server Error)|Read timed out")
@@ -24,10 +24,10 @@ _NOT_ALLOWED = {"UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"}
 
 @contextmanager
 def translated(tracking_uri: Address, what: str, missing: type[FmnistError] = StoreUnavailable) -> Iterator[None]:
-    """Translate what MLflow raises inside of the block, which says in `what` the thing that it is about.
+    """Translate exceptions of MLflow inside of the block. `what` names the object of the calls in messages.
 
     Raises:
-        FmnistError: `missing` when MLflow says that there is no such thing, `InvalidSetting` when it refuses a value,
+        FmnistError: `missing` when MLflow has no such object, `InvalidSetting` when it refuses a value,
             `StoreUnavailable` for everything else.
     """
     try:
@@ -41,12 +41,12 @@ def translated(tracking_uri: Address, what: str, missing: type[FmnistError] = St
             raise InvalidSetting(f"MLflow at {tracking_uri} refuses {what}: {reason(error)}") from error
         raise unavailable(tracking_uri, what, error) from error
     except Exception as error:
-        # MLflow lets through whatever the driver of a store raises: requests, SQLAlchemy, botocore, OSError and more.
+        # MLflow does not catch exceptions of a store's driver: requests, SQLAlchemy, botocore, OSError and more.
         raise unavailable(tracking_uri, what, error) from error
 
 
 def unavailable(tracking_uri: Address, what: str, error: Exception) -> StoreUnavailable:
-    """Return the error of a store that fails, with advice for the kind of store and of failure that it is."""
+    """Return the error for a store that fails, with advice for this kind of store and failure."""
     return StoreUnavailable(
         f"MLflow at {tracking_uri} fails on {what}: {reason(error)}; {_advice(tracking_uri, error)}"
     )
@@ -54,9 +54,9 @@ def unavailable(tracking_uri: Address, what: str, error: Exception) -> StoreUnav
 
 def _advice(tracking_uri: Address, error: Exception) -> str:
     if str(tracking_uri).startswith("sqlite:"):
-        return "check that the file is MLflow's and that its folder and the artifacts' may be written"
+        return "check that it is a database of MLflow, and that its folder and the artifact folder are writable"
     if getattr(error, "error_code", None) in _NOT_ALLOWED:
-        return "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, and what that user may do"
+        return "check MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD, and the permissions of that user"
     of_a_url = isinstance(error, InvalidURL)
     if of_a_url and not _can_be_asked(str(tracking_uri)):
         return "correct MLFLOW_TRACKING_URI"
@@ -65,12 +65,12 @@ def _advice(tracking_uri: Address, error: Exception) -> str:
         return proxy
     if _DISTRUST.search(text):
         return (
-            "name the authority of its certificate in REQUESTS_CA_BUNDLE or MLFLOW_TRACKING_SERVER_CERT_PATH; "
-            "MLFLOW_TRACKING_INSECURE_TLS=true takes any certificate"
+            "set REQUESTS_CA_BUNDLE or MLFLOW_TRACKING_SERVER_CERT_PATH to its CA certificate file; "
+            "MLFLOW_TRACKING_INSECURE_TLS=true accepts any certificate"
         )
     if "/mlflow-artifacts/" in text and _STORE_FAILS.search(text):
-        return "check the store that the server keeps its artifacts in; the server's log says what is wrong with it"
-    return "; ".join(filter(None, ("check that the server runs, and MLFLOW_TRACKING_URI", proxy)))
+        return "check the server's artifact store; the server's log tells the cause"
+    return "; ".join(filter(None, ("check MLFLOW_TRACKING_URI, and that the server runs", proxy)))
 
 
 def _can_be_asked(url: str) -> bool:
@@ -82,9 +82,9 @@ def _can_be_asked(url: str) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """Return what went wrong without credentials: its cause if it names one, or its first line.
+    """Return the cause of an error, or else its first line, without credentials.
 
-    A server may answer with a page.
+    Only the first line, because a server may answer with a whole HTML page.
     """
     if cause := _CAUSE.search(str(error)):
         words = cause["cause"]

@@ -1,6 +1,6 @@
-"""MLflow's pytorch flavour in its `pt2` form: a torch.export graph, as MLflow writes it.
+"""Writes MLflow's pytorch flavour in its `pt2` form, a torch.export graph.
 
-Importing this takes seconds, torch and all: only what saves a model does so.
+Importing this takes seconds, because it imports torch: only code that saves a model may import it.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from fmnist.domain.model.model import ModelInfo
 
 def write_flavor(model: Model, network: nn.Module, info: ModelInfo, folder: Path, extra_files: Sequence[Path]) -> None:
     """Write MLflow's files into `folder`, which must not exist yet, for a network in evaluation mode on the CPU."""
-    # Of two images: torch.export takes an example batch of one for a batch that is always one.
+    # Two images, because torch.export would fix the batch size at 1 for an example of one.
     example = np.zeros((2, 1, SIDE, SIDE), np.float32)
     float32 = np.dtype(np.float32)
     mlflow.pytorch.save_model(
@@ -28,12 +28,12 @@ def write_flavor(model: Model, network: nn.Module, info: ModelInfo, folder: Path
         mlflow_model=model,
         serialization_format="pt2",
         input_example=example,
-        # Without names: with them MLflow's own scoring server passes a dictionary, which its flavour refuses.
+        # No names: with names, MLflow's scoring server passes a dictionary, which its pytorch flavour refuses.
         signature=ModelSignature(
             inputs=Schema([TensorSpec(float32, (-1, *example.shape[1:]))]),
             outputs=Schema([TensorSpec(float32, (-1, len(info.class_names)))]),
         ),
         extra_files=[str(file) for file in extra_files],
-        # Inferring them would load the model in another process, which takes ten seconds.
+        # MLflow would infer them by loading the model in another process, which takes ten seconds.
         pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in ("mlflow", "numpy", "torch")],
     )

@@ -1,4 +1,4 @@
-"""What MLflow's own file of a model artifact says of it: its id, its signature, and when it was made."""
+"""Reads `MLmodel`, MLflow's file in a model artifact: the model's id, its signature, and when it was made."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from fmnist.domain.model.errors import CorruptModel
 
 @dataclass(frozen=True, slots=True)
 class ModelDescription:
-    """The fields of `MLmodel` that are of use to whoever serves the model; see `ModelPackage`."""
+    """The fields of `MLmodel` that serving needs; see `ModelPackage`."""
 
     uuid: str
     signature: Mapping[str, Any]
@@ -26,18 +26,18 @@ class ModelDescription:
         """Read the file.
 
         Raises:
-            CorruptModel: it is damaged, or has no id or no signature of tensors.
+            CorruptModel: it is damaged, or has no id or no tensor signature.
         """
-        artifact.read_file(file)  # for its length
+        artifact.read_file(file)  # checks its size
         try:
             model = Model.load(file)
             signature = {"inputs": _tensors(model.signature.inputs), "outputs": _tensors(model.signature.outputs)}
             created = datetime.fromisoformat(model.utc_time_created).replace(tzinfo=UTC).timestamp()
         except Exception as error:
-            # YAML of any shape: MLflow checks none of it.
+            # The YAML may have any shape, because MLflow does not check it.
             raise CorruptModel(f"{file.name} is damaged: {error}") from error
         if not isinstance(model.model_uuid, str):
-            raise CorruptModel(f"{file.name} has no model_uuid: the artifact was not saved by fmnist")
+            raise CorruptModel(f"{file.name} has no model_uuid: fmnist did not save this artifact")
         return cls(model.model_uuid, signature, created)
 
 
@@ -45,7 +45,7 @@ def _tensors(schema: Schema) -> list[dict[str, Any]]:
     tensors = []
     for spec in schema:
         if not isinstance(spec, TensorSpec):
-            raise CorruptModel(f"its signature must be of tensors, found {spec}")
+            raise CorruptModel(f"its signature must have only tensors, found {spec}")
         tensors.append(
             {**({"name": spec.name} if spec.name else {}), "dtype": spec.type.name, "shape": list(spec.shape)}
         )

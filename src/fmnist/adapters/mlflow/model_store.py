@@ -1,4 +1,4 @@
-"""Models in MLflow's registry, saved in a run by its id and without a pickle. It imports torch only to save one."""
+"""Models in MLflow's registry. A model is saved in a run, without pickle. Only saving imports torch."""
 
 import tempfile
 from collections.abc import Mapping
@@ -23,17 +23,17 @@ from fmnist.domain.model.errors import CorruptModel, ModelNotFound, RunNotFound
 from fmnist.domain.model.model import ModelInfo, ModelUri, ModelVersion, check_alias, check_model_name
 from fmnist.ports.model_store import ClassifierFactory, ModelPackage, ModelStore, TrainedWeights
 
-_DESCRIPTION_LENGTH = 5000  # of a version, in MLflow's own tables
+_DESCRIPTION_LENGTH = 5000  # MLflow's database column for a version's description
 _CUT = "\n\nThe rest is in the artifact, `extra_files/model_card.md`.\n"
-_ARTIFACT = "model"  # the platform's name for it: `runs:/RUN/model`
+_ARTIFACT = "model"  # platform contract: `runs:/RUN/model`
 
 
 class MlflowModelStore(ModelStore):
-    """Connects when it is first asked for something.
+    """A `ModelStore` that connects at its first call.
 
     Args:
-        threads: of ONNX Runtime, which models load with; 0 meaning every core.
-        gpu: models load with torch instead where this machine has a GPU.
+        threads: threads of ONNX Runtime, which runs the models; 0 means all cores.
+        gpu: run models with torch instead if this machine has a GPU.
     """
 
     def __init__(self, connection: MlflowConnection, threads: int = 0, *, gpu: bool = False) -> None:
@@ -61,7 +61,7 @@ class MlflowModelStore(ModelStore):
 
         model = Model(run_id=run_id)
         with tempfile.TemporaryDirectory(prefix="fmnist-model-") as scratch:
-            # Built and checked before anything is stored: a model that does not come out right leaves no trace.
+            # Built and checked before anything is stored, so that a bad model leaves nothing in MLflow.
             folder = build_artifact(model, weights, info, golden, card, Path(scratch))
             logged = self._upload(run, model, folder, info)
         return self._register(name, logged.artifact_location, run_id, info.lineage, card, logged.model_id)
@@ -107,12 +107,12 @@ class MlflowModelStore(ModelStore):
             found = all_pages(lambda token: client.search_model_versions(query, page_token=token))
             if not found:
                 return []
-            # A search leaves the aliases out.
+            # A search does not return aliases.
             aliases = client.get_registered_model(name).aliases
         return sorted((_version(entry, aliases) for entry in found), key=lambda entry: entry.version, reverse=True)
 
     def copy(self, source: ModelVersion, name: str, tags: Mapping[str, str] | None = None) -> ModelVersion:
-        # What `copy_model_version` of MLflow does, which prints.
+        # As MLflow's `copy_model_version`, which prints to the terminal.
         current, client = self.resolve(source.uri), self._connection.client()
         with translated(self._uri, source.uri, missing=ModelNotFound):
             card = client.get_model_version(source.name, str(source.version)).description
@@ -131,7 +131,7 @@ class MlflowModelStore(ModelStore):
                 client.set_registered_model_alias(version.name, alias, number)
 
     def _upload(self, run: Run, model: Model, folder: Path, info: ModelInfo) -> LoggedModel:
-        """Store the artifact as the run's model: `log_model` of MLflow, without an active run and a global URI."""
+        """Store the artifact as the run's model, as MLflow's `log_model`, but without active run and global URI."""
         client, run_id = self._connection.client(), run.info.run_id
         with translated(self._uri, f"the model of run {run_id!r}"):
             logged = client.create_logged_model(
@@ -175,7 +175,7 @@ class MlflowModelStore(ModelStore):
 
 
 def _gpu_is_here() -> bool:
-    """Look for the driver's device and for torch before importing it, which takes seconds."""
+    """Return whether there is a GPU. Importing torch takes seconds, so the driver's device is checked first."""
     if not (Path("/dev/nvidiactl").exists() and find_spec("torch")):
         return False
     import torch
@@ -184,7 +184,7 @@ def _gpu_is_here() -> bool:
 
 
 def _shown(card: str | None) -> str | None:
-    """Return what of a card fits into a version's description; all of it is in the artifact."""
+    """Cut a card to the length of a version's description. The artifact has the whole card."""
     if card is None or len(card) <= _DESCRIPTION_LENGTH:
         return card
     whole = card[: _DESCRIPTION_LENGTH - len(_CUT)]
@@ -192,7 +192,7 @@ def _shown(card: str | None) -> str | None:
 
 
 def _version(entry: RegistryEntry, aliases: Mapping[str, str] | None = None) -> ModelVersion:
-    """Read MLflow's entry; `aliases` are those of its model with their versions, when the entry lacks its own."""
+    """Convert MLflow's entry. Entries of a search lack aliases: then `aliases` maps the model's aliases to versions."""
     number = int(entry.version)
     own = entry.aliases if aliases is None else [alias for alias, target in aliases.items() if int(target) == number]
     return ModelVersion(

@@ -1,4 +1,4 @@
-"""A model of the store as plain bytes, which load with no store, no MLflow and no file."""
+"""A downloaded model as plain bytes. It loads without the store, without MLflow and without files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +12,10 @@ from fmnist.ports.model_store import Classifier
 
 @dataclass(frozen=True, slots=True)
 class PackedModel:
-    """The ONNX form. It loads without torch, and replays the golden batch, where it is called; picklable.
+    """The ONNX form, picklable. A call loads it without torch and checks the golden batch.
 
     Attributes:
-        threads: of ONNX Runtime, 0 meaning every core.
+        threads: threads of ONNX Runtime; 0 means all cores.
     """
 
     onnx: bytes
@@ -41,10 +41,10 @@ class PackedModel:
 
 @dataclass(frozen=True, slots=True)
 class PackedNetwork:
-    """The pt2 form. It loads with torch, on a GPU where there is one, and replays the golden batch, where it is called.
+    """The pt2 form. A call loads it with torch, on the GPU if there is one, and checks the golden batch.
 
-    MLflow's own reader is not used: it puts the artifact's code on the path, imports modules that it names, and runs
-    its pickles.
+    MLflow's own reader is not used: it puts the artifact's code on the path, imports the modules that the artifact
+    names, and runs its pickles.
     """
 
     pt2: bytes

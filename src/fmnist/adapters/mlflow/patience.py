@@ -1,13 +1,13 @@
-"""How long MLflow waits for a server. It reads this from the environment at each request: one patience a process."""
+"""Timeouts of MLflow's requests. MLflow reads them from the environment at each request, so a process has only one."""
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_ANSWER = "MLFLOW_HTTP_REQUEST_TIMEOUT"  # seconds to connect, and to wait for a sign of life
+_ANSWER = "MLFLOW_HTTP_REQUEST_TIMEOUT"  # seconds to connect, and between two bytes
 
-# Three attempts, with ten seconds before the last. So a call ends after eleven seconds where nobody listens, and after
-# 35 where nobody answers: MLflow's own many minutes are more than a process has that was told to end.
+# Three attempts, with ten seconds before the last. A call fails after 11 s if no server listens, and after 35 s if it
+# does not answer. MLflow's defaults take many minutes, longer than a process has between SIGTERM and SIGKILL.
 PATIENCE = {_ANSWER: "8", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "5"}
 _FOR_FILES = "60"
 
@@ -17,12 +17,12 @@ _waiting = 0
 
 @contextmanager
 def awaiting_files() -> Iterator[None]:
-    """Wait longer for each answer inside of the block, unless somebody has said how long.
+    """Wait longer for each answer inside of the block, unless the user has set the timeout.
 
-    What concerns artifacts the server answers only when its own store has answered: it says nothing while it moves a
-    whole file, or while it finds out that the store is away.
+    The server answers a request for artifacts only after its own store has answered. It sends nothing while it copies a
+    whole file, or while it waits for a store that is down.
     """
-    global _waiting  # noqa: PLW0603 - as the environment is, which all threads share
+    global _waiting  # noqa: PLW0603 - all threads share the environment
     from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_TIMEOUT as LIMIT
 
     with _lock:

@@ -1,4 +1,4 @@
-"""Trained weights made into a model artifact on the local disk. It needs torch, and registers nothing anywhere."""
+"""Builds a model artifact on the local disk from trained weights. It needs torch, and registers nothing."""
 
 from pathlib import Path
 
@@ -20,10 +20,10 @@ from fmnist.ports.model_store import TrainedWeights
 def build_artifact(
     model: Model, weights: TrainedWeights, info: ModelInfo, golden: Images, card: str | None, scratch: Path
 ) -> Path:
-    """Write every form of the model below `scratch` and return the artifact's folder; `model` becomes its MLmodel.
+    """Write all forms of the model below `scratch`, fill in `model` (its MLmodel), and return the artifact's folder.
 
     Raises:
-        CorruptModel: the weights cannot be read, or a saved form does not answer as the network does.
+        CorruptModel: the weights cannot be read, or a saved form predicts differently from the network.
     """
     network = load_network(weights)
     onnx = export_onnx(network)

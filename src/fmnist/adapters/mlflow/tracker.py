@@ -1,4 +1,4 @@
-"""Training runs in MLflow, always written by run id: no active run, so that threads and workers cannot mix them up."""
+"""Training runs in MLflow. Each write names its run id and none uses an active run, so threads cannot mix up runs."""
 
 import json
 import re
@@ -23,10 +23,10 @@ _PLAIN_VALUE = re.compile(r"[\w .:/@+-]*", re.ASCII)
 
 
 class MlflowTracker(Tracker):
-    """Connects when it is first asked for something.
+    """A `Tracker` that connects at its first call.
 
     Args:
-        system_metrics: record CPU, memory and GPU of this machine as `system/...` while a run of it stands at RUNNING.
+        system_metrics: record CPU, memory and GPU of this machine as `system/...` while one of its runs is RUNNING.
     """
 
     def __init__(self, connection: MlflowConnection, *, system_metrics: bool = False) -> None:
@@ -43,7 +43,7 @@ class MlflowTracker(Tracker):
                 try:
                     client.log_inputs(run_id, [_training_input(dataset)])
                 except BaseException:
-                    with suppress(Exception):  # whoever cannot be told of the data need not take this either
+                    with suppress(Exception):  # the server may be down, and the first error matters more
                         client.set_terminated(run_id, status=RunStatus.FAILED.value)
                     raise
         self._monitor(run_id)
@@ -73,7 +73,7 @@ class MlflowTracker(Tracker):
     ) -> None:
         client, now = self._connection.client(), time.time_ns() // 1_000_000
         with self._about(run_id):
-            # One call for all: each takes 5-7 ms on sqlite, and up to 90 ms on a server.
+            # One call for all, because each call takes 5-7 ms on sqlite, and up to 90 ms on a server.
             client.log_batch(
                 run_id,
                 metrics=[Metric(name, value, now, step) for name, value in (metrics or {}).items()],
@@ -98,7 +98,7 @@ class MlflowTracker(Tracker):
         if (experiment := self._connection.experiment_id()) is None:
             return []
         client = self._connection.client()
-        # MLflow's filter language has no escapes: values with quotes in them are compared here.
+        # MLflow's filter language has no escapes, so values with quotes are compared here.
         plain = {name: value for name, value in tags.items() if _PLAIN_VALUE.fullmatch(value)}
         clauses = " AND ".join(f"tags.`{name}` = '{value}'" for name, value in plain.items())
         with translated(self._uri, f"runs with {dict(tags)}"):
@@ -110,7 +110,7 @@ class MlflowTracker(Tracker):
             return [self._record(run) for run in found if tags.items() <= run.data.tags.items()]
 
     def _monitor(self, run_id: str) -> None:
-        # MLflow does this by itself for its active run only, and we have none.
+        # MLflow does this only for its active run, and we have none.
         if self._system_metrics and run_id not in self._monitors:
             monitor = SystemMetricsMonitor(run_id, resume_logging=True, tracking_uri=self._uri.reveal())
             self._monitors[run_id] = monitor
@@ -133,15 +133,15 @@ class MlflowTracker(Tracker):
         return tuple((value.step, value.value) for value in sorted(values, key=lambda value: value.timestamp))
 
     def _about(self, run_id: str) -> AbstractContextManager[None]:
-        """Translate errors of calls on one run; MLflow would call an id that cannot be one an invalid parameter."""
+        """Translate errors of calls on one run. For a malformed id, MLflow would say 'invalid parameter'."""
         if not _RUN_ID.fullmatch(run_id):
-            raise RunNotFound(f"run {run_id!r} is not in MLflow at {self._uri}: no id of a run")
+            raise RunNotFound(f"run {run_id!r} is not in MLflow at {self._uri}: this is not a run id")
         return translated(self._uri, f"run {run_id!r}", missing=RunNotFound)
 
 
 def _training_input(dataset: DatasetVersion) -> DatasetInput:
     files = {file.split: {"uri": file.uri, "md5": file.md5} for file in dataset.splits.values()}
-    # MLflow's "code" source is the one that points at no file: it carries the tags that say where the data is.
+    # Only MLflow's "code" source needs no file. Its tags say where the data is.
     source = {"tags": {"registry": dataset.source, "commit": dataset.commit, "splits": files}}
     entity = Dataset(name=dataset.version, digest=dataset.digest, source_type="code", source=json.dumps(source))
     return DatasetInput(entity, [InputTag("mlflow.data.context", "training")])

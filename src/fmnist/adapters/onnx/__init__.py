@@ -1,1 +1,1 @@
-"""ONNX: a network written as a graph without code (`export`), and answering without torch (`classifier`)."""
+"""ONNX: `export` writes a network as a graph without code, and `classifier` runs it without torch."""

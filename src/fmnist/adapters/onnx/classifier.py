@@ -19,21 +19,21 @@ _NO_FOLDER = os.devnull
 
 
 class OnnxClassifier(Classifier):
-    """Runs an ONNX model on `threads` threads, 0 meaning every core; safe to call from many threads.
+    """Runs an ONNX model on `threads` threads (0 means all cores). Many threads may call it.
 
     Raises:
-        CorruptModel: the bytes are no ONNX model, or one with other inputs and outputs. `logits` raises it too, for a
-            model that does not take as many images as it is given.
+        CorruptModel: the bytes are not an ONNX model, or it has other inputs and outputs. `logits` raises it too, if
+            the model does not accept this number of images.
     """
 
     def __init__(self, model: bytes, info: ModelInfo, threads: int = 0) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = _ERRORS_ONLY
-        # A model may name files to read its weights from, in the working directory unless somebody says otherwise.
+        # A model may name weight files, which ONNX Runtime would read from the working directory.
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", _NO_FOLDER)
         try:
-            # Its fallback would try the same again, and print.
+            # No fallback: it would only try the same again, and print.
             self._session = onnxruntime.InferenceSession(
                 model, options, providers=["CPUExecutionProvider"], enable_fallback=0
             )
@@ -42,7 +42,7 @@ class OnnxClassifier(Classifier):
         except CorruptModel:
             raise
         except Exception as error:
-            # A stranger's bytes: it has errors of its own, and those of protobuf and UTF-8 come through.
+            # On untrusted bytes, it raises its own errors, and those of protobuf and UTF-8.
             raise CorruptModel(f"ONNX Runtime {onnxruntime.__version__} cannot load the model: {error}") from error
         self._info = info
 

@@ -1,4 +1,4 @@
-"""A torch network as ONNX: float32, `images` (n, 1, 28, 28) to `logits` (n, 10) for any n. It needs torch, to write."""
+"""Exports a torch network to ONNX: float32 `images` (n, 1, 28, 28) to `logits` (n, 10), for any n. It needs torch."""
 
 import logging
 import warnings
@@ -11,12 +11,12 @@ from torch import nn
 from fmnist.adapters.onnx.signature import INPUT, OUTPUT
 from fmnist.domain.model.data.images import SIDE
 
-_OPSET = 20  # what torch 2.13 writes without converting, and ONNX Runtime reads since 1.17
+_OPSET = 20  # torch 2.13 writes it without a conversion, and ONNX Runtime supports it since 1.17
 
 
 def export_onnx(network: nn.Module) -> bytes:
-    """Return the network, which must be on the CPU and in evaluation mode, as the bytes of an ONNX model."""
-    # Of two images: torch.export takes an example batch of one for a batch that is always one.
+    """Return the network as the bytes of an ONNX model. It must be on the CPU and in evaluation mode."""
+    # Two images, because torch.export would fix the batch size at 1 for an example of one.
     example = torch.zeros(2, 1, SIDE, SIDE)
     with _quiet():
         program = torch.onnx.export(
@@ -30,13 +30,13 @@ def export_onnx(network: nn.Module) -> bytes:
             dynamic_shapes=({0: torch.export.Dim("batch")},),
             external_data=False,
         )
-    assert program is not None  # it is for dynamo=True
+    assert program is not None  # always so with dynamo=True
     return bytes(program.model_proto.SerializeToString())
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep back what the exporter says of itself: that torchvision is absent, that it uses what torch deprecates."""
+    """Hide the exporter's warnings about absent torchvision and about its own use of deprecated functions."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""What the graph's input and output are called: what `export` writes and `classifier` asks for."""
+"""Names of the graph's input and output, which `export` writes and `classifier` expects."""
 
 INPUT = "images"
 OUTPUT = "logits"

@@ -1,1 +1,1 @@
-"""Splits as Parquet files: the canonical schema, its writer, and a reader that trusts no byte before it is hashed."""
+"""Splits as Parquet files: the canonical schema, its writer, and a reader that checks the hash before it parses."""

@@ -1,4 +1,4 @@
-"""From a split's URI and hash to its images. The reader is plain settings, so that it can travel to a Ray worker."""
+"""Reads a split's images by URI and hash. The reader holds only plain settings, so it can be sent to a Ray worker."""
 
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ from fmnist.domain.model.errors import CorruptData
 
 @dataclass(frozen=True, slots=True)
 class SplitReader:
-    """Reads split files. Picklable; opens nothing before it is called."""
+    """Reads split files. It is picklable, and opens nothing before it is called."""
 
     storage: Storage = field(default_factory=Storage)
 
@@ -21,13 +21,14 @@ class SplitReader:
         """Return the split's images and labels, checked.
 
         Raises:
-            CorruptData: absent, or other bytes, columns, dtypes or labels than promised; names split and URI.
-            StoreUnavailable: the disk or store does not answer, or does not let us read.
+            CorruptData: the file does not exist, or has wrong bytes, columns, dtypes or labels. The message names split
+                and URI.
+            StoreUnavailable: the disk or store does not answer, or denies access.
         """
         return to_labeled_images(self.table(file))
 
     def table(self, file: SplitFile) -> pa.Table:
-        """Return the split as the canonical table (`schema.SCHEMA`), such as a block of a Ray Dataset holds.
+        """Return the split as the canonical table (`schema.SCHEMA`), as a block of a Ray Dataset has it.
 
         Raises:
             CorruptData: as above.
@@ -37,16 +38,16 @@ class SplitReader:
 
 
 def parse_split(split: str, uri: str, content: bytes) -> pa.Table:
-    """Return the canonical table of a Parquet file's content; split and URI are what errors call it.
+    """Return the canonical table of a Parquet file's content. Errors name the split and the URI.
 
     Raises:
-        CorruptData: no Parquet, or other columns, dtypes or labels than a split has.
+        CorruptData: it is not Parquet, or has wrong columns, dtypes or labels.
     """
     try:
-        # On this thread alone: a process that ends while Arrow's pools still start theirs is aborted by the C++ runtime
-        # (pyarrow 25, 3 of 20 short runs on small files; none of 40 without the pools).
+        # Without threads: if a process ends while Arrow's thread pools still start, the C++ runtime aborts it
+        # (pyarrow 25: 3 of 20 short runs on small files with the pools, 0 of 40 without).
         return canonical(pq.read_table(pa.BufferReader(content), use_threads=False, pre_buffer=False))
     except (pa.ArrowException, OSError) as error:
-        raise CorruptData(f"split {split!r} at {uri} is no readable Parquet file: {error}") from error
+        raise CorruptData(f"split {split!r} at {uri} is not a readable Parquet file: {error}") from error
     except CorruptData as error:
         raise CorruptData(f"split {split!r} at {uri}: {error}") from error

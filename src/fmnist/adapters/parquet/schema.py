@@ -1,6 +1,6 @@
-"""The one table that a split is, in memory: `image: fixed_size_binary(784)`, `label: uint8`, neither ever null.
+"""The canonical table of a split in memory: `image: fixed_size_binary(784)` and `label: uint8`, without nulls.
 
-Everything between it and the files (today's, and those of data versions 1.x) or numpy is here; no file is opened.
+It converts tables of files (the current layout, and that of data versions 1.x) and numpy arrays. It opens no file.
 """
 
 import json
@@ -14,7 +14,7 @@ from fmnist.domain.model.data.dataset import LabeledImages
 from fmnist.domain.model.data.images import PIXELS, SIDE
 from fmnist.domain.model.errors import CorruptData
 
-# What fixed_size_binary(784) cannot say of itself.
+# The type fixed_size_binary(784) does not tell the image's shape and dtype.
 _LAYOUT = {b"image.shape": json.dumps([SIDE, SIDE]).encode(), b"image.dtype": b"uint8"}
 
 SCHEMA = pa.schema(
@@ -31,24 +31,24 @@ def to_table(data: LabeledImages) -> pa.Table:
 
 
 def to_labeled_images(table: pa.Table) -> LabeledImages:
-    """Return the rows of a canonical table, or of any slice of one; not to be written to, as they may be its memory.
+    """Return the rows of a canonical table or of a slice. Do not write to them: they may share the table's memory.
 
     Raises:
-        CorruptData: no row, or a label outside 0-9.
+        CorruptData: there is no row, or a label is outside 0-9.
     """
     images = _in_one_piece(table.column("image"))
     labels = _in_one_piece(table.column("label")).to_numpy()
-    # A slice keeps its parent's buffer, so both ends are counted in rows from the buffer's start.
+    # A slice keeps its parent's buffer, so start and end count rows from the start of that buffer.
     pixels = np.frombuffer(images.buffers()[1] or b"", dtype=np.uint8)
     pixels = pixels[images.offset * PIXELS : (images.offset + len(images)) * PIXELS]
     return LabeledImages(pixels.reshape(-1, SIDE, SIDE), labels)
 
 
 def canonical(table: pa.Table) -> pa.Table:
-    """Return a table read from a file, of today's layout or that of 1.x (`image: list<list<uint8>>`), as canonical.
+    """Convert a file's table, in the current layout or that of 1.x (`image: list<list<uint8>>`), to the canonical one.
 
     Raises:
-        CorruptData: another column, type, shape or value than either layout has, or no row.
+        CorruptData: a column, type, shape or value fits neither layout, or there is no row.
     """
     for name in SCHEMA.names:
         if name not in table.column_names:
@@ -56,12 +56,12 @@ def canonical(table: pa.Table) -> pa.Table:
     _check_layout(table.schema)
     images, labels = (_in_one_piece(table.column(name)) for name in SCHEMA.names)
     result = pa.table([_images(images), _labels(labels)], schema=SCHEMA)
-    to_labeled_images(result)  # refuses what the domain refuses: no row, a label outside 0-9
+    to_labeled_images(result)  # raises for no row, or for a label outside 0-9
     return result
 
 
 def _in_one_piece(column: pa.ChunkedArray) -> pa.Array:
-    # Combining copies, even where there is one chunk already.
+    # combine_chunks would copy even a single chunk.
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
@@ -100,7 +100,7 @@ def _narrow(labels: npt.NDArray[np.int64] | npt.NDArray[np.uint8]) -> npt.NDArra
 
 
 def _flatten(column: pa.Array, name: str) -> pa.Array:
-    """Return the items of a column of lists, all of which have to be 28 long."""
+    """Return the items of a column of lists. Each list must have 28 items."""
     lengths = pc.list_value_length(column).to_numpy()
     if (lengths != SIDE).any():
         item = int(np.argmax(lengths != SIDE))

@@ -1,4 +1,4 @@
-"""Reads whole files by URI, from a disk or from S3. It never hands out bytes that do not have their promised MD5."""
+"""Reads whole files by URI, from a disk or from S3. It never returns bytes whose MD5 is not the expected one."""
 
 import hashlib
 from dataclasses import dataclass, field, replace
@@ -13,21 +13,21 @@ from fmnist.domain.model.address import without_credentials
 from fmnist.domain.model.data.dataset import SplitFile
 from fmnist.domain.model.errors import CorruptData, StoreUnavailable
 
-# A store that is away is told within seconds, and one that takes calls and never answers within a minute.
+# A store that is down is reported within seconds; one that accepts connections but never answers, within a minute.
 CONNECT_SECONDS = 5
 READ_SECONDS = 20
 
-MOST_BYTES = 2**30  # of a file whose size the registry does not say
+MOST_BYTES = 2**30  # limit for a file whose size the registry does not record
 _REPAIR = "restore it from a copy of the store or build the version again"
 
 
 @dataclass(frozen=True, slots=True)
 class S3Settings:
-    """How S3 is reached; what is None is left to boto's own search (environment, profile, instance role).
+    """How to reach S3. For a value of None, boto searches the environment, the profile and the instance role.
 
     Attributes:
-        endpoint_url: of an S3-compatible store; None is the one that the data registry names, or AWS itself.
-        verify_tls: switched off by name only, for self-signed stores.
+        endpoint_url: URL of an S3-compatible store. None is the one that the data registry names, or else AWS.
+        verify_tls: verify the store's certificate. Only an explicit setting turns it off, for self-signed stores.
     """
 
     endpoint_url: str | None = None
@@ -38,7 +38,7 @@ class S3Settings:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """Where split files lie. Plain settings, so that it pickles; every read makes its own connection."""
+    """The storage of split files. It holds only plain settings, so it is picklable. Every read makes a connection."""
 
     s3: S3Settings = field(default_factory=S3Settings)
 
@@ -46,8 +46,8 @@ class Storage:
         """Return the file's content, checked.
 
         Raises:
-            CorruptData: absent, or other bytes than `file.md5`; the message names split and URI.
-            StoreUnavailable: the disk or store does not answer, or does not let us read.
+            CorruptData: the file does not exist, or does not match `file.md5`. The message names split and URI.
+            StoreUnavailable: the disk or store does not answer, or denies access.
         """
         most = MOST_BYTES if file.size is None else max(file.size, 0)
         content = self._content(file, most + 1)
@@ -55,12 +55,12 @@ class Storage:
             raise CorruptData(
                 f"split {file.split!r} at {file.uri} is damaged: it has more than {most} bytes; {_REPAIR}"
             )
-        # DVC does not compare hashes when it reads, so nobody did before us. MD5 is what DVC records.
+        # DVC does not compare hashes when it reads, so this is the only check. DVC records MD5.
         found = hashlib.md5(content, usedforsecurity=False).hexdigest()
         if found != file.md5:
             raise CorruptData(
                 f"split {file.split!r} at {file.uri} is damaged: its {len(content)} bytes have MD5 {found}, "
-                f"the registry promises {file.md5}; {_REPAIR}"
+                f"expected {file.md5} by the registry; {_REPAIR}"
             )
         return content
 
@@ -69,13 +69,13 @@ class Storage:
         s3 = replace(self.s3, endpoint_url=self.s3.endpoint_url or file.endpoint)
         try:
             if "://" not in file.uri:
-                with Path(file.uri).open("rb") as local:  # fsspec takes `::` in a path for several addresses
+                with Path(file.uri).open("rb") as local:  # fsspec would split a path at `::`
                     return local.read(most)
             filesystem, path = fsspec.core.url_to_fs(file.uri, **(s3fs_options(s3) if is_s3 else {}))
             if is_s3:
-                filesystem.retries = 1  # s3fs would try five times what botocore has tried again already
+                filesystem.retries = 1  # botocore retries already, and s3fs would repeat that five times
             if is_s3 or file.uri.startswith(("http://", "https://")):
-                # As it comes: a range is a wish, which a store may answer with anything.
+                # As a stream with our own limit, because a store may ignore a requested range.
                 stream = _stream(filesystem, path, most, is_s3=is_s3)
                 return bytes(sync(filesystem.loop, _first_bytes, stream, most))
             with filesystem.open(path) as opened:
@@ -84,37 +84,37 @@ class Storage:
             if _lacks_bucket(error):
                 raise _unreadable(file, s3, error) from error
             raise CorruptData(
-                f"split {file.split!r} is not at {file.uri}: push it there again (dvc push), or correct the address "
-                "of the DVC remote"
+                f"split {file.split!r} is not at {file.uri}: push it there again (dvc push), or correct the URL of the "
+                "DVC remote"
             ) from error
         except (ValueError, ImportError) as error:
             raise StoreUnavailable(
-                f"split {file.split!r} at {file.uri} is nowhere that we can read: {error}"
+                f"split {file.split!r} at {file.uri} is in a place that cannot be read: {error}"
             ) from error
         except unavailable() as error:
             raise _unreadable(file, s3, error) from error
 
 
 def s3fs_options(s3: S3Settings, attempts: int = 3) -> dict[str, Any]:
-    """Return what fsspec's `s3` file system is made with; it tries each request `attempts` times, with longer waits."""
+    """Return options for fsspec's `s3` file system. It tries each request `attempts` times, with growing waits."""
     return {
         "key": s3.access_key_id,
         "secret": s3.secret_access_key,
         "endpoint_url": s3.endpoint_url,
-        "client_kwargs": {"verify": None if s3.verify_tls else False},  # None heeds AWS_CA_BUNDLE, True does not
+        "client_kwargs": {"verify": None if s3.verify_tls else False},  # None uses AWS_CA_BUNDLE, True does not
         "config_kwargs": {
             "connect_timeout": CONNECT_SECONDS,
             "read_timeout": READ_SECONDS,
             "retries": {"mode": "standard", "total_max_attempts": attempts},
         },
-        # fsspec would hand the same connection, or a listing of the past, to whoever asks with the same settings.
+        # fsspec would otherwise share connections and old listings between uses with the same settings.
         "skip_instance_cache": True,
         "use_listings_cache": False,
     }
 
 
 def unavailable() -> tuple[type[Exception], ...]:
-    """What disks and stores raise when they are there in name only; boto's are no OSError, and are optional."""
+    """Return the exceptions of a disk or store that fails. boto and aiohttp are optional, and raise no OSError."""
     try:
         from aiohttp import ClientError
         from botocore.exceptions import BotoCoreError
@@ -125,7 +125,7 @@ def unavailable() -> tuple[type[Exception], ...]:
 
 def _stream(filesystem: Any, path: str, most: int, *, is_s3: bool) -> Any:
     if not is_s3:
-        return sync(filesystem.loop, filesystem.open_async, path, size=most)  # not given, it would be asked for first
+        return sync(filesystem.loop, filesystem.open_async, path, size=most)  # without `size`, an extra request asks it
     bucket, key, version = filesystem.split_path(path)
     chosen = {"VersionId": version} if version else {}
     return filesystem.call_s3("get_object", Bucket=bucket, Key=key, **chosen)["Body"]
@@ -140,9 +140,9 @@ async def _first_bytes(stream: Any, most: int) -> bytes:
 
 
 def way_advice(s3: S3Settings, error: Exception) -> str | None:
-    """Return what to do where it is the way to S3 that fails, or None where it is something else."""
+    """Return advice if the connection to S3 fails by its certificate or proxy, or else None."""
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return "name the authority of its certificate in AWS_CA_BUNDLE; AWS_NO_VERIFY_SSL=true takes any certificate"
+        return "set AWS_CA_BUNDLE to its CA certificate file; AWS_NO_VERIFY_SSL=true accepts any certificate"
     if "proxy URL" in str(error):
         return proxy_advice(s3.endpoint_url or "https://amazonaws.com")
     return None
@@ -153,9 +153,9 @@ def _unreadable(file: SplitFile, s3: S3Settings, error: Exception) -> StoreUnava
     if file.uri.startswith("s3://"):
         where = f" (endpoint {without_credentials(s3.endpoint_url or 'of AWS')})"
         if isinstance(error, PermissionError):
-            advice = "; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and what they may read there"
+            advice = "; check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, and the permissions of that key"
         elif isinstance(error, FileNotFoundError):
-            advice = "; correct the address of the DVC remote (DVC_REMOTE_URL), or AWS_ENDPOINT_URL"
+            advice = "; correct the URL of the DVC remote (DVC_REMOTE_URL), or AWS_ENDPOINT_URL"
         else:
             advice = f"; {way_advice(s3, error) or 'check that the store runs, and the AWS_... variables'}"
     reason = without_credentials(str(error)) or type(error).__name__
@@ -163,6 +163,6 @@ def _unreadable(file: SplitFile, s3: S3Settings, error: Exception) -> StoreUnava
 
 
 def _lacks_bucket(error: FileNotFoundError) -> bool:
-    """Whether the whole bucket is missing, which is no damage to the data; s3fs raises the same for a single file."""
+    """Return whether the whole bucket is missing: then the setting is wrong. s3fs raises the same error for a file."""
     answer = getattr(error.__cause__, "response", {})
     return bool(answer.get("Error", {}).get("Code") == "NoSuchBucket")

@@ -1,4 +1,4 @@
-"""Writes a split as Parquet. The same rows give the same bytes with the same pyarrow, and so the same version hash."""
+"""Writes a split as Parquet. With one pyarrow version, the same rows give the same bytes and so the same hash."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from fmnist.domain.model.data.dataset import LabeledImages
 
 
 def write_split(data: LabeledImages, path: Path) -> None:
-    """Write the canonical table to `path`, making its directory."""
+    """Write the canonical table to `path`. Create its directory if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A dictionary or statistics of whole pictures cost time and say nothing.
+    # A dictionary or statistics of whole images would cost time and be of no use.
     pq.write_table(to_table(data), path, compression="zstd", use_dictionary=False, write_statistics=["label"])

@@ -1,1 +1,1 @@
-"""Pillow: picture files as images. It implements no port: the command line reads what a person hands it."""
+"""Pillow: reads and writes picture files. It implements no port; the command line and the HTTP adapters use it."""

@@ -1,7 +1,7 @@
-"""Reads PNG, JPEG and `.npy` files as uint8 batches. A file is known by its content, and judged before it is decoded.
+"""Reads PNG, JPEG and `.npy` files as uint8 batches. It detects the type from the content, and checks limits first.
 
-Fashion-MNIST shows light articles on black. A picture on white is read as it is, never inverted: what to make of it is
-for the caller to say, and a guess would be wrong for some.
+Fashion-MNIST shows light articles on black. A picture on white is read as it is and never inverted, because a guess
+would be wrong for some pictures. The caller must decide.
 """
 
 import io
@@ -17,36 +17,36 @@ from fmnist.domain.model.errors import InvalidImages
 from fmnist.domain.model.files import read_file
 
 _NPY_MAGIC = b"\x93NUMPY"
-# A 32-megapixel photograph takes 100 MB once decoded; what is larger has no use here, and may be meant to harm.
+# A photograph of 32 megapixels takes 100 MB when decoded. A larger one is of no use here, and may be an attack.
 _MAX_PIXELS = 32_000_000
-_MAX_PICTURE_BYTES = 8 * _MAX_PIXELS  # 16 bits of each colour and of opacity, uncompressed
+_MAX_PICTURE_BYTES = 8 * _MAX_PIXELS  # uncompressed RGBA with 16 bits for each channel
 _MAX_NPY_BYTES = 1_000_000_000
 _PNG = b"\x89PNG\r\n\x1a\n"
-# libjpeg writes a progressive JPEG in 18 scans at most. Each walks all pixels, and may be thirty bytes of a file.
+# libjpeg writes a progressive JPEG in at most 18 scans. Decoding a scan visits all pixels, but it may be only 30 bytes.
 _JPEG, _SCAN, _END, _MAX_SCANS = b"\xff\xd8", b"\xff\xda", b"\xff\xd9", 20
-# Those that libjpeg takes for the begin of a segment with a length, or for the end.
+# Markers that libjpeg reads as the start of a segment with a length, or as the end.
 _MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
-# Pillow takes each one up in Python. Photographs have dozens.
+# Pillow handles each segment in Python, which is slow. Photographs have dozens.
 _MAX_SEGMENTS = 10_000
-# So, too; libpng writes one for each 8 KiB, and of the largest pictures that are read 24,000.
+# The same for PNG chunks. libpng writes one for each 8 KiB, so 24,000 for the largest pictures that are accepted.
 _MAX_CHUNKS = 50_000
-# What Pillow multiplies samples of 2 and of 4 bits by.
+# Pillow multiplies samples of 2 and of 4 bits by these factors.
 _STEPS = {"L;2": 85, "L;4": 17}
 
 
 class UnreadablePicture(InvalidImages):
-    """Neither PNG nor JPEG, or damaged."""
+    """The content is not PNG or JPEG, or it is damaged."""
 
 
 def read_image_file(path: str | Path) -> Images:
     """Return the images of one file, uint8 (n, 28, 28).
 
-    A picture becomes one grey image: its longer side is scaled to 28 pixels and the shorter one filled up with black on
-    both sides, as Fashion-MNIST itself was made. What is transparent shows black. An array holds images in any layout
-    of `decode_images`; no object in it is ever unpickled.
+    A picture becomes one grey image, as in Fashion-MNIST: its longer side is scaled to 28 pixels, and the shorter one
+    is padded with black on both sides. Transparent pixels become black. An array holds images in any layout of
+    `decode_images`; nothing in it is unpickled.
 
     Raises:
-        InvalidImages: the file is absent, unreadable, too large, or neither a picture nor an array of images.
+        InvalidImages: the file does not exist, is unreadable or too large, or is not a picture or array of images.
     """
     try:
         return _read(Path(path))
@@ -55,15 +55,15 @@ def read_image_file(path: str | Path) -> Images:
     except OSError as error:
         raise InvalidImages(f"{path}: {error.strerror or error}") from error
     except ValueError as error:
-        raise InvalidImages(f"{str(path)!r} is no path: {error}") from error
+        raise InvalidImages(f"{str(path)!r} is not a path: {error}") from error
 
 
 def decode_picture(content: bytes | bytearray, max_pixels: int) -> Images:
-    """Return the one image, uint8 (1, 28, 28), that a PNG or JPEG in memory shows, made as `read_image_file` does.
+    """Return the image of a PNG or JPEG in memory, uint8 (1, 28, 28), converted as `read_image_file` does.
 
     Raises:
-        UnreadablePicture: neither of them, or damaged.
-        InvalidImages: more than `max_pixels` pixels, which are counted before any is decoded, or an animation.
+        UnreadablePicture: it is not PNG or JPEG, or is damaged.
+        InvalidImages: it has more than `max_pixels` pixels, which is checked before decoding, or is an animation.
     """
     if content.startswith(_JPEG):
         _check_scans(content)
@@ -71,7 +71,7 @@ def decode_picture(content: bytes | bytearray, max_pixels: int) -> Images:
         _check_chunks(content)
     try:
         with warnings.catch_warnings():
-            # It warns of oddities, such as damaged EXIF data, in files that it goes on to read or to refuse.
+            # Pillow warns of oddities, such as damaged EXIF data, in files that it then reads or refuses anyway.
             warnings.simplefilter("ignore")
             return _read_picture(io.BytesIO(content), max_pixels)[np.newaxis]
     except InvalidImages:
@@ -81,12 +81,12 @@ def decode_picture(content: bytes | bytearray, max_pixels: int) -> Images:
     except Image.DecompressionBombError as error:
         raise InvalidImages(f"a picture of too many pixels, expected at most {max_pixels} in all") from error
     except Exception as error:
-        # Whatever a decoder trips over, and it may be anything, is the picture's fault.
+        # A decoder may raise any type, and the cause is always the picture.
         raise UnreadablePicture(f"a damaged picture ({str(error) or type(error).__name__})") from error
 
 
 def _check_scans(jpeg: bytes | bytearray) -> None:
-    """Refuse what would be decoded over and over; previews inside of segments, and what follows the end, are none."""
+    """Refuse a JPEG with too many scans. Previews inside of segments, and data after the end, do not count."""
     position = scans = 0
     for _ in range(_MAX_SEGMENTS):
         marker = _MARKER.search(jpeg, position)
@@ -110,7 +110,7 @@ def _check_chunks(png: bytes | bytearray) -> None:
 
 
 def _read(path: Path) -> Images:
-    # Asked before it is opened: opening a pipe would wait for whoever writes to it.
+    # Check before opening, because opening a pipe would wait for its writer.
     if path.exists() and not path.is_file():
         raise InvalidImages("not a regular file")
     with path.open("rb") as file:
@@ -126,16 +126,16 @@ def _read_array(path: Path) -> Images:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # Mapped, so that a header that promises more than the file holds is refused before any memory is taken.
+            # Memory-mapped, so that a header with a too large size is refused before memory is allocated.
             mapped = np.lib.format.open_memmap(path, mode="r")
     except OSError:
         raise
     except Exception as error:
-        # Its header is a text of Python's, which is taken apart by Python's own means.
+        # The header is a Python literal, and Python's parser may raise many types.
         raise InvalidImages(f"not a readable .npy file of numbers ({type(error).__name__})") from error
     if mapped.nbytes > _MAX_NPY_BYTES:
         raise InvalidImages(f"an array of {mapped.nbytes} bytes, expected at most {_MAX_NPY_BYTES}")
-    # A copy, so that the images stay what they are when the file changes.
+    # A copy, so that a later change of the file does not change the images.
     return np.array(decode_images(mapped))
 
 
@@ -146,19 +146,19 @@ def _read_picture(source: io.BytesIO, max_pixels: int) -> Images:
                 f"a picture of {picture.width}x{picture.height} pixels, expected at most {max_pixels} in all"
             )
         frames = getattr(picture, "n_frames", 1)
-        # Cameras put a preview or a depth map behind a JPEG's picture; in a PNG more frames are an animation.
+        # In a JPEG, further frames are a camera's preview or depth map. In a PNG, they are an animation.
         if picture.format == "PNG" and frames > 1:
             raise InvalidImages(f"an animation of {frames} pictures, expected one")
         _scale_key(picture)
-        # In place, as a copy would be as large again.
+        # In place, to save the memory of a copy.
         ImageOps.exif_transpose(picture, in_place=True)
         return _fit(_grey(picture))
 
 
 def _scale_key(picture: ImageFile.ImageFile) -> None:
-    """Bring the colour that a PNG calls transparent to the range that Pillow brings the pixels to; it does not do so.
+    """Scale the transparent colour of a PNG like Pillow scales the pixels, because Pillow itself does not.
 
-    Of 16 bits of a colour it keeps the upper 8.
+    Of a colour with 16 bits, Pillow keeps the upper 8.
     """
     key, layout = picture.info.get("transparency"), picture.tile[0].args
     if layout in _STEPS and isinstance(key, int):
@@ -168,15 +168,15 @@ def _scale_key(picture: ImageFile.ImageFile) -> None:
 
 
 def _grey(picture: Image.Image) -> Image.Image:
-    """Return the picture's lightness in 8 bits, laid over black where it is transparent."""
+    """Return the picture in 8 bits of grey, on black where it is transparent."""
     if picture.mode == "I;16":
-        # Pillow would cut the values off at 255, and knows no transparent one among them.
+        # Pillow would clip values at 255, and ignore the transparent value.
         deep = np.asarray(picture)
         shown = (deep >> 8).astype(np.uint8)
         shown[deep == picture.info.get("transparency")] = 0
         return Image.fromarray(shown)
     if picture.has_transparency_data:
-        # In grey, which takes a quarter of the memory that colours do.
+        # Paste in grey, which takes a quarter of the memory of RGBA.
         colours = picture.convert("RGBA")
         grey = Image.new("L", picture.size, 0)
         grey.paste(colours.convert("L"), mask=colours.getchannel("A"))
@@ -185,9 +185,9 @@ def _grey(picture: Image.Image) -> Image.Image:
 
 
 def _fit(picture: Image.Image) -> Images:
-    """Scale the longer side to 28 and centre the picture on black; 28x28 pixels stay as they are.
+    """Scale the longer side to 28 pixels, and center the picture on black. A picture of 28x28 pixels is not changed.
 
-    Lanczos keeps edges sharpest when a picture shrinks, and Fashion-MNIST's were sharpened (Xiao et al. 2017).
+    Lanczos keeps edges sharpest when a picture shrinks, and Fashion-MNIST's images were sharpened (Xiao et al. 2017).
     """
     scale = SIDE / max(picture.size)
     width, height = (max(1, round(side * scale)) for side in picture.size)

@@ -1,1 +1,1 @@
-"""Ray: `Compute` on a cluster, be it one that is started on this machine for the occasion or one that is there."""
+"""Ray: `Compute` and serving, on an existing cluster or on one that is started on this machine."""

@@ -1,4 +1,4 @@
-"""Joins a Ray cluster, or starts a small quiet one on this machine, and says what a worker may take of it."""
+"""Joins a Ray cluster, or starts a small one on this machine, and computes the CPUs of each worker."""
 
 import atexit
 import json
@@ -25,20 +25,20 @@ from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.domain.model.errors import FmnistError, InvalidSetting, StoreUnavailable
 from fmnist.domain.model.text import words_of
 
-RETRIES = 3  # of work that was lost with a worker or a node
+RETRIES = 3  # for work that was lost with a worker or a node
 
 _OBJECT_STORE_BYTES = 512 * 2**20  # the dataset takes 43 MB; Ray's default is 30 % of the machine
 
 _PROBE_SECONDS = 10
-_RAY_SCRATCH = "RAY_TMPDIR"  # Ray's own
+_RAY_SCRATCH = "RAY_TMPDIR"  # a variable of Ray
 _SOCKET = "/session_2000-01-01_00-00-00_000000_4194304/sockets/plasma_store"
 _LONGEST_SOCKET = 107  # bytes, on Linux
 _PACKAGE = Path(__file__).parents[2]
-_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray's, set where `ray job submit` runs something
+_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it in a process that `ray job submit` started
 
-# Ray reads these when it starts. Whatever the caller has set stays.
+# Ray reads these when it starts. A variable that is already set wins.
 _ENVIRONMENT = {
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",  # the default of 2 s holds up every report by as much
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",  # Ray's default delays every report by 2 s
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -46,24 +46,24 @@ _ENVIRONMENT = {
 
 
 def join_cluster(settings: ClusterSettings) -> None:
-    """Connect this process to Ray, once; a connection that is there already is used.
+    """Connect this process to Ray, unless it is connected already.
 
-    Workers of a cluster that is there already get the code that runs here, whatever they have installed.
+    Workers of an existing cluster get the code that runs here, and not their installed version.
 
     Raises:
         InvalidSetting: the address is that of a job server.
-        StoreUnavailable: no cluster answers at the address.
+        StoreUnavailable: no cluster answers at the address, or none starts here.
     """
     if ray.is_initialized():
         return
     if (settings.address or "").startswith(("http://", "https://")):
         raise InvalidSetting(
-            f"RAY_ADDRESS {settings.address} is where `ray job submit` sends jobs; to train on that cluster from here, "
-            "name the head node's HOST:6379"
+            f"RAY_ADDRESS {settings.address} is a job server, for `ray job submit`; to train on that cluster from "
+            "here, set RAY_ADDRESS to the head node's HOST:6379"
         )
     set_defaults(_ENVIRONMENT)
     if not settings.metrics:
-        # Their exporter outlives each cluster but the first in a process: its threads go on after `ray.shutdown`.
+        # From a process's second cluster on, threads of the metrics exporter keep running after `ray.shutdown`.
         set_defaults({"RAY_enable_metrics_collection": "0"})
     options: dict[str, Any] = {}
     try:
@@ -72,17 +72,17 @@ def join_cluster(settings: ClusterSettings) -> None:
             options["runtime_env"] = _own_code()
         else:
             options |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES, "_temp_dir": scratch()}
-        if "://" not in (settings.address or ""):  # there, the cluster's own Python is the driver
+        if "://" not in (settings.address or ""):  # with ray://, the driver is a process on the cluster
             options["job_config"] = DriverPaths()
         with _signals_kept():
             ray.init(
-                # Without an address Ray looks for one that an earlier `ray start` left behind.
+                # "local", because without an address Ray would join a cluster of an earlier `ray start`.
                 address=settings.address or "local",
                 log_to_driver=settings.verbose or settings.forward_logs,
                 logging_level=logging.INFO if settings.verbose else logging.ERROR,
                 **options,
             )
-    except Exception as error:  # Ray raises a plain one where its raylet does not start
+    except Exception as error:  # Ray raises a plain Exception if its raylet does not start
         raise StoreUnavailable(_no_cluster(settings, error)) from error
     for name in ("ray.data", "ray.train"):
         logging.getLogger(name).setLevel(logging.INFO if settings.verbose else logging.ERROR)
@@ -93,8 +93,8 @@ def cluster_in_use(settings: ClusterSettings) -> Iterator[None]:
     """Translate Ray's errors inside of the block.
 
     Raises:
-        FmnistError: what a task raised.
-        StoreUnavailable: the cluster, or what was to work on it, is gone.
+        FmnistError: a task raised it.
+        StoreUnavailable: the cluster, or a task or actor on it, was lost.
     """
     try:
         yield
@@ -105,15 +105,15 @@ def cluster_in_use(settings: ClusterSettings) -> Iterator[None]:
     except ray.exceptions.RayError as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise StoreUnavailable(
-            f"the Ray cluster at {settings.address or 'this machine'} was lost: {reason}; see that it runs, and that "
-            "its nodes have the memory that is needed"
+            f"the Ray cluster at {settings.address or 'this machine'} was lost: {reason}; check that it runs, and that "
+            "its nodes have enough memory"
         ) from error
 
 
 def free_cpus() -> list[float]:
-    """Return the CPUs of each node that nobody uses for sure; all of them where that leaves none to work with.
+    """Return the CPUs of each node that are certainly free, or all CPUs if fewer than one is.
 
-    Ray tells how many are in use, not on which node, so every node is taken to be the one.
+    Ray tells how many CPUs are in use, but not on which node, so all of them are subtracted from every node.
     """
     nodes = node_cpus()
     used = sum(nodes) - float(ray.available_resources().get("CPU", 0))
@@ -127,10 +127,10 @@ def node_cpus() -> list[float]:
 
 
 def cpus_per_worker(nodes: Sequence[float], workers: int) -> float:
-    """Return the most CPUs that each of `workers` can have when no worker spans two nodes.
+    """Return the most CPUs that each of `workers` can have. A worker must fit on one node.
 
-    Whole CPUs while there are enough of them, an equal share of all when there are more workers than CPUs. One each
-    where there is none yet, and an autoscaler has to bring them.
+    Whole CPUs if there are enough; an equal share if there are more workers than CPUs. One CPU if the cluster has none
+    yet, because an autoscaler adds nodes.
     """
     if sum(nodes) < 1:
         return 1.0
@@ -141,31 +141,31 @@ def cpus_per_worker(nodes: Sequence[float], workers: int) -> float:
 
 
 def _own_code() -> dict[str, Any]:
-    """Return the part of Ray's runtime environment that carries this very package; a job may have brought its own."""
+    """Return the part of Ray's runtime environment that uploads this package, unless the job has its own."""
     brought = json.loads(os.environ.get(_JOB, "{}")).get("runtime_env") or {}  # noqa: TID251 - Ray wrote it
     return {} if "py_modules" in brought else {"py_modules": [str(_PACKAGE)]}
 
 
 def _no_cluster(settings: ClusterSettings, error: Exception) -> str:
-    """Return what keeps us from a cluster, with advice for the kind of failure that it is."""
+    """Return the message for a cluster that cannot be joined or started, with advice."""
     reason = words_of(error)
     if settings.address:
         return f"no Ray cluster at {settings.address}: {reason}; check RAY_ADDRESS, or unset it to start a cluster here"
     place = os.environ.get(_RAY_SCRATCH) or tempfile.gettempdir()  # noqa: TID251 - Ray reads it
     if "AF_UNIX" in reason:
         most = _LONGEST_SOCKET - len(f"/ray{_SOCKET}")
-        advice = f"{place} is too long for the names of sockets: name a path of at most {most} bytes in {_RAY_SCRATCH}"
+        advice = f"the path {place} is too long for sockets: set {_RAY_SCRATCH} to a path of at most {most} bytes"
     elif isinstance(error, OSError):
-        advice = f"make room in {place} and see that it may be written, or name another short path in {_RAY_SCRATCH}"
+        advice = f"check that {place} has free space and is writable, or set {_RAY_SCRATCH} to another short path"
     else:
-        advice = f"see that there is memory, and room in {place}; what Ray logged is below {place}/ray/session_latest"
+        advice = f"check the free memory, and the free space in {place}; Ray's logs are in {place}/ray/session_latest"
     return f"Ray does not start on this machine: {reason}; {advice}"
 
 
 def scratch() -> str | None:
-    """Return where a cluster of our own keeps its sockets and logs; None where the user has told Ray.
+    """Return the folder for sockets and logs of a cluster that we start, or None if the user has set RAY_TMPDIR.
 
-    Names of sockets are made of it, which an operating system wants to be short.
+    It must be short, because the operating system limits the length of a socket's path.
     """
     if _RAY_SCRATCH in os.environ:  # noqa: TID251 - Ray reads it
         return None
@@ -183,7 +183,7 @@ def _remove(scratch: str) -> None:
 
 
 def _probe(address: str) -> None:
-    """See that something listens, in seconds: Ray itself tries for minutes, and then ends the process."""
+    """Check within seconds that something listens. Ray itself tries for minutes, and then ends the process."""
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if colon and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), timeout=_PROBE_SECONDS).close()
@@ -191,11 +191,11 @@ def _probe(address: str) -> None:
 
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Keep what this process does with signals, and keep those to its whole group from what Ray starts.
+    """Keep this process's signal handlers, and start Ray's processes so that signals to our group do not reach them.
 
-    Ray's processes would end at once, before this one can end in order, which would then wait for them for a minute.
-    So each is a group of its own. They inherit a blocked SIGHUP too, as Ray itself blocks SIGINT. A blocked SIGTERM
-    would not do: Ray ends its processes with it.
+    Otherwise a signal ends Ray's processes first, and this process waits for them for a minute. So each gets its own
+    process group, and inherits a blocked SIGHUP. Ray itself blocks SIGINT. SIGTERM must stay unblocked, because Ray
+    stops its processes with it.
     """
     services = ray._private.services  # noqa: SLF001 - there is no public way
     start, before = services.ConsolePopen, signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
@@ -210,7 +210,7 @@ def _signals_kept() -> Iterator[None]:
 
 @contextmanager
 def _sigterm_kept() -> Iterator[None]:
-    """Keep the process's own SIGTERM handler: Ray puts one in its place for good, which exits with code 15."""
+    """Keep the process's own SIGTERM handler. Ray replaces it permanently with one that exits with code 15."""
     handler = signal.getsignal(signal.SIGTERM)
     if not callable(handler) or threading.current_thread() is not threading.main_thread():
         yield

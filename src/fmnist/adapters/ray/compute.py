@@ -41,8 +41,8 @@ from fmnist.ports.model_store import TrainedWeights
 
 logger = logging.getLogger(__name__)
 
-_END_SECONDS = 10  # for the training thread, once its controller was killed
-_SILENCE_SECONDS = 60  # of workers that are to start, before the user is told what they may be waiting for
+_END_SECONDS = 10  # for the training thread to end after its controller was killed
+_SILENCE_SECONDS = 60  # if no worker starts within this time, a warning shows the free resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class RayCompute(Compute):
     """Trains with 1 to N workers on a Ray cluster.
 
     Args:
-        reader: reads split files, on whichever node the task runs.
-        storage: where checkpoints are kept, under the run's id.
+        reader: reads split files, on the node that runs the task.
+        storage: storage of the checkpoints, under the run's id.
     """
 
     cluster: ClusterSettings
@@ -69,13 +69,13 @@ class RayCompute(Compute):
         self.prepare(spec, dataset)
         with cluster_in_use(self.cluster):
             trainer = self._trainer(spec, dataset, run_id, progress := _progress_queue())
-            # Not in this thread: Ray would take over the process's SIGINT for good.
+            # In another thread, because in the main thread Ray would replace the SIGINT handler permanently.
             training: Future[ray.train.Result] = Future()
             threading.Thread(target=settle, args=(training, trainer.fit), name="ray-train", daemon=True).start()
             try:
                 _pass_on(progress, on_progress, training)
             except BaseException as error:
-                # A lost cluster takes the training along.
+                # Do not kill it if the cluster is lost: then the training is lost too.
                 _end(training, kill=not isinstance(error, ray.exceptions.RayError))
                 ray.shutdown()
                 raise
@@ -88,7 +88,7 @@ class RayCompute(Compute):
     def predict(self, weights: TrainedWeights, dataset: DatasetVersion, split: str) -> SplitPredictions:
         file, classifier = dataset.file(split), WeightsClassifier.of(weights, dataset)
         join_cluster(self.cluster)
-        # All of a cluster of our own; on one that others use, a node with all of its CPUs free may never come.
+        # On our own cluster, use all CPUs. On a shared one, a node may never have all of its CPUs free.
         cpus = 1 if self.cluster.address else max(1, int(max(node_cpus())))
         task = ray.remote(num_cpus=cpus, max_retries=RETRIES)(_predict)
         with cluster_in_use(self.cluster):
@@ -97,7 +97,7 @@ class RayCompute(Compute):
 
     def _trainer(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, progress: Queue) -> TorchTrainer:
         workers, gpus = spec.num_workers, spec.gpu_per_worker
-        # Both reads run side by side. Materialized, since workers may reserve every CPU and starve a lazy dataset.
+        # Both reads run in parallel. They are materialized, because workers may reserve all CPUs and block lazy reads.
         reading = {
             "train": start_reading(self.reader, dataset.file("train"), spec.limit_train, workers, equal=True),
             "val": start_reading(self.reader, dataset.file("val"), spec.limit_val, workers, equal=False),
@@ -111,10 +111,10 @@ class RayCompute(Compute):
             storage=self.storage,
         )
         return TorchTrainer(
-            # Bound, not given as its config: that would travel by way of Ray's controller, which would have to import
-            # all that a worker imports before it starts one.
+            # Bound with partial, not passed as its config: Ray's controller would unpickle a config, and would have to
+            # import everything that a worker imports before it starts one.
             partial(train, task),
-            # NCCL refuses two ranks on one GPU.
+            # NCCL does not support two ranks on one GPU.
             torch_config=TorchConfig(backend="nccl" if gpus >= 1 else "gloo"),
             scaling_config=ray.train.ScalingConfig(
                 num_workers=workers,
@@ -134,7 +134,7 @@ class RayCompute(Compute):
 
     def _result(self, spec: TrainingSpec, training: "Future[ray.train.Result]") -> FitResult:
         try:
-            # Here in the driver and in Ray's controller the storage's own errors are still to be translated.
+            # Ray also uses the storage in the driver and in its controller, which do not translate errors.
             with self.storage.in_use("cannot be kept"):
                 result = _unwrapped(training)
         except ray.train.WorkerGroupError as error:
@@ -155,21 +155,21 @@ class RayCompute(Compute):
 
 
 def check_gpus(spec: TrainingSpec, there: float) -> None:
-    """See that this machine's GPUs take all workers: one that finds no place would keep the others waiting for ever."""
+    """Check that all workers fit on this machine's GPUs. The others would wait for ever for one that does not."""
     each = spec.gpu_per_worker
     if each == 0:
         return
-    # A fraction is of one GPU, not of two.
+    # A fraction must lie on one GPU.
     places = there // each if each >= 1 else there * int(1 / each)
     if spec.num_workers > places:
         raise InvalidSetting(
-            f"{spec.num_workers} workers with {each:g} GPUs each were asked for, and this machine has {there:g}: lower "
-            "--gpu-per-worker"
+            f"{spec.num_workers} workers with {each:g} GPUs each do not fit on the {there:g} GPUs of this machine: "
+            "lower --gpu-per-worker"
         )
 
 
 def _pass_on(progress: Queue, on_progress: OnProgress, training: "Future[ray.train.Result]") -> None:
-    """Hand workers' progress to the caller, in the caller's thread, until training is over; raise what they send."""
+    """Pass workers' progress to the caller, in its thread, until training is over. Raise an error that they send."""
     reached: tuple[int, int] | None = None
     patience_ends = time.monotonic() + _SILENCE_SECONDS
     while True:
@@ -180,7 +180,7 @@ def _pass_on(progress: Queue, on_progress: OnProgress, training: "Future[ray.tra
             if over:
                 return
             if reached is None and time.monotonic() > patience_ends:
-                logger.warning("no worker has begun after %d s: %s", _SILENCE_SECONDS, _shares())
+                logger.warning("no worker has started after %d s: %s", _SILENCE_SECONDS, _shares())
                 patience_ends = math.inf
             continue
         except ray.exceptions.RayError:
@@ -190,16 +190,16 @@ def _pass_on(progress: Queue, on_progress: OnProgress, training: "Future[ray.tra
         if isinstance(report, FmnistError):
             raise report
         if reached is not None and (report.epoch, report.step) < reached:
-            logger.warning("a worker was lost; training goes on from the start of epoch %d", report.epoch + 1)
+            logger.warning("a worker was lost; training restarts from the beginning of epoch %d", report.epoch + 1)
         reached = (report.epoch, report.step)
         on_progress(report)
 
 
 def _end(training: "Future[ray.train.Result]", *, kill: bool) -> None:
-    """Kill Ray Train's controller, whose workers end with it, and wait for the thread that waits for its answer.
+    """Kill Ray Train's controller, which ends its workers, and wait for the training thread.
 
-    Ray must not be shut down before: a thread that is inside `ray.get` by then never comes back. It keeps a core busy,
-    uses what Ray has freed, and can so end the process. Ray Train hands the controller to nobody, so it is looked up.
+    Ray must be shut down only after that: a thread that is still inside `ray.get` never returns. It keeps a core busy,
+    uses freed memory of Ray, and can crash the process. Ray Train gives no handle of its controller, so look it up.
     """
     state, worker = ray._private.state, ray._private.worker.global_worker  # noqa: SLF001 - there is no public way
     ends, job = time.monotonic() + _END_SECONDS, ray.JobID.from_hex(ray.get_runtime_context().get_job_id())
@@ -214,7 +214,7 @@ def _end(training: "Future[ray.train.Result]", *, kill: bool) -> None:
 def _shares() -> str:
     total, free = ray.cluster_resources(), ray.available_resources()
     shares = [f"{free.get(kind, 0):g} of {total[kind]:g} {kind}s" for kind in ("CPU", "GPU") if kind in total]
-    return f"the cluster has {' and '.join(shares) or 'no CPUs'} free, and training waits for its own"
+    return f"the cluster has {' and '.join(shares) or 'no CPUs'} free, and training waits for enough of them"
 
 
 def _predict(classifier: WeightsClassifier, reader: SplitReader, file: SplitFile) -> SplitPredictions:
@@ -222,7 +222,7 @@ def _predict(classifier: WeightsClassifier, reader: SplitReader, file: SplitFile
 
 
 def _unwrapped(training: "Future[ray.train.Result]") -> ray.train.Result:
-    """Return training's result, or raise what failed in Ray's controller."""
+    """Return the training's result, or raise the error of Ray's controller."""
     try:
         return training.result()
     except ray.train.ControllerError as error:
@@ -230,6 +230,6 @@ def _unwrapped(training: "Future[ray.train.Result]") -> ray.train.Result:
 
 
 def _progress_queue() -> Queue:
-    """Make the queue that workers report by; on the driver's node, since training survives the loss of any other."""
+    """Make the queue for workers' reports, on the driver's node: training survives the loss of any other node."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     return Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})

@@ -1,4 +1,4 @@
-"""Splits as Ray Datasets: read once, in parallel, verified, and cut so that each worker's part is always the same."""
+"""Splits as Ray Datasets: read once, in parallel, and verified. Each worker always gets the same part."""
 
 from typing import Any
 
@@ -17,23 +17,23 @@ from fmnist.domain.model.training.run import check_share
 def start_reading(reader: SplitReader, file: SplitFile, limit: int | None, parts: int, *, equal: bool) -> list[Any]:
     """Start a task that reads the first `limit` rows of a split and cuts them into `parts`; return their references.
 
-    `equal` drops the rows that would make some parts longer, as data-parallel steps need it.
+    `equal` drops rows so that all parts are equally long, as data-parallel steps need.
     """
-    # Without a CPU and repeatable: when a node takes its parts away, workers hold all CPUs and wait for them.
+    # It needs no CPU, because it runs again if a node with parts is lost, while waiting workers hold all CPUs.
     task = ray.remote(num_returns=parts, num_cpus=0, max_retries=RETRIES)(_read_parts)
     references = task.remote(reader, file, limit, parts, equal=equal)
     return list(references) if parts > 1 else [references]
 
 
 def to_dataset(references: list[Any]) -> ray.data.Dataset:
-    """Wait for the parts and return them as a dataset of one block a part, or raise Ray's error for what went wrong."""
+    """Wait for the parts, and return them as a dataset with one block each. Raise Ray's error if a part failed."""
     ray.wait(references, num_returns=len(references), fetch_local=False)
     ray.get(references[0])
     return ray.data.from_arrow_refs(references)
 
 
 class PartPerWorker(ray.train.DataConfig):  # type: ignore[misc]  # ray is not typed here
-    """Gives the worker of rank k the k-th block of each dataset, whatever is quickest to reach: runs are repeatable."""
+    """Gives the worker of rank k the k-th block of each dataset, not the nearest one, so that runs are repeatable."""
 
     def configure(
         self,
@@ -48,13 +48,13 @@ class PartPerWorker(ray.train.DataConfig):  # type: ignore[misc]  # ray is not t
 
 
 def own_part(name: str) -> LabeledImages:
-    """Return this worker's part of a split; only a worker may ask."""
+    """Return this worker's part of a split. Only a worker may call it."""
     shard = ray.train.get_dataset_shard(name)
     return to_labeled_images(pa.concat_tables(shard.iter_batches(batch_size=None, batch_format="pyarrow")))
 
 
 def part_sizes(rows: int, parts: int, *, equal: bool) -> list[int]:
-    """Return how many rows each part gets: all as many as the shortest, or the first ones one more."""
+    """Return the number of rows of each part. If not `equal`, the first parts get one row more where needed."""
     size, longer = divmod(rows, parts)
     return [size + (0 if equal else int(rank < longer)) for rank in range(parts)]
 

@@ -1,7 +1,7 @@
-"""A `Compute` in a process of its own, for Ray.
+"""Runs a `Compute` in a child process, for Ray.
 
-Ray ends the process that drives it, without an exception and at once, when the node that it is connected to is lost.
-A child process dies of it here. Its parent does not even import Ray, and reports what has become of the training.
+When a Ray driver loses its node, Ray ends the driver's process at once, without an exception. Here, only the child
+process ends. Its parent does not import Ray, and reports what happened to the training.
 """
 
 import atexit
@@ -32,12 +32,12 @@ from fmnist.ports.model_store import TrainedWeights
 
 logger = logging.getLogger(__name__)
 
-_END_SECONDS = 15  # for a driver that is told to end, to take its cluster down
+_END_SECONDS = 15  # for a driver to stop its cluster after SIGTERM
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What a call has come to: a value, or the error that it raised."""
+    """The result of a call: its value, or the error that it raised."""
 
     value: Any = None
     error: Exception | None = None
@@ -45,7 +45,7 @@ class _Answer:
 
 @dataclass(frozen=True, slots=True)
 class RayComputeFactory:
-    """Makes a `RayCompute` of these parts where it is called, and imports Ray there."""
+    """A picklable factory of `RayCompute`. Only its call imports Ray."""
 
     cluster: ClusterSettings
     reader: SplitReader
@@ -61,10 +61,10 @@ class RayComputeFactory:
 
 
 class IsolatedCompute(Compute):
-    """A compute in a child process, which is started with the first call and ends with this process.
+    """A compute in a child process, which starts at the first call and ends with this process.
 
     Args:
-        make: makes the compute, in the child. As a string it says what is lost when the child is.
+        make: makes the compute, in the child. Its `str()` names the compute in the message about a lost child.
     """
 
     def __init__(self, make: Callable[[], Compute]) -> None:
@@ -92,7 +92,7 @@ class IsolatedCompute(Compute):
 
     def _call(self, method: str, *arguments: object, on_progress: OnProgress | None = None) -> Any:
         if self._driver is None:
-            self.close()  # of one that is about to end; two would share a machine
+            self.close()  # wait for an earlier child to end, because two would share a machine
             self._driver = _start(self._make)
             atexit.register(self.close)
         process, pipe = self._driver
@@ -109,7 +109,7 @@ class IsolatedCompute(Compute):
                 elif on_progress is not None:
                     on_progress(heard)
         except BaseException:
-            # Not waited for here: the run is to be marked first, for which a process that must end has seconds.
+            # Do not wait here for the child to end: the caller marks the run first, and may have only seconds.
             self._dismiss()
             raise
         if heard.error is not None:
@@ -129,8 +129,8 @@ class IsolatedCompute(Compute):
         except (EOFError, OSError) as error:
             process.join(_END_SECONDS)
             raise StoreUnavailable(
-                f"{self._make} was lost: the process that drives it has ended (exit code {process.exitcode}); see that "
-                "it runs, and that its nodes have the memory that is needed"
+                f"{self._make} was lost: the process that drives it has ended (exit code {process.exitcode}); check "
+                "that it runs, and that its nodes have enough memory"
             ) from error
 
 
@@ -139,15 +139,15 @@ def _start(make: Callable[[], Compute]) -> tuple[SpawnProcess, Connection]:
     ours, theirs = context.Pipe()
     levels = {name: logging.getLogger(name).level for name in ("", "fmnist")}
     process = context.Process(target=_drive, args=(make, theirs, levels), name="compute-driver", daemon=True)
-    # The working directory is kept from its path; it takes that of this process right after.
+    # PYTHONSAFEPATH keeps the working directory out of the child's path; spawn then copies our sys.path.
     with exported({"PYTHONSAFEPATH": "1"}):
         process.start()
-    theirs.close()  # its end here would keep the pipe open when the driver has died
+    theirs.close()  # an open copy here would hide the end of the child
     return process, ours
 
 
 class _ToParent(QueueHandler):
-    """Has the parent log what is logged here; and other threads' words do not cut into an answer."""
+    """Sends log records to the parent. A lock keeps threads from mixing records into an answer."""
 
     def enqueue(self, record: logging.LogRecord) -> None:
         self.send(record)
@@ -155,15 +155,15 @@ class _ToParent(QueueHandler):
     def send(self, thing: object) -> None:
         self.acquire()
         try:
-            self.queue.send(thing)  # type: ignore[attr-defined]  # it is a pipe's end
+            self.queue.send(thing)  # type: ignore[attr-defined]  # the queue is one end of a pipe
         finally:
             self.release()
 
 
 def _drive(make: Callable[[], Compute], pipe: Connection, levels: dict[str, int]) -> None:
-    """Answer the parent's calls, in the driver's process, until the parent ends or says so."""
+    """Answer the parent's calls in the child process, until the parent ends or sends SIGTERM."""
     for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _pass_over)  # a terminal sends them to both processes, and the parent decides
+        signal.signal(number, _pass_over)  # a terminal sends them to both processes; the parent decides what to do
     signal.signal(signal.SIGTERM, _interrupt)
     threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
     sys.stdout = sys.stderr  # the parent's standard output is for its result
@@ -181,15 +181,15 @@ def _drive(make: Callable[[], Compute], pipe: Connection, levels: dict[str, int]
             except FmnistError as error:
                 answer = _Answer(error=error)
             except Exception as error:
-                logger.debug("what the driver met", exc_info=True)
-                answer = _Answer(error=RuntimeError(f"{type(error).__name__}: {error}"))  # others may not pickle
+                logger.debug("unexpected error in the driver", exc_info=True)
+                answer = _Answer(error=RuntimeError(f"{type(error).__name__}: {error}"))  # it may not be picklable
             parent.send(answer)
-    # Ray is shut down at exit, which the parent's signal must not cut off.
+    # Ray shuts down at exit, and another SIGTERM of the parent must not interrupt that.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _pass_over(*_: int | FrameType | None) -> None:
-    """Take a signal and do nothing. One that is ignored would be so in every process that Ray starts, too."""
+    """Do nothing. With SIG_IGN instead, every process that Ray starts would ignore the signal, too."""
 
 
 def _interrupt(*_: int | FrameType | None) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What a driver tells its cluster of itself: where its workers import from."""
+"""The job configuration of a driver: the directories from which its workers import."""
 
 import sys
 from pathlib import Path
@@ -7,10 +7,9 @@ from ray.job_config import JobConfig
 
 
 class DriverPaths(JobConfig):  # type: ignore[misc]  # ray is not typed here
-    """Has workers import from no directory that this process does not import from.
+    """Lets workers import only from directories that this process imports from.
 
-    Ray puts the working directory first on a worker's path, whatever lies there: a file `mlflow.py` of the user's would
-    come before MLflow.
+    Ray puts the working directory first on a worker's path. A user's file `mlflow.py` there would replace MLflow.
     """
 
     _py_driver_sys_path: list[str]

@@ -1,7 +1,7 @@
-"""The Ray Serve deployment `FashionMNISTClassifier`: batches requests, and keeps one replica's model up to date.
+"""The Ray Serve deployment `FashionMNISTClassifier`: it batches requests and keeps its replica's model up to date.
 
-A bad configuration or a store that is down must never stop a replica: Serve would start another that fails the same
-way. What went wrong is in the status, and the model that serves goes on.
+A bad configuration or a store that is down must never stop a replica: Serve would start another one that fails in the
+same way. The status holds the error, and the current model keeps serving.
 """
 
 import asyncio
@@ -28,9 +28,9 @@ from fmnist.domain.services.serving.reload import ModelServing, ReloadObserver, 
 DEPLOYMENT = "FashionMNISTClassifier"
 
 _RETRY_SECONDS = 15.0
-# Who was let in is answered before a replica goes: its request's time, and some for the answer's way.
+# Before it stops, a replica answers accepted requests: this margin, on top of a request's time limit, sends the answer.
 _DRAIN_MARGIN_SECONDS = 10.0
-# Without a wait Serve makes a batch of every request, however many of them stand in line.
+# Without a wait, Serve makes a batch of every single request, even if more are queued.
 _BATCH_WAIT_SECONDS = 0.002
 
 logger = logging.getLogger(__name__)
@@ -38,16 +38,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaParts:
-    """What a replica is made of, once it is where it will run. Picklable; connected to nothing.
+    """The parts from which a replica builds itself on its node. Picklable, and without connections.
 
     Attributes:
-        serving: makes the domain's service, given the application's name, ONNX Runtime's threads, and who wants to know
-            of reloads.
-        http: makes the ASGI application, given the replica.
-        max_images: images in one batch, and so in one request.
-        request_seconds: that a request may take.
-        poll_seconds: how often to look whether an alias has moved; None is never.
-        log_level: of our own log.
+        serving: makes the domain's service from the application's name, the number of ONNX Runtime's threads, and an
+            observer of reloads.
+        http: makes the ASGI application of a replica.
+        max_images: most images in one batch, and so in one request.
+        request_seconds: time limit of a request.
+        poll_seconds: seconds between two checks whether an alias has moved; None is never.
+        log_level: level of fmnist's own log.
     """
 
     serving: Callable[[str, int, ReloadObserver], ModelServing]
@@ -59,7 +59,7 @@ class ReplicaParts:
 
 
 class Replica:
-    """One replica: what `create_app` asks of a service, in the shape that Serve asks of a deployment."""
+    """One replica: the service for `create_app`, as a deployment class of Ray Serve."""
 
     def __init__(self, parts: ReplicaParts, model_uri: str | None) -> None:
         _log_as_serve_does(parts.log_level)
@@ -81,10 +81,10 @@ class Replica:
         return self._parts.http(self)
 
     async def reconfigure(self, user_config: Mapping[str, Any] | None, rank: Any) -> None:
-        """Bring what the configuration names into service; `rank` is taken because Serve then calls without any, too.
+        """Load and serve the model that the configuration names. `rank` makes Serve call this without a configuration.
 
-        Serve sends no request to a replica while this runs. A replica that has a model therefore loads the next one
-        in the background, and one that has none is not let in before it has tried.
+        Serve sends no request to a replica while this runs. So a replica with a model loads the next one in the
+        background. One without a model waits here until the first load has succeeded or failed.
         """
         del rank
         self._reload = asyncio.get_running_loop().create_task(
@@ -94,11 +94,11 @@ class Replica:
             await self._reload
 
     def status(self) -> ServingStatus:
-        """Return what is desired, what serves, and what went wrong."""
+        """Return the desired model, the serving model, and the last error."""
         return self._serving.status
 
     async def answer(self, images: Images) -> tuple[ServedModel, Probabilities]:
-        """Classify a batch uint8 (n, 28, 28), together with what else is waiting; raises where no model serves."""
+        """Classify uint8 (n, 28, 28), in one batch with other waiting requests; raise if no model serves."""
         answered: tuple[ServedModel, Probabilities] = await self._answer(images)
         return answered
 
@@ -116,7 +116,7 @@ class Replica:
         return [(model, rows) for rows in np.split(probabilities, ends[:-1])]
 
     async def _keep_up(self) -> None:
-        """Follow an alias that is polled, and try again what failed for a reason that time may mend."""
+        """Poll the alias, and repeat a load that failed for a temporary reason."""
         poll_seconds = self._parts.poll_seconds
         pause = poll_seconds or _RETRY_SECONDS
         while True:
@@ -124,21 +124,21 @@ class Replica:
             try:
                 await asyncio.to_thread(self._serving.poll, poll_seconds)
             except Exception:
-                logger.exception("looking for a newer model failed; the next look is in %s s", pause)
+                logger.exception("checking for a newer model failed; the next check is in %s s", pause)
 
     def _desired(self, user_config: Mapping[str, Any] | None) -> str | None:
         config = user_config or {}
         if unknown := set(config) - {"model_uri"}:
-            # Refused as the URI that it is not, with the rest of what can be wrong with one.
+            # Returned as an invalid URI, so that it is refused and reported like one.
             return f"user_config.{min(unknown)}"
         uri = config.get("model_uri") or self._default_uri
         return None if uri is None else str(uri)
 
 
 def application(parts: ReplicaParts, model_uri: str | None) -> Any:
-    """Return the Serve application, with the options that a deployment's own file may overrule.
+    """Return the Serve application, with default options that a Serve config file may override.
 
-    `model_uri` is what to serve where `user_config` names nothing; None is the newest version.
+    `model_uri` is the model to serve if `user_config` names none; None is the newest version.
     """
     ingress = serve.ingress()(Replica)
     deployment = serve.deployment(
@@ -160,15 +160,15 @@ def application(parts: ReplicaParts, model_uri: str | None) -> Any:
 
 
 def _threads() -> int:
-    """Return the threads for ONNX Runtime: the replica's CPUs, and one for a fraction of a CPU."""
+    """Return the number of threads for ONNX Runtime: the replica's CPUs, and at least one."""
     return max(1, int(ray.get_runtime_context().get_assigned_resources().get("CPU", 1)))
 
 
 def _log_as_serve_does(level: str) -> None:
-    """Have what the domain says written where Serve writes, in the same form."""
+    """Send fmnist's log to Serve's handlers, so that both have one place and format."""
     ours, theirs = logging.getLogger("fmnist"), logging.getLogger("ray.serve")
     ours.handlers = theirs.handlers
     ours.setLevel(level)
     ours.propagate = False
-    # It compares images with requests, and so warns of a batch that can never be full.
+    # Serve's warning about `max_batch_size` compares images with requests, so it does not apply here.
     theirs.addFilter(lambda record: not record.getMessage().startswith("`max_batch_size`"))

@@ -1,4 +1,4 @@
-"""Runs a Serve application in this process's name, and takes it down without losing a request."""
+"""Starts a Ray Serve application for this process, and stops it without losing a request."""
 
 import logging
 import socket
@@ -15,9 +15,9 @@ from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 
 _APPLICATION = "fmnist"
-# The service's own answer to what takes too long says more than the proxy's.
+# The proxy waits longer than the service, because the service's own timeout message says more.
 _PROXY_MARGIN_SECONDS = 5.0
-# Ray Serve's own, read by its proxy when the cluster starts.
+# A variable of Ray Serve, which its proxy reads when the cluster starts.
 _PROXY_CALLBACK = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
 
 
@@ -34,22 +34,22 @@ def start(
     """Join or start a cluster, listen, and return when the first replica is ready.
 
     Args:
-        request_seconds: that a request may take; the proxy gives up some seconds later than the service itself does.
-        proxy: the import path of what returns the proxy's middleware.
+        request_seconds: time limit of a request. The proxy's own limit is a few seconds longer.
+        proxy: import path of the function that returns the proxy's middleware.
 
     Raises:
-        InvalidSetting: nobody can listen there, or the cluster serves something already.
-        StoreUnavailable: no cluster, or the application did not start.
+        InvalidSetting: the address cannot be listened on, or Ray Serve runs on the cluster already.
+        StoreUnavailable: there is no cluster, or the application did not start.
     """
     if cluster.address is None:
         _see_that_it_is_free(host, port)
     set_defaults({_PROXY_CALLBACK: proxy})
     join_cluster(cluster)
     if serve.status().proxies:
-        # Its address is settled, and an application of this name may be somebody's service.
+        # Its address cannot change, and an application of this name may be another user's service.
         raise InvalidSetting(
-            "Ray Serve runs on this cluster already, at an address of its own: deploy there with `serve deploy`, or "
-            "unset RAY_ADDRESS"
+            "Ray Serve runs on this cluster already, and its address cannot be changed: deploy with `serve deploy`, or "
+            "unset RAY_ADDRESS to start a cluster here"
         )
     logging.getLogger("ray.serve").setLevel(logging.INFO if cluster.verbose else logging.WARNING)
     serve.start(
@@ -63,16 +63,16 @@ def start(
 
 
 def stop(cluster: ClusterSettings) -> None:
-    """Take down what `start` started when its requests are answered; the cluster ends only if it is our own."""
+    """Stop the application after its requests are answered. Stop the cluster only if `start` started it."""
     serve.delete(_APPLICATION)
     if cluster.address is not None:
-        # Not before: it ends the proxy at once, connections and all.
+        # Only now, because it stops the proxy at once and closes its connections.
         serve.shutdown()
     ray.shutdown()
 
 
 def _see_that_it_is_free(host: str, port: int) -> None:
-    """Find out in a moment what Serve's proxy would say after half a minute, in pages."""
+    """Check at once that the address is free. Serve's proxy would report it after half a minute, in many lines."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:
@@ -80,4 +80,4 @@ def _see_that_it_is_free(host: str, port: int) -> None:
             probe.bind(address)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InvalidSetting(f"cannot listen on port {port} of {host}: {reason}; choose another") from error
+        raise InvalidSetting(f"cannot listen on port {port} of {host}: {reason}; choose another port") from error

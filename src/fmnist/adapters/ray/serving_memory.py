@@ -1,6 +1,6 @@
-"""What the replicas of a deployment share: a detached actor on the head node, which no lost replica takes along.
+"""The memory that replicas of a deployment share: a detached actor on the head node, which survives lost replicas.
 
-It lives as long as the cluster does. The models in it are bytes to it, so that it never has to know their classes.
+It lives as long as the cluster. It holds models as bytes, so that it need not import their classes.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from fmnist.adapters.memory.serving_memory import MemoryServingMemory
 from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.ports.serving_memory import KeptModel, ServingMemory
 
-# Another number where the actor's methods change: an actor of an earlier release may still run on the cluster.
+# Raise the number when the actor's methods change: an actor of an earlier release may still run on the cluster.
 _ACTOR = "serving-memory-2"
 _OPTIONS: dict[str, Any] = {
     "namespace": "fmnist",
@@ -21,7 +21,7 @@ _OPTIONS: dict[str, Any] = {
     "get_if_exists": True,
     "max_restarts": -1,
     "num_cpus": 0,
-    # A node that may go away is no place for what has to outlive the others; with the head node goes the cluster.
+    # On the head node, because any other node may go away. Without the head node there is no cluster.
     "resources": {"node:__internal_head__": 0.001},
 }
 _ANSWER_SECONDS = 10
@@ -31,10 +31,10 @@ _T = TypeVar("_T")
 
 
 class RayServingMemory(ServingMemory):
-    """The memory of the application `name`, shared by all that give the same name on a cluster.
+    """The memory of the application `name`, shared by all replicas with this name on a cluster.
 
-    A pin counts within one `deploy`, any string that is new for each deployment of the application: what an alias
-    stood for when it was deployed before is nothing to go by.
+    `deploy` is a string that is new for each deployment of the application. A pin is valid only for its own `deploy`,
+    because an alias may point to another version at the next deployment.
     """
 
     def __init__(self, name: str, deploy: str) -> None:
@@ -69,5 +69,5 @@ class RayServingMemory(ServingMemory):
             actor = ray.remote(MemoryServingMemory).options(name=f"{_ACTOR}:{self._name}", **_OPTIONS).remote()
             answer: _T = ray.get(getattr(actor, method.__name__).remote(*args, **kwargs), timeout=_ANSWER_SECONDS)
         except (RayError, GetTimeoutError, ValueError) as error:
-            raise StoreUnavailable(f"the replicas' memory on the head node does not answer: {error}") from error
+            raise StoreUnavailable(f"the replicas' shared memory on the head node does not answer: {error}") from error
         return answer

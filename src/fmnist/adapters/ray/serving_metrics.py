@@ -1,7 +1,6 @@
-"""What is counted of the answers and reloads of a replica, beside what Ray Serve counts of every request.
+"""Metrics of a replica's answers and reloads, in addition to Ray Serve's own metrics of requests.
 
-Ray exports it with a `ray_` before each name, at the metrics port of each node. Every metric is labelled with the
-model's version.
+Ray exports them at the metrics port of each node, with the prefix `ray_`. Every metric has the label `model_uri`.
 """
 
 import numpy as np
@@ -16,7 +15,7 @@ _CONFIDENCE_BINS = np.linspace(0, 1, 11)
 
 
 class ServingMetrics:
-    """Made inside a replica, one of a kind."""
+    """The metrics of one replica. Make it once, inside of the replica."""
 
     def __init__(self) -> None:
         model = ("model_uri",)
@@ -27,7 +26,7 @@ class ServingMetrics:
             "fmnist_inference_milliseconds", "Time of a batch from pixels to probabilities.", _MILLISECONDS, model
         )
         self._classes = metrics.Counter("fmnist_class_images", "Images by predicted class.", (*model, "class_name"))
-        # A counter for each bin, because a histogram of Ray's takes one value at a time.
+        # One counter for each bin, because Ray's histogram takes one value at a time.
         self._confidence = metrics.Counter(
             "fmnist_confidence_images", "Images by the confidence of their prediction.", (*model, "confidence")
         )
@@ -49,5 +48,5 @@ class ServingMetrics:
                 self._confidence.inc(int(images), {**tags, "confidence": f"{low:.1f}-{high:.1f}"})
 
     def reload(self, model_uri: str, error: str | None) -> None:
-        """Count a reload that brought `model_uri` into service, or failed with `error`."""
+        """Count a reload of `model_uri`, which succeeded, or failed with `error`."""
         self._reloads.inc(1, {"model_uri": model_uri, "outcome": "failed" if error else "succeeded"})

@@ -1,17 +1,17 @@
-"""How a Ray cluster is reached, as plain values: who holds them need not import Ray."""
+"""Settings of a Ray cluster, as plain values that need no import of Ray."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterSettings:
-    """How Ray is reached.
+    """How to reach Ray.
 
     Attributes:
-        address: of a cluster that is there (`auto`, `HOST:PORT`, `ray://...`); None starts one in this process's name.
-        verbose: show all that Ray and its workers have to say, for finding out what went wrong.
-        forward_logs: show what workers print, and nothing else; always so when verbose.
-        metrics: have this process, and a cluster that it starts, export Ray's metrics.
+        address: address of an existing cluster (`auto`, `HOST:PORT`, `ray://...`); None starts one for this process.
+        verbose: show all logs of Ray and of its workers, to find errors.
+        forward_logs: show what workers print. `verbose` includes it.
+        metrics: export Ray's metrics from this process, and from a cluster that it starts.
     """
 
     address: str | None = None

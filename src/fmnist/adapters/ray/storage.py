@@ -1,4 +1,4 @@
-"""Where Ray Train keeps checkpoints: a directory that all nodes share, or an S3-compatible store."""
+"""Storage of Ray Train's checkpoints: a directory that all nodes share, or an S3-compatible store."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.domain.model.text import words_of
 from fmnist.domain.services.bounded_calls import BoundedCalls
 
-_ATTEMPTS = 6  # some 15 s of waiting in all: a store that restarts costs no epoch
+_ATTEMPTS = 6  # about 15 s of waiting in all, so that no epoch is lost while a store restarts
 _PROBE_SECONDS = 30
 
 
@@ -26,7 +26,7 @@ class CheckpointStorage:
 
     Attributes:
         path: an absolute directory, or `bucket/prefix` when `s3` is set.
-        s3: None for a directory.
+        s3: settings of the S3 store; None for a directory.
     """
 
     path: str
@@ -40,19 +40,19 @@ class CheckpointStorage:
     def filesystem(self) -> pyarrow.fs.FileSystem | None:
         """Return the S3 file system, or None for a directory, which Ray opens by itself.
 
-        It is s3fs in pyarrow's clothes: pyarrow's own cannot leave a certificate unchecked.
+        It wraps s3fs for pyarrow, because pyarrow's own S3 file system cannot turn off certificate verification.
         """
         if self.s3 is None:
             return None
         return pyarrow.fs.PyFileSystem(_Objects(fsspec.filesystem("s3", **s3fs_options(self.s3, _ATTEMPTS))))
 
     def prepare(self) -> None:
-        """Write to the directory, which is made, or to the store, so that what cannot work is told before any start.
+        """Create the directory, and write to it or to the store, so that a wrong setting fails before training.
 
         Raises:
             StoreUnavailable: it cannot be written, or does not answer in time.
         """
-        with self.in_use("cannot be kept", ValueError):  # boto's, for an address that is none
+        with self.in_use("cannot be kept", ValueError):  # boto raises ValueError for an invalid URL
             if self.s3 is None:
                 make_writable(Path(self.path))
             else:
@@ -60,10 +60,10 @@ class CheckpointStorage:
 
     @contextmanager
     def in_use(self, what: str, *further: type[Exception]) -> Iterator[None]:
-        """Translate the storage's errors, and `further` ones, inside of the block; `what` says what cannot be done.
+        """Translate errors of the storage, and `further` ones, inside of the block. `what` says what failed.
 
         Raises:
-            StoreUnavailable: names the storage, what is wrong with it, and what to look at.
+            StoreUnavailable: the message names the storage, the cause, and what to check.
         """
         try:
             yield
@@ -79,26 +79,26 @@ class CheckpointStorage:
         if self.s3 is None:
             return "check FMNIST_HOME, and that all nodes share it"
         if isinstance(error, FileNotFoundError):
-            return f"make the bucket {self._bucket!r}, or correct RAY_STORAGE_PATH"
+            return f"create the bucket {self._bucket!r}, or correct RAY_STORAGE_PATH"
         if isinstance(error, PermissionError):
-            return "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and what they may do there"
+            return "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, and the permissions of that key"
         advice = way_advice(self.s3, error)
         return advice or "check that the store runs, and the RAY_STORAGE_... and AWS_... variables"
 
     def _try_out(self) -> None:
         assert self.s3 is not None
         store = fsspec.filesystem("s3", **s3fs_options(self.s3))
-        # Some stores make a bucket for whoever writes to it, so that a wrong name would work.
+        # List first: some stores create a missing bucket at a write, and so would accept a wrong name.
         store.call_s3("list_objects_v2", Bucket=self._bucket, MaxKeys=1)
         store.pipe_file(f"{self.path}/.fmnist", b"")
 
 
 class _Objects(pyarrow.fs.FSSpecHandler):  # type: ignore[misc]  # pyarrow is not typed
-    """A store of objects has no directories to make, and does not get a bucket because of a slip of the pen."""
+    """An object store, which needs no directories. `create_dir` must do nothing, or a wrong name makes a bucket."""
 
     def __init__(self, store: fsspec.AbstractFileSystem) -> None:
         super().__init__(store)
-        store.retries = 1  # s3fs would try five times what botocore has tried again already
+        store.retries = 1  # botocore retries already, and s3fs would repeat that five times
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _Objects, (self.fs,)

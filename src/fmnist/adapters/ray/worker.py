@@ -1,4 +1,4 @@
-"""What each Ray Train worker runs. It gets plain values and factories, never a container, client or handle of ours."""
+"""The function that each Ray Train worker runs. It gets plain values and factories, never a container or a client."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from fmnist.domain.model.training.run import TrainingSpec
 
 @dataclass(frozen=True, slots=True)
 class WorkerTask:
-    """All that a worker is told.
+    """The arguments of a worker.
 
     Attributes:
-        progress: takes `Progress`, and an error that is to end all workers, on its way to the driver.
-        threads: that torch computes with on a CPU.
-        storage: where checkpoints go.
+        progress: queue to the driver, for `Progress`, or for an error that must stop all workers.
+        threads: CPU threads of torch.
+        storage: storage of the checkpoints.
     """
 
     spec: TrainingSpec
@@ -37,12 +37,12 @@ class WorkerTask:
 
 
 def train(task: WorkerTask) -> FmnistError | None:
-    """Train this worker's part, from the run's last checkpoint if there is one.
+    """Train on this worker's part of the data, from the run's last checkpoint if there is one.
 
-    What no retry can mend is returned, not raised, for Ray retries whatever a worker raises. Such errors (bad data, a
-    loss that is no number) meet every worker at the same step. One that strikes a single worker, such as a checkpoint
-    that cannot be written, has to be raised: Ray then ends the others too, which would wait for this one. Memory that
-    is too small may strike a single one and no retry mends it: the driver is told, and ends it all.
+    Ray retries after any exception of a worker. So an error that a retry cannot fix is returned, not raised: bad data
+    and a loss that is not finite, which all workers meet at the same step. An error of one worker must be raised, such
+    as a failed checkpoint: then Ray stops the others, which would wait for this one. Too little memory can hit one
+    worker, and no retry fixes it: it is sent to the driver, which stops the training.
     """
     torch.set_num_threads(task.threads)
     checkpoint = ray.train.get_checkpoint()
@@ -62,13 +62,13 @@ def train(task: WorkerTask) -> FmnistError | None:
 
 
 def _fit(task: WorkerTask, resume_from: Path | None) -> None:
-    # The driver imports this module too, and need not wait for Lightning.
+    # Not at the top: the driver imports this module too, and Lightning takes seconds.
     from fmnist.adapters.lightning.fitting import fit_network
 
     is_first = ray.train.get_context().get_world_rank() == 0
 
     def save(directory: Path, history: History) -> None:
-        # Every worker reports, and waits for the others; the one checkpoint is that of rank 0.
+        # Every worker must report, and waits for the others. Only rank 0 has a checkpoint.
         with task.storage.in_use("cannot be written"):
             ray.train.report(dict(history.epochs[-1]), checkpoint=Checkpoint(directory) if is_first else None)
 
@@ -81,7 +81,7 @@ def _fit(task: WorkerTask, resume_from: Path | None) -> None:
         save=save,
         on_progress=task.progress.put,
         trainer_options={
-            # A worker that was given no GPU has none, whatever the machine has.
+            # A worker without a GPU of its own must not use one of the machine.
             "accelerator": "gpu" if ray.train.torch.get_device().type == "cuda" else "cpu",
             **_parallel(ray.train.get_context().get_world_size()),
         },
@@ -89,7 +89,7 @@ def _fit(task: WorkerTask, resume_from: Path | None) -> None:
 
 
 def _parallel(workers: int) -> dict[str, Any]:
-    """Return Lightning's options for this many workers; one has nobody to share gradients with."""
+    """Return Lightning's options for this number of workers. One worker alone shares no gradients."""
     import ray.train.lightning
 
     if workers == 1:

@@ -1,1 +1,1 @@
-"""PyTorch: the networks, and weights as a `Classifier`."""
+"""PyTorch: the networks, their weights, and a `Classifier` that runs them."""

@@ -1,7 +1,7 @@
-"""A `pt2` archive (`torch.export`) as data: a graph in JSON and raw weights. Nothing in it is unpickled or run.
+"""Reads a `pt2` archive (`torch.export`) as data: a graph in JSON, and raw weights. It unpickles and runs nothing.
 
-`torch.export.load` runs what an archive holds: pickles, compiled libraries, and as Python text the graph's guards and
-symbolic sizes. So it gets none. What is not among the entries that fmnist's networks are saved with is refused.
+`torch.export.load` is not used, because it runs content of an archive: pickles, compiled libraries, and Python text in
+guards and symbolic sizes. An archive with an entry that fmnist's networks do not have is refused.
 """
 
 import io
@@ -29,20 +29,20 @@ _KNOWN = {_GRAPH, _WEIGHTS_CONFIG, _CONSTANTS_CONFIG, _SAMPLE_INPUTS, ".data/ver
 _WEIGHT = re.compile(rf"{_WEIGHTS}weight_[0-9]{{1,9}}")
 _JSON_BYTES = 2**24
 
-_DTYPES = {5: torch.int64, 7: torch.float32}  # of torch's schema, `ScalarType`
+_DTYPES = {5: torch.int64, 7: torch.float32}  # `ScalarType` of torch's schema
 
-# What a pickle names of others, by which it makes tensors and nothing else.
+# Pickle opcodes that import an object, and the only objects that a pickle of tensors imports.
 _IMPORTS = {"GLOBAL", "INST", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4"}
 _TENSOR_PARTS = {"torch._utils _rebuild_tensor_v2", "torch FloatStorage", "collections OrderedDict"}
 
 
 @dataclass(frozen=True, slots=True)
 class ExportArchive:
-    """What an archive says, of which only the weights are checked: the graph is any JSON.
+    """The content of an archive. Its weights are checked, but its graph may be any JSON.
 
     Attributes:
         graph: `graph_module` of torch's schema.
-        weights: by their name in the network.
+        weights: tensors by their name in the network.
     """
 
     graph: Mapping[str, Any]
@@ -53,13 +53,13 @@ class ExportArchive:
         """Read the bytes of a `.pt2` file.
 
         Raises:
-            CorruptModel: it has anything in it that could run.
-            Exception: it is damaged; whatever zipfile, json and torch make of that.
+            CorruptModel: it contains something that could run as code.
+            Exception: it is damaged. The type comes from zipfile, json or torch.
         """
         records = _records(content)
         _check_sample_inputs(records[_SAMPLE_INPUTS])
         if _json(records[_CONSTANTS_CONFIG])["config"]:
-            raise CorruptModel("it has constants or objects beside its weights")
+            raise CorruptModel("it has constants or objects in addition to its weights")
         document = _json(records[_GRAPH])
         if document["guards_code"]:
             raise CorruptModel("its graph has guards, which are Python code")
@@ -71,7 +71,7 @@ def _records(content: bytes) -> dict[str, bytes]:
     for name, record in _stored(content).items():
         inner = name.removeprefix(_ROOT)
         if inner == name or not (inner in _KNOWN or inner in _FORMAT or _WEIGHT.fullmatch(inner)):
-            raise CorruptModel(f"the entry {name[:200]!r} is none of a network's")
+            raise CorruptModel(f"a network of fmnist has no entry {name[:200]!r}")
         records[inner] = record
     for name, expected in _FORMAT.items():
         if records[name] != expected:
@@ -80,22 +80,22 @@ def _records(content: bytes) -> dict[str, bytes]:
 
 
 def _stored(content: bytes) -> dict[str, bytes]:
-    """Read a zip whose entries are neither compressed nor overlap: together they are never larger than the file."""
+    """Read a zip whose entries are not compressed and do not overlap, so that together they fit into the file."""
     if not content.startswith(b"PK\3\4"):
-        raise CorruptModel("it is no zip, or has something before it")  # which torch would take for a pickle
+        raise CorruptModel("it does not start as a zip file")  # torch would unpickle it
     with ZipFile(io.BytesIO(content)) as archive:
         entries = archive.infolist()
         if any(entry.compress_type != ZIP_STORED for entry in entries):
             raise CorruptModel("an entry is compressed")
         if len({entry.filename for entry in entries}) != len(entries):
-            raise CorruptModel("two entries have one name")
+            raise CorruptModel("two entries have the same name")
         if sum(entry.file_size for entry in entries) > len(content):
             raise CorruptModel("its entries are larger than the file")
         return {entry.filename: archive.read(entry) for entry in entries}
 
 
 def _check_sample_inputs(content: bytes) -> None:
-    """Look at the example batch, which nothing here uses, but which MLflow's own reader unpickles."""
+    """Check the example batch. Nothing here uses it, but MLflow's own reader unpickles it."""
     for name, record in _stored(content).items():
         if name.endswith("data.pkl"):
             imported = {arg for opcode, arg, _ in pickletools.genops(record) if opcode.name in _IMPORTS}
@@ -119,6 +119,6 @@ def _weights(records: Mapping[str, bytes]) -> dict[str, torch.Tensor]:
         if path not in flat:  # several names may share one storage
             flat[path] = torch.frombuffer(bytearray(records[_WEIGHTS + path]), dtype=_DTYPES[meta["dtype"]])
         sizes, strides = ([size["as_int"] for size in meta[key]] for key in ("sizes", "strides"))
-        # Torch refuses what would reach outside of the storage.
+        # Torch refuses sizes and strides that reach outside of the storage.
         weights[name] = flat[path].as_strided(sizes, strides, meta["storage_offset"]["as_int"])
     return weights

@@ -1,6 +1,6 @@
-"""What is done to all training images at once before each epoch, on the device they lie on. Labels are never touched.
+"""Augments all training images before each epoch, on their device. It never changes labels.
 
-A whole epoch at once, and not batch by batch, since a few large operations cost less than many small ones.
+It augments a whole epoch at once, because a few large operations cost less than many small ones.
 """
 
 import torch
@@ -11,12 +11,12 @@ from fmnist.domain.model.training.recipe import Recipe
 
 
 def augment(images: torch.Tensor, recipe: Recipe, *, epoch: int, seed: int, epoch_seed: int) -> torch.Tensor:
-    """Return the epoch's images; the same arguments give the same ones, on the same model of device.
+    """Return the epoch's images. The same arguments give the same images, on the same model of device.
 
     Args:
-        images: uint8 (n, 28, 28), which stay as they are.
-        seed: of what lasts from epoch to epoch: which half is mirrored first.
-        epoch_seed: of what is drawn anew in each epoch.
+        images: uint8 (n, 28, 28), not changed.
+        seed: seed of the choice that all epochs share: which half is mirrored first.
+        epoch_seed: seed of everything that differs between epochs.
     """
     if recipe.flip:
         images = _mirrored(images, odd=bool(epoch % 2), random=_generator(images.device, seed))
@@ -29,7 +29,7 @@ def augment(images: torch.Tensor, recipe: Recipe, *, epoch: int, seed: int, epoc
 
 
 def _mirrored(images: torch.Tensor, *, odd: bool, random: torch.Generator) -> torch.Tensor:
-    """Mirror a random half in even epochs and the other half in odd ones: two epochs show every image both ways.
+    """Mirror a random half in even epochs and the other half in odd ones, so two epochs show every image both ways.
 
     Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", section 3.6.
     """
@@ -38,14 +38,14 @@ def _mirrored(images: torch.Tensor, *, odd: bool, random: torch.Generator) -> to
 
 
 def _shifted(images: torch.Tensor, most: int, random: torch.Generator) -> torch.Tensor:
-    """Move each image by up to `most` pixels along both axes; what comes in is black, as the background is."""
+    """Move each image by up to `most` pixels along both axes. New pixels are black, like the background."""
     windows = functional.pad(images, (most,) * 4).unfold(1, SIDE, 1).unfold(2, SIDE, 1)
     down, right = torch.randint(2 * most + 1, (2, len(images)), generator=random, device=images.device)
     return windows[torch.arange(len(images), device=images.device), down, right]
 
 
 def _erased(images: torch.Tensor, side: int, random: torch.Generator) -> torch.Tensor:
-    """Blacken a square in each image, its center anywhere, so that some squares lie partly outside.
+    """Blacken a square in each image. Its center may be any pixel, so some squares lie partly outside.
 
     DeVries and Taylor 2017, "Improved Regularization of Convolutional Neural Networks with Cutout".
     """

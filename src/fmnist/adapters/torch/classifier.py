@@ -1,4 +1,4 @@
-"""A torch network as a `Classifier`, on a GPU where there is one."""
+"""A torch network as a `Classifier`, on the GPU if there is one."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,17 +9,17 @@ from fmnist.adapters.torch.precision import full_precision
 from fmnist.domain.model.model import ModelInfo, no_answer
 from fmnist.ports.model_store import Classifier
 
-# Of the machine, not of the model.
+# The machine causes these, not the model, so they are not CorruptModel.
 _DEVICE_ERRORS = (torch.OutOfMemoryError, torch.AcceleratorError, MemoryError)
 
 
 class TorchClassifier(Classifier):
-    """Runs a network on `device` in full float32; `None` takes the GPU when there is one.
+    """Runs a network on `device` in full float32. `None` is the GPU if there is one, or else the CPU.
 
-    Safe to call from many threads: the network is in evaluation mode and never changes.
+    Many threads may call it, because the network is in evaluation mode and never changes.
 
     Raises:
-        CorruptModel: by `logits`, for a network that does not take the images.
+        CorruptModel: from `logits`, if the network does not accept the images.
     """
 
     def __init__(self, network: nn.Module, info: ModelInfo, device: str | None = None) -> None:

@@ -1,6 +1,6 @@
-"""A network out of a `pt2` archive. Its graph may only name operators of the list below, which compute and no more.
+"""Builds a network from a `pt2` archive. Its graph may use only the operators listed below, which only compute.
 
-No text of the archive gets into the code that torch.fx generates: neither names nor anything that is not a number.
+No text of the archive may get into the code that torch.fx generates: no names, and no values except numbers.
 """
 
 import operator
@@ -15,10 +15,10 @@ from fmnist.domain.model.errors import CorruptModel
 
 _aten = torch.ops.aten
 _POSITIONAL = 1
-_TRAINING = 5  # the place of this argument of `batch_norm`
-_MOST_NODES = 5000  # fmnist's largest network has some hundred
+_TRAINING = 5  # the position of the argument `training` of `batch_norm`
+_MOST_NODES = 5000  # fmnist's largest network has a few hundred
 
-# Those of the networks in `networks`, by their names in an archive. A new kind of layer needs its operator here.
+# The operators of the networks in `networks`, by their names in an archive. Add an operator for a new kind of layer.
 _OPERATORS: Mapping[str, Any] = {
     "torch.ops.aten.adaptive_avg_pool2d.default": _aten.adaptive_avg_pool2d.default,
     "torch.ops.aten.adaptive_max_pool2d.default": _aten.adaptive_max_pool2d.default,
@@ -29,7 +29,7 @@ _OPERATORS: Mapping[str, Any] = {
     "torch.ops.aten.flatten.using_ints": _aten.flatten.using_ints,
     "torch.ops.aten.linear.default": _aten.linear.default,
     "torch.ops.aten.max_pool2d.default": _aten.max_pool2d.default,
-    # Not in place: a graph could apply it to the caller's images, or to a weight.
+    # Not the in-place version: a graph could apply it to the caller's images, or to a weight.
     "torch.ops.aten.relu_.default": _aten.relu.default,
 }
 
@@ -38,7 +38,7 @@ def read_network(content: bytes) -> fx.GraphModule:
     """Return the network of a `.pt2` file's bytes on the CPU, in evaluation mode.
 
     Raises:
-        CorruptModel: damaged, with anything in it that could run, or with an operator that fmnist's networks lack.
+        CorruptModel: it is damaged, contains code, or uses an operator that fmnist's networks do not use.
     """
     try:
         return _build(ExportArchive.read(content)).eval()
@@ -62,10 +62,10 @@ def _build(archive: ExportArchive) -> fx.GraphModule:
                 weights[f"weight_{number}"] = archive.weights[weight]
                 values[name] = graph.get_attr(f"weight_{number}")
             case _:
-                raise CorruptModel(f"its input {str(spec)[:200]} is neither images nor weights")
+                raise CorruptModel(f"its input {str(spec)[:200]} is not images and not a weight")
     nodes = archive.graph["graph"]["nodes"]
     if len(nodes) > _MOST_NODES:
-        raise CorruptModel(f"its graph has {len(nodes)} nodes, and at most {_MOST_NODES} are read")
+        raise CorruptModel(f"its graph has {len(nodes)} nodes, expected at most {_MOST_NODES}")
     for node in nodes:
         _add(graph, node, values)
     (output,) = signature["output_specs"]
@@ -76,12 +76,12 @@ def _build(archive: ExportArchive) -> fx.GraphModule:
 def _add(graph: fx.Graph, node: Mapping[str, Any], values: dict[str, fx.Node]) -> None:
     target = node["target"]
     if target not in _OPERATORS:
-        raise CorruptModel(f"its graph calls {str(target)[:200]!r}, which no network of fmnist does")
+        raise CorruptModel(f"its graph calls {str(target)[:200]!r}, which no network of fmnist uses")
     if any(each["kind"] != _POSITIONAL for each in node["inputs"]):
-        raise CorruptModel(f"its graph calls {target} by keyword")
+        raise CorruptModel(f"its graph calls {target} with a keyword argument, expected only positional ones")
     arguments = tuple(_value(each["arg"], values) for each in node["inputs"])
     if _OPERATORS[target] is _aten.batch_norm.default and arguments[_TRAINING] is not False:
-        raise CorruptModel("its batch normalization trains: each answer would change the next")
+        raise CorruptModel("its batch normalization is in training mode: each prediction would change the next")
     result = graph.call_function(_OPERATORS[target], arguments)
     outputs = [each["as_tensor"]["name"] for each in node["outputs"]]
     if len(outputs) == 1:
@@ -102,4 +102,4 @@ def _value(argument: Mapping[str, Any], values: Mapping[str, fx.Node]) -> Any:
         case {"as_ints": list(numbers)} if all(type(each) is int for each in numbers):
             return numbers
         case _:
-            raise CorruptModel(f"its graph has the argument {str(argument)[:200]}, which is neither tensor nor number")
+            raise CorruptModel(f"its graph has the argument {str(argument)[:200]}, expected a tensor or a number")

@@ -1,4 +1,4 @@
-"""The architectures, each from normalized inputs float32 (n, 1, 28, 28) to logits (n, 10)."""
+"""The architectures. Each maps normalized inputs float32 (n, 1, 28, 28) to logits (n, 10)."""
 
 from collections.abc import Callable, Mapping
 
@@ -12,12 +12,12 @@ _CLASSES = len(CLASS_NAMES)
 
 
 def build_network(architecture: Architecture) -> nn.Module:
-    """Return a freshly initialized network; its weights depend on torch's global seed alone."""
+    """Return a freshly initialized network. Its weights depend only on torch's global seed."""
     return _BUILDERS[architecture]()
 
 
 def _cnn(narrow: int, middle: int, wide: int) -> nn.Module:
-    """Five 3x3 convolutions, most of them at sizes that a CPU is done with quickly."""
+    """Five 3x3 convolutions, most of them at resolutions that are fast on a CPU."""
     return nn.Sequential(
         *_halved(1, narrow),  # 14 x 14
         *_halved(narrow, middle),  # 7 x 7
@@ -31,7 +31,7 @@ def _cnn(narrow: int, middle: int, wide: int) -> nn.Module:
 
 
 def _halved(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
-    """A convolution at half the resolution after it. Pooled first, normalization has a quarter of the work to do."""
+    """A convolution, then half the resolution. Normalization after the pooling has a quarter of the work."""
     convolution = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
     return convolution, nn.MaxPool2d(2), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
 
@@ -74,7 +74,7 @@ def _resnet18(stem: nn.Module) -> nn.Module:
 
 
 def _initialized(network: nn.Module) -> nn.Module:
-    """Draw the convolutions as He et al. 2015 do ("Delving Deep into Rectifiers", by the fan out)."""
+    """Initialize the convolutions by their fan-out, as in He et al. 2015 ("Delving Deep into Rectifiers")."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -95,7 +95,7 @@ def _small_image_stem() -> nn.Module:
 
 
 class _PreactivationBlock(nn.Module):
-    """Two 3x3 convolutions, each after its norm (He et al. 2016, "Identity Mappings in Deep Residual Networks")."""
+    """Two 3x3 convolutions, each after a batch norm (He et al. 2016, "Identity Mappings in Deep Residual Networks")."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Full float32 where a classifier answers. Training keeps whatever precision the process has chosen."""
+"""Full float32 precision for a classifier's predictions. Training keeps the precision of the process."""
 
 import threading
 from collections.abc import Iterator
@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-# A backend takes the value of the one before it while it has none of its own. So an outer one comes first, and an inner
-# one is touched only where it has its own: writing to it would cut it off from the outer one for good.
+# A backend inherits the value of an outer one until it gets its own. So outer ones come first here. An inner one is set
+# only if it has its own value, because setting it would end the inheritance permanently.
 _BACKENDS: tuple[Any, ...] = (
     torch.backends,
     torch.backends.cudnn,
@@ -26,12 +26,12 @@ _before: list[tuple[Any, str]] = []
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Forbid TF32 and bfloat16 in place of float32 inside of the block, and allow them again as they were.
+    """Compute float32 without TF32 and bfloat16 inside of the block, and restore the settings afterwards.
 
-    A GPU computes convolutions in TF32 by default, which moves a probability by more than a golden batch allows.
-    Torch knows this setting for the process only: the first thread to enter changes it, the last to leave restores it.
+    A GPU computes convolutions in TF32 by default, which changes a probability by more than the golden batch's
+    tolerance. The setting is global: the first thread that enters changes it, and the last that leaves restores it.
     """
-    global _answering  # noqa: PLW0603 - as torch's setting is, which all threads share
+    global _answering  # noqa: PLW0603 - all threads share torch's setting
     with _lock:
         if _answering == 0:
             _forbid()

@@ -1,4 +1,4 @@
-"""Weights at rest: a state dict written by `torch.save`, read back without unpickling anything but tensors."""
+"""Reads weights: a state dict written by `torch.save`. It unpickles only tensors and plain values."""
 
 import io
 import pickle
@@ -18,12 +18,12 @@ from fmnist.ports.model_store import TrainedWeights
 
 
 def load_network(weights: TrainedWeights, source: BinaryIO | None = None) -> nn.Module:
-    """Return the network with these weights on the CPU, in evaluation mode; `source` stands in for the file.
+    """Return the network with these weights on the CPU, in evaluation mode. `source` replaces the weights' file.
 
-    It divides its outputs by the weights' temperature, so that every form it is saved in does.
+    The network divides its outputs by the weights' temperature, so that every saved form does.
 
     Raises:
-        CorruptModel: no such file, or not the state of this architecture.
+        CorruptModel: the file does not exist, or does not fit this architecture.
     """
     network = build_network(weights.architecture)
     try:
@@ -34,18 +34,18 @@ def load_network(weights: TrainedWeights, source: BinaryIO | None = None) -> nn.
 
 
 def load_tensors(source: BinaryIO | Path) -> Any:
-    """Load onto the CPU what `torch.save` wrote: tensors and plain values, and nothing else.
+    """Load tensors and plain values of `torch.save` onto the CPU.
 
     Raises:
-        CorruptModel: it cannot be read, or holds anything else.
+        CorruptModel: it cannot be read, or holds other objects.
     """
     try:
         return torch.load(source, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        # Torch's words are advice to unpickle it nevertheless.
+        # Without torch's message, which advises to unpickle it nevertheless.
         raise CorruptModel("it is damaged, or holds more than tensors") from error
     except Exception as error:
-        # A stranger's bytes raise whatever torch makes of them.
+        # On untrusted bytes, torch raises many types.
         raise CorruptModel(f"it cannot be read: {error!r}") from error
 
 
@@ -64,7 +64,7 @@ class _Tempered(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class WeightsClassifier:
-    """A `ClassifierFactory` that carries the weights with it, so that no worker needs to reach their file."""
+    """A `ClassifierFactory` that contains the weights, so that a worker does not need their file."""
 
     weights: TrainedWeights
     state: bytes
@@ -72,7 +72,7 @@ class WeightsClassifier:
 
     @classmethod
     def of(cls, weights: TrainedWeights, dataset: DatasetVersion) -> "WeightsClassifier":
-        """Read the weights' file; normalization and class names are those of the data they were fitted on."""
+        """Read the weights' file. Normalization and class names come from `dataset`, the training data."""
         info = ModelInfo(
             architecture=weights.architecture,
             normalization=dataset.normalization,

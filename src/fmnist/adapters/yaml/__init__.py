@@ -1,1 +1,1 @@
-"""Deployment files: what a promotion writes so that the new champion is served."""
+"""Deployment files, in which a promotion writes the model that is to be served."""

@@ -1,4 +1,4 @@
-"""A Serve config or RayService manifest, and the model that it serves. Comments, order and indentation stay."""
+"""Reads and sets the model in a Serve config or RayService manifest. Comments, order and indentation stay."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +16,10 @@ _DEPLOYMENT = "FashionMNISTClassifier"
 
 
 class ServingManifest:
-    """The file at `path`, read and understood.
+    """The manifest at `path`, read and checked.
 
     Raises:
-        InvalidSetting: no such file, no YAML, or nothing in it that serves our model.
+        InvalidSetting: the file does not exist, is not valid YAML, or has no part that serves our model.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,15 +33,15 @@ class ServingManifest:
         self._pointed_at("models:/check/1")
 
     def model_uri(self) -> str | None:
-        """Return which model the file serves, as its first deployment or application says; None where none does."""
+        """Return the model URI of the first deployment or application that names one, or None."""
         configs = [config for part in load(self._text) for config in _configs(part)]
         return next((uri for config in configs for uri in _models(config)), None)
 
     def point_at(self, model_uri: str, image: str | None = None) -> bool:
-        """Have the file serve this model, in this image where one is given, and return whether that was a change.
+        """Write this model, and this image if given, into the file, and return whether the file changed.
 
         Raises:
-            InvalidSetting: no container of the file runs an image of that name.
+            InvalidSetting: no container of the file uses an image with this name.
             StoreUnavailable: the file cannot be written.
         """
         text = self._pointed_at(model_uri, image)
@@ -61,15 +61,15 @@ class ServingManifest:
             if not any(found):
                 raise InvalidSetting(
                     f"manifest {self._path} serves no model of ours: expected a Serve config with a deployment "
-                    f"{_DEPLOYMENT} (or one with user_config.model_uri) under applications, or a RayService with one "
-                    "in spec.serveConfigV2"
+                    f"{_DEPLOYMENT} (or one with user_config.model_uri) under applications, or a RayService with such "
+                    "a config in spec.serveConfigV2"
                 )
             return self._text if documents == load(self._text) else dump(documents, self._text)
         except YAMLError as error:
-            raise InvalidSetting(f"manifest {self._path} is no YAML: {words_of(error)}") from error
+            raise InvalidSetting(f"manifest {self._path} is not valid YAML: {words_of(error)}") from error
 
     def _point(self, part: Any, model_uri: str, image: str | None) -> bool:
-        """Change one part in place, and return whether it is one that serves our model."""
+        """Change one document in place, and return whether it serves our model."""
         if not isinstance(part, dict):
             return False
         if part.get("kind") != "RayService":
@@ -88,27 +88,27 @@ class ServingManifest:
         return True
 
     def _point_image(self, spec: Any, image: str) -> None:
-        """Set the image of every container that runs another tag of it."""
+        """Set the image of every container that uses another tag of it."""
         containers = [each for each in _containers(spec) if isinstance(each.get("image"), str)]
         ours = [each for each in containers if _repository(each["image"]) == _repository(image)]
         if not ours:
             there = ", ".join(each["image"] for each in containers) or "none"
             raise InvalidSetting(
-                f"manifest {self._path} has no container of the image {_repository(image)}: it has {there}"
+                f"manifest {self._path} has no container with the image {_repository(image)}: its images are {there}"
             )
         for container in ours:
             container["image"] = quoted(image)
 
 
 def _configs(part: Any) -> list[Any]:
-    """The Serve configs that a document has: in a RayService, or as what it is itself."""
+    """Return the Serve configs of a document: those inside of a RayService, or the document itself."""
     spec = part.get("spec") if isinstance(part, dict) and part.get("kind") == "RayService" else None
     config = spec.get("serveConfigV2") if isinstance(spec, dict) else None
     return load(config) if isinstance(config, str) else [part]
 
 
 def _models(config: Any) -> Iterator[str]:
-    """The models that a Serve config names, first the one that counts: a user_config overrules arguments."""
+    """Yield the models that a Serve config names. A user_config comes first, because it overrides arguments."""
     for application in _mappings(config, "applications"):
         user_configs = [deployment.get("user_config") for deployment in _mappings(application, "deployments")]
         for holder in [*user_configs, application.get("args")]:
@@ -150,7 +150,7 @@ def _mappings(parent: Any, name: str) -> list[dict[str, Any]]:
 
 
 def _repository(image: str) -> str:
-    """The image's name without tag and digest; a colon before the last slash is a port's."""
+    """Return the image's name without tag and digest. A colon before the last slash belongs to a port."""
     name = image.partition("@")[0]
     head, slash, tail = name.rpartition("/")
     return head + slash + tail.partition(":")[0]

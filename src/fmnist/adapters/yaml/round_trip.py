@@ -1,6 +1,6 @@
-"""A YAML file that is changed and written again by ruamel.yaml: comments, order, quotes and indentation stay.
+"""Edits YAML with ruamel.yaml, which keeps comments, order, quotes and indentation.
 
-Spaces that only align things do not, nor do comments inside of `[…]` and of documents without content.
+It loses spaces that only align text, comments inside of `[…]`, and comments of empty documents.
 """
 
 import io
@@ -12,7 +12,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString
 
 _HEAD = re.compile(r"(?:[ \t]*(?:#.*)?\n)+(?=---)")
-# Mapping, sequence and offset of the layouts that people use; a file is written in the one most like it.
+# Common layouts: mapping, sequence and offset indentation. A file is written in the layout that changes it least.
 _LAYOUTS = ((2, 2, 0), (2, 4, 2), (4, 2, 0), (4, 4, 2), (4, 6, 4))
 
 
@@ -20,19 +20,19 @@ def load(text: str) -> list[Any]:
     """Return the documents of a stream, as mappings and lists that keep their comments.
 
     Raises:
-        YAMLError: the text is no YAML.
+        YAMLError: the text is not valid YAML.
     """
     try:
         return list(_yaml(text, _LAYOUTS[0]).load_all(text))
     except YAMLError:
         raise
     except Exception as error:
-        # It lets through what its own parts raise at a date, a number or a depth that cannot be.
+        # ruamel does not catch errors from an impossible date or number, or from too deep nesting.
         raise YAMLError(f"{type(error).__name__}: {error}") from error
 
 
 def dump(documents: list[Any], before: str) -> str:
-    """Return the text of documents that were loaded from the text `before`, in its layout."""
+    """Return changed documents as text, in the layout of `before`, the text that they were loaded from."""
     original, lines = load(before), before.splitlines()
 
     def changed(layout: tuple[int, int, int]) -> int:
@@ -43,14 +43,14 @@ def dump(documents: list[Any], before: str) -> str:
 
 
 def quoted(value: Any) -> Any:
-    """Return the value with its texts in double quotes, which hold any text, also for a reader of YAML 1.1."""
+    """Return the value with its strings in double quotes, so that every YAML 1.1 reader also reads strings."""
     if isinstance(value, dict):
         return {name: quoted(child) for name, child in value.items()}
     return DoubleQuotedScalarString(value) if isinstance(value, str) else value
 
 
 def block(text: str, before: str) -> Any:
-    """Return a text of several lines, with the comment that followed the one before."""
+    """Return a literal block of `text`, with the comment that followed the old block `before`."""
     scalar: Any = LiteralScalarString(text)
     if hasattr(before, "comment"):
         scalar.comment = before.comment
@@ -58,7 +58,7 @@ def block(text: str, before: str) -> Any:
 
 
 def _dump(before: str, layout: tuple[int, int, int], documents: list[Any]) -> str:
-    # What stands before the first document's mark belongs to no document.
+    # ruamel loses comments before the first `---`, because they belong to no document.
     found = _HEAD.match(before)
     head = found.group() if found else ""
     buffer = io.StringIO(head)

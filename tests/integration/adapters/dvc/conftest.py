@@ -10,7 +10,7 @@ from fmnist.domain.model.address import Address
 
 @pytest.fixture
 def copy(built_registry: RegistrySettings, tmp_path: Path) -> RegistrySettings:
-    """The built registry with its store, to be changed."""
+    """A copy of the built registry and its store, which a test may change."""
     copied = shutil.copytree(Path(str(built_registry.repo)).parent, tmp_path / "copy")
     return dataclasses.replace(
         built_registry, repo=Address(str(copied / "registry.git")), remote_url=str(copied / "store")

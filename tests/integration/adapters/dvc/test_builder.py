@@ -1,4 +1,4 @@
-"""A build from the official files gives what the platform contract says, the same every time; or it gives nothing."""
+"""A build from the official files follows the platform contract and is reproducible. A failed build changes nothing."""
 
 import json
 import os
@@ -23,14 +23,14 @@ _TAG = "fashion-mnist-v1.0.0"
 
 @pytest.fixture
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The place for temporary files, to see what stays there."""
+    """The folder for temporary files, to check what remains in it."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     return scratch
 
 
-def test_splits_have_the_sizes_of_the_platform_contract_and_every_class_alike(built_registry: RegistrySettings) -> None:
+def test_splits_have_the_sizes_of_the_platform_contract_and_equal_classes(built_registry: RegistrySettings) -> None:
     registry = DvcDataRegistry(built_registry)
     dataset = registry.resolve()
     assert dataset.version == _TAG
@@ -40,7 +40,7 @@ def test_splits_have_the_sizes_of_the_platform_contract_and_every_class_alike(bu
         check_split(dataset.metadata, split, data)
 
 
-def test_metadata_is_that_of_the_data(built_registry: RegistrySettings) -> None:
+def test_metadata_describes_the_data(built_registry: RegistrySettings) -> None:
     registry = DvcDataRegistry(built_registry)
     dataset = registry.resolve()
     assert dataset.metadata == describe({split: registry.read(dataset, split) for split in dataset.splits})
@@ -48,7 +48,9 @@ def test_metadata_is_that_of_the_data(built_registry: RegistrySettings) -> None:
     assert dataset.normalization.std == pytest.approx(0.3530, abs=5e-4)
 
 
-def test_train_and_val_are_the_60000_and_test_the_10000(built_registry: RegistrySettings, official_files: Path) -> None:
+def test_train_and_val_are_the_60000_images_and_test_the_10000(
+    built_registry: RegistrySettings, official_files: Path
+) -> None:
     registry = DvcDataRegistry(built_registry)
     dataset = registry.resolve()
     train, val = registry.read(dataset, "train"), registry.read(dataset, "val")
@@ -61,19 +63,19 @@ def test_train_and_val_are_the_60000_and_test_the_10000(built_registry: Registry
     np.testing.assert_array_equal(test.labels, official.labels)
 
 
-def test_the_commit_says_how_the_version_was_made(built_registry: RegistrySettings) -> None:
+def test_the_commit_records_how_the_version_was_built(built_registry: RegistrySettings) -> None:
     repo = Path(str(built_registry.repo))
     assert git(repo, "cat-file", "-t", _TAG).strip() == "tag"
     assert git(repo, "rev-parse", f"{_TAG}^{{commit}}") == git(repo, "rev-parse", "main")
     lock = git(repo, "show", f"{_TAG}:dvc.lock")
     for text in ("  download:", "  process:", "  analyze:", "seed: 0", "val_size: 5000", "train.parquet\n"):
         assert text in lock
-    assert "nfiles" not in lock  # what DVC says of a directory
+    assert "nfiles" not in lock  # DVC writes this only for a directory
     metadata = git(repo, "show", f"{_TAG}:data/fashion-mnist/metadata.json")
     assert json.loads(metadata)["splits"]["train"]["num_samples"] == 55_000
 
 
-def test_building_a_version_that_is_there_changes_nothing(
+def test_building_an_existing_version_changes_nothing(
     built_registry: RegistrySettings, tmp_path: Path, scratch: Path
 ) -> None:
     before = git(Path(str(built_registry.repo)), "for-each-ref")
@@ -93,7 +95,7 @@ def test_the_same_files_give_the_same_bytes_in_the_next_version(
     assert list(scratch.iterdir()) == []
 
 
-def test_a_repository_that_does_not_take_the_tag_gets_no_branch_either(
+def test_a_repository_that_refuses_the_tag_does_not_get_the_branch(
     official_files: Path, tmp_path: Path, scratch: Path
 ) -> None:
     git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=trunk", "shared.git")
@@ -118,7 +120,7 @@ def test_a_store_that_cannot_be_written_leaves_no_registry(official_files: Path,
     assert list(scratch.iterdir()) == []
 
 
-def test_a_stage_that_fails_tells_its_own_reason_and_leaves_the_registry_as_it_was(
+def test_a_failed_stage_gives_its_reason_and_does_not_change_the_registry(
     copy: RegistrySettings, official_files: Path, tmp_path: Path, scratch: Path
 ) -> None:
     change_files(str(copy.repo), tmp_path / "work", {"params.yaml": "val_size: 55\nseed: 0\n"})
@@ -130,7 +132,7 @@ def test_a_stage_that_fails_tells_its_own_reason_and_leaves_the_registry_as_it_w
     assert list(scratch.iterdir()) == []
 
 
-def test_a_file_of_the_registry_is_no_module_of_ours(
+def test_a_python_file_of_the_registry_is_never_imported(
     copy: RegistrySettings, official_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", f".{os.pathsep}")
@@ -148,21 +150,21 @@ def test_a_wrong_official_file_is_named_and_leaves_no_registry(
     source = shutil.copytree(official_files, tmp_path / "source")
     (source / TEST_LABELS.name).write_bytes((source / TEST_LABELS.name).read_bytes()[:-5])
     settings = RegistrySettings(repo=Address(str(tmp_path / "registry.git")), remote_url=str(tmp_path / "store"))
-    with pytest.raises(CorruptData, match=r"t10k-labels-idx1-ubyte\.gz is not a whole gzip file"):
+    with pytest.raises(CorruptData, match=r"t10k-labels-idx1-ubyte\.gz is not a complete gzip file"):
         RegistryBuilder(settings, tmp_path / "unused", source).build("1.0.0")
     assert not Path(str(settings.repo)).exists()
     assert not (tmp_path / "store").exists()
 
 
 @pytest.mark.parametrize("version", ["1", "latest", "1.0.0 ", "--force"])
-def test_what_is_no_version_is_refused_before_anything_is_read(tmp_path: Path, version: str) -> None:
+def test_an_invalid_version_is_refused_before_anything_is_read(tmp_path: Path, version: str) -> None:
     settings = RegistrySettings(repo=Address(str(tmp_path / "registry.git")), remote_url=str(tmp_path / "store"))
     with pytest.raises(InvalidSetting, match="expected three numbers"):
         RegistryBuilder(settings, tmp_path / "raw").build(version)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_first_build_without_a_place_for_the_data_says_which_setting_is_missing(
+def test_a_first_build_without_a_data_store_names_the_missing_setting(
     official_files: Path, tmp_path: Path, scratch: Path
 ) -> None:
     settings = RegistrySettings(repo=Address(str(tmp_path / "registry.git")))

@@ -1,4 +1,4 @@
-"""A build whose data go to S3: all of it arrives, nothing secret is committed, a store that fails leaves no trace."""
+"""A build with its data in S3: all data arrives, no secret is committed, and a store that fails leaves no trace."""
 
 import dataclasses
 import time
@@ -19,7 +19,7 @@ from tests.integration.support import git
 
 @pytest.fixture
 def settings(tmp_path: Path, object_store: ObjectStore, bucket: str) -> RegistrySettings:
-    """A shared bare repository that is empty yet, as a platform team makes it, and a bucket for its data."""
+    """A shared empty bare repository, as a platform team creates it, and a bucket for its data."""
     git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", "registry.git")
     return RegistrySettings(
         repo=Address(f"file://{tmp_path}/registry.git"),
@@ -29,7 +29,7 @@ def settings(tmp_path: Path, object_store: ObjectStore, bucket: str) -> Registry
     )
 
 
-def test_version_is_built_into_s3_and_read_back_by_its_tag_where_the_repository_says(
+def test_version_is_built_into_s3_and_read_back_from_the_repository_s_remote(
     settings: RegistrySettings, official_files: Path, tmp_path: Path
 ) -> None:
     assert RegistryBuilder(settings, tmp_path / "unused", official_files).build("1.0.0").new
@@ -47,7 +47,7 @@ def test_version_is_built_into_s3_and_read_back_by_its_tag_where_the_repository_
     assert str(settings.s3.access_key_id) not in everything_committed
 
 
-def test_store_of_the_settings_that_cannot_be_written_leaves_the_registry_as_it_was(
+def test_unwritable_store_of_the_settings_does_not_change_the_registry(
     settings: RegistrySettings, official_files: Path, tmp_path: Path
 ) -> None:
     config = f"[core]\n    remote = docker\n['remote \"docker\"']\n    url = {settings.remote_url}\n"
@@ -64,10 +64,10 @@ def test_store_of_the_settings_that_cannot_be_written_leaves_the_registry_as_it_
 
 
 @pytest.mark.soak
-def test_wrong_secret_is_told_and_not_repeated(
+def test_error_for_a_wrong_secret_does_not_show_it(
     settings: RegistrySettings, official_files: Path, tmp_path: Path
 ) -> None:
-    failing = dataclasses.replace(settings, s3=dataclasses.replace(settings.s3, secret_access_key="guessed-secret"))  # noqa: S106 - not even one
+    failing = dataclasses.replace(settings, s3=dataclasses.replace(settings.s3, secret_access_key="guessed-secret"))  # noqa: S106 - not a real secret
     with pytest.raises(StoreUnavailable, match="`dvc push` failed: ") as refusal:
         RegistryBuilder(failing, tmp_path / "unused", official_files).build("1.0.0")
     assert "guessed-secret" not in str(refusal.value)
@@ -75,7 +75,7 @@ def test_wrong_secret_is_told_and_not_repeated(
 
 
 @pytest.mark.parametrize("name", [None, "minikube"])
-def test_registry_without_the_remote_says_so_before_anything_is_built(
+def test_missing_remote_of_the_registry_is_named_before_anything_is_built(
     settings: RegistrySettings, official_files: Path, tmp_path: Path, name: str | None
 ) -> None:
     _start_registry(settings, tmp_path, "")
@@ -85,7 +85,7 @@ def test_registry_without_the_remote_says_so_before_anything_is_built(
 
 
 def _start_registry(settings: RegistrySettings, tmp_path: Path, config: str) -> None:
-    """Give the empty repository a first commit that makes it a DVC project with this configuration."""
+    """Turn the empty repository into a DVC project with this configuration, in a first commit."""
     seed = tmp_path / "seed.git"
     author = ("-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgSign=false")
     git(tmp_path, "init", "--quiet", "--initial-branch=main", str(seed))

@@ -1,4 +1,4 @@
-"""A registry is somebody else's text: building into it and reading it runs none of it, and writes nowhere else."""
+"""A registry is not trusted: building into it and reading it runs no code of it, and writes to no other place."""
 
 import dataclasses
 import shutil
@@ -25,7 +25,7 @@ def test_parameters_of_a_registry_reach_no_shell(copy: RegistrySettings, officia
     assert git(Path(str(copy.repo)), "for-each-ref") == before
 
 
-def test_no_other_pipeline_hook_filter_or_link_of_a_registry_has_a_part_in_a_build(
+def test_no_pipeline_hook_filter_or_link_of_a_registry_affects_a_build(
     copy: RegistrySettings, official_files: Path, tmp_path: Path
 ) -> None:
     mark, outside = tmp_path / "ran", tmp_path / "outside"
@@ -35,7 +35,7 @@ def test_no_other_pipeline_hook_filter_or_link_of_a_registry_has_a_part_in_a_bui
         copy,
         tmp_path,
         {
-            # One that the pipeline's own stage depends on, so that DVC runs it first.
+            # A stage that the pipeline's own stage depends on, so that DVC would run it first.
             "other/dvc.yaml": f"stages:\n  first:\n    wdir: ..\n    cmd: touch {mark}\n    outs: [params.yaml]\n",
             ".dvc/config": f"[core]\n    remote = storage\n[cache]\n    dir = {outside}/cache\n"
             f"['remote \"storage\"']\n    url = {copy.remote_url}\n",
@@ -65,7 +65,7 @@ def test_no_other_pipeline_hook_filter_or_link_of_a_registry_has_a_part_in_a_bui
     assert "What the team wrote." in git(Path(str(copy.repo)), "show", "fashion-mnist-v1.1.0:README.md")
 
 
-def test_the_next_version_keeps_what_a_team_has_in_its_registry(
+def test_the_next_version_keeps_other_files_of_the_registry(
     copy: RegistrySettings, official_files: Path, tmp_path: Path
 ) -> None:
     ignored = "data/fashion-mnist/raw/.gitignore"
@@ -75,7 +75,7 @@ def test_the_next_version_keeps_what_a_team_has_in_its_registry(
         "README.md": "Ours.\n",
         ignored: f"{old}/notes\n",
         "params.yaml": "seed: 7\nval_size: 100 # few\n",
-        # As versions have it that were made without a pipeline.
+        # Like versions that were made without a pipeline.
         "data/fashion-mnist/metadata.json.dvc": f"outs:\n- md5: {'0' * 32}\n  size: 1\n  path: metadata.json\n",
     }
     _change(copy, tmp_path, files)
@@ -89,7 +89,7 @@ def test_the_next_version_keeps_what_a_team_has_in_its_registry(
 
 
 @pytest.mark.parametrize("url", ["../store", "webdav://127.0.0.1/x"])
-def test_a_build_is_refused_where_the_data_would_go_to_nowhere(
+def test_a_build_is_refused_if_the_remote_is_not_a_shared_place(
     copy: RegistrySettings, official_files: Path, tmp_path: Path, url: str
 ) -> None:
     _change(copy, tmp_path, {".dvc/config": f"[core]\n    remote = storage\n['remote \"storage\"']\n    url = {url}\n"})
@@ -97,19 +97,17 @@ def test_a_build_is_refused_where_the_data_would_go_to_nowhere(
         RegistryBuilder(dataclasses.replace(copy, remote_url=None), tmp_path / "unused", official_files).build("1.1.0")
 
 
-def test_reading_a_registry_writes_nowhere_that_the_registry_says(copy: RegistrySettings, tmp_path: Path) -> None:
+def test_reading_a_registry_does_not_write_to_places_that_it_names(copy: RegistrySettings, tmp_path: Path) -> None:
     config = f"[core]\n    remote = storage\n    site_cache_dir = {tmp_path}/made\n"
     work = _change(copy, tmp_path, {".dvc/config": f"{config}['remote \"storage\"']\n    url = {copy.remote_url}\n"})
     git(work, "tag", "fashion-mnist-v1.1.0")
     git(work, "push", "--quiet", "--tags")
-    with pytest.raises(InvalidSetting, match="sets site_cache_dir, which is for this machine to say"):
+    with pytest.raises(InvalidSetting, match="sets site_cache_dir, which a registry may not set"):
         DvcDataRegistry(copy).resolve("1.1.0")
     assert not (tmp_path / "made").exists()
 
 
-def test_a_version_is_read_whatever_it_says_of_its_remotes_and_heeds_none_of_it(
-    copy: RegistrySettings, tmp_path: Path
-) -> None:
+def test_a_version_is_read_without_using_other_options_of_its_remotes(copy: RegistrySettings, tmp_path: Path) -> None:
     store = f"['remote \"storage\"']\n    url = {copy.remote_url}\n"
     others = "".join(
         f"['remote \"{name}\"']\n    url = {url}\n"

@@ -1,4 +1,4 @@
-"""The DVC registry: the port's contract on a real repository, and what only DVC, Git and files can do wrong."""
+"""The DVC registry: the port's contract on a real repository, and errors that only DVC, Git and files cause."""
 
 import dataclasses
 import shutil
@@ -34,7 +34,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> RegistrySettings:
 
 @pytest.fixture
 def settings(template: RegistrySettings, tmp_path: Path) -> RegistrySettings:
-    """A registry of the test's own: copied with its store, which is then found by its address in the settings."""
+    """A copy of the registry and its store for one test. The settings have the URL of the store."""
     copied = shutil.copytree(Path(str(template.repo)).parent, tmp_path / "copy")
     return dataclasses.replace(template, repo=Address(str(copied / "registry.git")), remote_url=str(copied / "store"))
 
@@ -65,7 +65,7 @@ class TestDvcDataRegistry(DataRegistryContract):
         Path(dataset.file(split).uri).unlink()
 
 
-def test_dvc_variables_of_a_person_do_not_reach_a_registry_that_is_read(
+def test_dvc_variables_of_the_user_do_not_affect_reading(
     registry: DvcDataRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR", "DVC_SITE_CACHE_DIR"):
@@ -73,20 +73,20 @@ def test_dvc_variables_of_a_person_do_not_reach_a_registry_that_is_read(
     assert registry.resolve().splits
 
 
-def test_commit_is_that_of_the_tag_and_not_the_tag_itself(
+def test_commit_is_the_tagged_commit_and_not_the_tag_object(
     registry: DvcDataRegistry, settings: RegistrySettings
 ) -> None:
     commit = git(Path(str(settings.repo)), "rev-parse", "fashion-mnist-v1.9.0^{commit}").strip()
     assert registry.resolve("1.9.0").commit == commit
 
 
-def test_data_is_found_where_the_settings_say_though_the_repository_says_otherwise(
+def test_data_store_of_the_settings_overrides_the_repository_s(
     registry: DvcDataRegistry, settings: RegistrySettings
 ) -> None:
     assert registry.resolve().file("train").uri.startswith(f"{settings.remote_url}/")
 
 
-def test_data_is_found_where_the_repository_says_when_the_settings_do_not(template: RegistrySettings) -> None:
+def test_data_store_of_the_repository_is_used_without_a_setting(template: RegistrySettings) -> None:
     registry = DvcDataRegistry(dataclasses.replace(template, remote_url=None))
     assert registry.resolve().file("train").uri.startswith(f"{template.remote_url}/")
 
@@ -113,7 +113,7 @@ def test_a_path_relative_to_the_working_directory_works(
 
 
 def test_source_of_a_version_has_no_credentials(settings: RegistrySettings) -> None:
-    repo = f"file://user:secret@localhost{settings.repo}"  # where git takes a user for nothing
+    repo = f"file://user:secret@localhost{settings.repo}"  # Git ignores the user of a file URL
     dataset = DvcDataRegistry(dataclasses.replace(settings, repo=Address(repo))).resolve()
     assert dataset.source == f"file://localhost{settings.repo}"
 
@@ -127,7 +127,7 @@ def test_legacy_version_loads(tmp_path: Path) -> None:
     assert dataset.normalization.std > 0
 
 
-def test_damaged_metadata_of_a_legacy_version_is_noticed(tmp_path: Path) -> None:
+def test_damaged_metadata_of_a_legacy_version_is_refused(tmp_path: Path) -> None:
     settings = make_dvc_registry(tmp_path, {"1.0.0": toy_splits()}, legacy={"1.0.0"})
     for path in (tmp_path / "store").rglob("*"):
         if path.is_file() and path.read_bytes().startswith(b"{"):
@@ -140,9 +140,9 @@ def test_damaged_metadata_of_a_legacy_version_is_noticed(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("{", "no JSON"),
-        ("[" * 100_000, "no JSON"),
-        ("[]", "no JSON object"),
+        ("{", "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
+        ("[]", "not a JSON object"),
         ("{}", "metrics.train.pixel_mean"),
         ('{"metrics": {"train": {"pixel_mean": 0.3, "pixel_std": 0.3}}}', "classes 0-9"),
     ],
@@ -162,7 +162,7 @@ def test_a_split_kept_in_git_itself_is_refused(settings: RegistrySettings, tmp_p
         DvcDataRegistry(dataclasses.replace(settings, repo=Address(repo), paths=paths)).resolve()
 
 
-def test_a_split_is_bound_to_the_size_that_the_registry_promises(
+def test_a_split_must_have_the_size_that_the_registry_records(
     registry: DvcDataRegistry, settings: RegistrySettings, tmp_path: Path
 ) -> None:
     dataset = registry.resolve("1.10.0")
@@ -194,12 +194,12 @@ def test_unknown_remote_is_named(settings: RegistrySettings) -> None:
         DvcDataRegistry(unknown).resolve()
 
 
-def test_remote_without_address_in_the_repository_takes_that_of_the_settings(settings: RegistrySettings) -> None:
+def test_remote_that_the_repository_lacks_gets_the_url_of_the_settings(settings: RegistrySettings) -> None:
     dataset = DvcDataRegistry(dataclasses.replace(settings, remote="minikube")).resolve()
     assert dataset.file("train").uri.startswith(f"{settings.remote_url}/")
 
 
-def test_s3_address_is_given_without_asking_the_store(settings: RegistrySettings) -> None:
+def test_s3_uri_is_returned_without_a_request_to_the_store(settings: RegistrySettings) -> None:
     dataset = DvcDataRegistry(dataclasses.replace(settings, remote_url="s3://bucket/prefix")).resolve()
     assert dataset.file("train").uri.startswith("s3://bucket/prefix/files/md5/")
 
@@ -208,7 +208,7 @@ def test_s3_address_is_given_without_asking_the_store(settings: RegistrySettings
 @hypothesis.given(name=st.text(st.characters(codec="utf-8", exclude_characters="/\0\n\r"), min_size=1, max_size=20))
 @hypothesis.example("a b#,[x]{y}$'é\"::=@;&*~%2F?\\")
 @hypothesis.example("-a: ")
-def test_a_registry_in_a_directory_of_any_name_is_read(settings: RegistrySettings, tmp_path: Path, name: str) -> None:
+def test_a_registry_in_a_directory_with_any_name_is_read(settings: RegistrySettings, tmp_path: Path, name: str) -> None:
     hypothesis.assume(name not in {".", "..", "copy"})
     home = Path(shutil.copytree(tmp_path / "copy", tmp_path / name / "home", dirs_exist_ok=True))
     registry = DvcDataRegistry(
@@ -229,7 +229,9 @@ def test_a_registry_in_a_directory_of_any_name_is_read(settings: RegistrySetting
         ("https://127.0.0.1:9/repo.git", "check that the server runs .*DVC_REPO_URL"),
     ],
 )
-def test_what_is_no_repository_is_named_with_a_way_out(tmp_path: Path, repo: str, way_out: str, method: str) -> None:
+def test_error_for_a_missing_repository_names_it_and_says_what_to_do(
+    tmp_path: Path, repo: str, way_out: str, method: str
+) -> None:
     registry = DvcDataRegistry(RegistrySettings(repo=Address(repo.format(tmp_path))))
     with pytest.raises(StoreUnavailable, match=f"does not answer.*; {way_out}$"):
         getattr(registry, method)()
@@ -245,14 +247,14 @@ def test_a_repository_without_dvc_lacks_its_splits(tmp_path: Path) -> None:
 
 
 def _with_commit(settings: RegistrySettings, tmp_path: Path, files: dict[str, str]) -> str:
-    """Return a repository that has a version 9.0.0 with these files more or changed."""
+    """Return a repository with a version 9.0.0 that adds or changes these files."""
     work = tmp_path / "changed"
     change_files(str(settings.repo), work, files, branch="fashion-mnist-v1.10.0")
     git(work, "tag", "fashion-mnist-v9.0.0")
     return str(work)
 
 
-def test_git_server_that_falls_silent_before_dvc_is_through_is_given_up(
+def test_git_server_that_stops_answering_while_dvc_reads_times_out(
     settings: RegistrySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fmnist.adapters.git.remote._SILENT_SECONDS", 5)
@@ -267,7 +269,7 @@ def test_git_server_that_falls_silent_before_dvc_is_through_is_given_up(
 
 @contextmanager
 def silent_after(port: int, calls: int) -> Iterator[str]:
-    """Hand what comes to `port` so many times, then take calls and say nothing; yield the address to call."""
+    """Forward a number of connections to `port`, then accept connections and send nothing; yield the address."""
 
     def serve(door: socket.socket) -> None:
         for _ in range(calls):

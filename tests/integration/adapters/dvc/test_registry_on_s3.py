@@ -1,4 +1,4 @@
-"""The registry whose data lies in S3: the port's contract on a real store, and what only a store can do wrong."""
+"""The registry with its data in S3: the port's contract on a real store, and errors that only a store causes."""
 
 import dataclasses
 import re
@@ -34,7 +34,7 @@ def template(object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture
 def settings(template: RegistrySettings, object_store: ObjectStore, bucket: str) -> RegistrySettings:
-    """The registry with its data in a bucket of the test's own, which the repository knows nothing of."""
+    """The registry with its data in a bucket for this test, which the repository's configuration does not name."""
     client = object_store.client()
     for entry in client.list_objects_v2(Bucket=_TEMPLATE)["Contents"]:
         client.copy_object(Bucket=bucket, Key=entry["Key"], CopySource={"Bucket": _TEMPLATE, "Key": entry["Key"]})
@@ -65,9 +65,7 @@ class TestDvcDataRegistryOnS3(DataRegistryContract):
         self._store.client().delete_object(**_place(dataset, split))
 
 
-def test_legacy_version_whose_metadata_lies_in_s3_too_loads(
-    object_store: ObjectStore, bucket: str, tmp_path: Path
-) -> None:
+def test_legacy_version_with_metadata_in_s3_loads(object_store: ObjectStore, bucket: str, tmp_path: Path) -> None:
     content, s3 = {"1.0.0": toy_splits(test=0)}, s3_settings(object_store)
     registry = DvcDataRegistry(make_dvc_registry(tmp_path, content, ["1.0.0"], f"s3://{bucket}", s3))
     dataset = registry.resolve()
@@ -75,7 +73,7 @@ def test_legacy_version_whose_metadata_lies_in_s3_too_loads(
     assert dataset.normalization.std > 0
 
 
-def test_endpoint_of_the_repository_s_remote_is_used_when_the_settings_name_none(
+def test_endpoint_of_the_repository_s_remote_is_used_without_a_setting(
     template: RegistrySettings, object_store: ObjectStore
 ) -> None:
     nowhere_named = dataclasses.replace(template.s3, endpoint_url=None)
@@ -85,7 +83,7 @@ def test_endpoint_of_the_repository_s_remote_is_used_when_the_settings_name_none
     assert len(registry.read(dataset, "train")) == len(CONTENT["1.10.0"]["train"])
 
 
-def test_endpoint_of_the_settings_wins_over_the_repository_s(template: RegistrySettings) -> None:
+def test_endpoint_of_the_settings_overrides_the_repository_s(template: RegistrySettings) -> None:
     elsewhere = dataclasses.replace(template.s3, endpoint_url=f"http://127.0.0.1:{_closed_port()}")
     registry = DvcDataRegistry(dataclasses.replace(template, remote_url=None, s3=elsewhere))
     with pytest.raises(StoreUnavailable, match=f"endpoint {elsewhere.endpoint_url}"):
@@ -95,14 +93,14 @@ def test_endpoint_of_the_settings_wins_over_the_repository_s(template: RegistryS
 @pytest.mark.parametrize(
     ("wrong", "complaint"),
     [
-        ({"secret_access_key": "guessed"}, "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
-        ({"access_key_id": "nobody"}, "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+        ({"secret_access_key": "guessed"}, "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY"),
+        ({"access_key_id": "nobody"}, "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY"),
         ({"endpoint_url": "http://127.0.0.1:{closed}"}, "Could not connect .*check that the store runs"),
         ({"endpoint_url": "http://127.0.0.1:{silent}"}, "timeout .*check that the store runs"),
         ({"endpoint_url": "localhost:9000"}, "Invalid endpoint"),
     ],
 )
-def test_store_that_cannot_be_read_is_told_soon_and_without_the_secret(
+def test_error_for_an_unreadable_store_comes_soon_and_without_the_secret(
     template: RegistrySettings, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, str], complaint: str
 ) -> None:
     monkeypatch.setattr(storage, "READ_SECONDS", 1)
@@ -119,7 +117,7 @@ def test_store_that_cannot_be_read_is_told_soon_and_without_the_secret(
     assert str(s3.secret_access_key) not in str(refusal.value)
 
 
-def test_missing_bucket_is_no_damage_to_the_data(template: RegistrySettings) -> None:
+def test_missing_bucket_is_not_reported_as_damaged_data(template: RegistrySettings) -> None:
     registry = DvcDataRegistry(dataclasses.replace(template, remote_url="s3://no-such-bucket"))
     with pytest.raises(
         StoreUnavailable, match=r"s3://no-such-bucket/.*bucket does not exist; correct .*DVC_REMOTE_URL"
@@ -127,7 +125,7 @@ def test_missing_bucket_is_no_damage_to_the_data(template: RegistrySettings) -> 
         registry.read(registry.resolve(), "train")
 
 
-def test_truncated_object_is_damage(settings: RegistrySettings, object_store: ObjectStore) -> None:
+def test_truncated_object_is_reported_as_damaged(settings: RegistrySettings, object_store: ObjectStore) -> None:
     registry = DvcDataRegistry(settings)
     dataset = registry.resolve()
     client, place = object_store.client(), _place(dataset, "train")

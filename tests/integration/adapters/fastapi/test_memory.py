@@ -1,4 +1,4 @@
-"""What clients make the server that Ray Serve runs keep in memory: with a key no more than a bound, without nothing."""
+"""Memory that clients can make Ray Serve's HTTP server hold: limited with a key, and none without a key."""
 
 import json
 import socket
@@ -49,7 +49,7 @@ uvicorn.Server(config).run([listening])
 
 
 class Server:
-    """A process that serves, and what it takes."""
+    """A server process, and its memory."""
 
     def __init__(self, process: psutil.Popen, port: int) -> None:
         self.process = process
@@ -69,7 +69,7 @@ class Server:
 
     @property
     def added(self) -> float:
-        """Megabytes since the start; whatever was sent before is dealt with, for the answer comes after it."""
+        """Return the growth in megabytes since the start. The request is answered after all earlier data is handled."""
         assert self.client.get("/health").status_code == 200
         return (self.memory - self.before) / MEGABYTE
 
@@ -83,7 +83,7 @@ class Server:
 
     @contextmanager
     def uploads(self, count: int, head: bytes, rest: bytes = bytes(MEGABYTE)) -> Iterator[list[socket.socket]]:
-        """Connections that send a head and the rest, as far as the server takes it, and then nothing."""
+        """Open connections that send headers and the rest, as far as the server reads it, and then nothing."""
         with ExitStack() as opened:
             clients = []
             for _ in range(count):
@@ -125,13 +125,13 @@ def test_slow_uploads_without_a_key_cost_nothing(server: Server, request_line: b
         assert server.predict() == 200
 
 
-def test_requests_in_a_row_without_a_key_cost_nothing(server: Server) -> None:
+def test_pipelined_requests_without_a_key_cost_nothing(server: Server) -> None:
     with server.uploads(200, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", b"GET / HTTP/1.1\r\nhost: x\r\n\r\n" * 16000):
         assert server.added < 16
         assert server.predict() == 200
 
 
-def test_headers_without_end_cost_nothing(server: Server) -> None:
+def test_endless_headers_cost_nothing(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
         client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n")
         with suppress(OSError):
@@ -140,8 +140,8 @@ def test_headers_without_end_cost_nothing(server: Server) -> None:
         assert server.added < 16
 
 
-# The last one, for what it makes the process take is not given back to the system.
-def test_slow_uploads_with_a_key_cost_no_more_than_the_bound(server: Server) -> None:
+# This test is the last one, because the process does not return its memory to the system.
+def test_slow_uploads_with_a_key_cost_no_more_than_the_limit(server: Server) -> None:
     with server.uploads(60, UPLOAD % (b"POST /predict", b"x-api-key: the-key\r\n")) as clients:
         refused = [client for client in clients if b" 503 " in received(client)]
         assert refused
@@ -152,7 +152,7 @@ def test_slow_uploads_with_a_key_cost_no_more_than_the_bound(server: Server) -> 
 
 
 def received(client: socket.socket) -> bytes:
-    """What came within a moment, for a body that is waited for is not answered."""
+    """Return what arrives within a moment, because a request with an incomplete body gets no answer."""
     client.settimeout(0.1)
     try:
         return client.recv(4096)

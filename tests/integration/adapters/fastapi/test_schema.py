@@ -1,4 +1,4 @@
-"""The application against its own OpenAPI document: whatever is sent, it gets an answer that the document describes."""
+"""The application against its own OpenAPI document: every request gets an answer that the document describes."""
 
 from dataclasses import replace
 
@@ -33,13 +33,13 @@ CHECKS = [
 
 @SCHEMA.parametrize()
 @settings(max_examples=12, suppress_health_check=list(HealthCheck))
-def test_every_answer_is_one_that_the_document_describes(case: schemathesis.Case) -> None:
+def test_the_document_describes_every_answer(case: schemathesis.Case) -> None:
     case.call_and_validate(checks=CHECKS)
 
 
 @SCHEMA.include(path_regex="/v2/models/").parametrize()
 @settings(max_examples=12, suppress_health_check=list(HealthCheck))
-def test_so_is_every_answer_of_the_model_that_is_there(case: schemathesis.Case) -> None:
+def test_the_document_describes_every_answer_of_the_existing_model(case: schemathesis.Case) -> None:
     there = {"name": "fashion-mnist-classifier", "version": "3"}
     case.path_parameters = {name: there[name] for name in case.path_parameters}
     case.call_and_validate(checks=CHECKS)
@@ -47,14 +47,14 @@ def test_so_is_every_answer_of_the_model_that_is_there(case: schemathesis.Case) 
 
 @GUARDED.parametrize()
 @settings(max_examples=8, suppress_health_check=list(HealthCheck))
-def test_so_is_every_answer_to_a_key(case: schemathesis.Case) -> None:
+def test_the_document_describes_every_answer_to_a_request_with_a_key(case: schemathesis.Case) -> None:
     response = case.call_and_validate(headers={"authorization": f"Bearer {KEY}"}, checks=CHECKS)
     assert response.status_code != 401
 
 
 @GUARDED.parametrize()
 @settings(max_examples=8, suppress_health_check=list(HealthCheck))
-def test_without_a_key_there_is_no_other_answer(case: schemathesis.Case) -> None:
+def test_without_a_key_the_only_answer_is_401(case: schemathesis.Case) -> None:
     response = case.call_and_validate(checks=CHECKS)
-    # Some cases are of another method, which no route has.
+    # Some cases use a method that no route has.
     assert response.status_code == 401 if case.method == "POST" else 405

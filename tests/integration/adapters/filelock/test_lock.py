@@ -1,4 +1,4 @@
-"""One promotion at a time on a machine, and one process at work on a run, whatever becomes of who has the lock."""
+"""One promotion at a time on a machine, and one process for each run, even if the owner of a lock is killed."""
 
 import logging
 import os
@@ -37,27 +37,27 @@ def holder(tmp_path: Path) -> "subprocess.Popen[str]":
     process.communicate()
 
 
-def test_a_second_promotion_says_that_it_waits_and_then_that_it_gave_up(
+def test_a_second_promotion_logs_that_it_waits_and_then_fails(
     tmp_path: Path, holder: "subprocess.Popen[str]", caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     with (
-        pytest.raises(Conflict, match="another promotion of model is under way"),
+        pytest.raises(Conflict, match="another promotion of model is still running"),
         PromotionLock("store", "model", 0.1, tmp_path)(),
     ):
         pass
-    assert caplog.messages == ["another promotion of model is under way on this machine: waiting for up to 0.1 s"]
+    assert caplog.messages == ["another promotion of model is running on this machine: waiting for up to 0.1 s"]
     with PromotionLock("another store", "model", 0.1, tmp_path)():
         pass
 
 
-def test_a_process_that_is_killed_lets_go(tmp_path: Path, holder: "subprocess.Popen[str]") -> None:
+def test_a_killed_process_releases_its_lock(tmp_path: Path, holder: "subprocess.Popen[str]") -> None:
     holder.send_signal(signal.SIGKILL)
     with PromotionLock("store", "model", 30, tmp_path)():
         pass
 
 
-def test_steps_within_a_promotion_may_take_it_again(tmp_path: Path) -> None:
+def test_steps_inside_of_a_promotion_may_take_the_lock_again(tmp_path: Path) -> None:
     lock = PromotionLock("store", "model", 0.1, tmp_path)
     with lock():
         with lock():
@@ -77,7 +77,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         pass
 
 
-def test_the_lock_is_one_wherever_temporary_files_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lock_does_not_depend_on_tmpdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = set()
     for name in ("a", "b"):
         monkeypatch.setenv("TMPDIR", str(tmp_path / name))
@@ -103,29 +103,31 @@ def _open_to_others(place: Path) -> None:
     ("prepare", "advice"),
     [(_link, "move it away"), (_open_to_others, "chmod 700 .*place"), (Path.touch, "move it away")],
 )
-def test_a_place_that_others_could_have_prepared_is_refused(
+def test_a_folder_that_other_users_could_have_prepared_is_refused(
     tmp_path: Path, prepare: Callable[[Path], None], advice: str
 ) -> None:
     prepare(tmp_path / "place")
     with (
-        pytest.raises(StoreUnavailable, match=rf"place must be a folder of uid \d+ alone .*: {advice}$"),
+        pytest.raises(StoreUnavailable, match=rf"place must belong to uid \d+ with mode 700.*: {advice}$"),
         PromotionLock("store", "model", 0.1, tmp_path / "place")(),
     ):
         pass
     assert not list(tmp_path.rglob("*.lock"))
 
 
-def test_a_place_of_another_user_is_for_its_owner_to_remove(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_for_a_folder_of_another_user_says_who_can_remove_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     owner = os.getuid()
     monkeypatch.setattr(os, "getuid", lambda: owner + 1)
     with (
-        pytest.raises(StoreUnavailable, match=rf"of uid {owner}: ask its owner or an administrator to remove it"),
+        pytest.raises(StoreUnavailable, match=rf"uid {owner}: ask its owner or an administrator to remove it"),
         PromotionLock("store", "model", 0.1, tmp_path)(),
     ):
         pass
 
 
-def test_a_second_process_is_refused_a_run_at_once_until_the_first_ends_in_any_way(
+def test_a_second_process_for_a_run_is_refused_until_the_first_one_ends(
     tmp_path: Path, holder: "subprocess.Popen[str]"
 ) -> None:
     lock = RunLock(tmp_path)
@@ -144,5 +146,5 @@ def test_a_lock_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreUnavailable, match="fmnist-run-"), RunLock(tmp_path / "file")("run"):
         pass
-    with pytest.raises(StoreUnavailable, match=f"the lock of a run cannot be written in {tmp_path}/file"):
+    with pytest.raises(StoreUnavailable, match=f"the lock of a run cannot be written to {tmp_path}/file"):
         RunLock(tmp_path / "file").prepare()

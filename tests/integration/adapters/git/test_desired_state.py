@@ -1,4 +1,4 @@
-"""The desired state in a real Git repository: what others push in between, and what Git refuses."""
+"""The desired state in a real Git repository: pushes of others in between, and refused pushes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -57,7 +57,7 @@ def test_a_deployment_is_one_commit_that_changes_one_value(state: GitDesiredStat
     ]
 
 
-def test_what_is_in_nobody_s_way_is_kept(state: GitDesiredState, repository: Path, tmp_path: Path) -> None:
+def test_other_files_and_commits_are_kept(state: GitDesiredState, repository: Path, tmp_path: Path) -> None:
     change_files(str(repository), tmp_path / "colleague", {"README.md": "Another file.\n"}, branch="live")
     git(tmp_path / "colleague", "push", "--quiet")
     state.write(MODEL.format(1), None, after=state.read().revision, message="Serve it")
@@ -66,14 +66,14 @@ def test_what_is_in_nobody_s_way_is_kept(state: GitDesiredState, repository: Pat
 
 @pytest.fixture
 def overtaken(repository: Path, tmp_path: Path) -> Callable[[], str]:
-    """Let somebody else's push arrive between our look at the branch and our push; returns what they pushed."""
+    """Push another commit between our read of the branch and our push, and return that commit."""
     change_files(str(repository), tmp_path / "colleague", {"README.md": "First.\n"}, branch="live")
     theirs = git(tmp_path / "colleague", "rev-parse", "HEAD").strip()
 
     def arrange() -> str:
         git(tmp_path / "colleague", "push", "--quiet", str(repository), f"{theirs}:refs/heads/theirs")
         hook = repository / "hooks/pre-receive"
-        # The objects of a push that is under way are set apart until it is accepted, and this is another's.
+        # Git quarantines the objects of a push until it is accepted. This hook must not use our push's quarantine.
         hook.write_text(f"#!/bin/sh\nunset GIT_QUARANTINE_PATH\ngit update-ref refs/heads/live {theirs}\n")
         hook.chmod(0o755)
         return theirs
@@ -81,28 +81,26 @@ def overtaken(repository: Path, tmp_path: Path) -> Callable[[], str]:
     return arrange
 
 
-def test_push_that_comes_second_is_a_conflict_and_leaves_the_first(
-    state: GitDesiredState, overtaken: Callable[[], str]
-) -> None:
+def test_late_push_is_a_conflict_and_keeps_the_first_one(state: GitDesiredState, overtaken: Callable[[], str]) -> None:
     before, theirs = state.read(), overtaken()
     with pytest.raises(Conflict, match=f"is at {theirs[:12]}, and no longer at {before.revision[:12]}"):
         state.write(MODEL.format(1), None, after=before.revision, message="Serve it")
     assert state.read().revision == theirs
 
 
-def test_push_that_nobody_may_make_is_no_conflict(state: GitDesiredState, repository: Path) -> None:
+def test_forbidden_push_is_not_a_conflict(state: GitDesiredState, repository: Path) -> None:
     before = state.read()
     hook = repository / "hooks/pre-receive"
     hook.write_text("#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)
-    with pytest.raises(StoreUnavailable, match=r"did not take the deployment: .*may push to branch live"):
+    with pytest.raises(StoreUnavailable, match=r"refused the push of the deployment: .*to push to branch live"):
         state.write(MODEL.format(1), None, after=before.revision, message="Serve it")
     assert state.read() == before
 
 
-def test_push_whose_answer_was_lost_has_arrived(state: GitDesiredState, repository: Path) -> None:
+def test_push_with_a_lost_answer_counts_as_done(state: GitDesiredState, repository: Path) -> None:
     hook = repository / "hooks/post-receive"
-    # The branch is moved by then; the one who pushed never hears of it.
+    # The branch has moved, but the client gets no answer.
     hook.write_text("#!/bin/sh\nkill -9 $PPID\n")
     hook.chmod(0o755)
     after = state.write(MODEL.format(1), None, after=state.read().revision, message="Serve it")
@@ -110,16 +108,16 @@ def test_push_whose_answer_was_lost_has_arrived(state: GitDesiredState, reposito
     assert state.read() == after
 
 
-def test_places_that_describe_no_service_are_named(repository: Path, tmp_path: Path) -> None:
-    with pytest.raises(StoreUnavailable, match=r"absent\.git gives no branch live of manifests: .*GITOPS_REPO_URL"):
+def test_missing_repository_branch_or_manifest_is_named(repository: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match=r"cannot clone branch live of .*absent\.git: .*GITOPS_REPO_URL"):
         GitDesiredState(Address(str(tmp_path / "absent.git")), "live", "serve.yaml").read()
-    with pytest.raises(StoreUnavailable, match="gives no branch main"):
+    with pytest.raises(StoreUnavailable, match="cannot clone branch main"):
         GitDesiredState(Address(str(repository)), "main", "serve.yaml").read()
     with pytest.raises(InvalidSetting, match=r"has no file other\.yaml on branch live: set GITOPS_MANIFEST"):
         GitDesiredState(Address(str(repository)), "live", "other.yaml").read()
 
 
-def test_credentials_of_the_address_are_not_told() -> None:
+def test_credentials_of_the_address_are_not_shown() -> None:
     with pytest.raises(StoreUnavailable) as refused:
         GitDesiredState(Address("http://user:hunter2@127.0.0.1:9/gitops.git"), "live", "serve.yaml").read()
     assert "hunter2" not in str(refused.value)

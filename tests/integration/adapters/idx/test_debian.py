@@ -1,4 +1,4 @@
-"""Debian's package gives the official files, on a machine with old or no package lists too."""
+"""Debian's package gives the official files, even with old or missing package lists."""
 
 from pathlib import Path
 
@@ -8,14 +8,12 @@ from fmnist.adapters.idx import debian
 from fmnist.adapters.idx.files import RAW_FILES, TEST_LABELS, check_file
 
 
-def test_the_package_holds_the_four_official_files(official_files: Path) -> None:
+def test_the_package_contains_the_four_official_files(official_files: Path) -> None:
     for file in RAW_FILES:
         check_file(official_files / file.name, file)
 
 
-def test_a_machine_that_never_updated_its_lists_gets_lists_of_our_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_machine_without_package_lists_uses_private_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # apt reads its configuration from here, before any option of ours.
     configuration = tmp_path / "apt.conf"
     configuration.write_text(f'Dir::State "{tmp_path}/empty-state";\nDir::Cache "{tmp_path}/empty-cache";\n')

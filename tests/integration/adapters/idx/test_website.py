@@ -1,4 +1,4 @@
-"""The dataset's site as a server on this machine: what it sends is taken, and what it does not is told at once."""
+"""The dataset's site, replaced by a local server: its files are downloaded, and errors are reported at once."""
 
 import hashlib
 import logging
@@ -36,7 +36,7 @@ def site(tmp_path: Path) -> Iterator[str]:
     server.server_close()
 
 
-def test_a_file_arrives_whole_and_its_progress_is_told(
+def test_a_file_arrives_completely_and_its_progress_is_logged(
     site: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -52,13 +52,13 @@ def test_a_file_that_the_site_lacks_is_named(site: str, tmp_path: Path) -> None:
         website.fetch(_FILES, tmp_path, site)
 
 
-def test_a_site_that_is_away_is_told(tmp_path: Path) -> None:
+def test_a_site_that_is_down_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match=r"one\.gz does not answer: .*refused"):
         website.fetch(_FILES, tmp_path, "http://127.0.0.1:9/")
 
 
-def test_a_file_without_an_end_is_not_taken(tmp_path: Path) -> None:
-    """The site has no TLS: whoever answers in its place may send for ever, and say that it is little."""
+def test_an_endless_file_is_refused(tmp_path: Path) -> None:
+    """The site has no TLS, so an attacker could send an endless file with a small content-length."""
 
     class Endless(_Quiet):
         def do_GET(self) -> None:

@@ -24,12 +24,12 @@ def resume(checkpoint: Path) -> Checkpointing:
     return Checkpointing(checkpoint, lambda *_: (), time.perf_counter)
 
 
-def test_checkpoint_is_taken_up(checkpoint: Path) -> None:
+def test_training_continues_from_a_checkpoint(checkpoint: Path) -> None:
     assert len(resume(checkpoint).history.epochs) == 1
 
 
 @pytest.mark.parametrize("name", [BEST, STATE])
-def test_code_in_a_checkpoint_is_never_run_nor_is_running_it_advised(
+def test_code_in_a_checkpoint_is_never_run_and_the_error_does_not_advise_it(
     checkpoint: Path, tmp_path: Path, name: str
 ) -> None:
     (checkpoint / name).write_bytes(saved_by_torch(tmp_path / "canary"))

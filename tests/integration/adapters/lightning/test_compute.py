@@ -44,7 +44,7 @@ class TestLocalCompute(ComputeContract):
         return LocalCompute(registry, tmp_path_factory.mktemp("checkpoints"), threads=2)
 
     def test_more_workers_than_images_are_refused(self, compute: LocalCompute, dataset: DatasetVersion) -> None:
-        with pytest.raises(InvalidSetting, match="in-process compute has one worker, 2 were asked for"):
+        with pytest.raises(InvalidSetting, match="in-process compute has one worker, found num_workers 2"):
             compute.prepare(TrainingSpec(recipe=SPEC.recipe, num_workers=2), dataset)
 
     @pytest.mark.parametrize("architecture", ["cnn", "resnet18"])
@@ -63,7 +63,7 @@ class TestLocalCompute(ComputeContract):
         assert all(torch.equal(first[name], again[name]) for name in first)
         assert not all(torch.equal(first[name], other[name]) for name in first)
 
-    def test_each_epoch_is_augmented_and_ordered_anew(self) -> None:
+    def test_each_epoch_has_its_own_augmentation_and_order(self) -> None:
         splits = toy_splits(train=64, val=10, test=10)
         spec = TrainingSpec(recipe=SPEC.recipe.override(batch_size=64, shift=0, erase=0))
         module = ImageClassification(spec, Normalization(mean=0.3, std=0.3), splits["train"], splits["val"])
@@ -73,12 +73,12 @@ class TestLocalCompute(ComputeContract):
             ((images, _),) = module.train_dataloader()
             shown.append({int(image.sum()): image for image in images})
         first, second = shown
-        # Every image has a sum of its own: it is told by it, however it is mirrored.
+        # Every image has another sum, which identifies it even when it is mirrored.
         assert len(first) == 64
         assert list(first) != list(second)
         assert all(torch.equal(first[key], second[key].flip(1)) for key in first)
 
-    def test_random_state_of_the_caller_is_left_alone(self, compute: LocalCompute, dataset: DatasetVersion) -> None:
+    def test_random_state_of_the_caller_is_not_changed(self, compute: LocalCompute, dataset: DatasetVersion) -> None:
         torch.manual_seed(17)
         expected = torch.rand(3)
         torch.manual_seed(17)
@@ -102,7 +102,7 @@ class TestLocalCompute(ComputeContract):
     @pytest.mark.parametrize(
         ("batch_size", "less"), [(32, "try --batch-size 16"), (3, "try --batch-size 1,"), (1, "try a smaller --model")]
     )
-    def test_step_that_the_memory_does_not_hold_ends_the_run_with_what_to_try(
+    def test_out_of_memory_ends_the_run_and_says_what_to_try(
         self,
         compute: LocalCompute,
         dataset: DatasetVersion,
@@ -122,12 +122,10 @@ class TestLocalCompute(ComputeContract):
         with pytest.raises(OutOfMemory, match=expected) as caught:
             compute.fit(spec, dataset, uuid4().hex, lambda _: None)
         assert isinstance(caught.value.__cause__, torch.OutOfMemoryError)
-        assert steps == [0], "it is not tried again"
+        assert steps == [0], "it is not retried"
 
-    def test_chosen_weights_are_those_of_the_best_epoch_and_not_of_the_last(
-        self, compute: LocalCompute, dataset: DatasetVersion
-    ) -> None:
-        # So few images are all classified rightly after one epoch of small steps, and the earliest wins a tie.
+    def test_chosen_weights_are_those_of_the_best_epoch(self, compute: LocalCompute, dataset: DatasetVersion) -> None:
+        # All of these few images are classified correctly after the first epoch, and the earliest epoch wins a tie.
         recipe = Recipe(architecture="cnn", optimizer="sgd", lr=0.02, batch_size=4)
 
         def fit(epochs: int) -> FitResult:
@@ -150,7 +148,7 @@ class TestLocalCompute(ComputeContract):
 
 
 @pytest.mark.parametrize("place", ["file/checkpoints", "/proc"])
-def test_place_that_takes_no_checkpoint_is_told_before_training(tmp_path: Path, place: str) -> None:
+def test_unwritable_checkpoint_directory_is_named_before_training(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").touch()
     registry = MemoryDataRegistry()
     dataset = registry.add("1.0.0", toy_splits())
@@ -160,7 +158,7 @@ def test_place_that_takes_no_checkpoint_is_told_before_training(tmp_path: Path, 
 
 
 @given(st.sampled_from(ARCHITECTURES), st.integers(1, 9), st.integers(1, 4), st.integers(1, 4), st.data())
-def test_spec_that_is_taken_makes_no_batch_that_a_network_cannot_learn_from(
+def test_accepted_spec_makes_only_batches_that_a_network_can_learn_from(
     architecture: Architecture, images: int, workers: int, batch_size: int, data: st.DataObject
 ) -> None:
     limit = data.draw(st.none() | st.integers(1, 9))
@@ -178,14 +176,14 @@ def test_spec_that_is_taken_makes_no_batch_that_a_network_cannot_learn_from(
 
 
 def batch_sizes(images: int, batch_size: int) -> list[int]:
-    """How many images each batch of an epoch has."""
+    """Return the number of images of each batch of an epoch."""
     split = TensorSplit.of(toy_images(images), torch.device("cpu"))
     return [len(labels) for _, labels in ShuffledBatches(split, batch_size, 0, lambda images: images)]
 
 
 @cache
 def learns_from(architecture: Architecture, images: int) -> bool:
-    """Whether one training step of the network takes so many images."""
+    """Return whether a training step of the network works with this number of images."""
     with torch.device("meta"):
         network = build_network(architecture).train()
         try:
@@ -208,9 +206,7 @@ def test_learning_rate_is_scheduled_for_any_number_of_steps(epochs: int, steps: 
     assert all(0 <= rate <= 0.1 + 1e-9 for rate in rates)
 
 
-def test_a_c_compiler_is_the_one_that_cc_names_or_else_a_usual_one(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_c_compiler_is_that_of_cc_or_else_gcc_or_clang(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
     assert not has_compiler()

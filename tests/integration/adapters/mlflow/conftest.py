@@ -19,7 +19,7 @@ from fmnist.ports.model_store import TrainedWeights
 
 @pytest.fixture(scope="session")
 def connection(tmp_path_factory: pytest.TempPathFactory) -> MlflowConnection:
-    """One sqlite store for all tests, for making its tables takes seconds."""
+    """One sqlite store for all tests, because creating its tables takes seconds."""
     return MlflowConnection(Address(f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"))
 
 
@@ -28,7 +28,9 @@ def cnn(tmp_path_factory: pytest.TempPathFactory) -> TrainedWeights:
     torch.manual_seed(0)
     network = build_network("cnn")
     with torch.no_grad():
-        for _ in range(20):  # statistics of norms as after training: without them all inputs are answered almost alike
+        for _ in range(
+            20
+        ):  # statistics of batch norms as after training: without them, all inputs have almost the same output
             network(torch.randn(64, 1, 28, 28))
     path = tmp_path_factory.mktemp("weights") / "cnn.pt"
     torch.save(network.state_dict(), path)
@@ -65,7 +67,7 @@ def saved(
 
 @pytest.fixture
 def spoilable(connection: MlflowConnection, store: MlflowModelStore, saved: ModelVersion, tmp_path: Path) -> Path:
-    """The extra files of a version whose artifact is a copy of the saved one, registered as the newest of its name."""
+    """The extra files of a new version, whose artifact is a copy of the saved one."""
     client = connection.client()
     root = client.get_model_version_download_uri(saved.name, str(saved.version))
     folder = mlflow.artifacts.download_artifacts(root, dst_path=str(tmp_path))

@@ -1,4 +1,4 @@
-"""A server that leaves artifacts to its clients: they go to S3 and come from there, by the process's own keys."""
+"""A server whose clients store artifacts themselves, in S3 and with the keys of the client process."""
 
 import time
 
@@ -19,7 +19,7 @@ EXPERIMENT = "artifacts-are-the-client-s"
 
 @pytest.fixture
 def direct(server: MlflowConnection, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> MlflowConnection:
-    """An experiment whose artifacts lie in a bucket of its own, and the environment as an app of ours makes it."""
+    """An experiment with its artifacts in its own bucket, and the environment that our apps set."""
     connection = MlflowConnection(server.tracking_uri, experiment=EXPERIMENT)
     if connection.experiment_id() is None:
         object_store.make_buckets([EXPERIMENT])
@@ -44,7 +44,7 @@ def test_model_and_artifacts_go_to_s3_and_come_back(
     assert [key for key in keys if key.endswith("golden.npz")]
 
 
-def test_store_that_does_not_answer_is_told_soon(direct: MlflowConnection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_store_that_does_not_answer_is_named_soon(direct: MlflowConnection, monkeypatch: pytest.MonkeyPatch) -> None:
     tracker = MlflowTracker(direct)
     run_id = tracker.start("training", {})
     monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "http://127.0.0.1:9")

@@ -18,7 +18,7 @@ from fmnist.domain.model.errors import InvalidSetting, ModelNotFound, RunNotFoun
 from fmnist.ports.tracker import RunStatus
 
 
-def test_server_that_is_not_there_is_named_at_once_and_without_its_password() -> None:
+def test_missing_server_is_named_at_once_and_without_its_password() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
@@ -30,7 +30,7 @@ def test_server_that_is_not_there_is_named_at_once_and_without_its_password() ->
     assert "secret" not in str(caught.value)
 
 
-def test_server_that_is_about_to_come_up_is_waited_for() -> None:
+def test_client_waits_for_a_server_that_starts() -> None:
     class Healthy(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
@@ -55,7 +55,7 @@ def test_server_that_is_about_to_come_up_is_waited_for() -> None:
     server.server_close()
 
 
-def test_server_that_takes_calls_and_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_that_never_answers_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection_module, "_PROBE_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -65,13 +65,13 @@ def test_server_that_takes_calls_and_never_answers_is_given_up(monkeypatch: pyte
         assert time.monotonic() - started < 10
 
 
-def test_database_below_a_file_is_no_folder_to_write_in(tmp_path: Path) -> None:
+def test_database_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StoreUnavailable, match="may be written"):
+    with pytest.raises(StoreUnavailable, match="are writable"):
         MlflowTracker(MlflowConnection(Address(f"sqlite:///{tmp_path}/file/mlflow.db"))).start("run", {})
 
 
-def test_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
+def test_file_that_is_not_a_database_is_not_changed(tmp_path: Path) -> None:
     file = tmp_path / "mlflow.db"
     file.write_bytes(b"precious notes " * 100)
     started = time.monotonic()
@@ -84,18 +84,18 @@ def test_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "uri", ["mlruns", "/a/mlruns", "file:///a/mlruns", "sqlite://", "sqlite:///:memory:", "ftp://x"]
 )
-def test_uri_that_is_no_store_says_what_is(uri: str) -> None:
+def test_error_for_an_unsupported_uri_names_the_supported_ones(uri: str) -> None:
     with pytest.raises(InvalidSetting, match="sqlite"):
         MlflowConnection(Address(uri)).client()
 
 
-def test_address_that_is_none_is_refused_without_its_password() -> None:
+def test_invalid_address_is_refused_without_its_password() -> None:
     with pytest.raises(InvalidSetting, match="MLFLOW_TRACKING_URI") as caught:
         MlflowConnection(Address("http://me:hidden@[host")).client()
     assert "hidden" not in str(caught.value)
 
 
-def test_looking_into_a_store_that_is_not_there_makes_nothing(tmp_path: Path) -> None:
+def test_reading_a_missing_store_creates_nothing(tmp_path: Path) -> None:
     connection = MlflowConnection(Address(f"sqlite:///{tmp_path}/home/mlflow.db"))
     tracker, store = MlflowTracker(connection), MlflowModelStore(connection)
     assert tracker.find({}) == []
@@ -108,7 +108,7 @@ def test_looking_into_a_store_that_is_not_there_makes_nothing(tmp_path: Path) ->
     tracker.get(tracker.start("run", {}))
 
 
-def test_two_stores_in_one_process_know_nothing_of_each_other(
+def test_two_stores_in_one_process_are_independent(
     connection: MlflowConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -140,13 +140,13 @@ def test_processes_that_use_a_new_store_at_once_do_not_break_it(tmp_path: Path) 
     assert len(MlflowTracker(MlflowConnection(Address(uri))).find({"at": "once"})) == 3
 
 
-def test_nothing_is_searched_in_an_experiment_that_is_not_there_yet(connection: MlflowConnection) -> None:
+def test_missing_experiment_has_no_runs(connection: MlflowConnection) -> None:
     elsewhere = MlflowConnection(connection.tracking_uri, experiment="nobody-started-a-run-here")
     assert MlflowTracker(elsewhere).find({}) == []
     assert elsewhere.experiment_id() is None
 
 
-def test_deleted_experiment_says_how_to_restore_it(connection: MlflowConnection) -> None:
+def test_error_for_a_deleted_experiment_says_how_to_restore_it(connection: MlflowConnection) -> None:
     doomed = MlflowConnection(connection.tracking_uri, experiment="doomed")
     connection.client().delete_experiment(doomed.ensure_experiment())
     with pytest.raises(InvalidSetting, match="mlflow experiments restore"):
@@ -161,7 +161,7 @@ def test_deleted_experiment_says_how_to_restore_it(connection: MlflowConnection)
         ("sqlite:///{}/100%.db", "100%.db"),
     ],
 )
-def test_file_that_is_guarded_is_the_one_that_is_opened(tmp_path: Path, uri: str, file: str) -> None:
+def test_the_checked_file_is_the_one_that_sqlalchemy_opens(tmp_path: Path, uri: str, file: str) -> None:
     (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).write_bytes(b"precious notes " * 100)
     started = time.monotonic()
@@ -174,7 +174,7 @@ def test_file_that_is_guarded_is_the_one_that_is_opened(tmp_path: Path, uri: str
     ("path", "opened"),
     [("a%20b.db", "a b.db"), ("a%2Fb.db", "a/b.db"), ("a?b/mlflow.db", "a"), ("a.db?", "a.db"), ("a?b=c/m.db", "a")],
 )
-def test_database_that_would_be_another_file_is_refused(tmp_path: Path, path: str, opened: str) -> None:
+def test_uri_that_would_open_another_file_is_refused(tmp_path: Path, path: str, opened: str) -> None:
     connection = MlflowConnection(Address(f"sqlite:///{tmp_path}/{path}"))
     with pytest.raises(InvalidSetting, match=r"MLFLOW_TRACKING_URI .* would be opened as ") as refused:
         connection.ensure_experiment()
@@ -182,7 +182,7 @@ def test_database_that_would_be_another_file_is_refused(tmp_path: Path, path: st
     assert list(tmp_path.iterdir()) == []
 
 
-def test_options_of_a_database_are_taken(tmp_path: Path) -> None:
+def test_options_of_a_database_are_accepted(tmp_path: Path) -> None:
     MlflowTracker(MlflowConnection(Address(f"sqlite:///{tmp_path}/mlflow.db?timeout=30"))).start("run", {})
     assert (tmp_path / "mlflow.db").exists()
 
@@ -195,22 +195,22 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "old"
 
 
-def test_state_directory_that_was_moved_says_what_to_do_and_makes_nothing(home: Path) -> None:
+def test_error_for_a_moved_state_directory_says_what_to_do_and_creates_nothing(home: Path) -> None:
     moved = home.rename(home.with_name("new place"))
     connection = MlflowConnection(Address(f"sqlite:///{moved}/mlflow.db"))
     for use in (lambda tracker: tracker.find({}), lambda tracker: tracker.start("run", {})):
-        with pytest.raises(InvalidSetting, match=r"was moved: it keeps its artifacts in .*/old/artifacts") as caught:
+        with pytest.raises(InvalidSetting, match=r"was moved: it expects its artifacts in .*/old/artifacts") as caught:
             use(MlflowTracker(connection))
     assert not home.exists()
-    # What the message says helps, whatever the directory is called.
-    subprocess.run(str(caught.value).rpartition(": ")[2], shell=True, check=True)  # noqa: S602 - a command for a shell
+    # The advice works for any name of the directory.
+    subprocess.run(str(caught.value).rpartition(": ")[2], shell=True, check=True)  # noqa: S602 - the advice is a shell command
     (run,) = MlflowTracker(connection).find({"mark": "moved"})
     assert [file.path for file in connection.client().list_artifacts(run.run_id)] == ["a.json"]
 
 
-def test_move_is_noticed_whichever_experiment_is_named_and_whichever_lies_elsewhere(home: Path) -> None:
+def test_moved_state_directory_is_refused_for_any_experiment(home: Path) -> None:
     moved = home.rename(home.with_name("new"))
-    with pytest.raises(InvalidSetting, match=r"was moved: it keeps its artifacts in .*/old/artifacts"):
+    with pytest.raises(InvalidSetting, match=r"was moved: it expects its artifacts in .*/old/artifacts"):
         MlflowTracker(MlflowConnection(Address(f"sqlite:///{moved}/mlflow.db"), experiment="another")).start("run", {})
     assert not home.exists()
 
@@ -223,18 +223,20 @@ def test_copied_state_directory_does_not_write_into_the_original(home: Path) -> 
 
 
 @pytest.mark.parametrize("deleted", [False, True])
-def test_experiment_of_another_place_closes_no_store_that_is_well(home: Path, tmp_path: Path, deleted: bool) -> None:
+def test_another_experiment_with_artifacts_elsewhere_does_not_block_a_good_store(
+    home: Path, tmp_path: Path, deleted: bool
+) -> None:
     connection = MlflowConnection(Address(f"sqlite:///{home}/mlflow.db"))
     client = connection.client()
     theirs = client.create_experiment("theirs", f"{tmp_path}/gone/artifacts")
     if deleted:
         client.delete_experiment(theirs)
-    connection_module._open.cache_clear()  # as a new process
+    connection_module._open.cache_clear()  # like a new process
     (run,) = MlflowTracker(connection).find({"mark": "moved"})
     assert [file.path for file in connection.client().list_artifacts(run.run_id)] == ["a.json"]
 
 
-def test_deleted_experiment_of_another_place_closes_no_store_that_is_about_to_be_used(tmp_path: Path) -> None:
+def test_deleted_experiment_with_artifacts_elsewhere_does_not_block_a_new_one(tmp_path: Path) -> None:
     first = MlflowConnection(Address(f"sqlite:///{tmp_path}/home/mlflow.db"), experiment="first")
     first.ensure_experiment()
     client = first.client()
@@ -242,19 +244,19 @@ def test_deleted_experiment_of_another_place_closes_no_store_that_is_about_to_be
     MlflowTracker(MlflowConnection(first.tracking_uri, experiment="second")).start("run", {})
 
 
-def test_move_is_noticed_by_a_run_that_is_resumed_in_another_experiment(home: Path, tmp_path: Path) -> None:
+def test_moved_state_directory_is_refused_for_a_run_resumed_in_another_experiment(home: Path, tmp_path: Path) -> None:
     connection = MlflowConnection(Address(f"sqlite:///{home}/mlflow.db"))
     (run,) = MlflowTracker(connection).find({})
     connection.client().create_experiment("theirs", f"{tmp_path}/their artifacts")
     moved = home.rename(home.with_name("new"))
     tracker = MlflowTracker(MlflowConnection(Address(f"sqlite:///{moved}/mlflow.db"), experiment="theirs"))
     tracker.start("run", {})
-    with pytest.raises(InvalidSetting, match=r"was moved: it keeps its artifacts in .*/old/artifacts"):
+    with pytest.raises(InvalidSetting, match=r"was moved: it expects its artifacts in .*/old/artifacts"):
         tracker.set_status(run.run_id, RunStatus.RUNNING)
     assert not home.exists()
 
 
-def test_experiment_that_somebody_made_elsewhere_is_used_as_it_is(home: Path, tmp_path: Path) -> None:
+def test_experiment_that_the_user_created_elsewhere_is_used(home: Path, tmp_path: Path) -> None:
     connection = MlflowConnection(Address(f"sqlite:///{home}/mlflow.db"), experiment="theirs")
     MlflowConnection(connection.tracking_uri).client().create_experiment("theirs", f"{tmp_path}/their artifacts")
     tracker = MlflowTracker(connection)
@@ -263,7 +265,7 @@ def test_experiment_that_somebody_made_elsewhere_is_used_as_it_is(home: Path, tm
 
 
 @pytest.mark.parametrize("place", ["gs://bucket/a", "dbfs:/a", "ftp://user:s3cret@127.0.0.1/a"])
-def test_experiment_where_models_are_not_read_opens_no_run(connection: MlflowConnection, place: str) -> None:
+def test_experiment_with_unreadable_artifacts_starts_no_run(connection: MlflowConnection, place: str) -> None:
     theirs = MlflowConnection(connection.tracking_uri, experiment=f"theirs at {place[:4]}")
     theirs.client().create_experiment(theirs.experiment, place)
     with pytest.raises(InvalidSetting, match=r"keeps its artifacts at .*--serve-artifacts.*a new experiment") as it:

@@ -31,14 +31,14 @@ def load_newest(store: MlflowModelStore, saved: ModelVersion) -> Callable[[], Cl
     return lambda: store.download(store.versions(saved.name)[0]).load()
 
 
-def test_model_with_other_weights_is_noticed(load_newest: Callable[[], Classifier], spoilable: Path) -> None:
+def test_model_with_other_weights_is_refused(load_newest: Callable[[], Classifier], spoilable: Path) -> None:
     torch.manual_seed(1)
     (spoilable / ONNX_FILE).write_bytes(export_onnx(build_network("cnn").eval()))
     with pytest.raises(CorruptModel, match="golden batch"):
         load_newest()
 
 
-def test_golden_batch_with_other_answers_is_noticed(load_newest: Callable[[], Classifier], spoilable: Path) -> None:
+def test_golden_batch_with_other_predictions_is_refused(load_newest: Callable[[], Classifier], spoilable: Path) -> None:
     with np.load(spoilable / GOLDEN_FILE) as arrays:
         images, probabilities = arrays["images"], arrays["probabilities"]
     np.savez(spoilable / GOLDEN_FILE, images=images, probabilities=probabilities[::-1])
@@ -46,7 +46,7 @@ def test_golden_batch_with_other_answers_is_noticed(load_newest: Callable[[], Cl
         load_newest()
 
 
-def test_other_normalization_is_noticed(load_newest: Callable[[], Classifier], spoilable: Path) -> None:
+def test_other_normalization_is_refused(load_newest: Callable[[], Classifier], spoilable: Path) -> None:
     document = json.loads((spoilable / INFO_FILE).read_text())
     document["normalization"]["mean"] += 0.1
     (spoilable / INFO_FILE).write_text(json.dumps(document))
@@ -69,7 +69,7 @@ def test_missing_file_is_named(load_newest: Callable[[], Classifier], spoilable:
         load_newest()
 
 
-def test_model_that_somebody_else_saved_is_refused(
+def test_foreign_model_is_refused(
     load_newest: Callable[[], Classifier], connection: MlflowConnection, saved: ModelVersion, tmp_path: Path
 ) -> None:
     example = np.zeros((2, 1, 28, 28), np.float32)
@@ -77,7 +77,7 @@ def test_model_that_somebody_else_saved_is_refused(
         build_network("cnn"), tmp_path / "model", input_example=example, pip_requirements=["torch"]
     )
     connection.client().create_model_version(saved.name, str(tmp_path / "model"), saved.run_id)
-    with pytest.raises(CorruptModel, match="not saved by fmnist"):
+    with pytest.raises(CorruptModel, match="fmnist did not save"):
         load_newest()
 
 
@@ -129,7 +129,7 @@ def test_pickle_inside_of_the_golden_batch_is_never_executed(
     assert not (tmp_path / "trapped").exists()
 
 
-def test_object_in_the_description_is_never_made(
+def test_python_object_in_mlmodel_is_never_created(
     store: MlflowModelStore, saved: ModelVersion, spoilable: Path, tmp_path: Path
 ) -> None:
     call = f"!!python/object/apply:os.mkdir ['{tmp_path / 'trapped'}']"
@@ -139,22 +139,22 @@ def test_object_in_the_description_is_never_made(
     assert not (tmp_path / "trapped").exists()
 
 
-def test_pickled_model_that_somebody_else_saved_is_refused_unread(
+def test_foreign_pickled_model_is_refused_before_it_is_read(
     load_newest: Callable[[], Classifier], spoilable: Path, tmp_path: Path
 ) -> None:
     shutil.rmtree(spoilable)
     (spoilable.parent / "data" / "model.pth").write_bytes(pickle.dumps(Trap(tmp_path / "trapped")))
-    with pytest.raises(CorruptModel, match="not saved by fmnist"):
+    with pytest.raises(CorruptModel, match="fmnist did not save"):
         load_newest()
     assert not (tmp_path / "trapped").exists()
 
 
-def test_trap_is_one(tmp_path: Path) -> None:
+def test_the_trap_works_when_it_is_unpickled(tmp_path: Path) -> None:
     pickle.loads(pickle.dumps(Trap(tmp_path / "trapped")))
     assert (tmp_path / "trapped").exists()
 
 
-def test_pickled_network_in_place_of_the_graph_is_not_looked_at(spoilable: Path) -> None:
+def test_pickled_network_in_place_of_the_graph_is_not_read(spoilable: Path) -> None:
     data = spoilable.parent / "data"
     (data / "model.pt2").unlink()
     torch.save(build_network("cnn"), data / "model.pth")
@@ -163,16 +163,14 @@ def test_pickled_network_in_place_of_the_graph_is_not_looked_at(spoilable: Path)
         PackedNetwork.read(spoilable.parent)()
 
 
-def test_description_that_is_longer_than_any_is_refused(
-    store: MlflowModelStore, saved: ModelVersion, spoilable: Path
-) -> None:
+def test_too_large_description_is_refused(store: MlflowModelStore, saved: ModelVersion, spoilable: Path) -> None:
     with (spoilable.parent / "MLmodel").open("r+b") as file:
         file.truncate(2**21)
     with pytest.raises(CorruptModel, match="MLmodel has more than"):
         store.download(store.versions(saved.name)[0])
 
 
-def test_folder_of_a_file_s_name_is_not_fetched(load_newest: Callable[[], Classifier], spoilable: Path) -> None:
+def test_folder_with_a_file_s_name_is_not_downloaded(load_newest: Callable[[], Classifier], spoilable: Path) -> None:
     (spoilable / INFO_FILE).unlink()
     (spoilable / INFO_FILE).mkdir()
     (spoilable / INFO_FILE / "sitecustomize.py").write_text("")
@@ -181,7 +179,7 @@ def test_folder_of_a_file_s_name_is_not_fetched(load_newest: Callable[[], Classi
 
 
 @pytest.mark.parametrize("files", [ONNX_FORM, TORCH_FORM])
-def test_nothing_but_the_named_files_is_fetched(
+def test_only_the_named_files_are_downloaded(
     connection: MlflowConnection,
     store: MlflowModelStore,
     saved: ModelVersion,

@@ -1,4 +1,4 @@
-"""An artifact's files are fetched within bounds, whatever its store lists and sends."""
+"""Downloads of an artifact's files have size limits, for anything that a store lists and sends."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +24,7 @@ def server() -> Iterator[EndlessServer]:
 
 @pytest.fixture
 def listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store lists little, whatever it sends."""
+    """The store lists small files, but sends more."""
 
     def listing(folder: str, **_: object) -> list[FileInfo]:
         return [FileInfo(f"{folder}/{Path(file).name}", False, 10) for file in ONNX_FORM]
@@ -34,7 +34,7 @@ def listed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("listed")
 @pytest.mark.parametrize("kind", ["mlflow", "s3"])
-def test_store_that_sends_more_than_it_lists_fills_no_disk(
+def test_download_larger_than_the_limit_is_refused(
     server: EndlessServer,
     connection: MlflowConnection,
     saved: ModelVersion,

@@ -1,4 +1,4 @@
-"""What a person reads when MLflow fails: what is wrong, and the part of it that is to be looked at."""
+"""Messages about failures of MLflow: what is wrong, and which part to check."""
 
 from pathlib import Path
 
@@ -20,9 +20,7 @@ FILE = f"/api/2.0/mlflow-artifacts/artifacts/1/{'b' * 32}/artifacts/data/{'long'
 SERVER = f"http://{HOST}:5000"
 
 
-def test_store_behind_a_server_that_is_well_is_what_is_suspected(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_advice_names_the_artifact_store_if_the_server_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     (port,) = free_ports(1)
     with running(tracking_server(port, tmp_path, new_object_store(), "s3://mlflow/artifacts"), tmp_path):
@@ -32,12 +30,12 @@ def test_store_behind_a_server_that_is_well_is_what_is_suspected(
             tracker.log_artifact(run_id, "a.json", b"{}")
     assert str(caught.value) == (
         f"MLflow at http://{HOST}:{port} fails on run '{run_id}': ResponseError('too many 500 error responses'); "
-        "check the store that the server keeps its artifacts in; the server's log says what is wrong with it"
+        "check the server's artifact store; the server's log tells the cause"
     )
 
 
 def exhausted(cause: str) -> str:
-    """Return MLflow's words for a request that it has repeated in vain."""
+    """Return MLflow's message for a request that failed after all retries."""
     pool = f"HTTPConnectionPool(host='{HOST}', port=5000)"
     return (
         f"API request to {SERVER}{FILE} failed with exception {pool}: "
@@ -45,8 +43,8 @@ def exhausted(cause: str) -> str:
     )
 
 
-CHECK_SERVER = "check that the server runs, and MLFLOW_TRACKING_URI"
-CHECK_STORE = "check the store that the server keeps its artifacts in"
+CHECK_SERVER = "check MLFLOW_TRACKING_URI, and that the server runs"
+CHECK_STORE = "check the server's artifact store"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +66,7 @@ CHECK_STORE = "check the store that the server keeps its artifacts in"
         (f"API request to {SERVER}/api failed with timeout exception not in 8 s", ": not in 8 s", CHECK_SERVER),
     ],
 )
-def test_cause_is_told_however_long_the_address_before_it(said: str, cause: str, advice: str) -> None:
+def test_cause_is_shown_after_an_address_of_any_length(said: str, cause: str, advice: str) -> None:
     message = str(unavailable(SERVER, "run 'b'", MlflowException(said)))
     assert cause in message
     assert advice in message
@@ -84,9 +82,7 @@ def test_cause_is_told_however_long_the_address_before_it(said: str, cause: str,
         (InvalidURL("Failed to parse: http://a@b/c@d"), "check"),
     ],
 )
-def test_proxy_before_a_server_is_named_where_it_may_be_what_fails(
-    monkeypatch: pytest.MonkeyPatch, said: Exception, advice: str
-) -> None:
+def test_proxy_is_named_if_it_may_be_the_cause(monkeypatch: pytest.MonkeyPatch, said: Exception, advice: str) -> None:
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("http_proxy", "http://proxy:3128")
@@ -95,7 +91,7 @@ def test_proxy_before_a_server_is_named_where_it_may_be_what_fails(
 
 
 @pytest.mark.parametrize("uri", ["http://:5000", "http://mlflow.invalid:99999", "http://*.invalid"])
-def test_proxy_is_not_blamed_for_the_address_of_the_server(monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
+def test_proxy_is_not_blamed_for_a_wrong_address_of_the_server(monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
     monkeypatch.setenv("http_proxy", "http://proxy:3128")
     with pytest.raises(StoreUnavailable) as caught:
         MlflowConnection(Address(uri)).client()

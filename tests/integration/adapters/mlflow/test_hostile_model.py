@@ -1,4 +1,4 @@
-"""Artifacts as an attacker would prepare them. Whatever they hold, none of it runs, with either runtime."""
+"""Artifacts of an attacker. Nothing in them runs, with either runtime."""
 
 import json
 import pickle
@@ -51,9 +51,9 @@ def folder(built: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def canary(tmp_path: Path) -> Iterator[Path]:
-    """A file that must not come to be."""
+    """A file that must not be created."""
     yield tmp_path / "canary"
-    assert not (tmp_path / "canary").exists(), "something in the artifact ran"
+    assert not (tmp_path / "canary").exists(), "code of the artifact ran"
 
 
 def shadow_modules(folder: Path, canary: Path) -> None:
@@ -100,7 +100,7 @@ def test_unknown_files_are_ignored_and_run_nothing(
 
 @pytest.fixture(scope="module")
 def opened() -> Iterator[list[str]]:
-    """The paths of all files that Python opens. An audit hook stays for good, so it looks whether it still counts."""
+    """The paths of all files that Python opens. An audit hook cannot be removed, so it has a switch."""
     paths: list[str] = []
     counts = [True]
 
@@ -114,9 +114,7 @@ def opened() -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_a_fixed_list_of_files_is_opened_and_no_other(
-    reader: str, folder: Path, canary: Path, opened: list[str]
-) -> None:
+def test_only_a_fixed_list_of_files_is_opened(reader: str, folder: Path, canary: Path, opened: list[str]) -> None:
     pickled_network(folder, canary)
     pickles_of_other_flavours(folder, canary)
     opened.clear()
@@ -127,13 +125,13 @@ def test_a_fixed_list_of_files_is_opened_and_no_other(
 
 
 @pytest.mark.parametrize("trap", PT2_TRAPS)
-def test_graph_with_anything_that_could_run_is_refused(trap: str, folder: Path, canary: Path) -> None:
+def test_graph_with_code_is_refused(trap: str, folder: Path, canary: Path) -> None:
     entries = unpacked(folder / artifact.PT2_FILE)
     PT2_TRAPS[trap](entries, canary)
     (folder / artifact.PT2_FILE).write_bytes(packed(entries))
     with pytest.raises(CorruptModel, match=r"model\.pt2 is refused"):
         torch_classifier(folder)
-    onnx_classifier(folder)  # which never looks at it
+    onnx_classifier(folder)  # ONNX does not read the graph
 
 
 @pytest.mark.parametrize("change", [traps.symbolic_sizes, traps.names_of_values], ids=lambda it: it.__name__)
@@ -150,7 +148,7 @@ def test_text_in_a_graph_is_never_evaluated(
 @pytest.mark.parametrize(
     "trap", [traps.pickled_weights, traps.pickled_sample_inputs, traps.guards, traps.symbolic_sizes]
 )
-def test_trap_is_one_for_the_loader_of_torch(
+def test_the_traps_work_in_the_loader_of_torch(
     trap: Callable[[traps.Entries, Path], None], folder: Path, tmp_path: Path
 ) -> None:
     entries = unpacked(folder / artifact.PT2_FILE)
@@ -161,7 +159,7 @@ def test_trap_is_one_for_the_loader_of_torch(
     assert (tmp_path / "sprung").exists()
 
 
-def test_bomb_is_refused_unpacked(folder: Path) -> None:
+def test_compressed_archive_is_refused(folder: Path) -> None:
     entries = unpacked(folder / artifact.PT2_FILE)
     (folder / artifact.PT2_FILE).write_bytes(packed(entries, zipfile.ZIP_DEFLATED))
     with pytest.raises(CorruptModel, match="compressed"):
@@ -169,18 +167,18 @@ def test_bomb_is_refused_unpacked(folder: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_two_entries_of_one_name_are_refused(folder: Path) -> None:
+def test_two_entries_with_one_name_are_refused(folder: Path) -> None:
     entries = [*unpacked(folder / artifact.PT2_FILE).items()]
     (folder / artifact.PT2_FILE).write_bytes(packed([*entries, entries[0]]))
-    with pytest.raises(CorruptModel, match="two entries have one name"):
+    with pytest.raises(CorruptModel, match="two entries have the same name"):
         torch_classifier(folder)
 
 
-def test_file_that_is_too_long_is_not_read(folder: Path) -> None:
+def test_too_large_file_is_not_read(folder: Path) -> None:
     for name in ("data/model.pt2", "extra_files/fmnist.json", "extra_files/golden.npz"):
         whole = (folder / name).read_bytes()
         with (folder / name).open("r+b") as file:
-            file.truncate(2**30 + 1)  # a sparse one
+            file.truncate(2**30 + 1)  # sparse
         with pytest.raises(CorruptModel, match="has more than"):
             torch_classifier(folder)
         (folder / name).write_bytes(whole)
@@ -205,7 +203,7 @@ SCALARS = st.one_of(
 
 @st.composite
 def spoilt(draw: st.DrawFn, entries: traps.Entries, canary: Path) -> bytes:
-    """The archive with some of its entries or bytes changed, and pickles that spring in places of the others."""
+    """The archive with some entries or bytes changed, and with pickles that write the canary in place of others."""
     entries = dict(entries)
     for _ in range(draw(st.integers(1, 3))):
         name = draw(st.sampled_from(sorted(entries)))
@@ -284,8 +282,8 @@ def test_spoilt_graph_is_refused_or_answers_as_before_and_runs_nothing(
         np.testing.assert_allclose(classifier.logits(inputs), onnx_classifier(built).logits(inputs), atol=1e-2)
 
 
-def test_fuzzer_has_the_archive_as_it_is_saved(built: Path, folder: Path) -> None:
-    """Else all that it makes would be refused."""
+def test_fuzzer_starts_from_a_valid_archive(built: Path, folder: Path) -> None:
+    """Otherwise every changed archive would be refused."""
     entries = unpacked(built / artifact.PT2_FILE)
     assert json.loads(entries[traps.GRAPH])["schema_version"]
     (folder / artifact.PT2_FILE).write_bytes(packed(entries))

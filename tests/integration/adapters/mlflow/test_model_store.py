@@ -55,7 +55,7 @@ class TestMlflowModelStoreOnAServer(ModelStoreContract):
 
 
 def without_golden_batch(connection: MlflowConnection, version: ModelVersion, folder: Path) -> ModelVersion:
-    """Register a copy of the version's artifact that lacks a file, as the model of a new run."""
+    """Register a copy of the version's artifact without one file, as the model of a new run."""
     client, uri = connection.client(), connection.tracking_uri.reveal()
     run_id = MlflowTracker(connection).start("damage", {})
     root = client.get_model_version_download_uri(version.name, str(version.version))

@@ -1,4 +1,4 @@
-"""A server that says nothing is given up soon, and one that is busy with a file is not."""
+"""A request times out soon if the server sends nothing, but not while the server is busy with a file."""
 
 import json
 import os
@@ -20,7 +20,7 @@ RUN = "b" * 32
 
 
 class HealthyOnly(BaseHTTPRequestHandler):
-    """Says that all is well, and then nothing, until `answer` is set; what was asked for is in `asked`."""
+    """Answers /health, and then nothing until `answer` is set. `asked` lists the requests."""
 
     answer: threading.Event
     asked: list[str]
@@ -44,7 +44,7 @@ class HealthyOnly(BaseHTTPRequestHandler):
 
 
 class SlowWithFiles(HealthyOnly):
-    """Knows one run, and takes a file for it that it answers for only after two seconds."""
+    """Knows one run, and answers an upload of its file only after two seconds."""
 
     def do_GET(self) -> None:
         info = {"run_id": RUN, "artifact_uri": f"mlflow-artifacts:/1/{RUN}/artifacts", "status": "RUNNING"}
@@ -67,18 +67,18 @@ def serving(kind: type[HealthyOnly]) -> Iterator[tuple[MlflowTracker, list[str]]
         server.shutdown()
 
 
-def test_server_that_falls_silent_is_given_up_within_half_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_that_stops_answering_times_out_within_half_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {name: os.environ.get(name) for name in PATIENCE} == PATIENCE
     monkeypatch.setenv(ANSWER, "1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
     with serving(HealthyOnly) as (tracker, asked), pytest.raises(StoreUnavailable, match="Read timed out"):
         tracker.log(RUN, metrics={"val_acc": 0.5})
-    # What was a second here, and no wait between the attempts, are these seconds otherwise.
+    # The real values, which the test replaced by one second and by no wait between attempts.
     waits = sum(int(PATIENCE["MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR"]) * 2**retry for retry in range(1, len(asked) - 1))
     assert len(asked) * int(PATIENCE[ANSWER]) + waits <= 35
 
 
-def test_server_that_takes_its_time_over_a_file_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_upload_of_a_file_does_not_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PATIENCE, ANSWER, "1")
     monkeypatch.setenv(ANSWER, "1")
     with serving(SlowWithFiles) as (tracker, asked):
@@ -87,7 +87,7 @@ def test_server_that_takes_its_time_over_a_file_is_waited_for(monkeypatch: pytes
     assert os.environ[ANSWER] == "1"
 
 
-def test_files_of_other_threads_keep_their_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uploads_of_other_threads_keep_the_longer_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ANSWER, PATIENCE[ANSWER])
     with awaiting_files():
         with awaiting_files():
@@ -96,7 +96,7 @@ def test_files_of_other_threads_keep_their_patience(monkeypatch: pytest.MonkeyPa
     assert os.environ[ANSWER] == PATIENCE[ANSWER]
 
 
-def test_patience_that_somebody_asked_for_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_timeout_that_the_user_set_is_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ANSWER, "3")
     with awaiting_files():
         assert os.environ[ANSWER] == "3"

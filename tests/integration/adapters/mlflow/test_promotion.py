@@ -1,4 +1,4 @@
-"""Releases and rollbacks on MLflow's registry, on a file and over a server, with a fault at every call that writes."""
+"""Releases and rollbacks on MLflow's registry, with a file and with a server, and a fault at every write."""
 
 import dataclasses
 import uuid
@@ -28,7 +28,7 @@ AT = "2026-01-01T00:00:00Z"
 
 
 class FaultyStore(MlflowModelStore):
-    """Loses the answer to the write of this number."""
+    """Loses the answer to the write with this number."""
 
     writes = 0
     fail_at: int | None = None
@@ -69,7 +69,7 @@ class Promotions:
         self.rollback = ModelRollback(self.store, self.source)
 
     def prepare(self) -> ModelVersion:
-        """Stage a model, as if it had been compared and tested."""
+        """Stage a model as if it was compared and tested."""
         challenger = self.store.copy(self.saved, str(self.source))
         champion = PromotionState.read(self.store, self.source).champion
         rule = Rule("a rule", passed=True, figures={"figure": 0.5}, reason="for a test")
@@ -95,7 +95,7 @@ class Promotions:
         return {alias: each.version for each in prod for alias in each.aliases}
 
 
-def test_release_and_rollback_end_alike_whatever_answer_is_lost(
+def test_release_and_rollback_give_the_same_result_with_any_lost_answer(
     saved: tuple[MlflowConnection, ModelVersion],
 ) -> None:
     promotions = Promotions(*saved)
@@ -126,7 +126,7 @@ def test_release_and_rollback_end_alike_whatever_answer_is_lost(
     assert steps == {"release": 4, "rollback": 4}
 
 
-def test_what_the_platform_s_own_script_promotes_is_told_and_rolled_back(
+def test_promotion_by_the_platform_s_own_script_is_shown_and_rolled_back(
     saved: tuple[MlflowConnection, ModelVersion],
 ) -> None:
     promotions, client = Promotions(*saved), saved[0].client()

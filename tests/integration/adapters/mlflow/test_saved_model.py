@@ -39,7 +39,7 @@ def test_plain_mlflow_loads_it_without_a_pickle_for_any_batch(
             torch.testing.assert_close(loaded(inputs), network(inputs))
 
 
-def test_mlflow_scores_an_array_without_any_code_of_ours(
+def test_mlflow_scores_an_array_without_our_code(
     saved: ModelVersion, connection: MlflowConnection, cnn: TrainedWeights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", connection.tracking_uri.reveal())
@@ -49,7 +49,7 @@ def test_mlflow_scores_an_array_without_any_code_of_ours(
         torch.testing.assert_close(torch.from_numpy(logits), load_network(cnn)(inputs))
 
 
-def test_run_has_it_as_its_model_with_signature_and_example(
+def test_run_has_the_model_with_signature_and_example(
     saved: ModelVersion, connection: MlflowConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", connection.tracking_uri.reveal())
@@ -60,7 +60,7 @@ def test_run_has_it_as_its_model_with_signature_and_example(
     assert described.saved_input_example_info is not None
 
 
-def test_saving_leaves_nothing_global_behind_and_prints_nothing(
+def test_saving_changes_no_global_state_and_prints_nothing(
     store: MlflowModelStore,
     connection: MlflowConnection,
     cnn: TrainedWeights,
@@ -89,7 +89,7 @@ def test_unknown_run_registers_nothing(
     assert store.versions("dev.without-a-run") == []
 
 
-def test_torch_answers_as_onnx_does(
+def test_torch_and_onnx_give_the_same_predictions(
     saved: ModelVersion, store: MlflowModelStore, golden: Images, spoilable: Path
 ) -> None:
     classifier = PackedNetwork.read(spoilable.parent)()
@@ -111,7 +111,7 @@ def test_classifier_on_a_cpu_imports_no_torch(saved: ModelVersion, connection: M
     assert (run.stdout, run.stderr) == ("(1, 10) False\n", "")
 
 
-def test_package_loads_when_the_store_is_gone(
+def test_package_loads_without_the_store(
     store: MlflowModelStore, spoilable: Path, saved: ModelVersion, info: ModelInfo, golden: Images
 ) -> None:
     package = store.download(store.versions(saved.name)[0])
@@ -122,7 +122,7 @@ def test_package_loads_when_the_store_is_gone(
     np.testing.assert_allclose(loaded.logits(inputs), store.download(saved).load().logits(inputs), atol=1e-5)
 
 
-def test_package_is_the_id_and_the_time_of_the_run_s_model(
+def test_package_has_the_id_and_the_time_of_the_run_s_model(
     store: MlflowModelStore, saved: ModelVersion, connection: MlflowConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", connection.tracking_uri.reveal())
@@ -131,7 +131,7 @@ def test_package_is_the_id_and_the_time_of_the_run_s_model(
     assert datetime.fromtimestamp(package.created, UTC).isoformat(" ").startswith(described.utc_time_created)
 
 
-def test_package_answers_with_neither_torch_nor_mlflow(
+def test_package_predicts_without_torch_and_mlflow(
     store: MlflowModelStore, saved: ModelVersion, tmp_path: Path
 ) -> None:
     (tmp_path / "package.pkl").write_bytes(pickle.dumps(store.download(saved)))
@@ -145,7 +145,7 @@ def test_package_answers_with_neither_torch_nor_mlflow(
     assert (run.stdout, run.stderr) == ("(1, 10)\nset()\n", "")
 
 
-def test_card_is_in_the_artifact_and_shown_with_the_version_and_its_copies(
+def test_card_is_in_the_artifact_and_in_the_description_of_versions_and_copies(
     store: MlflowModelStore, connection: MlflowConnection, cnn: TrainedWeights, info: ModelInfo, golden: Images
 ) -> None:
     client, run_id = connection.client(), MlflowTracker(connection).start("training", {})
@@ -164,8 +164,6 @@ def test_card_is_in_the_artifact_and_shown_with_the_version_and_its_copies(
     assert mlflow.artifacts.load_text(f"{root}/extra_files/model_card.md") == card
 
 
-def test_model_without_a_card_loads_and_shows_none(
-    store: MlflowModelStore, connection: MlflowConnection, saved: ModelVersion
-) -> None:
+def test_model_without_a_card_loads(store: MlflowModelStore, connection: MlflowConnection, saved: ModelVersion) -> None:
     assert not connection.client().get_model_version(saved.name, str(saved.version)).description
     store.download(saved).load()

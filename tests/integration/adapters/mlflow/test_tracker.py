@@ -20,7 +20,7 @@ class TestMlflowTrackerOnAServer(TrackerContract):
         return MlflowTracker(server)
 
 
-def test_system_metrics_are_recorded_when_asked_for_and_go_on_after_a_resume(
+def test_system_metrics_are_recorded_on_request_and_continue_after_a_resume(
     connection: MlflowConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
@@ -29,7 +29,7 @@ def test_system_metrics_are_recorded_when_asked_for_and_go_on_after_a_resume(
 
     def steps_once_there_are(count: int) -> list[int]:
         while len(recorded := tracker.get(run_id).history.get(cpu, ())) < count:
-            Event().wait(0.02)  # the suite's time limit ends a wait that is in vain
+            Event().wait(0.02)  # the suite's time limit ends an endless wait
         return [step for step, _ in recorded]
 
     run_id = tracker.start("measured", {})
@@ -43,7 +43,7 @@ def test_system_metrics_are_recorded_when_asked_for_and_go_on_after_a_resume(
     assert len(set(steps)) == len(steps)
 
 
-def test_system_metrics_are_not_recorded_unasked(connection: MlflowConnection) -> None:
+def test_system_metrics_are_not_recorded_by_default(connection: MlflowConnection) -> None:
     tracker = MlflowTracker(connection)
     run_id = tracker.start("unmeasured", {})
     assert tracker._monitors == {}

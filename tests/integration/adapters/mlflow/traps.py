@@ -1,4 +1,4 @@
-"""Objects and archives that leave a file behind when anything in them runs."""
+"""Objects and archives that create a file when code in them runs."""
 
 import io
 import json
@@ -19,7 +19,7 @@ Entries = dict[str, bytes]
 
 
 class Trap:
-    """Whoever unpickles it writes a file."""
+    """Unpickling it creates a file."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -35,7 +35,7 @@ def saved_by_torch(canary: Path) -> bytes:
 
 
 def python(canary: Path) -> str:
-    """An expression that leaves the file when it is evaluated."""
+    """An expression whose evaluation creates the file."""
     return f"__import__('pathlib').Path({str(canary)!r}).write_text('evaluated')"
 
 
@@ -53,7 +53,7 @@ def packed(entries: Mapping[str, bytes] | list[tuple[str, bytes]], compression: 
 
 
 def edited(entries: Entries, name: str, change: Callable[[Any], object]) -> None:
-    """Change an entry that is JSON."""
+    """Change a JSON entry."""
     document = json.loads(entries[name])
     change(document)
     entries[name] = json.dumps(document).encode()
@@ -69,7 +69,7 @@ def pickled_sample_inputs(entries: Entries, canary: Path) -> None:
 
 
 def pickle_before_the_sample_inputs(entries: Entries, canary: Path) -> None:
-    """A zip may have anything before it; torch looks at the first bytes."""
+    """A zip may have other bytes before it. torch decides by the first bytes."""
     entries[SAMPLE_INPUTS] = pickle.dumps(Trap(canary), protocol=2) + entries[SAMPLE_INPUTS]
 
 
@@ -129,7 +129,7 @@ def _call(entries: Entries, target: str, argument: dict[str, object]) -> None:
 
 
 def name_that_is_code(entries: Entries, canary: Path) -> None:
-    """A keyword's name stands in the code that torch.fx generates."""
+    """The name of a keyword argument becomes part of the code that torch.fx generates."""
 
     def change(document: Any) -> None:
         argument = document["graph_module"]["graph"]["nodes"][0]["inputs"][1]

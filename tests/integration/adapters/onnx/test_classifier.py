@@ -34,7 +34,7 @@ def model() -> bytes:
     return export_onnx(build_network("cnn").eval())
 
 
-def test_threads_get_the_answers_to_their_own_images(model: bytes) -> None:
+def test_threads_get_the_predictions_for_their_own_images(model: bytes) -> None:
     classifier = OnnxClassifier(model, INFO, threads=1)
     batches = np.random.default_rng(0).normal(size=(40, 3, 1, 28, 28)).astype(np.float32)
     expected = [classifier.logits(batch) for batch in batches]
@@ -43,7 +43,7 @@ def test_threads_get_the_answers_to_their_own_images(model: bytes) -> None:
     np.testing.assert_array_equal(found, expected)
 
 
-def test_bytes_that_are_no_model_are_refused(model: bytes) -> None:
+def test_bytes_that_are_not_a_model_are_refused(model: bytes) -> None:
     for spoiled in (b"", b"no model", model[: len(model) // 2]):
         with pytest.raises(CorruptModel, match="ONNX"):
             OnnxClassifier(spoiled, INFO)
@@ -57,7 +57,7 @@ def test_model_with_other_classes_than_its_info_is_refused(model: bytes) -> None
         OnnxClassifier(model, two)
 
 
-def test_a_model_for_batches_of_one_size_says_so_when_it_is_asked_for_another(model: bytes) -> None:
+def test_model_for_one_batch_size_refuses_another(model: bytes) -> None:
     fixed = onnx.load_from_string(model)
     fixed.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 4
     classifier = OnnxClassifier(fixed.SerializeToString(), INFO)
@@ -73,7 +73,7 @@ PLACES = ["weights.bin", "./weights.bin", "folder/weights.bin", "../weights.bin"
 def test_weights_in_other_files_are_not_read(
     model: bytes, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ONNX Runtime would take them from the working directory, whatever lies there."""
+    """By default, ONNX Runtime reads them from the working directory."""
     (tmp_path / "work" / "folder").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "work")
     external = onnx.load_from_string(model)
@@ -89,7 +89,7 @@ def test_weights_in_other_files_are_not_read(
         OnnxClassifier(external.SerializeToString(), INFO)
 
 
-def test_operators_of_a_library_are_not_known(model: bytes) -> None:
+def test_custom_operators_are_refused(model: bytes) -> None:
     foreign = onnx.load_from_string(model)
     foreign.graph.node[0].domain = "evil"
     foreign.opset_import.add(domain="evil", version=1)
@@ -99,11 +99,11 @@ def test_operators_of_a_library_are_not_known(model: bytes) -> None:
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_damaged_model_is_refused_or_answers_and_prints_nothing(
+def test_damaged_model_is_refused_or_predicts_and_prints_nothing(
     data: st.DataObject, model: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     damaged = bytearray(model)
-    near_an_end = st.integers(0, 4000)  # where the graph stands; the weights are between
+    near_an_end = st.integers(0, 4000)  # the graph is at both ends, and the weights are between
     for _ in range(data.draw(st.integers(1, 5))):
         place = data.draw(st.one_of(near_an_end, near_an_end.map(lambda it: len(model) - 1 - it)))
         damaged[place] = data.draw(st.integers(0, 255))

@@ -22,13 +22,13 @@ def info(architecture: str) -> ModelInfo:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_exported_network_answers_as_torch_does_for_any_batch(
+def test_exported_network_predicts_like_torch_for_any_batch(
     architecture: Architecture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     torch.manual_seed(0)
     network = build_network(architecture).train()
     with torch.no_grad():
-        network(torch.randn(64, 1, 28, 28))  # moves the statistics of batch norm away from their neutral start
+        network(torch.randn(64, 1, 28, 28))  # changes the statistics of batch norm from their neutral start values
     network.eval()
     classifier = OnnxClassifier(export_onnx(network), info(architecture))
     assert capfd.readouterr() == ("", "")

@@ -17,7 +17,7 @@ from tests.integration.support import make_dvc_registry
 
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> DvcDataRegistry:
-    # 101 images are no whole number of parts for two workers.
+    # 101 images cannot be divided equally between two workers.
     splits = toy_splits(train=320, val=101, test=100)
     return DvcDataRegistry(make_dvc_registry(tmp_path_factory.mktemp("registry"), {"1.0.0": splits}))
 

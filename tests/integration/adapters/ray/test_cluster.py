@@ -34,26 +34,24 @@ from fmnist.domain.model.training.run import TrainingSpec
         ([2], 3, 0.666),
         ([8], 3, 2),
         ([4, 4], 2, 4),
-        ([4, 4], 3, 2),  # 8 // 3 would be 2 as well, but 3 workers of 3 would not fit
+        ([4, 4], 3, 2),  # 8 // 3 is 2, too, but a worker must fit on one node
         ([1, 16], 2, 8),
-        ([0, 4], 1, 4),  # a head node that takes no work
-        ([0], 2, 1),  # and one that is still alone
+        ([0, 4], 1, 4),  # a head node without CPUs for work
+        ([0], 2, 1),  # the same, and no other node yet
     ],
 )
-def test_worker_gets_the_most_cpus_that_no_node_boundary_cuts(
-    nodes: list[float], workers: int, expected: float
-) -> None:
+def test_worker_gets_the_most_cpus_that_fit_on_one_node(nodes: list[float], workers: int, expected: float) -> None:
     assert cpus_per_worker(nodes, workers) == expected
 
 
-def test_absent_cluster_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_for_a_missing_cluster_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     for address in ("127.0.0.1:1", "ray://127.0.0.1:1"):
         with pytest.raises(StoreUnavailable, match=rf"no Ray cluster at {address}: .*check RAY_ADDRESS"):
             join_cluster(ClusterSettings(address=address))
 
 
-def test_directory_that_cannot_be_made_is_told_before_anything_starts(tmp_path: Path) -> None:
+def test_directory_that_cannot_be_created_is_named_before_anything_starts(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(
         StoreUnavailable, match=r"checkpoints cannot be kept in .*/file/checkpoints: .*check FMNIST_HOME"
@@ -61,28 +59,28 @@ def test_directory_that_cannot_be_made_is_told_before_anything_starts(tmp_path: 
         CheckpointStorage(str(tmp_path / "file" / "checkpoints")).prepare()
 
 
-def test_address_of_the_job_server_is_no_cluster_s() -> None:
-    with pytest.raises(InvalidSetting, match=r"is where `ray job submit` sends jobs.*name the head node's HOST:6379"):
+def test_address_of_the_job_server_is_refused() -> None:
+    with pytest.raises(InvalidSetting, match=r"is a job server, for `ray job submit`.*the head node's HOST:6379"):
         join_cluster(ClusterSettings(address="http://127.0.0.1:8265"))
 
 
 @pytest.mark.parametrize(
     ("error", "advice"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), "make room in /scratch and see that it may be written"),
+        (OSError(errno.ENOSPC, "No space left on device"), "check that /scratch has free space and is writable"),
         (
             OSError("validate_socket_filename failed: AF_UNIX path length cannot exceed 107 bytes: '/scratch/ray'"),
-            "/scratch is too long for the names of sockets: name a path of at most 39 bytes in RAY_TMPDIR",
+            "/scratch is too long for sockets: set RAY_TMPDIR to a path of at most 39 bytes",
         ),
-        (PermissionError(errno.EACCES, "Permission denied"), "make room in /scratch and see that it may be written"),
+        (PermissionError(errno.EACCES, "Permission denied"), "check that /scratch has free space and is writable"),
         (
             Exception("The current node timed out\nduring startup."),
-            "timed out during startup.; see that there is memory",
+            "timed out during startup.; check the free memory",
         ),
-        (RuntimeError("Failed to start GCS"), "see that there is memory, and room in /scratch"),
+        (RuntimeError("Failed to start GCS"), "check the free memory, and the free space in /scratch"),
     ],
 )
-def test_ray_that_does_not_start_here_is_told_with_advice_by_cause(
+def test_error_for_ray_that_does_not_start_has_advice_for_the_cause(
     monkeypatch: pytest.MonkeyPatch, error: Exception, advice: str
 ) -> None:
     def fail(**_: object) -> None:
@@ -97,7 +95,7 @@ def test_ray_that_does_not_start_here_is_told_with_advice_by_cause(
 
 
 @given(st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=80))
-def test_sockets_have_names_that_are_short_enough_whatever_the_place_for_temporary_files(name: str) -> None:
+def test_socket_paths_are_short_enough_with_any_tmpdir(name: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("RAY_TMPDIR", raising=False)
         patch.setattr(tempfile, "tempdir", f"/home/{name}")
@@ -111,13 +109,13 @@ def test_sockets_have_names_that_are_short_enough_whatever_the_place_for_tempora
         shutil.rmtree(private)
 
 
-def test_place_that_the_user_gave_to_ray_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ray_tmpdir_of_the_user_is_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_TMPDIR", "/a/long/name" * 20)
     assert scratch() is None
 
 
 @pytest.mark.parametrize("entry", ["", ".", "the directory", "elsewhere"])
-def test_workers_import_from_the_working_directory_only_if_their_driver_does(
+def test_workers_import_from_the_working_directory_only_if_the_driver_does(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, entry: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -135,16 +133,16 @@ def test_workers_import_from_the_working_directory_only_if_their_driver_does(
     ("workers", "each", "there", "fits"),
     [(1, 0, 0, True), (1, 1, 0, False), (2, 0.5, 1, True), (10, 0.1, 1, True), (2, 0.6, 2, True), (3, 0.6, 2, False)],
 )
-def test_fraction_of_a_gpu_is_of_one_gpu(workers: int, each: float, there: float, *, fits: bool) -> None:
+def test_fraction_of_a_gpu_must_lie_on_one_gpu(workers: int, each: float, there: float, *, fits: bool) -> None:
     spec = TrainingSpec(recipe=Recipe(), num_workers=workers, gpu_per_worker=each)
     if fits:
         check_gpus(spec, there)
     else:
-        with pytest.raises(InvalidSetting, match=f"this machine has {there}: lower --gpu-per-worker"):
+        with pytest.raises(InvalidSetting, match=f"the {there} GPUs of this machine: lower --gpu-per-worker"):
             check_gpus(spec, there)
 
 
-# Each exports every second, and says in its driver's log that nobody is there.
+# Each exporter tries every second, and logs that nothing listens.
 TWO_CLUSTERS = """
 import time
 from pathlib import Path
@@ -169,7 +167,7 @@ def test_no_metrics_exporter_outlives_its_cluster() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_what_ray_starts_outlives_a_closed_terminal_and_this_process_is_told() -> None:
+def test_processes_of_ray_survive_a_closed_terminal_and_only_this_process_gets_the_signal() -> None:
     def hung_up(*_: object) -> NoReturn:
         raise HungUp
 
@@ -185,7 +183,7 @@ def test_what_ray_starts_outlives_a_closed_terminal_and_this_process_is_told() -
     try:
         with pytest.raises(HungUp):
             start()
-        assert os.getpgid(begun[0].pid) == begun[0].pid, "what signals this process's group leaves it alone"
+        assert os.getpgid(begun[0].pid) == begun[0].pid, "a signal to this process's group does not reach it"
         with pytest.raises(subprocess.TimeoutExpired):
             begun[0].wait(timeout=0.2)
     finally:

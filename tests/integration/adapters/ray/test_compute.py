@@ -1,4 +1,4 @@
-"""Training and prediction on a real Ray cluster, with its workers killed and its data spoilt."""
+"""Training and prediction on a real Ray cluster, with killed workers and damaged data."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ TWO_WORKERS = replace(SPEC, num_workers=2, recipe=SPEC.recipe.override(batch_siz
 class TestRayCompute(ComputeContract):
     """`compute`, `dataset` and `registry` are those of the folder's conftest."""
 
-    compute = dataset = registry = None  # the fixtures of the suite give way to those
+    compute = dataset = registry = None  # use those fixtures instead of the suite's own
 
 
 def weights_of(result: FitResult) -> dict[str, torch.Tensor]:
@@ -41,17 +41,17 @@ def ignore(_: Progress) -> None:
 
 @pytest.fixture(scope="module")
 def two_workers(compute: RayCompute, dataset: DatasetVersion) -> FitResult:
-    """A run that nothing disturbed."""
+    """An undisturbed run."""
     return compute.fit(TWO_WORKERS, dataset, uuid4().hex, ignore)
 
 
 def test_two_workers_validate_on_every_image(two_workers: FitResult) -> None:
     right = two_workers.history[-1]["val_acc"] * 101
     assert right == pytest.approx(round(right))
-    assert two_workers.history[-1]["val_acc"] > 0.3  # after two short epochs, and guessing gives a tenth
+    assert two_workers.history[-1]["val_acc"] > 0.3  # after two short epochs; guessing gives 0.1
 
 
-def test_killed_worker_is_replaced_and_the_run_ends_as_if_nothing_had_been(
+def test_killed_worker_is_replaced_and_the_run_gives_the_same_result(
     compute: RayCompute, dataset: DatasetVersion, two_workers: FitResult
 ) -> None:
     killed: list[int] = []
@@ -70,7 +70,7 @@ def test_killed_worker_is_replaced_and_the_run_ends_as_if_nothing_had_been(
 
 
 @pytest.mark.soak
-def test_worker_that_is_always_lost_ends_in_a_clear_error(compute: RayCompute, dataset: DatasetVersion) -> None:
+def test_worker_that_is_always_lost_gives_a_clear_error(compute: RayCompute, dataset: DatasetVersion) -> None:
     def kill_every_worker(report: Progress) -> None:
         for pid in train_workers():
             os.kill(pid, signal.SIGKILL)
@@ -92,12 +92,12 @@ def test_diverging_run_is_not_retried(compute: RayCompute, dataset: DatasetVersi
     with pytest.raises(TrainingFailed, match="not finite at epoch 0"):
         compute.fit(spec, dataset, uuid4().hex, reports.append)
     assert len([report for report in reports if report.step == 0]) == 1
-    # It would go on inside of a Ray that is shut down.
+    # Otherwise it would continue while Ray is shut down.
     assert "ray-train" not in {thread.name for thread in threading.enumerate()}
 
 
 class CrampedNormalization(Normalization):
-    """Where the second worker uses it, there is no memory left."""
+    """A normalization that raises out-of-memory in the second worker."""
 
     def __getattribute__(self, name: str) -> object:
         if name == "mean" and os.environ.get("RANK") == "1":
@@ -106,14 +106,14 @@ class CrampedNormalization(Normalization):
 
 
 class CrampedDataset(DatasetVersion):
-    """A data version with that normalization."""
+    """A data version with this normalization."""
 
     @property
     def normalization(self) -> Normalization:
         return CrampedNormalization(0.5, 0.5)
 
 
-def test_worker_without_memory_ends_all_of_them_and_is_not_retried(
+def test_worker_without_memory_stops_all_workers_and_is_not_retried(
     compute: RayCompute, dataset: DatasetVersion
 ) -> None:
     values = {field.name: getattr(dataset, field.name) for field in fields(dataset)}
@@ -124,13 +124,13 @@ def test_worker_without_memory_ends_all_of_them_and_is_not_retried(
     assert len([report for report in reports if report.step == 0]) == 1
 
 
-def test_gpus_that_are_not_there_are_refused_at_once(compute: RayCompute, dataset: DatasetVersion) -> None:
+def test_missing_gpus_are_refused_at_once(compute: RayCompute, dataset: DatasetVersion) -> None:
     spec = TrainingSpec(recipe=SPEC.recipe, gpu_per_worker=64)
     with pytest.raises(InvalidSetting, match="lower --gpu-per-worker"):
         compute.fit(spec, dataset, uuid4().hex, ignore)
 
 
-def test_a_driver_does_not_wait_for_lightning_to_be_imported() -> None:
+def test_a_driver_does_not_import_lightning() -> None:
     program = "import sys, fmnist.adapters.ray.compute; sys.exit('lightning' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 

@@ -1,4 +1,4 @@
-"""Ray reads splits straight from S3, verified in the task that reads; a store's failures arrive as the domain's."""
+"""Ray reads splits directly from S3, and its reading task verifies them. Failures of the store become domain errors."""
 
 import dataclasses
 from pathlib import Path
@@ -39,7 +39,7 @@ def read(file: SplitFile, s3: S3Settings) -> Any:
 
 
 @pytest.mark.usefixtures("compute")
-def test_split_arrives_whole_and_in_order(train: SplitFile, object_store: ObjectStore) -> None:
+def test_split_arrives_complete_and_in_order(train: SplitFile, object_store: ObjectStore) -> None:
     dataset = read(train, s3_settings(object_store))
     tables = dataset.iter_batches(batch_size=None, batch_format="pyarrow")
     found = to_labeled_images(pa.concat_tables(tables))
@@ -58,7 +58,7 @@ def test_split_arrives_whole_and_in_order(train: SplitFile, object_store: Object
     ],
     ids=["damaged", "no bucket", "wrong secret", "dead"],
 )
-def test_failure_in_the_reading_task_is_the_domain_s_error(
+def test_failure_in_the_reading_task_becomes_a_domain_error(
     train: SplitFile,
     object_store: ObjectStore,
     change: dict[str, str],

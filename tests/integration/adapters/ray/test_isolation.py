@@ -1,4 +1,4 @@
-"""A compute in a process of its own: what its death, an interrupt and an error come to in the process that asked."""
+"""A compute in a child process: how its death, an interrupt and an error appear in the parent."""
 
 import logging
 import os
@@ -60,7 +60,7 @@ class Toy:
 
 
 class ToyCompute(MemoryCompute):
-    """Says where it runs; waits for ever, or is ended by its vendor, when the seed says so."""
+    """Returns where it runs. By the seed, it waits for ever, or its vendor ends the process."""
 
     def prepare(self, spec: TrainingSpec, dataset: DatasetVersion) -> None:
         sys.stdout.write("a vendor's chatter\n")
@@ -98,7 +98,9 @@ def children() -> set[int]:
     return {process.pid for process in psutil.Process().children() if "spawn_main" in " ".join(process.cmdline())}
 
 
-def test_fit_reports_and_answers_as_it_does_in_this_process(compute: IsolatedCompute, toys: DatasetVersion) -> None:
+def test_fit_in_the_child_reports_and_returns_as_in_this_process(
+    compute: IsolatedCompute, toys: DatasetVersion
+) -> None:
     reports: list[Progress] = []
     result = compute.fit(SPEC, toys, "run", reports.append)
     assert len(result.history) == SPEC.recipe.max_epochs
@@ -106,10 +108,10 @@ def test_fit_reports_and_answers_as_it_does_in_this_process(compute: IsolatedCom
     assert len(compute.predict(result.weights, toys, "test").labels) == split_sizes(toys.metadata)["test"]
 
 
-def test_vendor_that_ends_its_process_is_named_and_the_next_call_gets_another(
+def test_vendor_that_ends_its_process_is_named_and_the_next_call_starts_another(
     compute: IsolatedCompute, toys: DatasetVersion
 ) -> None:
-    with pytest.raises(StoreUnavailable, match=r"the toy was lost: .*\(exit code 1\); see that it runs"):
+    with pytest.raises(StoreUnavailable, match=r"the toy was lost: .*\(exit code 1\); check that it runs"):
         compute.fit(seeded(2), toys, "run", lambda _: None)
     assert children() == set()
     compute.prepare(SPEC, toys)
@@ -120,7 +122,7 @@ def test_vendor_that_ends_its_process_is_named_and_the_next_call_gets_another(
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), BrokenPipeError("nobody reads the progress")])
-def test_interrupt_ends_the_child_and_is_raised_as_it_was(
+def test_interrupt_ends_the_child_and_is_raised_unchanged(
     compute: IsolatedCompute, toys: DatasetVersion, error: BaseException
 ) -> None:
     def strike(_: Progress) -> None:
@@ -129,7 +131,7 @@ def test_interrupt_ends_the_child_and_is_raised_as_it_was(
     with pytest.raises(type(error)) as caught:
         compute.fit(seeded(4), toys, "run", strike)
     assert caught.value is error
-    # Its end is waited for after the run was marked: by the next call, or when this process ends.
+    # After the run was marked, the next call or the end of this process waits for the child.
     (dismissed,) = children()
     compute.prepare(SPEC, toys)
     assert dismissed not in children()
@@ -137,7 +139,7 @@ def test_interrupt_ends_the_child_and_is_raised_as_it_was(
     assert children() == set()
 
 
-def test_signals_of_the_terminal_are_the_parents_to_answer(compute: IsolatedCompute, toys: DatasetVersion) -> None:
+def test_only_the_parent_handles_signals_of_the_terminal(compute: IsolatedCompute, toys: DatasetVersion) -> None:
     compute.prepare(SPEC, toys)
     (child,) = children()
     for number in (signal.SIGINT, signal.SIGHUP):
@@ -146,7 +148,7 @@ def test_signals_of_the_terminal_are_the_parents_to_answer(compute: IsolatedComp
     assert children() == {child}
 
 
-def test_errors_and_words_of_the_child_are_the_parents_and_stdout_stays_its_own(
+def test_errors_and_logs_of_the_child_reach_the_parent_and_nothing_reaches_stdout(
     compute: IsolatedCompute,
     toys: DatasetVersion,
     caplog: pytest.LogCaptureFixture,
@@ -162,7 +164,7 @@ def test_errors_and_words_of_the_child_are_the_parents_and_stdout_stays_its_own(
     assert capfd.readouterr().out == ""
 
 
-def test_child_imports_nothing_that_its_parent_would_not(
+def test_child_does_not_import_from_the_working_directory(
     compute: IsolatedCompute, toys: DatasetVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("socket", "pickle", "random", "fmnist", "numpy"):
@@ -173,7 +175,7 @@ def test_child_imports_nothing_that_its_parent_would_not(
     assert "PYTHONSAFEPATH" not in os.environ
 
 
-def test_child_ends_with_a_parent_that_was_killed(tmp_path: Path, spawn: Callable[[Path], psutil.Process]) -> None:
+def test_child_ends_when_its_parent_is_killed(tmp_path: Path, spawn: Callable[[Path], psutil.Process]) -> None:
     parent = spawn(tmp_path)
     family = parent.children(recursive=True)
     assert family
@@ -185,7 +187,7 @@ def test_child_ends_with_a_parent_that_was_killed(tmp_path: Path, spawn: Callabl
 
 @pytest.fixture
 def spawn() -> Iterator[Callable[[Path], psutil.Process]]:
-    """Start a process whose compute is in the middle of a fit."""
+    """Start a process whose compute is in the middle of `fit`."""
     started: list[psutil.Popen] = []
     program = (
         "import sys; from pathlib import Path; sys.path.insert(0, {root!r})\n"

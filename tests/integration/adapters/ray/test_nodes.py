@@ -1,4 +1,4 @@
-"""Training over several nodes, one of which is lost; and evaluation on a cluster that others keep busy."""
+"""Training on several nodes when one is lost, and evaluation on a busy cluster."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,7 +22,7 @@ TWO_WORKERS = replace(SPEC, num_workers=2, recipe=SPEC.recipe.override(batch_siz
 
 @pytest.fixture
 def two_nodes() -> Iterator[Cluster]:
-    """A head and another node of one CPU each, so that two workers are on both of them."""
+    """A head node and another node with one CPU each, so that each gets one of two workers."""
     ray.shutdown()  # the cluster of other tests
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     cluster.add_node(num_cpus=1)
@@ -56,7 +56,7 @@ def test_lost_node_is_replaced_and_only_its_epoch_is_repeated(
     assert [report.epoch for report in reports if report.step == 0] == [0, 1, 1, 2]
     assert len(result.history) == 3
 
-    # A larger node comes, and somebody else takes most of it: the model is evaluated on what is left.
+    # Add a larger node, most of which another job uses. The model is evaluated on the rest.
     two_nodes.add_node(num_cpus=3)
     somebody_else = ray.remote(num_cpus=2)(Other).remote()
     ray.get(somebody_else.__ray_ready__.remote())
@@ -65,4 +65,4 @@ def test_lost_node_is_replaced_and_only_its_epoch_is_repeated(
 
 
 class Other:
-    """An actor of somebody else."""
+    """An actor of another job."""

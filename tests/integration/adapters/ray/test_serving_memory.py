@@ -33,7 +33,7 @@ def test_replicas_of_one_application_share_what_they_know() -> None:
     assert other.last_good_id() == ("models:/prod.contract/3", True)
 
 
-def test_a_later_deployment_keeps_the_model_and_forgets_what_the_alias_meant() -> None:
+def test_a_later_deployment_keeps_the_model_and_forgets_the_pin() -> None:
     name = uuid.uuid4().hex
     RayServingMemory(name, "monday").pin("models:/m@champion", "models:/m/3")
     RayServingMemory(name, "monday").remember(make_kept(3))

@@ -1,4 +1,4 @@
-"""Checkpoints on a real S3 store: found from anywhere, kept through outages, refused at once where they cannot be."""
+"""Checkpoints on a real S3 store: found from any cluster, kept during outages, and refused at once if unusable."""
 
 import contextlib
 import pickle
@@ -31,7 +31,7 @@ TWO_WORKERS = replace(SPEC, num_workers=2, recipe=SPEC.recipe.override(batch_siz
 
 @pytest.fixture(scope="module", autouse=True)
 def no_cluster_is_left() -> Iterator[None]:
-    """This module is the last of the folder, and a command that is tested later is to find no cluster."""
+    """Shut down Ray. This module is the last of the folder, and later tests of commands must not find a cluster."""
     yield
     ray.shutdown()
 
@@ -44,14 +44,14 @@ def s3(object_store: ObjectStore) -> S3Settings:
 @pytest.mark.parametrize(
     ("path", "changed", "complaint"),
     [
-        ("no-such-bucket/runs", {}, "does not exist; make the bucket 'no-such-bucket', or correct RAY_STORAGE_PATH"),
+        ("no-such-bucket/runs", {}, "does not exist; create the bucket 'no-such-bucket', or correct RAY_STORAGE_PATH"),
         ("{bucket}", {"access_key_id": "nobody"}, "check AWS_ACCESS_KEY_ID"),
         ("{bucket}", {"secret_access_key": "guessed"}, "check AWS_ACCESS_KEY_ID"),
         ("{bucket}", {"endpoint_url": f"http://{HOST}:1"}, "Could not connect to the endpoint URL"),
         ("{bucket}", {"endpoint_url": "http://no host"}, "Invalid endpoint: http://no host; check that the store runs"),
     ],
 )
-def test_store_that_cannot_be_used_is_told_at_once(
+def test_unusable_store_is_named_at_once(
     s3: S3Settings, bucket: str, path: str, changed: dict[str, str], complaint: str
 ) -> None:
     began = time.monotonic()
@@ -64,7 +64,7 @@ def test_store_that_cannot_be_used_is_told_at_once(
     assert time.monotonic() - began < 20
 
 
-def test_store_that_answers_nothing_is_given_up(s3: S3Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_store_that_does_not_answer_times_out(s3: S3Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fmnist.adapters.ray.storage._PROBE_SECONDS", 1)
     with socket.create_server((HOST, 0)) as silent:
         endpoint = f"http://{HOST}:{silent.getsockname()[1]}"
@@ -72,7 +72,7 @@ def test_store_that_answers_nothing_is_given_up(s3: S3Settings, monkeypatch: pyt
             CheckpointStorage("bucket", replace(s3, endpoint_url=endpoint)).prepare()
 
 
-def test_proxy_before_a_store_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_of_a_store_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HTTP_PROXY", f"http://me:hidden@{HOST}:1")
@@ -86,7 +86,7 @@ def test_proxy_before_a_store_is_named_without_its_password(monkeypatch: pytest.
     )
 
 
-def test_no_bucket_is_made_because_of_a_slip_of_the_pen(object_store: ObjectStore, s3: S3Settings) -> None:
+def test_wrong_bucket_name_creates_no_bucket(object_store: ObjectStore, s3: S3Settings) -> None:
     storage = CheckpointStorage("no-such-bucket/runs", s3)
     with pytest.raises(StoreUnavailable):
         storage.prepare()
@@ -96,25 +96,25 @@ def test_no_bucket_is_made_because_of_a_slip_of_the_pen(object_store: ObjectStor
     assert "no-such-bucket" not in {each["Name"] for each in object_store.client().list_buckets()["Buckets"]}
 
 
-def test_certificate_that_nobody_vouches_for_is_taken_by_name_alone(
+def test_untrusted_certificate_is_accepted_only_by_an_explicit_setting(
     object_store: ObjectStore, s3: S3Settings, bucket: str, tmp_path: Path
 ) -> None:
     (tmp_path / "epoch").mkdir()
     (tmp_path / "epoch" / "state.ckpt").write_bytes(b"weights")
     with tls_in_front_of(object_store.port, make_certificate(tmp_path)) as port:
         s3 = replace(s3, endpoint_url=f"https://{HOST}:{port}")
-        with pytest.raises(StoreUnavailable, match=r"certificate verify failed.*AWS_NO_VERIFY_SSL=true takes any"):
+        with pytest.raises(StoreUnavailable, match=r"certificate verify failed.*AWS_NO_VERIFY_SSL=true accepts any"):
             CheckpointStorage(bucket, s3).prepare()
         storage = CheckpointStorage(bucket, replace(s3, verify_tls=False))
         storage.prepare()
-        # As it is when it comes to a worker.
+        # Pickled, as a worker gets it.
         filesystem = pickle.loads(pickle.dumps(storage.filesystem()))
         pyarrow.fs.copy_files(str(tmp_path / "epoch"), f"{bucket}/epoch", destination_filesystem=filesystem)
     assert object_store.client().get_object(Bucket=bucket, Key="epoch/state.ckpt")["Body"].read() == b"weights"
 
 
 @pytest.mark.soak
-def test_run_goes_on_from_the_store_on_another_cluster(
+def test_run_continues_from_the_store_on_another_cluster(
     compute: RayCompute, object_store: ObjectStore, s3: S3Settings, bucket: str, dataset: DatasetVersion
 ) -> None:
     compute = replace(compute, storage=CheckpointStorage(f"{bucket}/runs", s3))
@@ -131,7 +131,7 @@ def test_run_goes_on_from_the_store_on_another_cluster(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        compute.fit(TWO_WORKERS, dataset, run_id, interrupt_in_the_second_epoch)  # which takes the cluster down
+        compute.fit(TWO_WORKERS, dataset, run_id, interrupt_in_the_second_epoch)  # this stops the cluster
     result = compute.fit(TWO_WORKERS, dataset, run_id, reports.append)
     assert reports[0].epoch >= 1, "the first epoch is not trained again"
     assert len(result.history) == 3
@@ -139,7 +139,7 @@ def test_run_goes_on_from_the_store_on_another_cluster(
 
 
 @pytest.mark.soak
-def test_store_that_restarts_while_it_is_written_to_costs_no_epoch(
+def test_store_that_restarts_during_a_write_costs_no_epoch(
     compute: RayCompute, tmp_path: Path, dataset: DatasetVersion
 ) -> None:
     store, reports = new_object_store(), list[Progress]()
@@ -164,7 +164,7 @@ def test_store_that_restarts_while_it_is_written_to_costs_no_epoch(
 
 
 @pytest.mark.soak
-def test_store_that_stays_away_ends_the_run_in_a_clear_error(
+def test_store_that_stays_down_gives_a_clear_error(
     compute: RayCompute, tmp_path: Path, dataset: DatasetVersion
 ) -> None:
     store = new_object_store()
@@ -181,6 +181,6 @@ def test_store_that_stays_away_ends_the_run_in_a_clear_error(
 
 
 def wait_for_a_knock(port: int) -> None:
-    """Return when somebody tries to reach the port, where nobody is at home."""
+    """Wait until a client tries to connect to the port, on which nothing serves."""
     with socket.create_server((HOST, port)) as door:
         door.accept()[0].close()

@@ -11,11 +11,11 @@ def augmented(recipe: Recipe, epoch: int = 0, seed: int = 1, epoch_seed: int = 2
     return augment(IMAGES, recipe, epoch=epoch, seed=seed, epoch_seed=epoch_seed)
 
 
-def test_a_recipe_without_augmentation_leaves_images_as_they_are() -> None:
+def test_a_recipe_without_augmentation_does_not_change_images() -> None:
     assert torch.equal(augmented(Recipe()), IMAGES)
 
 
-def test_two_epochs_show_every_image_as_it_is_and_mirrored() -> None:
+def test_two_epochs_show_every_image_unchanged_and_mirrored() -> None:
     recipe = Recipe(flip=True)
     first, second = augmented(recipe, epoch=0, epoch_seed=2), augmented(recipe, epoch=1, epoch_seed=3)
     mirrored = IMAGES.flip(2)
@@ -33,21 +33,21 @@ def test_a_shifted_image_is_a_window_of_the_image_on_black() -> None:
     windows = [padded[:, down : down + 28, right : right + 28] for down in range(5) for right in range(5)]
     matches = torch.stack([(window == shifted).all(dim=(1, 2)) for window in windows])
     assert torch.equal(matches.sum(dim=0), torch.ones(200, dtype=torch.int64))
-    assert matches.any(dim=1).all()  # every shift there is occurs
+    assert matches.any(dim=1).all()  # every possible shift occurs
 
 
-def test_erasing_blackens_one_square_at_most_and_nothing_else() -> None:
+def test_erasing_blackens_at_most_one_square() -> None:
     erased = augmented(Recipe(erase=6))
     black = erased == 0
     assert torch.equal(erased[~black], IMAGES[~black])
     rows, columns = black.any(dim=2).sum(dim=1), black.any(dim=1).sum(dim=1)
     assert torch.equal(black.sum(dim=(1, 2)), rows * columns)
     assert (int(rows.max()), int(columns.max())) == (6, 6)
-    assert int(black.sum(dim=(1, 2)).min()) >= 9  # a corner: the center never lies outside
+    assert int(black.sum(dim=(1, 2)).min()) >= 9  # a corner: the center is never outside
 
 
 @pytest.mark.parametrize("recipe", [Recipe(flip=True), Recipe(shift=2), Recipe(erase=6)])
-def test_the_caller_s_images_and_random_state_are_left_alone(recipe: Recipe) -> None:
+def test_the_caller_s_images_and_random_state_are_not_changed(recipe: Recipe) -> None:
     before, state = IMAGES.clone(), torch.get_rng_state()
     augmented(recipe)
     assert torch.equal(IMAGES, before)

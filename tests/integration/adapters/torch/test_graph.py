@@ -1,4 +1,4 @@
-"""A network comes out of its archive as it went in, whatever its architecture."""
+"""A network of any architecture reads back unchanged from its archive."""
 
 import io
 from pathlib import Path
@@ -14,12 +14,12 @@ from fmnist.ports.model_store import TrainedWeights
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_graph_of_each_architecture_answers_as_the_network_does_for_any_batch(
+def test_graph_of_each_architecture_predicts_like_the_network_for_any_batch(
     architecture: Architecture, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
     source = build_network(architecture)
-    source(torch.randn(8, 1, 28, 28))  # statistics of norms
+    source(torch.randn(8, 1, 28, 28))  # statistics of batch norms
     torch.save(source.to(memory_format=torch.channels_last).state_dict(), weights := io.BytesIO())
     weights.seek(0)
     network = load_network(TrainedWeights(architecture, "", temperature=1.37), weights)

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-# In a process of its own, which it changes for good.
+# In a separate process, because it changes the process permanently.
 PROGRAM = """
 import resource
 import torch
@@ -21,12 +21,12 @@ print(faults() - before)
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc is what it speaks to")
-def test_memory_that_a_step_freed_is_there_for_the_next() -> None:
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it configures glibc")
+def test_memory_that_a_step_freed_is_kept_for_the_next() -> None:
     def faults(*, keep: bool) -> int:
         command = [sys.executable, "-c", PROGRAM.format(keep=keep)]
         return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
-    # The kernel may take pages back at any moment, which is no doing of the allocator.
+    # The kernel may reclaim pages at any moment, which does not depend on the allocator.
     kept, given_back = min(faults(keep=True) for _ in range(3)), faults(keep=False)
     assert kept < given_back / 10

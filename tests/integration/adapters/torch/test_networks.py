@@ -15,12 +15,12 @@ from fmnist.domain.model.training.recipe import ARCHITECTURES, Architecture
         ("wrn-40-4", 8_948_922),  # 8.9 million, as published
     ],
 )
-def test_networks_have_the_size_that_the_documentation_names(architecture: Architecture, parameters: int) -> None:
+def test_networks_have_the_documented_size(architecture: Architecture, parameters: int) -> None:
     assert sum(parameter.numel() for parameter in build_network(architecture).parameters()) == parameters
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_weights_depend_on_the_seed_alone(architecture: Architecture) -> None:
+def test_weights_depend_only_on_the_seed(architecture: Architecture) -> None:
     def weights(seed: int) -> dict[str, torch.Tensor]:
         torch.manual_seed(seed)
         state: dict[str, torch.Tensor] = build_network(architecture).state_dict()

@@ -1,4 +1,4 @@
-"""TF32 is emulated here, or looked for in torch's settings: the machines of the suite have no GPU."""
+"""These tests emulate TF32 or read torch's settings, because the machines of the suite have no GPU."""
 
 import subprocess
 import sys
@@ -36,7 +36,7 @@ def precisions() -> dict[str, str]:
 
 @pytest.fixture(params=["by default", "by the old setting", "by the new setting", "by the old and coarse setting"])
 def chosen(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
-    """What a process may have chosen for its training; torch lets nobody read what was not set in the same way."""
+    """Precision settings that a process may have chosen. torch can read back only what was set in the same way."""
     if request.param == "by the old setting":
         torch.backends.cudnn.allow_tf32 = True
         torch.backends.cuda.matmul.allow_tf32 = True
@@ -51,7 +51,7 @@ def chosen(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
 
 
 class Settings(nn.Module):
-    """Looks at torch's settings when it is asked to answer."""
+    """Records torch's settings when it is called."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,15 +69,15 @@ def images(count: int) -> np.ndarray:
     return np.random.default_rng(0).normal(size=(count, 1, 28, 28)).astype(np.float32)
 
 
-def test_classifier_answers_in_full_float32_and_leaves_the_settings_as_they_were(chosen: dict[str, str]) -> None:
+def test_classifier_predicts_in_full_float32_and_restores_the_settings(chosen: dict[str, str]) -> None:
     network = Settings()
     TorchClassifier(network, INFO).logits(images(2))
     assert network.seen == [dict.fromkeys(BACKENDS, "ieee")]
     assert precisions() == chosen
 
 
-def test_default_goes_on_to_follow_the_choice_of_the_process() -> None:
-    """A setting that was restored by its value would stand on its own: torch has no word for the default."""
+def test_default_still_follows_later_settings_of_the_process() -> None:
+    """Restoring a default by its value would end its inheritance, because torch has no name for the default."""
     code = (
         "import torch; from fmnist.adapters.torch.precision import full_precision\n"
         "with full_precision(): pass\n"
@@ -95,8 +95,8 @@ def test_settings_are_restored_when_the_network_fails(chosen: dict[str, str]) ->
     assert precisions() == chosen
 
 
-def test_thread_that_is_done_takes_the_precision_from_no_other(chosen: dict[str, str]) -> None:
-    """Torch has one setting for all threads: four of these answer at any time, and each may be the first to leave."""
+def test_thread_that_ends_does_not_change_the_precision_of_others(chosen: dict[str, str]) -> None:
+    """Torch has one setting for all threads. Four of these run at any time, and each may end first."""
     network = Settings()
     network.meeting = threading.Barrier(4)
     classifier = TorchClassifier(network, INFO)
@@ -110,7 +110,7 @@ def test_thread_that_is_done_takes_the_precision_from_no_other(chosen: dict[str,
 
 
 class Tf32(torch.overrides.TorchFunctionMode):
-    """Convolutions on operands of 10 bits of fraction, where the process allows it, as tensor cores compute them."""
+    """Rounds operands of convolutions to 10 bits of fraction if the settings allow TF32, as tensor cores do."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         if func is torch.conv2d and torch.backends.cudnn.conv.fp32_precision == "tf32":
@@ -123,7 +123,7 @@ def _rounded(values: torch.Tensor) -> torch.Tensor:
     return ((bits + 0x1000) & ~0x1FFF).view(torch.float32)
 
 
-def test_device_that_would_use_tf32_answers_as_a_cpu_does() -> None:
+def test_device_that_would_use_tf32_predicts_like_a_cpu() -> None:
     torch.manual_seed(0)
     network = build_network("cnn").eval()
     inputs = images(64)
@@ -132,5 +132,5 @@ def test_device_that_would_use_tf32_answers_as_a_cpu_does() -> None:
         with torch.inference_mode():
             in_tf32 = network(torch.from_numpy(inputs)).numpy()
         found = TorchClassifier(network, INFO).logits(inputs)
-    assert np.abs(in_tf32 - expected).max() > 1e-5, "the emulation changes something"
+    assert np.abs(in_tf32 - expected).max() > 1e-5, "the emulation must change the result"
     np.testing.assert_array_equal(found, expected)

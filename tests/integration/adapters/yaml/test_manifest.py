@@ -1,4 +1,4 @@
-"""Deployment files are pointed at a model; comments, order and indentation stay."""
+"""Setting the model in deployment files keeps comments, order and indentation."""
 
 import json
 import os
@@ -91,24 +91,24 @@ def manifest(path: Path, text: str) -> ServingManifest:
         ("applications: [{deployments: [{name: FashionMNISTClassifier}]}]\n", None),
     ],
 )
-def test_the_model_that_is_served_can_be_read(tmp_path: Path, text: str, model_uri: str | None) -> None:
+def test_the_served_model_can_be_read(tmp_path: Path, text: str, model_uri: str | None) -> None:
     assert manifest(tmp_path / "serve.yaml", text).model_uri() == model_uri
 
 
-def test_a_user_config_overrules_the_arguments(tmp_path: Path) -> None:
+def test_a_user_config_overrides_the_arguments(tmp_path: Path) -> None:
     text = SERVE.replace(f'{{model_uri: "{OLD}"', '{model_uri: "models:/prod.other/9"')
     assert manifest(tmp_path / "serve.yaml", text).model_uri() == OLD
 
 
 @pytest.mark.parametrize("text", [SERVE, FLAT])
-def test_a_serve_config_changes_in_the_model_alone(tmp_path: Path, text: str) -> None:
+def test_only_the_model_changes_in_a_serve_config(tmp_path: Path, text: str) -> None:
     path = tmp_path / "serve.yaml"
     assert manifest(path, text).point_at(NEW)
     assert path.read_text() == text.replace(OLD, NEW)
     assert not ServingManifest(path).point_at(NEW)
 
 
-def test_a_ray_service_changes_in_model_and_image_alone(tmp_path: Path) -> None:
+def test_only_model_and_image_change_in_a_ray_service(tmp_path: Path) -> None:
     path = tmp_path / "service.yaml"
     assert manifest(path, SERVICE).point_at(NEW, IMAGE)
     expected = SERVICE.replace(OLD, NEW)
@@ -120,7 +120,7 @@ def test_a_ray_service_changes_in_model_and_image_alone(tmp_path: Path) -> None:
     assert path.stat().st_mtime_ns == before
 
 
-def test_a_deployment_without_a_model_is_given_one_and_keeps_its_comments(tmp_path: Path) -> None:
+def test_a_deployment_without_a_model_gets_one_and_keeps_its_comments(tmp_path: Path) -> None:
     path = tmp_path / "serve.yaml"
     text = SERVE.replace("        user_config:\n", "").replace(
         f'          model_uri: "{OLD}"    # what is served\n', ""
@@ -137,7 +137,7 @@ def test_a_deployment_without_a_model_is_given_one_and_keeps_its_comments(tmp_pa
 @pytest.mark.parametrize(
     "block", ["serveConfigV2: >-\n      {0}", "serveConfigV2: '{0}'", "serveConfigV2: &config |-\n      {0}"]
 )
-def test_other_forms_of_the_embedded_string_mean_what_they_should(tmp_path: Path, block: str) -> None:
+def test_other_yaml_forms_of_the_embedded_string_keep_their_meaning(tmp_path: Path, block: str) -> None:
     inner = f'applications: [{{name: app, deployments: [{{name: X, user_config: {{model_uri: "{OLD}"}}}}]}}]'
     path = tmp_path / "service.yaml"
     assert manifest(path, f"kind: RayService  # kept\nspec:\n    {block.format(inner)}\n").point_at(NEW)
@@ -150,26 +150,28 @@ def test_other_forms_of_the_embedded_string_mean_what_they_should(tmp_path: Path
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("applications: [", "is no YAML"),
+        ("applications: [", "is not valid YAML"),
         ("", "serves no model of ours"),
         ("kind: Deployment\n", "serves no model of ours"),
         ("applications: [{name: a, deployments: [{name: Other}]}]\n", "serves no model of ours"),
-        ("kind: RayService\nspec: {serveConfigV2: 'applications: ['}\n", "is no YAML"),
+        ("kind: RayService\nspec: {serveConfigV2: 'applications: ['}\n", "is not valid YAML"),
         ("- a\n- b\n", "serves no model of ours"),
     ],
 )
-def test_a_file_that_serves_nothing_of_ours_is_refused_as_it_is_read(tmp_path: Path, text: str, complaint: str) -> None:
+def test_a_file_that_does_not_serve_our_model_is_refused_when_it_is_read(
+    tmp_path: Path, text: str, complaint: str
+) -> None:
     with pytest.raises(InvalidSetting, match=complaint):
         manifest(tmp_path / "manifest.yaml", text)
     assert (tmp_path / "manifest.yaml").read_text() == text
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidSetting, match=r"absent\.yaml cannot be read"):
         ServingManifest(tmp_path / "absent.yaml")
 
 
-def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_file_is_refused_without_blocking(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for path in (pipe, Path("/dev/zero")):
@@ -177,14 +179,14 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
             ServingManifest(path)
 
 
-def test_an_image_that_no_container_runs_is_refused_with_those_there_are(tmp_path: Path) -> None:
+def test_error_for_an_image_that_no_container_uses_lists_the_existing_ones(tmp_path: Path) -> None:
     service = manifest(tmp_path / "service.yaml", SERVICE)
-    with pytest.raises(InvalidSetting, match=r"no container of the image registry:5000/other: it has .*nginx:1"):
+    with pytest.raises(InvalidSetting, match=r"no container with the image registry:5000/other: .*nginx:1"):
         service.point_at(NEW, "registry:5000/other:v2")
     assert (tmp_path / "service.yaml").read_text() == SERVICE
 
 
-def test_line_ends_stay_as_they_are(tmp_path: Path) -> None:
+def test_line_ends_are_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "serve.yaml"
     path.write_bytes(SERVE.replace("\n", "\r\n").encode())
     assert ServingManifest(path).point_at(NEW)
@@ -213,7 +215,7 @@ AWKWARD_TOO = (
 
 
 def read_back(text: str) -> object:
-    """As Ray Serve and Kubernetes read it, which take YAML 1.1."""
+    """Read it as Ray Serve and Kubernetes do, with YAML 1.1."""
     documents = [document for document in plain.safe_load_all(text) if document]
     first = documents[0]
     return plain.safe_load(first["spec"]["serveConfigV2"]) if first.get("kind") == "RayService" else first
@@ -224,7 +226,7 @@ def read_back(text: str) -> object:
 @example(SERVE, "yes")
 @example(SERVICE, "a\n---\nb: c")
 @example(SERVICE, "\x1b[31m\u2028\x85")
-def test_a_model_of_any_name_is_what_a_reader_finds(tmp_path: Path, text: str, uri: str) -> None:
+def test_a_model_with_any_name_reads_back(tmp_path: Path, text: str, uri: str) -> None:
     path = tmp_path / "manifest.yaml"
     assert manifest(path, text).point_at(uri)
     expected = read_back(text.replace(OLD, "MODEL"))
@@ -235,7 +237,7 @@ def test_a_model_of_any_name_is_what_a_reader_finds(tmp_path: Path, text: str, u
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10)
 @given(st.sampled_from(AWKWARD + AWKWARD_TOO) | st.text(max_size=20))
-def test_an_image_of_any_tag_is_what_a_reader_finds(tmp_path: Path, tag: str) -> None:
+def test_an_image_with_any_tag_reads_back(tmp_path: Path, tag: str) -> None:
     path, image = tmp_path / "manifest.yaml", f"registry:5000/fmnist-serving@{tag}"
     manifest(path, SERVICE).point_at(NEW, image)
     document = next(iter(plain.safe_load_all(path.read_text(encoding="utf-8"))))
@@ -256,7 +258,7 @@ def test_an_image_of_any_tag_is_what_a_reader_finds(tmp_path: Path, tag: str) ->
 @example("", 0, "[" * 1000)
 @example("", 0, "2001-99-99")
 @example("", 0, "!!float x")
-def test_a_damaged_file_is_refused_or_pointed_at_the_model(tmp_path: Path, text: str, place: int, damage: str) -> None:
+def test_a_damaged_file_is_refused_or_gets_the_model(tmp_path: Path, text: str, place: int, damage: str) -> None:
     path = tmp_path / "manifest.yaml"
     try:
         damaged = manifest(path, text[:place] + damage + text[place + len(damage) :])

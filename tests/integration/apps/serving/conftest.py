@@ -1,4 +1,4 @@
-"""Six models, and a cluster to serve them on, once for all tests of the serve app."""
+"""Six models and a cluster that serves them, shared by all tests of the serve app."""
 
 import shutil
 import tempfile
@@ -15,14 +15,14 @@ from tests.integration.apps.serving.server import Cluster, cluster, wait_until
 
 @pytest.fixture(scope="session")
 def models(toy_registry: RegistrySettings, tmp_path_factory: pytest.TempPathFactory) -> Models:
-    # A poll a second, and little patience with a store that hangs: a test waits for both.
+    # Poll every second and use short timeouts, because tests wait for both.
     impatient = {"MODEL_POLL_SECONDS": "1", "MODEL_LOAD_TIMEOUT_SECONDS": "5", "REQUEST_TIMEOUT_SECONDS": "20"}
     return make_models(Command(tmp_path_factory.mktemp("models"), toy_registry, impatient))
 
 
 @pytest.fixture(scope="session")
 def running(models: Models) -> Iterator[Cluster]:
-    # Ray keeps sockets in there, whose paths may not be long.
+    # Ray keeps sockets in it, whose paths must be short.
     directory = Path(tempfile.mkdtemp(prefix="fmnist-ray-"))
     try:
         with cluster(models.command, directory) as started:
@@ -33,7 +33,7 @@ def running(models: Models) -> Iterator[Cluster]:
 
 @pytest.fixture
 def service(running: Cluster) -> Cluster:
-    """One replica that serves the first model, whatever the last test left."""
+    """One replica that serves the first model, after any earlier test."""
     running.deploy(uri(GOOD[0]))
     wait_until(lambda: running.serves(uri(GOOD[0])), "the first model serves")
     return running

@@ -1,4 +1,4 @@
-"""A state directory with models that can be told apart by their answers, and some that must never be served."""
+"""A state directory with models whose predictions differ, and with some that must never serve."""
 
 import json
 import os
@@ -25,13 +25,13 @@ from fmnist.ports.model_store import TrainedWeights
 from tests.integration.apps.command import Command
 
 NAME = "dev.fashion-mnist-classifier"
-GOOD = (1, 2)  # version n answers class n, whatever it is shown
+GOOD = (1, 2)  # version n always predicts class n
 CORRUPT, OTHER_SHAPE, OTHER_NORMALIZATION, PICKLED = 3, 4, 5, 6
 
 
 @dataclass(frozen=True)
 class Models:
-    """The command whose state directory holds the models, and the file that a pickle among them would write."""
+    """The command whose state directory has the models, and the file that a pickle in one of them would create."""
 
     command: Command
     evidence: Path
@@ -41,7 +41,7 @@ class Models:
         return self.command.home / "mlflow.db"
 
     def point(self, alias: str, version: int) -> None:
-        """Move an alias, as a promotion does."""
+        """Move an alias like a promotion."""
         MlflowClient(f"sqlite:///{self.database}").set_registered_model_alias(NAME, alias, str(version))
 
 
@@ -50,7 +50,7 @@ def uri(version: int) -> str:
 
 
 def make_models(command: Command) -> Models:
-    """Register versions 1 to 6; each of them differs from a good one in the one way that its name says."""
+    """Register versions 1 to 6. Versions after the good ones have one fault each, which their name tells."""
     connection = MlflowConnection(Address(f"sqlite:///{command.home}/mlflow.db"))
     store, tracker = MlflowModelStore(connection, threads=1), MlflowTracker(connection)
     normalization = DvcDataRegistry(command.registry).resolve("1.0.0").normalization
@@ -98,14 +98,14 @@ def _weights(home: Path, answer: int) -> TrainedWeights:
 
 
 def _shift_the_mean(document: str) -> str:
-    """Another mean, near enough for the golden batch to be answered as before."""
+    """Another mean, so close that the golden batch still passes."""
     content = json.loads(document)
     content["normalization"]["mean"] += 1e-5
     return json.dumps(content)
 
 
 def _other_shape() -> bytes:
-    """An ONNX model that runs, on pictures of 32x32."""
+    """A working ONNX model for images of 32x32."""
     images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 1, 32, 32])
     logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 1, 32, 32])
     graph = helper.make_graph([helper.make_node("Identity", ["images"], ["logits"])], "other", [images], [logits])
@@ -123,7 +123,7 @@ class _Trap:
 
 
 def _make_pickled(artifact: Path, evidence: Path) -> None:
-    """Turn the artifact into a pickled model as MLflow's pyfunc saves one, that acts when it is unpickled."""
+    """Turn the artifact into a pickled model, as MLflow's pyfunc saves one. Unpickling it creates a file."""
     shutil.rmtree(artifact / "extra_files")
     (artifact / "python_model.pkl").write_bytes(pickle.dumps(_Trap(evidence)))
     model = (artifact / "MLmodel").read_text()

@@ -1,4 +1,4 @@
-"""A service on a Ray cluster of its own, as `ray start` and `serve deploy` make one, over real HTTP."""
+"""A service on its own Ray cluster, started like `ray start` and `serve deploy` do, over real HTTP."""
 
 import socket
 import subprocess
@@ -16,7 +16,7 @@ import psutil
 
 from tests.integration.apps.command import Command
 
-PATIENCE_SECONDS = 300  # a start takes 20 on quiet cores, and several times that on busy ones
+PATIENCE_SECONDS = 300  # a start takes 20 s on idle cores, and several times that on busy ones
 APPLICATION = "fmnist"
 
 
@@ -28,18 +28,18 @@ def free_port() -> int:
 
 
 def wait_until(condition: Callable[[], bool], what: str, patience: float = PATIENCE_SECONDS) -> None:
-    """Look until it is so."""
+    """Wait until the condition is true."""
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if condition():
             return
-        time.sleep(0.1)  # between two looks
+        time.sleep(0.1)  # between two checks
     raise AssertionError(f"not within {patience} s: {what}")
 
 
 @dataclass
 class Cluster:
-    """A Ray cluster of one node with a dashboard, and one application at a time, deployed by configuration."""
+    """A Ray cluster of one node with a dashboard. It serves one application, which is deployed by configuration."""
 
     command: Command
     address: str
@@ -57,7 +57,7 @@ class Cluster:
         return f"http://127.0.0.1:{self.port}"
 
     def deploy(self, model_uri: str | None, wait: bool = True, arguments: str | None = None, **options: Any) -> None:
-        """Do what `serve deploy` does with a file: options are those of the deployment."""
+        """Deploy like `serve deploy` with a file. `options` are those of the deployment."""
         one = {"autoscaling_config": None, "num_replicas": 1}
         deployment = {"name": "FashionMNISTClassifier", "user_config": {"model_uri": model_uri}, **one, **options}
         config = {
@@ -89,11 +89,11 @@ class Cluster:
         return document if answer.status_code == 200 else document["detail"]
 
     def serves(self, model_uri: str) -> bool:
-        """Whether every one of some answers comes from this model."""
+        """Return whether several answers all come from this model."""
         return all(self._asked().get("model_uri") == model_uri for _ in range(6))
 
     def replicas(self) -> list[psutil.Process]:
-        """The processes of this cluster's replicas."""
+        """Return the processes of this cluster's replicas."""
         found = []
         for process in psutil.process_iter(["cmdline", "environ"]):
             title = " ".join(process.info["cmdline"] or ())
@@ -103,15 +103,15 @@ class Cluster:
         return found
 
     def logs(self) -> str:
-        """What the replicas wrote."""
+        """Return the logs of the replicas."""
         return "".join(path.read_text() for path in self.session.glob("session_latest/logs/serve/replica_*.log"))
 
     def metrics(self) -> str:
-        """What Prometheus would read."""
+        """Return the metrics page for Prometheus."""
         return httpx.get(f"http://127.0.0.1:{self.exporter}/metrics", timeout=60, trust_env=False).text
 
     def metric(self, name: str) -> float:
-        """The sum of all series of a metric."""
+        """Return the sum of all series of a metric."""
         values = [
             line.rpartition(" ")[2]
             for line in self.metrics().splitlines()
@@ -136,7 +136,7 @@ class Cluster:
 
 @contextmanager
 def cluster(command: Command, directory: Path, cpus: int = 4) -> Iterator[Cluster]:
-    """Start a cluster, and leave no process of it behind."""
+    """Start a cluster, and stop all of its processes at the end."""
     gcs, dashboard, exporter, port = (free_port() for _ in range(4))
     arguments = [
         *("start", "--head", "--block", f"--port={gcs}", f"--num-cpus={cpus}", f"--temp-dir={directory}"),
@@ -147,7 +147,7 @@ def cluster(command: Command, directory: Path, cpus: int = 4) -> Iterator[Cluste
     variables = {
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "fmnist.apps.serve:proxy_middleware",
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-        "RAY_AUTH_MODE": "disabled",  # it listens on loopback alone, and for minutes
+        "RAY_AUTH_MODE": "disabled",  # it listens only on loopback, for some minutes
     }
     log = directory / "ray.log"
     with log.open("w") as output:
@@ -165,7 +165,7 @@ def cluster(command: Command, directory: Path, cpus: int = 4) -> Iterator[Cluste
         with closing(Cluster(command, f"127.0.0.1:{gcs}", port, dashboard, exporter, directory)) as started:
             yield started
     finally:
-        # Nothing in it is worth an orderly end, which takes Ray half a minute.
+        # Killed, because an orderly stop of Ray takes half a minute.
         family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
         for member in family:
             with suppress(psutil.NoSuchProcess):
@@ -184,7 +184,7 @@ def _answers(dashboard: int) -> bool:
 
 @dataclass
 class Load:
-    """Single-image requests from several connections at once, for as long as the block lasts."""
+    """Send requests of one image on several connections until the end of the block."""
 
     url: str
     connections: int = 4

@@ -1,4 +1,4 @@
-"""`fmnist serve` and the ways in of Ray Serve's own commands, as a person uses them."""
+"""`fmnist serve`, and the same application through Ray Serve's own commands."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ CONFIG = Path(__file__).parents[4] / "deploy" / "serve_config.yaml"
 
 
 class Served:
-    """A running `fmnist serve`, and what it has printed so far."""
+    """A running `fmnist serve`, and its output so far."""
 
     def __init__(self, command: Command, port: int, *arguments: str) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -48,7 +48,7 @@ class Served:
         self._reader.start()
 
     def printed(self, text: str) -> bool:
-        """Whether a line begins with the text; the log of Ray may hold the same words."""
+        """Return whether a line starts with the text. Ray's log may contain the same words elsewhere."""
         found = any(line.startswith(text) for line in self.lines)
         assert found or self.process.poll() is None, "".join(self.lines)
         return found
@@ -65,7 +65,7 @@ class Served:
             self.lines.extend(self.process.stdout)
 
 
-# Of somebody's machine, and of no use to a service on it.
+# Variables of a user's machine, which must not affect a service.
 ENVIRONMENT = {
     "all_proxy": "socks://127.0.0.1:1",
     "no_proxy": "[::1]",
@@ -86,7 +86,7 @@ def served(models: Models) -> Iterator[Served]:
             started.end(signal.SIGKILL)
 
 
-def test_service_answers_under_its_prefix_and_prints_where(served: Served) -> None:
+def test_service_answers_under_its_prefix_and_prints_its_url(served: Served) -> None:
     assert any(line.startswith(f"serving {uri(GOOD[0])} at {served.url}/fashion") for line in served.lines), "".join(
         served.lines
     )
@@ -97,14 +97,14 @@ def test_service_answers_under_its_prefix_and_prints_where(served: Served) -> No
     assert httpx.get(f"{served.url}/fashion/openapi.json", trust_env=False).json()["paths"]["/predict"]
 
 
-def test_service_listens_on_loopback_alone(served: Served) -> None:
+def test_service_listens_only_on_loopback(served: Served) -> None:
     port = int(served.url.rpartition(":")[2])
     listening = [each for each in psutil.net_connections("tcp") if each.status == "LISTEN" and each.laddr.port == port]
     assert {each.laddr.ip for each in listening} == {"127.0.0.1"}
 
 
-# The last test of the module's service: it ends it.
-def test_sigterm_to_the_whole_group_answers_what_is_in_flight(served: Served) -> None:
+# The last test of the module's service, because it stops the service.
+def test_after_sigterm_to_the_whole_group_running_requests_are_answered(served: Served) -> None:
     family = psutil.Process(served.process.pid).children(recursive=True)
     headers = {"Content-Type": "application/octet-stream"}
     sent = threading.Semaphore(0)
@@ -131,11 +131,11 @@ def test_sigterm_to_the_whole_group_answers_what_is_in_flight(served: Served) ->
     assert psutil.wait_procs(family, timeout=30)[1] == []
 
 
-def test_model_that_is_not_there_ends_it_at_once(models: Models) -> None:
+def test_missing_model_ends_the_command_at_once(models: Models) -> None:
     assert uri(99) in Here(models.command).refused("serve", "--model", uri(99))
 
 
-def test_model_that_is_refused_ends_it_with_the_reason_on_ipv6_and_with_keys_too(models: Models) -> None:
+def test_refused_model_ends_the_command_with_the_reason_also_with_ipv6_and_keys(models: Models) -> None:
     command = replace(models.command, variables={**models.command.variables, "FMNIST_API_KEYS": "one,another"})
     done = command.run("serve", "--model", uri(CORRUPT), "--host", "::1", "--port", str(free_port()))
     assert done.returncode == 1
@@ -144,7 +144,7 @@ def test_model_that_is_refused_ends_it_with_the_reason_on_ipv6_and_with_keys_too
     assert uri(CORRUPT) in last
 
 
-def test_port_that_is_taken_is_said_so(models: Models) -> None:
+def test_port_in_use_is_named(models: Models) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -154,7 +154,7 @@ def test_port_that_is_taken_is_said_so(models: Models) -> None:
         )
 
 
-def test_cluster_that_serves_already_is_left_alone(service: Cluster, models: Models) -> None:
+def test_cluster_that_serves_already_is_not_changed(service: Cluster, models: Models) -> None:
     variables = {**models.command.variables, "RAY_ADDRESS": service.address, "RAY_AUTH_MODE": "disabled"}
     done = replace(models.command, variables=variables).run(
         "serve", "--model", uri(GOOD[1]), "--port", str(free_port())
@@ -164,7 +164,7 @@ def test_cluster_that_serves_already_is_left_alone(service: Cluster, models: Mod
     assert service.serves(uri(GOOD[0]))
 
 
-def test_no_secret_travels_to_the_cluster(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_secret_is_sent_to_the_cluster(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FMNIST_API_KEYS", "s3cr3t-key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cr3t-of-s3")
     monkeypatch.setenv("DVC_REMOTE_URL", "s3://bucket")
@@ -198,7 +198,7 @@ def test_serve_build_writes_the_application_with_its_options(models: Models, tmp
     assert deployment["autoscaling_config"]["max_replicas"] == 3
 
 
-def test_shipped_config_is_one_that_serve_takes(models: Models) -> None:
+def test_shipped_config_is_valid_for_serve(models: Models) -> None:
     config = ServeDeploySchema.model_validate(yaml.safe_load(CONFIG.read_text()))
     (deployment,) = config.applications[0].deployments
     assert deployment.name == "FashionMNISTClassifier"
@@ -224,7 +224,7 @@ print([each.class_id for each in fmnist.load_classifier(sys.argv[1])(np.zeros((2
 """
 
 
-def test_application_and_model_need_nothing_that_trains(models: Models) -> None:
+def test_application_and_model_import_nothing_of_training(models: Models) -> None:
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TORCH, uri(GOOD[1])],
         cwd=models.command.home,

@@ -1,4 +1,4 @@
-"""Which model answers: through reloads that work, reloads that fail, and replicas that die."""
+"""Which model answers during successful reloads, failed reloads, and the death of replicas."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ BAD = {
 
 
 def reload_under_load(service: Cluster, times: int) -> None:
-    """Change between the two good models, and see that no answer is lost or comes from another model than it says."""
+    """Reload the two good models in turn. Check that no answer is lost, and that each names the model that made it."""
     with Load(service.url) as load:
         for turn in range(times):
             wanted = uri(GOOD[(turn + 1) % 2])
@@ -69,7 +69,7 @@ def test_failed_reload_keeps_serving_the_old_model(service: Cluster, models: Mod
 
 @contextmanager
 def hanging(database: Path) -> Iterator[None]:
-    """Let nobody read the store until the block ends."""
+    """Block all reads of the store until the end of the block."""
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         try:
@@ -78,16 +78,16 @@ def hanging(database: Path) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
-def test_a_store_that_hangs_stops_no_request(service: Cluster, models: Models) -> None:
+def test_requests_are_answered_while_the_store_hangs(service: Cluster, models: Models) -> None:
     with Load(service.url, connections=2) as load, hanging(models.database):
         service.deploy(uri(GOOD[1]))
         wait_until(lambda: service.health()["reload_error"] is not None, "the reload was given up")
     assert load.failures == []
     assert {model for _, model, _ in load.answers} == {uri(GOOD[0])}
-    wait_until(lambda: service.serves(uri(GOOD[1])), "what was asked for serves when the store is back")
+    wait_until(lambda: service.serves(uri(GOOD[1])), "the desired model serves when the store is back")
 
 
-def test_the_last_good_model_outlives_the_replica_that_served_it(service: Cluster, models: Models) -> None:
+def test_the_last_good_model_survives_the_replica_that_served_it(service: Cluster, models: Models) -> None:
     service.deploy(uri(CORRUPT))
     wait_until(lambda: service.health()["reload_error"] is not None, "the reload has failed")
     (old,) = service.replicas()
@@ -97,7 +97,7 @@ def test_the_last_good_model_outlives_the_replica_that_served_it(service: Cluste
         wait_until(lambda: service.serves(uri(GOOD[0])), "the model that was good serves, without a store")
 
 
-def test_a_killed_replica_costs_a_moment_and_no_more(service: Cluster) -> None:
+def test_a_killed_replica_is_replaced_quickly(service: Cluster) -> None:
     service.deploy(uri(GOOD[0]), num_replicas=2)
     wait_until(lambda: len(service.replicas()) == 2, "there are two replicas")
     with Load(service.url) as load:
@@ -106,7 +106,7 @@ def test_a_killed_replica_costs_a_moment_and_no_more(service: Cluster) -> None:
         before = len(load.answers)
         wait_until(lambda: len(load.answers) > before + 50, "requests go on being answered", patience=20)
         wait_until(lambda: len(service.replicas()) == 2, "there are two replicas again")
-    # What was on its way to the replica is lost, and what the router sent there before it knew.
+    # Requests on their way to the replica are lost, and those that the router still sends there.
     assert len(load.failures) <= 2 * load.connections, load.failures
 
 
@@ -120,9 +120,7 @@ def test_an_alias_that_moves_is_followed_without_a_deploy(service: Cluster, mode
     assert load.failures == []
 
 
-def test_an_alias_that_moved_meanwhile_is_looked_up_anew_when_it_is_deployed_again(
-    service: Cluster, models: Models
-) -> None:
+def test_an_alias_that_is_deployed_again_is_looked_up_again(service: Cluster, models: Models) -> None:
     champion = f"models:/{NAME}@champion"
     models.point("champion", GOOD[0])
     service.deploy(champion)
@@ -136,9 +134,9 @@ def test_an_alias_that_moved_meanwhile_is_looked_up_anew_when_it_is_deployed_aga
     assert service.health()["reload_error"] is None
 
 
-def test_with_no_model_named_the_newest_version_is_desired_and_said_so(service: Cluster) -> None:
+def test_without_a_model_uri_the_newest_version_is_desired_and_shown(service: Cluster) -> None:
     service.deploy(None)
     wait_until(lambda: "newest" in service.health()["desired_model"], "the newest is desired")
-    # The newest there is, is the pickled one: it is refused, and the old model serves on.
+    # The newest version is the pickled one. It is refused, and the old model keeps serving.
     wait_until(lambda: service.health()["reload_error"] is not None, "it is refused")
     assert service.health()["model_uri"] == uri(GOOD[0])

@@ -1,4 +1,4 @@
-"""The contract over real HTTP, and what the service does under clients that are slow, greedy or hostile."""
+"""The contract over real HTTP, and the service's behaviour with slow, greedy or hostile clients."""
 
 import io
 import json
@@ -26,7 +26,7 @@ IMAGES, BATCHES, REQUESTS = (
 )
 
 
-def test_contract_routes_answer_as_the_platform_expects(service: Cluster) -> None:
+def test_contract_routes_give_the_answers_of_the_platform_contract(service: Cluster) -> None:
     root = service.client.get("/").json()
     assert {"service", "version", "status", "docs", "health"} <= set(root)
     health = service.client.get("/health").json()
@@ -61,7 +61,7 @@ def test_every_body_format_gives_the_same_answer(service: Cluster) -> None:
     assert all(answer == answers[0] for answer in answers)
 
 
-def test_open_inference_clients_are_answered(service: Cluster) -> None:
+def test_clients_of_the_open_inference_protocol_get_answers(service: Cluster) -> None:
     model = "/v2/models/fashion-mnist-classifier"
     assert service.client.get(f"{model}/ready").status_code == 200
     body = {"id": "7", "inputs": [{"name": "images", "datatype": "UINT8", "shape": [1, 28, 28], "data": [0] * 784}]}
@@ -83,7 +83,7 @@ def test_waiting_requests_share_a_batch(service: Cluster) -> None:
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: service.client.post("/predict", content=body, headers=JSON), range(48)))
     assert {answer.status_code for answer in answers} == {200}
-    # What earlier tests did may be counted only now, too; they asked for one answer at a time.
+    # Requests of earlier tests may be counted only now. They were sent one at a time.
     wait_until(lambda: service.metric(IMAGES) - before[IMAGES] >= 48 * 200, "the images are counted")
     now = {name: service.metric(name) - before[name] for name in before}
     assert now[REQUESTS] >= 48
@@ -91,7 +91,7 @@ def test_waiting_requests_share_a_batch(service: Cluster) -> None:
     assert f'model_uri="{uri(GOOD[0])}"' in service.metrics()
 
 
-def test_what_serves_is_logged_with_the_request_id(service: Cluster) -> None:
+def test_log_has_the_request_id(service: Cluster) -> None:
     service.client.post("/predict", content=PIXELS, headers={"X-Request-ID": "who-asked-17"})
     wait_until(lambda: "who-asked-17" in service.logs(), "the request is logged")
 
@@ -118,7 +118,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_bad_bodies_are_refused_in_a_few_words(service: Cluster, name: str) -> None:
+def test_bad_bodies_are_refused_with_a_short_message(service: Cluster, name: str) -> None:
     body, kind = HOSTILE[name]
     answer = service.client.post("/predict", content=body, headers={"Content-Type": kind})
     assert 400 <= answer.status_code < 500, answer.text
@@ -133,7 +133,7 @@ def test_objects_in_an_array_are_never_unpickled(service: Cluster) -> None:
     assert 400 <= answer.status_code < 500
 
 
-def test_compressed_bombs_are_not_unpacked(service: Cluster) -> None:
+def test_compressed_bombs_are_not_decompressed(service: Cluster) -> None:
     packer = zlib.compressobj(9, wbits=31)
     bomb = packer.compress(bytes(300_000_000)) + packer.flush()
     packed = service.client.post("/predict", content=bomb, headers={**JSON, "Content-Encoding": "gzip"})
@@ -146,22 +146,22 @@ def test_compressed_bombs_are_not_unpacked(service: Cluster) -> None:
     assert replica.memory_info().rss < 1_500_000_000
 
 
-def test_too_large_a_body_is_refused_before_it_is_read(service: Cluster) -> None:
+def test_a_too_large_body_is_refused_before_it_is_read(service: Cluster) -> None:
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
         connection.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n")
         assert b" 413 " in connection.recv(4096)
 
 
-def test_a_body_of_unknown_length_is_refused_when_it_is_too_large(service: Cluster) -> None:
+def test_a_body_of_unknown_length_is_refused_when_it_becomes_too_large(service: Cluster) -> None:
     piece = b"100000\r\n" + bytes(2**20) + b"\r\n"
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
-        # One megabyte more than is allowed, and no end to it.
+        # One megabyte more than the limit, and still no end.
         connection.sendall(head + piece * 9)
         assert b" 413 " in connection.recv(4096)
 
 
-def test_headers_without_end_are_refused(service: Cluster) -> None:
+def test_endless_headers_are_refused(service: Cluster) -> None:
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"x" * 100_000)
         assert b" 400 " in connection.recv(4096)
@@ -176,7 +176,7 @@ def test_a_client_that_stops_halfway_costs_nothing(service: Cluster) -> None:
     assert "Traceback" not in service.logs()
 
 
-def test_slow_clients_hold_up_nobody_else(service: Cluster) -> None:
+def test_slow_clients_do_not_delay_others(service: Cluster) -> None:
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\nContent-Length: 784\r\n\r\n"
     with ExitStack() as slow:
         for _ in range(100):
@@ -187,7 +187,7 @@ def test_slow_clients_hold_up_nobody_else(service: Cluster) -> None:
     assert answer.elapsed.total_seconds() < HttpSettings(version="").body_timeout_seconds
 
 
-def test_a_slow_client_is_told_so_whatever_timeout_it_asks_for(service: Cluster) -> None:
+def test_a_slow_client_times_out_even_if_it_requests_a_longer_timeout(service: Cluster) -> None:
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nX-Request-Timeout-Seconds: 0\r\nContent-Length: 784\r\n"
     started = time.monotonic()
     with socket.create_connection(("127.0.0.1", service.port), timeout=60) as connection:
@@ -196,7 +196,7 @@ def test_a_slow_client_is_told_so_whatever_timeout_it_asks_for(service: Cluster)
     assert time.monotonic() - started < 45
 
 
-def test_a_full_queue_is_answered_429_and_empties(service: Cluster) -> None:
+def test_a_full_queue_gives_429_and_empties_again(service: Cluster) -> None:
     service.deploy(uri(GOOD[0]), max_ongoing_requests=1, max_queued_requests=1)
     body = json.dumps({"images": [[0] * 784] * 500}).encode()
     with ThreadPoolExecutor(16) as pool:

@@ -1,4 +1,4 @@
-"""What shows only after a while; `make soak` runs it before a release."""
+"""Faults that show only after a long time. `make soak` runs these tests before a release."""
 
 import httpx
 import pytest

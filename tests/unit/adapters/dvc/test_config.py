@@ -1,4 +1,4 @@
-"""DVC reads what was meant, whatever a path is called, and of a registry's own configuration only what it may say."""
+"""DVC reads back any path that we write. Of a registry's own configuration, only the allowed options count."""
 
 import subprocess
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_a_directory_of_a_common_odd_name_is_not_refused(checkout: Path, name: s
     assert Config(str(checkout / ".dvc"))["remote"]["upload"]["url"] == f"/home/{name}/store"
 
 
-def test_an_upload_goes_where_the_settings_say_and_waits_only_so_long() -> None:
+def test_upload_uses_the_url_and_timeouts_of_the_settings() -> None:
     own = {"url": "s3://bucket", "endpointurl": "http://other", "region": "eu"}
     options = upload_options("s3://bucket", _S3, own)
     assert (options["endpointurl"], options["region"]) == ("https://s3.example", "eu")
@@ -58,14 +58,14 @@ def test_an_upload_goes_where_the_settings_say_and_waits_only_so_long() -> None:
 
 @pytest.mark.parametrize("place", ["/srv/{store}", "s3://bucket/}"])
 def test_a_place_that_dvc_cannot_write_is_refused(place: str) -> None:
-    with pytest.raises(InvalidSetting, match="name a place without"):
+    with pytest.raises(InvalidSetting, match="use a path without them"):
         upload_options(place, S3Settings())
 
 
-def test_a_registry_does_not_switch_the_verification_of_certificates_off(tmp_path: Path) -> None:
+def test_a_registry_cannot_turn_off_certificate_verification(tmp_path: Path) -> None:
     config = _own(tmp_path, "['remote \"storage\"']\n    url = s3://bucket\n    ssl_verify = false\n")
     options = upload_options("s3://bucket", _S3, own_remote(config, "storage"))
-    assert "ssl_verify" not in options  # and AWS_CA_BUNDLE counts
+    assert "ssl_verify" not in options  # so that boto uses AWS_CA_BUNDLE
     assert upload_options("s3://bucket", S3Settings(verify_tls=False))["ssl_verify"] == "false"
 
 
@@ -86,15 +86,15 @@ def test_a_registry_does_not_switch_the_verification_of_certificates_off(tmp_pat
         "[core]\n    an_option_to_come = x\n",
     ],
 )
-def test_a_registry_names_no_file_and_no_command_of_this_machine(tmp_path: Path, text: str) -> None:
+def test_a_registry_that_names_a_file_or_command_of_this_machine_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(
-        InvalidSetting, match=r"\.dvc/config of shared sets [\w, ]+, which is for this machine to say"
+        InvalidSetting, match=r"\.dvc/config of shared sets [\w, ]+, which a registry may not set"
     ) as refused:
         _own(tmp_path, text)
     assert "swordfish" not in str(refused.value)
 
 
-def test_what_a_team_may_say_of_its_registry_is_taken(tmp_path: Path) -> None:
+def test_allowed_options_of_a_registry_are_accepted(tmp_path: Path) -> None:
     said = {"url": "s3://bucket", "region": "eu", "allow_anonymous_login": "true", "jobs": "2"}
     lines = "".join(f"    {key} = {value}\n" for key, value in said.items())
     config = _own(
@@ -106,7 +106,7 @@ def test_what_a_team_may_say_of_its_registry_is_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["[core", "a = %(b)s", "[core]\ncore = 1\n[core]", "\x00"])
-def test_a_registry_whose_configuration_is_none_is_named(tmp_path: Path, text: str) -> None:
+def test_unreadable_configuration_names_its_registry(tmp_path: Path, text: str) -> None:
     with pytest.raises(CorruptData, match=r"\.dvc/config of shared cannot be read"):
         _own(tmp_path, text)
 
@@ -116,7 +116,7 @@ def test_a_registry_without_a_configuration_has_no_remote(tmp_path: Path) -> Non
 
 
 def _own(directory: Path, text: str | None) -> dict[str, object]:
-    """Commit this configuration, and read it as a registry's."""
+    """Commit this configuration, and read it as that of a registry."""
 
     def git(*arguments: str) -> None:
         subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments], cwd=directory, check=True)

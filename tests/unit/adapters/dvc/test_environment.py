@@ -1,4 +1,4 @@
-"""What a person exports for DVC and for TLS does not reach the DVC that reads a registry."""
+"""The user's environment variables for DVC and TLS do not affect how a registry is read."""
 
 import os
 import sys
@@ -14,9 +14,7 @@ from fmnist.adapters.git.command import run
 
 
 @pytest.mark.parametrize("variable", ["XDG_CONFIG_HOME", "DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR"])
-def test_dvc_settings_of_a_person_are_out_of_reach(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
-) -> None:
+def test_dvc_settings_of_the_user_are_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str) -> None:
     monkeypatch.setenv(variable, str(tmp_path))
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", "/proc/odd")
     for folder in (tmp_path, tmp_path / "dvc"):

@@ -1,4 +1,4 @@
-"""What the data registry's repository says of its versions is read as Git means it."""
+"""Tags of the data registry's repository are resolved to commits as Git resolves them."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import StoreUnavailable
 
 
-def test_tags_stand_for_commits_be_they_annotated_or_not(tmp_path: Path) -> None:
+def test_annotated_and_plain_tags_resolve_to_commits(tmp_path: Path) -> None:
     author = ("-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgSign=false")
     run(["git", "init", "--quiet", str(tmp_path)])
     run(["git", *author, "commit", "--quiet", "--allow-empty", "--message", "x"], cwd=tmp_path)
@@ -22,7 +22,9 @@ def test_tags_stand_for_commits_be_they_annotated_or_not(tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-def test_registry_of_another_user_is_not_to_be_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_for_a_registry_of_another_user_does_not_advise_to_build_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     bare = tmp_path / "registry.git"
     run(["git", "init", "--quiet", "--bare", str(bare)])

@@ -1,4 +1,4 @@
-"""A registry appears as a whole or not at all, and what somebody else made meanwhile is never touched."""
+"""A registry appears completely or not at all, and never replaces one that another process created meanwhile."""
 
 import subprocess
 from pathlib import Path
@@ -45,7 +45,9 @@ def test_a_registry_that_cannot_be_filled_leaves_nothing(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("theirs", ["repository", "file"])
-def test_what_somebody_else_made_meanwhile_stays_as_it_is(work: Path, tmp_path: Path, theirs: str) -> None:
+def test_repository_that_another_process_created_meanwhile_is_not_changed(
+    work: Path, tmp_path: Path, theirs: str
+) -> None:
     place = tmp_path / "registry.git"
 
     def fill(address: Address) -> None:
@@ -64,5 +66,5 @@ def test_what_somebody_else_made_meanwhile_stays_as_it_is(work: Path, tmp_path: 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StoreUnavailable, match=r"file/registry\.git cannot be made"):
+    with pytest.raises(StoreUnavailable, match=r"file/registry\.git cannot be created"):
         make_repository(tmp_path / "file" / "registry.git", pytest.fail)

@@ -1,4 +1,4 @@
-"""The validation split is drawn evenly, always the same way, and the pipeline's text says what its stages do."""
+"""The validation split is stratified and reproducible, and `dvc.yaml` matches what its stages do."""
 
 import re
 
@@ -25,7 +25,7 @@ def test_equal_seeds_draw_the_same_rows_and_others_do_not() -> None:
     assert not np.array_equal(first, stratified_choice(_LABELS, 50, seed=4))
 
 
-def test_the_draw_is_the_same_today_as_it_was() -> None:
+def test_the_drawn_rows_never_change_between_releases() -> None:
     labels = np.arange(200, dtype=np.uint8) % 10
     drawn = np.flatnonzero(stratified_choice(labels, 10, seed=0))
     assert drawn.tolist() == [29, 57, 68, 74, 111, 125, 152, 180, 183, 186]
@@ -49,7 +49,7 @@ def test_the_pipeline_tracks_single_files_and_keeps_the_metadata_in_git() -> Non
 
 
 @pytest.mark.parametrize("line", [line for line in DVC_YAML.splitlines() if "cmd:" in line])
-def test_a_command_of_the_pipeline_holds_nothing_of_a_registry(line: str) -> None:
+def test_no_value_of_a_registry_is_in_a_command_of_the_pipeline(line: str) -> None:
     assert re.fullmatch(r" +cmd: fmnist data stage [a-z]+", line)
 
 
@@ -85,10 +85,10 @@ def test_parameters_that_are_no_numbers_are_refused_in_one_line(text: str) -> No
 
 
 @given(st.text() | st.builds("val_size: {}\nseed: {}".format, st.text(), st.integers()))
-def test_whatever_parameters_say_they_are_numbers_or_refused(text: str) -> None:
+def test_any_parameters_are_two_numbers_or_refused(text: str) -> None:
     try:
         found = parse_params(text)
     except InvalidSetting as error:
-        assert "\n" not in str(error)  # noqa: PT017 - the other outcome is as good
+        assert "\n" not in str(error)  # noqa: PT017 - both outcomes are fine
     else:
         assert [type(value) for value in found] == [int, int]

@@ -1,4 +1,4 @@
-"""The application over a model that serves. Making one takes longer than any test, so that they share theirs."""
+"""The application with a model that serves. Making it takes longer than any test, so the tests share it."""
 
 import pytest
 
@@ -17,6 +17,6 @@ def service(shared_serving: GreyServing) -> Service:
 
 @pytest.fixture(autouse=True)
 def serving(shared_serving: GreyServing) -> GreyServing:
-    """What stands behind the service, as good as new in each test."""
+    """The fake behind the service, reset for each test."""
     shared_serving.restore(grey_model())
     return shared_serving

@@ -1,4 +1,4 @@
-"""The application in this process: a model that knows ten greys behind it, and bare ASGI before it."""
+"""The application in this process, called through ASGI, with a model that knows ten greys."""
 
 import asyncio
 import io
@@ -29,7 +29,7 @@ from fmnist.ports.model_store import ModelPackage
 INFER = "/v2/models/fashion-mnist-classifier/infer"
 JSON = "application/json"
 SETTINGS = HttpSettings(version="1.2.3")
-# A message of a client that sends no more, and does not go away.
+# A message of a client that sends nothing more and stays connected.
 SILENCE = {"type": "silence"}
 GONE = {"type": "http.disconnect"}
 
@@ -37,7 +37,7 @@ _NORMALIZATION = Normalization(0.286, 0.353)
 
 
 def greys(*labels: int) -> Images:
-    """Images uint8 (n, 28, 28), each all of the grey that is the mean of its class."""
+    """Images uint8 (n, 28, 28). Each has one grey, which is the mean of its class."""
     return np.stack([np.full((28, 28), 25 * label, np.uint8) for label in labels])
 
 
@@ -62,7 +62,7 @@ def grey_model(version: int = 3, degraded: str | None = None) -> ServedModel:
 
 
 class GreyServing(Serving):
-    """Serves `model`; `before_answer` is where a test has something happen to a request that is on its way."""
+    """Serves `model`. A test sets `before_answer` to act while a request is being answered."""
 
     def __init__(self, model: ServedModel | None = None) -> None:
         self.restore(model)
@@ -100,7 +100,7 @@ class Reply:
 
     @property
     def problem(self) -> tuple[int, str]:
-        """Status and kind of an error, which is seen to have the form that every error has."""
+        """Check the form that every error has, and return its status and kind."""
         document = self.json()
         assert document.keys() - {"error"} == {"detail", "error_type", "request_id"}
         assert self.headers["content-type"] == JSON
@@ -116,7 +116,7 @@ class Reply:
 
 
 class Service:
-    """An application that is called as a server calls it, one request after the other."""
+    """Calls an application as a server does, one request after the other."""
 
     def __init__(self, serving: Serving, settings: HttpSettings = SETTINGS, root_path: str = "") -> None:
         self.app: FastAPI = create_app(serving, settings)
@@ -127,7 +127,7 @@ class Service:
         return self.request("GET", path, **headers)
 
     def post(self, path: str, body: bytes = b"", content_type: str | None = JSON, **headers: str) -> Reply:
-        """Send a body; a header's underscores stand for hyphens."""
+        """Send a body. Underscores in header names become hyphens."""
         if content_type is not None:
             headers["content_type"] = content_type
         headers.setdefault("content_length", str(len(body)))
@@ -143,7 +143,7 @@ class Service:
         return asyncio.run(asyncio.wait_for(self.exchange(method, path, messages, **headers), 30))
 
     async def exchange(self, method: str, path: str, messages: Iterable[Any] = (), **headers: str) -> Reply:
-        """Let the application take what it will of the messages of a client, and return what it sent."""
+        """Let the application read messages of a client, and return what it sent."""
         coming, sent = iter(messages), []
 
         async def receive() -> Any:
@@ -180,7 +180,7 @@ class Service:
 
 
 def chunks(*bodies: bytes, last: Any = None) -> list[Any]:
-    """Messages of a client that sends a body in pieces, and then `last` in place of its end."""
+    """Messages of a client that sends a body in pieces, and then `last` instead of its end."""
     pieces = [{"type": "http.request", "body": body, "more_body": True} for body in bodies]
     return [*pieces, last or {"type": "http.request", "body": b""}]
 
@@ -192,7 +192,7 @@ def npy(array: Any, **options: Any) -> bytes:
 
 
 def npy_header(header: str, content: bytes = b"", version: bytes = b"\x01\x00") -> bytes:
-    """A `.npy` file with a header of any text."""
+    """A `.npy` file whose header is any text."""
     length = len(header).to_bytes(2 if version == b"\x01\x00" else 4, "little")
     return b"\x93NUMPY" + version + length + header.encode() + content
 
@@ -204,7 +204,7 @@ def picture(image: Any, kind: str, **options: Any) -> bytes:
 
 
 def bodies(images: Images) -> dict[str, tuple[bytes, str]]:
-    """The images in every format of `/predict` that takes several: body and content type by name."""
+    """Body and content type of the images, by name, in every format of `/predict` that takes several images."""
     return {
         "JSON, rows": (json.dumps({"images": images.tolist()}).encode(), JSON),
         "JSON, flat": (json.dumps({"images": images.reshape(-1, PIXELS).tolist()}).encode(), JSON),

@@ -1,4 +1,4 @@
-"""A body is read no further than its limits: in bytes, in time, in pixels, and never through a compression."""
+"""Bodies are limited in bytes, time and pixels, and are never decompressed."""
 
 import asyncio
 import gzip
@@ -40,7 +40,7 @@ def strict(shared_serving: GreyServing) -> Service:
 
 
 class Untouchable:
-    """Messages of a body that must not be asked for."""
+    """Messages of a body that must not be read."""
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -83,13 +83,13 @@ def test_a_body_may_come_in_pieces(strict: Service) -> None:
     assert strict.request("POST", "/predict", pieces, content_type=OCTETS).status == 200
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(strict: Service) -> None:
+def test_a_body_that_does_not_arrive_times_out(strict: Service) -> None:
     for sent in ([SILENCE], chunks(WHOLE[:300], last=SILENCE)):
         reply = strict.request("POST", "/predict", sent, content_type=OCTETS)
         assert reply.problem == (408, "body_timeout")
 
 
-def test_a_slow_client_keeps_nobody_waiting(serving: GreyServing) -> None:
+def test_a_slow_client_does_not_delay_others(serving: GreyServing) -> None:
     service = Service(serving, replace(SMALL, body_timeout_seconds=20, request_timeout_seconds=20))
 
     async def beside_a_slow_one() -> int:
@@ -103,19 +103,19 @@ def test_a_slow_client_keeps_nobody_waiting(serving: GreyServing) -> None:
 
 
 @pytest.mark.parametrize("messages", [[GONE], chunks(WHOLE[:300], last=GONE), chunks(WHOLE[:300])])
-def test_a_body_that_is_cut_off_is_no_answerable_request(serving: GreyServing, strict: Service, messages: Any) -> None:
+def test_a_truncated_body_is_refused(serving: GreyServing, strict: Service, messages: Any) -> None:
     reply = strict.request("POST", "/predict", messages, content_type=OCTETS, content_length="784")
     assert reply.problem == (400, "truncated_body")
     assert serving.asked == 0
 
 
 class Abort(Exception):
-    """As servers have many of, and none that this service could know."""
+    """An exception of a server that this service cannot know."""
 
 
 @pytest.mark.parametrize("raised", [Abort("gone"), ConnectionResetError(), TimeoutError(), asyncio.CancelledError()])
 @pytest.mark.parametrize("path", ["/predict", INFER])
-def test_a_client_that_goes_away_is_no_failure_of_the_service(
+def test_a_client_that_disconnects_is_not_an_error_of_the_service(
     strict: Service, caplog: pytest.LogCaptureFixture, path: str, raised: BaseException
 ) -> None:
     def cut_off() -> Iterator[Any]:
@@ -127,7 +127,7 @@ def test_a_client_that_goes_away_is_no_failure_of_the_service(
     assert not caplog.records
 
 
-def test_a_request_that_the_server_gives_up_in_mid_body_ends(strict: Service) -> None:
+def test_a_request_that_the_server_cancels_while_reading_its_body_ends(strict: Service) -> None:
     async def given_up() -> None:
         sending = chunks(WHOLE[:300], last=SILENCE)
         request = asyncio.create_task(strict.exchange("POST", "/predict", sending, content_type=OCTETS))
@@ -140,7 +140,7 @@ def test_a_request_that_the_server_gives_up_in_mid_body_ends(strict: Service) ->
 
 
 @pytest.mark.parametrize("length", ["x", "-1", "1.5", "1e3", "²", "9" * 5000, ""])
-def test_a_content_length_that_is_none_is_refused(strict: Service, length: str) -> None:
+def test_an_invalid_content_length_is_refused(strict: Service, length: str) -> None:
     reply = strict.request("POST", "/predict", Untouchable(), content_type=OCTETS, content_length=length)
     assert reply.problem == (400, "malformed_header")
 
@@ -155,11 +155,11 @@ def test_a_compressed_body_is_refused_unread(strict: Service, encoding: str, pat
     assert "secret" not in reply.detail
 
 
-def test_identity_is_no_compression(strict: Service) -> None:
+def test_content_encoding_identity_is_accepted(strict: Service) -> None:
     assert strict.post("/predict", WHOLE, OCTETS, content_encoding="identity").status == 200
 
 
-def test_what_is_compressed_and_does_not_say_so_is_not_unpacked(service: Service) -> None:
+def test_a_compressed_body_without_content_encoding_is_not_decompressed(service: Service) -> None:
     body = gzip.compress(json.dumps({"images": greys(1).tolist()}).encode())
     assert service.post("/predict", body).problem == (400, "malformed_json")
 
@@ -171,7 +171,7 @@ def test_pixels_of_a_picture_are_counted_before_they_are_decoded(strict: Service
     assert reply.detail == "a picture of 101x100 pixels, expected at most 10000 in all"
 
 
-def test_a_picture_waits_for_nothing_but_pictures(service: Service) -> None:
+def test_other_formats_do_not_wait_for_pictures(service: Service) -> None:
     async def beside_a_busy_thread() -> int:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
         done = threading.Event()
@@ -187,7 +187,7 @@ def test_a_picture_waits_for_nothing_but_pictures(service: Service) -> None:
     assert asyncio.run(beside_a_busy_thread()) == 200
 
 
-def test_pictures_that_nobody_waits_for_are_not_decoded(service: Service) -> None:
+def test_pictures_of_clients_that_left_are_not_decoded(service: Service) -> None:
     large = picture(np.zeros((4000, 4000), np.uint8), "PNG")
 
     def sent(body: bytes) -> asyncio.Task[Reply]:
@@ -200,7 +200,7 @@ def test_pictures_that_nobody_waits_for_are_not_decoded(service: Service) -> Non
     async def one_after_many_that_were_given_up() -> int:
         for _ in range(12):
             given_up = sent(large)
-            # Until it has come to the decoding, which nothing shows from here.
+            # Wait until it decodes, which cannot be seen from here.
             for _ in range(50):
                 await asyncio.sleep(0)
             given_up.cancel()
@@ -219,7 +219,7 @@ def test_pictures_that_nobody_waits_for_are_not_decoded(service: Service) -> Non
 
 @pytest.mark.parametrize("content_type", ["image/png", "image/jpeg"])
 @pytest.mark.parametrize("body", [b"", b"secret", picture(NOISE, "PNG")[:400], picture(NOISE, "JPEG")[:400]])
-def test_what_is_no_picture_is_malformed(service: Service, body: bytes, content_type: str) -> None:
+def test_a_body_that_is_not_a_picture_is_malformed(service: Service, body: bytes, content_type: str) -> None:
     reply = service.post("/predict", body, content_type)
     assert reply.problem == (400, "malformed_picture")
     assert reply.detail == "not a readable PNG or JPEG picture"
@@ -233,7 +233,7 @@ def test_what_is_no_picture_is_malformed(service: Service, body: bytes, content_
         (bytes(784 * 1001), "1001 images, expected at most 1000 in one request: send them in several"),
     ],
 )
-def test_bare_pixels_must_be_whole_images_and_not_too_many(service: Service, body: bytes, detail: str) -> None:
+def test_raw_pixels_must_be_whole_images_and_not_too_many(service: Service, body: bytes, detail: str) -> None:
     reply = service.post("/predict", body, OCTETS)
     assert reply.problem == (422, "invalid_images")
     assert reply.detail == detail

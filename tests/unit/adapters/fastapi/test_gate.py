@@ -21,7 +21,7 @@ OUTCOMES = (None, 400, 401, 413, 415, 503)
 
 @dataclass
 class Client:
-    """Sends pieces of a body, ends as it is told to, and takes its time with the answer."""
+    """Sends pieces of a body, ends as configured, and keeps its request open for a while."""
 
     pieces: list[int]
     headers: list[tuple[bytes, bytes]]
@@ -35,7 +35,7 @@ class Client:
         return (b"x-api-key", KEY.encode()) in self.headers
 
     async def meet(self, gate: Gate) -> int | None:
-        """Return the status that it is refused with, or None for one that was let in."""
+        """Return the status of the refusal, or None if the request was admitted."""
         messages = iter(chunks(*map(bytes, self.pieces), last=self.ending))
 
         async def receive() -> Any:
@@ -81,7 +81,7 @@ CLIENTS = st.builds(
 
 
 @given(st.lists(CLIENTS, min_size=1, max_size=20))
-def test_bytes_of_all_bodies_never_pass_the_bound_and_are_given_back(clients: list[Client]) -> None:
+def test_bytes_of_all_bodies_stay_below_the_limit_and_are_released(clients: list[Client]) -> None:
     gate = Gate(GUARDED)
 
     async def meet_all() -> list[int | None]:
@@ -103,7 +103,7 @@ def test_bytes_of_all_bodies_never_pass_the_bound_and_are_given_back(clients: li
         assert client.has_key or client.asked == 0
 
 
-def test_process_that_holds_too_much_says_when_to_come_back(serving: GreyServing) -> None:
+def test_full_buffers_answer_503_with_retry_after(serving: GreyServing) -> None:
     body = greys(1).tobytes()
     service = Service(serving, replace(SETTINGS, max_bytes=len(body), max_buffered_bytes=len(body)))
     post = {"content_type": "application/octet-stream", "content_length": str(len(body))}
@@ -125,7 +125,7 @@ def test_process_that_holds_too_much_says_when_to_come_back(serving: GreyServing
 
 
 class Untouchable:
-    """Messages of a body that must not be asked for."""
+    """Messages of a body that must not be read."""
 
     def __iter__(self) -> Iterator[Any]:
         return self

@@ -1,4 +1,4 @@
-"""What is meant to harm gets a 4xx, in bounded time and memory, and never a 5xx."""
+"""A hostile request gets a 4xx in bounded time and memory, and never a 5xx."""
 
 import io
 import json
@@ -38,7 +38,7 @@ WHOLE = [
 
 
 def processor_time(answer: Callable[[], Reply]) -> float:
-    """Seconds that the second of two answers takes of the processor, whatever else the machine has to do."""
+    """CPU seconds of the second of two answers. Other load of the machine does not count."""
     answer()
     started = time.process_time()
     answer()
@@ -46,7 +46,7 @@ def processor_time(answer: Callable[[], Reply]) -> float:
 
 
 def peak_megabytes(answer: Callable[[], Reply]) -> float:
-    """Memory that an answer takes at its worst, beside what was there before."""
+    """Peak memory of an answer, above the memory before it."""
     tracemalloc.start()
     try:
         answer()
@@ -57,7 +57,7 @@ def peak_megabytes(answer: Callable[[], Reply]) -> float:
 
 @pytest.fixture(scope="module")
 def longest_good(shared_serving: GreyServing) -> float:
-    """What the most work that a caller may ask for takes of the processor: the largest picture."""
+    """CPU seconds of the largest allowed request: the largest picture."""
     shared_serving.restore(grey_model())
     service, largest = Service(shared_serving), picture(np.zeros((4000, 4000, 4), np.uint8), "PNG")
 
@@ -89,7 +89,7 @@ def png_with_text(megabytes: int) -> bytes:
 
 
 def jpeg_with_an_ill_typed_tag() -> bytes:
-    """A photograph that is turned, by a maker that is a number."""
+    """A rotated photograph whose EXIF maker is a number."""
     tags = struct.pack(">HHHII", 2, 0x010F, 5, 1, 0) + struct.pack(">HHII", 0x0112, 3, 1, 6 << 16) + bytes(4)
     buffer = io.BytesIO()
     Image.new("L", (28, 28), 128).save(buffer, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08" + tags)
@@ -97,7 +97,7 @@ def jpeg_with_an_ill_typed_tag() -> bytes:
 
 
 def jpeg_of_many_scans(scans: int) -> bytes:
-    """A progressive picture at the size limit, one of whose scans is repeated."""
+    """A progressive picture at the size limit with one scan repeated."""
     buffer = io.BytesIO()
     Image.new("L", (4000, 4000), 128).save(buffer, "JPEG", progressive=True, quality=50)
     whole = buffer.getvalue()
@@ -151,12 +151,12 @@ def test_a_bomb_is_refused_in_bounded_time_and_memory(
             return service.post(path, body, content_type)
 
         assert answer().problem[0] == status
-        # The JSON parser takes twelve times the body before it looks at any of it.
+        # The JSON parser allocates twelve times the body's size before it parses.
         assert peak_megabytes(answer) < 150
         assert processor_time(answer) < 3 * longest_good
 
 
-def test_a_megabyte_of_bad_pixels_gets_a_line_in_return(service: Service) -> None:
+def test_a_megabyte_of_bad_pixels_gets_an_error_of_one_line(service: Service) -> None:
     reply = service.predict({"images": [[1000] * 784] * 500})
     assert reply.problem == (422, "invalid_images")
     assert reply.detail == "images[0][0] must be an integer 0-255, found 1000"

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol V2 as its clients speak it, and nothing of it that this service cannot do."""
+"""The Open Inference Protocol V2 as its clients use it. Unsupported parts are refused."""
 
 import json
 from typing import Any
@@ -38,14 +38,14 @@ def request(images: Any = None, **changes: Any) -> dict[str, Any]:
     return {"inputs": [tensor(greys(4) if images is None else images)], **changes}
 
 
-def test_the_server_tells_of_itself(service: Service) -> None:
+def test_server_metadata(service: Service) -> None:
     assert service.get("/v2").json() == {"name": "fmnist", "version": "1.2.3", "extensions": []}
     assert service.get("/v2/health/live").json() == {"live": True}
     assert service.get("/v2/health/ready").json() == {"ready": True}
 
 
 @pytest.mark.parametrize("path", [MODEL, f"{MODEL}/versions/3"])
-def test_the_model_tells_of_itself(service: Service, path: str) -> None:
+def test_model_metadata(service: Service, path: str) -> None:
     assert service.get(path).json() == {
         "name": "fashion-mnist-classifier",
         "versions": ["3"],
@@ -72,7 +72,7 @@ def test_another_model_or_version_is_not_found(service: Service) -> None:
     assert service.post("/v2/models/secret/infer", b"").problem == (404, "model_not_found")
 
 
-def test_without_a_model_the_server_lives_and_is_not_ready() -> None:
+def test_without_a_model_the_server_is_live_but_not_ready() -> None:
     service = Service(GreyServing())
     assert service.get("/v2/health/live").status == 200
     for path in ("/v2/health/ready", MODEL, f"{MODEL}/ready", f"{MODEL}/versions/3/ready"):
@@ -101,7 +101,7 @@ def test_images_are_answered_as_tensors(service: Service, serving: GreyServing, 
     np.testing.assert_allclose(probabilities["data"], expected.ravel(), rtol=1e-6)
 
 
-def test_no_id_is_returned_where_none_was_given(service: Service) -> None:
+def test_no_id_is_returned_if_the_request_has_none(service: Service) -> None:
     assert "id" not in service.infer(request()).json()
     assert service.infer(request(id="")).json()["id"] == ""
 
@@ -118,18 +118,18 @@ def test_no_id_is_returned_where_none_was_given(service: Service) -> None:
         (None, ["class_id", "probabilities"]),
     ],
 )
-def test_the_outputs_are_those_that_were_asked_for(service: Service, outputs: Any, names: list[str]) -> None:
+def test_only_the_requested_outputs_are_returned(service: Service, outputs: Any, names: list[str]) -> None:
     reply = service.infer(request(outputs=outputs))
     assert [output["name"] for output in reply.json()["outputs"]] == names
 
 
-def test_parameters_are_passed_over(service: Service) -> None:
+def test_unknown_parameters_are_ignored(service: Service) -> None:
     document = request(parameters={"binary_data_output": True, "priority": 1}, unknown=[1])
     document["inputs"][0]["parameters"] = {"content_type": "np"}
     assert service.infer(document).status == 200
 
 
-def test_a_version_that_was_asked_for_is_not_answered_by_another(service: Service, serving: GreyServing) -> None:
+def test_a_requested_version_is_never_answered_by_another_version(service: Service, serving: GreyServing) -> None:
     def reload() -> None:
         serving.model = grey_model(4)
 
@@ -140,7 +140,7 @@ def test_a_version_that_was_asked_for_is_not_answered_by_another(service: Servic
     assert service.infer(request()).json()["model_version"] == "4"
 
 
-def test_some_clients_do_not_say_that_they_send_json(service: Service) -> None:
+def test_json_without_a_content_type_is_accepted(service: Service) -> None:
     assert service.post(INFER, json.dumps(request()).encode(), None).status == 200
 
 
@@ -178,7 +178,7 @@ def test_binary_tensors_are_refused_with_what_to_do(
         ({"inputs": [tensor(greys(1), datatype="FP32")]}, "the datatype of inputs[0] must be 'UINT8'"),
         (
             {"inputs": [{**tensor(greys(1), parameters={"binary_data_size": 784}), "data": None}]},
-            "the data of inputs[0] must be a list of integers: no tensor is taken in binary",
+            "the data of inputs[0] must be a list of integers: binary tensors are not supported",
         ),
         *(
             (
@@ -206,7 +206,9 @@ def test_binary_tensors_are_refused_with_what_to_do(
         ),
     ],
 )
-def test_what_is_not_of_the_protocol_s_form_is_told(service: Service, document: Any, detail: str) -> None:
+def test_a_request_that_breaks_the_protocol_is_refused_with_a_reason(
+    service: Service, document: Any, detail: str
+) -> None:
     reply = service.infer(document)
     assert reply.problem == (422, "invalid_request" if isinstance(document, dict) else "invalid_body")
     assert reply.detail == reply.json()["error"] == detail
@@ -215,9 +217,9 @@ def test_what_is_not_of_the_protocol_s_form_is_told(service: Service, document: 
 @pytest.mark.parametrize(
     ("changes", "detail"),
     [
-        ({"shape": [2, 28, 28]}, "inputs[0] has 1 images, its shape promises 2"),
-        ({"data": [0] * 783}, "inputs[0] has 783 values, its shape promises 784"),
-        ({"data": []}, "inputs[0] has 0 images, its shape promises 1"),
+        ({"shape": [2, 28, 28]}, "inputs[0] has 1 images, expected 2 by its shape"),
+        ({"data": [0] * 783}, "inputs[0] has 783 values, expected 784 by its shape"),
+        ({"data": []}, "inputs[0] has 0 images, expected 1 by its shape"),
         ({"shape": [1001, 28, 28]}, "1001 images, expected at most 1000 in one request: send them in several"),
         ({"data": [0] * 700 + [True] + [0] * 83}, "images[0][700] must be an integer 0-255, found a boolean"),
         ({"data": [0] * 783 + [256]}, "images[0][783] must be an integer 0-255, found 256"),
@@ -225,7 +227,7 @@ def test_what_is_not_of_the_protocol_s_form_is_told(service: Service, document: 
         ({"data": ["secret"] * 784}, "images[0][0] must be an integer 0-255, found a string"),
     ],
 )
-def test_a_tensor_that_is_not_what_its_shape_promises_is_told(
+def test_a_tensor_that_does_not_match_its_shape_is_refused_with_a_reason(
     service: Service, changes: dict[str, Any], detail: str
 ) -> None:
     reply = service.infer({"inputs": [tensor(greys(1), **changes)]})
@@ -233,7 +235,7 @@ def test_a_tensor_that_is_not_what_its_shape_promises_is_told(
     assert reply.detail == detail
 
 
-def test_malformed_json_is_told_in_the_protocol_s_form(service: Service) -> None:
+def test_malformed_json_gets_an_error_in_the_protocol_s_form(service: Service) -> None:
     reply = service.post(INFER, b"{")
     assert reply.problem == (400, "malformed_json")
     assert reply.json()["error"] == reply.detail
@@ -257,5 +259,5 @@ DOCUMENTS = st.fixed_dictionaries(
 
 
 @given(document=DOCUMENTS)
-def test_no_document_is_too_much_for_it(service: Service, document: Any) -> None:
+def test_any_json_document_gets_an_answer(service: Service, document: Any) -> None:
     assert 400 <= service.infer(document).problem[0] < 500

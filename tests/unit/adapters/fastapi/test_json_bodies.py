@@ -1,4 +1,4 @@
-"""JSON is read strictly: the same as the domain's own decoder, and everything odd about the document is refused."""
+"""JSON is read strictly: it gives the same images as the domain's decoder, and any odd document is refused."""
 
 import copy
 import json
@@ -21,7 +21,7 @@ FLAT: list[int] = greys(1)[0].ravel().tolist()
 
 
 def with_pixel(value: object) -> str:
-    """The JSON of two images of which the second has `value`, JSON itself, at row 3 and column 5."""
+    """JSON of two images. The second has `value`, which is JSON itself, at row 3 and column 5."""
     second: list[Any] = copy.deepcopy(IMAGE)
     second[3][5] = "HERE"
     return json.dumps({"images": [IMAGE, second]}).replace('"HERE"', str(value))
@@ -55,7 +55,7 @@ def test_no_value_but_an_integer_is_a_pixel(service: Service, value: object, fou
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "9" * 5000, "1e999", "01", "0x1", "+1", "'1'", ""])
-def test_what_json_does_not_know_is_malformed(service: Service, value: str) -> None:
+def test_values_that_json_does_not_allow_are_malformed(service: Service, value: str) -> None:
     reply = service.post("/predict", with_pixel(value).encode())
     assert reply.problem == (400, "malformed_json")
     assert "line 1 column" in reply.detail
@@ -82,7 +82,7 @@ WHOLE = json.dumps({"images": [IMAGE]}).encode()
         b"[" * 2000 + b"]" * 2000,
     ],
 )
-def test_a_malformed_document_is_told_and_not_repeated(service: Service, body: bytes) -> None:
+def test_error_for_a_malformed_document_does_not_repeat_it(service: Service, body: bytes) -> None:
     reply = service.post("/predict", body)
     assert reply.problem == (400, "malformed_json")
     assert "secret" not in reply.detail
@@ -103,7 +103,7 @@ def test_a_malformed_document_is_told_and_not_repeated(service: Service, body: b
         (b'{"images": 1, ' + WHOLE[1:], "the key 'images' must be given once"),
     ],
 )
-def test_an_object_of_other_keys_is_told_and_not_repeated(service: Service, body: bytes, detail: str) -> None:
+def test_error_for_an_object_with_other_keys_does_not_repeat_them(service: Service, body: bytes, detail: str) -> None:
     reply = service.post("/predict", body)
     assert reply.problem == (422, "invalid_body")
     assert reply.detail == detail
@@ -129,7 +129,7 @@ def test_an_object_of_other_keys_is_told_and_not_repeated(service: Service, body
         ([None] * 1001, "1001 images, expected at most 1000 in one request: send them in several"),
     ],
 )
-def test_ragged_empty_and_too_many_images_are_told_apart(service: Service, images: object, detail: str) -> None:
+def test_ragged_empty_and_too_many_images_get_different_errors(service: Service, images: object, detail: str) -> None:
     reply = service.predict({"images": images})
     assert reply.problem == (422, "invalid_images")
     assert reply.detail == detail

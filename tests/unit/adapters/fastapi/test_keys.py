@@ -1,4 +1,4 @@
-"""API keys guard what predicts and nothing else, and a wrong one learns nothing."""
+"""API keys protect only the prediction routes. A request with a wrong key learns nothing."""
 
 from dataclasses import replace
 
@@ -56,7 +56,7 @@ def test_without_a_key_nothing_is_predicted(
         {"x_api_key": "wrong", "authorization": "Bearer first-key"},
     ],
 )
-def test_any_key_opens_in_either_header(guarded: Service, headers: dict[str, str]) -> None:
+def test_any_key_is_accepted_in_either_header(guarded: Service, headers: dict[str, str]) -> None:
     assert guarded.post("/predict", greys(1).tobytes(), "application/octet-stream", **headers).status == 200
 
 
@@ -67,17 +67,17 @@ HEADER_VALUES = st.binary(max_size=30) | st.sampled_from(
 
 
 @given(st.lists(st.tuples(HEADER_NAMES, HEADER_VALUES), max_size=5))
-def test_no_other_header_opens(headers: list[tuple[bytes, bytes]]) -> None:
+def test_a_key_in_another_header_is_refused(headers: list[tuple[bytes, bytes]]) -> None:
     assert not may_predict({"type": "http", "headers": headers}, ("the-long-key-that-nobody-guesses",))
 
 
 @given(st.text(st.characters(min_codepoint=33, exclude_categories=["Z", "C"]), min_size=1), st.booleans())
-def test_every_key_opens_in_either_header_as_its_bytes(key: str, bearer: bool) -> None:
+def test_a_key_with_any_characters_is_accepted_in_either_header(key: str, bearer: bool) -> None:
     header = (b"authorization", b"Bearer " + key.encode()) if bearer else (b"x-api-key", key.encode())
     assert may_predict({"type": "http", "headers": [header]}, ("another", key))
 
 
-def test_who_may_not_predict_does_not_learn_what_is_wrong_with_the_rest(guarded: Service) -> None:
+def test_request_without_a_key_gets_no_other_error_than_401(guarded: Service) -> None:
     assert guarded.post("/predict?top_k=0", b"", "text/plain").status == 401
     assert guarded.post("/v2/models/other/infer").status == 401
 
@@ -85,11 +85,11 @@ def test_who_may_not_predict_does_not_learn_what_is_wrong_with_the_rest(guarded:
 @pytest.mark.parametrize(
     "path", ["/", "/health", "/health/live", "/health/ready", "/info", "/docs", "/v2", "/v2/health/ready"]
 )
-def test_health_and_information_stay_open(guarded: Service, path: str) -> None:
+def test_health_and_information_need_no_key(guarded: Service, path: str) -> None:
     assert guarded.get(path).status == 200
 
 
-def test_keys_are_documented_where_there_are_some(guarded: Service, service: Service) -> None:
+def test_keys_are_documented_only_if_the_service_has_keys(guarded: Service, service: Service) -> None:
     document = guarded.get("/openapi.json").json()
     schemes = document["components"]["securitySchemes"]
     assert {(scheme["type"], scheme.get("scheme"), scheme.get("name")) for scheme in schemes.values()} == {

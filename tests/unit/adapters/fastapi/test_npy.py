@@ -1,4 +1,4 @@
-"""`.npy` bodies are believed in nothing: not in their length, their type or their order."""
+"""`.npy` bodies are not trusted: their length, type and order are checked."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def test_a_single_image_needs_no_batch(service: Service, shape: tuple[int, ...])
         "{'descr':'<u1','fortran_order':False,'shape':(784,)}   ",
     ],
 )
-def test_what_other_writers_make_of_the_format_is_read(service: Service, version: bytes, header: str) -> None:
+def test_npy_files_of_other_writers_are_read(service: Service, version: bytes, header: str) -> None:
     reply = service.post("/predict", npy_header(header, PIXELS, version), NPY)
     assert [prediction["class_id"] for prediction in reply.json()["predictions"]] == [6]
 
@@ -66,7 +66,7 @@ class Bomb:
 def test_no_object_is_ever_unpickled(service: Service) -> None:
     pickled = npy(np.array([Bomb()], dtype=object), allow_pickle=True)
     assert service.post("/predict", pickled, NPY).problem == (422, "invalid_images")
-    # Nor when it says that it is something else.
+    # Nor if its header names another dtype.
     assert service.post("/predict", pickled.replace(b"|O", b"u1"), NPY).status in (400, 422)
 
 
@@ -74,7 +74,7 @@ def test_no_object_is_ever_unpickled(service: Service) -> None:
     ("shape", "found"),
     [("(2, 28, 28)", 784), ("(1000000, 28, 28)", 784), ("(999999999, 999999999)", 784), ("(27, 28)", 784)],
 )
-def test_a_header_that_lies_about_the_length_is_refused(service: Service, shape: str, found: int) -> None:
+def test_a_header_with_a_wrong_length_is_refused(service: Service, shape: str, found: int) -> None:
     reply = service.post("/predict", npy_header(HEADER.replace("(1, 28, 28)", shape), PIXELS), NPY)
     assert reply.problem == (400, "malformed_npy")
     assert f"found {found}" in reply.detail
@@ -106,7 +106,7 @@ def test_a_header_that_lies_about_the_length_is_refused(service: Service, shape:
         npy_header("{'descr': '|u1'}", PIXELS),
     ],
 )
-def test_what_is_no_such_file_is_malformed(service: Service, body: bytes) -> None:
+def test_a_body_that_is_not_npy_is_malformed(service: Service, body: bytes) -> None:
     reply = service.post("/predict", body, NPY)
     assert reply.problem == (400, "malformed_npy")
     assert "secret" not in reply.detail

@@ -1,4 +1,4 @@
-"""The OpenAPI document is true and works: what it shows can be sent, and what is answered is what it says."""
+"""The OpenAPI document is correct: its examples can be sent, and answers have the documented form."""
 
 import json
 from typing import Any
@@ -50,11 +50,11 @@ def test_every_outcome_of_a_prediction_is_described(document: Any, status: str) 
         assert document["paths"][path]["post"]["responses"][status]["description"]
 
 
-def test_only_what_is_ours_is_in_it(document: Any) -> None:
+def test_only_our_own_schemas_are_documented(document: Any) -> None:
     assert not {"HTTPValidationError", "ValidationError"} & document["components"]["schemas"].keys()
     tags = {tag["name"] for tag in document["tags"]}
     assert all(set(route["tags"]) <= tags for methods in document["paths"].values() for route in methods.values())
 
 
-def test_it_stays_small(service: Service) -> None:
+def test_openapi_document_stays_small(service: Service) -> None:
     assert len(service.get("/openapi.json").body) < 50_000

@@ -1,4 +1,4 @@
-"""`/predict` answers every format alike, in the contract's form, and with one model."""
+"""`/predict` gives the same answer for every format, in the contract's form, from one model."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ LABELS = (7, 0, 9)
 
 
 @pytest.mark.parametrize("name", bodies(greys(0)))
-def test_every_format_is_answered_alike(service: Service, name: str) -> None:
+def test_every_format_gets_the_same_answer(service: Service, name: str) -> None:
     body, content_type = bodies(greys(*LABELS))[name]
     reply = service.post("/predict", body, content_type)
     assert reply.status == 200
@@ -50,14 +50,14 @@ def test_case_and_parameters_of_a_content_type_do_not_matter(service: Service, c
 @pytest.mark.parametrize(
     "content_type", [None, "", ";", "text/plain", "application/x-www-form-urlencoded", "json", "image/gif", "é", "*/*"]
 )
-def test_another_content_type_is_answered_with_those_there_are(service: Service, content_type: str | None) -> None:
+def test_error_for_another_content_type_lists_the_accepted_ones(service: Service, content_type: str | None) -> None:
     reply = service.post("/predict", b"{}", content_type)
     assert reply.problem == (415, "unsupported_media_type")
     for accepted in ("application/json", "application/octet-stream", "application/x-npy", "image/png", "image/jpeg"):
         assert accepted in reply.detail
 
 
-def test_more_classes_are_given_when_asked_for(service: Service, serving: GreyServing) -> None:
+def test_more_classes_are_returned_on_request(service: Service, serving: GreyServing) -> None:
     [prediction] = service.predict({"images": greys(5).tolist()}, "?top_k=3").json()["predictions"]
     assert prediction.keys() == {"class_id", "class_name", "confidence", "top_k"}
     assert len(prediction["top_k"]) == 3
@@ -67,7 +67,7 @@ def test_more_classes_are_given_when_asked_for(service: Service, serving: GreySe
     assert confidences == sorted(confidences, reverse=True)
 
 
-def test_all_probabilities_are_given_when_asked_for(service: Service, serving: GreyServing) -> None:
+def test_all_probabilities_are_returned_on_request(service: Service, serving: GreyServing) -> None:
     images = greys(5, 2)
     predictions = service.predict({"images": images.tolist()}, "?probabilities=true").json()["predictions"]
     assert serving.model is not None
@@ -95,9 +95,7 @@ def test_a_wrong_parameter_is_named_and_not_repeated(service: Service, name: str
     assert len(reply.detail) < 200
 
 
-def test_an_answer_names_the_model_that_made_it_though_another_came_meanwhile(
-    service: Service, serving: GreyServing
-) -> None:
+def test_an_answer_names_the_model_that_made_it_even_after_a_reload(service: Service, serving: GreyServing) -> None:
     def reload() -> None:
         serving.model = grey_model(4)
 
@@ -105,13 +103,13 @@ def test_an_answer_names_the_model_that_made_it_though_another_came_meanwhile(
     assert service.predict({"images": greys(1).tolist()}).json()["model_uri"] == "models:/dev.greys/4"
 
 
-def test_without_a_model_nothing_is_read_and_no_inside_is_told() -> None:
+def test_without_a_model_no_body_is_decoded_and_no_internal_error_is_shown() -> None:
     reply = Service(GreyServing()).post("/predict", b"not even JSON")
     assert reply.problem == (503, "not_ready")
     assert "/health" in reply.detail
 
 
-def test_a_model_that_goes_meanwhile_is_no_failure_of_the_service(service: Service, serving: GreyServing) -> None:
+def test_a_model_that_goes_away_during_a_request_gives_503(service: Service, serving: GreyServing) -> None:
     def lose() -> None:
         serving.model = None
 

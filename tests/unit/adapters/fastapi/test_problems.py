@@ -1,4 +1,4 @@
-"""Whatever goes wrong is told in one small form, under a request id, and with nothing of what was sent or of inside."""
+"""Every error has one small form with a request id, and shows no data of the request and no internals."""
 
 import asyncio
 import logging
@@ -11,14 +11,14 @@ from tests.unit.adapters.fastapi.support import INFER, SETTINGS, GreyServing, Se
 IMAGES = {"images": greys(1).tolist()}
 
 
-def test_a_route_that_is_not_there_is_told_in_the_same_form(service: Service) -> None:
+def test_an_unknown_route_gets_an_error_in_the_same_form(service: Service) -> None:
     reply = service.get("/secret")
     assert reply.problem == (404, "not_found")
     assert b"secret" not in reply.body
     assert service.get("/predict/").problem == (404, "not_found"), "no redirect to a host that may not be ours"
 
 
-def test_a_method_that_is_not_there_is_answered_with_those_that_are(service: Service) -> None:
+def test_a_wrong_method_gets_the_allowed_methods(service: Service) -> None:
     reply = service.get("/predict")
     assert reply.problem == (405, "method_not_allowed")
     assert reply.headers["allow"] == "POST"
@@ -26,7 +26,7 @@ def test_a_method_that_is_not_there_is_answered_with_those_that_are(service: Ser
 
 
 @pytest.mark.parametrize("path", ["/v2/secret", "/v2/models/x", INFER])
-def test_the_inference_protocol_finds_its_own_key_as_well(serving: GreyServing, path: str) -> None:
+def test_errors_of_the_inference_protocol_have_its_key_error_too(serving: GreyServing, path: str) -> None:
     for root_path in ("", "/v2"):
         service = Service(serving, root_path=root_path)
         document = service.get(path).json()
@@ -54,7 +54,7 @@ def test_every_request_has_an_id_of_its_own(service: Service) -> None:
     assert len({service.get("/health").headers["x-request-id"] for _ in range(20)}) == 20
 
 
-def test_a_failure_is_in_the_log_and_not_in_the_answer(
+def test_an_unexpected_error_is_logged_and_not_shown_to_the_client(
     service: Service, serving: GreyServing, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail() -> None:
@@ -73,7 +73,7 @@ def test_a_failure_is_in_the_log_and_not_in_the_answer(
         assert "secret of the house" in str(record.exc_info[1])
 
 
-def test_an_answer_that_does_not_come_is_not_waited_for(serving: GreyServing) -> None:
+def test_an_answer_that_takes_too_long_times_out(serving: GreyServing) -> None:
     service = Service(serving, replace(SETTINGS, request_timeout_seconds=0.05))
     serving.before_answer = asyncio.Event().wait
     reply = service.predict(IMAGES, x_request_timeout_seconds="0")
@@ -81,7 +81,7 @@ def test_an_answer_that_does_not_come_is_not_waited_for(serving: GreyServing) ->
     assert reply.detail == "no answer within 0.05 s: try again, or send fewer images at once"
 
 
-def test_a_time_limit_of_somebody_else_s_is_a_failure_and_no_timeout(service: Service, serving: GreyServing) -> None:
+def test_a_timeout_error_from_elsewhere_is_a_500_and_not_our_timeout(service: Service, serving: GreyServing) -> None:
     def fail() -> None:
         raise TimeoutError
 
@@ -89,7 +89,7 @@ def test_a_time_limit_of_somebody_else_s_is_a_failure_and_no_timeout(service: Se
     assert service.predict(IMAGES).problem == (500, "internal_error")
 
 
-def test_a_caller_that_is_gone_stops_its_request(service: Service, serving: GreyServing) -> None:
+def test_a_client_that_disconnects_stops_its_request(service: Service, serving: GreyServing) -> None:
     reached = asyncio.Event()
 
     async def wait() -> None:
@@ -110,7 +110,7 @@ def test_a_caller_that_is_gone_stops_its_request(service: Service, serving: Grey
     asyncio.run(asyncio.wait_for(cancel(), 10))
 
 
-def test_what_is_no_http_passes_the_guard_by(service: Service) -> None:
+def test_events_other_than_http_pass_through_the_guard(service: Service) -> None:
     messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
     sent = []
 

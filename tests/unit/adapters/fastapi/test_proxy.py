@@ -1,4 +1,4 @@
-"""The guard in front of Serve's proxy, around an application that stands for it."""
+"""The guard of Serve's proxy, around a fake application that replaces the proxy."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -15,7 +15,7 @@ LIMIT = 1000
 
 
 class Proxy:
-    """Reads the whole body, as Serve's proxy does, and answers as it is told to."""
+    """Reads the whole body, as Serve's proxy does, and gives a configured answer."""
 
     def __init__(
         self, status: int = 200, kind: bytes = b"application/json", body: bytes = b"{}", **headers: str
@@ -47,7 +47,7 @@ def ask(proxy: ASGIApp, *, api_keys: tuple[str, ...] = (), **request: Any) -> ht
     return anyio.run(send)
 
 
-def test_answer_of_the_service_passes_with_one_request_id() -> None:
+def test_answer_of_the_service_has_one_request_id() -> None:
     proxy = Proxy(body=b'{"predictions": []}')
     answer = ask(proxy, content=b"x" * LIMIT, headers={"X-Request-ID": "mine-1"})
     assert answer.json() == {"predictions": []}
@@ -56,7 +56,7 @@ def test_answer_of_the_service_passes_with_one_request_id() -> None:
 
 
 @pytest.mark.parametrize("name", ["X-Request-Timeout-Seconds", "x-request-disconnect-disabled"])
-def test_headers_that_lift_limits_do_not_reach_the_proxy(name: str) -> None:
+def test_headers_that_turn_off_limits_do_not_reach_the_proxy(name: str) -> None:
     proxy = Proxy()
     ask(proxy, content=b"x", headers={name: "0"})
     assert name.lower().encode() not in proxy.seen
@@ -69,7 +69,7 @@ def test_request_id_that_could_forge_a_log_line_is_replaced() -> None:
     assert " " not in answer.headers["x-request-id"]
 
 
-def test_body_that_is_announced_too_large_is_not_read() -> None:
+def test_body_with_a_too_large_content_length_is_not_read() -> None:
     proxy = Proxy()
     answer = ask(proxy, content=b"x" * (LIMIT + 1))
     assert answer.status_code == 413
@@ -89,7 +89,7 @@ def test_body_of_unknown_length_is_refused_when_it_grows_too_large() -> None:
     assert proxy.seen == {}
 
 
-def test_slow_body_is_given_up_before_any_replica_waits_for_it() -> None:
+def test_slow_body_times_out_before_a_replica_waits_for_it() -> None:
     async def pieces() -> AsyncIterator[bytes]:
         yield b"x"
         await anyio.sleep_forever()
@@ -101,7 +101,7 @@ def test_slow_body_is_given_up_before_any_replica_waits_for_it() -> None:
     assert proxy.seen == {}
 
 
-def test_request_without_a_key_is_refused_before_its_body_and_costs_no_replica() -> None:
+def test_request_without_a_key_is_refused_before_its_body_and_reaches_no_replica() -> None:
     async def pieces() -> AsyncIterator[bytes]:
         raise AssertionError("the body was read")
         yield b""
@@ -114,7 +114,7 @@ def test_request_without_a_key_is_refused_before_its_body_and_costs_no_replica()
     assert ask(proxy, content=b"x", headers={"x-api-key": "right"}, api_keys=("right",)).status_code == 200
 
 
-def test_client_that_goes_in_midst_of_its_body_is_not_answered() -> None:
+def test_client_that_disconnects_during_its_body_gets_no_answer() -> None:
     proxy, sent = Proxy(), []
     messages = iter([{"type": "http.request", "body": b"x", "more_body": True}, {"type": "http.disconnect"}])
 
@@ -130,7 +130,7 @@ def test_client_that_goes_in_midst_of_its_body_is_not_answered() -> None:
     assert proxy.seen == {}
 
 
-def test_plain_text_of_the_proxy_becomes_a_problem_like_all_others() -> None:
+def test_plain_text_error_of_the_proxy_gets_the_form_of_all_errors() -> None:
     proxy = Proxy(429, b"text/plain", b"Request dropped due to backpressure\nTraceback ...", retry_after="1")
     answer = ask(proxy, content=b"x")
     assert answer.status_code == 429

@@ -1,4 +1,4 @@
-"""What the service says of itself: contract keys, readiness, and links that work under any prefix."""
+"""The service routes: contract keys, readiness, and links that work under any prefix."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ def test_the_root_names_the_service_and_links_on(service: Service) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", ""])
-def test_links_lead_somewhere_under_a_prefix(serving: GreyServing, path: str) -> None:
+def test_links_work_under_a_prefix(serving: GreyServing, path: str) -> None:
     service = Service(serving, root_path="/clothes/v1")
     links = service.get(path).json()
     assert (links["docs"], links["health"]) == ("/clothes/v1/docs", "/clothes/v1/health")
@@ -72,7 +72,7 @@ def test_a_service_that_loads_its_model_is_alive(service: Service) -> None:
 
 
 @pytest.mark.parametrize("path", ["/health", "/info"])
-def test_what_is_not_as_desired_is_told_while_the_old_model_serves(path: str) -> None:
+def test_health_shows_a_failed_reload_while_the_old_model_serves(path: str) -> None:
     serving = GreyServing(grey_model(degraded="the data registry does not answer"))
     serving.reload_error = "models:/dev.greys/4 does not replay its golden batch"
     reply = Service(serving).get(path)
@@ -82,7 +82,7 @@ def test_what_is_not_as_desired_is_told_while_the_old_model_serves(path: str) ->
     assert reply.json().get("status") in ("healthy", None), "consumers compare with this word"
 
 
-def test_info_is_that_of_the_model_that_serves(service: Service, serving: GreyServing) -> None:
+def test_info_describes_the_model_that_serves(service: Service, serving: GreyServing) -> None:
     assert service.get("/info").json() == {
         "model_uri": "models:/dev.greys/3",
         "model_uuid": "m-1",
@@ -125,7 +125,7 @@ SECRETS = ("s3://store.internal/bucket does not answer", "http://mlflow.internal
 
 @pytest.mark.parametrize("has_model", [True, False])
 @pytest.mark.parametrize("path", ["/health", "/health/ready", "/info"])
-def test_why_something_failed_is_told_to_callers_with_a_key_alone(path: str, has_model: bool) -> None:
+def test_reason_of_a_failure_is_shown_only_with_a_key(path: str, has_model: bool) -> None:
     serving = GreyServing(grey_model(degraded=SECRETS[0]) if has_model else None)
     serving.reload_error = SECRETS[1]
     service = Service(serving, replace(SETTINGS, api_keys=("the-key",)))
@@ -134,14 +134,14 @@ def test_why_something_failed_is_told_to_callers_with_a_key_alone(path: str, has
     told, untold = (reply.json() if has_model else reply.json()["detail"] for reply in (shown, hidden))
     assert told["reload_error"] == SECRETS[1]
     assert told["degraded"] == (SECRETS[0] if has_model else None)
-    assert untold["reload_error"], "that there is an error is seen by everybody"
+    assert untold["reload_error"], "everybody sees that there is an error"
     assert bool(untold["degraded"]) == has_model
     # Only the texts differ.
     changing = {"reload_error", "degraded", "uptime_seconds"}
     assert {key: told[key] for key in told.keys() - changing} == {key: untold[key] for key in untold.keys() - changing}
 
 
-def test_nothing_of_a_fault_is_told_to_callers_without_a_key() -> None:
+def test_no_detail_of_a_failure_is_shown_without_a_key() -> None:
     for model in (grey_model(degraded=SECRETS[0]), None):
         serving = GreyServing(model)
         serving.reload_error = SECRETS[1]
@@ -150,7 +150,7 @@ def test_nothing_of_a_fault_is_told_to_callers_without_a_key() -> None:
         assert not [reply for reply in replies if b"internal" in reply.body]
 
 
-def test_nothing_is_hidden_where_there_is_no_fault() -> None:
+def test_nothing_is_hidden_if_there_is_no_failure() -> None:
     service = Service(GreyServing(grey_model()), replace(SETTINGS, api_keys=("the-key",)))
     assert (service.get("/health").json()["reload_error"], service.get("/info").json()["degraded"]) == (None, None)
 
@@ -172,6 +172,6 @@ def test_head_of_a_service_without_a_model_is_not_ready() -> None:
         assert (reply.status, reply.body) == (503, b"")
 
 
-def test_head_is_not_in_the_document(service: Service) -> None:
+def test_head_is_not_in_the_openapi_document(service: Service) -> None:
     paths = service.get("/openapi.json").json()["paths"]
     assert not [path for path, methods in paths.items() if "head" in methods]

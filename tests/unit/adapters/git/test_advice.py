@@ -1,4 +1,4 @@
-"""What a person is told to do about a repository depends on what is wrong with it."""
+"""The advice for a repository that fails depends on the cause."""
 
 import shlex
 
@@ -14,8 +14,8 @@ _OWNER, _ABSENT, _PASSWORD, _KEY, _SERVER, _TRUST, _SETTING = (
     "check the user and password",
     "ssh does not know this host",
     "check that the server runs",
-    "authority of the server's certificate",
-    "correct that setting of yours",
+    "CA certificate file of the server",
+    "correct that setting of your Git",
 )
 
 
@@ -57,7 +57,7 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(f"{kind}_proxy".upper(), raising=False)
 
 
-def test_proxy_before_a_server_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_of_a_server_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://me:hidden@proxy:3128")
     said = StoreUnavailable("unable to access 'https://h/r.git/': Could not resolve proxy: proxy")
     expected = "check https_proxy, which names the proxy http://proxy:3128, or Git's http.proxy; list h in NO_PROXY"
@@ -78,7 +78,7 @@ def test_proxy_before_a_server_that_does_not_answer_is_named(monkeypatch: pytest
         "Could not resolve proxy: proxy",
     ],
 )
-def test_proxy_that_git_itself_blames_is_what_is_to_be_checked(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+def test_advice_for_a_proxy_error_of_git_names_the_proxy(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
     error = StoreUnavailable(f"unable to access 'https://h/r.git/': {said}")
     assert advice(error, Address("https://h/r.git"), "VARIABLE", "make one") == "check Git's http.proxy"
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
@@ -86,7 +86,7 @@ def test_proxy_that_git_itself_blames_is_what_is_to_be_checked(monkeypatch: pyte
     assert words.startswith("check HTTPS_PROXY, which names the proxy http://proxy:3128, or Git's http.proxy; ")
 
 
-def test_git_does_not_heed_http_proxy_in_capitals(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_http_proxy_in_upper_case_is_not_blamed_because_git_ignores_it(monkeypatch: pytest.MonkeyPatch) -> None:
     said = StoreUnavailable("unable to access 'http://h/r.git/': The requested URL returned error: 503")
     monkeypatch.setenv("HTTP_PROXY", "http://proxy:3128")
     assert "PROXY" not in (advice(said, Address("http://h/r.git"), "VARIABLE", "make one") or "")
@@ -96,12 +96,12 @@ def test_git_does_not_heed_http_proxy_in_capitals(monkeypatch: pytest.MonkeyPatc
     assert "check http_proxy" in (advice(said, Address("http://h/r.git"), "VARIABLE", "make one") or "")
 
 
-def test_words_that_tell_no_cause_get_no_advice() -> None:
+def test_message_without_a_known_cause_gets_no_advice() -> None:
     assert advice(StoreUnavailable("bad object"), Address("https://h/tls-data.git"), "VARIABLE", "make one") is None
 
 
 @pytest.mark.parametrize("place", ["/srv/r.git", "/srv/it's $(x) r.git"])
-def test_only_the_one_repository_is_to_be_trusted(place: str) -> None:
+def test_advice_trusts_only_the_one_repository(place: str) -> None:
     said = StoreUnavailable(f"detected dubious ownership in repository at '{place}'")
     words = advice(said, Address(place), "VARIABLE", "make one") or ""
     assert words.endswith(f"--add safe.directory {shlex.quote(place)}`")

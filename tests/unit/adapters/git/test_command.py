@@ -1,4 +1,4 @@
-"""Addresses of repositories are told apart, and never repeated with what is secret in them."""
+"""Local paths and URLs of repositories are told apart, and messages never show their secrets."""
 
 import signal
 import sys
@@ -37,12 +37,12 @@ def test_a_relative_path_is_made_absolute(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("repo", ["https://host/x", "ssh://host/x", "file:///x", "git@host:x", "host:x"])
-def test_an_address_of_another_machine_is_no_path(repo: str) -> None:
+def test_an_address_of_another_machine_is_not_a_local_path(repo: str) -> None:
     assert not is_local(Address(repo))
     assert source_name(Address(repo)) == repo
 
 
-def test_a_failing_command_tells_its_reason_without_its_arguments(tmp_path: Path) -> None:
+def test_error_of_a_failing_command_has_its_reason_but_not_its_arguments(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match=r"^`git ls-remote` failed: .*does not appear to be a git repository$"):
         run(["git", "-c", "core.askPass=", "ls-remote", str(tmp_path)])
 
@@ -60,7 +60,7 @@ def _interrupt(*_: object) -> None:
     raise _Interrupted
 
 
-def test_an_interrupted_command_takes_its_own_children_with_it(tmp_path: Path) -> None:
+def test_an_interrupted_command_also_stops_its_child_processes(tmp_path: Path) -> None:
     script = f"sleep 600 & echo $! > {tmp_path}/child; wait"
     before = signal.signal(signal.SIGUSR1, _interrupt)
     threading.Thread(target=_signal_when_idle, args=(threading.get_ident(), tmp_path / "child")).start()
@@ -76,7 +76,7 @@ def test_an_interrupted_command_takes_its_own_children_with_it(tmp_path: Path) -
 
 
 def _signal_when_idle(thread: int, child: Path) -> None:
-    """Send the signal once the command runs and whoever runs it waits for what it prints."""
+    """Send the signal once the command runs and its caller waits for its output."""
     while not (child.exists() and child.read_text()) or "_listen" not in _calls(thread):
         time.sleep(0)
     signal.pthread_kill(thread, signal.SIGUSR1)
@@ -93,13 +93,15 @@ def _is_running(pid: int) -> bool:
         return False
 
 
-def test_the_repository_of_a_surrounding_git_hook_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_ignores_the_repository_of_a_surrounding_git_hook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run(["git", "init", "--quiet", str(tmp_path / "ours")])
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "another"))
     assert run(["git", "rev-parse", "--git-dir"], cwd=tmp_path / "ours").strip() == ".git"
 
 
-def test_command_that_takes_long_is_waited_for_as_long_as_it_says_something() -> None:
+def test_a_slow_command_does_not_time_out_while_it_prints() -> None:
     script = "for step in 1 2 3 4 5 6; do echo $step >&2; sleep 0.3; done; echo done"
     assert run(["sh", "-c", script], silence=1.2) == "done\n"
 
@@ -145,10 +147,10 @@ def test_command_that_takes_long_is_waited_for_as_long_as_it_says_something() ->
             ),
             "remote: no key in commits, please; ! [remote rejected] HEAD -> x (pre-receive hook declined)",
         ),
-        ("", "it said nothing"),
+        ("", "it printed nothing"),
     ],
 )
-def test_reason_of_git_is_told_and_what_surrounds_it_is_not(said: str, reason: str) -> None:
+def test_error_shows_only_the_reason_from_git_s_output(said: str, reason: str) -> None:
     with pytest.raises(StoreUnavailable) as caught:
         run([sys.executable, "-S", "-c", "import sys; sys.exit(sys.stderr.write(sys.argv[1]) or 1)", said])
     assert str(caught.value).partition(" failed: ")[2] == reason

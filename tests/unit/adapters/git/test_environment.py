@@ -1,4 +1,4 @@
-"""A person's Git and shell settings change nothing that a command does; how they reach other machines is kept."""
+"""The user's Git and shell settings do not change what a command does. Their network settings are kept."""
 
 import os
 import subprocess
@@ -92,7 +92,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def odd_taste(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every setting of a person that would break a command or change its result."""
+    """All settings of a user that would break a command or change its result."""
     for name in ("hooks/pre-commit", "hooks/pre-push", "hooks/reference-transaction", "template/hooks/commit-msg"):
         hook = home / name
         hook.parent.mkdir(parents=True, exist_ok=True)
@@ -109,7 +109,7 @@ def odd_taste(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("odd_taste")
-def test_taste_of_a_person_does_not_reach_a_commit_or_a_push(home: Path, tmp_path: Path) -> None:
+def test_personal_settings_do_not_affect_a_commit_or_a_push(home: Path, tmp_path: Path) -> None:
     work, bare, copy = tmp_path / "work", tmp_path / "bare.git", tmp_path / "copy"
     run(["git", "init", "--quiet", "--initial-branch=main", str(work)])
     run(["git", "init", "--quiet", "--bare", "--initial-branch=main", str(bare)])
@@ -158,7 +158,7 @@ def ssh(tmp_path: Path) -> Callable[[str], str]:
 
 
 @pytest.mark.parametrize("way", ["core.sshCommand", "GIT_SSH", "GIT_SSH_COMMAND", "an included file"])
-def test_way_of_a_person_to_use_ssh_is_kept(
+def test_ssh_settings_of_the_user_are_kept(
     way: str, home: Path, ssh: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if way.startswith("GIT"):
@@ -172,7 +172,7 @@ def test_way_of_a_person_to_use_ssh_is_kept(
         references(Address("ssh://git@host.invalid/x.git"))
 
 
-def test_identity_and_rewritten_addresses_of_a_person_are_kept(home: Path, tmp_path: Path) -> None:
+def test_identity_and_url_rewrites_of_the_user_are_kept(home: Path, tmp_path: Path) -> None:
     run(["git", "init", "--quiet", "--bare", str(tmp_path / "mirror.git")])
     (home / ".gitconfig").write_text(
         f'[user]\n\tname = A "quoted" \\\\ name\n\temail = a@b\n[url "file://{tmp_path}/"]\n\tinsteadOf = "https://host.invalid/"\n'
@@ -187,7 +187,7 @@ def test_identity_and_rewritten_addresses_of_a_person_are_kept(home: Path, tmp_p
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-def test_repository_of_another_user_is_used_when_a_person_says_that_it_is_safe(home: Path, tmp_path: Path) -> None:
+def test_repository_of_another_user_is_used_if_safe_directory_allows_it(home: Path, tmp_path: Path) -> None:
     bare = tmp_path / "of 'another.git"
     run(["git", "init", "--quiet", "--bare", str(bare)])
     for path in (bare, *bare.rglob("*")):
@@ -200,7 +200,7 @@ def test_repository_of_another_user_is_used_when_a_person_says_that_it_is_safe(h
 
 
 @pytest.mark.parametrize("variables", [{}, {"GIT_CONFIG_COUNT": "odd"}])
-def test_configuration_that_git_cannot_read_is_named_and_no_repository(
+def test_error_for_an_unreadable_git_configuration_names_it(
     home: Path, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in variables.items():
@@ -251,12 +251,12 @@ def test_password_is_in_no_file_and_no_setting(home: Path) -> None:
 
 
 @pytest.mark.parametrize("address", ["http://u:p@[::1/x", "http://u:p@host:port/x", "HTTP://u:p@127.0.0.1:9/x"])
-def test_address_that_is_none_is_refused_by_git(home: Path, address: str) -> None:
+def test_invalid_address_is_refused_by_git(home: Path, address: str) -> None:
     with pytest.raises(StoreUnavailable, match="`git ls-remote` failed"):
         references(Address(address))
 
 
-def test_password_is_sent_to_the_same_host_with_tls_and_to_no_other(home: Path) -> None:
+def test_password_is_sent_only_to_the_same_host_also_with_tls(home: Path) -> None:
     with neutral_environment(Address("http://user:s3cret@host/x")) as variables:
         keys = [value for name, value in variables.items() if name.startswith("GIT_CONFIG_KEY_")]
     assert {*keys} == {"core.hooksPath", "credential.http://host.helper", "credential.https://host.helper"}

@@ -1,4 +1,4 @@
-"""A server that takes a call and says nothing is given up, whatever is asked of it."""
+"""Every Git command stops when a server accepts the connection and sends nothing."""
 
 import socket
 from pathlib import Path
@@ -12,7 +12,7 @@ from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import StoreUnavailable
 
 
-def test_server_that_takes_the_call_and_says_nothing_is_given_up(
+def test_server_that_accepts_a_connection_and_sends_nothing_times_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fmnist.adapters.git.remote._SILENT_SECONDS", 0.5)

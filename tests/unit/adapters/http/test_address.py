@@ -1,4 +1,4 @@
-"""An address is built and parsed by one library, so that every host that can be listened on can be asked as well."""
+"""One library builds and parses URLs, so every host that can be listened on can also be reached."""
 
 import ipaddress
 import socket
@@ -19,7 +19,7 @@ PREFIXES = st.sampled_from(["", "/fashion", "/a/b"])
 
 
 @given(st.ip_addresses(), PORTS, PREFIXES)
-def test_address_of_a_number_leads_back_to_it(number: ipaddress.IPv4Address, port: int, prefix: str) -> None:
+def test_url_of_an_ip_address_parses_back_to_it(number: ipaddress.IPv4Address, port: int, prefix: str) -> None:
     assume(not number.is_unspecified)
     text = address_of(str(number), port, prefix)
     url = service_url(Address(text))
@@ -29,13 +29,13 @@ def test_address_of_a_number_leads_back_to_it(number: ipaddress.IPv4Address, por
 
 
 @given(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?(\.[a-z]{2,8}){0,2}\.?", fullmatch=True), PORTS, PREFIXES)
-def test_address_of_a_name_leads_back_to_it(name: str, port: int, prefix: str) -> None:
+def test_url_of_a_host_name_parses_back_to_it(name: str, port: int, prefix: str) -> None:
     url = service_url(Address(address_of(name, port, prefix)))
     assert (url.host, url.port or 80, url.path) == (name, port, prefix or "/")
 
 
 @given(st.text(min_size=1), PORTS)
-def test_any_other_host_is_an_address_or_refused(host: str, port: int) -> None:
+def test_any_other_host_gives_a_url_or_is_refused(host: str, port: int) -> None:
     try:
         text = address_of(host, port)
     except InvalidSetting:
@@ -53,11 +53,11 @@ def test_any_other_host_is_an_address_or_refused(host: str, port: int) -> None:
         ("localhost", "http://localhost:8000"),
     ],
 )
-def test_every_interface_is_shown_as_an_address_that_can_be_opened(host: str, url: str) -> None:
+def test_a_server_on_all_interfaces_is_shown_by_its_loopback_url(host: str, url: str) -> None:
     assert address_of(host, 8000) == url
 
 
-def test_service_on_ipv6_is_asked() -> None:
+def test_service_on_ipv6_can_be_reached() -> None:
     answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"
 
     def serve(listening: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""What goes over the wire is what was asked, below whatever prefix, and a service that does not answer is told."""
+"""Requests are sent as given, below any prefix. An unanswered request is an error."""
 
 import base64
 import socket
@@ -16,7 +16,7 @@ from tests.endless import endless_server
 
 
 class Server(ThreadingHTTPServer):
-    """Notes what it is asked, and answers 418 with `a teapot`."""
+    """Records requests, and answers 418 with `a teapot`."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -62,7 +62,7 @@ def server() -> Iterator[Server]:
 @contextmanager
 def serving() -> Iterator[Server]:
     with Server() as server:
-        # Threads of connections that are kept open are daemons.
+        # Threads of open connections are daemons.
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
@@ -70,7 +70,7 @@ def serving() -> Iterator[Server]:
         thread.join()
 
 
-def test_request_arrives_as_it_was_asked_and_the_reply_as_it_was_given(server: Server) -> None:
+def test_request_and_reply_are_not_changed(server: Server) -> None:
     with HttpEndpoint(server.url) as endpoint:
         reply = endpoint.ask("POST", "/predict", b"\x00\xff", "image/png")
     (asked,) = server.asked
@@ -89,14 +89,14 @@ def test_route_prefix_goes_before_every_path(server: Server, prefix: str) -> Non
     assert [asked["path"] for asked in server.asked] == ["/a/b/", "/a/b/health/live"]
 
 
-def test_connection_is_kept(server: Server) -> None:
+def test_connection_stays_open(server: Server) -> None:
     with HttpEndpoint(server.url) as endpoint:
         for _ in range(3):
             endpoint.ask("GET", "/")
     assert (len(server.asked), server.connections) == (3, 1)
 
 
-def test_key_goes_with_authorized_requests_alone(server: Server) -> None:
+def test_key_is_sent_only_if_requested(server: Server) -> None:
     with HttpEndpoint(server.url, api_key="secret") as endpoint:
         endpoint.ask("GET", "/")
         endpoint.ask("GET", "/", key=False)
@@ -112,7 +112,7 @@ def test_key_and_password_of_the_url_are_both_sent(server: Server) -> None:
     assert sent == [(basic, "secret"), (basic, None)]
 
 
-def test_answer_is_read_up_to_a_bound() -> None:
+def test_answer_that_is_too_long_is_refused() -> None:
     with (
         endless_server() as server,
         HttpEndpoint(f"http://127.0.0.1:{server.port}") as endpoint,
@@ -122,15 +122,15 @@ def test_answer_is_read_up_to_a_bound() -> None:
     assert server.sent < 2 * MAX_REPLY_BYTES
 
 
-def test_answer_is_asked_for_unpacked_and_never_unpacked(server: Server) -> None:
+def test_answer_is_requested_uncompressed_and_never_decompressed(server: Server) -> None:
     server.encoding = "gzip"
-    with HttpEndpoint(server.url) as endpoint, pytest.raises(UnexpectedReply, match=r"GET /: .*packed \('gzip'\)"):
+    with HttpEndpoint(server.url) as endpoint, pytest.raises(UnexpectedReply, match=r"GET /: .*compressed \('gzip'\)"):
         endpoint.ask("GET", "/")
     (asked,) = server.asked
     assert asked["headers"]["accept-encoding"] == "identity"
 
 
-def test_service_that_is_not_there_is_told() -> None:
+def test_refused_connection_is_an_error() -> None:
     with socket.socket() as unheard:
         unheard.bind(("127.0.0.1", 0))
         with (
@@ -140,7 +140,7 @@ def test_service_that_is_not_there_is_told() -> None:
             endpoint.ask("GET", "/")
 
 
-def test_service_that_does_not_answer_is_not_waited_for() -> None:
+def test_service_that_does_not_answer_times_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         with (
@@ -172,7 +172,7 @@ def test_unusable_url_is_bad_input(url: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "two words", "line\nbreak", "schlüssel"])
-def test_key_that_no_header_may_hold_is_bad_input_and_never_shown(key: str) -> None:
+def test_key_that_does_not_fit_into_a_header_is_bad_input_and_never_shown(key: str) -> None:
     with pytest.raises(InvalidSetting) as raised:
         HttpEndpoint("http://127.0.0.1", api_key=key)
     assert not key or key not in str(raised.value)
@@ -188,7 +188,7 @@ def test_user_and_password_of_the_url_are_sent(server: Server, given: str, sent:
 
 
 @pytest.mark.parametrize("url", ["ftp://bot:s3cret@host", "http://bot:s3cret@host:port", "http://bot:s3cret@host/?a=b"])
-def test_password_of_an_unusable_url_is_not_told(url: str) -> None:
+def test_password_of_an_unusable_url_is_not_shown(url: str) -> None:
     with pytest.raises(InvalidSetting) as refused:
         HttpEndpoint(url)
     assert "s3cret" not in str(refused.value)

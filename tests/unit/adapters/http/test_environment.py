@@ -1,4 +1,4 @@
-"""The proxies and certificates of a person's environment say nothing of loopback; elsewhere, broken ones are named."""
+"""Proxies and certificates of the environment do not affect loopback. For other hosts, an error names a broken one."""
 
 import os
 from collections.abc import Iterator
@@ -28,9 +28,7 @@ def service() -> Iterator[Server]:
 
 @settings(deadline=None)
 @given(ENVIRONMENTS, st.sampled_from(["127.0.0.1", "localhost"]))
-def test_loopback_is_asked_whatever_the_environment_says(
-    service: Server, environment: dict[str, str], host: str
-) -> None:
+def test_loopback_works_with_any_environment(service: Server, environment: dict[str, str], host: str) -> None:
     with (
         patch.dict(os.environ, environment),
         HttpEndpoint(service.url.replace("127.0.0.1", host)) as endpoint,
@@ -40,12 +38,12 @@ def test_loopback_is_asked_whatever_the_environment_says(
 
 @settings(deadline=None)
 @given(ENVIRONMENTS, st.sampled_from(["http://service.example", "https://service.example", "https://127.0.0.1"]))
-def test_elsewhere_a_broken_environment_is_bad_input(environment: dict[str, str], url: str) -> None:
+def test_for_other_hosts_a_broken_environment_is_bad_input(environment: dict[str, str], url: str) -> None:
     with patch.dict(os.environ, environment):
         try:
             HttpEndpoint(url).__exit__()
         except InvalidSetting as error:
-            assert any(name in str(error) for name in ("ALL_PROXY", "SSL_CERT_FILE"))  # noqa: PT017 - one of two ends
+            assert any(name in str(error) for name in ("ALL_PROXY", "SSL_CERT_FILE"))  # noqa: PT017 - one of two outcomes
 
 
 @pytest.mark.parametrize(
@@ -56,7 +54,7 @@ def test_elsewhere_a_broken_environment_is_bad_input(environment: dict[str, str]
         ("SSL_CERT_FILE", "/absent", "https://service.example", "SSL_CERT_FILE"),
     ],
 )
-def test_what_is_broken_is_named(
+def test_error_names_the_broken_variable(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, url: str, named: str
 ) -> None:
     monkeypatch.setenv(variable, value)
@@ -78,6 +76,6 @@ def test_password_of_a_proxy_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> No
     assert "s3cr3t" not in str(raised.value)
 
 
-def test_service_that_this_process_started_is_asked_directly_by_any_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_direct_request_uses_no_proxy_for_any_host_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("all_proxy", "socks://127.0.0.1:1080")
     HttpEndpoint("http://its-own-name.example:8000", direct=True).__exit__()

@@ -1,4 +1,4 @@
-"""A proxy is named only for a URL that goes through it."""
+"""Advice names a proxy only for a URL that goes through it."""
 
 import pytest
 
@@ -28,6 +28,6 @@ def test_address_without_a_host_has_no_proxy(url: str) -> None:
         ("", "http://h", False),
     ],
 )
-def test_exception_may_name_a_port(monkeypatch: pytest.MonkeyPatch, excepted: str, url: str, direct: bool) -> None:
+def test_no_proxy_entry_may_have_a_port(monkeypatch: pytest.MonkeyPatch, excepted: str, url: str, direct: bool) -> None:
     monkeypatch.setenv("no_proxy", excepted)
     assert (proxy_advice(url) is None) == direct

@@ -1,4 +1,4 @@
-"""What a service answers is read with suspicion: whatever is not as the contract says is told, and never crashes."""
+"""Answers of a service are not trusted: one that breaks the contract gives an error, and never a crash."""
 
 import json
 from contextlib import suppress
@@ -23,7 +23,7 @@ VALUES = st.recursive(
 
 
 class Strange(HttpService):
-    """Gets one answer to everything, without a service."""
+    """Gets the same answer to every request, without a service."""
 
     def __init__(self, status: int, body: bytes) -> None:
         super().__init__("http://127.0.0.1")
@@ -34,7 +34,7 @@ class Strange(HttpService):
 
 
 @given(VALUES.map(json.dumps).map(str.encode) | st.binary(), st.sampled_from([200, 401, 422, 503]))
-def test_no_answer_is_so_strange_that_it_crashes_the_reader(body: bytes, status: int) -> None:
+def test_no_answer_crashes_the_reader(body: bytes, status: int) -> None:
     with Strange(status, body) as service:
         for read in (
             service.check_ready,
@@ -51,15 +51,15 @@ def test_no_answer_is_so_strange_that_it_crashes_the_reader(body: bytes, status:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b'{"detail": "no model"}', "gave 503 (no model), expected 200"),
-        (b'{"detail": {"status": "unhealthy", "reload_error": "no golden batch"}}', "gave 503 (no golden batch), "),
-        (b'{"detail": {"status": "unhealthy"}}', "gave 503 (unhealthy), expected 200"),
-        (b"<html>", "gave 503, expected 200"),
-        (b"[" * 100_000, "gave 503, expected 200"),
-        (b'{"detail": "' + b"x" * 5000 + b'"}', "gave 503 (" + "x" * 160 + "), expected 200"),
+        (b'{"detail": "no model"}', "returned 503 (no model), expected 200"),
+        (b'{"detail": {"status": "unhealthy", "reload_error": "no golden batch"}}', "returned 503 (no golden batch), "),
+        (b'{"detail": {"status": "unhealthy"}}', "returned 503 (unhealthy), expected 200"),
+        (b"<html>", "returned 503, expected 200"),
+        (b"[" * 100_000, "returned 503, expected 200"),
+        (b'{"detail": "' + b"x" * 5000 + b'"}', "returned 503 (" + "x" * 160 + "), expected 200"),
     ],
 )
-def test_unexpected_status_comes_with_what_the_service_said_of_it(body: bytes, said: str) -> None:
+def test_error_for_an_unexpected_status_has_the_service_s_reason(body: bytes, said: str) -> None:
     with Strange(503, body) as service, pytest.raises(UnexpectedReply) as raised:
         service.check_ready()
     assert str(raised.value).startswith(f"GET /health {said}")

@@ -1,4 +1,4 @@
-"""IDX files from arrays, as the dataset's makers write them."""
+"""Writes arrays as IDX files, like the makers of the dataset."""
 
 import struct
 

@@ -1,4 +1,4 @@
-"""An official file is parsed to the last byte, or refused by name."""
+"""An official file is parsed completely, or refused with its name."""
 
 import gzip
 import hashlib
@@ -35,11 +35,11 @@ _LABELS = idx_labels(np.array([1, 2, 3], dtype=np.uint8))
         (_LABELS[:7], "7 bytes long, too short for its header of 8"),
         (b"\x00\x00\x08\x03" + _LABELS[4:], "magic number 0x00000803, expected 0x00000801"),
         (b"\x00\x00\x0d\x01" + _LABELS[4:], "magic number 0x00000d01, expected 0x00000801"),
-        (_LABELS[:-1], "announces 3 = 3 bytes of data, found 2"),
-        (_LABELS + b"\x00", "announces 3 = 3 bytes of data, found 4"),
+        (_LABELS[:-1], "must have 3 = 3 bytes of data by its header, found 2"),
+        (_LABELS + b"\x00", "must have 3 = 3 bytes of data by its header, found 4"),
     ],
 )
-def test_content_other_than_the_header_says_is_refused_by_name(content: bytes, complaint: str) -> None:
+def test_content_that_does_not_match_its_header_is_refused_by_name(content: bytes, complaint: str) -> None:
     with pytest.raises(CorruptData, match=f"labels.gz .*{complaint}"):
         parse_idx(content, "labels.gz", dimensions=1)
 
@@ -65,7 +65,7 @@ def test_files_that_do_not_belong_together_are_refused(
         read_labeled_images(tmp_path / "images.gz", tmp_path / "labels.gz")
 
 
-def test_a_file_is_known_by_its_content_however_it_was_compressed(tmp_path: Path) -> None:
+def test_a_file_is_recognized_by_its_content_with_any_compression(tmp_path: Path) -> None:
     file = RawFile("labels.gz", len(_LABELS), hashlib.sha256(_LABELS).hexdigest())
     for level in (1, 9):
         (tmp_path / file.name).write_bytes(gzip.compress(_LABELS, level))
@@ -80,11 +80,11 @@ _PACKED = gzip.compress(_LABELS, mtime=0)
     [
         (gzip.compress(_LABELS + b"x", mtime=0), "is not the official labels.gz: it holds more than 11 bytes"),
         (gzip.compress(_LABELS[:-1] + b"x", mtime=0), "is not the official labels.gz: its 11 bytes"),
-        (_PACKED[:-1], "is not a whole gzip file"),
-        (_PACKED[:10], "is not a whole gzip file"),
-        (_PACKED[:14] + b"\xff\xff" + _PACKED[16:], "is not a whole gzip file"),
-        (_PACKED + b"more", "is not a whole gzip file"),
-        (b"<html>not found</html>", "is not a whole gzip file"),
+        (_PACKED[:-1], "is not a complete gzip file"),
+        (_PACKED[:10], "is not a complete gzip file"),
+        (_PACKED[:14] + b"\xff\xff" + _PACKED[16:], "is not a complete gzip file"),
+        (_PACKED + b"more", "is not a complete gzip file"),
+        (b"<html>not found</html>", "is not a complete gzip file"),
         (b"", "is not the official labels.gz: its 0 bytes"),
     ],
 )
@@ -103,9 +103,7 @@ def test_the_four_official_files_are_named_once_with_a_sha256_each() -> None:
 @pytest.mark.parametrize(
     "read", [lambda path: check_file(path, TEST_LABELS), lambda path: read_labeled_images(path, path)]
 )
-def test_a_small_file_that_unpacks_into_a_memory_full_is_not_unpacked(
-    tmp_path: Path, read: Callable[[Path], object]
-) -> None:
+def test_a_small_file_that_decompresses_to_gigabytes_is_refused(tmp_path: Path, read: Callable[[Path], object]) -> None:
     bomb = tmp_path / TEST_LABELS.name
     with gzip.open(bomb, "wb") as file:
         for _ in range(200):
@@ -120,6 +118,6 @@ def test_a_small_file_that_unpacks_into_a_memory_full_is_not_unpacked(
     assert most < 3 * max(file.size for file in RAW_FILES)
 
 
-def test_every_official_file_packs_into_less_than_a_download_may_have() -> None:
-    content = np.random.default_rng(0).bytes(TEST_LABELS.size)  # which does not shrink
+def test_every_official_file_is_smaller_than_the_download_limit() -> None:
+    content = np.random.default_rng(0).bytes(TEST_LABELS.size)  # cannot be compressed
     assert len(gzip.compress(content)) <= TEST_LABELS.most_packed

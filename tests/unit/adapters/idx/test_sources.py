@@ -1,4 +1,4 @@
-"""The official files are taken from the first source that has them, and nothing unchecked is ever left in place."""
+"""The official files come from the first source that has them. No unchecked file is ever kept."""
 
 import gzip
 import hashlib
@@ -35,7 +35,7 @@ def _wrong(files: Sequence[RawFile], directory: Path) -> None:
 
 
 def _away(files: Sequence[RawFile], directory: Path) -> None:
-    _good(files[:1], directory)  # what came before the failure must not stay either
+    _good(files[:1], directory)  # files from before the failure must not stay either
     raise StoreUnavailable("does not answer")
 
 
@@ -58,7 +58,7 @@ def test_files_are_downloaded_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("failing", [_away, _wrong])
-def test_the_next_source_is_tried_and_both_are_told(
+def test_the_next_source_is_tried_and_both_are_logged(
     tmp_path: Path, failing: Fetch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -83,14 +83,14 @@ def test_a_damaged_earlier_download_is_refused_by_name_and_replaced(
     assert "one.gz" not in caplog.text
 
 
-def test_a_good_file_stays_when_the_other_cannot_be_had(tmp_path: Path) -> None:
+def test_a_good_file_stays_if_another_cannot_be_downloaded(tmp_path: Path) -> None:
     _write(tmp_path, {"one.gz": b"first"})
-    with pytest.raises(StoreUnavailable, match=r"could give two.gz \("):
+    with pytest.raises(StoreUnavailable, match=r"no source has two.gz \("):
         _raw(tmp_path, wrong=_wrong)
     assert _names(tmp_path) == ["one.gz"]
 
 
-def test_a_source_that_was_named_is_the_only_one(tmp_path: Path) -> None:
+def test_a_named_source_is_the_only_one_used(tmp_path: Path) -> None:
     _write(tmp_path / "mine", _CONTENT)
     assert _raw(tmp_path / "raw", tmp_path / "mine", untouched=_untouched) == tmp_path / "mine"
     assert not (tmp_path / "raw").exists()
@@ -124,7 +124,7 @@ def test_debians_installed_files_are_copied(tmp_path: Path) -> None:
     assert (tmp_path / "one.gz").read_bytes() == (tmp_path / "installed/one.gz").read_bytes()
 
 
-def test_debians_installed_files_are_not_taken_for_granted(tmp_path: Path) -> None:
+def test_file_missing_from_debians_installed_ones_is_named(tmp_path: Path) -> None:
     _write(tmp_path / "installed", {"one.gz": b"first"})
     with pytest.raises(StoreUnavailable, match=r"two.gz cannot be copied"):
         debian.fetch(_FILES, tmp_path, installed=tmp_path / "installed")
@@ -147,7 +147,7 @@ def _package(directory: Path, content: Mapping[str, bytes]) -> Path:
 
 
 @pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="needs dpkg-deb")
-def test_of_debians_package_the_files_are_taken_and_nothing_else(tmp_path: Path) -> None:
+def test_only_the_needed_files_of_debians_package_are_extracted(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     debian.unpack(_package(tmp_path, {**_CONTENT, "more.gz": b"unasked"}), _FILES, tmp_path / "out")
     assert {path.name: gzip.decompress(path.read_bytes()) for path in (tmp_path / "out").iterdir()} == _CONTENT
@@ -156,7 +156,7 @@ def test_of_debians_package_the_files_are_taken_and_nothing_else(tmp_path: Path)
 @pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="needs dpkg-deb")
 def test_debians_package_with_a_file_too_long_or_none_is_refused(tmp_path: Path) -> None:
     long = _package(tmp_path, {**_CONTENT, "two.gz": secrets.token_bytes(5000)})
-    with pytest.raises(StoreUnavailable, match=r"two\.gz is no file of at most 1030 bytes"):
+    with pytest.raises(StoreUnavailable, match=r"two\.gz: expected a regular file of at most 1030 bytes"):
         debian.unpack(long, _FILES, tmp_path)
     with pytest.raises(StoreUnavailable, match=r"lacks three\.gz"):
         debian.unpack(long, [RawFile("three.gz", 1, "")], tmp_path)

@@ -1,4 +1,4 @@
-"""The page: whole by itself, safe whatever it is told, and without the parts that there are no numbers for."""
+"""The report page needs no other file, escapes any text, and leaves out parts without numbers."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -21,7 +21,7 @@ FIGURES = {"confusion_matrix.svg", "classes.svg", "reliability.svg", "learning_c
 
 
 class Page(HTMLParser):
-    """What a page holds and points at; every element that is opened has to be closed."""
+    """Collects a page's content and links, and checks that every element is closed."""
 
     VOID = frozenset({"meta", "img", "br"})
 
@@ -58,11 +58,11 @@ def files() -> dict[str, bytes]:
     return dict(render_report(URI, a_report()))
 
 
-def test_page_and_figures_are_there(files: dict[str, bytes]) -> None:
+def test_report_consists_of_a_page_and_figures(files: dict[str, bytes]) -> None:
     assert set(files) == {"report.html", *FIGURES}
 
 
-def test_page_needs_nothing_beside_it_and_runs_nothing(files: dict[str, bytes]) -> None:
+def test_page_needs_no_other_file_and_has_no_script(files: dict[str, bytes]) -> None:
     page = Page(files["report.html"])
     assert not {"script", "link", "iframe", "object"} & set(page.elements)
     assert all(source.startswith(("data:image/png;base64,", "#")) for source in page.sources)
@@ -71,7 +71,7 @@ def test_page_needs_nothing_beside_it_and_runs_nothing(files: dict[str, bytes]) 
     assert all(url.startswith(b"#") for url in urls)
 
 
-def test_page_names_the_device_and_what_it_took_notice_of() -> None:
+def test_page_names_the_device_and_the_settings_that_it_used() -> None:
     report = a_report()
     assert report.story is not None
     params = {**report.story.params, "precision": "bfloat16"}
@@ -93,19 +93,19 @@ def test_page_says_how_far_training_can_be_repeated(files: dict[str, bytes]) -> 
     assert "On a GPU it does not quite" in Page(files["report.html"]).words
 
 
-def test_figures_of_the_page_do_not_take_each_other_s_parts(files: dict[str, bytes]) -> None:
+def test_figures_of_a_page_do_not_share_ids_of_different_content(files: dict[str, bytes]) -> None:
     page = Page(files["report.html"])
     text = files["report.html"].decode()
     for used in set(re.findall(r'(?:url\(#|href="#)([^)"]+)', text)):
         assert used in page.ids
-    # Equal ids are of equal content, a marker or a frame that two figures share.
+    # Equal ids must have equal content: a marker or frame that two figures share.
     definitions = dict[str, set[str]]()
     for identity, body in re.findall(r'id="([mp][0-9a-f]{10})"(.*?)/>', text, re.DOTALL):
         definitions.setdefault(identity, set()).add(re.sub(r"\s+", " ", body))
     assert all(len(bodies) == 1 for bodies in definitions.values())
 
 
-def test_page_says_what_was_measured(files: dict[str, bytes]) -> None:
+def test_page_shows_what_was_measured(files: dict[str, bytes]) -> None:
     report = a_report()
     page = Page(files["report.html"])
     measured = report.measured
@@ -124,7 +124,7 @@ def test_page_says_what_was_measured(files: dict[str, bytes]) -> None:
 @example('"><script>alert(1)</script>&', [*MARKUP[:10]])
 @example("\x00\x1b[31m\ud800", [*MARKUP[10:20]])
 @example("W" * 5000, [*MARKUP[-10:]])
-def test_words_from_outside_are_not_taken_for_html(files: dict[str, bytes], text: str, class_names: list[str]) -> None:
+def test_text_from_outside_is_escaped(files: dict[str, bytes], text: str, class_names: list[str]) -> None:
     report = a_report()
     assert report.story is not None
     report = replace(
@@ -147,7 +147,7 @@ def test_words_from_outside_are_not_taken_for_html(files: dict[str, bytes], text
         assert one_line(name) in page.words
 
 
-def test_model_without_mistakes_or_run_or_calibration_has_a_page_too() -> None:
+def test_model_without_mistakes_run_or_calibration_has_a_page() -> None:
     report = a_report()
     perfect = report.measured.evaluation.confusion * 0
     perfect[range(10), range(10)] = 7
@@ -170,13 +170,13 @@ def test_model_without_mistakes_or_run_or_calibration_has_a_page_too() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(FIGURES))
-def test_figure_stands_alone_as_a_file(files: dict[str, bytes], name: str) -> None:
+def test_figure_file_needs_no_other_file(files: dict[str, bytes], name: str) -> None:
     root = ET.fromstring(files[name])  # noqa: S314 - our own bytes
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
-    assert b"var(--" not in files[name], "nobody would say what it is"
+    assert b"var(--" not in files[name], "a figure needs a title"
     assert next(iter(root)).attrib["fill"] == "#ffffff"
     texts = [text.strip() for text in root.itertext() if text.strip()]
-    assert texts, "words are words, not outlines"
+    assert texts, "text stays text, not outlines"
 
 
 def test_equal_reports_give_equal_bytes(files: dict[str, bytes]) -> None:
@@ -190,7 +190,7 @@ def test_one_epoch_is_enough_for_learning_curves() -> None:
     assert "learning_curves.svg" in render_report(URI, short)
 
 
-def test_what_stops_the_drawing_is_told_as_a_report_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_while_drawing_is_reported_as_a_failed_report(monkeypatch: pytest.MonkeyPatch) -> None:
     def stops(report: object) -> None:
         raise KeyError("a font")
 

@@ -1,4 +1,4 @@
-"""Figures show class names as they are, whatever they are, and read no settings but ours."""
+"""Figures show any class name as it is, and use only our own settings."""
 
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def words(svg: bytes | str) -> list[str]:
 
 
 def is_shown(name: str, shown: Sequence[str]) -> bool:
-    """Spaces at the ends and in a row are not drawn."""
+    """Leading, trailing and repeated spaces are not drawn."""
     return any(
         text.strip() == name.strip() or (text.endswith("…") and name.strip().startswith(text.removesuffix("…").strip()))
         for text in shown
@@ -41,7 +41,7 @@ def is_shown(name: str, shown: Sequence[str]) -> bool:
 @example(MARKUP[:10])
 @example(MARKUP[10:20])
 @example(MARKUP[-10:])
-def test_class_names_of_any_kind_are_drawn_as_text(class_names: list[str]) -> None:
+def test_any_class_name_is_drawn_as_text(class_names: list[str]) -> None:
     for svg in drawn(class_names).values():
         for shown in (words(as_file(svg)), words(in_page(svg))):
             for name in class_names:
@@ -49,17 +49,17 @@ def test_class_names_of_any_kind_are_drawn_as_text(class_names: list[str]) -> No
 
 
 def test_names_of_any_length_leave_room_for_the_figure() -> None:
-    # Matplotlib warns of a figure that has no room, and here a warning is an error.
+    # Matplotlib warns if a figure has no room, and the suite turns warnings into errors.
     assert drawn([letter * 300 for letter in "WMQ@%ABCDE"])
 
 
-def test_figures_are_the_same_whatever_a_person_s_settings_are() -> None:
+def test_figures_do_not_depend_on_the_user_s_settings() -> None:
     plain = draw(REPORT)
     with mpl.rc_context({"text.usetex": True, "font.size": 30, "axes.grid": True, "figure.dpi": 50}):
         assert draw(REPORT) == plain
 
 
 @pytest.mark.parametrize("ours", [CLASS_NAMES])
-def test_our_own_names_are_drawn_whole(ours: tuple[str, ...]) -> None:
+def test_class_names_of_fashion_mnist_are_not_cut(ours: tuple[str, ...]) -> None:
     for svg in drawn(ours).values():
         assert set(ours) <= set(words(as_file(svg)))

@@ -1,4 +1,4 @@
-"""The in-memory registry keeps the port's contract, and its own promise that versions never change."""
+"""The in-memory registry follows the port's contract, and never changes a version."""
 
 import dataclasses
 
@@ -45,14 +45,14 @@ def test_a_version_needs_a_semantic_number(version: str) -> None:
         MemoryDataRegistry().add(version, toy_splits())
 
 
-def test_metadata_of_ones_own_is_kept_and_refused_when_unusable() -> None:
+def test_given_metadata_is_kept_and_refused_if_unusable() -> None:
     registry = MemoryDataRegistry()
     assert registry.add("1.0.0", toy_splits(), metadata={"mine": 1}).metadata == {"mine": 1}
     with pytest.raises(CorruptData, match="pixel_mean"):
         registry.resolve("1.0.0")
 
 
-def test_equal_content_has_an_equal_digest_whatever_the_version_is_called() -> None:
+def test_equal_content_has_an_equal_digest_in_any_version() -> None:
     registry = MemoryDataRegistry()
     first, second = registry.add("1.0.0", toy_splits()), registry.add("2.0.0", toy_splits())
     assert first.digest == second.digest

@@ -13,7 +13,7 @@ class TestMemoryServingMemory(ServingMemoryContract):
         return MemoryServingMemory()
 
 
-def test_pin_ages_with_the_clock_and_a_new_pin_is_young_again() -> None:
+def test_pin_expires_by_the_clock_and_a_new_pin_starts_again() -> None:
     now = 100.0
     memory = MemoryServingMemory(clock=lambda: now)
     memory.pin("models:/a@champion", "models:/a/1")
@@ -25,7 +25,7 @@ def test_pin_ages_with_the_clock_and_a_new_pin_is_young_again() -> None:
     assert memory.pinned("models:/a@champion", 10) == "models:/a/1"
 
 
-def test_model_that_cannot_travel_is_noticed() -> None:
+def test_model_that_cannot_be_pickled_raises() -> None:
     bound = replace(make_package(2), factory=lambda: make_package(2).load())
     with pytest.raises(Exception, match="pickle"):
         KeptModel.of(bound, compared=True)

@@ -10,7 +10,7 @@ class TestMemoryTracker(TrackerContract):
         return MemoryTracker()
 
 
-def test_artifacts_and_datasets_can_be_looked_at() -> None:
+def test_artifacts_and_datasets_can_be_read_back() -> None:
     tracker = MemoryTracker()
     run_id = tracker.start("run", {}, DATASET)
     tracker.log_artifact(run_id, "a/b.json", b"{}")

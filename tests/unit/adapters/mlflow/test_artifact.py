@@ -60,7 +60,7 @@ def test_info_reads_back_as_it_was() -> None:
         ({"normalization": {"mean": 0.3, "std": 0.0}}, "pixel_std"),
     ],
 )
-def test_info_with_anything_else_in_it_is_refused_by_name(change: dict[str, object], named: str) -> None:
+def test_info_with_an_unknown_or_wrong_field_is_refused_by_name(change: dict[str, object], named: str) -> None:
     document = {**json.loads(info_to_json(INFO)), **change}
     with pytest.raises(CorruptModel, match=named):
         info_from_json(json.dumps(document))
@@ -75,7 +75,7 @@ def test_info_without_a_field_is_refused_by_name(missing: str) -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b"\xff", b'{"layout_version": 1}'])
-def test_text_that_is_no_info_is_refused(text: bytes) -> None:
+def test_text_that_is_not_an_info_is_refused(text: bytes) -> None:
     with pytest.raises(CorruptModel, match=r"fmnist\.json"):
         info_from_json(text)
 
@@ -85,24 +85,24 @@ def test_metric_that_is_not_finite_is_not_written() -> None:
         info_to_json(replace(INFO, metrics={"val_acc": float("nan")}))
 
 
-def test_golden_batch_reads_back_and_is_replayed() -> None:
+def test_golden_batch_reads_back_and_can_be_checked() -> None:
     batch = GoldenBatch.from_bytes(golden().to_bytes())
     np.testing.assert_array_equal(batch.images, golden().images)
     batch.check(classifier(), 1e-6, "the same")
 
 
-def test_other_answers_to_the_golden_batch_are_noticed() -> None:
+def test_other_predictions_for_the_golden_batch_are_refused() -> None:
     with pytest.raises(CorruptModel, match="the other"):
         golden().check(classifier(seed=1), 1e-3, "the other")
 
 
-def test_answers_that_are_no_numbers_are_noticed() -> None:
+def test_predictions_that_are_not_numbers_are_refused() -> None:
     means = np.full((10, 784), np.nan, np.float32)
     with pytest.raises(CorruptModel, match="nan"):
         golden().check(MeanClassifier(means, INFO), 1e-3, "the other")
 
 
-def test_tolerance_is_of_probabilities() -> None:
+def test_tolerance_applies_to_probabilities() -> None:
     batch = golden()
     shifted = GoldenBatch(batch.images, batch.probabilities + np.float32(5e-4))
     shifted.check(classifier(), 1e-3, "it")
@@ -111,14 +111,14 @@ def test_tolerance_is_of_probabilities() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", golden().to_bytes()[:200]])
-def test_bytes_that_are_no_golden_batch_are_refused(content: bytes) -> None:
+def test_bytes_that_are_not_a_golden_batch_are_refused(content: bytes) -> None:
     with pytest.raises(CorruptModel, match=r"golden\.npz"):
         GoldenBatch.from_bytes(content)
 
 
 @settings(deadline=None)
 @given(data=st.data())
-def test_damaged_golden_batch_is_refused_or_the_same(data: st.DataObject) -> None:
+def test_damaged_golden_batch_is_refused_or_not_changed(data: st.DataObject) -> None:
     whole = bytearray(golden().to_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
@@ -129,7 +129,7 @@ def test_damaged_golden_batch_is_refused_or_the_same(data: st.DataObject) -> Non
     np.testing.assert_array_equal(found.images, golden().images)
 
 
-def test_golden_batch_that_unpacks_to_gigabytes_is_refused_unpacked() -> None:
+def test_golden_batch_that_decompresses_to_gigabytes_is_refused() -> None:
     bomb = io.BytesIO()
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("images.npy", "w") as entry:
         for _ in range(70):
@@ -138,12 +138,12 @@ def test_golden_batch_that_unpacks_to_gigabytes_is_refused_unpacked() -> None:
         GoldenBatch.from_bytes(bomb.getvalue())
 
 
-def test_info_of_a_hundred_thousand_brackets_is_refused() -> None:
+def test_info_with_too_deep_nesting_is_refused() -> None:
     with pytest.raises(CorruptModel, match="damaged"):
         info_from_json("[" * 100_000)
 
 
-def test_file_longer_than_any_is_refused_unread(tmp_path: Path) -> None:
+def test_too_large_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
     with (tmp_path / INFO_FILE).open("wb") as file:
         file.truncate(MAX_BYTES[INFO_FILE] + 1)
     with pytest.raises(CorruptModel, match="more than 1048576 bytes"):

@@ -1,4 +1,4 @@
-"""A split is read only when its bytes are those promised; whatever is wrong is told with split and address."""
+"""A split is read only if its bytes match the expected hash. Errors name split and URI."""
 
 import dataclasses
 import hashlib
@@ -42,7 +42,7 @@ def test_a_split_comes_back_as_it_was_written(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a::b", "a*[b]?", "a#b%2Fc", "~", "a b, {c}", "file:a"])
-def test_a_split_is_read_from_a_directory_of_any_name(path: Path, tmp_path: Path, name: str) -> None:
+def test_a_split_is_read_from_a_directory_with_any_name(path: Path, tmp_path: Path, name: str) -> None:
     file = _file(path)
     (tmp_path / name).mkdir()
     moved = path.rename(tmp_path / name / path.name)
@@ -60,30 +60,30 @@ def test_a_file_is_compressed_with_zstd_and_names_its_layout(path: Path) -> None
     assert file.schema_arrow.metadata[b"image.shape"] == b"[28, 28]"
 
 
-def test_a_file_url_is_as_good_as_a_path(path: Path) -> None:
+def test_a_file_url_works_like_a_path(path: Path) -> None:
     file = _file(path)
     assert len(SplitReader()(SplitFile("train", path.as_uri(), file.md5))) == len(_DATA)
 
 
-def test_the_reader_travels_to_a_worker(path: Path) -> None:
+def test_the_reader_can_be_pickled(path: Path) -> None:
     reader = SplitReader(Storage(S3Settings(endpoint_url="http://127.0.0.1:9000", access_key_id="key")))
     travelled = pickle.loads(pickle.dumps(reader))
     assert travelled == reader
     assert len(travelled(_file(path))) == len(_DATA)
 
 
-def test_a_secret_is_not_shown() -> None:
+def test_repr_does_not_show_the_secret() -> None:
     settings = S3Settings("http://127.0.0.1:9000", "key", "swordfish")
     assert "swordfish" not in repr(SplitReader(Storage(settings)))
 
 
 @pytest.mark.parametrize("place", [0, 100, -1])
-def test_a_flipped_bit_is_noticed_wherever_it_is(path: Path, place: int) -> None:
+def test_a_flipped_bit_anywhere_is_found(path: Path, place: int) -> None:
     file = _file(path)
     content = bytearray(path.read_bytes())
     content[place] ^= 1
     path.write_bytes(content)
-    with pytest.raises(CorruptData, match=rf"'train' at {path} is damaged: .* the registry promises {file.md5}"):
+    with pytest.raises(CorruptData, match=rf"'train' at {path} is damaged: .* expected {file.md5} by the registry"):
         SplitReader()(file)
 
 
@@ -95,16 +95,16 @@ def test_a_truncated_file_is_damaged(path: Path) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"])
-def test_a_file_that_is_longer_than_promised_is_not_read_to_its_end(tmp_path: Path, scheme: str) -> None:
+def test_a_file_that_is_longer_than_expected_is_not_read_to_its_end(tmp_path: Path, scheme: str) -> None:
     endless = tmp_path / "train.parquet"
     with endless.open("wb") as file:
-        file.truncate(2**42)  # has no blocks, and fits into no memory
+        file.truncate(2**42)  # sparse, and larger than the memory
     promised = SplitFile("train", f"{scheme}{endless}", "0" * 32, size=1000)
     with pytest.raises(CorruptData, match=r"'train' at .* is damaged: it has more than 1000 bytes"):
         SplitReader()(promised)
 
 
-def test_a_file_of_a_registry_without_sizes_has_a_bound_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_without_a_recorded_size_has_a_size_limit(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(SplitReader()(_file(path))) == len(_DATA)
     monkeypatch.setattr(storage, "MOST_BYTES", 100)
     with pytest.raises(CorruptData, match=r"'train' at .* is damaged: it has more than 100 bytes"):
@@ -113,7 +113,7 @@ def test_a_file_of_a_registry_without_sizes_has_a_bound_too(path: Path, monkeypa
 
 @pytest.mark.parametrize("kind", ["s3", "http"])
 @pytest.mark.parametrize("chunked", [True, False])
-def test_a_store_that_sends_without_end_is_not_heeded(kind: str, chunked: bool) -> None:
+def test_an_endless_answer_of_a_store_is_refused(kind: str, chunked: bool) -> None:
     with endless_server(chunked=chunked) as server:
         uri = f"http://127.0.0.1:{server.port}/train" if kind == "http" else "s3://bucket/train"
         reader = SplitReader(Storage(S3Settings(f"http://127.0.0.1:{server.port}", "key", "secret")))
@@ -131,20 +131,20 @@ def test_a_web_server_that_refuses_is_unavailable(status: str) -> None:
         SplitReader()(SplitFile("train", f"http://127.0.0.1:{server.port}/train", "0" * 32, size=1000))
 
 
-def test_an_absent_file_is_told_apart_from_a_damaged_one(tmp_path: Path) -> None:
+def test_an_absent_file_and_a_damaged_one_get_different_errors(tmp_path: Path) -> None:
     with pytest.raises(CorruptData, match=rf"'val' is not at {tmp_path}/absent: .*dvc push"):
         SplitReader()(SplitFile("val", str(tmp_path / "absent"), "0" * 32))
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"no parquet at all", b"PAR1" + b"\x00" * 100 + b"PAR1"])
-def test_bytes_as_promised_that_are_no_parquet_are_refused(tmp_path: Path, content: bytes) -> None:
+def test_bytes_with_the_right_hash_that_are_not_parquet_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "train.parquet"
     path.write_bytes(content)
-    with pytest.raises(CorruptData, match=rf"'train' at {path} is no readable Parquet file"):
+    with pytest.raises(CorruptData, match=rf"'train' at {path} is not a readable Parquet file"):
         SplitReader()(_file(path))
 
 
-def test_a_file_of_other_columns_is_refused_by_split_and_address(path: Path) -> None:
+def test_error_for_other_columns_names_split_and_path(path: Path) -> None:
     pq.write_table(pq.read_table(path).drop_columns(["label"]), path)
     with pytest.raises(CorruptData, match=rf"'train' at {path}: no column 'label'"):
         SplitReader()(_file(path))
@@ -155,6 +155,6 @@ def test_a_place_that_cannot_be_read_is_unavailable(tmp_path: Path) -> None:
         SplitReader()(SplitFile("train", str(tmp_path), "0" * 32))
 
 
-def test_an_address_of_an_unknown_kind_is_unavailable() -> None:
-    with pytest.raises(StoreUnavailable, match=r"'train' at nonsense://x is nowhere that we can read"):
+def test_a_uri_of_an_unknown_kind_is_unavailable() -> None:
+    with pytest.raises(StoreUnavailable, match=r"'train' at nonsense://x is in a place that cannot be read"):
         SplitReader()(SplitFile("train", "nonsense://x", "0" * 32))

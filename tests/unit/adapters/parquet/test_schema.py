@@ -1,4 +1,4 @@
-"""Any slice of the canonical table comes back as the same pixels; legacy tables become canonical or are refused."""
+"""Any slice of the canonical table gives the same pixels. Legacy tables become canonical or are refused."""
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +28,7 @@ def test_table_has_the_schema_of_the_platform_contract() -> None:
     assert schema.metadata == {b"image.shape": b"[28, 28]", b"image.dtype": b"uint8"}
 
 
-def test_slices_and_chunks_keep_to_their_own_rows() -> None:
+def test_slices_and_chunks_give_only_their_own_rows() -> None:
     table = to_table(_DATA)
     _same(to_labeled_images(table), _DATA)
     _same(to_labeled_images(table.slice(7, 5)), _rows(7, 12))
@@ -100,17 +100,17 @@ def _legacy(image: object) -> pa.Array:
         ),
     ],
 )
-def test_what_is_in_neither_layout_is_refused(columns: dict[str, object], complaint: str) -> None:
+def test_a_table_that_fits_neither_layout_is_refused(columns: dict[str, object], complaint: str) -> None:
     with pytest.raises(CorruptData, match=complaint):
         canonical(pa.table(columns))
 
 
 @pytest.mark.parametrize(("key", "value"), [("image.shape", "[784]"), ("image.dtype", "int8")])
-def test_metadata_that_says_otherwise_is_refused(key: str, value: str) -> None:
+def test_metadata_of_another_layout_is_refused(key: str, value: str) -> None:
     table = to_table(_DATA)
     with pytest.raises(CorruptData, match=f"metadata {key} is "):
         canonical(table.replace_schema_metadata({**table.schema.metadata, key.encode(): value}))
 
 
-def test_a_canonical_table_without_metadata_is_taken_as_it_is() -> None:
+def test_a_canonical_table_without_metadata_is_accepted() -> None:
     assert canonical(to_table(_DATA).replace_schema_metadata(None)).equals(to_table(_DATA), check_metadata=True)

@@ -1,4 +1,4 @@
-"""PNG files of every kind that the format knows, written by its specification and not by Pillow."""
+"""Writes PNG files of every kind by the specification of the format, without Pillow."""
 
 import struct
 import zlib
@@ -20,7 +20,7 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 def png(
     samples: npt.NDArray[np.integer], colour: int, depth: int, *, interlaced: bool, chunks: Sequence[bytes] = ()
 ) -> bytes:
-    """A file of samples (rows, columns, channels) below 2**depth; `chunks` stand before the pixels."""
+    """A file of samples (rows, columns, channels) below 2**depth. `chunks` come before the pixels."""
     rows, columns, _ = samples.shape
     passes = _ADAM7 if interlaced else ((0, 0, 1, 1),)
     data = b"".join(_rows(samples[top::down, left::across], depth) for top, left, down, across in passes)

@@ -1,4 +1,4 @@
-"""What is written as a picture is read as the image that it was."""
+"""A picture that we encode reads back as the same image."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ IMAGE = toy_images(1).images[0]
 
 
 @pytest.mark.parametrize(("picture_format", "allowed"), [("PNG", 0), ("JPEG", 40)])
-def test_picture_is_the_image(tmp_path: Path, picture_format: str, allowed: int) -> None:
+def test_encoded_picture_reads_back_as_the_image(tmp_path: Path, picture_format: str, allowed: int) -> None:
     path = tmp_path / "picture"
     path.write_bytes(encode_picture(IMAGE, picture_format))
     (read,) = read_image_file(path)

@@ -1,4 +1,4 @@
-"""Picture files become the images that they show, and a file that is anything else is refused by name."""
+"""Picture files are read as the images that they show. Any other file is refused by name."""
 
 import io
 import os
@@ -55,12 +55,12 @@ def test_a_grey_28x28_png_comes_back_bit_for_bit(tmp_path: Path, mode: str) -> N
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
-def test_a_jpeg_comes_back_nearly_as_it_was(tmp_path: Path, mode: str) -> None:
+def test_a_jpeg_comes_back_nearly_unchanged(tmp_path: Path, mode: str) -> None:
     path = saved(tmp_path / "halves.jpg", Image.fromarray(HALVES).convert(mode), "JPEG", quality=95)
     np.testing.assert_allclose(read_image_file(path)[0].astype(int), HALVES, atol=8)
 
 
-def test_sixteen_bits_are_scaled_and_not_cut_off(tmp_path: Path) -> None:
+def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path: Path) -> None:
     path = saved(tmp_path / "deep.png", Image.fromarray(SHIRT.astype(np.uint16) * 257))
     np.testing.assert_array_equal(read_image_file(path)[0], SHIRT)
 
@@ -70,7 +70,7 @@ def test_one_bit_is_black_and_white(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image_file(path)[0], HALVES)
 
 
-def test_what_is_transparent_shows_black(tmp_path: Path) -> None:
+def test_transparent_pixels_become_black(tmp_path: Path) -> None:
     white = Image.new("RGBA", (28, 28), (255, 255, 255, 0))
     white.paste((255, 255, 255, 255), (0, 0, 14, 28))
     image = read_image_file(saved(tmp_path / "cutout.png", white))[0]
@@ -79,7 +79,7 @@ def test_what_is_transparent_shows_black(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_what_is_half_transparent_is_half_as_light(tmp_path: Path, mode: str) -> None:
+def test_half_transparent_pixels_become_half_as_light(tmp_path: Path, mode: str) -> None:
     veil = Image.fromarray(SHIRT).convert(mode)
     veil.putalpha(128)
     image = read_image_file(saved(tmp_path / "veil.png", veil))[0]
@@ -90,7 +90,7 @@ def test_a_white_background_is_not_inverted(tmp_path: Path) -> None:
     assert (read_image_file(saved(tmp_path / "white.png", Image.new("L", (28, 28), 255))) == 255).all()
 
 
-def test_a_large_picture_shrinks_to_what_it_shows(tmp_path: Path) -> None:
+def test_a_large_picture_is_scaled_down(tmp_path: Path) -> None:
     enlarged = Image.fromarray(HALVES.repeat(10, axis=0).repeat(10, axis=1))
     image = read_image_file(saved(tmp_path / "large.png", enlarged))[0].astype(int)
     away_from_the_edge = np.r_[0:12, 16:28]
@@ -98,7 +98,7 @@ def test_a_large_picture_shrinks_to_what_it_shows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("size", "columns", "rows"), [((56, 28), (0, 28), (7, 21)), ((10, 40), (10, 17), (0, 28))])
-def test_the_shape_of_a_picture_is_kept_on_black(
+def test_a_picture_keeps_its_aspect_ratio_on_black(
     tmp_path: Path, size: tuple[int, int], columns: tuple[int, int], rows: tuple[int, int]
 ) -> None:
     image = read_image_file(saved(tmp_path / "wide.png", Image.new("L", size, 200)))[0]
@@ -107,18 +107,18 @@ def test_the_shape_of_a_picture_is_kept_on_black(
     np.testing.assert_array_equal(image, expected)
 
 
-def test_a_hair_thin_picture_keeps_a_pixel(tmp_path: Path) -> None:
+def test_a_very_thin_picture_keeps_one_pixel(tmp_path: Path) -> None:
     assert read_image_file(saved(tmp_path / "thin.png", Image.new("L", (1, 9000), 200)))[0].max() == 200
 
 
-def test_a_photograph_is_turned_as_its_camera_says(tmp_path: Path) -> None:
+def test_a_photograph_is_rotated_by_its_exif_orientation(tmp_path: Path) -> None:
     turned = Image.Exif()
     turned[0x0112] = 3  # the camera was upside down
     path = saved(tmp_path / "photo.jpg", Image.fromarray(HALVES), "JPEG", quality=95, exif=turned)
     assert read_image_file(path)[0][:10].max() < 20
 
 
-def test_a_camera_s_file_of_several_pictures_gives_the_first(tmp_path: Path) -> None:
+def test_a_jpeg_with_several_pictures_gives_the_first(tmp_path: Path) -> None:
     first, preview = Image.fromarray(HALVES).convert("RGB"), Image.new("RGB", (28, 28))
     path = saved(tmp_path / "photo.jpg", first, "MPO", save_all=True, append_images=[preview], quality=95)
     np.testing.assert_allclose(read_image_file(path)[0].astype(int), HALVES, atol=8)
@@ -133,7 +133,7 @@ def test_an_array_file_is_read_in_any_layout(tmp_path: Path, shape: tuple[int, .
     np.testing.assert_array_equal(read_image_file(path), images)
 
 
-def test_images_stay_what_they_were_when_the_file_changes(tmp_path: Path) -> None:
+def test_images_do_not_change_when_the_file_changes(tmp_path: Path) -> None:
     path = tmp_path / "batch.npy"
     path.write_bytes(npy(SHIRT))
     images = read_image_file(path)
@@ -143,7 +143,7 @@ def test_images_stay_what_they_were_when_the_file_changes(tmp_path: Path) -> Non
     np.testing.assert_array_equal(images[0], SHIRT)
 
 
-def test_a_file_is_known_by_its_content(tmp_path: Path) -> None:
+def test_a_file_is_recognized_by_its_content(tmp_path: Path) -> None:
     path = saved(tmp_path / "shirt.jpeg", Image.fromarray(SHIRT), "PNG")
     np.testing.assert_array_equal(read_image_file(str(path))[0], SHIRT)
 
@@ -178,7 +178,7 @@ def test_a_file_is_known_by_its_content(tmp_path: Path) -> None:
         (npy_that_claims("((28, 28)"), "not a readable .npy file of numbers"),
     ],
 )
-def test_what_is_no_image_is_refused_by_name(tmp_path: Path, content: bytes, message: str) -> None:
+def test_a_file_that_is_not_an_image_is_refused_by_name(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "upload"
     path.write_bytes(content)
     assert refusal(path).startswith(message)
@@ -191,41 +191,41 @@ def test_a_huge_sparse_array_is_refused_before_it_is_read(tmp_path: Path) -> Non
     assert refusal(path) == "an array of 1568000000 bytes, expected at most 1000000000"
 
 
-def test_what_is_no_file_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_file_is_refused_by_name(tmp_path: Path) -> None:
     assert refusal(tmp_path / "absent.png") == "No such file or directory"
     assert refusal(tmp_path) == "not a regular file"
     assert refusal("x" * 300) == "File name too long"
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     assert refusal(pipe) == "not a regular file"
-    with pytest.raises(InvalidImages, match="is no path: embedded null byte"):
+    with pytest.raises(InvalidImages, match="is not a path: embedded null byte"):
         read_image_file("a\0b")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 @pytest.mark.parametrize("size", [(28, 28), (90, 40)])
-def test_a_picture_in_memory_is_what_it_would_be_in_a_file(tmp_path: Path, kind: str, size: tuple[int, int]) -> None:
+def test_a_picture_in_memory_reads_like_a_file(tmp_path: Path, kind: str, size: tuple[int, int]) -> None:
     content = encoded(Image.effect_noise(size, 80), kind)
     (tmp_path / "noise").write_bytes(content)
     np.testing.assert_array_equal(decode_picture(content, 90 * 40), read_image_file(tmp_path / "noise"))
 
 
-def test_a_picture_in_memory_may_have_so_many_pixels() -> None:
+def test_a_picture_in_memory_has_a_pixel_limit() -> None:
     content = encoded(Image.new("L", (100, 50)), "PNG")
     assert decode_picture(content, 5000).shape == (1, 28, 28)
     with pytest.raises(InvalidImages, match="a picture of 100x50 pixels, expected at most 4999 in all") as caught:
         decode_picture(content, 4999)
-    assert not isinstance(caught.value, UnreadablePicture), "it is whole, and too large"
+    assert not isinstance(caught.value, UnreadablePicture), "it is complete, but too large"
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", npy(SHIRT), encoded(Image.fromarray(SHIRT), "PNG")[:400]])
-def test_what_is_no_picture_in_memory_is_told_from_one_that_is_not_allowed(content: bytes) -> None:
+def test_an_unreadable_picture_and_a_refused_one_get_different_errors(content: bytes) -> None:
     with pytest.raises(UnreadablePicture):
         decode_picture(content, 1000)
 
 
 def jpeg_of_scans(scans: int, restart: bytes = b"") -> bytes:
-    """A progressive picture, one of whose six scans is repeated; `restart` stands before each repetition."""
+    """A progressive picture with one of its six scans repeated. `restart` comes before each repetition."""
     whole = encoded(Image.fromarray(HALVES), "JPEG", progressive=True)
     starts = [position for position in range(len(whole)) if whole.startswith(b"\xff\xda", position)]
     assert len(starts) == 6
@@ -236,23 +236,23 @@ def jpeg_of_scans(scans: int, restart: bytes = b"") -> bytes:
     "restart",
     [b"", b"\xff", b"\xff\x00\x07", b"\xff\xd0", b"\xff\x01", b"\xff\xfe\x00\x00", b"\xff\xfe\x00\x04\xff\xd9"],
 )
-def test_a_jpeg_is_not_scanned_without_end(restart: bytes) -> None:
+def test_a_jpeg_with_too_many_scans_is_refused(restart: bytes) -> None:
     assert decode_picture(jpeg_of_scans(20, restart), 1000).shape == (1, 28, 28)
     with pytest.raises(UnreadablePicture, match="more than 20 scans"):
         decode_picture(jpeg_of_scans(21, restart), 1000)
 
 
-def test_scans_are_not_hidden_behind_what_no_segment_begins_with() -> None:
+def test_scans_after_bytes_that_start_no_segment_are_counted() -> None:
     with pytest.raises(UnreadablePicture, match="more than 20 scans"):
         decode_picture(jpeg_of_scans(21, b"\xff\x02\xff\xff"), 1000)
 
 
-def test_the_most_scans_that_a_picture_is_written_in_are_not_too_many() -> None:
+def test_the_most_scans_that_libjpeg_writes_are_accepted() -> None:
     colours = Image.fromarray(HALVES).convert("CMYK")
     assert decode_picture(encoded(colours, "JPEG", progressive=True), 1000).shape == (1, 28, 28)
 
 
-def test_what_a_camera_stores_beside_a_picture_is_no_scan_of_it() -> None:
+def test_previews_in_a_jpeg_do_not_count_as_scans() -> None:
     whole = encoded(Image.fromarray(HALVES), "JPEG")
     preview = b"\xff\xe1\x04\x02" + b"\xff\xda" * 512
     film = b"\xff\xda" * 1000
@@ -261,7 +261,7 @@ def test_what_a_camera_stores_beside_a_picture_is_no_scan_of_it() -> None:
     )
 
 
-def test_a_jpeg_has_so_many_segments() -> None:
+def test_a_jpeg_has_a_segment_limit() -> None:
     whole = encoded(Image.fromarray(HALVES), "JPEG")
     assert decode_picture(whole[:2] + b"\xff\xfe\x00\x02" * 5000 + whole[2:], 1000).shape == (1, 28, 28)
     with pytest.raises(UnreadablePicture, match="more than 10000 segments"):

@@ -1,4 +1,4 @@
-"""Damaged and hostile picture files are read or refused as such, and nothing else comes of them."""
+"""Damaged and hostile picture files are read or refused, and have no other effect."""
 
 import io
 import random
@@ -19,7 +19,7 @@ from tests.unit.adapters.pillow.pngs import DEPTHS, chunk, png
 
 SHIRT = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
 INTERESTING = (0, 1, 0x7F, 0x80, 0xFF)
-SECONDS = 5.0  # for one file of some kilobytes, on a machine that has much else to do
+SECONDS = 5.0  # limit for one file of some kilobytes, on a busy machine
 
 
 def encoded(kind: str, mode: str = "L", **options: object) -> bytes:
@@ -29,7 +29,7 @@ def encoded(kind: str, mode: str = "L", **options: object) -> bytes:
 
 
 def exif() -> bytes:
-    """What a camera writes: maker, orientation, place, thumbnail and notes of its own."""
+    """EXIF data of a camera: maker, orientation, place, thumbnail and maker notes."""
     tags = Image.Exif()
     tags[0x010F], tags[0x0112], tags[0x0132], tags[0x0131] = "Canon", 6, "2020:01:01 00:00:00", "software"
     place = ImageFileDirectory_v2()
@@ -40,7 +40,7 @@ def exif() -> bytes:
 
 
 def orientation_and(tag: int, kind: int, count: int, value: int) -> bytes:
-    """A JPEG with an Orientation and one more tag of a type that it may not have."""
+    """A JPEG with an Orientation and one more tag of a wrong type."""
     entries = sorted([(0x0112, 3, 1, 6 << 16), (tag, kind, count, value)])
     directory = struct.pack(">H", 2) + b"".join(struct.pack(">HHII", *entry) for entry in entries) + bytes(4)
     return encoded("JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08" + directory)
@@ -111,7 +111,7 @@ def split(content: bytes) -> list[bytes]:
 
 
 def sealed(parts: Sequence[bytes]) -> bytes:
-    """A PNG's parts with lengths and checksums that are right, so that damage gets past them."""
+    """Chunks of a PNG with correct lengths and checksums, so that damage inside of them reaches the decoder."""
     return parts[0] + b"".join(chunk(part[4:8], part[8:-4]) for part in parts[1:])
 
 
@@ -155,7 +155,7 @@ MUTATIONS: tuple[Callable[[random.Random, bytes], bytes], ...] = (flip, cut, ins
 
 
 def check(content: bytes) -> None:
-    """Read the picture as a service does; it is one, or it is refused, and soon."""
+    """Read the picture as a service does. It must be read or refused, and quickly."""
     began = time.monotonic()
     try:
         images = decode_picture(content, 1_000_000)
@@ -168,7 +168,7 @@ def check(content: bytes) -> None:
 
 
 def fuzz(seed: int, rounds: int) -> None:
-    rng, whole = random.Random(seed), [*pngs(), *jpegs(), *others()]  # noqa: S311 - it keeps no secret
+    rng, whole = random.Random(seed), [*pngs(), *jpegs(), *others()]  # noqa: S311 - not for secrets
     for _ in range(rounds):
         content = rng.choice(whole)
         for _ in range(rng.randint(1, 3)):
@@ -178,12 +178,12 @@ def fuzz(seed: int, rounds: int) -> None:
 
 @pytest.mark.parametrize("tag", [0x010F, 0x0110, 0x0132, 0x8769, 0x8825, 0x927C, 0xA005, 0x0201, 0x014A])
 @pytest.mark.parametrize("kind", range(14))
-def test_an_ill_typed_tag_beside_an_orientation_is_damage(tag: int, kind: int) -> None:
+def test_a_tag_of_a_wrong_type_beside_an_orientation_is_refused_as_damaged(tag: int, kind: int) -> None:
     for count, value in ((0, 0), (1, 0), (1, 2**32 - 1), (4, 8), (2**31, 8), (2**32 - 1, 0xFFFF)):
         check(orientation_and(tag, kind, count, value))
 
 
-def test_whole_pictures_that_the_damage_is_done_to_are_read() -> None:
+def test_pictures_are_readable_before_they_are_damaged() -> None:
     for content in pngs() + jpegs():
         assert decode_picture(content, 1000).shape == (1, 28, 28)
 
@@ -198,7 +198,7 @@ def test_many_damaged_pictures_are_read_or_refused(seed: int) -> None:
     fuzz(seed, rounds=50_000)
 
 
-def test_pictures_of_no_size_or_of_any_size_are_refused() -> None:
+def test_pictures_with_an_impossible_size_are_refused() -> None:
     whole = png_parts(encoded("PNG"))
     for width, height in ((0, 28), (28, 0), (0, 0), (2**31 - 1, 2**31 - 1), (2**32 - 1, 1), (1, 2**31 - 1), (10**6, 2)):
         header = struct.pack(">II", width, height) + whole[1][16:21]
@@ -206,7 +206,7 @@ def test_pictures_of_no_size_or_of_any_size_are_refused() -> None:
             decode_picture(sealed([whole[0], whole[1][:8] + header + bytes(4), *whole[2:]]), 1_000_000)
 
 
-def test_text_that_unpacks_without_end_is_not_unpacked() -> None:
+def test_compressed_text_of_huge_size_is_not_decompressed() -> None:
     bomb = zlib.compress(bytes(200_000_000))
     samples = SHIRT[..., None]
     for kind, head in ((b"zTXt", b"key\0\0"), (b"iTXt", b"key\0\1\0\0\0"), (b"iCCP", b"key\0\0")):
@@ -217,18 +217,18 @@ def test_text_that_unpacks_without_end_is_not_unpacked() -> None:
 
 
 @pytest.mark.parametrize("part", [chunk(b"tEXt", b"k\0"), chunk(b"IDAT", b""), chunk(b"xxxx", b"")])
-def test_a_png_has_so_many_chunks(part: bytes) -> None:
+def test_a_png_has_a_chunk_limit(part: bytes) -> None:
     whole = encoded("PNG")
     assert decode_picture(whole[:33] + part * 30_000 + whole[33:], 1000).shape == (1, 28, 28)
     with pytest.raises(UnreadablePicture, match="a PNG of more than 50000 chunks"):
         decode_picture(whole[:33] + part * 50_000 + whole[33:], 1000)
 
 
-def test_what_follows_a_png_is_no_chunk_of_it() -> None:
+def test_bytes_after_a_png_do_not_count_as_chunks() -> None:
     assert decode_picture(encoded("PNG") + bytes(1_000_000), 1000).shape == (1, 28, 28)
 
 
-def test_what_only_a_person_s_file_may_be_is_refused_by_name(tmp_path: Path) -> None:
+def test_too_large_file_or_device_is_refused(tmp_path: Path) -> None:
     huge = tmp_path / "huge.png"
     huge.write_bytes(encoded("PNG"))
     with huge.open("r+b") as file:

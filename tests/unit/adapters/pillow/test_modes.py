@@ -1,4 +1,4 @@
-"""One rule reads every picture: its lightness in 8 bits, over black where it is transparent, turned as it says."""
+"""Every picture is read by one rule: 8 bits of grey, black where transparent, rotated by its EXIF orientation."""
 
 import io
 import struct
@@ -23,7 +23,7 @@ def read(content: bytes) -> npt.NDArray[np.int64]:
 
 
 def noise(seed: int, depth: int) -> npt.NDArray[np.int64]:
-    """Samples of a depth, with many equal ones."""
+    """Samples of a bit depth, with many equal ones."""
     rng = np.random.default_rng(seed)
     return rng.choice(rng.integers(0, 2**depth, 12), (28, 28))
 
@@ -33,7 +33,7 @@ def eight_bits(samples: npt.NDArray[np.int64], depth: int) -> npt.NDArray[np.flo
 
 
 def turned(image: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
-    """The stored pixels of a picture that its orientation tag turns into `image`."""
+    """The stored pixels of a picture whose orientation tag rotates it to `image`."""
     if orientation >= 5:
         image = image.swapaxes(0, 1)
     if orientation in {2, 3, 7, 8}:
@@ -50,7 +50,7 @@ def exif(orientation: int) -> bytes:
 @given(
     st.sampled_from(KINDS), st.booleans(), st.booleans(), st.integers(1, 8), st.integers(0, 2**32 - 1), st.booleans()
 )
-def test_every_kind_of_png_reads_alike(
+def test_every_kind_of_png_is_read_by_the_rule(
     kind: tuple[int, int], interlaced: bool, transparent: bool, orientation: int, seed: int, keyed_white: bool
 ) -> None:
     colour, depth = kind
@@ -73,19 +73,19 @@ def test_every_kind_of_png_reads_alike(
     elif transparent:
         channels = 3 if colour == RGB else 1
         chunks.append(chunk(b"tRNS", struct.pack(f">{channels}H", *[key] * channels)))
-        # Of 16 bits a colour Pillow keeps 8, so that the next of 256 neighbours are as transparent.
+        # Pillow keeps 8 of 16 bits of a colour, so the 255 nearest colours are transparent, too.
         alpha = samples >> 8 != key >> 8 if (colour, depth) == (RGB, 16) else samples != key
     planes = [samples] * (3 if colour in {RGB, RGB_ALPHA} else 1)
     if colour in {GREY_ALPHA, RGB_ALPHA}:
         planes.append(opacity)
     stored = turned(np.stack(planes, axis=-1), orientation)
     found = read(png(stored, colour, depth, interlaced=interlaced, chunks=chunks))
-    # Of 16 bits the upper 8 are taken, of lightness and of opacity.
+    # The upper 8 of 16 bits count, for lightness and for opacity.
     np.testing.assert_allclose(found, grey * alpha, atol=3)
 
 
 @pytest.mark.parametrize(("colour", "depth"), [(GREY, depth) for depth in DEPTHS[GREY]] + [(RGB, 8), (RGB, 16)])
-def test_a_white_ground_that_is_transparent_is_black(colour: int, depth: int) -> None:
+def test_a_transparent_white_background_becomes_black(colour: int, depth: int) -> None:
     white, channels = 2**depth - 1, 3 if colour == RGB else 1
     samples = np.full((28, 28, channels), white)
     samples[4:9] = white // 2
@@ -102,7 +102,7 @@ def test_a_white_ground_that_is_transparent_is_black(colour: int, depth: int) ->
     st.integers(1, 8),
     st.sampled_from(["JPEG", "MPO"]),
 )
-def test_every_kind_of_jpeg_reads_alike(
+def test_every_kind_of_jpeg_is_read_by_the_rule(
     mode: str, progressive: bool, subsampling: int, orientation: int, container: str
 ) -> None:
     rows, columns = np.mgrid[0:28, 0:28]

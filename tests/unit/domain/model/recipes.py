@@ -1,4 +1,4 @@
-"""Any recipe that can be."""
+"""Hypothesis strategies for any valid recipe."""
 
 from hypothesis import strategies as st
 

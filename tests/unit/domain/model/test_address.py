@@ -34,7 +34,7 @@ def test_address_never_shows_its_password(scheme: str, odd: str, tail: str) -> N
         try:
             address = Address(text)
         except InvalidSetting:
-            continue  # the next test reads what it says
+            continue  # the next test checks its message
         holder = _Holder(address)
         ways = (str(address), repr(address), f"{address}", f"{address:>99}", f"{address!r}", "%s" % (address,))  # noqa: UP031
         ways += (repr(holder), str(asdict(holder)), address.identity, json.dumps({"at": address}, default=str))
@@ -43,26 +43,26 @@ def test_address_never_shows_its_password(scheme: str, odd: str, tail: str) -> N
 
 
 @pytest.mark.parametrize("start", ["", "http:/", "http:", "//"])
-def test_password_without_a_scheme_is_refused_without_a_word_of_it(start: str) -> None:
+def test_password_without_a_scheme_is_refused_and_not_shown(start: str) -> None:
     with pytest.raises(InvalidSetting, match="no scheme such as http://") as refused:
         Address(f"{start}user:SECRET@127.0.0.1:5000/x")
     assert "SECRET" not in str(refused.value)
 
 
 @pytest.mark.parametrize("address", ["http://:SECRET/x@127.0.0.1:1", "http://u:/SECRET@h", "http://:SECRET@h"])
-def test_slip_in_a_password_does_not_show_it(address: str) -> None:
+def test_error_for_a_mistyped_password_does_not_show_it(address: str) -> None:
     assert "SECRET" not in f"{Address(address)} {without_credentials(address)}"
 
 
 @pytest.mark.parametrize("text", ["http://u:p@ss/word@host/x", "https://tok@en/x@host/x", "ssh://git:p@a/s@host/x"])
-def test_address_that_names_two_hosts_is_refused_without_a_word_of_it(text: str) -> None:
+def test_address_with_two_hosts_is_refused_and_not_shown(text: str) -> None:
     with pytest.raises(InvalidSetting, match="write %40 for @ and %2F for /") as refused:
         Address(text)
     assert "ss/word" not in str(refused.value)
 
 
 @given(odd=st.text(max_size=12))
-def test_vendor_gets_the_address_as_it_was_given(odd: str) -> None:
+def test_vendor_gets_the_address_unchanged(odd: str) -> None:
     text = f"https://user:{quote(odd, safe='', errors='ignore')}@host.example/x"
     assert Address(text).reveal() == pickle.loads(pickle.dumps(Address(text))).reveal() == text
     assert Address(text) == Address(text) != Address("https://host.example/x")
@@ -87,7 +87,7 @@ def test_credentials_are_decoded(text: str, credentials: tuple[str, str | None] 
 
 
 @pytest.mark.parametrize("text", ["/srv/a@b?c#d", "git@host:x", "sqlite:////srv/a#b@c/mlflow.db", "HTTP://Host/x"])
-def test_address_without_a_secret_is_shown_whole(text: str) -> None:
+def test_address_without_a_secret_is_shown_completely(text: str) -> None:
     assert str(Address(text)) == text
 
 
@@ -118,12 +118,12 @@ def test_one_place_has_one_identity(same: str) -> None:
         ("http://h/a%20b", "http://h/a b/"),
     ],
 )
-def test_default_ports_drivers_and_options_make_no_other_place(one: str, other: str) -> None:
+def test_default_ports_drivers_and_options_do_not_change_the_identity(one: str, other: str) -> None:
     assert Address(one).identity == Address(other).identity
 
 
 @given(st.ip_addresses(v=6), st.ip_addresses(network="127.0.0.0/8"))
-def test_number_has_one_identity_however_it_is_written(
+def test_ip_address_has_one_identity_in_every_notation(
     number: ipaddress.IPv6Address, loop: ipaddress.IPv4Address
 ) -> None:
     short, long = (Address(f"http://[{text}]:5000").identity for text in (number.compressed, number.exploded.upper()))
@@ -141,19 +141,19 @@ def test_another_place_has_another_identity(other: str) -> None:
 
 
 @given(st.ip_addresses(network="127.0.0.0/8"))
-def test_loopback_is_known_by_any_of_its_numbers(number: ipaddress.IPv4Address) -> None:
+def test_loopback_is_recognized_by_any_of_its_ip_addresses(number: ipaddress.IPv4Address) -> None:
     assert is_loopback(str(number))
     assert is_loopback(f"::ffff:{number}")
 
 
 @given(st.ip_addresses())
-def test_no_other_number_is_loopback(number: ipaddress.IPv4Address) -> None:
+def test_no_other_ip_address_is_loopback(number: ipaddress.IPv4Address) -> None:
     mapped = getattr(number, "ipv4_mapped", None) or number
     assert is_loopback(str(number)) == (mapped in ipaddress.ip_network("127.0.0.0/8") or str(number) == "::1")
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "localhost.", "me.localhost", "::1"])
-def test_loopback_is_known_by_name(host: str) -> None:
+def test_loopback_is_recognized_by_name(host: str) -> None:
     assert is_loopback(host)
 
 
@@ -180,7 +180,7 @@ _MESSAGE = "cannot reach {}: 'refused', says models:/name@champion"
 @example(odd="@/w", scheme="http")
 @example(odd='p"w', scheme="http")
 def test_no_odd_password_survives_in_a_message(odd: str, scheme: str) -> None:
-    # Where http has a password with a space after an @, nobody can tell it from a host and the words that follow.
+    # An http password with a space after an @ looks like a host and the words after it.
     assume(scheme not in {"http", "https"} or not ("@" in odd and any(character.isspace() for character in odd)))
     for password in (f"SECRET{odd}SECRET", quote(f"SECRET{odd}SECRET", safe="")):
         assert "SECRET" not in without_credentials(_MESSAGE.format(f"{scheme}://user:{password}@host.example/db"))
@@ -209,7 +209,7 @@ def test_no_odd_password_survives_in_a_message(odd: str, scheme: str) -> None:
         ),
     ],
 )
-def test_addresses_lose_what_may_be_secret_and_nothing_else(text: str, shown: str) -> None:
+def test_addresses_lose_only_what_may_be_secret(text: str, shown: str) -> None:
     assert without_credentials(text) == shown
 
 
@@ -226,7 +226,7 @@ _PATH = st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S"], ex
 
 
 @given(path=st.lists(_PATH).map("/".join), port=st.integers(0, 65535))
-def test_path_on_a_port_is_no_password(path: str, port: int) -> None:
+def test_path_after_a_port_is_not_a_password(path: str, port: int) -> None:
     address = f"http://host.example:{port}/{path}"
     assert without_credentials(address) == address
 
@@ -235,4 +235,4 @@ def test_path_on_a_port_is_no_password(path: str, port: int) -> None:
 def test_message_of_many_pages_is_read_in_seconds(pages: str) -> None:
     began = time.monotonic()
     without_credentials(pages)
-    assert time.monotonic() - began < 20  # without bounds it would be minutes
+    assert time.monotonic() - began < 20  # without limits it would take minutes

@@ -1,4 +1,4 @@
-"""A file that a person names is read whole, or refused by what it is, and nothing is waited for."""
+"""A file is read completely, or refused by its kind or size, and reading never blocks."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from fmnist.domain.model.files import read_file
 
 
-def test_a_file_is_read_up_to_its_bound(tmp_path: Path) -> None:
+def test_a_file_is_read_up_to_the_limit(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"12345")
     link = tmp_path / "link"
@@ -18,7 +18,7 @@ def test_a_file_is_read_up_to_its_bound(tmp_path: Path) -> None:
         read_file(path, 4)
 
 
-def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_file_is_refused_without_blocking(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for path in (pipe, Path("/dev/zero")):

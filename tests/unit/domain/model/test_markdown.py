@@ -1,4 +1,4 @@
-"""Words stay words of the paragraph, item or cell that they are put into, wherever in it they stand."""
+"""Text stays text of its paragraph, item or cell, at any position in it."""
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -12,7 +12,7 @@ MARKS = st.text(st.sampled_from("#-+=*_~`>|:.)( \t\n1923ab"), max_size=12)
 
 
 def rendered(document: str) -> list[tuple[str, str]]:
-    """The blocks of a document and what each says."""
+    """The blocks of a document and the text of each."""
     tokens = PARSER.parse(document)
     inlines = [part for token in tokens for part in token.children or []]
     assert {part.type for part in inlines} <= {"text", "softbreak"}
@@ -35,16 +35,16 @@ def rendered(document: str) -> list[tuple[str, str]]:
 @example("\ta")
 @example("===")
 @example("=")
-def test_words_begin_no_block(text: str) -> None:
+def test_text_starts_no_block(text: str) -> None:
     said = one_line(text).strip(" ")
     alone = [("paragraph_open", ""), ("inline", said), ("paragraph_close", "")] if said else []
     assert rendered(words(text)) == alone
-    # Below a line of the same paragraph, where `===` would make that a heading.
+    # Below another line of the paragraph, which `===` would turn into a heading.
     assert rendered(f"a\n{words(text)}") == [("paragraph_open", ""), ("inline", f"a{said}"), ("paragraph_close", "")]
     item = [("list_item_open", ""), *(alone), ("list_item_close", "")]
     assert rendered(f"* {words(text)}") == [("bullet_list_open", ""), *item, ("bullet_list_close", "")]
 
 
-def test_words_that_begin_like_a_block_and_are_none_read_well() -> None:
+def test_text_that_only_looks_like_a_block_stays_readable() -> None:
     for text in ("-1", "1.5", "2026-01-01", "+x", "#1", "T-shirt/top", "=a", "12 pictures", "1e-3"):
         assert words(text) == text

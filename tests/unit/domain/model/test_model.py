@@ -1,4 +1,4 @@
-"""Models are named without doubt, and what one says of itself travels unchanged."""
+"""Model names and URIs are unambiguous, and a model's info is picklable and immutable."""
 
 import contextlib
 import dataclasses
@@ -21,7 +21,7 @@ from fmnist.domain.model.promotion.stages import Stage
         ("models:/prod.x@champion", ModelUri("prod.x", None, "champion")),
     ],
 )
-def test_both_forms_are_read_and_written_back(uri: str, expected: ModelUri) -> None:
+def test_both_forms_of_a_uri_are_parsed_and_written(uri: str, expected: ModelUri) -> None:
     assert ModelUri.parse(uri) == expected
     assert str(expected) == uri
 
@@ -36,7 +36,7 @@ def test_both_forms_are_read_and_written_back(uri: str, expected: ModelUri) -> N
         pytest.param("models:/x/" + "9" * 5000, id="5000 digits"),
     ],
 )
-def test_anything_else_is_refused(uri: str) -> None:
+def test_any_other_uri_is_refused(uri: str) -> None:
     with pytest.raises(InvalidSetting):
         ModelUri.parse(uri)
 
@@ -54,7 +54,7 @@ def test_any_text_is_a_model_uri_or_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["x" * 255, *(f"{stage}.{'x' * 247}" for stage in Stage)])
-def test_a_name_is_as_long_as_a_registry_holds_it_at_each_stage(name: str) -> None:
+def test_a_name_must_fit_into_a_registry_at_each_stage(name: str) -> None:
     assert check_model_name(name) == name
     with pytest.raises(InvalidSetting, match=r"is 256 letters long( as staging\.NAME)?: 255 at most"):
         check_model_name(name + "x")
@@ -66,13 +66,13 @@ def test_an_alias_that_a_registry_cannot_hold_is_refused(alias: str) -> None:
         check_alias(alias)
 
 
-def test_a_version_s_uri_names_it_and_no_other() -> None:
+def test_a_version_s_uri_names_exactly_this_version() -> None:
     version = ModelVersion("ci.fashion-mnist-classifier", 3, "abc", ("candidate",), {}, 0.0)
     assert version.uri == "models:/ci.fashion-mnist-classifier/3"
     assert ModelUri.parse(dataclasses.replace(version, version=4).uri).version == 4
 
 
-def test_what_a_model_says_of_itself_travels_to_a_worker_unchanged() -> None:
+def test_model_info_can_be_pickled_and_is_immutable() -> None:
     info = ModelInfo(
         architecture="cnn",
         normalization=Normalization(0.286, 0.353),

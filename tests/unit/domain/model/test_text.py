@@ -1,4 +1,4 @@
-"""Text from elsewhere stays within its line, and what can be seen of it stays as it is."""
+"""Text from outside stays on one line, and its visible characters are not changed."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +7,7 @@ from fmnist.domain.model.text import one_line
 
 
 @given(st.text(st.characters(exclude_categories=())))
-def test_text_of_any_kind_becomes_one_printable_line(text: str) -> None:
+def test_any_text_becomes_one_printable_line(text: str) -> None:
     line = one_line(text)
     assert line.splitlines() in ([line], [])
     line.encode()
@@ -16,9 +16,9 @@ def test_text_of_any_kind_becomes_one_printable_line(text: str) -> None:
 
 
 @given(st.text(st.characters(categories=("L", "M", "N", "P", "S", "Zs"))))
-def test_what_can_be_seen_stays(text: str) -> None:
+def test_visible_characters_are_not_changed(text: str) -> None:
     assert one_line(text) == text
 
 
-def test_what_cannot_be_seen_is_named() -> None:
+def test_invisible_characters_are_escaped() -> None:
     assert one_line("a\nb\x1b[0m\u202e\ud800") == r"a\nb\x1b[0m\u202e\ud800"

@@ -1,4 +1,4 @@
-"""A house of fakes for promotions: models of any quality on small data, and a store that fails when it is told to."""
+"""Fakes for promotions: models of any quality on small data, and a store that fails on demand."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -38,7 +38,7 @@ POLICY = PromotionPolicy(max_class_drop=1.0, max_calibration_loss=1.0, max_laten
 
 
 class FaultyStore(MemoryModelStore):
-    """Fails at call number `fail_at`, before it does anything, or `afterwards`: done, and the answer lost."""
+    """Fails at call number `fail_at`, before the change, or `afterwards`: after the change, with a lost answer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class FaultyStore(MemoryModelStore):
     def _call(self) -> Iterator[None]:
         self._depth += 1
         try:
-            if self._depth > 1:  # what the fake calls of itself
+            if self._depth > 1:  # a nested call inside of the fake
                 yield
                 return
             self.calls += 1
@@ -81,7 +81,7 @@ class FaultyStore(MemoryModelStore):
             return super().copy(source, name, tags)
 
     def label(self, version: ModelVersion, *, alias: str | None = None, tags: Mapping[str, str] | None = None) -> None:
-        # Each of them is a write of its own, as in a registry.
+        # Each of them is a separate write, as in a registry.
         for name, value in (tags or {}).items():
             with self._call():
                 super().label(version, tags={name: value})
@@ -92,7 +92,7 @@ class FaultyStore(MemoryModelStore):
 
 @dataclass
 class House:
-    """The fakes, the services over them, and a clock that ticks once a look."""
+    """The fakes, the services over them, and a clock that advances at each reading."""
 
     directory: Path
     store: FaultyStore = field(default_factory=FaultyStore)
@@ -124,12 +124,12 @@ class House:
     def train(
         self, known_classes: int, data_version: str = "1.0.0", workflow: str = "uid", **metrics: float
     ) -> ModelVersion:
-        """Register a model that knows so many classes, and is right about those alone."""
+        """Register a model that predicts only the first `known_classes` classes correctly."""
         dataset = self.registry.resolve(data_version)
         train = self.registry.read(dataset, "train")
         inputs = dataset.normalization.apply(train.images).reshape(len(train), PIXELS)
         means = np.stack([inputs[train.labels == label].mean(axis=0) for label in range(10)])
-        means[known_classes:] = 1e3  # never the nearest
+        means[known_classes:] = 1e3  # never the nearest mean
         lineage = {
             "dvc_data_version": dataset.version,
             "data_digest": dataset.digest,
@@ -169,7 +169,7 @@ class House:
         return staged
 
     def wave_through(self, challenger: ModelVersion) -> ModelVersion:
-        """Stage a version as if it had been compared and tested, where quality is not the matter, and time is."""
+        """Stage a version as if it was compared and tested, for fast tests that do not depend on quality."""
         champion = self.state.champion
         fine = (Rule("a rule", passed=True, figures={}, reason="for a test"),)
         decision = DecisionRecord(
@@ -192,7 +192,7 @@ class House:
         return self.promotion.release(self.prepare(challenger).uri, by="tester").version
 
     def aliases_now(self) -> dict[str, int]:
-        """Where the aliases of production point, without a call that counts as one of the store's."""
+        """Return the aliases of production without a counted call of the store."""
         return dict(self.store._aliases.get(PROD, {}))
 
     def aliases(self) -> dict[str, int]:
@@ -206,7 +206,7 @@ def challenger(house: House) -> ModelVersion:
 
 
 def as_before(tags: dict[str, str]) -> dict[str, str]:
-    """Leave out of a record what earlier versions of fmnist did not write."""
+    """Remove the fields that earlier versions of fmnist did not write from a record."""
     new = ("ended", "basis")
     return {
         name: json.dumps({key: value for key, value in json.loads(text).items() if key not in new})

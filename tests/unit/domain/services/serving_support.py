@@ -1,4 +1,4 @@
-"""A store, a registry and a memory that do as a test says, and the service over them."""
+"""A store, a registry and a memory that a test controls, and the service over them."""
 
 import threading
 from dataclasses import replace
@@ -29,7 +29,7 @@ GONE = StoreUnavailable("nobody answers")
 
 
 class Gate:
-    """Where calls of a fake pass: open, broken with an error, or closed until a test opens it."""
+    """A gate for calls of a fake: open, failing with an error, or closed until a test opens it."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -89,7 +89,7 @@ class Memory(MemoryServingMemory):
         self.gate, self.remembering = Gate(), Gate()
 
     def forget(self) -> None:
-        """As when the actor is started anew."""
+        """Forget everything, like an actor that is restarted."""
         super().__init__(clock=lambda: self.now)
 
     def expect(self, desired: str) -> None:
@@ -132,7 +132,7 @@ def _load(package: ModelPackage, seconds: float) -> Classifier:
 
 
 class Deployment:
-    """What the replicas of a deployment have around them. Models that `add` makes are good ones of data 1.0.0."""
+    """The environment of a deployment's replicas. `add` makes good models of data version 1.0.0."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -141,7 +141,7 @@ class Deployment:
         self.reloads: list[tuple[str, str | None]] = []
 
     def add(self, *aliases: str, spoilt: bool = False, mean: float = 0.0, **changes: Any) -> str:
-        """Register the next version, under these aliases, and return its URI; `changes` are of its `ModelInfo`."""
+        """Register the next version with these aliases, and return its URI. `changes` apply to its `ModelInfo`."""
         weights = self._folder / "weights.npz"
         save_means(weights, np.full((10, PIXELS), mean, np.float32))
         info = ModelInfo(
@@ -160,7 +160,7 @@ class Deployment:
         return version.uri
 
     def keep(self, uri: str, *, compared: bool = True) -> None:
-        """Have the memory remember the version, as if it had served."""
+        """Keep the version in the memory, as if it had served."""
         package = MemoryModelStore.download(self.store, self.store.resolve(uri))
         self.memory.remember(KeptModel.of(package, compared=compared))
 

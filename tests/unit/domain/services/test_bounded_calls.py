@@ -1,4 +1,4 @@
-"""A call that hangs is left behind, once."""
+"""A call that hangs is abandoned after its timeout, and is not repeated while it hangs."""
 
 import threading
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ def calls() -> BoundedCalls:
 
 @pytest.fixture
 def let_go() -> Iterator[threading.Event]:
-    """What calls that hang wait for; set when the test ends, which waits for them."""
+    """The event that hanging calls wait for. The end of the test sets it and waits for the calls."""
     event = threading.Event()
     yield event
     event.set()
@@ -25,12 +25,12 @@ def let_go() -> Iterator[threading.Event]:
             thread.join(30)
 
 
-def test_answer_comes_back(calls: BoundedCalls) -> None:
+def test_call_returns_its_result(calls: BoundedCalls) -> None:
     assert calls.run("a sum", lambda: 1 + 1, 30) == 2
 
 
 @pytest.mark.parametrize("error", [ModelNotFound("no such model"), TimeoutError("of its own"), SystemExit(3)])
-def test_error_comes_back_as_it_is(calls: BoundedCalls, error: BaseException) -> None:
+def test_call_raises_its_own_error(calls: BoundedCalls, error: BaseException) -> None:
     def fail() -> None:
         raise error
 
@@ -40,12 +40,12 @@ def test_error_comes_back_as_it_is(calls: BoundedCalls, error: BaseException) ->
 
 
 @pytest.mark.parametrize("seconds", [0.02, 0.0, -1.0])
-def test_call_that_hangs_is_named_and_left(calls: BoundedCalls, let_go: threading.Event, seconds: float) -> None:
+def test_call_that_hangs_times_out_with_its_name(calls: BoundedCalls, let_go: threading.Event, seconds: float) -> None:
     with pytest.raises(StoreUnavailable, match=r"the store: no answer within 0\.0 s"):
         calls.run("the store", let_go.wait, seconds)
 
 
-def test_it_is_not_made_again_while_it_hangs(calls: BoundedCalls, let_go: threading.Event) -> None:
+def test_call_is_not_repeated_while_it_hangs(calls: BoundedCalls, let_go: threading.Event) -> None:
     with pytest.raises(StoreUnavailable):
         calls.run("the store", let_go.wait, 0)
     asked = []
@@ -55,7 +55,7 @@ def test_it_is_not_made_again_while_it_hangs(calls: BoundedCalls, let_go: thread
     assert calls.run("the registry", lambda: "another", 30) == "another"
 
 
-def test_it_is_made_again_when_the_last_one_came_back(calls: BoundedCalls, let_go: threading.Event) -> None:
+def test_call_is_repeated_after_the_last_one_returned(calls: BoundedCalls, let_go: threading.Event) -> None:
     with pytest.raises(StoreUnavailable):
         calls.run("the store", let_go.wait, 0)
     [thread] = [thread for thread in threading.enumerate() if thread.name == "bounded: the store"]
@@ -64,7 +64,7 @@ def test_it_is_made_again_when_the_last_one_came_back(calls: BoundedCalls, let_g
     assert calls.run("the store", lambda: "back", 30) == "back"
 
 
-def test_calls_of_one_name_may_run_side_by_side(calls: BoundedCalls) -> None:
+def test_calls_with_one_name_may_run_in_parallel(calls: BoundedCalls) -> None:
     both = threading.Barrier(2)
     answers: list[int] = []
     other = threading.Thread(target=lambda: answers.append(calls.run("the store", lambda: both.wait(30), 30)))

@@ -1,4 +1,4 @@
-"""Prediction normalizes as the model was trained, and names what the network found."""
+"""Prediction normalizes as in training, and returns class names."""
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ INFO = ModelInfo(architecture="means", normalization=NORMALIZATION, class_names=
 
 
 def level(label: int) -> npt.NDArray[np.uint8]:
-    """An image all of one grey, which is the mean of class `label`."""
+    """An image of one grey, which is the mean of class `label`."""
     return np.full((SIDE, SIDE), 25 * label, np.uint8)
 
 
@@ -38,7 +38,7 @@ def test_each_image_gets_its_own_class(prediction: Prediction) -> None:
     assert all(answer.confidence == pytest.approx(1) for answer in answers)
 
 
-def test_any_layout_is_answered_alike(prediction: Prediction) -> None:
+def test_any_layout_gives_the_same_prediction(prediction: Prediction) -> None:
     image = level(4)
     layouts = (image, image.ravel(), image.tobytes(), [image.tolist()], [image.ravel().tolist()])
     assert [prediction(layout) for layout in layouts] == [prediction(image)] * len(layouts)
@@ -54,7 +54,7 @@ def test_bad_pixels_never_reach_the_network() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 10))
-def test_the_ranking_is_that_of_the_probabilities(seed: int, k: int) -> None:
+def test_classes_are_ranked_by_probability(seed: int, k: int) -> None:
     rng = np.random.default_rng(seed)
     prediction = Prediction(MeanClassifier(rng.standard_normal((10, PIXELS)).astype(np.float32) / 10, INFO))
     images = rng.integers(0, 256, (3, SIDE, SIDE), dtype=np.uint8)
@@ -66,7 +66,7 @@ def test_the_ranking_is_that_of_the_probabilities(seed: int, k: int) -> None:
         assert all(answer.confidence == row[answer.class_id] for answer in ranked)
 
 
-def test_many_images_are_classified_in_pieces_with_the_same_answers(prediction: Prediction) -> None:
+def test_many_images_are_classified_in_batches_with_the_same_result(prediction: Prediction) -> None:
     sizes: list[int] = []
 
     class Counting(MeanClassifier):

@@ -20,7 +20,7 @@ def test_order_is_by_number_and_not_by_letter() -> None:
     assert newest_first(sorted(oldest_first)) == oldest_first[::-1]
 
 
-def test_other_tags_of_the_repository_are_no_versions() -> None:
+def test_other_tags_of_the_repository_are_not_versions() -> None:
     others = [
         "v1.0.0",
         "mnist-v1.0.0",
@@ -38,7 +38,7 @@ def test_full_tag_of_every_short_form(version: str) -> None:
 
 
 @pytest.mark.parametrize("version", ["", "1", "1.2", "latest", "vv1.2.3", "1.2.3 ", "1.2.3;rm", "--help"])
-def test_what_is_no_version_never_becomes_a_tag(version: str) -> None:
+def test_an_invalid_version_never_becomes_a_tag(version: str) -> None:
     with pytest.raises(InvalidSetting, match="expected three numbers"):
         full_tag(version)
 
@@ -48,7 +48,7 @@ def test_unset_dev_and_latest_choose_the_newest(version: str | None) -> None:
     assert choose(version, ["fashion-mnist-v2.0.0", "fashion-mnist-v1.0.0"]) == "fashion-mnist-v2.0.0"
 
 
-def test_unknown_version_is_refused_with_those_there_are() -> None:
+def test_error_for_an_unknown_version_lists_the_existing_ones() -> None:
     with pytest.raises(DataVersionNotFound, match=r"no version '3.0.0': it has fashion-mnist-v2.0.0"):
         choose("3.0.0", ["fashion-mnist-v2.0.0"])
 

@@ -1,4 +1,4 @@
-"""A data version answers for what it holds, and labelled images are checked once where they enter."""
+"""A data version checks its metadata, and labelled images are checked once, when they are made."""
 
 import dataclasses
 from typing import Any
@@ -57,7 +57,7 @@ def test_metadata_that_does_not_name_ten_classes_is_corrupt(classes: object) -> 
         ("x" * 201, "201 letters"),
     ],
 )
-def test_class_names_that_nothing_could_show_or_tell_apart_are_corrupt(name: str, complaint: str) -> None:
+def test_unprintable_or_equal_class_names_are_corrupt(name: str, complaint: str) -> None:
     with pytest.raises(CorruptData, match=complaint):
         _ = dataset(classes={**CLASSES, "9": name}).class_names
 
@@ -66,13 +66,13 @@ def test_class_names_may_be_any_text() -> None:
     assert dataset(classes={**CLASSES, "9": r"$\frac$"}).class_names[9] == r"$\frac$"
 
 
-def test_a_split_that_is_not_there_is_answered_with_those_that_are() -> None:
+def test_error_for_a_missing_split_lists_the_existing_ones() -> None:
     assert dataset().file("val").uri == "/val.parquet"
     with pytest.raises(SplitNotFound, match="has no split 'test': it has train, val"):
         dataset().file("test")
 
 
-def test_the_digest_depends_on_the_splits_bytes_alone() -> None:
+def test_the_digest_depends_only_on_the_bytes_of_the_splits() -> None:
     one = dataset()
     moved = {split: dataclasses.replace(file, uri="s3://elsewhere") for split, file in reversed(one.splits.items())}
     assert dataclasses.replace(one, version="v2", splits=moved, metadata={}).digest == one.digest
@@ -101,12 +101,12 @@ def test_the_digest_depends_on_the_splits_bytes_alone() -> None:
         (np.zeros((3, 28, 28), np.uint8), np.array([9, 10, 200], np.uint8), "label 10 in row 1: expected 0-9"),
     ],
 )
-def test_images_and_labels_that_do_not_fit_are_corrupt(images: Any, labels: Any, message: str) -> None:
+def test_images_and_labels_that_do_not_match_are_corrupt(images: Any, labels: Any, message: str) -> None:
     with pytest.raises(CorruptData, match=message):
         LabeledImages(images, labels)
 
 
-def test_head_takes_the_first_rows_or_all_there_are() -> None:
+def test_head_returns_the_first_rows_or_all() -> None:
     whole = rows(5)
     assert len(whole) == 5
     assert whole.head(None) is whole

@@ -1,4 +1,4 @@
-"""Every accepted layout gives the same batch, and everything else is refused in a few words."""
+"""Every accepted layout gives the same batch, and everything else is refused with a short message."""
 
 import json
 from enum import IntEnum
@@ -18,7 +18,7 @@ batches = st.builds(
     st.integers(0, 2**32 - 1),
     st.integers(1, 4),
 )
-# Rows and images of almost the right size are where a decoder goes wrong, so plain nested lists are not enough.
+# Decoders fail on rows and images of almost the right size, so arbitrary nested lists are not enough.
 pixels = st.integers(-1, 256) | st.sampled_from([True, None, "12", 1.5, 1.0, float("nan"), 10**5000, [], {}])
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
 json_values = st.recursive(
@@ -62,12 +62,12 @@ def refusal(raw: object) -> str:
     with pytest.raises(InvalidImages) as caught:
         decode_images(raw)
     message = str(caught.value)
-    assert 0 < len(message) < 200, "a refusal is a line, whatever was sent"
+    assert 0 < len(message) < 200, "any refusal is one line"
     return message
 
 
 def images_with(value: object, row: int = 3, column: int = 5) -> list[Any]:
-    """Two images of which the second holds `value` at (row, column)."""
+    """Two images. The second has `value` at (row, column)."""
     images: list[Any] = np.zeros((2, SIDE, SIDE), dtype=int).tolist()
     images[1][row][column] = value
     return images
@@ -155,7 +155,7 @@ def test_a_bad_pixel_is_named_by_its_position(image: int, row: int, column: int,
         (b"\0", "a value of type bytes"),
     ],
 )
-def test_no_value_but_an_integer_is_a_pixel_and_none_is_echoed(value: object, found: str) -> None:
+def test_only_an_integer_is_a_pixel_and_no_other_value_is_echoed(value: object, found: str) -> None:
     assert refusal(images_with(value)) == f"images[1][3][5] must be an integer 0-255, found {found}"
 
 
@@ -176,7 +176,7 @@ def test_the_first_of_several_bad_values_is_named() -> None:
         ([[0] * 783], "images[0] has 783 values, expected 784 or 28 rows of 28"),
         ([0] * PIXELS, "images[0] must be a list of 784 or 28x28 integers, found 0"),
         ([[[0] * SIDE] * 27 + [[0] * 27]], "images[0][27] has 27 values, expected 28"),
-        # These hold as many numbers and lists as good ones do, one after the other, but nested in another way.
+        # These have the right number of values and lists, but are nested differently.
         ([[[0] * 27, 0, *([[0] * SIDE] * 27)]], "images[0] has 29 values, expected 784 or 28 rows of 28"),
         ([[*([0] * PIXELS), [0] * 783], 0], "images[0] has 785 values, expected 784 or 28 rows of 28"),
         ([[[0] * SIDE] * 27 + [0]], "images[0][27] must be a row of 28 integers, found 0"),
@@ -188,30 +188,30 @@ def test_the_first_of_several_bad_values_is_named() -> None:
         (np.zeros((2, SIDE, SIDE), bool), "images must be integers 0-255, found dtype bool"),
     ],
 )
-def test_a_wrong_layout_is_told_apart(raw: object, message: str) -> None:
+def test_error_for_a_wrong_layout_says_what_is_wrong(raw: object, message: str) -> None:
     assert refusal(raw) == message
 
 
-def test_an_integer_of_a_type_of_its_own_is_refused() -> None:
-    # They compare equal to good pixels, and `bytes` takes both.
+def test_an_integer_of_a_custom_type_is_refused() -> None:
+    # Both compare equal to valid pixels, and `bytes` accepts them.
     refusal(images_with(IntEnum("Pixel", "DARK").DARK))
     refusal(images_with(np.int64(1)))
 
 
-def test_a_list_that_holds_itself_is_refused() -> None:
+def test_a_list_that_contains_itself_is_refused() -> None:
     endless: list[Any] = [0] * PIXELS
     endless[7] = endless
     assert refusal([endless]) == "images[0][7] must be an integer 0-255, found a list"
 
 
-def test_a_wrong_shape_is_answered_with_the_right_ones() -> None:
+def test_error_for_a_wrong_shape_lists_the_accepted_ones() -> None:
     message = refusal(np.zeros((3, SIDE, SIDE, 1), np.uint8))
     assert "(3, 28, 28, 1)" in message
     assert "(n, 1, 28, 28)" in message
 
 
-def test_a_memoryview_of_wider_items_is_no_row_of_pixels() -> None:
-    # Its bytes would pass as a whole number of images, and every pixel would be wrong.
+def test_a_memoryview_of_wider_items_is_refused() -> None:
+    # Its bytes have the length of whole images, but every pixel would be wrong.
     refusal(memoryview(np.zeros(PIXELS, np.int32)))
     refusal(memoryview(bytes(2 * PIXELS))[::2])
 

@@ -1,4 +1,4 @@
-"""The metadata says of the data what a slow and plain count of it says."""
+"""The metadata equals the result of a slow and simple count of the data."""
 
 import json
 
@@ -18,7 +18,7 @@ from fmnist.testing.data import toy_images, toy_splits
 
 
 @given(arrays.arrays(np.uint8, st.tuples(st.integers(1, 3), st.integers(1, 5), st.just(2))))
-def test_pixel_statistics_are_those_of_the_pixels_as_floats(pixels: npt.NDArray[np.uint8]) -> None:
+def test_pixel_statistics_equal_those_of_the_pixels_as_floats(pixels: npt.NDArray[np.uint8]) -> None:
     values = pixels / 255
     assert pixel_statistics(pixels) == pytest.approx(
         {
@@ -45,7 +45,7 @@ def test_metadata_has_the_form_of_the_platform_contract() -> None:
     assert 0 < Normalization.from_metadata(metadata).mean < 1
 
 
-def test_a_split_that_differs_from_its_metadata_is_refused() -> None:
+def test_a_split_that_does_not_match_its_metadata_is_refused() -> None:
     metadata = describe(toy_splits(train=20))
     check_split(metadata, "train", toy_images(20))
     with pytest.raises(CorruptData, match=r"'train': metadata promises num_samples 20, found 30"):

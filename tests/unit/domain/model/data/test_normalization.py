@@ -1,4 +1,4 @@
-"""Normalization is one formula that undoes itself, and takes no number that is not one."""
+"""Normalization is the contract's formula, and refuses values that are not finite numbers."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from fmnist.domain.model.data.images import SIDE
 from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.errors import CorruptData
 
-# Pixels of 0-255 that are not all alike have a standard deviation well above 1e-4 in any split of up to 1e6 images.
+# Pixels 0-255 that are not all equal have a standard deviation well above 1e-4 in any split of up to 1e6 images.
 normalizations = st.builds(Normalization, mean=st.floats(0, 1), std=st.floats(1e-4, 1))
 EVERY_PIXEL = np.resize(np.arange(256, dtype=np.uint8), (2, SIDE, SIDE))
 
@@ -29,7 +29,7 @@ def test_apply_is_the_contract_s_formula_for_every_pixel(normalization: Normaliz
     np.testing.assert_allclose(inputs, expected, rtol=1e-5, atol=2e-7 / normalization.std)
 
 
-def test_apply_leaves_the_images_as_they_were() -> None:
+def test_apply_does_not_change_the_images() -> None:
     images = EVERY_PIXEL.copy()
     Normalization(0.286, 0.353).apply(images)
     np.testing.assert_array_equal(images, EVERY_PIXEL)
@@ -62,12 +62,12 @@ def test_from_metadata_reads_the_train_split() -> None:
         metadata(pixel_mean=72.9, pixel_std=90.0),
     ],
 )
-def test_metadata_without_usable_figures_is_corrupt(content: dict[str, Any]) -> None:
+def test_metadata_without_usable_numbers_is_corrupt(content: dict[str, Any]) -> None:
     with pytest.raises(CorruptData, match=r"pixel_(mean|std)"):
         Normalization.from_metadata(content)
 
 
-def test_agrees_with_forgives_rounding_alone() -> None:
+def test_agrees_with_tolerates_only_rounding() -> None:
     one = Normalization(0.286041, 0.353024)
     assert one.agrees_with(Normalization(0.2860412, 0.3530238))
     assert not one.agrees_with(Normalization(0.28605, 0.353024))

@@ -1,4 +1,4 @@
-"""Calibration: the temperature is the one that a slow search finds, it changes no answer, and it is judged fairly."""
+"""Calibration: the temperature equals that of a slow search, changes no class, and is validated on other images."""
 
 import math
 
@@ -21,7 +21,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 def honest(seed: int, n: int = 4000, scale: float = 1.0) -> tuple[npt.NDArray[np.uint8], Probabilities]:
-    """Labels drawn from the very probabilities, whose logits are then multiplied by `scale`."""
+    """Labels drawn from probabilities, and the logits of these probabilities, multiplied by `scale`."""
     rng = np.random.default_rng(seed)
     logits = (rng.standard_normal((n, 10)) * 2).astype(np.float32)
     reached = softmax(logits).astype(np.float64).cumsum(axis=1)
@@ -30,7 +30,7 @@ def honest(seed: int, n: int = 4000, scale: float = 1.0) -> tuple[npt.NDArray[np
 
 
 @pytest.mark.parametrize("scale", [0.5, 0.8, 1.25, 2.0])
-def test_logits_that_were_stretched_are_shrunk_again_and_the_other_way_round(scale: float) -> None:
+def test_temperature_reverses_a_scaling_of_the_logits(scale: float) -> None:
     assert fit_temperature(*honest(1, 20_000, scale)) == pytest.approx(scale, rel=0.05)
 
 
@@ -46,7 +46,7 @@ def test_no_other_temperature_gives_a_lower_loss(seed: int, scale: float) -> Non
 
 
 @given(seeds, st.floats(0.25, 4))
-def test_no_answer_changes(seed: int, temperature: float) -> None:
+def test_no_predicted_class_changes(seed: int, temperature: float) -> None:
     _, probabilities = honest(seed, 50)
     scaled = tempered(probabilities, temperature)
     assert scaled.dtype == np.float32
@@ -63,13 +63,13 @@ def test_probabilities_are_those_of_the_divided_logits(seed: int, temperature: f
     np.testing.assert_allclose(tempered(softmax(logits), temperature), expected, rtol=1e-3, atol=1e-6)
 
 
-def test_temperature_one_leaves_every_bit() -> None:
+def test_temperature_one_changes_no_bit() -> None:
     _, probabilities = honest(0)
     np.testing.assert_array_equal(tempered(probabilities, 1.0), probabilities)
 
 
 @pytest.mark.parametrize(("scale", "helps"), [(0.5, True), (1.0, False), (2.0, True)])
-def test_it_is_applied_where_it_helps_on_images_it_was_not_fitted_to(scale: float, *, helps: bool) -> None:
+def test_temperature_is_applied_if_it_helps_on_images_it_was_not_fitted_to(scale: float, *, helps: bool) -> None:
     labels, probabilities = honest(3, 4000, scale)
     found = Calibration.of(labels, probabilities)
     assert (found.loss, found.ece) == (
@@ -82,8 +82,8 @@ def test_it_is_applied_where_it_helps_on_images_it_was_not_fitted_to(scale: floa
         assert found.scaled_ece < found.ece / 3
 
 
-def test_an_accident_of_one_half_is_not_taken_for_help() -> None:
-    # Whatever is fitted to noise helps where it was fitted.
+def test_temperature_that_helps_by_chance_on_one_half_is_not_applied() -> None:
+    # A fit to noise always helps on the images that it was fitted to.
     labels, probabilities = honest(7, 40)
     best = fit_temperature(labels, probabilities)
     assert log_loss(labels, tempered(probabilities, best)) < log_loss(labels, probabilities)
@@ -92,21 +92,21 @@ def test_an_accident_of_one_half_is_not_taken_for_help() -> None:
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
-def test_a_handful_of_images_is_enough_not_to_fail(n: int) -> None:
+def test_a_few_images_do_not_raise(n: int) -> None:
     labels, probabilities = honest(0, n)
     found = Calibration.of(labels, probabilities)
     assert math.isfinite(found.scaled_loss)
     assert 0.25 <= found.applied <= 4
 
 
-def test_answers_that_are_all_right_and_certain_stay_within_bounds() -> None:
+def test_temperature_of_a_perfect_model_stays_within_its_limits() -> None:
     found = Calibration.of(np.arange(10, dtype=np.uint8), np.eye(10, dtype=np.float32))
     assert math.isfinite(found.temperature)
-    assert found.applied == 1.0, "there is nothing to mend"
+    assert found.applied == 1.0, "there is nothing to improve"
 
 
 @given(seeds, st.sampled_from([0.5, 1.0, 3.0]))
-def test_reliability_counts_each_answer_once_and_has_the_calibration_error_in_it(seed: int, scale: float) -> None:
+def test_reliability_counts_each_prediction_once_and_gives_the_calibration_error(seed: int, scale: float) -> None:
     labels, probabilities = honest(seed, 300, scale)
     bins = Reliability.of(labels, probabilities)
     assert bins.count.sum() == 300

@@ -1,4 +1,4 @@
-"""The card has the form that it was given, whatever text is put into it."""
+"""No text in a card changes its Markdown structure."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 
 def told(text: str, class_names: list[str]) -> ModelReport:
-    """A report that says the text wherever it says what comes from elsewhere."""
+    """A report that has the text in every field from outside."""
     assert REPORT.story is not None
     lineage = {"dvc_data_version": text, f"of {text}": text}
     return replace(
@@ -30,7 +30,7 @@ def told(text: str, class_names: list[str]) -> ModelReport:
 
 
 def form_and_words(card: str) -> tuple[list[str], str]:
-    """How the card is built, without its words, and its words in a row."""
+    """Return the structure of the card without its words, and its words in a row."""
     form, words = list[str](), list[str]()
     for token in PARSER.parse(card):
         for part in (token.children or []) if token.type == "inline" else [token]:
@@ -45,7 +45,7 @@ def form_and_words(card: str) -> tuple[list[str], str]:
 @example("a`b``c`", list(MARKUP[:10]))
 @example("` |\\", list(MARKUP[10:20]))
 @example("", list(MARKUP[-10:]))
-def test_card_takes_no_text_for_markup(text: str, class_names: list[str]) -> None:
+def test_text_in_a_card_is_never_markup(text: str, class_names: list[str]) -> None:
     plain, _ = form_and_words(model_card(told("text", [f"class {letter}" for letter in "abcdefghij"])))
     form, words = form_and_words(model_card(told(text, class_names)))
     assert form == plain
@@ -53,7 +53,7 @@ def test_card_takes_no_text_for_markup(text: str, class_names: list[str]) -> Non
         assert " ".join(one_line(each).split()) in words
 
 
-def test_card_reads_well_as_plain_text() -> None:
+def test_card_is_readable_as_plain_text() -> None:
     card = model_card(REPORT)
     for word in ("T-shirt/top", "dvc_data_version", "fashion-mnist-v1.0.0", "https://example.com/registry.git"):
         assert word in card

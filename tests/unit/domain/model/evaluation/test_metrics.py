@@ -1,4 +1,4 @@
-"""The metrics against references in plain Python, written from their definitions and slow."""
+"""The metrics against slow references in plain Python, written from their definitions."""
 
 import math
 from typing import Any
@@ -27,7 +27,7 @@ pairs = st.lists(st.tuples(st.integers(0, CLASSES - 1), st.integers(0, CLASSES -
 
 @st.composite
 def answers(draw: st.DrawFn) -> tuple[npt.NDArray[np.uint8], Probabilities]:
-    """Labels and probabilities for them, from clueless to certain."""
+    """Labels and probabilities, from uninformed to certain."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     n, sharpness = draw(st.integers(1, 60)), draw(st.sampled_from([0.0, 1.0, 5.0, 100.0]))
     logits = (rng.standard_normal((n, CLASSES)) * sharpness).astype(np.float32)
@@ -50,7 +50,7 @@ def slow_ece(labels: list[int], probabilities: list[list[float]]) -> float:
     bins: dict[int, list[tuple[float, bool]]] = {}
     for label, row in zip(labels, probabilities, strict=True):
         confidence = max(row)
-        # Bin b holds confidences in (b / 15, (b + 1) / 15].
+        # Bin b has the confidences in (b / 15, (b + 1) / 15].
         index = next(b for b in range(15) if confidence <= (b + 1) / 15)
         bins.setdefault(index, []).append((confidence, row.index(confidence) == label))
     return sum(
@@ -60,7 +60,7 @@ def slow_ece(labels: list[int], probabilities: list[list[float]]) -> float:
 
 
 def rows(*confidences: float) -> Probabilities:
-    """Probabilities that give class 0 these confidences, and class 1 the rest."""
+    """Probabilities with these confidences for class 0, and the rest for class 1."""
     return np.array([[confidence, 1 - confidence] for confidence in confidences], dtype=np.float32)
 
 
@@ -95,7 +95,7 @@ def test_averages_of_a_worked_example() -> None:
     assert summary == pytest.approx({"acc": 3 / 4, "precision": 3 / 4, "recall": 5 / 6, "f1": (4 / 5 + 2 / 3) / 2})
 
 
-def test_a_class_that_never_occurs_is_zero_for_itself_and_absent_from_the_average() -> None:
+def test_a_class_that_never_occurs_has_zero_and_does_not_count_in_the_average() -> None:
     confusion = np.diag([3, 5, 0])
     per_class = PerClass.of(confusion)
     for figure in (per_class.precision, per_class.recall, per_class.f1):
@@ -125,7 +125,7 @@ def test_an_evaluation_does_not_depend_on_the_order_of_the_images(
 
 
 @given(answers())
-def test_every_figure_keeps_its_range_and_agrees_with_a_slow_reference(
+def test_every_metric_is_in_its_range_and_agrees_with_a_slow_reference(
     answered: tuple[npt.NDArray[np.uint8], Probabilities],
 ) -> None:
     labels, probabilities = answered
@@ -140,7 +140,7 @@ def test_every_figure_keeps_its_range_and_agrees_with_a_slow_reference(
     assert evaluation.confusion.sum() == len(labels)
 
 
-def test_log_loss_of_a_perfect_answer_is_zero_without_a_sign() -> None:
+def test_log_loss_of_a_perfect_prediction_is_positive_zero() -> None:
     loss = log_loss(labels_of(0, 0), rows(1, 1))
     assert (loss, math.copysign(1, loss)) == (0, 1)
 
@@ -159,9 +159,9 @@ def test_log_loss_of_guessing_is_the_log_of_the_number_of_classes() -> None:
     [
         ((0, 0), (1, 1), 0),  # certain and right
         ((1, 1), (1, 1), 1),  # certain and wrong
-        ((0, 0, 0, 1), (0.75, 0.75, 0.75, 0.75), 0),  # right as often as it says
-        ((0, 1), (0.8, 0.8), 0.3),  # 80 % sure, right half of the time, in one bin
-        ((0, 1), (0.6, 0.9), 0.65),  # two bins: a gap of 0.4 and one of 0.9, halved
+        ((0, 0, 0, 1), (0.75, 0.75, 0.75, 0.75), 0),  # accuracy equals confidence
+        ((0, 1), (0.8, 0.8), 0.3),  # confidence 80 %, accuracy 50 %, in one bin
+        ((0, 1), (0.6, 0.9), 0.65),  # two bins: the average of a gap of 0.4 and one of 0.9
         ((0,), (0.5,), 0.5),
     ],
 )
@@ -172,7 +172,7 @@ def test_calibration_error_of_worked_examples(
 
 
 def test_a_confidence_on_an_edge_belongs_to_the_bin_below() -> None:
-    # 0.6 is the upper edge of (8/15, 9/15]; with 0.55 in the same bin, one right and one wrong answer weigh each other.
+    # 0.6 is the upper edge of (8/15, 9/15]. With 0.55 in the same bin, one correct and one wrong one average out.
     probabilities = np.array([[0.6, 0.4], [0.55, 0.45]], dtype=np.float64)
     gap = abs((1 + 0) - (0.6 + 0.55)) / 2
     assert expected_calibration_error(labels_of(0, 1), probabilities) == pytest.approx(gap)  # type: ignore[arg-type]
@@ -193,7 +193,7 @@ def test_wilson_interval_gives_published_values(successes: int, trials: int, low
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1), st.floats(0.5, 0.999))
-def test_wilson_interval_holds_the_share_and_mirrors(trials: int, part: float, level: float) -> None:
+def test_wilson_interval_contains_the_share_and_is_symmetric(trials: int, part: float, level: float) -> None:
     successes = round(part * trials)
     low, high = wilson_interval(successes, trials, level)
     assert 0 <= low <= successes / trials + 1e-12
@@ -202,7 +202,7 @@ def test_wilson_interval_holds_the_share_and_mirrors(trials: int, part: float, l
     assert mirrored == pytest.approx((1 - high, 1 - low), abs=1e-9)
 
 
-def test_wilson_interval_without_trials_says_nothing() -> None:
+def test_wilson_interval_without_trials_is_zero_to_one() -> None:
     assert wilson_interval(0, 0) == (0.0, 1.0)
 
 

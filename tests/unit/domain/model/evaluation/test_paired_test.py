@@ -1,4 +1,4 @@
-"""Two classifiers compared image by image, against slow references and known figures."""
+"""The paired comparison of two classifiers, against slow references and known values."""
 
 from fractions import Fraction
 from math import comb, nan
@@ -51,7 +51,7 @@ def test_counts_agree_with_the_evaluations_of_each(seed: int) -> None:
 
 
 @given(SEEDS, st.sampled_from([0.8, 0.95, 0.99]))
-def test_swapping_the_models_turns_every_sign(seed: int, confidence: float) -> None:
+def test_swapping_the_models_changes_every_sign(seed: int, confidence: float) -> None:
     labels, champion, challenger = answers(seed)
     one = PairedComparison.of(labels, champion, challenger)
     other = PairedComparison.of(labels, challenger, champion)
@@ -64,12 +64,12 @@ def test_swapping_the_models_turns_every_sign(seed: int, confidence: float) -> N
 
 
 @given(st.integers(0, 500))
-def test_interval_of_equally_good_models_leans_to_neither(each: int) -> None:
+def test_interval_of_equally_good_models_is_symmetric(each: int) -> None:
     low, high = counted(each, each).interval(0.95)
     assert low == -high
 
 
-def test_interval_is_that_of_resampled_images() -> None:
+def test_interval_agrees_with_resampled_images() -> None:
     labels, champion, challenger = answers(3, 400)
     compared = PairedComparison.of(labels, champion, challenger)
     differences = (challenger.argmax(axis=1) == labels).astype(int) - (champion.argmax(axis=1) == labels)
@@ -79,7 +79,7 @@ def test_interval_is_that_of_resampled_images() -> None:
     np.testing.assert_allclose([float(end) for end in compared.interval(0.95)], expected, atol=0.006)
 
 
-def test_identical_models_differ_by_nothing() -> None:
+def test_identical_models_have_no_difference() -> None:
     labels, champion, _ = answers(1)
     same = PairedComparison.of(labels, champion, champion)
     assert (same.difference, same.p_value, same.interval(0.95)) == (0, 1.0, (0, 0))
@@ -101,12 +101,12 @@ def test_mcnemar_s_test_agrees_with_its_definition(only_champion: int, only_chal
     assert counted(only_champion, only_challenger).p_value == float(min(1, Fraction(2 * tail, 2**discordant)))
 
 
-def test_mcnemar_s_test_takes_ten_thousand_images() -> None:
+def test_mcnemar_s_test_works_on_ten_thousand_images() -> None:
     # The normal approximation with its correction for continuity: z = (200 - 1) / sqrt(8200) = 2.1976.
     assert counted(4000, 4200).p_value == pytest.approx(0.02798, abs=2e-4)
 
 
-def test_answers_that_are_no_numbers_are_no_comparison() -> None:
+def test_predictions_that_are_not_numbers_are_refused() -> None:
     labels, champion, challenger = answers(1)
     challenger[3, 2] = nan
     with pytest.raises(CorruptModel, match="the challenger gives probabilities that are not numbers"):

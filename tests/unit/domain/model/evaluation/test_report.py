@@ -1,4 +1,4 @@
-"""The report's numbers, and the card that is written of them."""
+"""The report's numbers, and the model card with them."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from fmnist.domain.model.evaluation.report import Measurement
 from tests.unit.reports import a_measurement, a_report
 
 
-def test_mistakes_are_the_most_confident_ones_and_the_first_of_equals() -> None:
+def test_mistakes_are_the_most_confident_ones_and_ties_go_to_the_first() -> None:
     labels = np.zeros(60, dtype=np.uint8)
     probabilities = np.full((60, 10), 0.05, dtype=np.float32)
     probabilities[:, 1] = 0.55
@@ -26,14 +26,14 @@ def test_mistakes_are_the_most_confident_ones_and_the_first_of_equals() -> None:
     assert measured.images_per_second == 30
 
 
-def test_no_mistake_keeps_the_split_in_memory() -> None:
+def test_mistakes_do_not_keep_the_split_in_memory() -> None:
     for mistake in a_measurement().mistakes:
         assert mistake.image.base is None
 
 
-def test_class_figures_agree_with_their_definitions() -> None:
+def test_class_metrics_agree_with_their_definitions() -> None:
     confusion = np.random.default_rng(0).integers(0, 30, (10, 10))
-    confusion[:, 4] = 0  # never the answer
+    confusion[:, 4] = 0  # never predicted
     measured = a_measurement()
     measured = replace(measured, evaluation=replace(measured.evaluation, confusion=confusion))
     for label, found in enumerate(measured.classes(CLASS_NAMES)):
@@ -48,7 +48,7 @@ def test_class_figures_agree_with_their_definitions() -> None:
         assert found.precision_interval == wilson_interval(hits, answered)
 
 
-def test_confusions_are_the_commonest_mistakes_and_no_right_answer() -> None:
+def test_confusions_are_the_most_common_mistakes() -> None:
     confusion = np.diag([50] * 10)
     confusion[6, 0], confusion[0, 6], confusion[2, 4] = 9, 12, 3
     measured = a_measurement()
@@ -57,7 +57,7 @@ def test_confusions_are_the_commonest_mistakes_and_no_right_answer() -> None:
     assert measured.confusions(9) == [(0, 6, 12), (6, 0, 9), (2, 4, 3)]
 
 
-def test_card_says_what_data_results_limits_and_lineage() -> None:
+def test_card_has_data_results_limits_and_lineage() -> None:
     report = a_report()
     card = model_card(report)
     headings = [line for line in card.splitlines() if line.startswith("#")]
@@ -83,7 +83,7 @@ def test_card_says_how_far_training_can_be_repeated() -> None:
     assert "On a GPU it does not quite" in card
 
 
-def test_card_names_what_is_for_gpus_where_one_was_used_and_nowhere_else() -> None:
+def test_card_names_gpu_settings_only_if_a_gpu_was_used() -> None:
     report = a_report()
     assert report.story is not None
     params = {**report.story.params, "precision": "bfloat16"}
@@ -107,7 +107,7 @@ def test_card_says_whether_the_temperature_is_applied() -> None:
     assert "emperature" not in model_card(replace(report, calibration=None))
 
 
-def test_card_of_a_model_whose_run_nobody_knows_leaves_out_what_is_not_known() -> None:
+def test_card_of_a_model_without_a_run_leaves_out_unknown_values() -> None:
     report = a_report()
     bare = replace(report, val=None, calibration=None, story=None, counts={}, info=replace(report.info, lineage={}))
     card = model_card(bare)
@@ -116,5 +116,5 @@ def test_card_of_a_model_whose_run_nobody_knows_leaves_out_what_is_not_known() -
     assert "|  | test |\n" in card
 
 
-def test_card_fits_into_what_a_registry_shows() -> None:
+def test_card_fits_into_the_description_of_a_registry() -> None:
     assert len(model_card(a_report())) < 5000

@@ -1,4 +1,4 @@
-"""When a model is promoted: the contract's rule to the digit, and the rules on measured answers as properties."""
+"""When a model is promoted: exact examples of the contract's rule, and properties of the rules on measurements."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -17,7 +17,7 @@ THRESHOLDS = st.floats(-1, 1).map(lambda value: round(value, 4))
 
 
 def counted(only_champion: int, only_challenger: int, both: int = 900, neither: int = 50) -> PairedComparison:
-    """A comparison whose differences are all in one class, of equally calibrated models."""
+    """A comparison of equally calibrated models that differ only in one class."""
     images = only_champion + only_challenger + both + neither
     return PairedComparison(
         only_champion=only_champion,
@@ -43,7 +43,7 @@ POLICIES = st.builds(
 @pytest.mark.parametrize(
     ("challenger", "champion", "promoted"),
     [
-        (0.945, 0.9, True),  # 5 % to the digit, which binary arithmetic puts below
+        (0.945, 0.9, True),  # exactly 5 %, which floating point rounds below
         (0.9449999, 0.9, False),
         (0.882, 0.84, True),
         (0.9, 0.9, False),
@@ -54,7 +54,7 @@ POLICIES = st.builds(
         (-0.9, -1.0, True),
     ],
 )
-def test_contract_s_rule_at_its_edges(challenger: float, champion: float, promoted: bool) -> None:
+def test_contract_s_rule_at_its_limits(challenger: float, champion: float, promoted: bool) -> None:
     assert PromotionPolicy().by_metric(challenger, champion).promoted is promoted
 
 
@@ -69,7 +69,7 @@ def test_contract_s_rule_at_its_edges(challenger: float, champion: float, promot
         (-0.5, False, 1.0),
     ],
 )
-def test_an_old_value_of_0_counts_as_1_for_what_is_not_worse(
+def test_an_old_value_of_0_counts_as_1_unless_the_new_one_is_worse(
     challenger: float, higher_is_better: bool, improvement: float
 ) -> None:
     policy = PromotionPolicy(threshold=1.0, higher_is_better=higher_is_better)
@@ -88,7 +88,7 @@ def test_lower_is_better_is_the_mirror_image(challenger: float, champion: float,
 
 @given(METRICS, METRICS, st.floats(0.0001, 1))
 def test_a_worse_metric_is_never_promoted(challenger: float, champion: float, threshold: float) -> None:
-    # The contract counts an old value of 0 as an improvement, even if the new one is 0 too.
+    # By the contract, an old value of 0 is an improvement even if the new value is 0, too.
     assume(challenger < champion or challenger == champion != 0)
     assert not PromotionPolicy(threshold=threshold).by_metric(challenger, champion).promoted
 
@@ -104,7 +104,7 @@ def test_an_improvement_of_exactly_the_threshold_passes_and_less_does_not(unit: 
 
 
 @pytest.mark.parametrize("value", [nan, inf, -inf])
-def test_a_metric_that_is_no_number_decides_nothing(value: float) -> None:
+def test_a_metric_that_is_not_a_number_is_refused(value: float) -> None:
     with pytest.raises(MetricNotFound, match=r"val_acc of the challenger is"):
         PromotionPolicy().by_metric(value, 0.9)
     with pytest.raises(MetricNotFound, match=r"val_acc of the champion is"):
@@ -112,7 +112,7 @@ def test_a_metric_that_is_no_number_decides_nothing(value: float) -> None:
 
 
 @given(COMPARISONS, POLICIES)
-def test_no_policy_promotes_what_is_worse_beyond_noise(comparison: PairedComparison, policy: PromotionPolicy) -> None:
+def test_no_policy_promotes_a_significantly_worse_model(comparison: PairedComparison, policy: PromotionPolicy) -> None:
     assume(comparison.difference < 0 and comparison.p_value <= 1 - policy.confidence)
     assert not policy.by_comparison(comparison).promoted
 
@@ -136,7 +136,7 @@ def test_a_decision_is_the_same_every_time(comparison: PairedComparison, policy:
     assert policy.by_comparison(comparison) == policy.by_comparison(comparison)
 
 
-def test_what_is_better_beyond_noise_is_promoted_and_says_why() -> None:
+def test_a_significantly_better_model_is_promoted_with_a_reason() -> None:
     decision = PromotionPolicy().by_comparison(counted(20, 80))
     assert decision.promoted
     assert decision.mode is Mode.EVALUATE
@@ -144,29 +144,29 @@ def test_what_is_better_beyond_noise_is_promoted_and_says_why() -> None:
     assert decision.message.startswith("promote: accuracy: 87.62% -> 93.33%, a change of +5.71%")
 
 
-def test_what_is_worse_beyond_noise_fails_by_both_of_its_figures() -> None:
+def test_a_significantly_worse_model_fails_two_rules() -> None:
     decision = PromotionPolicy(max_class_drop=1).by_comparison(counted(80, 20))
     assert [rule.passed for rule in decision.rules] == [False, False, True, True]
 
 
 @pytest.mark.parametrize(("better", "told"), [(25, "(p = 0.55, level 0.05)"), (5000, "(p < 1e-6, level 0.05)")])
-def test_a_probability_is_told_as_a_person_reads_it(better: int, told: str) -> None:
+def test_a_probability_is_shown_in_readable_form(better: int, told: str) -> None:
     assert told in PromotionPolicy().by_comparison(counted(20, better)).rules[1].reason
 
 
-def test_a_gain_that_may_be_chance_is_refused() -> None:
+def test_a_gain_that_is_not_significant_is_refused() -> None:
     decision = PromotionPolicy().by_comparison(counted(20, 25))
     assert not decision.promoted
     assert "may be chance" in decision.message
 
 
-def test_an_equal_model_passes_only_where_a_loss_is_tolerated() -> None:
+def test_an_equal_model_passes_only_if_the_policy_tolerates_a_loss() -> None:
     equal = counted(20, 20)
     assert not PromotionPolicy().by_comparison(equal).promoted
     assert PromotionPolicy(min_gain=-0.05).by_comparison(equal).promoted
 
 
-def test_the_lower_end_of_the_interval_may_touch_the_required_gain() -> None:
+def test_the_lower_end_of_the_interval_may_equal_the_required_gain() -> None:
     comparison = counted(20, 80)
     low = float(comparison.interval(0.95)[0])
     assert PromotionPolicy(min_gain=low).by_comparison(comparison).promoted
@@ -174,7 +174,7 @@ def test_the_lower_end_of_the_interval_may_touch_the_required_gain() -> None:
 
 
 @pytest.mark.parametrize(("fallen", "promoted"), [(5, True), (6, False)])
-def test_one_class_may_fall_as_far_as_is_allowed(fallen: int, promoted: bool) -> None:
+def test_accuracy_of_one_class_may_fall_up_to_the_limit(fallen: int, promoted: bool) -> None:
     comparison = PairedComparison(
         only_champion=fallen,
         only_challenger=60,
@@ -190,7 +190,7 @@ def test_one_class_may_fall_as_far_as_is_allowed(fallen: int, promoted: bool) ->
 
 
 @pytest.mark.parametrize(("ece", "promoted"), [(0.07, True), (0.0701, False)])
-def test_calibration_may_suffer_as_far_as_is_allowed(ece: float, promoted: bool) -> None:
+def test_calibration_error_may_rise_up_to_the_limit(ece: float, promoted: bool) -> None:
     comparison = replace(counted(20, 80), challenger_ece=ece)
     assert PromotionPolicy(max_calibration_loss=0.02).by_comparison(comparison).promoted is promoted
 

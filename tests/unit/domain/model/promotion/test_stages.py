@@ -1,4 +1,4 @@
-"""Registered names of the platform are taken apart and put together without loss."""
+"""Registered names of the platform are parsed and built without loss."""
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,7 @@ def test_a_staged_name_reads_back_as_it_was_written(stage: Stage, name: str) -> 
     assert StagedName.parse(str(StagedName(stage, name))) == StagedName(stage, name)
 
 
-def test_the_stages_of_one_model_differ_in_their_prefix_alone() -> None:
+def test_the_stages_of_one_model_differ_only_in_their_prefix() -> None:
     name = StagedName.parse("ci.fashion-mnist-classifier")
     assert [str(name.at(stage)) for stage in Stage] == [
         "dev.fashion-mnist-classifier",

@@ -1,4 +1,4 @@
-"""A recipe is what its file says, and refuses what cannot be trained."""
+"""A recipe reads its file exactly, and refuses values that cannot be trained."""
 
 import dataclasses
 from typing import Any
@@ -58,19 +58,19 @@ def test_a_recipe_s_own_mapping_gives_it_back(recipe: Recipe) -> None:
         ("compile", "yes"),
     ],
 )
-def test_a_recipe_refuses_and_names_what_cannot_be(name: str, value: object) -> None:
+def test_a_recipe_refuses_and_names_an_impossible_value(name: str, value: object) -> None:
     with pytest.raises(InvalidSetting, match=f"^{name} must be") as caught:
         Recipe.from_mapping({name: value})
     assert len(str(caught.value)) < 120
 
 
-def test_a_preset_file_overrides_the_contract_s_defaults_alone() -> None:
+def test_a_preset_file_changes_only_the_values_that_it_names() -> None:
     assert Recipe.from_mapping({}) == Recipe() == PRESETS["resnet18"]
     assert Recipe.from_mapping({"lr": 1, "flip": True}) == dataclasses.replace(Recipe(), lr=1.0, flip=True)
 
 
 @pytest.mark.parametrize("unknown", [{"learning_rate": 0.1}, {"epochs": 2, "lr": 0.1}, {3: 4, "lr": 0.1}])
-def test_a_preset_file_with_an_unknown_name_is_refused_with_the_known_ones(unknown: dict[Any, Any]) -> None:
+def test_error_for_an_unknown_name_in_a_preset_lists_the_known_ones(unknown: dict[Any, Any]) -> None:
     with pytest.raises(InvalidSetting, match=r"a recipe has no (learning_rate|epochs|3): it has .*max_epochs"):
         Recipe.from_mapping(unknown)
 
@@ -81,7 +81,7 @@ def test_the_defaults_are_the_platform_contract_s() -> None:
     assert (recipe.lr, recipe.max_epochs, recipe.schedule, recipe.flip) == (0.001, 2, "constant", False)
 
 
-def test_override_takes_what_is_given_and_checks_it() -> None:
+def test_override_uses_and_checks_the_given_values() -> None:
     recipe = PRESETS["fast"].override(lr=0.5, max_epochs=None, flip=False)
     assert recipe == dataclasses.replace(PRESETS["fast"], lr=0.5, flip=False)
     with pytest.raises(InvalidSetting, match=r"^batch_size must be at least 1, found 0$"):

@@ -1,4 +1,4 @@
-"""A spec survives its trip through a run's parameters, and refuses what cannot be trained."""
+"""A spec reads back unchanged from a run's parameters, and refuses values that cannot be trained."""
 
 import dataclasses
 from typing import Any
@@ -26,7 +26,7 @@ specs = st.builds(
 
 
 @given(specs)
-def test_params_and_back_gives_the_same_spec(spec: TrainingSpec) -> None:
+def test_a_spec_reads_back_from_its_params(spec: TrainingSpec) -> None:
     params = spec.params()
     assert all(isinstance(text, str) for text in params.values())
     assert TrainingSpec.from_params({**params, "dvc_repo_url": "x", "recipe": "another tool's"}) == spec
@@ -56,7 +56,7 @@ def test_params_name_every_value_of_recipe_and_spec() -> None:
 
 
 @pytest.mark.parametrize("name", ["architecture", "lr", "flip", "seed", "num_workers"])
-def test_a_run_without_a_parameter_is_not_resumed_with_its_default(name: str) -> None:
+def test_a_missing_parameter_is_refused_and_never_a_default(name: str) -> None:
     params = TrainingSpec(recipe=PRESETS["fast"]).params()
     del params[name]
     with pytest.raises(InvalidSetting, match=f"^{name} must be among the run's parameters"):
@@ -93,12 +93,12 @@ def test_a_parameter_that_does_not_parse_is_named(name: str, text: str) -> None:
         ("limit_val", True),
     ],
 )
-def test_a_spec_refuses_and_names_what_cannot_be(name: str, value: Any) -> None:
+def test_a_spec_refuses_and_names_an_impossible_value(name: str, value: Any) -> None:
     with pytest.raises(InvalidSetting, match=f"^{name} must be"):
         TrainingSpec(recipe=Recipe(), **{name: value})
 
 
-def test_the_global_batch_is_that_of_all_workers() -> None:
+def test_the_global_batch_size_counts_all_workers() -> None:
     assert TrainingSpec(recipe=Recipe(batch_size=64), num_workers=3).global_batch_size == 192
 
 
@@ -108,7 +108,7 @@ def test_the_best_epoch_is_the_earliest_of_the_highest(accuracies: list[float]) 
     assert best_epoch(history) == accuracies.index(max(accuracies))
 
 
-def test_epoch_metrics_are_those_of_an_evaluation() -> None:
+def test_epoch_metrics_have_the_names_of_an_evaluation() -> None:
     evaluation = Evaluation(loss=0, accuracy=1, precision=1, recall=1, f1=1, ece=0, confusion=None)  # type: ignore[arg-type]
     assert (*evaluation.metrics("train"), *evaluation.metrics("val")) == EPOCH_METRICS
 
@@ -119,7 +119,7 @@ def test_lineage_tags_are_the_contract_s_three_and_ours() -> None:
     assert Lineage(**{name: name.upper() for name in names}).tags() == {name: name.upper() for name in names}
 
 
-def test_lineage_that_no_registry_would_take_is_refused_before_anything_is_trained() -> None:
+def test_lineage_that_a_registry_cannot_store_is_refused_before_training() -> None:
     names = [field.name for field in dataclasses.fields(Lineage)]
     with pytest.raises(InvalidSetting, match="git_commit must be at most 8000 letters long, found 100001"):
         Lineage(**{**dict.fromkeys(names, "x"), "git_commit": "c" * 100_001})

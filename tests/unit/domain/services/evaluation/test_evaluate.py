@@ -1,4 +1,4 @@
-"""Evaluating any registered model: what is measured, where the report goes, and that nothing else changes."""
+"""Evaluates any registered model: what is measured, where the report goes, and that nothing else changes."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -56,13 +56,13 @@ def test_report_goes_to_the_model_s_run_and_nothing_else_changes(
     assert found.files["report.html"].decode() == f"{model.uri} test"
 
 
-def test_an_alias_is_told_as_the_version_that_was_measured(promotions: House, evaluation: ModelEvaluation) -> None:
+def test_an_alias_is_reported_as_the_measured_version(promotions: House, evaluation: ModelEvaluation) -> None:
     model = promotions.train(known_classes=7)
     promotions.store.label(model, alias="best")
     assert evaluation.evaluate(f"models:/{model.name}@best").model.uri == model.uri
 
 
-def test_another_split_or_data_version_can_be_asked_for(promotions: House, evaluation: ModelEvaluation) -> None:
+def test_another_split_or_data_version_can_be_chosen(promotions: House, evaluation: ModelEvaluation) -> None:
     model = promotions.train(known_classes=7)
     found = evaluation.evaluate(model.uri, split="val", data_version="0.9.0")
     assert (found.report.measured.images, found.report.measured.data_version) == (50, "fashion-mnist-v0.9.0")
@@ -73,7 +73,7 @@ def test_another_split_or_data_version_can_be_asked_for(promotions: House, evalu
         evaluation.evaluate(model.uri, split="train")
 
 
-def test_model_of_somebody_else_is_measured_when_it_is_said_on_what(
+def test_foreign_model_is_measured_if_a_data_version_is_given(
     promotions: House, evaluation: ModelEvaluation, caplog: pytest.LogCaptureFixture
 ) -> None:
     theirs = strip(promotions, promotions.train(known_classes=7))
@@ -86,7 +86,7 @@ def test_model_of_somebody_else_is_measured_when_it_is_said_on_what(
     assert "has no run to put the report into" in caplog.text
 
 
-def test_run_that_is_gone_costs_learning_curves_and_no_more(
+def test_missing_run_costs_only_the_learning_curves(
     promotions: House, evaluation: ModelEvaluation, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = promotions.train(known_classes=7)
@@ -98,7 +98,7 @@ def test_run_that_is_gone_costs_learning_curves_and_no_more(
     assert "the report is not in the model's run: no run" in caplog.text
 
 
-def test_tracker_that_is_away_costs_no_measurement(
+def test_model_is_measured_although_the_tracker_is_down(
     promotions: House, evaluation: ModelEvaluation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def away(*arguments: object) -> None:
@@ -128,7 +128,7 @@ def test_story_is_read_back_from_the_run(promotions: House) -> None:
     epochs = [dict.fromkeys(EPOCH_METRICS, value) for value in (0.5, 0.75)]
     for step, metrics in enumerate(epochs):
         tracker.log(run_id, metrics=metrics, step=step)
-    # What the run's end logs is no epoch.
+    # Values logged at the run's end are not an epoch.
     tracker.log(
         run_id, params={"lr": "0.1"}, metrics={"val_acc": 0.75, SECONDS_METRIC: 8.0, SPEED_METRIC: 10.0}, step=2
     )
@@ -139,7 +139,7 @@ def test_story_is_read_back_from_the_run(promotions: House) -> None:
     assert story.speed() == {SECONDS_METRIC: 8.0, SPEED_METRIC: 10.0}
 
 
-def test_story_of_a_run_without_clock_says_nothing_of_speed(promotions: House) -> None:
+def test_story_of_a_run_without_times_has_no_speed(promotions: House) -> None:
     run_id = promotions.tracker.start("run", {})
     promotions.tracker.log(run_id, metrics=dict.fromkeys(EPOCH_METRICS, 0.5), step=0)
     story = story_of(promotions.tracker.get(run_id))
@@ -148,7 +148,7 @@ def test_story_of_a_run_without_clock_says_nothing_of_speed(promotions: House) -
 
 
 def strip(promotions: House, model: ModelVersion) -> ModelVersion:
-    """Register the model once more, as somebody would who has neither our tags nor a run."""
+    """Register the model once more, without our tags and without a run, like a foreign tool."""
     copy = promotions.store.copy(model, "theirs")
     entry = promotions.store._models["theirs"][copy.version - 1]
     bare = replace(entry, version=replace(copy, tags={}, run_id=""))

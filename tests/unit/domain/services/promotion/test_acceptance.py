@@ -1,4 +1,4 @@
-"""The test of a staged model notices what serving would stumble over; each check fails for its own reason."""
+"""The test of a staged model finds faults that would break serving. Each check fails for its own reason."""
 
 import re
 from collections.abc import Callable
@@ -21,14 +21,14 @@ Logits = npt.NDArray[np.float32]
 
 
 def one_size(logits: Logits) -> Logits:
-    """Answer for batches of 64 alone, as a model that was exported with such an example may."""
+    """Accept only batches of 64, like a model that was exported with an example of this size."""
     if len(logits) != 64:
         raise CorruptModel(f"it does not answer for {len(logits)} images")
     return logits
 
 
 class Odd(Classifier):
-    """A classifier whose answers, or whose account of itself, are changed."""
+    """A classifier whose predictions or whose info is changed."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ def run_on(house: House, staged: ModelVersion, **odd: Callable[..., object]) -> 
     return house.acceptance.run(POLICY, staged.uri)
 
 
-def test_a_sound_model_passes_and_the_record_stays_on_it(promotions: House, staged: ModelVersion) -> None:
+def test_a_good_model_passes_and_keeps_the_record(promotions: House, staged: ModelVersion) -> None:
     record = promotions.acceptance.run(POLICY)
     assert record.passed
     assert [check.name for check in record.checks] == ["loading", "input contract", "known pictures", "latency"]
@@ -88,7 +88,7 @@ def test_a_model_that_does_not_load_fails(promotions: House, staged: ModelVersio
         ({"describe": lambda info: replace(info, lineage={**info.lineage, "run_id": "other"})}, "is of run other"),
     ],
 )
-def test_a_model_of_another_contract_fails(
+def test_a_model_that_breaks_the_contract_fails(
     promotions: House, staged: ModelVersion, odd: dict[str, Callable[..., object]], complaint: str
 ) -> None:
     record = run_on(promotions, staged, **odd)
@@ -98,7 +98,7 @@ def test_a_model_of_another_contract_fails(
     assert re.search(complaint, failed.reason)
 
 
-def test_known_pictures_tell_a_model_that_lost_its_accuracy(promotions: House, staged: ModelVersion) -> None:
+def test_a_model_that_lost_its_accuracy_fails_on_known_images(promotions: House, staged: ModelVersion) -> None:
     sound = run_on(promotions, staged, describe=lambda info: replace(info, metrics={"test_acc": 0.85}))
     assert sound.passed
     lost = run_on(promotions, staged, describe=lambda info: replace(info, metrics={"test_acc": 0.95}))
@@ -122,7 +122,7 @@ def test_a_model_that_guesses_fails(promotions: House, staged: ModelVersion) -> 
 
 
 @pytest.mark.parametrize(("least", "passed"), [(0.8, True), (0.81, False)])
-def test_a_first_champion_has_to_be_good_enough_too(promotions: House, least: float, passed: bool) -> None:
+def test_a_first_champion_must_be_good_enough_too(promotions: House, least: float, passed: bool) -> None:
     model = promotions.train(8)
     promotions.comparison.compare(model, replace(POLICY, min_accuracy=least), Mode.EVALUATE)
     promotions.promotion.stage(model)
@@ -130,7 +130,7 @@ def test_a_first_champion_has_to_be_good_enough_too(promotions: House, least: fl
 
 
 def latency(house: House, staged_seconds: float, champion_seconds: float, policy: PromotionPolicy) -> Rule:
-    """Test a staged model on a clock by which both models take so long."""
+    """Test a staged model with a clock that gives both models these latencies."""
     house.promote(house.train(3))
     model = house.train(9)
     house.comparison.compare(model, policy, Mode.CONTRACT)
@@ -139,7 +139,7 @@ def latency(house: House, staged_seconds: float, champion_seconds: float, policy
     calls = [0]
 
     def clock() -> float:
-        # Staged and champion in turns: every second reading ends a call.
+        # Staged and champion model alternate. Every second reading of the clock ends a call.
         if calls[0] % 2:
             now[0] += staged_seconds if calls[0] % 4 == 1 else champion_seconds
         calls[0] += 1
@@ -149,7 +149,7 @@ def latency(house: House, staged_seconds: float, champion_seconds: float, policy
 
 
 @pytest.mark.parametrize(("seconds", "passed"), [(0.5, True), (0.501, False)])
-def test_latency_is_held_against_what_a_service_can_afford(promotions: House, seconds: float, passed: bool) -> None:
+def test_latency_is_compared_with_the_policy_s_limit(promotions: House, seconds: float, passed: bool) -> None:
     check = latency(promotions, seconds, 0.001, replace(POLICY, max_latency_ratio=None))
     assert check.passed is passed
     assert (
@@ -159,7 +159,7 @@ def test_latency_is_held_against_what_a_service_can_afford(promotions: House, se
 
 
 @pytest.mark.parametrize(("staged", "champion"), [(0.12e-3, 0.06e-3), (0.16e-3, 0.05e-3), (10e-3, 1e-3)])
-def test_a_larger_network_is_not_refused_for_its_ratio_to_a_small_one(
+def test_a_larger_network_is_not_refused_by_its_latency_ratio(
     promotions: House, staged: float, champion: float
 ) -> None:
     assert latency(promotions, staged, champion, PromotionPolicy(min_accuracy=0)).passed
@@ -173,7 +173,7 @@ def test_a_policy_may_limit_the_ratio_to_the_champion_s_latency(promotions: Hous
     assert check.reason.endswith(f"{times:.2f} times the champion's, 2 times allowed")
 
 
-def test_a_champion_that_does_not_load_does_not_stand_in_its_successor_s_way(promotions: House) -> None:
+def test_a_champion_that_does_not_load_does_not_block_its_successor(promotions: House) -> None:
     champion, model = promotions.promote(promotions.train(3)), promotions.train(9)
     promotions.store.spoil(champion)
     promotions.comparison.compare(model, replace(POLICY, max_latency_ratio=None), Mode.CONTRACT)
@@ -189,7 +189,7 @@ def test_a_champion_that_does_not_load_does_not_stand_in_its_successor_s_way(pro
 @pytest.mark.parametrize(
     ("name", "value"), [("max_latency_ms", 1.5), ("max_latency_ratio", None), ("min_accuracy", 0.1)]
 )
-def test_a_test_under_other_limits_than_the_comparison_is_refused_before_it_loads(
+def test_other_limits_than_those_of_the_comparison_are_refused_before_loading(
     promotions: House, staged: ModelVersion, name: str, value: float | None
 ) -> None:
     promotions.store.spoil(staged)
@@ -200,7 +200,7 @@ def test_a_test_under_other_limits_than_the_comparison_is_refused_before_it_load
     assert AcceptanceRecord.of(promotions.store.resolve(staged.uri)) is None
 
 
-def test_fields_that_a_test_does_not_use_may_differ_from_the_comparison(
+def test_policy_fields_that_a_test_does_not_use_may_differ_from_the_comparison(
     promotions: House, staged: ModelVersion
 ) -> None:
     record = promotions.acceptance.run(replace(POLICY, threshold=0.9, confidence=0.8))

@@ -1,4 +1,4 @@
-"""Whether a challenger takes the champion's place, on fakes: same data for both, and refusals that change nothing."""
+"""Whether a challenger replaces the champion, on fakes: both use the same data, and a refusal changes nothing."""
 
 from dataclasses import replace
 from math import nan
@@ -22,7 +22,7 @@ from fmnist.testing.data import toy_splits
 from tests.unit.domain.services.promotion_support import POLICY, PROD, SOURCE, House
 
 
-def test_both_models_answer_for_the_same_images(promotions: House) -> None:
+def test_both_models_are_measured_on_the_same_images(promotions: House) -> None:
     promotions.promote(promotions.train(5))
     record = promotions.compare(promotions.train(9))
     accuracy = record.decision.rules[0].figures
@@ -31,12 +31,12 @@ def test_both_models_answer_for_the_same_images(promotions: House) -> None:
     assert record.champion == f"models:/{PROD}/1"
 
 
-def test_logged_metrics_do_not_matter_where_models_are_measured(promotions: House) -> None:
+def test_logged_metrics_do_not_count_if_models_are_measured(promotions: House) -> None:
     promotions.promote(promotions.train(9, val_acc=0.1))
     assert not promotions.compare(promotions.train(5, val_acc=0.99)).decision.promoted
 
 
-def test_the_decision_stays_on_the_version_with_all_earlier_ones(promotions: House) -> None:
+def test_the_version_keeps_the_decision_and_all_earlier_ones(promotions: House) -> None:
     promotions.promote(promotions.train(9))
     worse = promotions.train(5)
     first, second = promotions.compare(worse), promotions.compare(worse, Mode.CONTRACT)
@@ -57,7 +57,7 @@ def test_contract_mode_compares_the_last_logged_values(promotions: House) -> Non
     assert not promotions.compare(promotions.train(5, val_acc=0.9449), Mode.CONTRACT).decision.promoted
 
 
-def test_contract_mode_takes_another_metric_and_direction(promotions: House) -> None:
+def test_contract_mode_accepts_another_metric_and_direction(promotions: House) -> None:
     promotions.promote(promotions.train(5, val_loss=0.5))
     policy = PromotionPolicy(metric="val_loss", higher_is_better=False, threshold=0.1)
     challenger = promotions.train(5, val_loss=0.45)
@@ -72,7 +72,7 @@ def test_the_first_model_is_promoted(promotions: House, mode: Mode) -> None:
     assert "no champion yet" in record.decision.message
 
 
-def test_a_champion_without_run_or_metric_is_an_error_and_no_pass(promotions: House) -> None:
+def test_a_champion_without_run_or_metric_is_an_error(promotions: House) -> None:
     champion = promotions.promote(promotions.train(5))
     challenger = promotions.train(9, val_f1=0.9)
     policy = PromotionPolicy(metric="val_f1")
@@ -84,13 +84,13 @@ def test_a_champion_without_run_or_metric_is_an_error_and_no_pass(promotions: Ho
     assert DecisionRecord.of(promotions.store.resolve(challenger.uri)) is None
 
 
-def test_a_version_that_no_run_made_is_refused(promotions: House) -> None:
+def test_a_version_without_a_run_is_refused(promotions: House) -> None:
     foreign = replace(promotions.train(5), run_id="")
     with pytest.raises(MetricNotFound, match=f"{foreign.uri} has no run, and so no val_acc"):
         promotions.compare(foreign, Mode.CONTRACT)
 
 
-def test_a_metric_that_is_no_number_is_refused(promotions: House) -> None:
+def test_a_metric_that_is_not_a_number_is_refused(promotions: House) -> None:
     with pytest.raises(MetricNotFound, match=r"val_acc of .* is nan"):
         promotions.compare(promotions.train(5, val_acc=nan), Mode.CONTRACT)
 
@@ -100,7 +100,7 @@ def test_a_missing_metric_is_named_even_without_a_champion(promotions: House) ->
         promotions.comparison.compare(promotions.train(5), PromotionPolicy(metric="val_f1"), Mode.CONTRACT)
 
 
-def test_a_data_version_without_the_split_is_refused_unless_val_is_asked_for(promotions: House) -> None:
+def test_a_data_version_without_the_split_is_refused_unless_val_is_chosen(promotions: House) -> None:
     challenger = promotions.train(5, data_version="0.9.0")
     with pytest.raises(SplitNotFound, match=r"v0\.9\.0 has no split 'test': it has train, val") as refused:
         promotions.compare(challenger)
@@ -112,7 +112,7 @@ def test_a_data_version_without_the_split_is_refused_unless_val_is_asked_for(pro
     assert other.data_version == "fashion-mnist-v1.0.0"
 
 
-def test_what_models_learn_from_is_nothing_to_measure_them_on(promotions: House) -> None:
+def test_the_train_split_is_refused_for_measuring(promotions: House) -> None:
     challenger = promotions.train(5)
     with pytest.raises(InvalidSetting, match="split must be test or val, found 'train'"):
         promotions.comparison.compare(challenger, POLICY, Mode.EVALUATE, split="train")
@@ -129,17 +129,17 @@ def test_a_data_version_that_is_gone_or_changed_is_refused(promotions: House) ->
         promotions.compare(challenger)
 
 
-def test_the_challenger_is_the_one_named_or_the_workflow_s_or_the_newest(promotions: House) -> None:
+def test_the_challenger_is_the_named_the_workflow_s_or_the_newest_version(promotions: House) -> None:
     first, second = promotions.train(3, workflow="a"), promotions.train(4, workflow="b")
     assert promotions.challengers.find() == second
     assert promotions.challengers.find(first.uri) == first
     assert promotions.challengers.find(workflow_uid="a") == first
-    # A run of the workflow without a model is passed over.
+    # A run of the workflow without a model is skipped.
     promotions.tracker.start("failed", {"argo_workflow_uid": "a"})
     assert promotions.challengers.find(workflow_uid="a") == first
 
 
-def test_a_challenger_that_is_not_there_is_named(promotions: House) -> None:
+def test_a_missing_challenger_is_named(promotions: House) -> None:
     with pytest.raises(ModelNotFound, match=f"no version of {SOURCE} is registered"):
         promotions.challengers.find()
     promotions.promote(promotions.train(3))
@@ -152,6 +152,6 @@ def test_a_challenger_that_is_not_there_is_named(promotions: House) -> None:
 
 
 @pytest.mark.parametrize("name", ["prod.a", "staging.a", "a"])
-def test_promotion_starts_from_what_training_writes(name: str) -> None:
+def test_promotion_works_on_a_model_as_training_registers_it(name: str) -> None:
     with pytest.raises(InvalidSetting):
         check_source(name)

@@ -1,4 +1,4 @@
-"""What is deployed is the champion at the time of writing, however many write at the same time."""
+"""The champion at the time of writing is deployed, even if several processes write at the same time."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from tests.unit.domain.services.promotion_support import PROD, SOURCE, House
 
 
 class Busy(MemoryDesiredState):
-    """Somebody else does something each time before our writing is looked at."""
+    """Another process does something before each of our writes."""
 
     def __init__(self, meanwhile: Callable[[MemoryDesiredState], None]) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ def deployment(promotions: House, state: MemoryDesiredState) -> ModelDeployment:
     return ModelDeployment(promotions.store, state, SOURCE)
 
 
-def test_the_champion_is_written_with_who_and_the_image_that_it_was_released_with(promotions: House) -> None:
+def test_the_champion_is_deployed_with_its_released_image_and_the_user(promotions: House) -> None:
     staged = promotions.prepare(promotions.train(5))
     promotions.promotion.release(staged.uri, by="tester", serving_image="serving:v1")
     state = MemoryDesiredState()
@@ -37,14 +37,14 @@ def test_the_champion_is_written_with_who_and_the_image_that_it_was_released_wit
     assert done.message == f"models:/{PROD}/1 is to be served, by revision 1"
 
 
-def test_a_name_of_several_lines_adds_none_to_what_is_written(promotions: House) -> None:
+def test_a_user_name_with_line_breaks_adds_no_line_to_the_message(promotions: House) -> None:
     promotions.promote(promotions.train(5))
     state = MemoryDesiredState()
     deployment(promotions, state).run(by="A\nApproved-by: B")
     assert state.written[0][2].splitlines()[2:] == [r"Deployed-by: A\nApproved-by: B"]
 
 
-def test_deploying_again_changes_nothing_and_says_so(promotions: House) -> None:
+def test_deploying_again_changes_nothing_and_reports_it(promotions: House) -> None:
     promotions.promote(promotions.train(5))
     state = MemoryDesiredState()
     deployment(promotions, state).run(by="tester")
@@ -70,7 +70,7 @@ def test_rollback_and_deploy_bring_the_old_model_and_its_image_back(promotions: 
     assert back.message == f"models:/{PROD}/1 is to be served in place of models:/{PROD}/2, by revision 3"
 
 
-def test_who_is_overtaken_by_a_newer_champion_does_not_bring_the_older_one_back(promotions: House) -> None:
+def test_a_late_writer_does_not_bring_back_an_older_champion(promotions: House) -> None:
     promotions.promote(promotions.train(3))
     better = promotions.train(10)
 
@@ -86,7 +86,7 @@ def test_who_is_overtaken_by_a_newer_champion_does_not_bring_the_older_one_back(
     assert not done.changed
 
 
-def test_endless_conflicts_are_given_up(promotions: House) -> None:
+def test_writing_stops_after_too_many_conflicts(promotions: House) -> None:
     promotions.promote(promotions.train(5))
     others: list[str] = []
 
@@ -101,7 +101,7 @@ def test_endless_conflicts_are_given_up(promotions: House) -> None:
     assert len(others) == 10
 
 
-def test_what_was_not_released_is_not_deployed(promotions: House) -> None:
+def test_a_version_that_was_not_released_is_not_deployed(promotions: House) -> None:
     staged = promotions.prepare(promotions.train(5))
     state = MemoryDesiredState()
     with pytest.raises(InvalidSetting, match=f"was not released: expected a version of {PROD}"):

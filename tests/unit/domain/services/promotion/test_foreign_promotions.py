@@ -1,4 +1,4 @@
-"""What another tool does in the registry, without a record of ours, is told as it is and stands in nobody's way."""
+"""Changes that another tool makes in the registry, without our records, are shown as they are and block no command."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ NO_RECORD = "fmnist has no record of that"
 
 
 def foreign_copy(house: House, source: ModelVersion, name: str, *, tags: bool = False) -> ModelVersion:
-    """Copy a version as another tool does: with the tags that it has, or, where it was registered anew, with none."""
+    """Copy a version as another tool does: with its tags, or without any if it registers the model again."""
     copy = house.store.copy(source, name)
     if not tags:
         entry = house.store._models[name][copy.version - 1]
@@ -28,7 +28,7 @@ def foreign_copy(house: House, source: ModelVersion, name: str, *, tags: bool = 
 
 
 def foreign_release(house: House, source: ModelVersion, *, tags: bool = False) -> ModelVersion:
-    """Release as the platform's own script may: a copy, and both aliases."""
+    """Release like the platform's own script: a copy, and both aliases."""
     copy, champion = foreign_copy(house, source, PROD, tags=tags), house.state.champion
     if champion is not None:
         house.store.label(champion, alias=Alias.PREVIOUS)
@@ -41,7 +41,7 @@ def notes(house: House) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("tags", [False, True])
-def test_a_foreign_champion_is_named_as_such_and_our_steps_go_on_from_it(promotions: House, tags: bool) -> None:
+def test_a_foreign_champion_is_shown_as_foreign_and_our_steps_continue_from_it(promotions: House, tags: bool) -> None:
     house = promotions
     house.promote(house.train(3))
     staged = house.prepare(house.train(5))
@@ -68,7 +68,7 @@ def test_a_foreign_champion_can_be_rolled_back(promotions: House) -> None:
 
 
 @pytest.mark.parametrize("tags", [False, True])
-def test_a_foreign_candidate_can_be_tested_and_approved_and_is_released_with_a_decision_alone(
+def test_a_foreign_candidate_can_be_tested_and_approved_but_needs_a_decision_for_release(
     promotions: House, tags: bool
 ) -> None:
     house = promotions
@@ -88,7 +88,7 @@ def test_a_foreign_candidate_can_be_tested_and_approved_and_is_released_with_a_d
 
 
 @pytest.mark.parametrize("tags", [False, True])
-def test_a_champion_that_another_tool_copied_is_compared_as_any_other(promotions: House, tags: bool) -> None:
+def test_a_champion_that_another_tool_copied_is_compared_like_any_other(promotions: House, tags: bool) -> None:
     model = promotions.train(5)
     staged = promotions.prepare(model)
     foreign_release(promotions, staged, tags=tags)
@@ -97,7 +97,7 @@ def test_a_champion_that_another_tool_copied_is_compared_as_any_other(promotions
     assert result.message.startswith("refuse: McNemar: 0 images only the challenger gets right")
 
 
-def test_a_copy_of_a_released_version_is_not_taken_for_it(promotions: House) -> None:
+def test_a_copy_of_a_released_version_does_not_count_as_released(promotions: House) -> None:
     model = promotions.train(5)
     staged = promotions.prepare(model)
     ours = promotions.promotion.release(staged.uri, by="x").version
@@ -109,7 +109,7 @@ def test_a_copy_of_a_released_version_is_not_taken_for_it(promotions: House) -> 
         promotions.promotion.release(staged.uri, by="x")
 
 
-def test_an_alias_that_another_tool_moved_back_is_told(promotions: House) -> None:
+def test_an_alias_that_another_tool_moved_back_is_shown(promotions: House) -> None:
     first = promotions.promote(promotions.train(3))
     promotions.promote(promotions.train(5))
     assert notes(promotions)["champion"] == ""
@@ -119,7 +119,7 @@ def test_an_alias_that_another_tool_moved_back_is_told(promotions: House) -> Non
 
 
 def other_tool_moves_champion_alone(house: House, where: str) -> ModelVersion:
-    """Point `@champion` at a new copy, or back at a version that was champion, and leave `@previous` as it is."""
+    """Point `@champion` to a new copy, or back to an earlier champion, and do not change `@previous`."""
     moved = foreign_copy(house, house.state.source[0], PROD) if where == "new" else house.store.resolve(where)
     house.store.label(moved, alias=Alias.CHAMPION)
     return moved
@@ -127,7 +127,7 @@ def other_tool_moves_champion_alone(house: House, where: str) -> ModelVersion:
 
 @pytest.mark.parametrize("moves", [["new"], ["new", "new"], [f"models:/{PROD}/1"], [f"models:/{PROD}/2"]])
 @pytest.mark.parametrize("rolled_back", [False, True])
-def test_a_rollback_skips_no_version_where_another_tool_moved_the_champion_alone(
+def test_a_rollback_skips_no_version_if_another_tool_moved_only_the_champion(
     promotions: House, moves: list[str], rolled_back: bool
 ) -> None:
     for _ in range(3 + rolled_back):
@@ -144,14 +144,14 @@ def test_a_rollback_skips_no_version_where_another_tool_moved_the_champion_alone
     assert promotions.rollback.run(by="x", reason="bad").message.endswith("nothing changed")
 
 
-def test_the_first_champion_comes_back_where_another_tool_moved_the_alias(promotions: House) -> None:
+def test_the_first_champion_comes_back_if_another_tool_moved_the_alias(promotions: House) -> None:
     promotions.promote(promotions.train(3))
     moved = other_tool_moves_champion_alone(promotions, "new")
     promotions.rollback.run(by="x", reason="bad")
     assert promotions.aliases() == {"champion": 1, "previous": moved.version}
 
 
-def test_a_champion_that_a_rollback_left_is_on_record(promotions: House) -> None:
+def test_a_champion_that_a_rollback_replaced_is_recorded(promotions: House) -> None:
     promotions.promote(promotions.train(3))
     foreign_release(promotions, promotions.train(5))
     left = foreign_release(promotions, promotions.train(5))
@@ -175,7 +175,9 @@ def test_a_champion_that_a_rollback_left_is_on_record(promotions: House) -> None
         max_size=12,
     )
 )
-def test_whatever_others_do_every_command_says_what_is_or_what_is_wrong(steps: list[tuple[str, int, bool]]) -> None:
+def test_after_any_foreign_change_every_command_reports_the_state_or_an_error(
+    steps: list[tuple[str, int, bool]],
+) -> None:
     with TemporaryDirectory() as directory:
         house = House(Path(directory))
         challenger(house)
@@ -193,7 +195,7 @@ def test_whatever_others_do_every_command_says_what_is_or_what_is_wrong(steps: l
 
 
 def _act(house: House, what: str, which: int, flag: bool) -> None:
-    """Take a step of ours, or one of another tool, on one of the versions that there are."""
+    """Run one of our steps, or one of another tool, on an existing version."""
     before = house.aliases_now()
     staging, prod = (MemoryModelStore.versions(house.store, name) for name in (STAGING, PROD))
     try:

@@ -1,4 +1,4 @@
-"""What a person reads who was not there: pipeline results, status, history, lineage."""
+"""The overview for a person: pipeline results, status, history and lineage."""
 
 import json
 
@@ -10,7 +10,7 @@ from fmnist.domain.model.promotion.records import DecisionRecord
 from tests.unit.domain.services.promotion_support import POLICY, PROD, SOURCE, STAGING, House
 
 
-def test_the_whole_story_is_told_in_order(promotions: House) -> None:
+def test_history_shows_all_events_in_order(promotions: House) -> None:
     for quality in (5, 3, 9):
         promotions.run.run(promotions.train(quality), POLICY, Mode.EVALUATE, by="pipeline", approval="automatic")
     promotions.rollback.run(by="A. Person", reason="shirts")
@@ -56,7 +56,7 @@ def test_history_keeps_every_test_and_approval(promotions: House) -> None:
     ]
 
 
-def test_status_shows_who_is_what_and_since_when(promotions: House) -> None:
+def test_status_shows_the_version_and_time_of_each_role(promotions: House) -> None:
     assert [(each.role, each.version) for each in promotions.overview.status()] == [
         (role, None) for role in ("dev", "candidate", "champion", "previous")
     ]
@@ -71,7 +71,7 @@ def test_status_shows_who_is_what_and_since_when(promotions: House) -> None:
     assert previous.note == "rolled back by A. Person: shirts"
 
 
-def test_a_candidate_s_state_is_told(promotions: House) -> None:
+def test_status_shows_the_state_of_a_candidate(promotions: House) -> None:
     model = promotions.train(5)
     promotions.compare(model)
     promotions.promotion.stage(model)
@@ -107,7 +107,9 @@ def test_manual_approval_makes_the_pipeline_wait_and_go_on(promotions: House) ->
 @pytest.mark.parametrize(
     ("by", "approval", "complaint"), [(" ", "automatic", "needs by"), ("x", "magic", "found 'magic'")]
 )
-def test_a_pipeline_that_could_not_end_is_not_begun(promotions: House, by: str, approval: str, complaint: str) -> None:
+def test_a_pipeline_that_could_not_finish_is_not_started(
+    promotions: House, by: str, approval: str, complaint: str
+) -> None:
     model = promotions.train(5)
     before = promotions.state
     with pytest.raises(InvalidSetting, match=complaint):
@@ -124,7 +126,7 @@ def test_promoting_the_champion_again_changes_nothing(promotions: House) -> None
     assert promotions.state == before
 
 
-def test_trace_leads_from_production_to_data_and_code(promotions: House) -> None:
+def test_trace_shows_data_and_code_of_the_production_model(promotions: House) -> None:
     model = promotions.train(5)
     promotions.promote(model)
     links = promotions.trace.of(f"models:/{PROD}@champion")
@@ -139,7 +141,7 @@ def test_trace_leads_from_production_to_data_and_code(promotions: House) -> None
         ("workflow", "uid"),
     ]
     assert dict(links[4].details)["digest"] == promotions.registry.resolve("1.0.0").digest
-    # Each version tells what happened to itself, not what its tags have from its source.
+    # Each version shows its own events, not those that its tags inherited from its source.
     assert [{name for name, _ in link.details} & {"decision", "tested", "approved"} for link in links[:3]] == [
         {"approved"},
         {"tested"},
@@ -147,7 +149,7 @@ def test_trace_leads_from_production_to_data_and_code(promotions: House) -> None
     ]
 
 
-def test_trace_of_a_run_that_is_gone_still_tells_what_the_model_knows(promotions: House) -> None:
+def test_trace_without_the_run_still_shows_what_the_model_records(promotions: House) -> None:
     model = promotions.train(5)
     promotions.tracker._runs.clear()
     links = promotions.trace.of(model.uri)
@@ -155,7 +157,7 @@ def test_trace_of_a_run_that_is_gone_still_tells_what_the_model_knows(promotions
     assert links[2].name == "fashion-mnist-v1.0.0"
 
 
-def test_trace_does_not_go_round_in_circles(promotions: House) -> None:
+def test_trace_of_copies_in_a_circle_ends(promotions: House) -> None:
     one, other = promotions.train(5), promotions.train(6)
     promotions.store.label(one, tags={"staged_from": other.uri})
     promotions.store.label(other, tags={"staged_from": one.uri})
@@ -166,7 +168,7 @@ def test_trace_does_not_go_round_in_circles(promotions: House) -> None:
 
 
 @pytest.mark.parametrize("text", ["no json", "[]", "{}", json.dumps({"rules": 1})])
-def test_a_record_that_is_not_ours_is_named(promotions: House, text: str) -> None:
+def test_error_for_a_foreign_record_names_it(promotions: House, text: str) -> None:
     model = promotions.train(5)
     promotions.store.label(model, tags={"decision": text})
     with pytest.raises(CorruptModel, match=f"tag decision of {model.uri} is not as fmnist writes it"):

@@ -1,4 +1,4 @@
-"""Stage, approve, release and roll back on fakes: what each needs, what it leaves, and that it survives any fault."""
+"""Stage, approve, release and roll back, on fakes: preconditions, results, and recovery from any fault."""
 
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from fmnist.domain.services.promotion.promote import ModelPromotion
 from tests.unit.domain.services.promotion_support import POLICY, PROD, SOURCE, STAGING, House
 
 
-def test_a_released_model_carries_its_whole_story(promotions: House) -> None:
+def test_a_released_model_has_all_of_its_records(promotions: House) -> None:
     first, second = promotions.train(5), promotions.train(9)
     promotions.promote(first)
     staged = promotions.prepare(second)
@@ -37,7 +37,7 @@ def test_a_released_model_carries_its_whole_story(promotions: House) -> None:
     assert (approval.mode, approval.version) == ("automatic", staged.uri)
 
 
-def test_what_is_served_gets_better(promotions: House) -> None:
+def test_champion_follows_releases_and_rollbacks(promotions: House) -> None:
     promotions.promote(promotions.train(5))
     assert promotions.accuracy(f"models:/{PROD}@champion") == 0.5
     promotions.promote(promotions.train(9))
@@ -46,7 +46,7 @@ def test_what_is_served_gets_better(promotions: House) -> None:
     assert promotions.accuracy(f"models:/{PROD}@champion") == 0.5
 
 
-def test_staging_wants_a_decision_in_favour(promotions: House) -> None:
+def test_staging_needs_a_positive_decision(promotions: House) -> None:
     promotions.promote(promotions.train(9))
     worse = promotions.train(5)
     with pytest.raises(NotReady, match=r"nothing is decided about .*/2"):
@@ -57,7 +57,7 @@ def test_staging_wants_a_decision_in_favour(promotions: House) -> None:
     assert [each.version for each in promotions.state.staging] == [1]
 
 
-def test_staging_again_takes_the_copy_that_waits(promotions: House) -> None:
+def test_staging_again_uses_the_staged_copy(promotions: House) -> None:
     model = promotions.train(5)
     promotions.compare(model)
     first = promotions.promotion.stage(model).version
@@ -66,7 +66,7 @@ def test_staging_again_takes_the_copy_that_waits(promotions: House) -> None:
     assert len(promotions.state.staging) == 1
 
 
-def test_a_release_wants_a_passed_test(promotions: House) -> None:
+def test_a_release_needs_a_passed_test(promotions: House) -> None:
     model = promotions.train(5)
     promotions.compare(model)
     staged = promotions.promotion.stage(model).version
@@ -90,7 +90,7 @@ def test_manual_approval_names_the_exact_version(promotions: House) -> None:
     second = promotions.prepare(promotions.train(9))
     with pytest.raises(NotReady, match=rf"{second.uri} is not approved"):
         promotions.promotion.release(None, by="tester", approval="manual")
-    # Its tag alone, carried over by whoever copies tags, does not make it approved.
+    # The tag alone, copied by another tool, does not approve the version.
     promotions.store.label(second, tags={"approval": promotions.store.resolve(first.uri).tags["approval"]})
     with pytest.raises(NotReady, match="is not approved"):
         promotions.promotion.release(second.uri, by="tester", approval="manual")
@@ -102,7 +102,7 @@ def test_manual_approval_names_the_exact_version(promotions: House) -> None:
     assert (approval.by, approval.mode, approval.reason) == ("A. Person", "manual", "looked at it too")
 
 
-def test_a_person_s_approval_stays_where_none_was_asked_for(promotions: House) -> None:
+def test_a_person_s_approval_is_kept_even_if_none_is_needed(promotions: House) -> None:
     staged = promotions.prepare(promotions.train(5))
     promotions.promotion.approve(staged.uri, by="A. Person", reason="looked at it")
     approval = Approval.read(promotions.promotion.release(staged.uri, by="tester").version)
@@ -123,7 +123,7 @@ def test_empty_approvals_and_rollbacks_change_nothing(promotions: House, by: str
     assert promotions.state == before
 
 
-def test_missing_versions_and_aliases_are_named(promotions: House) -> None:
+def test_errors_name_missing_versions_and_aliases(promotions: House) -> None:
     for step in (
         lambda uri: promotions.promotion.approve(uri, by="who", reason="why"),
         lambda uri: promotions.promotion.release(uri, by="who"),
@@ -158,7 +158,7 @@ def test_a_champion_that_changed_since_the_decision_stops_the_promotion(promotio
     assert promotions.promotion.release(staged.uri, by="x").version.aliases == ("champion",)
 
 
-def test_a_champion_that_changes_during_the_release_is_noticed(promotions: House) -> None:
+def test_a_champion_that_changes_during_the_release_is_a_conflict(promotions: House) -> None:
     old = promotions.promote(promotions.train(3))
     staged = promotions.prepare(promotions.train(6))
     label = promotions.store.label
@@ -181,7 +181,7 @@ def test_releasing_again_changes_nothing(promotions: House) -> None:
     assert promotions.state == before
 
 
-def test_a_version_that_was_rolled_back_is_not_released_again_by_itself(promotions: House) -> None:
+def test_a_version_that_was_rolled_back_is_not_released_again(promotions: House) -> None:
     promotions.promote(promotions.train(5))
     bad = promotions.train(9)
     staged = promotions.prepare(bad)
@@ -189,13 +189,13 @@ def test_a_version_that_was_rolled_back_is_not_released_again_by_itself(promotio
     promotions.rollback.run(by="A. Person", reason="shirts")
     with pytest.raises(NotReady, match=r"rolled back by A\. Person: shirts; to release it again, compare and stage"):
         promotions.promotion.release(staged.uri, by="x")
-    # Anew, it is a version of its own.
+    # Registered again, it is a new version.
     again = promotions.promote(bad)
     assert again.version == 3
     assert promotions.aliases() == {"champion": 3, "previous": 1}
 
 
-def test_rolling_back_twice_goes_back_once(promotions: House) -> None:
+def test_a_second_rollback_changes_nothing(promotions: House) -> None:
     for quality in (3, 5, 9):
         promotions.promote(promotions.train(quality))
     assert promotions.rollback.run(by="x", reason="bad").version.version == 2
@@ -257,7 +257,7 @@ def _told(house: House) -> object:
 @pytest.mark.parametrize(
     "prepare", [_prepare_first_release, _prepare_release, _prepare_rollback, _prepare_stage, _prepare_pipeline]
 )
-def test_after_a_fault_at_any_store_call_a_second_run_ends_as_if_there_had_been_none(
+def test_after_a_fault_at_any_store_call_a_second_attempt_gives_the_same_result(
     tmp_path: Path, prepare: Callable[[House], Callable[[], object]], afterwards: bool
 ) -> None:
     undisturbed = House(tmp_path)
@@ -283,7 +283,7 @@ def test_after_a_fault_at_any_store_call_a_second_run_ends_as_if_there_had_been_
 
 
 @pytest.mark.parametrize("afterwards", [False, True])
-def test_a_release_that_broke_off_anywhere_can_be_rolled_back_instead(tmp_path: Path, afterwards: bool) -> None:
+def test_a_release_that_was_interrupted_anywhere_can_be_rolled_back(tmp_path: Path, afterwards: bool) -> None:
     for call in count(1):
         house = House(tmp_path)
         release = _prepare_release(house)
@@ -297,14 +297,14 @@ def test_a_release_that_broke_off_anywhere_can_be_rolled_back_instead(tmp_path: 
         champion = house.state.champion
         assert champion is not None
         outcome = house.rollback.run(by="x", reason="never mind")
-        # What it goes back to is what the champion of that moment had replaced.
+        # It goes back to the version that the champion at that time had replaced.
         assert outcome.version.version == champion.version - 1
         assert house.aliases() == {"champion": champion.version - 1, "previous": champion.version}
         assert house.rollback.run(by="x", reason="again").version.version == champion.version - 1
     assert call > 4
 
 
-def test_an_unfinished_rollback_is_finished_before_anything_is_released(promotions: House) -> None:
+def test_a_release_is_refused_until_an_unfinished_rollback_is_finished(promotions: House) -> None:
     for quality in (3, 5):
         promotions.promote(promotions.train(quality))
     staged = promotions.prepare(promotions.train(9))

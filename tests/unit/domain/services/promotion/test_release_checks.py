@@ -1,4 +1,4 @@
-"""A test and an approval count for the champion and the policy that they were made with, and for no other."""
+"""A test and an approval count only for the champion and the policy that they were made with."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,14 +21,14 @@ OTHER_POLICY = replace(POLICY, max_latency_ms=400.0)
 
 
 def ready(house: House) -> ModelVersion:
-    """Stage a copy that was compared, tested and approved, all with the same champion."""
+    """Stage a copy that is compared, tested and approved with the same champion."""
     staged = house.wave_through(challenger(house))
     house.promotion.approve(staged.uri, by="A. Person", reason="looked at it")
     return staged
 
 
 def compare_anew(house: House, staged: ModelVersion, *, promoted: bool = True, **other: float) -> None:
-    """Decide anew about what the staged version is a copy of. It is not staged again."""
+    """Compare the staged version's source again. It is not staged again."""
     source = house.store.resolve(staged.tags["staged_from"])
     record, champion = DecisionRecord.of(source), house.state.champion
     assert record is not None
@@ -43,7 +43,7 @@ def compare_anew(house: House, staged: ModelVersion, *, promoted: bool = True, *
     house.store.label(source, tags=record.tag())
 
 
-def test_what_was_said_against_one_champion_does_not_release_over_another(promotions: House) -> None:
+def test_test_and_approval_against_one_champion_do_not_count_for_another(promotions: House) -> None:
     house = promotions
     house.promotion.release(house.wave_through(challenger(house)).uri, by="x")
     staged = ready(house)
@@ -64,20 +64,20 @@ def test_what_was_said_against_one_champion_does_not_release_over_another(promot
     assert house.promotion.release(staged.uri, by="x", approval="manual").version.aliases == ("champion",)
 
 
-def test_what_was_said_under_one_policy_does_not_release_under_another(promotions: House) -> None:
+def test_test_and_approval_under_one_policy_do_not_count_for_another(promotions: House) -> None:
     staged = ready(promotions)
     compare_anew(promotions, staged, max_latency_ms=400.0)
     with pytest.raises(NotReady, match=r"its test was under another policy .*: max_latency_ms 500.0, not 400.0"):
         promotions.promotion.release(staged.uri, by="x")
     assert promotions.acceptance.run(uri=staged.uri).basis == Basis(None, OTHER_POLICY)
     released = promotions.promotion.release(staged.uri, by="x").version
-    # The person's approval was under the other policy, so it is not what this release rests on.
+    # The person's approval was under the other policy, so this release is not based on it.
     approval = Approval.read(released)
     assert approval is not None
     assert (approval.mode, approval.basis) == ("automatic", Basis(None, OTHER_POLICY))
 
 
-def test_the_pipeline_waits_for_a_new_approval_where_the_champion_changed(promotions: House) -> None:
+def test_the_pipeline_waits_for_a_new_approval_if_the_champion_changed(promotions: House) -> None:
     def run(model: ModelVersion) -> str:
         return promotions.run.run(model, POLICY, Mode.EVALUATE, by="x", approval="manual").message
 
@@ -93,7 +93,7 @@ def test_the_pipeline_waits_for_a_new_approval_where_the_champion_changed(promot
 
 
 def recorded_before(house: House, staged: ModelVersion, **policy: float) -> None:
-    """Have the decision about the staged version be as earlier versions recorded it, which knew no `max_latency_ms`."""
+    """Rewrite the decision as earlier versions of fmnist recorded it, without `max_latency_ms`."""
     old = DecisionRecord.read(staged)
     assert old is not None
     fields = {name: value for name, value in old.policy.items() if name != "max_latency_ms"}
@@ -103,7 +103,7 @@ def recorded_before(house: House, staged: ModelVersion, **policy: float) -> None
 
 
 @pytest.mark.parametrize(("recorded", "counts"), [(2.0, None), (100.0, 100.0)])
-def test_the_noisy_default_ratio_of_earlier_decisions_does_not_decide(
+def test_the_default_latency_ratio_of_earlier_decisions_does_not_count(
     promotions: House, recorded: float, counts: float | None
 ) -> None:
     staged = ready(promotions)
@@ -113,7 +113,7 @@ def test_the_noisy_default_ratio_of_earlier_decisions_does_not_decide(
     assert promotions.state.basis(staged).policy.max_latency_ratio == recorded
 
 
-def test_the_newest_comparison_counts_for_a_version_that_is_staged_already(promotions: House) -> None:
+def test_the_newest_comparison_counts_for_a_staged_version(promotions: House) -> None:
     staged = ready(promotions)
     compare_anew(promotions, staged, promoted=False)
     assert promotions.overview.status()[1].note.startswith("its newest comparison says refuse: a rule")
@@ -132,7 +132,7 @@ def test_a_comparison_from_another_stage_counts_too(promotions: House) -> None:
         on_platform.release(staged.uri, by="x")
 
 
-def test_records_of_earlier_versions_are_read_and_asked_for_again(promotions: House) -> None:
+def test_records_of_earlier_versions_are_read_but_must_be_renewed(promotions: House) -> None:
     house = promotions
     staged = ready(house)
     acceptance, approval = (kind.of(house.store.resolve(staged.uri)) for kind in (AcceptanceRecord, Approval))
@@ -150,7 +150,7 @@ def test_records_of_earlier_versions_are_read_and_asked_for_again(promotions: Ho
     house.promotion.release(staged.uri, by="x", approval="manual")
 
 
-def test_a_release_of_an_earlier_version_that_lacks_its_time_alone_is_finished(promotions: House) -> None:
+def test_a_release_by_an_earlier_version_that_lacks_only_its_time_is_finished(promotions: House) -> None:
     staged = ready(promotions)
     released = promotions.promotion.release(staged.uri, by="x").version
     entry = promotions.store._models[PROD][0]
@@ -175,7 +175,7 @@ STEPS: dict[str, Callable[[House, ModelVersion], object]] = {
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(sorted(STEPS)), max_size=8))
-def test_no_release_rests_on_what_was_said_of_another_champion_or_policy(steps: list[str]) -> None:
+def test_no_release_is_based_on_records_of_another_champion_or_policy(steps: list[str]) -> None:
     with TemporaryDirectory() as directory:
         house = House(Path(directory))
         STEPS["another champion"](house, None)  # type: ignore[arg-type]
@@ -198,7 +198,7 @@ def test_no_release_rests_on_what_was_said_of_another_champion_or_policy(steps: 
         try:
             house.promotion.release(staged.uri, by="x", approval="manual")
         except FmnistError:
-            assert refused or set(said.values()) != {now}, "all was said of this champion and policy"
+            assert refused or set(said.values()) != {now}, "all records are of this champion and policy"
         else:
             assert not refused, "the newest comparison refuses"
-            assert set(said.values()) == {now}, f"released on {said}, and now it is {now}"
+            assert set(said.values()) == {now}, f"released with records of {said}, but now it is {now}"

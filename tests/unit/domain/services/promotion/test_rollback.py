@@ -1,4 +1,4 @@
-"""A rollback tells the truth, and goes back once, whatever broke off before it."""
+"""A rollback reports what it did, and goes back once, after any interruption before it."""
 
 from collections.abc import Callable
 from itertools import count
@@ -20,7 +20,7 @@ AGAIN = "is @champion again"
 
 
 def watch_champion(house: House) -> None:
-    """See after each write that a champion that was there still is."""
+    """Check after each write that an existing champion still exists."""
     for name in ("copy", "label"):
         write = getattr(house.store, name)
 
@@ -35,11 +35,11 @@ def watch_champion(house: House) -> None:
 
 
 class Witness:
-    """Releases and rolls back, holds what is said against what is done, and knows what broke off."""
+    """Releases and rolls back, compares the messages with the state, and tracks what was interrupted."""
 
     def __init__(self, house: House) -> None:
         self.house = house
-        self.goes_to: int | None = None  # where a rollback that broke off was going
+        self.goes_to: int | None = None  # the target of an interrupted rollback
 
     def roll_back(self) -> None:
         before = self.house.aliases_now()
@@ -51,7 +51,7 @@ class Witness:
                 self.goes_to = record.to
             after = self.house.aliases_now()
             if after["champion"] == self.goes_to != after["previous"]:
-                self.goes_to = None  # all that is missing is its end in the record
+                self.goes_to = None  # only the end of its record is missing
             raise
         except (ModelNotFound, Conflict):
             message = "refused: nothing changed"
@@ -63,10 +63,8 @@ class Witness:
         if AGAIN in message:
             assert after["champion"] != before["champion"], f"said {message!r}, and changed nothing"
         else:
-            assert self.goes_to is not None, f"said {message!r}, and nothing had broken off"
-        assert self.goes_to in {None, after["champion"]}, (
-            "the rollback that broke off was not the one that was finished"
-        )
+            assert self.goes_to is not None, f"said {message!r}, and nothing was interrupted"
+        assert self.goes_to in {None, after["champion"]}, "another rollback than the interrupted one was finished"
         self.goes_to = None
 
     def release(self, staged: ModelVersion) -> None:
@@ -80,7 +78,7 @@ class Witness:
             assert after == before
             return
         assert after.get("previous") != after["champion"]
-        assert self.goes_to in {None, after.get("previous")}, "a release went over a rollback that was not finished"
+        assert self.goes_to in {None, after.get("previous")}, "a release ignored an unfinished rollback"
         self.goes_to = None
 
 
@@ -90,7 +88,7 @@ def promoted(house: House, models: int) -> None:
 
 
 def ended_long_ago(house: House) -> None:
-    """Leave 2 as the champion, which another release was taken back for long ago."""
+    """Make 2 the champion, after an old release was rolled back to it."""
     promoted(house, 3)
     house.rollback.run(by="x", reason="long ago")
 
@@ -102,7 +100,7 @@ def ended_and_released_since(house: House) -> None:
 
 
 def ended_as_earlier_versions_recorded_it(house: House) -> None:
-    """As before, by a version of fmnist that recorded no end."""
+    """The same, by a version of fmnist that recorded no end."""
     ended_and_released_since(house)
     for version in house.state.prod:
         if record := Rollback.of(version):
@@ -137,7 +135,7 @@ HISTORIES = [
 @pytest.mark.parametrize("history", HISTORIES)
 @pytest.mark.parametrize("afterwards", [False, True])
 @pytest.mark.parametrize("broken", ["release", "rollback"])
-def test_whatever_broke_off_a_rollback_after_it_tells_the_truth(
+def test_a_rollback_after_any_interruption_reports_what_it_did(
     tmp_path: Path, broken: str, afterwards: bool, history: Callable[[House], None]
 ) -> None:
     for call in count(1):
@@ -161,7 +159,7 @@ def test_whatever_broke_off_a_rollback_after_it_tells_the_truth(
     assert call > 4
 
 
-def test_a_rollback_after_a_release_that_broke_off_does_not_take_an_old_one_for_its_own(promotions: House) -> None:
+def test_a_rollback_after_an_interrupted_release_does_not_continue_an_old_rollback(promotions: House) -> None:
     ended_long_ago(promotions)
     staged = promotions.wave_through(challenger(promotions))
     move = promotions.store.label
@@ -193,7 +191,7 @@ def test_a_rollback_after_a_release_that_broke_off_does_not_take_an_old_one_for_
         max_size=7,
     )
 )
-def test_no_series_of_deaths_makes_a_rollback_lie(steps: list[tuple[str, int, bool]]) -> None:
+def test_a_rollback_after_many_interruptions_reports_what_it_did(steps: list[tuple[str, int, bool]]) -> None:
     with TemporaryDirectory() as directory:
         house = House(Path(directory))
         promoted(house, 2)

@@ -1,4 +1,4 @@
-"""A model is held against the data that it was trained on before it serves."""
+"""Before a model serves, its normalization is compared with its training data."""
 
 import logging
 import re
@@ -21,7 +21,9 @@ def incomparable(request: pytest.FixtureRequest, deployment: Deployment) -> str:
     return deployment.add(lineage=lineage[request.param])
 
 
-def test_recorded_serves_degraded(deployment: Deployment, incomparable: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_mode_recorded_serves_degraded_without_the_registry(
+    deployment: Deployment, incomparable: str, caplog: pytest.LogCaptureFixture
+) -> None:
     replica = deployment.replica("recorded")
     replica.deploy(incomparable)
     assert replica.current is not None
@@ -32,7 +34,7 @@ def test_recorded_serves_degraded(deployment: Deployment, incomparable: str, cap
     assert replica.current.degraded in warning.getMessage()
 
 
-def test_strict_refuses(deployment: Deployment, incomparable: str) -> None:
+def test_mode_strict_refuses_without_the_registry(deployment: Deployment, incomparable: str) -> None:
     replica = deployment.replica("strict")
     replica.deploy(incomparable)
     assert replica.current is None
@@ -40,7 +42,7 @@ def test_strict_refuses(deployment: Deployment, incomparable: str) -> None:
     assert "could not be compared" in replica.status.reload_error
 
 
-def test_strict_serves_when_the_registry_is_back(deployment: Deployment) -> None:
+def test_mode_strict_serves_when_the_registry_is_back(deployment: Deployment) -> None:
     uri = deployment.add()
     replica = deployment.replica("strict")
     deployment.registry.gate.error = GONE
@@ -50,7 +52,7 @@ def test_strict_serves_when_the_registry_is_back(deployment: Deployment) -> None
     assert (served(replica), replica.status.reload_error) == (uri, None)
 
 
-def test_strict_restarts_without_the_registry_from_what_another_replica_compared(deployment: Deployment) -> None:
+def test_mode_strict_restarts_without_the_registry_if_another_replica_compared(deployment: Deployment) -> None:
     uri = deployment.add()
     deployment.replica("strict").deploy(uri)
     deployment.registry.gate.error = GONE
@@ -60,7 +62,7 @@ def test_strict_restarts_without_the_registry_from_what_another_replica_compared
 
 
 @pytest.mark.parametrize("desired", ["the model that was kept", "one that is not there"])
-def test_strict_serves_no_model_that_was_kept_without_a_comparison(deployment: Deployment, desired: str) -> None:
+def test_mode_strict_does_not_serve_a_kept_model_that_was_not_compared(deployment: Deployment, desired: str) -> None:
     uri = deployment.add()
     deployment.registry.gate.error = GONE
     deployment.replica("recorded").deploy(uri)
@@ -71,7 +73,7 @@ def test_strict_serves_no_model_that_was_kept_without_a_comparison(deployment: D
     assert replica.status.reload_error is not None
 
 
-def test_strict_serves_what_was_kept_without_a_comparison_once_it_compared_it(deployment: Deployment) -> None:
+def test_mode_strict_serves_a_kept_model_after_comparing_it(deployment: Deployment) -> None:
     uri = deployment.add()
     deployment.keep(uri, compared=False)
     first, later = deployment.replica("strict"), deployment.replica("strict")
@@ -97,10 +99,10 @@ def test_degraded_ends_when_the_registry_is_back(deployment: Deployment, max_age
     assert deployment.store.downloads.calls == [uri]
     asked = len(deployment.registry.gate.calls)
     replica.poll(max_age)
-    assert len(deployment.registry.gate.calls) == asked, "what was compared is not compared again"
+    assert len(deployment.registry.gate.calls) == asked, "a compared model is not compared again"
 
 
-def test_model_that_is_compared_at_last_is_good_enough_for_strict(deployment: Deployment) -> None:
+def test_model_that_is_compared_later_can_serve_in_mode_strict(deployment: Deployment) -> None:
     uri = deployment.add()
     deployment.registry.gate.error = GONE
     replica = deployment.replica()
@@ -113,7 +115,7 @@ def test_model_that_is_compared_at_last_is_good_enough_for_strict(deployment: De
     assert served(strict) == uri
 
 
-def test_mismatch_that_comes_out_late_is_said_and_serves_on(
+def test_mismatch_that_is_found_late_is_reported_and_the_model_keeps_serving(
     deployment: Deployment, caplog: pytest.LogCaptureFixture
 ) -> None:
     wrong, right = deployment.add("champion", normalization=deployment.other_normalization()), deployment.add()
@@ -124,7 +126,7 @@ def test_mismatch_that_comes_out_late_is_said_and_serves_on(
     caplog.clear()
     for _ in range(3):
         replica.poll(0.0)
-        deployment.registry.gate.error = GONE  # what is known once is not forgotten
+        deployment.registry.gate.error = GONE  # a known mismatch is not forgotten
     error = replica.status.reload_error
     assert error is not None
     assert f"{deployment.other_normalization()}, but data version" in error
@@ -144,7 +146,7 @@ def test_mismatch_that_comes_out_late_is_said_and_serves_on(
 
 
 @pytest.mark.parametrize("error", [GONE, KeyError("a bug")])
-def test_registry_that_fails_keeps_no_alias_from_being_followed(deployment: Deployment, error: Exception) -> None:
+def test_alias_is_followed_although_the_registry_fails(deployment: Deployment, error: Exception) -> None:
     deployment.add("champion")
     deployment.registry.gate.error = GONE
     replica = deployment.replica()
@@ -156,7 +158,7 @@ def test_registry_that_fails_keeps_no_alias_from_being_followed(deployment: Depl
 
 
 @pytest.mark.parametrize("differs", [False, True])
-def test_model_that_serves_instead_is_compared_too(deployment: Deployment, differs: bool) -> None:
+def test_last_good_model_is_compared_too(deployment: Deployment, differs: bool) -> None:
     good = deployment.add(**({"normalization": deployment.other_normalization()} if differs else {}))
     deployment.registry.gate.error = GONE
     replica = deployment.replica()
@@ -167,12 +169,12 @@ def test_model_that_serves_instead_is_compared_too(deployment: Deployment, diffe
     assert replica.current is not None
     assert ("but data version" in (replica.current.degraded or "")) == differs
     assert (replica.current.degraded is None) != differs
-    # That the desired one failed is the greater news.
+    # The failure of the desired model is more important.
     assert replica.status.reload_error is not None
     assert "is damaged" in replica.status.reload_error
 
 
-def test_registry_that_hangs_leaves_time_to_serve_without_it(deployment: Deployment) -> None:
+def test_registry_that_hangs_does_not_prevent_serving(deployment: Deployment) -> None:
     uri = deployment.add()
     replica = deployment.replica("recorded", patience=0.3)
     deployment.registry.gate.close()

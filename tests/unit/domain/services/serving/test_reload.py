@@ -1,4 +1,4 @@
-"""A replica serves what is desired once it passed every check, and what it served before until then."""
+"""A replica serves the desired model after it has passed every check, and the old model until then."""
 
 import logging
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import pytest
 from tests.unit.domain.services.serving_support import CHAMPION, GONE, NAME, Deployment, served
 
 
-def test_nothing_is_served_or_asked_before_the_first_deploy(deployment: Deployment) -> None:
+def test_before_the_first_deploy_nothing_serves_and_no_store_is_called(deployment: Deployment) -> None:
     deployment.add()
     replica = deployment.replica()
     replica.poll(0.0)
@@ -18,7 +18,7 @@ def test_nothing_is_served_or_asked_before_the_first_deploy(deployment: Deployme
     assert deployment.store.lookups.calls == []
 
 
-def test_deployed_version_is_served_with_all_that_is_known_of_it(deployment: Deployment) -> None:
+def test_deployed_version_is_served_with_its_metadata(deployment: Deployment) -> None:
     uri = deployment.add()
     deployment.add()
     replica = deployment.replica()
@@ -39,7 +39,7 @@ def test_deployed_version_is_served_with_all_that_is_known_of_it(deployment: Dep
 
 
 @pytest.mark.parametrize("desired", [CHAMPION, None])
-def test_alias_and_newest_are_served_as_the_version_they_stand_for(deployment: Deployment, desired: str | None) -> None:
+def test_alias_and_newest_are_served_as_their_version(deployment: Deployment, desired: str | None) -> None:
     deployment.add()
     uri = deployment.add("champion")
     replica = deployment.replica()
@@ -49,7 +49,9 @@ def test_alias_and_newest_are_served_as_the_version_they_stand_for(deployment: D
 
 
 @pytest.mark.parametrize("desired", [CHAMPION, None])
-def test_replica_that_starts_later_serves_what_the_first_one_found(deployment: Deployment, desired: str | None) -> None:
+def test_replica_that_starts_later_serves_the_version_that_the_first_one_pinned(
+    deployment: Deployment, desired: str | None
+) -> None:
     first, later = deployment.replica(), deployment.replica()
     uri = deployment.add("champion")
     first.deploy(desired)
@@ -59,7 +61,7 @@ def test_replica_that_starts_later_serves_what_the_first_one_found(deployment: D
     assert (served(first), served(later), later.status.reload_error) == (uri, uri, None)
 
 
-def test_replica_takes_the_model_from_the_others_and_not_from_the_store(deployment: Deployment) -> None:
+def test_replica_gets_the_model_from_the_shared_memory_and_not_from_the_store(deployment: Deployment) -> None:
     uri = deployment.add()
     deployment.replica().deploy(uri)
     deployment.replica().deploy(uri)
@@ -103,7 +105,7 @@ FAILURES: dict[str, tuple[Callable[[Deployment], str], str]] = {
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-def test_reload_that_fails_keeps_the_old_model_and_says_why_in_one_line(
+def test_failed_reload_keeps_the_old_model_and_gives_the_reason_in_one_line(
     deployment: Deployment, failure: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     provoke, message = FAILURES[failure]
@@ -128,7 +130,7 @@ def test_reload_that_fails_keeps_the_old_model_and_says_why_in_one_line(
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-def test_good_deploy_ends_what_went_wrong(deployment: Deployment, failure: str) -> None:
+def test_successful_deploy_clears_the_error(deployment: Deployment, failure: str) -> None:
     replica = deployment.replica()
     replica.deploy(FAILURES[failure][0](deployment))
     assert replica.current is None
@@ -139,7 +141,7 @@ def test_good_deploy_ends_what_went_wrong(deployment: Deployment, failure: str) 
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-def test_replica_that_starts_with_a_failure_serves_what_was_good_last(deployment: Deployment, failure: str) -> None:
+def test_replica_whose_first_load_fails_serves_the_last_good_model(deployment: Deployment, failure: str) -> None:
     good = deployment.add()
     deployment.replica().deploy(good)
     replica = deployment.replica()
@@ -149,7 +151,7 @@ def test_replica_that_starts_with_a_failure_serves_what_was_good_last(deployment
     assert FAILURES[failure][1] in replica.status.reload_error
 
 
-def test_going_into_service_is_told_with_what_it_replaces(
+def test_log_of_a_reload_names_the_new_and_the_replaced_model(
     deployment: Deployment, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -163,7 +165,7 @@ def test_going_into_service_is_told_with_what_it_replaces(
     assert messages[1].endswith(f"in place of {first}")
 
 
-def test_deploy_of_what_serves_already_loads_nothing(deployment: Deployment) -> None:
+def test_deploy_of_the_serving_model_loads_nothing(deployment: Deployment) -> None:
     uri = deployment.add("champion")
     replica = deployment.replica()
     replica.deploy(uri)

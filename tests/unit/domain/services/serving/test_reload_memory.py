@@ -1,4 +1,4 @@
-"""What replicas have in common helps them, and no deploy depends on it."""
+"""The shared memory helps replicas, but no deploy depends on it."""
 
 import logging
 import pickle
@@ -9,17 +9,19 @@ from tests.unit.domain.services.serving_support import CHAMPION, GONE, NAME, Dep
 
 
 @pytest.mark.parametrize("desired", [CHAMPION, None, f"models:/{NAME}/1"])
-def test_no_deploy_needs_it(deployment: Deployment, desired: str | None, caplog: pytest.LogCaptureFixture) -> None:
+def test_deploy_works_although_the_memory_fails(
+    deployment: Deployment, desired: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
     uri = deployment.add("champion")
     deployment.memory.gate.error = GONE
     replica = deployment.replica()
     replica.deploy(desired)
     assert (served(replica), replica.status.reload_error) == (uri, None)
-    assert len(deployment.memory.gate.calls) == 1, "a memory that fails is asked once and not at each step"
+    assert len(deployment.memory.gate.calls) == 1, "a memory that fails is called once, not at each step"
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
-def test_one_that_hangs_holds_a_deploy_up_for_a_while_only(deployment: Deployment) -> None:
+def test_memory_that_hangs_delays_a_deploy_only_briefly(deployment: Deployment) -> None:
     uri = deployment.add("champion")
     deployment.memory.gate.close()
     replica = deployment.replica(patience=1.0)
@@ -29,7 +31,7 @@ def test_one_that_hangs_holds_a_deploy_up_for_a_while_only(deployment: Deploymen
 
 
 @pytest.mark.parametrize("max_age", [None, 0.0, 3600.0])
-def test_it_is_given_the_model_again_when_it_lost_it(deployment: Deployment, max_age: float | None) -> None:
+def test_memory_that_lost_the_model_gets_it_again(deployment: Deployment, max_age: float | None) -> None:
     uri = deployment.add("champion")
     replica = deployment.replica()
     replica.deploy(CHAMPION)
@@ -40,7 +42,7 @@ def test_it_is_given_the_model_again_when_it_lost_it(deployment: Deployment, max
     assert deployment.memory.pinned(CHAMPION) == uri
 
 
-def test_model_that_cannot_be_kept_serves_all_the_same(
+def test_model_that_the_memory_cannot_keep_still_serves(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def too_large(*_: object) -> bytes:
@@ -53,7 +55,7 @@ def test_model_that_cannot_be_kept_serves_all_the_same(
     assert "going on without what the replicas have in common" in caplog.text
 
 
-def test_it_is_told_of_no_model_that_failed(deployment: Deployment) -> None:
+def test_memory_gets_no_model_that_failed(deployment: Deployment) -> None:
     good, bad = deployment.add(), deployment.add(spoilt=True)
     replica = deployment.replica()
     replica.deploy(good)
@@ -62,14 +64,14 @@ def test_it_is_told_of_no_model_that_failed(deployment: Deployment) -> None:
     assert deployment.memory.last_good_uri() == good
 
 
-def test_it_is_given_a_model_once(deployment: Deployment) -> None:
+def test_memory_gets_a_model_only_once(deployment: Deployment) -> None:
     uri = deployment.add()
     for _ in range(3):
         deployment.replica().deploy(uri)
     assert deployment.memory.gate.calls.count("remember") == 1
 
 
-def test_replica_that_lags_behind_leaves_the_newer_model_in_it(deployment: Deployment) -> None:
+def test_slow_replica_does_not_replace_the_newer_model_in_the_memory(deployment: Deployment) -> None:
     old, new = deployment.add(), deployment.add()
     behind, ahead = deployment.replica(), deployment.replica()
     behind.deploy(old)
@@ -78,7 +80,7 @@ def test_replica_that_lags_behind_leaves_the_newer_model_in_it(deployment: Deplo
     assert deployment.memory.last_good_uri() == new
 
 
-def test_what_serves_instead_of_the_desired_is_not_pinned_as_it(deployment: Deployment) -> None:
+def test_last_good_model_is_not_pinned_as_the_desired_one(deployment: Deployment) -> None:
     good = deployment.add("champion")
     replica = deployment.replica()
     replica.deploy(CHAMPION)
@@ -90,7 +92,7 @@ def test_what_serves_instead_of_the_desired_is_not_pinned_as_it(deployment: Depl
     assert deployment.memory.pinned(CHAMPION) == bad
 
 
-def test_it_follows_a_rollback(deployment: Deployment) -> None:
+def test_memory_follows_a_rollback(deployment: Deployment) -> None:
     old, new = deployment.add(), deployment.add()
     replica = deployment.replica()
     for uri in (old, new, old):
@@ -98,7 +100,7 @@ def test_it_follows_a_rollback(deployment: Deployment) -> None:
         assert deployment.memory.last_good_uri() == uri
 
 
-def test_it_follows_an_alias_that_moved(deployment: Deployment) -> None:
+def test_memory_follows_an_alias_that_moved(deployment: Deployment) -> None:
     deployment.add("champion")
     replica = deployment.replica()
     replica.deploy(CHAMPION)
@@ -107,7 +109,7 @@ def test_it_follows_an_alias_that_moved(deployment: Deployment) -> None:
     assert deployment.memory.last_good_uri() == second
 
 
-def test_it_keeps_its_model_when_the_one_that_serves_turns_out_to_be_wrong(deployment: Deployment) -> None:
+def test_memory_keeps_its_model_if_the_serving_one_has_a_late_mismatch(deployment: Deployment) -> None:
     good, wrong = deployment.add(), deployment.add(normalization=deployment.other_normalization())
     deployment.registry.gate.error = GONE
     replica = deployment.replica()
@@ -131,7 +133,7 @@ def test_last_good_model_that_does_not_load_is_not_served(
     assert f"models:/{NAME}/1 served last, and does not load now" in caplog.text
 
 
-def test_last_good_model_that_normalizes_wrongly_by_now_is_not_served(deployment: Deployment) -> None:
+def test_last_good_model_with_a_wrong_normalization_is_not_served(deployment: Deployment) -> None:
     uri = deployment.add(normalization=deployment.other_normalization())
     deployment.keep(uri)
     replica = deployment.replica()

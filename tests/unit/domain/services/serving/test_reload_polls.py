@@ -1,4 +1,4 @@
-"""A replica follows what is desired without being told again, and without asking for more than it has to."""
+"""A replica follows its alias by polling, and makes no unnecessary calls."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def test_an_alias_that_moved_is_followed(deployment: Deployment) -> None:
     assert (served(replica), replica.status.desired, replica.status.reload_error) == (second, CHAMPION, None)
 
 
-def test_a_version_that_was_registered_since_is_the_newest(deployment: Deployment) -> None:
+def test_newest_follows_a_newly_registered_version(deployment: Deployment) -> None:
     deployment.add()
     replica = deployment.replica()
     replica.deploy(None)
@@ -24,7 +24,7 @@ def test_a_version_that_was_registered_since_is_the_newest(deployment: Deploymen
     assert served(replica) == second
 
 
-def test_replicas_look_an_alias_up_once_for_all_of_them(deployment: Deployment) -> None:
+def test_one_alias_lookup_serves_all_replicas(deployment: Deployment) -> None:
     deployment.add("champion")
     replicas = [deployment.replica() for _ in range(3)]
     for replica in replicas:
@@ -37,7 +37,7 @@ def test_replicas_look_an_alias_up_once_for_all_of_them(deployment: Deployment) 
     assert deployment.store.lookups.calls == [CHAMPION] * 2
 
 
-def test_alias_stays_where_it_was_without_polling(deployment: Deployment) -> None:
+def test_alias_is_not_followed_without_polling(deployment: Deployment) -> None:
     uri = deployment.add("champion")
     replica = deployment.replica()
     replica.deploy(CHAMPION)
@@ -49,7 +49,7 @@ def test_alias_stays_where_it_was_without_polling(deployment: Deployment) -> Non
 
 
 @pytest.mark.parametrize("max_age", [None, 0.0])
-def test_version_that_serves_is_not_looked_at_again(deployment: Deployment, max_age: float | None) -> None:
+def test_serving_version_is_not_looked_up_again(deployment: Deployment, max_age: float | None) -> None:
     uri = deployment.add()
     replica = deployment.replica()
     replica.deploy(uri)
@@ -63,7 +63,9 @@ def test_version_that_serves_is_not_looked_at_again(deployment: Deployment, max_
 
 @pytest.mark.parametrize("max_age", [None, 0.0])
 @pytest.mark.parametrize("desired", [CHAMPION, None, f"models:/{NAME}/1"])
-def test_store_that_comes_back_is_noticed(deployment: Deployment, desired: str | None, max_age: float | None) -> None:
+def test_desired_model_is_served_when_the_store_comes_back(
+    deployment: Deployment, desired: str | None, max_age: float | None
+) -> None:
     uri = deployment.add("champion")
     replica = deployment.replica()
     deployment.store.lookups.error = deployment.store.downloads.error = GONE
@@ -75,7 +77,7 @@ def test_store_that_comes_back_is_noticed(deployment: Deployment, desired: str |
     assert (served(replica), replica.status.reload_error) == (uri, None)
 
 
-def test_version_that_is_registered_after_its_deploy_is_noticed(deployment: Deployment) -> None:
+def test_version_that_is_registered_after_its_deploy_is_served(deployment: Deployment) -> None:
     deployment.add()
     replica = deployment.replica()
     replica.deploy(f"models:/{NAME}/2")
@@ -94,7 +96,7 @@ def test_the_same_failure_is_logged_once(deployment: Deployment, caplog: pytest.
     assert len(deployment.reloads) == 3
 
 
-def test_what_is_no_uri_is_said_once_and_asked_of_nobody(
+def test_invalid_uri_is_logged_once_and_no_store_is_called(
     deployment: Deployment, caplog: pytest.LogCaptureFixture
 ) -> None:
     replica = deployment.replica()
@@ -108,7 +110,7 @@ def test_what_is_no_uri_is_said_once_and_asked_of_nobody(
 @pytest.mark.parametrize("max_age", [None, 0.0])
 @pytest.mark.parametrize("error", [KeyError("registered_model"), InvalidSetting("the server says 400")])
 @pytest.mark.parametrize("desired", [CHAMPION, None, f"models:/{NAME}/1"])
-def test_store_that_fails_as_nobody_foresaw_is_asked_again(
+def test_unexpected_error_of_the_store_is_retried(
     deployment: Deployment, desired: str | None, error: Exception, max_age: float | None
 ) -> None:
     uri = deployment.add("champion")
@@ -150,7 +152,7 @@ def test_damaged_version_is_left_when_the_alias_moves_on(deployment: Deployment)
     assert deployment.store.downloads.calls == [good, bad, bad]
 
 
-def test_damaged_version_that_is_named_again_after_a_good_one_is_told(deployment: Deployment) -> None:
+def test_damaged_version_is_reported_when_it_is_desired_again(deployment: Deployment) -> None:
     replica = deployment.replica()
     deployment.add("champion")
     replica.deploy(CHAMPION)
@@ -172,7 +174,7 @@ def test_damaged_version_is_tried_again_when_it_is_deployed_again(deployment: De
     assert deployment.store.downloads.calls == [bad, bad]
 
 
-def test_what_was_good_last_is_taken_up_as_soon_as_the_memory_has_it(deployment: Deployment) -> None:
+def test_last_good_model_is_served_as_soon_as_the_memory_has_it(deployment: Deployment) -> None:
     good, bad = deployment.add(), deployment.add(spoilt=True)
     replica = deployment.replica()
     replica.deploy(bad)

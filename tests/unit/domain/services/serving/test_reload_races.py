@@ -1,4 +1,4 @@
-"""Stores that hang and deploys that overtake each other change nothing but what they should."""
+"""Stores that hang and overlapping deploys never lead to a wrong model."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -16,19 +16,19 @@ from tests.unit.domain.services.serving_support import CHAMPION, GONE, NAME, Dep
 
 @contextmanager
 def in_background(call: Callable[[], None]) -> Iterator[threading.Thread]:
-    """Run `call` in a thread beside the block, which has to make it end."""
+    """Run `call` in a thread during the block. The block must make it end."""
     thread = threading.Thread(target=call)
     thread.start()
     try:
         yield thread
     finally:
         thread.join(30)
-        assert not thread.is_alive(), "it still runs"
+        assert not thread.is_alive(), "the call is still running"
 
 
 @pytest.fixture
 def replica(deployment: Deployment) -> Iterator[ModelServing]:
-    """One that serves version 1 and loses patience quickly; the store lets go of its callers in the end."""
+    """A replica that serves version 1 and has short timeouts. At the end, the store releases hanging calls."""
     replica = deployment.replica()
     replica.deploy(deployment.add())
     gates = (deployment.store.lookups, deployment.store.downloads)
@@ -37,7 +37,7 @@ def replica(deployment: Deployment) -> Iterator[ModelServing]:
         gate.open()
 
 
-def test_deploy_is_given_up_and_the_old_model_kept(deployment: Deployment, replica: ModelServing) -> None:
+def test_deploy_times_out_and_keeps_the_old_model(deployment: Deployment, replica: ModelServing) -> None:
     replica.deploy(f"models:/{NAME}/1")
     second = deployment.add()
     deployment.store.downloads.close()
@@ -47,7 +47,9 @@ def test_deploy_is_given_up_and_the_old_model_kept(deployment: Deployment, repli
     assert f"{second} from the model store: no answer within 0." in replica.status.reload_error
 
 
-def test_replica_that_starts_serves_what_was_good_last(deployment: Deployment, replica: ModelServing) -> None:
+def test_starting_replica_serves_the_last_good_model_if_the_store_hangs(
+    deployment: Deployment, replica: ModelServing
+) -> None:
     second = deployment.add("champion")
     deployment.store.lookups.close()
     deployment.memory.load_seconds = 0.05
@@ -58,7 +60,7 @@ def test_replica_that_starts_serves_what_was_good_last(deployment: Deployment, r
     assert second not in deployment.store.downloads.calls
 
 
-def test_late_answer_is_never_swapped_in(deployment: Deployment, replica: ModelServing) -> None:
+def test_model_that_arrives_after_the_timeout_is_not_served(deployment: Deployment, replica: ModelServing) -> None:
     second = deployment.add()
     deployment.store.downloads.close()
     replica.deploy(second)
@@ -70,9 +72,7 @@ def test_late_answer_is_never_swapped_in(deployment: Deployment, replica: ModelS
     assert replica.current is before
 
 
-def test_version_is_not_asked_for_again_while_the_last_call_still_hangs(
-    deployment: Deployment, replica: ModelServing
-) -> None:
+def test_version_is_not_requested_again_while_a_call_hangs(deployment: Deployment, replica: ModelServing) -> None:
     second = deployment.add()
     deployment.store.downloads.close()
     replica.deploy(second)
@@ -83,7 +83,7 @@ def test_version_is_not_asked_for_again_while_the_last_call_still_hangs(
     assert "an earlier call still waits" in replica.status.reload_error
 
 
-def test_alias_is_followed_past_a_version_whose_download_hangs(deployment: Deployment, replica: ModelServing) -> None:
+def test_alias_is_followed_although_an_older_download_hangs(deployment: Deployment, replica: ModelServing) -> None:
     deployment.add("champion")
     gate = deployment.store.downloads
     gate.close()
@@ -95,7 +95,7 @@ def test_alias_is_followed_past_a_version_whose_download_hangs(deployment: Deplo
     assert (served(replica), replica.status.reload_error) == (third, None)
 
 
-def test_it_is_served_once_the_store_answers(deployment: Deployment, replica: ModelServing) -> None:
+def test_version_is_served_once_the_store_answers(deployment: Deployment, replica: ModelServing) -> None:
     second = deployment.add()
     deployment.store.downloads.close()
     replica.deploy(second)
@@ -106,7 +106,7 @@ def test_it_is_served_once_the_store_answers(deployment: Deployment, replica: Mo
     assert (served(replica), replica.status.reload_error) == (second, None)
 
 
-def test_only_the_newest_is_served(deployment: Deployment) -> None:
+def test_only_the_newest_of_overlapping_deploys_is_served(deployment: Deployment) -> None:
     slow, quick = deployment.add(), deployment.add()
     replica = deployment.replica()
     deployment.store.downloads.close()
@@ -121,7 +121,7 @@ def test_only_the_newest_is_served(deployment: Deployment) -> None:
     assert deployment.reloads == [(quick, None)]
 
 
-def test_error_of_the_last_deploy_ends_with_the_next(deployment: Deployment) -> None:
+def test_next_deploy_clears_the_error_of_the_last_one(deployment: Deployment) -> None:
     uri = deployment.add()
     replica = deployment.replica()
     replica.deploy("models:/nobody/1")
@@ -132,7 +132,7 @@ def test_error_of_the_last_deploy_ends_with_the_next(deployment: Deployment) -> 
         deployment.store.downloads.open()
 
 
-def test_memory_that_kept_the_older_one_too_late_is_put_right(deployment: Deployment) -> None:
+def test_memory_that_kept_an_older_model_late_gets_the_newer_one(deployment: Deployment) -> None:
     slow, quick = deployment.add(), deployment.add()
     replica = deployment.replica()
     gate = deployment.memory.remembering
@@ -142,12 +142,12 @@ def test_memory_that_kept_the_older_one_too_late_is_put_right(deployment: Deploy
         deployment.memory.remembering = Gate()
         replica.deploy(quick)
         gate.open()
-    assert deployment.memory.last_good_uri() == slow, "else this shows nothing"
+    assert deployment.memory.last_good_uri() == slow, "otherwise this test shows nothing"
     replica.poll(None)
     assert deployment.memory.last_good_uri() == quick
 
 
-def test_failure_of_the_older_is_nobody_s_business(deployment: Deployment) -> None:
+def test_failure_of_an_older_deploy_is_not_reported(deployment: Deployment) -> None:
     slow, quick = deployment.add(spoilt=True), deployment.add()
     replica = deployment.replica()
     deployment.store.downloads.close()
@@ -159,7 +159,7 @@ def test_failure_of_the_older_is_nobody_s_business(deployment: Deployment) -> No
     assert (served(replica), replica.status.reload_error) == (quick, None)
 
 
-def test_alias_that_was_looked_up_too_late_is_not_pinned(deployment: Deployment) -> None:
+def test_late_alias_lookup_is_not_pinned(deployment: Deployment) -> None:
     deployment.add("champion")
     quick = deployment.add()
     replica = deployment.replica()
@@ -194,7 +194,7 @@ def test_deploys_from_many_threads_end_with_one_of_them(deployment: Deployment) 
         assert served(replica) == desired
 
 
-def test_poll_keeps_out_of_the_way_of_a_deploy(deployment: Deployment) -> None:
+def test_poll_does_not_interfere_with_a_deploy(deployment: Deployment) -> None:
     uri = deployment.add()
     replica = deployment.replica()
     deployment.store.downloads.close()
@@ -215,7 +215,7 @@ actions = st.lists(
 
 
 @given(actions)
-def test_what_serves_is_always_a_good_model(actions: list[tuple[str, str]]) -> None:
+def test_only_good_models_ever_serve(actions: list[tuple[str, str]]) -> None:
     with TemporaryDirectory() as folder:
         deployment = Deployment(Path(folder))
         replicas = [deployment.replica(), deployment.replica("strict")]
@@ -240,9 +240,9 @@ def test_what_serves_is_always_a_good_model(actions: list[tuple[str, str]]) -> N
             else:
                 replica.deploy(deployed := desired)
             assert served(replica) in {*good, None}
-            assert before is None or replica.current is not None, "what serves once is served until something else is"
+            assert before is None or replica.current is not None, "a model serves until another one replaces it"
             if action == "deploy" and kind == "good":
                 assert (served(replica), replica.status.reload_error) == (good[-1], None)
-            # A replica that has not heard of the last deploy changes nothing that the others agreed on.
+            # A replica that missed the last deploy does not change the shared pin.
             if action == "poll" and replica.status.desired == deployed == CHAMPION and not replica.status.reload_error:
                 assert served(replica) == deployment.memory.pinned(CHAMPION)

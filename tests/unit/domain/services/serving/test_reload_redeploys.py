@@ -1,4 +1,4 @@
-"""An alias that is deployed again stands for what it stands for then, in every replica, without polling."""
+"""An alias that is deployed again is looked up again, for all replicas, without polling."""
 
 import pytest
 
@@ -13,7 +13,7 @@ BETWEEN = pytest.mark.parametrize(
 
 @DESIRED
 @BETWEEN
-def test_it_is_looked_up_anew_after_a_deploy_of_anything_else(
+def test_alias_is_looked_up_again_after_another_deploy(
     deployment: Deployment, desired: str | None, between: str
 ) -> None:
     first = deployment.add("champion", "other")
@@ -36,7 +36,7 @@ def test_it_is_looked_up_anew_after_a_deploy_of_anything_else(
 
 
 @DESIRED
-def test_replica_that_hears_of_a_deploy_late_does_not_undo_it(deployment: Deployment, desired: str | None) -> None:
+def test_replica_that_gets_a_deploy_late_does_not_undo_it(deployment: Deployment, desired: str | None) -> None:
     first = deployment.add("champion")
     ahead, behind = deployment.replica(), deployment.replica()
     ahead.deploy(desired)
@@ -49,8 +49,8 @@ def test_replica_that_hears_of_a_deploy_late_does_not_undo_it(deployment: Deploy
     assert served(ahead) == second
 
 
-def test_replica_that_never_heard_of_the_deploys_between_comes_to_agree(deployment: Deployment) -> None:
-    # Serve tells a replica of the last configuration alone, and of nothing when that is what it had before.
+def test_replica_that_missed_deploys_in_between_serves_the_same_model(deployment: Deployment) -> None:
+    # Serve sends a replica only the last configuration, and nothing if that did not change.
     first = deployment.add("champion")
     told, untold = deployment.replica(), deployment.replica()
     told.deploy(CHAMPION)
@@ -64,7 +64,7 @@ def test_replica_that_never_heard_of_the_deploys_between_comes_to_agree(deployme
     assert deployment.memory.last_good_uri() == second
 
 
-def test_deploy_that_the_memory_did_not_hear_of_is_told_later(deployment: Deployment) -> None:
+def test_deploy_that_the_memory_missed_is_sent_later(deployment: Deployment) -> None:
     first = deployment.add("champion")
     replica = deployment.replica()
     replica.deploy(CHAMPION)

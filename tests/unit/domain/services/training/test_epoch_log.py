@@ -1,4 +1,4 @@
-"""However often training is repeated, the tracker holds each epoch once."""
+"""The tracker has each epoch once, even if training repeats it."""
 
 from collections.abc import Mapping
 
@@ -34,7 +34,7 @@ def test_a_retry_in_another_process_logs_only_what_is_missing() -> None:
 
 
 class UnsteadyTracker(MemoryTracker):
-    """A tracker that can be taken away, or go away by itself after so many calls."""
+    """A tracker that fails on demand, or after a number of calls."""
 
     calls_left: float = float("inf")
 
@@ -64,19 +64,19 @@ def ended(epoch: int) -> Progress:
     return Progress(epoch, len(HISTORY), 1, 1, metrics=HISTORY[epoch])
 
 
-def test_reports_are_passed_on_and_the_last_one_of_each_epoch_is_recorded() -> None:
+def test_reports_are_forwarded_and_the_last_one_of_each_epoch_is_recorded() -> None:
     tracker, passed_on = MemoryTracker(), list[Progress]()
     run_id = tracker.start("run", {})
     watched = EpochLog(tracker, run_id).watch(passed_on.append)
     reports = [Progress(0, 3, 0, 1), ended(0), Progress(1, 3, 0, 1), ended(1)]
-    for report in [*reports, ended(1)]:  # an epoch that a lost worker repeated
+    for report in [*reports, ended(1)]:  # epoch 1 is repeated after a worker was lost
         watched(report)
     assert passed_on == [*reports, ended(1)]
     assert tracker.get(run_id).history["val_acc"] == ((0, 0.5), (1, 0.7))
 
 
 @pytest.mark.parametrize(("calls", "missing"), [(0, "s 1, 2"), (1, "s 1, 2"), (2, " 2"), (3, "")])
-def test_a_tracker_that_goes_away_is_told_of_what_it_missed_when_it_is_back(
+def test_a_tracker_that_was_down_gets_the_missed_epochs_later(
     calls: int, missing: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -101,7 +101,7 @@ def test_a_tracker_that_goes_away_is_told_of_what_it_missed_when_it_is_back(
     assert told == (away_and_back if missing else [])
 
 
-def test_an_epoch_that_was_taken_although_the_call_failed_is_not_logged_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_epoch_whose_call_failed_after_logging_is_not_logged_again(monkeypatch: pytest.MonkeyPatch) -> None:
     tracker = MemoryTracker()
     run_id = tracker.start("run", {})
     watched, taken = EpochLog(tracker, run_id).watch(lambda _: None), tracker.log
@@ -117,7 +117,7 @@ def test_an_epoch_that_was_taken_although_the_call_failed_is_not_logged_again(mo
     assert tracker.get(run_id).history["val_acc"] == ((0, 0.5), (1, 0.7))
 
 
-def test_the_last_word_insists() -> None:
+def test_the_final_write_retries_and_raises() -> None:
     tracker = UnsteadyTracker()
     run_id = tracker.start("run", {})
     tracker.calls_left = 0

@@ -1,4 +1,4 @@
-"""The main job on fakes: what a run records, how it ends, and that resuming gives what an uninterrupted run would."""
+"""A training run on fakes: what it records, how it ends, and that a resumed run equals an uninterrupted one."""
 
 import json
 import threading
@@ -41,7 +41,7 @@ PROVENANCE = Provenance(argo_workflow_uid="uid", docker_image_tag="tag", git_com
 
 
 class CountingCompute(MemoryCompute):
-    """Remembers which splits were predicted."""
+    """Records which splits were predicted."""
 
     predicted: list[str]
 
@@ -101,7 +101,7 @@ class House:
         return self.service.start(SPEC, PROVENANCE, ignore, run_name="run", data_version=data_version)
 
     def train_until(self, epoch: int, error: BaseException) -> RunRecord:
-        """Train until `error` strikes at the beginning of `epoch`, and return what is left of the run."""
+        """Train until `error` is raised at the start of `epoch`, and return the run."""
 
         def strike(progress: Progress) -> None:
             if progress.epoch == epoch:
@@ -126,7 +126,7 @@ def house(tmp_path: Path) -> House:
     return House(tmp_path)
 
 
-def test_a_finished_run_tells_all_that_went_in(house: House) -> None:
+def test_a_finished_run_records_all_of_its_inputs(house: House) -> None:
     result = house.train()
     run, dataset = house.tracker.get(result.run_id), house.registry.resolve()
     assert run.status is RunStatus.FINISHED
@@ -154,7 +154,7 @@ def test_a_finished_run_tells_all_that_went_in(house: House) -> None:
     assert house.tracker.dataset(result.run_id) == dataset
 
 
-def test_the_last_value_of_a_metric_is_the_registered_model_s(house: House) -> None:
+def test_the_last_value_of_a_metric_is_that_of_the_registered_model(house: House) -> None:
     result = house.train()
     history = house.tracker.get(result.run_id).history
     epochs = SPEC.recipe.max_epochs
@@ -167,13 +167,13 @@ def test_the_last_value_of_a_metric_is_the_registered_model_s(house: House) -> N
 
 
 def faint(data: LabeledImages) -> LabeledImages:
-    """The same pictures, hard to make out in noise."""
+    """The same images with strong noise."""
     noise = np.random.default_rng(len(data)).integers(0, 240, data.images.shape)
     return LabeledImages((data.images * 0.06 + noise).astype(np.uint8), data.labels)
 
 
 class SealedRegistry(MemoryDataRegistry):
-    """Gives no test split away until the seal is broken, and remembers what it was asked for."""
+    """Refuses to read the test split until `seal` is broken, and records reads."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -200,7 +200,7 @@ def test_the_test_split_is_read_once_and_not_before_the_epoch_is_chosen(tmp_path
     assert house.compute.predicted == ["val", "test"]
 
 
-def test_the_seal_of_the_test_above_would_tell(tmp_path: Path) -> None:
+def test_reading_the_test_split_early_would_fail_the_test_above(tmp_path: Path) -> None:
     house = House(tmp_path, registry=SealedRegistry())
     with pytest.raises(AssertionError, match="looked at during training"):
         house.train()
@@ -219,9 +219,7 @@ def test_the_run_has_a_report_and_its_model_a_card(house: House) -> None:
     assert result.run_id in card
 
 
-def test_a_report_that_cannot_be_drawn_costs_a_finished_run_nothing_else(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_run_finishes_although_its_report_cannot_be_drawn(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     def fail(uri: str, report: ModelReport) -> Mapping[str, bytes]:
         raise ReportFailed(f"the report of {uri} cannot be drawn")
 
@@ -233,7 +231,7 @@ def test_a_report_that_cannot_be_drawn_costs_a_finished_run_nothing_else(
     assert f"run {run.run_id} has no report: the report of {result.model.uri} cannot be drawn" in caplog.text
 
 
-def test_a_report_that_cannot_be_recorded_is_told_and_made_when_the_run_is_resumed(
+def test_a_report_that_cannot_be_stored_is_logged_and_made_when_the_run_is_resumed(
     house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     log_artifact = house.tracker.log_artifact
@@ -255,21 +253,21 @@ def test_a_report_that_cannot_be_recorded_is_told_and_made_when_the_run_is_resum
     assert house.only_run().status is RunStatus.FINISHED
 
 
-def test_the_model_is_as_sure_as_val_says_and_measured_as_it_answers(house: House) -> None:
+def test_the_model_is_calibrated_on_val_and_measured_with_its_calibration(house: House) -> None:
     house.registry.add("2.0.0", {split: faint(data) for split, data in toy_splits(1000, 400, 400).items()})
     result = house.train("2.0.0")
     run = house.tracker.get(result.run_id)
     temperature = float(run.tags["temperature"])
-    assert temperature > 1, "squared distances are twice what honest logits are, and more"
+    assert temperature > 1, "squared distances are at least twice the calibrated logits"
     data = house.registry.read(house.registry.resolve("2.0.0"), "test")
     answers = Prediction(house.store.download(result.model).load()).probabilities(data.images)
     assert result.test is not None
     assert log_loss(data.labels, answers) == pytest.approx(result.test.loss)
-    assert result.val.loss < run.history["val_loss"][result.best_epoch][1], "for it helps"
-    assert result.val.accuracy == run.history["val_acc"][result.best_epoch][1], "for no answer changes"
+    assert result.val.loss < run.history["val_loss"][result.best_epoch][1], "because it helps"
+    assert result.val.accuracy == run.history["val_acc"][result.best_epoch][1], "because no prediction changes"
 
 
-def test_the_registered_model_answers_as_it_was_measured(house: House) -> None:
+def test_the_registered_model_predicts_as_it_was_measured(house: House) -> None:
     result = house.train()
     assert house.store.resolve(f"models:/{MODEL}/1") == result.model
     assert (result.model.name, result.model.run_id) == (MODEL, result.run_id)
@@ -282,14 +280,14 @@ def test_the_registered_model_answers_as_it_was_measured(house: House) -> None:
     assert info.metrics["test_acc"] == result.test.accuracy
 
 
-def test_a_version_without_a_test_split_trains_as_well(house: House) -> None:
+def test_a_data_version_without_a_test_split_can_be_trained_on(house: House) -> None:
     house.registry.add("0.9.0", toy_splits(test=0))
     result = house.train("0.9.0")
     assert result.test is None
     assert not [name for name in house.tracker.get(result.run_id).history if name.startswith("test_")]
 
 
-def test_an_unknown_version_opens_no_run(house: House) -> None:
+def test_an_unknown_data_version_starts_no_run(house: House) -> None:
     with pytest.raises(DataVersionNotFound):
         house.train("9.9.9")
     assert house.tracker.find({}) == []
@@ -304,7 +302,9 @@ def test_an_unknown_version_opens_no_run(house: House) -> None:
         (SPEC, "fashion mnist", "registered model 'fashion mnist' must be named with letters"),
     ],
 )
-def test_what_cannot_end_in_a_model_opens_no_run(house: House, spec: TrainingSpec, model: str, complaint: str) -> None:
+def test_settings_that_cannot_give_a_model_start_no_run(
+    house: House, spec: TrainingSpec, model: str, complaint: str
+) -> None:
     service = TrainingRun(house.registry, house.tracker, house.compute, house.store, model, draw)
     with pytest.raises(InvalidSetting, match=complaint):
         service.start(spec, PROVENANCE, ignore, run_name="run")
@@ -316,7 +316,7 @@ def not_there(*_: object) -> None:
 
 
 @pytest.mark.parametrize(("part", "method"), [("compute", "prepare"), ("store", "versions")])
-def test_what_is_not_there_opens_no_run_and_leaves_one_that_is_resumed_as_it_was(
+def test_an_unavailable_service_starts_no_run_and_does_not_change_a_resumed_one(
     house: House, monkeypatch: pytest.MonkeyPatch, part: str, method: str
 ) -> None:
     with monkeypatch.context() as absent:
@@ -343,14 +343,14 @@ def test_what_is_not_there_opens_no_run_and_leaves_one_that_is_resumed_as_it_was
         (KeyboardInterrupt(), RunStatus.KILLED),
     ],
 )
-def test_a_run_that_does_not_finish_does_not_stay_running(
+def test_a_run_that_fails_does_not_keep_the_status_running(
     house: House, error: BaseException, status: RunStatus
 ) -> None:
     assert house.train_until(1, error).status is status
     assert house.store.versions(MODEL) == []
 
 
-def test_what_ended_the_run_is_told_even_when_the_tracker_has_gone(
+def test_the_error_of_a_run_is_reported_although_the_tracker_is_down(
     house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def gone(run_id: str, status: RunStatus) -> None:
@@ -362,7 +362,7 @@ def test_what_ended_the_run_is_told_even_when_the_tracker_has_gone(
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 2])
-def test_a_resumed_run_ends_as_if_it_had_never_stopped(house: House, tmp_path: Path, epoch: int) -> None:
+def test_a_resumed_run_equals_an_uninterrupted_one(house: House, tmp_path: Path, epoch: int) -> None:
     whole = House(tmp_path / "whole")
     whole.directory.mkdir()
     expected = whole.train()
@@ -374,7 +374,7 @@ def test_a_resumed_run_ends_as_if_it_had_never_stopped(house: House, tmp_path: P
     np.testing.assert_array_equal(result.val.confusion, expected.val.confusion)
     run = house.tracker.get(result.run_id)
     assert run.status is RunStatus.FINISHED
-    assert run.history == whole.only_run().history, "no value twice, none missing"
+    assert run.history == whole.only_run().history, "each value once"
     assert run.params == whole.only_run().params
 
 
@@ -398,7 +398,7 @@ def test_epochs_that_a_lost_driver_did_not_record_are_recorded_when_the_run_is_r
     assert sorted(step for step, _ in history["val_acc"]) == [0, 1, 2, 3]
 
 
-def test_a_run_that_broke_off_while_saving_logs_nothing_twice_when_resumed(
+def test_a_run_interrupted_while_saving_logs_nothing_twice_when_resumed(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*arguments: object, **options: object) -> None:
@@ -415,7 +415,7 @@ def test_a_run_that_broke_off_while_saving_logs_nothing_twice_when_resumed(
     assert house.store.versions(MODEL) == [result.model]
 
 
-def test_a_run_whose_end_could_not_be_recorded_does_not_stay_running(
+def test_a_run_whose_end_could_not_be_recorded_does_not_keep_the_status_running(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_status = house.tracker.set_status
@@ -431,7 +431,7 @@ def test_a_run_whose_end_could_not_be_recorded_does_not_stay_running(
     assert house.only_run().status is RunStatus.FAILED
 
 
-def test_a_run_that_broke_off_after_saving_registers_no_second_model(
+def test_a_run_interrupted_after_saving_registers_no_second_model(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_status = house.tracker.set_status
@@ -454,12 +454,12 @@ def test_a_run_that_broke_off_after_saving_registers_no_second_model(
     assert house.only_run().status is RunStatus.FINISHED
 
 
-def test_another_run_s_model_does_not_stand_in_for_this_one_s(house: House) -> None:
+def test_another_run_s_model_does_not_count_as_this_one_s(house: House) -> None:
     first, second = house.train(), house.train()
     assert [version.run_id for version in house.store.versions(MODEL)] == [second.run_id, first.run_id]
 
 
-def test_an_interrupt_while_the_run_is_opened_does_not_leave_it_running(
+def test_an_interrupt_while_the_run_starts_does_not_leave_it_running(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start, waiting = house.tracker.start, []
@@ -486,14 +486,12 @@ def test_an_interrupt_while_the_run_is_opened_does_not_leave_it_running(
     ("error", "worth_it"),
     [(KeyboardInterrupt(), True), (StoreUnavailable("no"), True), (TrainingFailed("no"), False)],
 )
-def test_resuming_is_proposed_where_it_can_help(house: House, error: BaseException, *, worth_it: bool) -> None:
+def test_resuming_is_advised_if_it_can_help(house: House, error: BaseException, *, worth_it: bool) -> None:
     run = house.train_until(1, error)
     assert house.resumable == [run.run_id] * worth_it
 
 
-def test_no_resume_is_advised_for_a_run_that_says_not_yet_what_it_is(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resuming_is_not_advised_for_a_run_without_its_params(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: object) -> None:
         raise StoreUnavailable("the store does not answer")
 
@@ -505,7 +503,7 @@ def test_no_resume_is_advised_for_a_run_that_says_not_yet_what_it_is(
     assert house.resumable == []
 
 
-def test_a_run_of_something_else_is_not_resumed(house: House) -> None:
+def test_a_foreign_run_is_not_resumed(house: House) -> None:
     run_id = house.tracker.start("theirs", {"mlflow.user": "them"})
     with pytest.raises(InvalidSetting, match="not begun by fmnist"):
         house.service.resume(run_id, ignore)
@@ -528,12 +526,12 @@ def test_a_run_is_not_resumed_on_other_data(house: House) -> None:
     assert house.tracker.get(stopped.run_id).status is RunStatus.KILLED
 
 
-def test_a_run_that_nobody_knows_is_not_resumed(house: House) -> None:
+def test_an_unknown_run_is_not_resumed(house: House) -> None:
     with pytest.raises(RunNotFound):
         house.service.resume("nobody", ignore)
 
 
-def test_notes_become_tags_beside_the_lineage(house: House) -> None:
+def test_notes_become_tags_in_addition_to_the_lineage(house: House) -> None:
     result = house.service.start(SPEC, PROVENANCE, ignore, run_name="run", notes={"preset": "fast"})
     tags = house.tracker.get(result.run_id).tags
     assert tags["preset"] == "fast"
@@ -541,7 +539,7 @@ def test_notes_become_tags_beside_the_lineage(house: House) -> None:
 
 
 class Outage:
-    """Takes a house's tracker and store away while it is on."""
+    """Makes a house's tracker and store fail while it is on."""
 
     def __init__(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
         self.is_on = False
@@ -561,7 +559,7 @@ class Outage:
         return called
 
 
-def test_an_outage_during_training_is_told_and_leaves_no_trace(
+def test_an_outage_during_training_is_logged_and_loses_nothing(
     house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     outage = Outage(house, monkeypatch)
@@ -577,7 +575,7 @@ def test_an_outage_during_training_is_told_and_leaves_no_trace(
     assert (run.status, [step for step, _ in run.history["val_acc"]]) == (RunStatus.FINISHED, [0, 1, 2, 3])
 
 
-def test_an_outage_until_the_end_is_told_exactly_and_resuming_records_the_rest(
+def test_an_outage_until_the_end_lists_what_is_missing_and_resuming_records_it(
     house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     outage, reports = Outage(house, monkeypatch), list[Progress]()
@@ -600,7 +598,7 @@ def test_an_outage_until_the_end_is_told_exactly_and_resuming_records_the_rest(
     assert house.store.versions(MODEL) == [result.model]
 
 
-def test_a_store_that_is_away_at_the_end_leaves_only_the_model_out(
+def test_a_store_that_is_down_at_the_end_leaves_out_only_the_model(
     house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(*arguments: object, **options: object) -> None:
@@ -613,7 +611,7 @@ def test_a_store_that_is_away_at_the_end_leaves_only_the_model_out(
     assert "the metrics" not in caplog.text
 
 
-def test_a_tracker_that_hangs_does_not_keep_a_process_that_was_told_to_end(
+def test_a_tracker_that_hangs_does_not_delay_an_interrupted_process(
     house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("fmnist.domain.services.training.run._MARK_SECONDS", 0.1)
@@ -643,7 +641,7 @@ def test_run_is_not_resumed_while_it_runs_or_while_another_resumes_it(house: Hou
     assert (house.only_run().status, house.at_work) == (RunStatus.FINISHED, set())
 
 
-def test_lock_that_cannot_be_taken_opens_no_run(house: House) -> None:
+def test_lock_that_cannot_be_taken_starts_no_run(house: House) -> None:
     house.lockable = False
     with pytest.raises(StoreUnavailable, match="the lock of a run cannot be written"):
         house.train()
