@@ -31,7 +31,7 @@ _INDEX = re.compile(r"[0-9]{1,9}")
 def predict(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(help="PNG or JPEG pictures (light on dark, as Fashion-MNIST is), or .npy batches."),
+        typer.Argument(help="PNG or JPEG pictures, light on dark as in Fashion-MNIST, or .npy batches."),
     ] = None,
     model: Annotated[
         str | None,
@@ -41,14 +41,14 @@ def predict(
     ] = None,
     split: Annotated[
         str | None,
-        typer.Option(help="Classify images of this split of the model's own data version: train, val, test."),
+        typer.Option(help="Classify images of train, val or test, from the data version of the model."),
     ] = None,
-    index: Annotated[str, typer.Option(help="Which images of the split, such as 0-4,17.")] = "0-4",
-    top_k: Annotated[int, typer.Option(min=1, max=10, help="How many classes for each image.")] = 1,
+    index: Annotated[str, typer.Option(help="Row numbers in the split, such as 0-4,17.")] = "0-4",
+    top_k: Annotated[int, typer.Option(min=1, max=10, help="Number of classes to list for each image.")] = 1,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Classify pictures, and say how sure the model is."""
+    """Classify pictures, and show the confidence of each answer."""
     settings = begin()
     if bool(files) == bool(split):
         raise InvalidSetting("give either picture files or --split, such as: fmnist predict --split test --index 0-4")

@@ -36,9 +36,9 @@ def serve(
             help="models:/NAME/VERSION or models:/NAME@ALIAS.  \\[default: newest of MLFLOW_REGISTERED_MODEL_NAME]"
         ),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 or :: is every interface.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 or :: means all interfaces.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
-    route_prefix: Annotated[str, typer.Option(help="Path that all routes begin with.")] = "/",
+    route_prefix: Annotated[str, typer.Option(help="Path prefix of all routes.")] = "/",
 ) -> None:
     """Serve a registered model over HTTP until Ctrl-C or SIGTERM."""
     settings = begin()

@@ -54,28 +54,30 @@ def train(
         int | None, typer.Option(help="Images per worker and step.  \\[default: the recipe's]")
     ] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate, or its peak.  \\[default: the recipe's]")] = None,
-    max_epochs: Annotated[int | None, typer.Option(help="Epochs.  \\[default: the recipe's]")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of weights, order and augmentation.  \\[default: 0]")] = None,
+    max_epochs: Annotated[int | None, typer.Option(help="Number of epochs.  \\[default: the recipe's]")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of weights, data order and augmentation.  \\[default: 0]")
+    ] = None,
     num_workers: Annotated[
-        int | None, typer.Option(help="Data-parallel workers.  \\[default: RAY_NUM_WORKERS or 1]")
+        int | None, typer.Option(help="Number of data-parallel workers.  \\[default: RAY_NUM_WORKERS or 1]")
     ] = None,
     gpu_per_worker: Annotated[
-        float | None, typer.Option(help="GPUs of each worker; a fraction shares one.  \\[default: 0]")
+        float | None, typer.Option(help="GPUs per worker; with a fraction, workers share a GPU.  \\[default: 0]")
     ] = None,
     limit_train: Annotated[int | None, typer.Option(help="Train on the first N images only.")] = None,
     limit_val: Annotated[int | None, typer.Option(help="Validate each epoch on the first N images only.")] = None,
     data_version: Annotated[
-        str | None, typer.Option(help="Data version.  \\[default: DVC_DATA_VERSION or the newest]")
+        str | None, typer.Option(help="Data version to train on.  \\[default: DVC_DATA_VERSION or the newest]")
     ] = None,
     compute: Annotated[
-        _Compute | None, typer.Option(help="A Ray cluster, or this process alone.  \\[default: ray]")
+        _Compute | None, typer.Option(help="Train on a Ray cluster, or in this process.  \\[default: ray]")
     ] = None,
     ray_address: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Cluster to train on.  \\[default: RAY_ADDRESS, or one of its own]"),
+        typer.Option(metavar="HOST:PORT", help="Ray cluster to join.  \\[default: RAY_ADDRESS, else a new one here]"),
     ] = None,
     resume: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Go on with a run that failed or was interrupted, by its id.")
+        str | None, typer.Option(metavar="RUN", help="Id of a failed or interrupted run to continue.")
     ] = None,
     *,
     as_json: AsJson = False,

@@ -362,8 +362,8 @@ def test_a_decision_policy_comes_from_a_file(story: Story) -> None:
 
 def test_a_flag_of_the_contract_s_rule_is_not_passed_over_silently(story: Story) -> None:
     compare = ("compare", "--model-uri", f"models:/{SOURCE}/2", "--threshold", "0.01")
-    assert "without effect in mode evaluate: --threshold" in Here(story.command)("promote", *compare)[2]
-    assert "without effect" not in Here(story.command)("promote", *compare, "--mode", "contract")[2]
+    assert "no effect in mode evaluate: --threshold" in Here(story.command)("promote", *compare)[2]
+    assert "no effect" not in Here(story.command)("promote", *compare, "--mode", "contract")[2]
 
 
 def _everything(command: Command) -> Any:
