@@ -285,7 +285,7 @@ def test_on_a_fresh_machine_every_command_says_what_is_missing(registry: Registr
         (("rollback", "--reason", "why"), f"{PROD} has no champion"),
     ):
         assert complaint in Here(fresh).refused("promote", *arguments)
-    assert "nothing has happened yet" in Here(fresh).told("promote", "history")
+    assert "no events yet" in Here(fresh).told("promote", "history")
     assert Here(fresh).told("promote", "status").count("nobody") == 4
 
 

@@ -141,7 +141,7 @@ def test_what_is_better_beyond_noise_is_promoted_and_says_why() -> None:
     assert decision.promoted
     assert decision.mode is Mode.EVALUATE
     assert [rule.name for rule in decision.rules] == ["accuracy", "McNemar", "classes", "calibration"]
-    assert decision.message.startswith("promote: accuracy: 87.62% -> 93.33%, a change of +5.71%")
+    assert decision.message.startswith("promote: accuracy: 87.62% -> 93.33%, a change of +5.71 points")
 
 
 def test_what_is_worse_beyond_noise_fails_by_both_of_its_figures() -> None:
@@ -157,7 +157,7 @@ def test_a_probability_is_told_as_a_person_reads_it(better: int, told: str) -> N
 def test_a_gain_that_may_be_chance_is_refused() -> None:
     decision = PromotionPolicy().by_comparison(counted(20, 25))
     assert not decision.promoted
-    assert "may be chance" in decision.message
+    assert "no significant difference" in decision.message
 
 
 def test_an_equal_model_passes_only_where_a_loss_is_tolerated() -> None:
