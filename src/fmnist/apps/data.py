@@ -55,7 +55,7 @@ def versions(*, as_json: AsJson = False) -> None:
     elif found:
         typer.echo("\n".join(found))
     else:
-        typer.echo("no version yet: run fmnist data build", err=True)
+        typer.echo("no data version yet: run fmnist data build", err=True)
 
 
 @app.command(epilog=examples("fmnist data resolve", "fmnist data resolve latest --output-dir outputs"))
@@ -129,9 +129,9 @@ def verify(version: _Version = "latest") -> None:
             failures.append(str(error))
             typer.echo(f"{split}: DAMAGED")
         else:
-            typer.echo(f"{split}: {len(data)} images, md5 {dataset.file(split).md5}, as promised")
+            typer.echo(f"{split}: {len(data)} images, md5 {dataset.file(split).md5}, as expected")
     if failures:
-        raise CorruptData(f"{dataset.version} is not what it should be: {'; '.join(failures)}")
+        raise CorruptData(f"{dataset.version} is damaged: {'; '.join(failures)}")
 
 
 @stage.command()
@@ -160,7 +160,7 @@ def _container() -> "DataContainer":
 
 
 def _promised_images(dataset: "DatasetVersion", split: str) -> object:
-    """Return the number of images that the metadata promises; older versions may promise nothing."""
+    """Return the number of images in the metadata, or `?`: older versions may not have it."""
     described = dataset.metadata.get("splits")
     split_described = described.get(split) if isinstance(described, dict) else None
     return split_described.get("num_samples", "?") if isinstance(split_described, dict) else "?"
@@ -171,7 +171,7 @@ def _print_json(value: object) -> None:
 
 
 def _print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table on a terminal, and lines that `cut` understands anywhere else."""
+    """Print a table on a terminal, and tab-separated lines anywhere else."""
     from rich.table import Table
 
     from fmnist.apps.terminal import stdout

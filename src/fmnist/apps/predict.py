@@ -71,7 +71,7 @@ def predict(
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """The images to classify, uint8 (n, 28, 28), with a name for each, and its true class where that is known."""
+    """The images to classify, uint8 (n, 28, 28), with a name and, if known, the true class of each."""
 
     names: list[str]
     images: "Images"
@@ -97,10 +97,10 @@ class _Chosen:
 
 
 def parse_indices(text: str, length: int) -> list[int]:
-    """Read `0-4,17` as row numbers below `length`.
+    """Parse row numbers below `length` from a text like `0-4,17`.
 
     Raises:
-        InvalidSetting: not of that form, or beyond the split's end.
+        InvalidSetting: the text has another form, or a row is beyond the end of the split.
     """
     rows: list[int] = []
     for part in text.split(","):
@@ -122,7 +122,7 @@ def _print_json(uri: str, chosen: _Chosen, answers: list[list["ClassPrediction"]
 
 
 def _print_pictures(uri: str, chosen: _Chosen, answers: list[list["ClassPrediction"]], *, listed: bool) -> None:
-    """Draw the images with their best class; `listed` adds a line each, with its name and every class asked for."""
+    """Draw the images with their best class. `listed` adds a line per image with its name and the top classes."""
     from fmnist.apps.pictures import Answer, draw_answers
     from fmnist.apps.terminal import stdout
 

@@ -62,7 +62,7 @@ def test_control_character_inside_of_a_value_is_refused_by_the_name_of_its_varia
         Settings.load()
     assert str(caught.value) == (
         f"unusable environment variables: {name}: "
-        "its value holds a line break, another control character, or what is no UTF-8"
+        "its value has a line break, a control character, or bytes that are not UTF-8"
     )
 
 
@@ -123,7 +123,7 @@ def test_sign_of_a_home_directory_that_is_not_known_is_refused(home: str, path: 
     with environment(HOME=home, FMNIST_RAW_DIR=path), pytest.raises(InvalidSetting) as caught:
         Settings.load()
     assert str(caught.value) == (
-        "unusable environment variables: FMNIST_RAW_DIR: no home directory is known for its ~; give an absolute path"
+        "unusable environment variables: FMNIST_RAW_DIR: the home directory for ~ is unknown; give an absolute path"
     )
 
 
