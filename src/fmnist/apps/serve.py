@@ -55,7 +55,7 @@ def serve(
         container.find_version(uri=model)  # fails before the slow start if there is no such model
         container.start(container.application(model_uri=model), host=host, port=port, prefix=prefix)
     try:
-        key = next(iter(settings.api_keys), None)  # with a key, the service tells why it is not ready
+        key = next(iter(settings.api_keys), None)  # with a key, the service gives the reason of a fault
         with container.service(url, api_key=key, direct=True) as service:
             info = service.info()
         which = info.model_uri if info.model_uri == info.desired_model else f"{info.model_uri} ({info.desired_model})"

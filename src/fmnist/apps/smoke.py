@@ -58,10 +58,10 @@ def smoke(
 
         if model is not None and ModelUri.parse(model).version is None:
             raise InvalidSetting(
-                f"--model {model} names no version, which is what a service tells: give models:/NAME/VERSION"
+                f"--model {model} names no version, but a service reports its version: give models:/NAME/VERSION"
             )
         secret = settings.fmnist_api_key
-        # An empty key is refused, for a test without the key would not find a service that is open to all.
+        # An empty key stays a key, and is refused: a test without one would not notice an open service.
         key = api_key if api_key is not None or secret is None else secret.get_secret_value()
         container = SmokeContainer(settings=settings)
         with container.service(url, api_key=key, timeout=timeout) as service:

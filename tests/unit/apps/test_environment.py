@@ -163,7 +163,7 @@ def test_working_directory_that_is_gone_is_named(tmp_path: Path, monkeypatch: py
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    with environment(), pytest.raises(InvalidSetting, match="the working directory is not there any more"):
+    with environment(), pytest.raises(InvalidSetting, match="the working directory no longer exists"):
         load_environment()
 
 
