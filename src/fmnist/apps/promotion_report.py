@@ -175,7 +175,7 @@ def print_status(standings: Sequence[Standing], *, as_json: bool) -> None:
 
     from fmnist.apps.terminal import stdout
 
-    heads = [(row["role"], row["model_uri"] or "nobody", row["since"] or "") for row in rows]
+    heads = [(row["role"], row["model_uri"] or "none", row["since"] or "") for row in rows]
     width = max(len(uri) for _, uri, _ in heads)
     stdout().print(f"{'':<10} {'model':<{width}} since", soft_wrap=True)
     for (role, uri, since), row in zip(heads, rows, strict=True):
@@ -195,7 +195,7 @@ def print_history(events: Sequence[Event], *, as_json: bool) -> None:
     from fmnist.apps.terminal import stdout
 
     if not events:
-        stdout().print("no events yet: run fmnist train to register a model, then fmnist promote run to promote it")
+        stdout().print("no events yet: run fmnist train, then fmnist promote run")
     for event in events:
         by = f" by {' '.join(event.by.split())}" if event.by else ""  # a name must not break the line
         name = event.version.removeprefix("models:/")
