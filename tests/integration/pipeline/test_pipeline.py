@@ -46,7 +46,7 @@ def test_same_model_is_refused_and_the_service_stays_as_it_was(pipeline: Pipelin
     again = pipeline.run()
     assert again.code == 0, again.said
     assert again.steps == dict.fromkeys(["resolve-data", "train", "compare"], "done")
-    assert "compare said no, and what is served stays: " in again.said
+    assert "compare refused the model, and the service does not change: " in again.said
     assert len(pipeline.commits()) == 2
     assert (health(pipeline)["status"], health(pipeline)["model_uri"]) == ("healthy", f"{PROD}/1")
 
