@@ -63,7 +63,7 @@ def resolve(
     version: _Version = "latest",
     output_dir: Annotated[
         Path | None,
-        typer.Option(help="Directory to write data_version, data_commit, data_digest, message and report.json to."),
+        typer.Option(help="Directory for data_version, data_commit, data_digest, message and report.json."),
     ] = None,
     *,
     as_json: AsJson = False,

@@ -30,7 +30,7 @@ def deploy(
     ] = None,
     by: By = None,
     output_dir: Annotated[
-        Path | None, typer.Option(help="Directory to write changed, model_uri, revision, message and report.json to.")
+        Path | None, typer.Option(help="Directory for changed, model_uri, revision, message and report.json.")
     ] = None,
     *,
     as_json: AsJson = False,

@@ -38,7 +38,7 @@ def evaluate(
         str | None, typer.Option(help="Data version of the split.  \\[default: the one that the model was trained on]")
     ] = None,
     output_dir: Annotated[
-        Path | None, typer.Option(help=f"Directory to write {_PAGE}, model_card.md and the figures to, too.")
+        Path | None, typer.Option(help=f"Directory for {_PAGE}, model_card.md and the figures.")
     ] = None,
     *,
     as_json: AsJson = False,

@@ -83,8 +83,7 @@ Image = Annotated[str | None, typer.Option(help="Serving image to record, with i
 OutputDir = Annotated[
     Path | None,
     typer.Option(
-        help="Directory to write promoted, staging_version, prod_version, message and report.json to.",
-        rich_help_panel=_OUTPUT,
+        help="Directory for promoted, staging_version, prod_version, message and report.json.", rich_help_panel=_OUTPUT
     ),
 ]
 
