@@ -1,4 +1,4 @@
-"""What every `DataRegistry` keeps to. An adapter's tests subclass `DataRegistryContract` and supply its fixtures."""
+"""The contract of every `DataRegistry`. An adapter's tests subclass `DataRegistryContract` and supply its fixtures."""
 
 import re
 from abc import ABC, abstractmethod
@@ -18,7 +18,7 @@ CONTENT = {
     "1.9.0": toy_splits(seed=2),
     "0.1.0": toy_splits(train=0, test=0),
 }
-"""The versions that the registry under test holds, in the order in which they were put there."""
+"""The versions in the registry under test, in the order in which they were added."""
 
 NEWEST_FIRST = [f"fashion-mnist-v{number}" for number in ("1.10.0", "1.9.0", "1.2.0", "0.1.0")]
 
@@ -29,7 +29,7 @@ class DataRegistryContract(ABC):
     @pytest.fixture
     @abstractmethod
     def registry(self) -> DataRegistry:
-        """A registry that holds `CONTENT`, and may be spoilt by a test."""
+        """A registry that holds `CONTENT`. Tests may damage it."""
 
     @pytest.fixture
     @abstractmethod
@@ -42,7 +42,7 @@ class DataRegistryContract(ABC):
 
     @abstractmethod
     def lose(self, registry: DataRegistry, dataset: DatasetVersion, split: str) -> None:
-        """Take the split's content away, behind the registry's back."""
+        """Delete the split's content, behind the registry's back."""
 
     def test_versions_are_ordered_by_meaning_newest_first(self, registry: DataRegistry) -> None:
         assert registry.versions() == NEWEST_FIRST
