@@ -186,7 +186,7 @@ def links(home: Path) -> Path:
     It does not depend on TMPDIR or on the spelling of `home`. It holds supervisord's socket and a link to Ray's
     directory.
     """
-    return Path("/tmp") / f"fmnist-{os.getuid()}-{sha256(os.fsencode(home.resolve())).hexdigest()[:8]}"  # noqa: S108 - see below
+    return Path("/tmp") / f"fmnist-{os.getuid()}-{sha256(os.fsencode(home.resolve())).hexdigest()[:8]}"  # noqa: S108 - `_make_links` checks it
 
 
 def refuse_earlier(record: Path) -> None:

@@ -1,4 +1,4 @@
-"""All commands under one name."""
+"""The `fmnist` command with all its subcommands."""
 
 from typing import Annotated
 

@@ -14,7 +14,7 @@ from fmnist.apps.promotion_options import By, who
 EXAMPLES = examples(
     "fmnist deploy",
     "fmnist deploy --model-uri models:/prod.fashion-mnist-classifier/7 --output-dir outputs",
-    'fmnist promote rollback --reason "Shirts are taken for coats" && fmnist deploy',
+    'fmnist promote rollback --reason "Shirts are classified as coats" && fmnist deploy',
 )
 
 

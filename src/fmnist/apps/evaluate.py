@@ -58,7 +58,7 @@ def evaluate(
 
         container = EvaluateContainer(settings=settings)
         uri = model or container.find_version(uri=None).uri
-        status.update(Text(f"{uri} answers for {split}"))
+        status.update(Text(f"evaluating {uri} on {split}"))
         found: EvaluatedModel = container.evaluation().evaluate(uri, split=split, data_version=data_version)
     write_outputs(output_dir, found.files)
     if as_json:

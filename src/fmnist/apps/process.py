@@ -112,7 +112,7 @@ def _reported() -> Iterator[None]:
     except Exception as error:
         if hasattr(error, "show"):  # a usage error, which Typer reports
             raise
-        _end(f"unexpected {type(error).__name__}: {error} (LOG_LEVEL=DEBUG shows where)", FAILED)
+        _end(f"unexpected {type(error).__name__}: {error} (LOG_LEVEL=DEBUG shows the traceback)", FAILED)
 
 
 def _end(message: str, code: int) -> NoReturn:

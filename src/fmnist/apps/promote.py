@@ -168,7 +168,7 @@ def check_staged(
     give(report, as_json=as_json, output_dir=output_dir)
 
 
-@app.command(epilog=examples('fmnist promote approve --by "A. Person" --reason "figures and pictures looked at"'))
+@app.command(epilog=examples('fmnist promote approve --by "A. Person" --reason "checked the report"'))
 def approve(
     by: Annotated[str, typer.Option(help="Name of the person who approves.")],
     reason: Annotated[str, typer.Option(help="Reason to record.")],
@@ -216,7 +216,7 @@ def release(
     give(report, as_json=as_json, output_dir=output_dir)
 
 
-@app.command(epilog=examples('fmnist promote rollback --reason "Shirts are taken for coats"'))
+@app.command(epilog=examples('fmnist promote rollback --reason "Shirts are classified as coats"'))
 def rollback(
     reason: Annotated[str, typer.Option(help="Reason to record.")],
     by: By = None,
