@@ -7,7 +7,7 @@ _TEXT = {
     Remedy.NAME_DATA_VERSION: "give --data-version",
     Remedy.MEASURE_ON_VAL: "give --split val, but only if no model was trained on it",
     Remedy.TRAIN: "run fmnist train, or name a model",
-    Remedy.NAME_SOURCE: "set MLFLOW_REGISTERED_MODEL_NAME to the source model",
+    Remedy.NAME_SOURCE: "MLFLOW_REGISTERED_MODEL_NAME sets the source model",
     Remedy.COMPARE: "run fmnist promote compare",
     Remedy.COMPARE_BY_EVALUATION: "compare with --mode evaluate",
     Remedy.COMPARE_AND_STAGE: "run fmnist promote compare and fmnist promote stage on its source version",
