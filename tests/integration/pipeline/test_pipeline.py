@@ -31,7 +31,7 @@ def test_first_model_is_trained_promoted_deployed_and_tested(pipeline: Pipeline,
     assert first.steps == dict.fromkeys(
         ["resolve-data", "train", "compare", "stage", "test", "release", "deploy", "smoke-test"], "done"
     )
-    assert f"the service at {pipeline.service.url} stays" in first.said
+    assert f"the service at {pipeline.service.url} runs until" in first.said
     assert serves(pipeline, 1)
     assert pipeline.commits() == [f"Serve {PROD}/1", "Begin with deploy/base/rayservice.yaml"]
     tags = pipeline.command.only_run().data.tags
