@@ -1,8 +1,8 @@
-# What a person runs. `make` alone lists it.
+# Commands for people. `make` lists them.
 
 PYTHON ?= python3
 VENV ?= .venv
-# Where else pip may look for torch. Without a GPU, a CPU build saves gigabytes:
+# Additional package index for torch. Without a GPU, a CPU build saves gigabytes:
 #   make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
 
@@ -15,21 +15,21 @@ INSTALLED := $(VENV)/.installed
 help: ## List these commands.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
-setup: $(INSTALLED) ## Create .venv and install from the lock.
+setup: $(INSTALLED) ## Create .venv and install the locked packages.
 
-# In the environment, for an index may have a password, and others can read an argument list.
+# In the environment: an index may have a password, and others can read arguments.
 $(INSTALLED): export PIP_EXTRA_INDEX_URL := $(or $(TORCH_INDEX),$(PIP_EXTRA_INDEX_URL))
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "fmnist needs Python 3.11 or newer; name one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 2; }
-	@echo "Installing into $(VENV): some minutes the first time."
+	@echo "Installing into $(VENV); the first time takes some minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: setup ## Data, training, a registered model, and some pictures classified with it.
+demo: setup ## Build the data, train and register a model, and classify some pictures with it.
 	$(BIN)/fmnist data build
-	@# The newest model is shown again, if there is one; `fmnist train` trains another.
+	@# A second demo shows the newest model again, and trains none.
 	@$(BIN)/fmnist predict --split test --index 0-7 2>/dev/null || \
 		{ $(BIN)/fmnist train && $(BIN)/fmnist predict --split test --index 0-7; }
 	@echo
@@ -38,34 +38,34 @@ demo: setup ## Data, training, a registered model, and some pictures classified 
 	@$(BIN)/python -c 'from fmnist.apps import settings, training_report; \
 		print("  " + training_report.where_runs_are(settings.load_environment()))'
 
-stack: setup ## Start S3, MLflow, a data registry and Ray on this machine; .env.docker points at them.
+stack: setup ## Start S3, MLflow, a data registry and Ray on this machine; .env.docker has their addresses.
 	@$(BIN)/python -m stack start
 	@echo "To use them:  set -a && source .env.docker && set +a"
 
-stack-status: setup ## Say which of them are up, and where their logs are.
+stack-status: setup ## Show state, address and log file of each service of the stack.
 	@$(BIN)/python -m stack status
 
-stack-stop: setup ## Stop them; what they hold stays.
+stack-stop: setup ## Stop the services of the stack; their data stays.
 	@$(BIN)/python -m stack stop
 
-pipeline: setup ## Walk the pipeline of deploy/ here, to a tested service; PIPELINE='-p NAME=VALUE' gives it parameters.
+pipeline: setup ## Run the pipeline of deploy/ here, up to a tested service; set parameters by PIPELINE='-p NAME=VALUE'.
 	@test -n "$$DVC_REPO_URL" || $(BIN)/fmnist data build
 	@$(BIN)/python -m pipeline run $(PIPELINE)
 
-pipeline-serve: setup ## Bring into service what the pipeline's GitOps repository says.
+pipeline-serve: setup ## Serve the model that the pipeline's GitOps repository names.
 	@$(BIN)/python -m pipeline serve
 
-pipeline-stop: setup ## Stop the service.
+pipeline-stop: setup ## Stop the service of the pipeline.
 	@$(BIN)/python -m pipeline stop
 
-# Two processes share the tests out; what takes longest comes first.
+# Two processes share the tests. The slow integration tests come first.
 test: setup ## Run the whole suite: unit, contract and integration tests.
 	$(BIN)/pytest --numprocesses 2 --no-loadscope-reorder --durations 10 tests/integration tests/unit
 
-soak: setup ## Run what takes long: many reloads under load, memory over many requests, long outages.
+soak: setup ## Run the long tests: many reloads under load, memory over many requests, long outages.
 	$(BIN)/pytest -m soak --durations 10
 
-lint: setup ## Check format, lint, types, the direction of imports, images, workflows and manifests.
+lint: setup ## Check format, lint, types, import contracts, images, workflows and manifests.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -78,32 +78,32 @@ lint: setup ## Check format, lint, types, the direction of imports, images, work
 	$(BIN)/zizmor --offline --quiet --no-progress .github
 	$(BIN)/pytest --quiet --no-header tests/unit/deploy
 
-images: ## Build the images `fmnist-training` and `fmnist-serving` with Docker; TORCH_INDEX as for setup.
+images: ## Build the images fmnist-training and fmnist-serving with Docker; TORCH_INDEX works as in setup.
 	@for target in training serving; do \
 		docker build --target $$target --tag fmnist-$$target --build-arg TORCH_INDEX \
 			--build-arg DOCKER_IMAGE_TAG=local --build-arg GIT_COMMIT=$$(git rev-parse HEAD) . || exit; \
 	done
 
-format: setup ## Format the code, and mend what the linter can mend.
+format: setup ## Format the code, and fix what the linter can fix.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench-train: setup ## Measure training: its overhead, how it scales, how soon it is any good. Hours; see --only.
+bench-train: setup ## Measure training: overhead, scaling, and time to 90 % accuracy. Takes hours; see --only.
 	$(BIN)/python benchmarks/training.py
 
-bench-data: setup ## Measure the way from Parquet to a tensor.
+bench-data: setup ## Measure the time from a Parquet file to a tensor.
 	$(BIN)/python benchmarks/data.py
 
 bench-serve: setup ## Measure the service against other servers and the bare model.
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python benchmarks/serving.py
 
-lock: setup ## Resolve constraints.txt anew.
+lock: setup ## Update constraints.txt to the newest versions.
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra bench --universal --python-version 3.11 --upgrade \
 		--no-emit-index-url --no-annotate --no-header --output-file constraints.txt
 
-clean: ## Stop what runs; remove the environment and the local state: data, runs and models.
+clean: ## Stop services, and remove the environment and the local state: data, runs and models.
 	@home=$$($(BIN)/python -c 'from fmnist.apps import settings; print(settings.load_environment().fmnist_home)' \
 		2>/dev/null) || home=$${FMNIST_HOME:-.fmnist}; \
 	for part in pipeline stack; do \

@@ -1,4 +1,4 @@
-"""What each preset learns and how long it takes; and how long the contract's recipe takes to the same accuracy."""
+"""Measures accuracy and time of each preset, and the time of the contract's recipe to the same accuracy."""
 
 import statistics
 from collections.abc import Sequence
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from running import Run, run
 
 TARGET = 0.9
-NEVER = "2"  # no accuracy is so high that it ends training early
+NEVER = "2"  # above every accuracy, so that training never ends early
 
 
 def to_target(environment: dict[str, str], epochs: int, seeds: int, baseline_epochs: int) -> dict[str, list[Run]]:
-    """Train `fast` in so few epochs that it just gets there, with several seeds, and once the contract's recipe.
+    """Train `fast` with several seeds, in just enough epochs for the target, and the contract's recipe once.
 
-    The latter has a constant learning rate, so that it ends at the first epoch that is good enough; it stands between
-    the others, so that they show whether the machine changed meanwhile.
+    The contract's recipe has a constant learning rate, so it can end at the first epoch that reaches the target. It
+    runs between the others, which then show whether the machine's speed changed.
     """
     measured: dict[str, list[Run]] = {"fast": [], "resnet18": []}
     for seed in range(seeds):
@@ -25,7 +25,7 @@ def to_target(environment: dict[str, str], epochs: int, seeds: int, baseline_epo
 
 
 def of_presets(environment: dict[str, str], presets: Sequence[str], seeds: int) -> dict[str, list[Run]]:
-    """Train presets as they are, in turns."""
+    """Train presets unchanged, in turns."""
     measured: dict[str, list[Run]] = {preset: [] for preset in presets}
     for seed in range(seeds):
         for preset in presets:
@@ -34,9 +34,9 @@ def of_presets(environment: dict[str, str], presets: Sequence[str], seeds: int) 
 
 
 def table_of_ratios(measured: dict[str, list[Run]]) -> list[list[str]]:
-    """Return rows of how many times as long the contract's recipe took as `fast`, seed by seed.
+    """Return table rows with the time ratio of the contract's recipe to `fast`, over the seeds.
 
-    There are none when one of them did not get there: `fast` by its mean on `test`, the other on `val`.
+    There are none if one of them missed the target: `fast` by its mean on `test`, the contract's recipe on `val`.
     """
     rows = [["to 90 %", "mean", "min", "max", "goal", "resnet18", "fast"]]
     short = [name for name, reached in reached_target(measured).items() if not reached]
@@ -52,7 +52,7 @@ def table_of_ratios(measured: dict[str, list[Run]]) -> list[list[str]]:
 
 
 def reached_target(measured: dict[str, list[Run]]) -> dict[str, bool]:
-    """Say of each subject that was measured whether it got to 90 %."""
+    """Return, for each measured subject, whether it reached 90 %."""
     reached = {
         "fast": [statistics.mean(each["test_acc"] for each in measured["fast"])] if measured["fast"] else [],
         "resnet18": [max(each["val_acc"]) for each in measured["resnet18"]],
@@ -61,7 +61,7 @@ def reached_target(measured: dict[str, list[Run]]) -> dict[str, bool]:
 
 
 def table_of_presets(measured: dict[str, list[Run]]) -> list[list[str]]:
-    """Return rows of the accuracy of each preset over its seeds."""
+    """Return table rows with the accuracy of each preset over its seeds."""
     rows = [["preset", "seeds", "epochs", "test mean", "sd", "min", "max", "val mean", "seconds mean", "min", "max"]]
     for preset, runs in measured.items():
         if not runs:

@@ -1,7 +1,7 @@
-"""How long from a Parquet file to a tensor: today's layout against the nested lists of data versions 1.x.
+"""Measures the time from a Parquet file to a tensor: today's layout against the nested lists of data versions 1.x.
 
-The 60,000 images of `train` and `val` together, written once in each layout, zstd both, and read in turns. Everything
-that in-process training does is in it: the file's MD5, the decoding, the checks, and the copy that becomes a tensor.
+The 60,000 images of `train` and `val` are written once in each layout, both with zstd, and read in turns. The time
+includes everything that in-process training does: MD5 of the file, decoding, checks, and the copy into a tensor.
 """
 
 import argparse
@@ -28,14 +28,14 @@ from fmnist.apps.settings import load_environment
 from fmnist.domain.model.data.dataset import LabeledImages, SplitFile
 
 RESULTS = Path(__file__).parent / "results" / "data.jsonl"
-ONCE = {"nested lists, row by row"}  # takes half a minute, and shows in one reading what it is
+ONCE = {"nested lists, row by row"}  # takes half a minute, so one read is enough
 GOAL_SECONDS, GOAL_RATIO = 0.2, 8.0
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7, help="reads of each file (default: 7)")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="where results are appended, as JSON lines")
+    parser.add_argument("--rounds", type=int, default=7, help="number of reads of each file (default: 7)")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="file to append results to, as JSON lines")
     options = parser.parse_args()
 
     registry = TrainContainer(settings=load_environment(), compute_name="local").data_registry()
@@ -70,14 +70,14 @@ def main() -> None:
 
 
 def through_the_product(path: Path) -> Callable[[], torch.Tensor]:
-    """Return what reads the file as every training run reads a split."""
+    """Return a function that reads the file as a training run reads a split."""
     digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
     file = SplitFile(split="train", uri=str(path), md5=digest)
     return lambda: torch.tensor(SplitReader()(file).images)
 
 
 def row_by_row(path: Path) -> torch.Tensor:
-    """Read the file as one does who lets Python see every pixel."""
+    """Read the file with every pixel as a Python object."""
     rows = pq.read_table(path).column("image").to_pylist()
     return torch.tensor(rows, dtype=torch.uint8)
 
@@ -90,7 +90,7 @@ def report(seconds: dict[str, list[float]]) -> None:
         spread = f"{statistics.median(ratios):.1f} ({min(ratios):.1f}-{max(ratios):.1f})"
         rows.append([name, *(f"{f(all_of):.3f}" for f in (min, statistics.median, max)), spread])
     print_table(rows)
-    print(f"goals: at most {GOAL_SECONDS} s, and nested lists at least {GOAL_RATIO:g} times as long")
+    print(f"goals: at most {GOAL_SECONDS} s, and nested lists take at least {GOAL_RATIO:g} times as long")
 
 
 if __name__ == "__main__":

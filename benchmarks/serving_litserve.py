@@ -1,4 +1,4 @@
-"""LitServe over the same ONNX model and prediction code as the product: its defaults, one worker, one thread."""
+"""LitServe with the same ONNX model and prediction code as fmnist: default settings, one worker, one thread."""
 
 import sys
 from typing import Any
@@ -11,7 +11,7 @@ from fmnist.domain.services.prediction import Prediction
 
 
 class Api(litserve.LitAPI):
-    """Takes and gives what the other servers do. Annotated as the tutorial's is not, it would validate other bodies."""
+    """The same requests and answers as the other servers. With type annotations, LitServe would expect other bodies."""
 
     def __init__(self, model: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-// Sends one body over and over, from as many connections as there are virtual users, and tells how that went.
+// Sends one body again and again, with one connection per virtual user, and prints the figures as JSON.
 import http from 'k6/http';
 
 const body = open(__ENV.BODY, 'b');

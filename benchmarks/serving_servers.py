@@ -1,4 +1,4 @@
-"""The servers that the serving benchmark compares: how each is started, asked and stopped."""
+"""The servers of the serving benchmark: how each is started, asked and stopped."""
 
 import json
 import os
@@ -30,7 +30,7 @@ Body = Callable[[Images], bytes]
 
 @dataclass(frozen=True)
 class Server:
-    """A subject that listens: how it is started on a port with a model, where, and how it is asked."""
+    """A server: its command for a port and a model, its path, and the form of requests and answers."""
 
     command: Callable[[int, str], list[str]]
     path: str
@@ -44,7 +44,7 @@ def pixels_as_json(images: Images) -> bytes:
 
 
 def inputs_as_json(normalization: Normalization) -> Body:
-    """MLflow's own server takes what the network does: normalized floats."""
+    """MLflow's own server takes the inputs of the network: normalized floats."""
 
     def body(images: Images) -> bytes:
         inputs = np.round(normalization.apply(images).astype(np.float64), 4)
@@ -92,9 +92,9 @@ def servers(normalization: Normalization) -> dict[str, Server]:
 def running(
     server: Server, model: str, images: Images, classes: Sequence[int], environment: Mapping[str, str], log: Path
 ) -> Iterator["Running"]:
-    """Start the server, and give it once it answers `images` with `classes`; stop it at the end, with all it started.
+    """Start the server, yield it when it answers `images` with `classes`, and stop it and its children at the end.
 
-    It runs where `log` is, which takes its output, and which is shown when it does not come up.
+    It runs in the directory of `log`, which gets its output. The end of `log` is shown if it does not start.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -112,7 +112,7 @@ def running(
     try:
         found = _first_answer(started, server, images, log)
         if found != list(classes):
-            sys.exit(f"{process.args!r} answers {found}, expected {list(classes)}: it is no match for the others")
+            sys.exit(f"{process.args!r} answers {found}, expected {list(classes)}: it cannot be compared")
         yield started
     finally:
         started.stop()
@@ -120,13 +120,13 @@ def running(
 
 @dataclass(frozen=True)
 class Running:
-    """A server that was started."""
+    """A started server."""
 
     process: "subprocess.Popen[bytes]"
     url: str
 
     def processes(self) -> list[psutil.Process]:
-        """Return the server's processes, it first."""
+        """Return the server's process, then its children."""
         try:
             leader = psutil.Process(self.process.pid)
             return [leader, *leader.children(recursive=True)]
@@ -134,11 +134,11 @@ class Running:
             return []
 
     def replicas(self) -> int:
-        """Return how many Ray Serve replicas there are now."""
+        """Return the current number of Ray Serve replicas."""
         return sum("ServeReplica" in _title(each) for each in self.processes())
 
     def stop(self) -> None:
-        """Ask it to end, and end whatever of it is left then."""
+        """Terminate the server, then kill the processes that are left."""
         family = self.processes()
         self.process.terminate()
         try:
@@ -181,4 +181,4 @@ def _first_answer(started: Running, server: Server, images: Images, log: Path) -
             last = error
         time.sleep(POLL_SECONDS)
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-40:]
-    sys.exit("\n".join([*lines, f"{started.process.args!r} did not come up: {last}"]))
+    sys.exit("\n".join([*lines, f"{started.process.args!r} did not start: {last}"]))

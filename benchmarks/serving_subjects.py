@@ -1,6 +1,6 @@
-"""What the serving benchmark compares `fmnist serve` with: the obvious server for the same model, and no server.
+"""Subjects to compare `fmnist serve` with: simple servers for the same model, and the model without a server.
 
-Each is a process of its own, `serving_subjects.py NAME ARGUMENTS`, and gives the model one thread.
+Each runs in its own process, `serving_subjects.py NAME ARGUMENTS`, and gives the model one thread.
 """
 
 import json
@@ -14,9 +14,9 @@ from typing import Any
 
 
 def plain(port: str, model: str) -> None:
-    """Serve with Ray Serve as its first tutorial does: FastAPI, lists of integers that pydantic checks, eager torch.
+    """Serve with Ray Serve as in its first tutorial: FastAPI, lists of integers checked by pydantic, eager torch.
 
-    Normalization is written into the code, and requests are answered one by one.
+    Normalization is hard-coded, and requests are answered one by one.
     """
     import mlflow
     import ray
@@ -68,7 +68,7 @@ def mlflow(port: str, model: str) -> None:
 
 
 def limit(images: str, seconds: str, model: str) -> None:
-    """Run ONNX Runtime in a loop, without a server, on inputs that were made before it."""
+    """Run ONNX Runtime in a loop, without a server, on prepared inputs."""
     import numpy as np
 
     classifier = load_classifier(model)

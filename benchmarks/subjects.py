@@ -1,6 +1,6 @@
-"""What the training benchmark times: the product as a person runs it, and the least that each figure could be.
+"""Subjects of the training benchmark: fmnist as a user runs it, and a lower bound for each figure.
 
-One process a subject, since imports count. Each prints one JSON object on stdout, and no subject changes the product.
+Each subject runs in its own process, because imports count. It prints one JSON object on stdout.
 """
 
 import contextlib
@@ -18,9 +18,9 @@ FIRST_STEP = "first-step"
 
 
 def product(started: float, compute: str, *flags: str) -> dict[str, Any]:
-    """Run `fmnist train --compute COMPUTE FLAGS`; `first-step` among the flags interrupts it at that point.
+    """Run `fmnist train --compute COMPUTE FLAGS`. The flag `first-step` interrupts it after the first step.
 
-    Nothing is replaced but the progress display, which also notes when it was told what.
+    Only the progress display is replaced, by one that also records the times of reports.
     """
     import fmnist.apps.progress
     from fmnist.__main__ import main
@@ -41,7 +41,7 @@ def product(started: float, compute: str, *flags: str) -> dict[str, Any]:
 
     fmnist.apps.progress.TrainingProgress = NotingProgress  # type: ignore[misc]
     arguments = ["train", "--compute", compute, *(flag for flag in flags if flag != FIRST_STEP)]
-    # In-process it is used unasked. How workers share the work of one machine is asked of its cores.
+    # `--compute local` uses a GPU by itself. With --num-workers, scaling over CPU cores is measured.
     if compute == "ray" and has_gpu() and "--num-workers" not in flags:
         arguments += ["--gpu-per-worker", "1"]
     with contextlib.redirect_stdout(sys.stderr):
@@ -54,7 +54,7 @@ def product(started: float, compute: str, *flags: str) -> dict[str, Any]:
 
 
 def has_gpu() -> bool:
-    """Whether there is a GPU and a torch for GPUs, without importing torch, whose time is measured."""
+    """Whether there is a GPU and a torch for GPUs. It does not import torch, because that time is measured."""
     return Path("/dev/nvidia0").exists() and importlib.util.find_spec("triton") is not None
 
 
@@ -67,7 +67,7 @@ def local_imports(started: float) -> dict[str, Any]:
 
 
 def ray_job(started: float) -> dict[str, Any]:
-    """Import what driver and worker import, start Ray with the product's settings, and run a job that does nothing."""
+    """Import what driver and worker import, start Ray with fmnist's settings, and run an empty job."""
     _import_as_a_driver()
     import ray.train
     from ray.train.torch import TorchConfig, TorchTrainer
@@ -99,7 +99,7 @@ def _import_as_a_driver() -> None:
 
 
 def _import_as_a_worker() -> tuple[float, float]:
-    """Return when a worker's function is entered, and when it has imported what the product's function does."""
+    """Return the time at the start of a worker's function, and the time after fmnist's imports in it."""
     entered = time.time()
     import ray.train.lightning  # noqa: F401
 
@@ -110,7 +110,7 @@ def _import_as_a_worker() -> tuple[float, float]:
 
 
 def bare_loop(_: float, epochs: str, images_to_train_on: str) -> dict[str, Any]:
-    """Train the `fast` preset in a plain PyTorch loop: same network, data, augmentation, optimizer and validation."""
+    """Train `fast` in a plain PyTorch loop, with the same network, data, augmentation, optimizer and validation."""
     import os
 
     import torch
@@ -175,8 +175,8 @@ def learn(_: float, preset: str, seed: str, epochs: str, enough: str) -> dict[st
     """Train a preset in-process, then measure the chosen weights once on `test`.
 
     Args:
-        epochs: in place of the preset's; 0 keeps them.
-        enough: a validation accuracy at whose first epoch training ends; 2 never ends it early.
+        epochs: number of epochs; 0 keeps that of the preset.
+        enough: training ends at the first epoch with this validation accuracy; 2 never ends it early.
     """
     import os
     import tempfile
@@ -231,7 +231,7 @@ SUBJECTS: dict[str, Callable[..., dict[str, Any]]] = {
 
 
 def _intervals(ends: list[float]) -> list[float]:
-    """Return the seconds of each epoch but the first, which also pays for what is done once."""
+    """Return the seconds of each epoch except the first, which includes one-time work."""
     return [after - before for before, after in itertools.pairwise(ends)]
 
 

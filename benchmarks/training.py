@@ -1,7 +1,7 @@
-"""What training costs over the least that it could, and how soon it is any good.
+"""Measures the overhead of training over a lower bound, and its time to 90 % accuracy.
 
-Timings of one machine differ by 2-3 times from minute to minute, so only ratios of two runs side by side mean anything:
-the subjects take turns, and each ratio is of two neighbours. Prints tables and appends the raw figures to results/.
+Timings on one machine can change by 2-3 times within minutes, so only ratios of neighbouring runs mean anything. The
+subjects take turns, and each ratio is of two neighbours. Prints tables and appends the raw figures to results/.
 """
 
 import argparse
@@ -29,7 +29,7 @@ Round = dict[str, Run]
 
 @dataclass(frozen=True)
 class Ratio:
-    """One line of the table: a figure of a subject over the same figure of its floor, in every round."""
+    """One line of the table: a figure of a subject divided by that of its lower bound, in every round."""
 
     title: str
     subject: str
@@ -54,7 +54,7 @@ def first_step(run: Run) -> float:
 
 
 def epoch(run: Run) -> float:
-    # The quickest: whatever else the machine does can only make an epoch longer.
+    # The fastest epoch: other load on the machine can only make an epoch slower.
     return float(min(run["epochs"]))
 
 
@@ -67,7 +67,7 @@ RATIOS = {
         Ratio("epoch, ray / bare loop", "ray", "bare-loop", epoch, "at most 1.10"),
         Ratio("epoch, local / bare loop", "local", "bare-loop", epoch, "at most 1.10"),
     ),
-    # The time of one worker over that of two is the images/s of two over those of one.
+    # Time of one worker / time of two workers = images/s of two / images/s of one.
     "scaling": (Ratio("images/s, 2 workers x 1 core / 1 x 2", "one", "two", epoch, "at least 0.90"),),
 }
 
@@ -85,24 +85,24 @@ def main() -> None:
             for part in options.only or PARTS:
                 record[part] = _measure(part, environment, options)
                 _print(part, record[part])
-    finally:  # what was measured before something failed was measured
+    finally:  # keeps the figures that were measured before a failure
         record["load_at_end"] = os.getloadavg()
         append(options.output, record)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=PARTS, nargs="+", help="some of the parts (default: all)")
-    parser.add_argument("--rounds", type=int, default=3, help="of start, epoch and scaling (default: 3)")
+    parser.add_argument("--only", choices=PARTS, nargs="+", help="parts to run (default: all)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of start, epoch and scaling (default: 3)")
     parser.add_argument(
-        "--epochs", type=int, default=5, help="of each run, 2 or more; the first is not counted (default: 5)"
+        "--epochs", type=int, default=5, help="epochs per run, at least 2; the first is not counted (default: 5)"
     )
-    parser.add_argument("--images", type=int, default=20_000, help="in an epoch (default: 20000; there are 55000)")
-    parser.add_argument("--seeds", type=int, default=5, help="of target and presets (default: 5)")
-    parser.add_argument("--presets", choices=PRESETS, nargs="+", default=["fast"], help="(default: fast)")
-    parser.add_argument("--target-epochs", type=int, default=2, help="that `fast` needs to 90 %% (default: 2)")
-    parser.add_argument("--baseline-epochs", type=int, default=8, help="of resnet18, at most; 0: without (default: 8)")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="where results are appended, as JSON lines")
+    parser.add_argument("--images", type=int, default=20_000, help="images per epoch, at most 55000 (default: 20000)")
+    parser.add_argument("--seeds", type=int, default=5, help="seeds of target and presets (default: 5)")
+    parser.add_argument("--presets", choices=PRESETS, nargs="+", default=["fast"], help="names (default: fast)")
+    parser.add_argument("--target-epochs", type=int, default=2, help="epochs of `fast` to 90 %% (default: 2)")
+    parser.add_argument("--baseline-epochs", type=int, default=8, help="epochs of resnet18; 0: none (default: 8)")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="file to append results to, as JSON lines")
     return parser.parse_args()
 
 
@@ -112,7 +112,7 @@ def _measure(part: str, environment: dict[str, str], options: argparse.Namespace
     if part == "presets":
         return of_presets(environment, options.presets, options.seeds)
     if part == "start":
-        # The first round is not counted: it fills the caches that all later ones find filled.
+        # The first round is not counted: it fills the caches for the later ones.
         return [start_round(environment) for _ in range(options.rounds + 1)][1:]
     play = epoch_round if part == "epoch" else scaling_round
     return [play(environment, str(options.epochs), str(options.images)) for _ in range(options.rounds)]
@@ -130,7 +130,7 @@ def _print(part: str, measured: Any) -> None:
     if part == "epoch":
         for name in ("ray", "local"):
             peak = max(each[name]["peak_mib"] for each in measured)
-            print(f"peak memory of fmnist train --compute {name}, its own process: {peak:.0f} MiB")
+            print(f"peak memory of the process of fmnist train --compute {name}: {peak:.0f} MiB")
 
 
 def start_round(environment: dict[str, str]) -> Round:
@@ -143,7 +143,7 @@ def start_round(environment: dict[str, str]) -> Round:
 
 
 def epoch_round(environment: dict[str, str], epochs: str, images: str) -> Round:
-    # The floor stands between the two, so that both have it as their neighbour.
+    # The lower bound runs in the middle, so that it is the neighbour of both.
     flags = ("--max-epochs", epochs, "--limit-train", images)
     return {
         "ray": run(environment, "product", "ray", *flags),

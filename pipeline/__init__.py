@@ -1,1 +1,1 @@
-"""The platform's pipeline on one machine: `make pipeline` runs the commands of `deploy/base/steps.yaml` in order."""
+"""The platform's pipeline on one machine. `make pipeline` runs the commands of `deploy/base/steps.yaml` in order."""

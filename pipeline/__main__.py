@@ -1,4 +1,4 @@
-"""`python -m pipeline run|rollback|serve|stop`: what `make pipeline`, `pipeline-serve` and `pipeline-stop` call."""
+"""`python -m pipeline run|rollback|serve|stop`, for `make pipeline`, `make pipeline-serve` and `make pipeline-stop`."""
 
 import argparse
 import os
@@ -18,9 +18,9 @@ from pipeline.steps import StepFailed, Steps
 from stack.services import StackError
 from stack.supervision import refuse_earlier
 
-# What the platform's environment says that is the same here. The rest of it says where things are, and they are here.
+# Variables of the platform's environment that are the same here. The others are addresses, which differ.
 _SHARED = ("MLFLOW_EXPERIMENT_NAME", "MLFLOW_REGISTERED_MODEL_NAME")
-TAG = "local"  # no image runs here; models and manifests say so
+TAG = "local"  # no image runs here, but models and manifests record a tag
 
 
 def main() -> int:
@@ -28,19 +28,19 @@ def main() -> int:
     spare_warnings()
     parser = argparse.ArgumentParser(prog="python -m pipeline", description="The platform's pipeline on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="data, training, promotion, and a tested service, which stays")
+    run = commands.add_parser("run", help="run all steps from data to a tested service, which keeps running")
     run.add_argument(
         "-p",
         dest="given",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a parameter of deploy/base/pipeline.yaml, as for `argo submit`",
+        help="parameter of deploy/base/pipeline.yaml, as in `argo submit`; may be repeated",
     )
-    back = commands.add_parser("rollback", help="the champion before this one, back into service")
-    back.add_argument("--by", required=True, help="who takes it back")
-    back.add_argument("--reason", required=True, help="why")
-    commands.add_parser("serve", help="bring into service what the GitOps repository says")
+    back = commands.add_parser("rollback", help="bring the previous champion back into service")
+    back.add_argument("--by", required=True, help="name of the person who rolls back")
+    back.add_argument("--reason", required=True, help="reason to record")
+    commands.add_parser("serve", help="serve the model that the GitOps repository names")
     commands.add_parser("stop", help="stop the service")
     commands.add_parser("head", help="run the service's Ray head in the foreground, as supervisord does")
     arguments = parser.parse_args()
@@ -71,7 +71,7 @@ def main() -> int:
 
 
 def _parameters(given: list[str]) -> dict[str, str]:
-    """Return the value of each parameter that deploy/base/pipeline.yaml declares: the one given, or its default."""
+    """Return the value of each parameter in deploy/base/pipeline.yaml: the given one, or the default."""
     declared = {each["name"]: each for each in document("pipeline")["spec"]["arguments"]["parameters"]}
     values = {name: each.get("value", TAG) for name, each in declared.items()}
     for each in given:
@@ -99,7 +99,7 @@ def _steps() -> Steps:
 
 
 def _service() -> LocalService:
-    """Settle the environment of all that is started here, and return the service."""
+    """Set the environment of all child processes, and return the service."""
     settings = Settings.load()
     spare_loopback()
     refuse_earlier(settings.fmnist_home / "pipeline/service.json")

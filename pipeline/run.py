@@ -1,4 +1,4 @@
-"""The steps of `deploy/base/pipeline.yaml` in order, each a command of `fmnist`, up to the first that says no."""
+"""Runs the steps of `deploy/base/pipeline.yaml` in order, as `fmnist` commands, up to the first refusal."""
 
 import json
 import os
@@ -16,10 +16,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def run_pipeline(values: Mapping[str, str], steps: Steps, service: LocalService) -> None:
-    """Run the steps up to the first that fails or says no.
+    """Run the steps up to the first failure or refusal.
 
     Args:
-        values: of the parameters that deploy/base/pipeline.yaml declares.
+        values: values of the parameters in deploy/base/pipeline.yaml, by name.
 
     Raises:
         StepFailed: a step failed.
@@ -40,7 +40,7 @@ def run_pipeline(values: Mapping[str, str], steps: Steps, service: LocalService)
     if not _yes("test", steps.run("test", "promote", "test", *model)):
         return
     if values["approval_mode"] == "manual":
-        by, reason = _ask(f"approve {model[1]}: by whom (no: not at all)?"), _ask("approve: why?")
+        by, reason = _ask(f"approve {model[1]}? Your name (or no):"), _ask("Reason:")
         steps.run("approve", "promote", "approve", *model, f"--by={by}", f"--reason={reason}")
     image = f"{document('parameters')['data']['serving_image']}:{values['serving_image_tag']}"
     release = ["--serving-image", image, "--approval", values["approval_mode"], "--by", _by(steps)]
@@ -49,7 +49,7 @@ def run_pipeline(values: Mapping[str, str], steps: Steps, service: LocalService)
 
 
 def roll_back(by: str, reason: str, steps: Steps, service: LocalService) -> None:
-    """Bring the champion before this one back into service.
+    """Bring the previous champion back into service.
 
     Raises:
         StepFailed: a step failed.
@@ -66,11 +66,11 @@ def document(name: str) -> dict[str, Any]:
 
 
 def _deliver(steps: Steps, service: LocalService) -> None:
-    """Write the champion into the GitOps repository, follow it as a cluster does, and test the service."""
+    """Write the champion into the GitOps repository, update the service from it, and test the service."""
     model_uri = steps.run("deploy", "deploy", "--by", _by(steps))["model_uri"]
     service.follow()
     steps.run("smoke-test", "smoke", service.url, "--model", model_uri, "--wait", "1500", outputs=False)
-    print(f"the service at {service.url} stays until `make pipeline-stop`")
+    print(f"the service at {service.url} runs until `make pipeline-stop`")
 
 
 def _workers(compute_type: str) -> list[str]:
@@ -81,18 +81,18 @@ def _workers(compute_type: str) -> list[str]:
 def _yes(step: str, outputs: Mapping[str, str]) -> bool:
     if outputs["promoted"] == "true":
         return True
-    print(f"{step} said no, and what is served stays: {outputs['message']}")
+    print(f"{step} refused the model, and the service does not change: {outputs['message']}")
     return False
 
 
 def _ask(question: str) -> str:
-    """Return a person's answer; only a yes leads on."""
+    """Return a person's answer. No answer, or a no, ends the pipeline."""
     try:
         answer = input(f"{question} ").strip()
     except EOFError:
         answer = ""
     if answer.lower() in {"", "n", "no"}:
-        raise StepFailed("approve: not approved; the model stays in staging, and `fmnist promote` goes on with it")
+        raise StepFailed("approve: not approved; the model stays in staging, and `fmnist promote approve` can follow")
     return answer
 
 

@@ -1,6 +1,6 @@
-"""The service on this machine: a Git repository that says what it runs, and a Ray cluster that follows it.
+"""The service on this machine: a Git repository with the desired state, and a Ray cluster that follows it.
 
-It stands for Argo CD and KubeRay. It listens on the loopback interface alone and stays until it is stopped.
+It replaces Argo CD and KubeRay. It listens on the loopback interface only, and runs until it is stopped.
 """
 
 import json
@@ -25,13 +25,13 @@ _PORT = 8000
 
 
 class LocalService:
-    """What serves the models of one state directory.
+    """The service of one state directory.
 
     Args:
-        home: everything that it keeps is below it.
+        home: directory for all of its files.
         repository: path or URL of the Git repository that it follows.
-        branch: of it.
-        manifest: path in it, of the RayService.
+        branch: branch of the repository.
+        manifest: path of the RayService in the repository.
     """
 
     def __init__(self, home: Path, repository: Address, branch: str, manifest: str) -> None:
@@ -44,17 +44,17 @@ class LocalService:
 
     @property
     def url(self) -> str:
-        """Where it answers, or will when it is started."""
+        """The URL of the service, whether it runs or not."""
         return f"http://{HOST}:{self._read()['port']}"
 
     def head(self) -> Service:
-        """Return the Ray head of the service; a token keeps others from running code on it."""
+        """Return the Ray head of the service. A token keeps other users from running code on it."""
         record = self._read()
         variables = {**record["environment"], **_token(record)}
         return ray_head("service", record["gcs"], record["dashboard"], self._supervisor.links / "ray", variables)
 
     def begin(self, checkout: Path) -> None:
-        """Make the repository if it belongs on this machine and is missing, with the manifest of a checkout."""
+        """Create the repository from the checkout's manifest, if it is a missing local one."""
         if not is_local(self.repository) or Path(source_name(self.repository)).exists():
             return
         with tempfile.TemporaryDirectory() as scratch:
@@ -68,19 +68,19 @@ class LocalService:
             clone(Address(str(work)), Path(source_name(self.repository)), "--bare")
 
     def follow(self) -> None:
-        """Bring into service what the repository says, on a cluster that is started if there is none.
+        """Serve what the repository says. Start the cluster if it does not run.
 
         Raises:
             StoreUnavailable: the repository cannot be read.
-            StackError: it has no manifest, the port is taken, or Ray refuses.
+            StackError: the manifest is missing, the port is taken, or Ray Serve refuses the manifest.
         """
         spec = self._wanted()
         (head,) = spec["rayClusterConfig"]["headGroupSpec"]["template"]["spec"]["containers"]
         literal = {each["name"]: str(each["value"]) for each in head.get("env", []) if "value" in each}
         if self._supervisor.state(self.head()) != "RUNNING":
             if answers(f"tcp://{HOST}:{self._read()['port']}"):
-                raise StackError(f"something else listens at {self.url} by now: end it, and `make pipeline-serve`")
-            dashboard, gcs = free_ports(2)  # what was free once may be taken by now
+                raise StackError(f"something else listens at {self.url} now: stop it, then run `make pipeline-serve`")
+            dashboard, gcs = free_ports(2)  # the recorded ports may be taken now
             self._write({**self._read(), "environment": literal, "dashboard": dashboard, "gcs": gcs})
         self._supervisor.start(self.head())
         config = yaml.safe_load(spec["serveConfigV2"])
@@ -95,7 +95,7 @@ class LocalService:
             raise StackError(f"Ray Serve refuses {file}: {done.stderr.strip()}")
 
     def stop(self) -> bool:
-        """Stop the cluster with all that it serves; return False when there was none."""
+        """Stop the cluster and its service; return False if none ran."""
         there = self._record.exists() and self._supervisor.stop(self.head())
         self._supervisor.end()
         self._record.unlink(missing_ok=True)
@@ -111,7 +111,7 @@ class LocalService:
             return spec
 
     def _read(self) -> dict[str, Any]:
-        """Return the ports, token and environment of the cluster; the first call settles them."""
+        """Return the ports, token and environment of the cluster. The first call chooses them."""
         if not self._record.exists():
             port, dashboard, gcs = free_ports(3)
             port = port if answers(f"tcp://{HOST}:{_PORT}") else _PORT

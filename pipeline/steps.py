@@ -1,4 +1,4 @@
-"""The steps of a pipeline as commands, one after the other, each with a directory for its log and its outputs."""
+"""Runs pipeline steps as commands, one after the other. Each has a directory for its log and its outputs."""
 
 import os
 import subprocess
@@ -12,15 +12,15 @@ _LAST_LINES = 15
 
 
 class StepFailed(Exception):
-    """A step cannot run or failed; the message has the end of its log."""
+    """A step cannot run, or failed. The message has the end of its log."""
 
 
 class Steps:
     """The commands of one pipeline.
 
     Args:
-        home: logs and outputs are below it, in a directory with the pipeline's uid.
-        environment: of all commands.
+        home: parent of the directory for logs and outputs, which is named by the pipeline's uid.
+        environment: environment of all commands.
     """
 
     def __init__(self, home: Path, environment: Mapping[str, str]) -> None:
@@ -33,12 +33,12 @@ class Steps:
         """Run `fmnist` with these arguments; return its outputs by name.
 
         Args:
-            name: of the step, for the terminal and its directory.
+            name: name of the step, for the terminal and for its directory.
             outputs: whether the command has `--output-dir`.
-            variables: of the environment, for this step.
+            variables: further environment variables of this step.
 
         Raises:
-            StepFailed: the command ended with another exit code than 0.
+            StepFailed: the exit code of the command is not 0.
         """
         directory = self.directory / name
         directory.mkdir(parents=True)
@@ -58,7 +58,7 @@ class Steps:
     def _execute(self, command: list[str], environment: Mapping[str, str], log: Path) -> int:
         with (
             log.open("wb") as output,
-            # In a session of its own: Ctrl-C reaches it once, from here.
+            # In its own session, so that Ctrl-C does not reach it twice: this process passes it on.
             subprocess.Popen(
                 command,
                 env=environment,

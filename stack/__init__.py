@@ -1,4 +1,4 @@
-"""The platform's services on one machine: what `make stack` runs, and what integration tests start for themselves.
+"""The platform's services on one machine, for `make stack` and for integration tests.
 
-It knows nothing of `fmnist`. Everything listens on the loopback interface alone.
+The services know nothing of `fmnist`, and listen on the loopback interface only.
 """

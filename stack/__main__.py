@@ -1,4 +1,4 @@
-"""`python -m stack start|status|restart|stop`; `make stack`, `make stack-status` and `make stack-stop` call it."""
+"""`python -m stack start|status|restart|stop`, for `make stack`, `make stack-status` and `make stack-stop`."""
 
 import argparse
 import os
@@ -17,7 +17,7 @@ from stack.services import Service, StackError
 from stack.supervision import UP, Supervisor, answers, refuse_earlier
 
 ENV_FILE = Path(__file__).resolve().parent.parent / ".env.docker"
-# How a service that supervisord starts finds the file of the command that started supervisord.
+# Passes the file of --env-file through supervisord to the services.
 _ENV_FILE_VARIABLE = "STACK_ENV_FILE"
 
 
@@ -31,7 +31,7 @@ def main() -> int:
         spare_loopback()
         refuse_earlier(home / "stack/processes.json")
         stack = LocalStack(home / "stack", _variables(arguments.env_file))
-        # What Git sets for a hook that runs this names another repository.
+        # In a Git hook, these variables name another repository.
         outside = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
         environment = {**outside, "FMNIST_HOME": str(home), _ENV_FILE_VARIABLE: str(arguments.env_file)}
         supervisor = Supervisor(home / "stack", environment)
@@ -62,9 +62,9 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m stack", description="The platform's services on this machine.")
     default = Path(os.environ.get(_ENV_FILE_VARIABLE, ENV_FILE)).absolute()
-    parser.add_argument("--env-file", type=Path, default=default, help="addresses and keys; default: %(default)s")
+    parser.add_argument("--env-file", type=Path, default=default, help="addresses and keys (default: %(default)s)")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("start", help="start what does not run, in order, and wait until it answers")
+    commands.add_parser("start", help="start the services that do not run, in order, and wait until they answer")
     commands.add_parser("status", help="print the state, address and log of each service")
     commands.add_parser("restart", help="stop one service and start it again").add_argument("name")
     commands.add_parser("stop", help="stop the services; their data stays")

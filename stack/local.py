@@ -1,6 +1,6 @@
-"""The local stack: its services, in the order in which they start, and what they need before use.
+"""The local stack: its services in starting order, and their preparation.
 
-Addresses and keys are those of `.env.docker`, so that whoever sources it finds what is started here.
+Addresses and keys come from `.env.docker`, so that a shell that sources it finds the services.
 """
 
 import os
@@ -19,8 +19,8 @@ class LocalStack:
     """The services of one state directory.
 
     Args:
-        home: everything that they keep is below it.
-        variables: `.env.docker` as a mapping.
+        home: directory for all of their files.
+        variables: contents of `.env.docker`.
     """
 
     def __init__(self, home: Path, variables: Mapping[str, str]) -> None:
@@ -31,7 +31,7 @@ class LocalStack:
         )
 
     def services(self) -> list[Service]:
-        """Return the services in the order in which they start."""
+        """Return the services in starting order."""
         return [
             self._store.service(self._home / "s3"),
             tracking_server(
@@ -51,7 +51,7 @@ class LocalStack:
         ]
 
     def prepare(self, service: Service) -> None:
-        """Make what clients need and do not find in a service that is up: buckets, a repository."""
+        """Create the buckets or the Git repository that clients need in a running service."""
         if service.name == "object-store":
             data = urlsplit(self._variables["DVC_REMOTE_URL"]).netloc
             checkpoints = self._variables["RAY_STORAGE_PATH"].partition("/")[0]
@@ -60,7 +60,7 @@ class LocalStack:
             repository = self._home / "git" / urlsplit(self._variables["DVC_REPO_URL"]).path.lstrip("/")
             if not repository.exists():
                 command = ["git", "init", "--quiet", "--bare", "--initial-branch=main", str(repository)]
-                # What Git sets for a hook that runs this names another repository.
+                # In a Git hook, these variables name another repository.
                 outside = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
                 subprocess.run(command, env=outside, check=True)
 
@@ -68,5 +68,5 @@ class LocalStack:
 def _port(address: str) -> int:
     parts = urlsplit(address)
     if parts.hostname != HOST or not parts.port:
-        raise StackError(f"{address} in .env.docker is no address of the stack: expected {HOST} and a port")
+        raise StackError(f"{address} in .env.docker is not an address of the stack: expected {HOST} and a port")
     return parts.port

@@ -1,4 +1,4 @@
-"""The services of the stack, each as the command that runs it; nothing is started here."""
+"""The services of the stack, each as a command. This module starts nothing."""
 
 import os
 import socket
@@ -13,27 +13,27 @@ import boto3
 from botocore.config import Config
 
 HOST = "127.0.0.1"
-# Ray takes 127.0.0.1 for a slip, and listens on every interface, unless it believes that it is on a laptop of another
-# kind. Drivers that join have to believe the same.
+# Without this, Ray replaces 127.0.0.1 and listens on all interfaces. Its own meaning is a cluster on Windows or macOS.
+# Drivers that join need the same value.
 RAY_ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 _OBJECT_STORE_BYTES = 512 * 2**20  # the dataset takes 43 MB; Ray's default is 30 % of the machine
 
 
 class StackError(Exception):
-    """A service cannot run as the stack needs it; the message is meant for a person."""
+    """A service cannot run. The message is for a person."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What it takes to run a service.
+    """How to run a service.
 
     Attributes:
-        name: of the service, its program in supervisord.conf and its log file.
-        command: stays in the foreground, and ends on SIGTERM.
-        address: answers when the service is up: `http://...` with a status below 500, `tcp://HOST:PORT` by listening.
-        home: directory that it keeps things in.
-        environment: is added to that of the caller. Secrets go here, for a command line is seen by everyone.
-        patience: seconds until it has to answer.
+        name: name of the service, of its program in supervisord.conf and of its log file.
+        command: command that stays in the foreground, and ends on SIGTERM.
+        address: `http://...`, which answers with a status below 500, or `tcp://HOST:PORT`, which accepts connections.
+        home: directory for its files.
+        environment: variables to add to the caller's. Secrets go here: everybody can read a command line.
+        patience: seconds until it must answer.
     """
 
     name: str
@@ -44,14 +44,14 @@ class Service:
     patience: float = 120
 
     def replace_process(self) -> NoReturn:
-        """Become this service."""
+        """Replace this process by the service."""
         self.home.mkdir(parents=True, exist_ok=True)
         os.execvpe(self.command[0], self.command, {**os.environ, **self.environment})  # noqa: S606 - no shell
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectStore:
-    """An S3 store: where it answers, and who may enter."""
+    """An S3 store: its port and its keys."""
 
     port: int
     access_key_id: str
@@ -59,12 +59,12 @@ class ObjectStore:
 
     @property
     def endpoint_url(self) -> str:
-        """Where it answers."""
+        """The URL of the store."""
         return f"http://{HOST}:{self.port}"
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables by which every client of S3 finds it."""
+        """The environment variables for clients of S3."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_ACCESS_KEY_ID": self.access_key_id,
@@ -72,7 +72,7 @@ class ObjectStore:
         }
 
     def service(self, data: Path) -> Service:
-        """SeaweedFS, all of it in one process, with its data in a directory. Its inner ports are any free ones."""
+        """Return SeaweedFS in one process, with its data in a directory. Its inner ports are any free ones."""
         inner = ["master", "volume", "filer", "admin"]
         names = [f"{part}.port{kind}" for part in inner for kind in ("", ".grpc")]
         names += ["s3.port.grpc", "s3.port.iceberg", "s3.port.lance"]
@@ -93,7 +93,7 @@ class ObjectStore:
         )
 
     def client(self) -> Any:
-        """Return boto3's client of it."""
+        """Return a boto3 client of the store."""
         return boto3.client(
             "s3",
             endpoint_url=self.endpoint_url,
@@ -104,7 +104,7 @@ class ObjectStore:
         )
 
     def make_buckets(self, names: Iterable[str]) -> None:
-        """Make those buckets that are not there."""
+        """Create the buckets that do not exist."""
         client = self.client()
         there = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
         for name in names:
@@ -113,9 +113,9 @@ class ObjectStore:
 
 
 def tracking_server(port: int, home: Path, store: ObjectStore, artifacts: str) -> Service:
-    """MLflow with its records in sqlite below `home` and its artifacts at `artifacts`, an `s3://` address in `store`.
+    """Return MLflow with its records in sqlite below `home`, and its artifacts at the `s3://` address `artifacts`.
 
-    Clients hand artifacts to the server and need no key of the store.
+    Clients send artifacts to the server, and need no key of the store.
     """
     return Service(
         name="mlflow",
@@ -128,7 +128,7 @@ def tracking_server(port: int, home: Path, store: ObjectStore, artifacts: str) -
         environment={
             **store.environment,
             "MLFLOW_S3_ENDPOINT_URL": store.endpoint_url,
-            # Workers for features that nothing here uses take a gigabyte and half a minute.
+            # The job workers would cost a gigabyte and half a minute, for features that are not used here.
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
         },
@@ -136,7 +136,7 @@ def tracking_server(port: int, home: Path, store: ObjectStore, artifacts: str) -
 
 
 def git_server(port: int, directory: Path) -> Service:
-    """Git's own server for the repositories in a directory, which anyone on this machine may read and push to."""
+    """Return Git's own server for the repositories in a directory. Anyone on this machine can read and push."""
     return Service(
         name="git",
         command=(
@@ -149,11 +149,11 @@ def git_server(port: int, directory: Path) -> Service:
 
 
 def ray_head(name: str, port: int, dashboard_port: int, directory: Path, variables: Mapping[str, str]) -> Service:
-    """A Ray cluster of one node, with dashboard and job server. Jobs and workers find `variables` in their environment.
+    """Return a Ray cluster of one node, with dashboard and job server. Jobs and workers inherit `variables`.
 
-    `directory` has a short path, for Ray makes sockets and logs below it.
+    `directory` needs a short path, because Ray makes sockets below it.
     """
-    # Where another cluster of this machine has the usual port, jobs would be refused and nothing would say why.
+    # If another cluster on this machine had the default port, jobs would be refused without a reason.
     (agent_port,) = free_ports(1)
     return Service(
         name=name,
@@ -169,16 +169,16 @@ def ray_head(name: str, port: int, dashboard_port: int, directory: Path, variabl
         environment={
             **variables,
             **RAY_ON_LOOPBACK,
-            "RAY_ADDRESS": "",  # it joins no other cluster
-            "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # it has no other node to hand work over to
-            # A job says `python`, and means the one that has what it needs.
+            "RAY_ADDRESS": "",  # do not join another cluster
+            "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # there is no other node to drain to
+            # A job that calls `python` needs the one of this environment.
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         },
     )
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of the loopback interface that nobody listens on now, all different."""
+    """Return different ports of the loopback interface that are free now."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -187,7 +187,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def _beside_python(program: str) -> str:
-    """Return the path of a program that came with a package of this environment."""
+    """Return the path of a program in this Python environment."""
     path = Path(sys.executable).parent / program
     if not path.exists():
         raise StackError(f"{program} is not in {path.parent}: run make setup")

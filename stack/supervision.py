@@ -1,6 +1,6 @@
-"""Services under `supervisord`: it starts them, restarts them when they fail, keeps their logs and stops them.
+"""Runs services under `supervisord`, which starts, restarts and stops them, and keeps their logs.
 
-Added here: a service is up when it answers. supervisord itself listens on a Unix socket that only its user can open.
+A service counts as up when it answers. supervisord listens on a Unix socket that only its user can open.
 """
 
 import os
@@ -36,8 +36,8 @@ class Supervisor:
     """The supervisord of one directory.
 
     Args:
-        home: logs and process id are below it.
-        environment: of supervisord and of all that it starts; it takes effect when supervisord starts.
+        home: directory for logs and process id.
+        environment: environment of supervisord and its services, from when supervisord starts.
     """
 
     def __init__(self, home: Path, environment: Mapping[str, str]) -> None:
@@ -47,24 +47,24 @@ class Supervisor:
         self.links = links(home)
 
     def start(self, service: Service) -> bool:
-        """Start a service and wait until it answers; return False when it runs already.
+        """Start a service and wait until it answers; return False if it already runs.
 
         Raises:
-            StackError: it ends, does not answer in time, or something else listens at its address.
+            StackError: the service ends, does not answer in time, or its address is taken.
         """
         self._begin()
         state = self.state(service)
         if state in UP and answers(service.address):
             return False
         if state not in UP:
-            self.stop(service)  # it may be between two attempts
+            self.stop(service)  # it may be waiting for its next restart
             self._refuse_taken(service)
             self._call("startProcess", service.name, False)  # noqa: FBT003 - XML-RPC has no keywords
         self._wait_until_up(service)
         return True
 
     def stop(self, service: Service) -> bool:
-        """Stop a service; return False when it did not run."""
+        """Stop a service; return False if it did not run."""
         state = self.state(service)
         if state in {*UP, "BACKOFF"}:
             self._call("stopProcess", service.name)
@@ -82,7 +82,7 @@ class Supervisor:
             shutil.rmtree(session, ignore_errors=True)
 
     def state(self, service: Service) -> str:
-        """Return supervisord's word for the state of a service; `STOPPED` when supervisord does not run."""
+        """Return supervisord's name for the state of a service; `STOPPED` if supervisord does not run."""
         return str(self._call("getProcessInfo", service.name)["statename"]) if self._answers() else "STOPPED"
 
     def log(self, service: Service) -> Path:
@@ -136,17 +136,17 @@ class Supervisor:
         return int(self._call("getProcessInfo", service.name)["pid"])
 
     def _give_up(self, service: Service, reason: str) -> NoReturn:
-        self.stop(service)  # supervisord would try again and again
+        self.stop(service)  # supervisord would restart it forever
         log = self.log(service)
         last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_LINES:]
         raise StackError("\n".join([f"{service.name} {reason}; the end of {log}:", *last]))
 
     def _refuse_taken(self, service: Service) -> None:
         place = urlsplit(service.address).netloc
-        if answers(f"tcp://{place}"):  # whatever it is, and whether it speaks HTTP or not
+        if answers(f"tcp://{place}"):  # also if it does not speak HTTP
             raise StackError(
-                f"{service.name}: something else listens on {place}; end it first (`docker compose down`, "
-                "the stack of another FMNIST_HOME or what a killed process left)"
+                f"{service.name}: something else listens on {place}; stop it first, such as `docker compose`, the "
+                "stack of another FMNIST_HOME, or a process that was left over"
             )
 
     def _answers(self) -> bool:
@@ -166,7 +166,7 @@ class Supervisor:
 
 
 def answers(address: str) -> bool:
-    """Whether a service answers: `http://…` with a status below 500, `tcp://HOST:PORT` with a connection."""
+    """Whether a service answers: `http://…` with a status below 500, or `tcp://HOST:PORT` with a connection."""
     parts = urlsplit(address)
     try:
         if parts.scheme == "tcp":
@@ -181,19 +181,19 @@ def answers(address: str) -> bool:
 
 
 def links(home: Path) -> Path:
-    """Return the short directory of a state directory: sockets have paths of at most 107 bytes.
+    """Return a directory with a short path for a state directory: the path of a socket has at most 107 bytes.
 
-    It is the same for every TMPDIR and every way to write `home`. It holds supervisord's socket and a link to Ray's
+    It does not depend on TMPDIR or on the spelling of `home`. It holds supervisord's socket and a link to Ray's
     directory.
     """
-    return Path("/tmp") / f"fmnist-{os.getuid()}-{sha256(os.fsencode(home.resolve())).hexdigest()[:8]}"  # noqa: S108 - see below
+    return Path("/tmp") / f"fmnist-{os.getuid()}-{sha256(os.fsencode(home.resolve())).hexdigest()[:8]}"  # noqa: S108 - `_make_links` checks it
 
 
 def refuse_earlier(record: Path) -> None:
-    """Refuse to go on where an earlier version noted what it started: supervisord does not know of it.
+    """Refuse to run beside services of an earlier version, which supervisord does not know.
 
     Raises:
-        StackError: `record` is there.
+        StackError: `record`, the list of those services, exists.
     """
     if record.exists():
         raise StackError(f"an earlier version started services here: stop them with that version, then remove {record}")

@@ -1,7 +1,7 @@
-"""Asks Argo's server to start `fmnist-pipeline` with the inputs of the GitHub workflow, by the same names.
+"""Submits `fmnist-pipeline` to Argo's server, with the inputs of the GitHub workflow under the same names.
 
 It reads INPUTS (a JSON object), ARGO_SERVER, ARGO_NAMESPACE and ARGO_TOKEN from the environment, and prints the
-workflow's name. The standard library is enough for it, on a runner that has nothing else.
+workflow's name. It uses the standard library only, because the runner has nothing else.
 """
 
 import json
@@ -17,7 +17,7 @@ _TIMEOUT_SECONDS = 60
 
 
 def parameters(inputs: Mapping[str, object]) -> list[str]:
-    """Return the inputs as Argo takes them, `name=value`; a boolean is `true` or `false`."""
+    """Return the inputs in Argo's form, `name=value`. A boolean is `true` or `false`."""
     return [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in inputs.items()]
 
 
@@ -26,7 +26,7 @@ def submit(environment: Mapping[str, str]) -> str:
 
     Raises:
         KeyError: a variable is not set.
-        urllib.error.URLError: the server cannot be reached, or refuses.
+        urllib.error.URLError: the server cannot be reached, or refuses the request.
     """
     server, namespace = environment["ARGO_SERVER"].rstrip("/"), environment["ARGO_NAMESPACE"]
     body = {
@@ -46,13 +46,13 @@ def submit(environment: Mapping[str, str]) -> str:
 
 
 def main() -> int:
-    """Submit with what the environment says; return the exit code."""
+    """Submit the pipeline as the environment says; return the exit code."""
     unset = [name for name in ("INPUTS", "ARGO_SERVER", "ARGO_NAMESPACE", "ARGO_TOKEN") if not os.environ.get(name)]
     if unset:
         sys.stderr.write(f"error: set {', '.join(unset)} in the GitHub environment `training`\n")
         return 2
     if "@" in os.environ["ARGO_SERVER"]:
-        sys.stderr.write("error: ARGO_SERVER must hold no user or password: ARGO_TOKEN opens the server\n")
+        sys.stderr.write("error: ARGO_SERVER must hold no user or password: put the token into ARGO_TOKEN\n")
         return 2
     try:
         name = submit(os.environ)

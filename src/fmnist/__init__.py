@@ -1,11 +1,11 @@
-"""Fashion-MNIST classification as a library. Importing it costs numpy's import and no more.
+"""Fashion-MNIST classification as a library. Importing it imports nothing heavier than numpy.
 
     import fmnist
 
     classifier = fmnist.load_classifier("models:/prod.fashion-mnist-classifier@champion")
     classifier(images)  # uint8 (n, 28, 28) or any layout of `decode_images`
 
-`fmnist.testing` has what another service needs to test against it.
+`fmnist.testing` has fakes and contract suites for the tests of other services.
 """
 
 from fmnist.domain.model.data.images import CLASS_NAMES, decode_images
@@ -44,16 +44,16 @@ __version__ = "0.1.0"
 def load_classifier(uri: str) -> Prediction:
     """Load a registered model, `models:/NAME/VERSION` or `models:/NAME@ALIAS`, ready to classify.
 
-    The registry is that of `MLFLOW_TRACKING_URI`, or of the local state directory; a `.env` is left to the caller. The
-    model answers its golden batch before this returns. Needs `pip install 'fmnist[serve]'`.
+    The registry is at `MLFLOW_TRACKING_URI`, by default in the local state directory. A `.env` file is not read. The
+    model is checked against its golden batch before this returns. Needs `pip install 'fmnist[serve]'`.
 
     Raises:
         ModelNotFound: no such model, version or alias.
-        CorruptModel: the model lacks a part, or does not answer as it did when it was saved.
+        CorruptModel: the model lacks a part, or its answers differ from those at save time.
         StoreUnavailable: the registry does not answer.
-        InvalidSetting: no such form of a URI, or an environment variable with an unusable value.
+        InvalidSetting: the URI has another form, or an environment variable has an unusable value.
     """
-    # Adapters, and the vendors that they need, are imported when a model is asked for and not before.
+    # Imported here, so that `import fmnist` needs no vendor package.
     from fmnist.apps.containers.predict import PredictContainer
     from fmnist.apps.settings import load_environment
 

@@ -1,4 +1,4 @@
-"""The `fmnist` command. Its help costs no vendor's import, and without its extras it says what to install."""
+"""The `fmnist` command. Its help imports no vendor package. Without its extra, it says what to install."""
 
 import sys
 

@@ -1,1 +1,1 @@
-"""The processes: command line, Ray job, and what wires them. Each app has a container that picks its adapters."""
+"""The entry points: command line, Ray job and service. Each app has a container that picks its adapters."""

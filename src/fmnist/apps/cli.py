@@ -1,4 +1,4 @@
-"""All commands under one name."""
+"""The `fmnist` command with all its subcommands."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from fmnist.apps.process import ReportingGroup
 
 app = typer.Typer(
     cls=ReportingGroup,
-    help="Fashion-MNIST as a platform runs it: versioned data, traceable training, registered models.",
+    help="Train, evaluate, promote and serve Fashion-MNIST models on versioned data.",
     epilog="First steps:  fmnist data build && fmnist train && fmnist predict --split test",
     no_args_is_help=True,
     add_completion=False,

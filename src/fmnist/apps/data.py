@@ -1,4 +1,4 @@
-"""`fmnist data`: builds versions of the data, lists them, pins or shows one, and checks every byte of one."""
+"""`fmnist data`: builds, lists, pins, shows and verifies versions of the data."""
 
 import json
 import logging
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-app = typer.Typer(help="Versions of the data: build, list, pin, show and verify them.", no_args_is_help=True)
-stage = typer.Typer(help="The steps of the registry's pipeline; its dvc.yaml runs them.", no_args_is_help=True)
+app = typer.Typer(help="Build, list, pin, show and verify data versions.", no_args_is_help=True)
+stage = typer.Typer(help="Steps of the data registry's pipeline, run by its dvc.yaml.", no_args_is_help=True)
 app.add_typer(stage, name="stage", hidden=True)
 
-_Version = Annotated[str, typer.Argument(help="A version such as 1.0.0, or latest.")]
+_Version = Annotated[str, typer.Argument(help="Data version such as 1.0.0, or latest.")]
 
 
 @app.command(
     epilog=examples("fmnist data build", "fmnist data build --version 1.1.0 --source ~/Downloads/fashion-mnist")
 )
 def build(
-    version: Annotated[str, typer.Option(help="Three numbers; the Git tag is fashion-mnist-v and these.")] = "1.0.0",
+    version: Annotated[str, typer.Option(help="Version X.Y.Z; its Git tag is fashion-mnist-vX.Y.Z.")] = "1.0.0",
     source: Annotated[
         Path | None,
-        typer.Option(help="A directory with the four .gz files.  \\[default: FMNIST_RAW_DIR, else a download]"),
+        typer.Option(help="Directory with the four .gz files.  \\[default: FMNIST_RAW_DIR, else a download]"),
     ] = None,
 ) -> None:
-    """Make a version from the official files, in the registry of DVC_REPO_URL or the local one."""
+    """Build a data version from the official files, in the registry at DVC_REPO_URL or the local one."""
     container = _container()
     settings = container.settings()
     logger.info("state directory %s", settings.fmnist_home)
@@ -48,14 +48,14 @@ def build(
 
 @app.command(epilog=examples("fmnist data versions", "fmnist data versions --json"))
 def versions(*, as_json: AsJson = False) -> None:
-    """List the versions, newest first."""
+    """List the data versions, newest first."""
     found = _container().data_registry().versions()
     if as_json:
         _print_json(found)
     elif found:
         typer.echo("\n".join(found))
     else:
-        typer.echo("no version yet: run fmnist data build", err=True)
+        typer.echo("no data version yet: run fmnist data build", err=True)
 
 
 @app.command(epilog=examples("fmnist data resolve", "fmnist data resolve latest --output-dir outputs"))
@@ -63,12 +63,12 @@ def resolve(
     version: _Version = "latest",
     output_dir: Annotated[
         Path | None,
-        typer.Option(help="Write data_version, data_commit, data_digest, message and report.json there."),
+        typer.Option(help="Directory for data_version, data_commit, data_digest, message and report.json."),
     ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Pin a version: tell the tag that it stands for now, the commit of that, and the digest of what it holds."""
+    """Pin a data version: print its tag, its commit and the digest of its content."""
     check_output_dir(output_dir)
     dataset: DatasetVersion = _container().data_registry().resolve(version)
     message = f"{dataset.version} at commit {dataset.commit[:12]} of {dataset.source}"
@@ -87,7 +87,7 @@ def resolve(
 
 @app.command(epilog=examples("fmnist data show", "fmnist data show 1.0.0 --json"))
 def show(version: _Version = "latest", *, as_json: AsJson = False) -> None:
-    """Show what a version holds and where it lies."""
+    """Show the content and the location of a data version."""
     dataset: DatasetVersion = _container().data_registry().resolve(version)
     normalization = dataset.normalization
     if as_json:
@@ -117,7 +117,7 @@ def show(version: _Version = "latest", *, as_json: AsJson = False) -> None:
 
 @app.command(epilog=examples("fmnist data verify", "fmnist data verify 1.0.0"))
 def verify(version: _Version = "latest") -> None:
-    """Read every split, and compare its bytes with their hash and its counts with the metadata."""
+    """Read every split, and check its bytes against their hash and its counts against the metadata."""
     registry = _container().data_registry()
     dataset: DatasetVersion = registry.resolve(version)
     failures = []
@@ -129,26 +129,26 @@ def verify(version: _Version = "latest") -> None:
             failures.append(str(error))
             typer.echo(f"{split}: DAMAGED")
         else:
-            typer.echo(f"{split}: {len(data)} images, md5 {dataset.file(split).md5}, as promised")
+            typer.echo(f"{split}: {len(data)} images, md5 {dataset.file(split).md5}, as expected")
     if failures:
-        raise CorruptData(f"{dataset.version} is not what it should be: {'; '.join(failures)}")
+        raise CorruptData(f"{dataset.version} is damaged: {'; '.join(failures)}")
 
 
 @stage.command()
 def download() -> None:
-    """Copy the official files into this clone of a registry."""
+    """Copy the official files into this clone of a data registry."""
     _container().download(Path.cwd())
 
 
 @stage.command()
 def process() -> None:
-    """Write the three splits as Parquet into this clone of a registry, as its params.yaml says."""
+    """Write the three splits as Parquet into this clone of a data registry, as params.yaml there says."""
     _container().process(Path.cwd())
 
 
 @stage.command()
 def analyze() -> None:
-    """Write metadata.json of the splits into this clone of a registry."""
+    """Write metadata.json of the splits into this clone of a data registry."""
     _container().analyze(Path.cwd())
 
 
@@ -160,7 +160,7 @@ def _container() -> "DataContainer":
 
 
 def _promised_images(dataset: "DatasetVersion", split: str) -> object:
-    """Return the number of images that the metadata promises; older versions may promise nothing."""
+    """Return the number of images in the metadata, or `?`: older versions may not have it."""
     described = dataset.metadata.get("splits")
     split_described = described.get(split) if isinstance(described, dict) else None
     return split_described.get("num_samples", "?") if isinstance(split_described, dict) else "?"
@@ -171,7 +171,7 @@ def _print_json(value: object) -> None:
 
 
 def _print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table on a terminal, and lines that `cut` understands anywhere else."""
+    """Print a table on a terminal, and tab-separated lines anywhere else."""
     from rich.table import Table
 
     from fmnist.apps.terminal import stdout

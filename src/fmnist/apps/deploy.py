@@ -1,4 +1,4 @@
-"""`fmnist deploy`: writes the released model into the repository that a cluster follows."""
+"""`fmnist deploy`: commits the released model to the Git repository that a cluster follows."""
 
 import json
 import sys
@@ -14,30 +14,30 @@ from fmnist.apps.promotion_options import By, who
 EXAMPLES = examples(
     "fmnist deploy",
     "fmnist deploy --model-uri models:/prod.fashion-mnist-classifier/7 --output-dir outputs",
-    'fmnist promote rollback --reason "Shirts are taken for coats" && fmnist deploy',
+    'fmnist promote rollback --reason "Shirts are classified as coats" && fmnist deploy',
 )
 
 
 def deploy(
     model_uri: Annotated[
-        str | None, typer.Option(metavar="URI", help="The released version.  \\[default: prod.NAME@champion]")
+        str | None, typer.Option(metavar="URI", help="Released version to deploy.  \\[default: prod.NAME@champion]")
     ] = None,
     serving_image: Annotated[
         str | None,
         typer.Option(
-            help="Image that serves it, with its tag.  \\[default: the one that it was released with, if any]"
+            help="Serving image, with its tag.  \\[default: the one that the version was released with, if any]"
         ),
     ] = None,
     by: By = None,
     output_dir: Annotated[
-        Path | None, typer.Option(help="Write changed, model_uri, revision, message and report.json there.")
+        Path | None, typer.Option(help="Directory for changed, model_uri, revision, message and report.json.")
     ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Commit the champion to the RayService manifest or Serve config that the cluster follows.
 
-    The repository is GITOPS_REPO_URL, its file GITOPS_MANIFEST on GITOPS_BRANCH. Deploying again changes nothing.
+    It writes the file GITOPS_MANIFEST on GITOPS_BRANCH of GITOPS_REPO_URL. Deploying again changes nothing.
     """
     settings = begin()
     check_output_dir(output_dir)

@@ -1,4 +1,4 @@
-"""Puts the environment in order before it is read, by `settings.py` and by vendors: they shall find the same values."""
+"""Normalizes environment variables before `settings.py` and vendors read them, so that both see the same values."""
 
 import os
 import re
@@ -7,20 +7,20 @@ import warnings
 from collections.abc import Set
 from pathlib import Path
 
-# What vendors read by themselves of the matters that are settings of ours.
+# Variables that vendors read by themselves, and that matter for our settings too.
 _OF_VENDORS = re.compile(r"(AWS|DVC|MLFLOW|RAY)_.+|(ALL|HTTPS?|NO)_PROXY|(CURL|REQUESTS)_CA_BUNDLE|SSL_CERT_(DIR|FILE)")
 _PATHS = re.compile(
     r"FMNIST_(HOME|RAW_DIR|PRESET)|(DVC|GITOPS)_REPO_URL|DVC_REMOTE_URL|RAY_TMPDIR|.+_CA_BUNDLE|SSL_CERT_(DIR|FILE)|.+_CERT_PATH"
 )
-_KEYS = {"FMNIST_API_KEY", "FMNIST_API_KEYS"}  # an empty one comes of a slip, and would leave a service open
-_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # the last are what Python makes of bytes that are no text
+_KEYS = {"FMNIST_API_KEY", "FMNIST_API_KEYS"}  # an empty one is a mistake, and would leave a service open
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # the last range: surrogates, for bytes that are not UTF-8
 
 
 def normalize(ours: Set[str]) -> list[str]:
-    r"""Strip what a file or a shell left around values, and expand `~`; return what is wrong with the rest.
+    r"""Strip whitespace around values and expand `~`; return a message for each value that is still unusable.
 
-    A file with the line ends of Windows leaves `\r` at the end of each value. `ours` are our variables, in capitals;
-    one that holds nothing is removed, as is Ray's for its scratch directory.
+    A file with Windows line ends leaves `\r` at the end of each value. `ours` holds the names of our variables, in
+    capitals. Empty variables of ours are removed, and an empty RAY_TMPDIR.
     """
     problems = []
     for name, given in list(os.environ.items()):
@@ -28,16 +28,16 @@ def normalize(ours: Set[str]) -> list[str]:
         if not (known in ours or _OF_VENDORS.fullmatch(known)):
             continue
         value = given.strip()
-        # Ray has variables of its own that hold a whole document.
+        # Some of Ray's own variables hold a whole document, with line breaks.
         if _NO_TEXT.search(value) and (known in ours or not known.startswith("RAY_")):
-            problems.append(f"{name}: its value holds a line break, another control character, or what is no UTF-8")
+            problems.append(f"{name}: its value has a line break, a control character, or bytes that are not UTF-8")
         if value.startswith("~") and _PATHS.fullmatch(known):
             try:
                 value = _expanded(value)
             except RuntimeError:
-                problems.append(f"{name}: no home directory is known for its ~; give an absolute path")
+                problems.append(f"{name}: the home directory for ~ is unknown; give an absolute path")
         if known in _KEYS and not value:
-            problems.append(f"{name}: it holds no key: give one, or unset it to do without")
+            problems.append(f"{name}: it holds no key: give one, or unset it to use none")
         if (known in ours or known == "RAY_TMPDIR") and not value:
             del os.environ[name]
         elif value != given:
@@ -46,7 +46,7 @@ def normalize(ours: Set[str]) -> list[str]:
 
 
 def drop_odd_widths() -> None:
-    """Have the width of the terminal found out where a variable gives none: Rich and Typer take it for a number."""
+    """Remove variables of the terminal's size that are not positive numbers: Rich and Typer would fail on them."""
     for name in ("COLUMNS", "LINES", "TERMINAL_WIDTH"):
         width = os.environ.get(name, "1")
         if not (width.isascii() and width.isdecimal() and int(width)):
@@ -54,9 +54,9 @@ def drop_odd_widths() -> None:
 
 
 def spare_warnings() -> None:
-    """Have no warning end this process, or one that it starts, where `PYTHONWARNINGS` or `-W` makes errors of them.
+    """Undo `error` in `PYTHONWARNINGS` and `-W`, here and in child processes: a vendor's warning must not end them.
 
-    What vendors warn of is theirs to mend. What else was asked for stays.
+    Other warning options stay.
     """
     if "PYTHONWARNINGS" in os.environ:
         os.environ["PYTHONWARNINGS"] = ",".join(_without_errors(os.environ["PYTHONWARNINGS"].split(",")))
@@ -65,7 +65,7 @@ def spare_warnings() -> None:
         return
     sys.warnoptions[:] = asked
     warnings.filters[:] = [entry for entry in warnings.filters if entry[0] != "error"]  # type: ignore[index]
-    warnings.simplefilter("default", append=True)  # as it is without; it makes the change known
+    warnings.simplefilter("default", append=True)  # the default; it also tells Python that the filters changed
 
 
 def _without_errors(options: list[str]) -> list[str]:
@@ -74,5 +74,5 @@ def _without_errors(options: list[str]) -> list[str]:
 
 def _expanded(path: str) -> str:
     if os.environ.get("HOME") == "":
-        raise RuntimeError  # it would be taken for /
+        raise RuntimeError  # `~` would become `/`
     return str(Path(path).expanduser())

@@ -1,4 +1,4 @@
-"""`fmnist evaluate`: measures any registered model on a split, and draws the report that training ends with."""
+"""`fmnist evaluate`: measures any registered model on a split, and writes the report that training writes."""
 
 import json
 import sys
@@ -32,20 +32,20 @@ def evaluate(
     ] = None,
     split: Annotated[
         str,
-        typer.Option(metavar="test|val", help="That it answers for; val only where it has not trained on any of it."),
+        typer.Option(metavar="test|val", help="Split to evaluate on. Use val only if the model was not trained on it."),
     ] = "test",
     data_version: Annotated[
-        str | None, typer.Option(help="Whose split it is.  \\[default: that which the model was trained on]")
+        str | None, typer.Option(help="Data version of the split.  \\[default: the one that the model was trained on]")
     ] = None,
     output_dir: Annotated[
-        Path | None, typer.Option(help=f"Write {_PAGE}, model_card.md and the figures there, too.")
+        Path | None, typer.Option(help=f"Directory for {_PAGE}, model_card.md and the figures.")
     ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a registered model, and report where it is right, wrong and too sure of itself.
+    """Measure a registered model on a split, and report its accuracy, its mistakes and its calibration.
 
-    The report goes to the model's run, in evaluations/VERSION-SPLIT; metrics, tags and aliases stay as they are.
+    The report is logged to the model's run, in evaluations/VERSION-SPLIT. Metrics, tags and aliases do not change.
     """
     settings = begin()
     check_output_dir(output_dir)
@@ -58,7 +58,7 @@ def evaluate(
 
         container = EvaluateContainer(settings=settings)
         uri = model or container.find_version(uri=None).uri
-        status.update(Text(f"{uri} answers for {split}"))
+        status.update(Text(f"evaluating {uri} on {split}"))
         found: EvaluatedModel = container.evaluation().evaluate(uri, split=split, data_version=data_version)
     write_outputs(output_dir, found.files)
     if as_json:

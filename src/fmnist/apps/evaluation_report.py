@@ -1,4 +1,4 @@
-"""What `fmnist evaluate` says on the terminal: how good the model is, class by class, and where the report is."""
+"""The terminal output of `fmnist evaluate`: accuracy, figures of each class, and where the report is."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ _CONFUSIONS = 3
 
 
 def print_evaluation(found: EvaluatedModel, page: Path | None) -> None:
-    """Print the figures, and where `page` and the run's copy of the report are."""
+    """Print the figures, then the paths of `page` and of the report in the model's run."""
     console, measured, names = stdout(), found.report.measured, found.report.info.class_names
     low, high = measured.accuracy_interval
     summary = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
@@ -22,13 +22,13 @@ def print_evaluation(found: EvaluatedModel, page: Path | None) -> None:
     summary.add_row("log loss", f"{measured.evaluation.loss:.4f}")
     summary.add_row("calibration error", f"{measured.evaluation.ece:.2%}")
     confusions = measured.confusions(_CONFUSIONS)
-    told = ", ".join(f"{names[truth]} taken for {names[answer]} ({count})" for truth, answer, count in confusions)
-    summary.add_row("commonest mistakes", told or "none")
+    told = ", ".join(f"{names[truth]} predicted as {names[answer]} ({count})" for truth, answer, count in confusions)
+    summary.add_row("most frequent mistakes", told or "none")
     console.print(summary)
     console.print()
 
     classes = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("class", "recall", "95 %", "precision", "95 %", "images"):
+    for column in ("class", "recall", "95 % interval", "precision", "95 % interval", "images"):
         classes.add_column(column, justify="left" if column == "class" else "right")
     for each in measured.classes(names):
         recall, precision = (f"{a:.1%}-{b:.1%}" for a, b in (each.recall_interval, each.precision_interval))

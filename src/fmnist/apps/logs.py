@@ -1,4 +1,4 @@
-"""The process's log: to the standard error stream, short and coloured on a terminal, plain lines anywhere else."""
+"""Log output on stderr: short and coloured on a terminal, plain lines anywhere else."""
 
 import logging
 import sys
@@ -8,9 +8,9 @@ from fmnist.domain.model.text import one_line, printable
 
 
 def configure_logging(level: str) -> None:
-    """Send our log to stderr at `level`, and what vendors have to say about themselves only when it is DEBUG.
+    """Log to stderr at `level`. Messages of vendors below WARNING appear only at DEBUG.
 
-    Whoever says it, an address loses its user and password on the way, and a terminal has nothing to obey.
+    Every message loses credentials in URLs, and its control characters are escaped.
     """
     from fmnist.apps.terminal import stderr
 
@@ -25,14 +25,14 @@ def configure_logging(level: str) -> None:
         handler.setFormatter(_WithoutCredentials("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level="DEBUG" if level == "DEBUG" else "WARNING", handlers=[handler], force=True)
     logging.getLogger("fmnist").setLevel(level)
-    # It tells of every try at a service that is away, and the error that comes of it tells of them once.
+    # It warns about every retry. The final error reports the failure once.
     logging.getLogger("urllib3").setLevel("DEBUG" if level == "DEBUG" else "ERROR")
 
 
 class _WithoutCredentials(logging.Formatter):
-    """Vendors put addresses into their errors as they got them, and a traceback shows each of a chain of errors.
+    """Removes credentials from URLs: vendors repeat URLs in errors, and a traceback shows the whole chain.
 
-    A name that somebody gave makes no line of the log.
+    A message becomes one line, so that a name given by a user cannot forge a log line.
     """
 
     def format(self, record: logging.LogRecord) -> str:

@@ -1,4 +1,4 @@
-"""What commands have in common: examples in their help, `--json`, and a file for each output in a directory."""
+"""Shared by the commands: examples in their help, `--json`, and one file per output in a directory."""
 
 import tempfile
 from collections.abc import Mapping
@@ -13,15 +13,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
 def examples(*commands: str) -> str:
-    """Return the end of a command's help."""
+    """Return the examples at the end of a command's help."""
     return "\n\n".join(["[bold]Examples[/]", *commands])
 
 
 def check_output_dir(directory: Path | None) -> None:
-    """Make and try the directory, before any work is done.
+    """Create the directory and test writing to it, before any work starts.
 
     Raises:
-        InvalidSetting: it cannot be made or written.
+        InvalidSetting: it cannot be created or written.
     """
     if directory is not None:
         try:
@@ -33,7 +33,7 @@ def check_output_dir(directory: Path | None) -> None:
 
 
 def write_outputs(directory: Path | None, outputs: Mapping[str, str | bytes]) -> None:
-    """Write the outputs, a file each, where there is a directory for them.
+    """Write one file per output, if there is a directory.
 
     Raises:
         StoreUnavailable: the files cannot be written.
@@ -41,8 +41,8 @@ def write_outputs(directory: Path | None, outputs: Mapping[str, str | bytes]) ->
     if directory is not None:
         try:
             for name, value in outputs.items():
-                # An argument that was no UTF-8 has surrogates, which no file can hold.
+                # An argument that was not UTF-8 has surrogates, which cannot be encoded.
                 data = value.encode(errors="backslashreplace") if isinstance(value, str) else value
                 (directory / name).write_bytes(data)
         except OSError as error:
-            raise StoreUnavailable(f"the outputs cannot be made or written: {error}") from error
+            raise StoreUnavailable(f"the outputs cannot be written to {directory}: {error}") from error

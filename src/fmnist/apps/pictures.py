@@ -1,6 +1,6 @@
-"""Draws classified images in a terminal: small pictures side by side, each with its answer beneath.
+"""Draws classified images in a terminal: small pictures side by side, each with its answer below.
 
-Rich is imported when something is drawn, never before; on what is no colour terminal the pictures are plain text.
+Rich is imported only to draw. Without a colour terminal, the pictures are plain text.
 """
 
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-# From black to white by the ink that a glyph leaves on a dark terminal.
+# From black to white, by how bright each character looks on a dark terminal.
 _SHADES = " .:-=+*#%@"
 _GAP = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What stands beneath a picture: the class that was found, its probability in [0, 1], and the truth if known."""
+    """The caption of a picture: predicted class, its probability in [0, 1], and the true class if known."""
 
     class_name: str
     confidence: float
@@ -31,20 +31,20 @@ class Answer:
 
     @property
     def is_right(self) -> bool | None:
-        """Whether the answer is the truth; None when that is not known."""
+        """Whether the answer is right; None when the true class is unknown."""
         return None if self.truth is None else self.class_name == self.truth
 
 
 def draw_answers(console: "Console", images: Images, answers: Sequence[Answer]) -> None:
-    """Print a uint8 batch (n, 28, 28) as pictures of 28 columns and 14 rows, as many in a row as the terminal is wide.
+    """Print a uint8 batch (n, 28, 28) as pictures of 28 columns and 14 rows, as many side by side as fit.
 
     Raises:
-        BadInput: not as many answers as images.
+        BadInput: the number of answers is not the number of images.
     """
     from rich.table import Table
 
     if len(images) != len(answers):
-        raise BadInput(f"{len(images)} images and {len(answers)} answers: expected one answer an image")
+        raise BadInput(f"{len(images)} images and {len(answers)} answers: expected one answer per image")
     unicode = not console.options.ascii_only
     draw = _blocks if unicode and console.color_system and not console.no_color else _shades
     per_row = max(1, (console.width + _GAP) // (SIDE + _GAP))
@@ -60,7 +60,7 @@ def draw_answers(console: "Console", images: Images, answers: Sequence[Answer]) 
 
 
 def _blocks(image: Images) -> "Text":
-    """Two pixels a character: the upper one colours the half block, the lower one its background."""
+    """Draw two pixels per character: the upper one colours the half block, the lower one its background."""
     from rich.color import Color
     from rich.style import Style
     from rich.text import Text
@@ -76,7 +76,7 @@ def _blocks(image: Images) -> "Text":
 
 
 def _shades(image: Images) -> "Text":
-    """Two pixels a character: their mean picks a glyph."""
+    """Draw two pixels per character: their mean picks the character."""
     from rich.text import Text
 
     means = image.reshape(SIDE // 2, 2, SIDE).mean(axis=1)

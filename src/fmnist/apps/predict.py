@@ -31,7 +31,7 @@ _INDEX = re.compile(r"[0-9]{1,9}")
 def predict(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(help="PNG or JPEG pictures (light on dark, as Fashion-MNIST is), or .npy batches."),
+        typer.Argument(help="PNG or JPEG pictures, light on dark as in Fashion-MNIST, or .npy batches."),
     ] = None,
     model: Annotated[
         str | None,
@@ -41,14 +41,14 @@ def predict(
     ] = None,
     split: Annotated[
         str | None,
-        typer.Option(help="Classify images of this split of the model's own data version: train, val, test."),
+        typer.Option(help="Classify images of train, val or test, from the data version of the model."),
     ] = None,
-    index: Annotated[str, typer.Option(help="Which images of the split, such as 0-4,17.")] = "0-4",
-    top_k: Annotated[int, typer.Option(min=1, max=10, help="How many classes for each image.")] = 1,
+    index: Annotated[str, typer.Option(help="Row numbers in the split, such as 0-4,17.")] = "0-4",
+    top_k: Annotated[int, typer.Option(min=1, max=10, help="Number of classes to list for each image.")] = 1,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Classify pictures, and say how sure the model is."""
+    """Classify pictures, and show the confidence of each answer."""
     settings = begin()
     if bool(files) == bool(split):
         raise InvalidSetting("give either picture files or --split, such as: fmnist predict --split test --index 0-4")
@@ -71,7 +71,7 @@ def predict(
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """The images to classify, uint8 (n, 28, 28), with a name for each, and its true class where that is known."""
+    """The images to classify, uint8 (n, 28, 28), with a name and, if known, the true class of each."""
 
     names: list[str]
     images: "Images"
@@ -97,10 +97,10 @@ class _Chosen:
 
 
 def parse_indices(text: str, length: int) -> list[int]:
-    """Read `0-4,17` as row numbers below `length`.
+    """Parse row numbers below `length` from a text like `0-4,17`.
 
     Raises:
-        InvalidSetting: not of that form, or beyond the split's end.
+        InvalidSetting: the text has another form, or a row is beyond the end of the split.
     """
     rows: list[int] = []
     for part in text.split(","):
@@ -122,7 +122,7 @@ def _print_json(uri: str, chosen: _Chosen, answers: list[list["ClassPrediction"]
 
 
 def _print_pictures(uri: str, chosen: _Chosen, answers: list[list["ClassPrediction"]], *, listed: bool) -> None:
-    """Draw the images with their best class; `listed` adds a line each, with its name and every class asked for."""
+    """Draw the images with their best class. `listed` adds a line per image with its name and the top classes."""
     from fmnist.apps.pictures import Answer, draw_answers
     from fmnist.apps.terminal import stdout
 

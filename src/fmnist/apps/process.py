@@ -1,4 +1,4 @@
-"""What every command line process does alike: environment, log, signals, and one clear line when something is wrong."""
+"""Shared by all command line processes: environment, log, signals, and errors as one line."""
 
 import logging
 import signal
@@ -25,7 +25,7 @@ FAILED, BAD_INPUT, HUNG_UP, INTERRUPTED, TERMINATED = 1, 2, 129, 130, 143
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: an interrupt like Ctrl-C's, but for the exit code."""
+    """SIGTERM: like Ctrl-C, with another exit code."""
 
 
 class HungUp(KeyboardInterrupt):
@@ -36,7 +36,7 @@ _INTERRUPTS = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated, sig
 
 
 class ReportingGroup(TyperGroup):
-    """A Typer application whose commands end with the exit code that their error stands for."""
+    """A Typer application that turns the error of a command into its exit code."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, and report what it raises."""
@@ -45,9 +45,9 @@ class ReportingGroup(TyperGroup):
 
 
 def begin(ray_address: str | None = None) -> "Settings":
-    """Read the environment, set up the log and take signals; a command's first line.
+    """Read the environment, configure the log and handle signals: the first line of every command.
 
-    `ray_address` is a flag's, which wins over the variable.
+    `ray_address` comes from a flag, and overrides the variable.
     """
     from fmnist.apps.logs import configure_logging
     from fmnist.apps.settings import load_environment
@@ -60,15 +60,15 @@ def begin(ray_address: str | None = None) -> "Settings":
 
 
 def take_signals() -> None:
-    """Have each signal that asks this process to end raise an interrupt in the main thread."""
+    """Make SIGINT, SIGTERM and SIGHUP raise an interrupt in the main thread."""
     for number in _INTERRUPTS:
-        # An ignored SIGHUP is the sign of `nohup`.
+        # Under `nohup`, SIGHUP is ignored and must stay so.
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _interrupt)
 
 
 def exit_of(interrupt: KeyboardInterrupt) -> tuple[str, int]:
-    """Return what is said of an interrupt, and its exit code."""
+    """Return the message and the exit code of an interrupt."""
     if isinstance(interrupt, HungUp):
         return "hung up", HUNG_UP
     return ("terminated", TERMINATED) if isinstance(interrupt, Terminated) else ("interrupted", INTERRUPTED)
@@ -76,7 +76,7 @@ def exit_of(interrupt: KeyboardInterrupt) -> tuple[str, int]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let signals that arrive inside of the block wait until its end. For the main thread alone."""
+    """Delay signals until the end of the block. Works in the main thread only."""
     arrived: list[int] = []
     handlers = {awaited: signal.signal(awaited, lambda number, _: arrived.append(number)) for awaited in _INTERRUPTS}
     try:
@@ -89,7 +89,7 @@ def uninterrupted() -> Iterator[None]:
 
 
 def _interrupt(number: int, _: FrameType | None) -> NoReturn:
-    # The first signal ends the work in order; what follows must not be cut off by a second.
+    # The first signal starts the clean-up. A second one must not interrupt it.
     for other in _INTERRUPTS:
         signal.signal(other, signal.SIG_IGN)
     raise _INTERRUPTS[signal.Signals(number)]
@@ -110,9 +110,9 @@ def _reported() -> Iterator[None]:
     except (typer.Exit, typer.Abort, SystemExit):
         raise
     except Exception as error:
-        if hasattr(error, "show"):  # a usage error, which Typer reports by itself
+        if hasattr(error, "show"):  # a usage error, which Typer reports
             raise
-        _end(f"unexpected {type(error).__name__}: {error} (LOG_LEVEL=DEBUG shows where)", FAILED)
+        _end(f"unexpected {type(error).__name__}: {error} (LOG_LEVEL=DEBUG shows the traceback)", FAILED)
 
 
 def _end(message: str, code: int) -> NoReturn:

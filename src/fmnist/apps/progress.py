@@ -1,4 +1,4 @@
-"""Shows how training gets on: a live bar on a terminal, a line an epoch anywhere else. Writes to stderr alone."""
+"""Shows training progress: a live bar on a terminal, and one line per epoch. It writes to stderr only."""
 
 from types import TracebackType
 from typing import Self
@@ -10,7 +10,7 @@ from fmnist.domain.model.training.run import Progress as Report
 
 
 class TrainingProgress:
-    """Call it with each report, inside its `with` block; `best` is the highest `val_acc` of earlier attempts."""
+    """Call it with each report, inside its `with` block. `best` is the highest `val_acc` of earlier attempts."""
 
     def __init__(self, console: Console, best: float = 0.0) -> None:
         self._console = console
@@ -18,7 +18,7 @@ class TrainingProgress:
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),  # all of it fits into 80 columns, with room for the ^C that a terminal echoes
+            BarColumn(bar_width=24),  # fits into 80 columns, with room for an echoed ^C
             TextColumn("{task.fields[loss]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),

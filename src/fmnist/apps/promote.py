@@ -1,4 +1,4 @@
-"""`fmnist promote`: every step from a registered model to the champion and back, alone or all in a row."""
+"""`fmnist promote`: every step from a registered model to the champion and back, one by one or all in order."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from fmnist.apps.containers.promote import PromoteContainer
     from fmnist.apps.settings import Settings
 
-app = typer.Typer(help="Promote a model to production, explain why, and take it back.", no_args_is_help=True)
+app = typer.Typer(help="Promote models to production, show why, and roll back.", no_args_is_help=True)
 
 
 @app.command(
@@ -66,7 +66,7 @@ def run_all(
     higher_is_better: Higher = None,
     as_json: AsJson = False,
 ) -> None:
-    """All steps in a row: compare, stage, test and release, as far as they say yes."""
+    """Run compare, stage, test and release in order, up to the first refusal."""
     settings = begin()
     rules = read_policy(policy, metric=metric, higher_is_better=higher_is_better, threshold=threshold)
     check_output_dir(output_dir)
@@ -138,7 +138,7 @@ def compare(
 
 @app.command(epilog=examples("fmnist promote stage --model-uri models:/dev.fashion-mnist-classifier/3"))
 def stage(model_uri: Source = None, output_dir: OutputDir = None, *, as_json: AsJson = False) -> None:
-    """Copy a model that a comparison was in favour of to staging.NAME, as @candidate."""
+    """Copy a model that passed the comparison to staging.NAME, as @candidate."""
     settings = begin()
     check_output_dir(output_dir)
     container = _container(settings)
@@ -155,7 +155,7 @@ def check_staged(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Load the staged model as serving would, ask it for known pictures, and time it beside the champion."""
+    """Test the staged model: load it as serving does, check its accuracy, and time it beside the champion."""
     settings = begin()
     rules = read_policy(policy) if policy else None
     check_output_dir(output_dir)
@@ -168,16 +168,16 @@ def check_staged(
     give(report, as_json=as_json, output_dir=output_dir)
 
 
-@app.command(epilog=examples('fmnist promote approve --by "A. Person" --reason "figures and pictures looked at"'))
+@app.command(epilog=examples('fmnist promote approve --by "A. Person" --reason "checked the report"'))
 def approve(
-    by: Annotated[str, typer.Option(help="Who approves.")],
-    reason: Annotated[str, typer.Option(help="Why.")],
+    by: Annotated[str, typer.Option(help="Name of the person who approves.")],
+    reason: Annotated[str, typer.Option(help="Reason to record.")],
     model_uri: Staged = None,
     output_dir: OutputDir = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Record that the staged version may be released: this one and no other, in place of the present champion."""
+    """Approve the release of this staged version in place of the current champion."""
     settings = begin()
     check_output_dir(output_dir)
     outcome = _container(settings).promotion().approve(model_uri, by=by, reason=reason)
@@ -201,7 +201,7 @@ def release(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Make the staged version the champion, and the champion @previous."""
+    """Make the staged version the champion, and the old champion @previous."""
     settings = begin()
     check_output_dir(output_dir)
     container = _container(settings)
@@ -216,15 +216,15 @@ def release(
     give(report, as_json=as_json, output_dir=output_dir)
 
 
-@app.command(epilog=examples('fmnist promote rollback --reason "Shirts are taken for coats"'))
+@app.command(epilog=examples('fmnist promote rollback --reason "Shirts are classified as coats"'))
 def rollback(
-    reason: Annotated[str, typer.Option(help="Why.")],
+    reason: Annotated[str, typer.Option(help="Reason to record.")],
     by: By = None,
     output_dir: OutputDir = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Make the version that was champion directly before champion again."""
+    """Make the previous champion the champion again."""
     settings = begin()
     check_output_dir(output_dir)
     container = _container(settings)
@@ -240,13 +240,13 @@ def rollback(
 
 @app.command(epilog=examples("fmnist promote status", "fmnist promote status --json"))
 def status(*, as_json: AsJson = False) -> None:
-    """Show which version is what, since when, and from which run, data and image."""
+    """Show the newest version, candidate, champion and previous champion, with time, run, data and image."""
     print_status(_container(begin()).overview().status(), as_json=as_json)
 
 
 @app.command(epilog=examples("fmnist promote history", "fmnist promote history --json"))
 def history(*, as_json: AsJson = False) -> None:
-    """Tell what happened to every version, oldest first."""
+    """List what happened to every version, oldest first."""
     print_history(_container(begin()).overview().history(), as_json=as_json)
 
 
@@ -256,7 +256,7 @@ def trace(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Show where a model comes from: its copies, its run, and that run's data, code, image and workflow."""
+    """Show the lineage of a model: its copies, its run, and the run's data, code, image and workflow."""
     print_trace(_container(begin()).trace().of(model_uri), as_json=as_json)
 
 

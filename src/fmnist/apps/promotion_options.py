@@ -1,4 +1,4 @@
-"""What the commands of `fmnist promote` take, and how it is read: alike in all of them."""
+"""The options that the commands of `fmnist promote` share, and how they are read."""
 
 import logging
 import os
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Each in a table of its own, whose columns are as wide as its own options need.
-_CONTRACT, _OUTPUT = "The contract's rule (--mode contract)", "What is written"
+# Panels of the help: each table is as wide as its own options need.
+_CONTRACT, _OUTPUT = "Rule of --mode contract", "Output"
 
 Approval = Literal["automatic", "manual"]
 Source = Annotated[
@@ -27,71 +27,69 @@ Source = Annotated[
     typer.Option(
         "--model-uri",
         metavar="URI",
-        help="The challenger.  \\[default: newest of MLFLOW_REGISTERED_MODEL_NAME; on the platform, of the workflow]",
+        help="Model to promote.  \\[default: newest of MLFLOW_REGISTERED_MODEL_NAME; on the platform, of the workflow]",
     ),
 ]
 Staged = Annotated[
     str | None,
-    typer.Option("--model-uri", metavar="URI", help="The staged version.  \\[default: staging.NAME@candidate]"),
+    typer.Option("--model-uri", metavar="URI", help="Staged version.  \\[default: staging.NAME@candidate]"),
 ]
 ModeOption = Annotated[
     Mode | None,
     typer.Option(
-        help="Measure both models on the same images, or compare what their runs logged.  "
+        help="evaluate: measure both models on the same images; contract: compare a logged metric.  "
         "\\[default: evaluate; on the platform, contract]"
     ),
 ]
 Split = Annotated[
     str,
     typer.Option(
-        metavar="test|val", help="That both answer for; val only where the champion has not trained on any of it."
+        metavar="test|val", help="Split to evaluate both models on. Use val only if neither was trained on it."
     ),
 ]
 DataVersion = Annotated[
-    str | None, typer.Option(help="Whose split is measured on.  \\[default: that of the challenger]")
+    str | None, typer.Option(help="Data version of the split.  \\[default: that of the challenger]")
 ]
 PolicyFile = Annotated[
-    Path | None, typer.Option(help="TOML file with the names of PromotionPolicy.  \\[default: its defaults]")
+    Path | None, typer.Option(help="TOML file with fields of PromotionPolicy.  \\[default: their defaults]")
 ]
 TestPolicyFile = Annotated[
     Path | None,
-    typer.Option(
-        help="TOML file with the limits for the test that compare had.  \\[default: the policy of the comparison]"
-    ),
+    typer.Option(help="TOML file with the same test limits as in compare.  \\[default: the policy of the comparison]"),
 ]
 Metric = Annotated[
     str | None,
-    typer.Option(help="That both runs logged.  \\[default: the policy's, val_acc]", rich_help_panel=_CONTRACT),
+    typer.Option(help="Metric that both runs logged.  \\[default: the policy's, val_acc]", rich_help_panel=_CONTRACT),
 ]
 Higher = Annotated[
     bool | None,
     typer.Option(
         "--higher-is-better/--lower-is-better",
-        help="Of that metric.  \\[default: the policy's, higher]",
+        help="Which value of the metric is better.  \\[default: the policy's, higher]",
         rich_help_panel=_CONTRACT,
     ),
 ]
 Threshold = Annotated[
     float | None,
     typer.Option(
-        help="Relative improvement that it takes.  \\[default: the policy's, 0.05]", rich_help_panel=_CONTRACT
+        help="Least relative improvement; 0.05 is 5 %.  \\[default: the policy's, 0.05]", rich_help_panel=_CONTRACT
     ),
 ]
-By = Annotated[str | None, typer.Option(help="Who does this.  \\[default: your user name]")]
+By = Annotated[str | None, typer.Option(help="Name to record.  \\[default: your user name]")]
 ApprovalMode = Annotated[
-    Approval, typer.Option(help="manual: somebody has to have approved this version over this champion.")
+    Approval, typer.Option(help="manual: fmnist promote approve must have been run for this version.")
 ]
-Image = Annotated[str | None, typer.Option(help="Image that will serve it, with its tag.", rich_help_panel=_OUTPUT)]
+Image = Annotated[str | None, typer.Option(help="Serving image to record, with its tag.", rich_help_panel=_OUTPUT)]
 OutputDir = Annotated[
     Path | None,
     typer.Option(
-        help="Write promoted, staging_version, prod_version, message and report.json there.", rich_help_panel=_OUTPUT
+        help="Directory for promoted, staging_version, prod_version, message and report.json.", rich_help_panel=_OUTPUT
     ),
 ]
 
 
 def read_policy(file: Path | None, **overrides: Any) -> PromotionPolicy:
-    """Read the policy's file, and put the flags that were given over it."""
+    """Read the policy's file; flags that were given override it."""
     from fmnist.apps.toml import read_toml
 
     try:
@@ -107,7 +105,7 @@ def read_policy(file: Path | None, **overrides: Any) -> PromotionPolicy:
 
 
 def find_challenger(container: "PromoteContainer", settings: "Settings", uri: str | None) -> "ModelVersion":
-    """Return the version at `uri`; else what the workflow trained, or on a laptop the newest."""
+    """Return the version at `uri`. By default, that is the workflow's version on the platform, else the newest."""
     workflow = None
     if uri is None and settings.on_platform:
         workflow = settings.argo_workflow_uid
@@ -118,11 +116,11 @@ def find_challenger(container: "PromoteContainer", settings: "Settings", uri: st
 
 
 def mode_of(settings: "Settings", mode: Mode | None, **of_contract: object) -> Mode:
-    """Return what a decision rests on here, and warn where what was given for the contract's rule has no effect."""
+    """Return the mode to decide in, and warn about flags of the contract's rule that have no effect in it."""
     chosen = mode or (Mode.CONTRACT if settings.on_platform else Mode.EVALUATE)
     given = [f"--{name.replace('_', '-')}" for name, value in of_contract.items() if value is not None]
     if given and chosen is Mode.EVALUATE:
-        logger.warning("without effect in mode evaluate: %s; --mode contract decides by them", ", ".join(given))
+        logger.warning("no effect in mode evaluate: %s; give --mode contract, or leave them out", ", ".join(given))
     return chosen
 
 
@@ -132,10 +130,10 @@ def approve_hint(staged: "ModelVersion | None") -> str:
 
 
 def who(by: str | None) -> str:
-    """Return who is at work: the name given, else that of the process's user."""
+    """Return the name given, else that of the process's user."""
     if by is not None:
         return by
     try:
         return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # a container's user need not be in its list of users
+    except KeyError:  # in a container, the user may be missing from the user database
         return f"uid {os.getuid()}"

@@ -1,4 +1,4 @@
-"""What a step of a promotion has to say: for a person on the terminal, as JSON, and as files for a workflow engine."""
+"""Reports a promotion step: on the terminal, as JSON, and as files for a workflow engine."""
 
 import dataclasses
 import json
@@ -18,12 +18,12 @@ from fmnist.domain.services.promotion.trace import Link
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepReport:
-    """What a step came to.
+    """The result of a step.
 
     Attributes:
-        promoted: whether it ended in favour of the model; a refusal is as good an end.
-        message: the outcome in one line.
-        hints: the commands that may come next.
+        promoted: whether the model passed. A refusal is a normal result too, not an error.
+        message: the result in one line.
+        hints: the commands that can come next.
     """
 
     promoted: bool
@@ -35,7 +35,7 @@ class StepReport:
     hints: Sequence[str] = ()
 
     def outputs(self) -> dict[str, str]:
-        """What a workflow engine reads, each under its name; what there is none of is empty."""
+        """The outputs for a workflow engine, by name. A missing one is an empty string."""
         return {
             "promoted": str(self.promoted).lower(),
             "staging_version": str(self.staged.version) if self.staged else "",
@@ -44,7 +44,7 @@ class StepReport:
         }
 
     def document(self) -> dict[str, Any]:
-        """Everything, as JSON has it."""
+        """The whole report, ready for JSON."""
         return {
             **self.outputs(),
             "promoted": self.promoted,
@@ -56,7 +56,7 @@ class StepReport:
 
 
 def give(report: StepReport, *, as_json: bool, output_dir: Path | None) -> None:
-    """Print the report, and write it as files where that was asked for.
+    """Print the report, and write it to `output_dir` if there is one.
 
     Raises:
         StoreUnavailable: the files cannot be written.
@@ -88,7 +88,7 @@ def _print_step(report: StepReport) -> None:
         _print_pairs(rows)
         _print_rules(record.rules)
         if changes := _class_changes(record.rules):
-            console.print(Text(f"recall by class: {changes}"))
+            console.print(Text(f"change of recall by class, in points: {changes}"))
         console.print()
     if report.acceptance:
         console.print(f"test of {report.acceptance.version}", soft_wrap=True)
@@ -102,12 +102,12 @@ def _print_step(report: StepReport) -> None:
 
 
 def _verdict(report: StepReport) -> str:
-    """The outcome in one line; the table above has told the reasons of a decision already."""
+    """The result in one line. The table above it has the reasons of a decision."""
     decision = report.decision.decision if report.decision else None
     if decision is None or report.message != decision.message:
         return report.message
     failed = [rule.name for rule in decision.rules if not rule.passed]
-    return f"refused, because of: {', '.join(failed)}" if failed else "to be promoted: every rule passed"
+    return f"refused by: {', '.join(failed)}" if failed else "accepted: every rule passed"
 
 
 def _print_rules(rules: Sequence[Rule]) -> None:
@@ -139,7 +139,7 @@ def _print_pairs(rows: Sequence[tuple[str, str]]) -> None:
 def _class_changes(rules: Sequence[Rule]) -> str:
     figures = next((rule.figures for rule in rules if rule.name == "classes"), {})
     changes = sorted((value, name) for name, value in figures.items() if name != "allowed")
-    return ", ".join(f"{name} {value:+.1%}" for value, name in changes)
+    return ", ".join(f"{name} {100 * value:+.1f}" for value, name in changes)
 
 
 _STATUS_DETAILS = (
@@ -152,7 +152,7 @@ _STATUS_DETAILS = (
 
 
 def print_status(standings: Sequence[Standing], *, as_json: bool) -> None:
-    """Print who is what, since when, and where that comes from."""
+    """Print the version in each role, since when, and where it comes from."""
     rows = []
     for each in standings:
         tags = each.version.tags if each.version else {}
@@ -175,7 +175,7 @@ def print_status(standings: Sequence[Standing], *, as_json: bool) -> None:
 
     from fmnist.apps.terminal import stdout
 
-    heads = [(row["role"], row["model_uri"] or "nobody", row["since"] or "") for row in rows]
+    heads = [(row["role"], row["model_uri"] or "none", row["since"] or "") for row in rows]
     width = max(len(uri) for _, uri, _ in heads)
     stdout().print(f"{'':<10} {'model':<{width}} since", soft_wrap=True)
     for (role, uri, since), row in zip(heads, rows, strict=True):
@@ -185,7 +185,7 @@ def print_status(standings: Sequence[Standing], *, as_json: bool) -> None:
 
 
 def print_history(events: Sequence[Event], *, as_json: bool) -> None:
-    """Print what happened, oldest first."""
+    """Print the events, oldest first."""
     if as_json:
         sys.stdout.write(json.dumps([dataclasses.asdict(event) for event in events], indent=2) + "\n")
         return
@@ -195,9 +195,9 @@ def print_history(events: Sequence[Event], *, as_json: bool) -> None:
     from fmnist.apps.terminal import stdout
 
     if not events:
-        stdout().print("nothing has happened yet: fmnist train registers a model, fmnist promote run promotes it")
+        stdout().print("no events yet: run fmnist train, then fmnist promote run")
     for event in events:
-        by = f" by {' '.join(event.by.split())}" if event.by else ""  # a line is one event
+        by = f" by {' '.join(event.by.split())}" if event.by else ""  # a name must not break the line
         name = event.version.removeprefix("models:/")
         stdout().print(f"{event.at}  {event.what:<11} {name}{by}", soft_wrap=True)
         stdout().print(Padding(Text(event.detail), (0, 0, 0, 22)))

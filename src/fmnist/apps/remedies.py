@@ -1,24 +1,24 @@
-"""The commands, flags and variables that help after an error of the domain."""
+"""Advice after an error of the domain: the command, flag or variable that can help."""
 
 from fmnist.domain.model.errors import FmnistError, Remedy
 
 _TEXT = {
-    Remedy.BUILD_DATA: "run fmnist data build, or name another registry by DVC_REPO_URL",
+    Remedy.BUILD_DATA: "run fmnist data build, or set DVC_REPO_URL to another registry",
     Remedy.NAME_DATA_VERSION: "give --data-version",
-    Remedy.MEASURE_ON_VAL: "give --split val, but only if no model was trained on any of it",
+    Remedy.MEASURE_ON_VAL: "give --split val, but only if no model was trained on it",
     Remedy.TRAIN: "run fmnist train, or name a model",
-    Remedy.NAME_SOURCE: "MLFLOW_REGISTERED_MODEL_NAME names the source model",
+    Remedy.NAME_SOURCE: "MLFLOW_REGISTERED_MODEL_NAME sets the source model",
     Remedy.COMPARE: "run fmnist promote compare",
     Remedy.COMPARE_BY_EVALUATION: "compare with --mode evaluate",
-    Remedy.COMPARE_AND_STAGE: "run fmnist promote compare and fmnist promote stage on the version that it is a copy of",
+    Remedy.COMPARE_AND_STAGE: "run fmnist promote compare and fmnist promote stage on its source version",
     Remedy.STAGE: "run fmnist promote stage",
     Remedy.TEST: "run fmnist promote test",
     Remedy.APPROVE: "run fmnist promote approve --by WHO --reason WHY",
     Remedy.ROLL_BACK: "run fmnist promote rollback again",
-    Remedy.SHOW_STATUS: "look at fmnist promote status before you run this again",
+    Remedy.SHOW_STATUS: "check fmnist promote status before you run this again",
 }
 
 
 def with_remedies(error: FmnistError) -> str:
-    """Return the message of `error`, and what a person can do about it."""
+    """Return the message of `error`, followed by advice."""
     return "; ".join([str(error), *(_TEXT[remedy] for remedy in error.remedies)])

@@ -1,6 +1,6 @@
-"""`fmnist serve`, and what Ray Serve's own commands take: `fmnist.apps.serve:app_builder` and `fmnist.apps.serve:app`.
+"""`fmnist serve`, and the import paths for Ray Serve: `fmnist.apps.serve:app_builder` and `fmnist.apps.serve:app`.
 
-Nothing is read, connected or built before one of them is asked for.
+Importing this module reads, connects and builds nothing.
 """
 
 import signal
@@ -21,7 +21,7 @@ EXAMPLES = examples(
 
 
 def __getattr__(name: str) -> Any:
-    # Serve asks for these by name, and the command's help is not to wait for what they are made of.
+    # Ray Serve imports these by name. They are built lazily, so that `--help` stays fast.
     if name in ("app", "app_builder", "proxy_middleware"):
         from fmnist.apps import serve_application
 
@@ -36,9 +36,9 @@ def serve(
             help="models:/NAME/VERSION or models:/NAME@ALIAS.  \\[default: newest of MLFLOW_REGISTERED_MODEL_NAME]"
         ),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 or :: is every interface.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 or :: means all interfaces.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
-    route_prefix: Annotated[str, typer.Option(help="Path that all routes begin with.")] = "/",
+    route_prefix: Annotated[str, typer.Option(help="Path prefix of all routes.")] = "/",
 ) -> None:
     """Serve a registered model over HTTP until Ctrl-C or SIGTERM."""
     settings = begin()
@@ -52,16 +52,16 @@ def serve(
 
         container = ServeContainer(settings=settings)
         url = container.address_of(host, port, prefix)
-        container.find_version(uri=model)  # one that is not there is not worth a start
+        container.find_version(uri=model)  # fails before the slow start if there is no such model
         container.start(container.application(model_uri=model), host=host, port=port, prefix=prefix)
     try:
-        key = next(iter(settings.api_keys), None)  # for the reason, where there is a fault
+        key = next(iter(settings.api_keys), None)  # with a key, the service gives the reason of a fault
         with container.service(url, api_key=key, direct=True) as service:
             info = service.info()
         which = info.model_uri if info.model_uri == info.desired_model else f"{info.model_uri} ({info.desired_model})"
         stdout().print(f"serving {which} at {url}", soft_wrap=True, markup=False)
-        stderr().print(f"documentation {url}/docs, health {url}/health; Ctrl-C ends it", style="dim", soft_wrap=True)
+        stderr().print(f"documentation {url}/docs, health {url}/health; stop with Ctrl-C", style="dim", soft_wrap=True)
         signal.pause()
     finally:
-        with stderr().status("answering what is in flight"):
+        with stderr().status("finishing open requests"):
             container.stop()

@@ -1,4 +1,4 @@
-"""What Ray Serve builds and calls, under the names that `fmnist.apps.serve` has for it."""
+"""The application that Ray Serve builds. `fmnist.apps.serve` exports these names."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from fmnist.apps.settings import load_environment
 
 
 class ServeArguments(BaseModel):
-    """What `serve run fmnist.apps.serve:app_builder` and a deployment's `args` may say."""
+    """Arguments of `serve run fmnist.apps.serve:app_builder`, and `args` of a deployment."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
@@ -19,16 +19,16 @@ class ServeArguments(BaseModel):
 
 
 def app_builder(arguments: ServeArguments) -> Any:
-    """Build the Serve application; `user_config.model_uri` of the deployment overrules the argument."""
+    """Build the Serve application; `user_config.model_uri` of the deployment overrides the argument."""
     return ServeContainer(settings=load_environment()).application(model_uri=arguments.model_uri)
 
 
 def build() -> Any:
-    """Build the application with nothing said, as `serve build` wants it."""
+    """Build the application without arguments, for `serve build`."""
     return app_builder(ServeArguments())
 
 
 def proxy_middleware() -> list[Any]:
-    """Return what guards Serve's HTTP proxy: name it in RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH of a cluster."""
+    """Return middleware for Serve's HTTP proxy; set RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH to its import path."""
     middleware: list[Any] = ServeContainer(settings=load_environment()).proxy_middleware()
     return middleware

@@ -1,4 +1,4 @@
-"""The only reader of the environment. Every variable keeps the platform's name, and works unset on a laptop."""
+"""The only module that reads the environment. Variables keep the platform's names; all are optional on a laptop."""
 
 import os
 import re
@@ -20,7 +20,7 @@ _UNKNOWN = "DEV"
 
 
 class Settings(BaseSettings):
-    """What the environment says. An empty variable counts as unset; a field's variable is its name in capitals."""
+    """The environment variables as fields, named in lower case. An empty variable counts as unset."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, frozen=True, extra="ignore")
 
@@ -80,8 +80,8 @@ class Settings(BaseSettings):
     def _absolute(cls, path: Path) -> Path:
         home = path.absolute()
         if odd := [character for character in "%?{}" if character in str(home)]:
-            # Syntax: MLflow makes another directory than SQLAlchemy writes to, and DVC formats the path.
-            raise ValueError(f"the path holds {' and '.join(odd)}: name a directory without")
+            # MLflow and SQLAlchemy would read such a path as different directories, and DVC formats it.
+            raise ValueError(f"the path holds {' and '.join(odd)}: use a directory without them")
         return home
 
     @field_validator("dvc_remote_url")
@@ -91,21 +91,21 @@ class Settings(BaseSettings):
             return url
         if "://" in url:
             raise ValueError("expected a directory or an s3:// address")
-        # The data are pushed from a clone elsewhere, which is removed.
+        # Data are pushed from a temporary clone, where a relative path would mean another directory.
         return str(Path(url).absolute())
 
     @field_validator("fmnist_api_keys")
     @classmethod
     def _usable_keys(cls, listed: SecretStr | None) -> SecretStr | None:
-        # A service that is open to all, or to nobody, because of a slip would not show it.
+        # A typing error could open the service to everybody, or close it to all, without a sign.
         if listed is not None:
             keys = _split(listed)
             if not keys:
                 raise ValueError("it holds no key: list keys with commas, or unset it to serve without keys")
             if odd := [place for place, key in enumerate(keys, 1) if not is_visible_ascii(key)]:
                 raise ValueError(
-                    f"key {odd[0]} of {len(keys)} has a space or a character outside visible ASCII: not every client "
-                    "can send it; make another"
+                    f"key {odd[0]} of {len(keys)} has a space or a character outside visible ASCII, which some clients "
+                    "cannot send: use another key"
                 )
         return listed
 
@@ -122,13 +122,13 @@ class Settings(BaseSettings):
     @field_validator("dvc_remote_url", "aws_endpoint_url", "ray_storage_endpoint", "ray_address")
     @classmethod
     def _without_credentials(cls, address: str | None) -> str | None:
-        # They are written where others read them, into the registry's configuration for one. An endpoint may be a host.
+        # These values are stored where others read them, such as the registry's configuration. Some are `host:port`.
         try:
             found = address is not None and Address(address).credentials() is not None
         except InvalidSetting:
             found = True
         if found or (address and re.match(r"[^/]+@[^/]+:\d+$", address)):
-            raise ValueError("expected an address without user and password, which others could read there")
+            raise ValueError("expected an address without user and password, because others can read it")
         return address
 
     @field_validator("log_level", mode="before")
@@ -138,10 +138,10 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, **given: Any) -> Self:
-        """Normalize the environment, for ourselves and for vendors, and read it; what was `given` wins, unless empty.
+        """Normalize the environment, also for vendors, and read it. Values in `given` win, unless they are empty.
 
         Raises:
-            InvalidSetting: names every variable whose value cannot be used, without the value.
+            InvalidSetting: names every variable with an unusable value, but not the value.
         """
         problems = normalize({name.upper() for name in cls.model_fields})
         try:
@@ -153,52 +153,52 @@ class Settings(BaseSettings):
                 for item in error.errors()
             ]
         except FileNotFoundError as error:
-            raise InvalidSetting("the working directory is not there any more: change to another one") from error
+            raise InvalidSetting("the working directory no longer exists: change to another one") from error
         if problems:
             raise InvalidSetting(f"unusable environment variables: {'; '.join(problems)}")
         return settings
 
     @property
     def on_platform(self) -> bool:
-        """Whether this is a platform's pipeline or service, and no laptop."""
+        """Whether this process runs on the platform: `ENVIRONMENT` is `training` or `production`."""
         return self.environment in _PLATFORM
 
     def require_data_contract(self) -> None:
-        """See that a training run on the platform can be traced.
+        """Check, on the platform, that a training run can be traced.
 
         Raises:
-            InvalidSetting: names all variables of the data contract that are missing.
+            InvalidSetting: names all missing variables of the data contract.
         """
         contract = ("argo_workflow_uid", "docker_image_tag", "dvc_data_version")
         missing = [name.upper() for name in contract if getattr(self, name) is None]
         if self.on_platform and missing:
             raise InvalidSetting(
-                f"ENVIRONMENT is {self.environment}, where every model has to be traceable: set {', '.join(missing)}"
+                f"ENVIRONMENT is {self.environment}, where every model must be traceable: set {', '.join(missing)}"
             )
 
     @property
     def workflow_uid(self) -> str:
-        """The Argo workflow that this process belongs to."""
+        """The uid of this process's Argo workflow, or `DEV`."""
         return self.argo_workflow_uid or _UNKNOWN
 
     @property
     def image_tag(self) -> str:
-        """The image that this process runs in."""
+        """The tag of this process's image, or `DEV`."""
         return self.docker_image_tag or _UNKNOWN
 
     @property
     def tracking_uri(self) -> Address:
-        """Where MLflow's tracker and registry are."""
+        """The URI of MLflow's tracking store and registry."""
         return Address(self.mlflow_tracking_uri or f"sqlite:///{self.fmnist_home / 'mlflow.db'}")
 
     @property
     def data_repo(self) -> Address:
-        """The data registry's Git repository."""
+        """The URL or path of the data registry's Git repository."""
         return Address(self.dvc_repo_url or str(self.fmnist_home / "data-registry.git"))
 
     @property
     def data_remote_url(self) -> str | None:
-        """Where the registry's data lies; the local one's lies beside it, wherever the state directory is moved."""
+        """The DVC remote of the data registry. The local registry's is in the state directory, and moves with it."""
         return self.dvc_remote_url or (None if self.dvc_repo_url else str(self.fmnist_home / "data-store"))
 
     @property
@@ -208,22 +208,22 @@ class Settings(BaseSettings):
 
     @property
     def api_keys(self) -> tuple[str, ...]:
-        """The keys that open the prediction routes, from a list with commas; none leaves them open."""
+        """The API keys of the prediction routes, from a list with commas. Without keys, the routes are open."""
         return _split(self.fmnist_api_keys) if self.fmnist_api_keys else ()
 
     @property
     def checkpoint_directory(self) -> Path:
-        """Where checkpoints are kept on the disk."""
+        """The directory of checkpoints on disk."""
         return self.fmnist_home / "checkpoints"
 
     @property
     def verbose(self) -> bool:
-        """Whether to show what is of use to whoever looks for a fault."""
+        """Whether to show details for debugging."""
         return self.log_level == "DEBUG"
 
     @property
     def ray_storage_url(self) -> str | None:
-        """The S3 endpoint of Ray's checkpoints as a URL, from `host:port` or a URL; None keeps them on the disk."""
+        """The S3 endpoint of Ray's checkpoints as a URL. None means that they are on disk."""
         if not self.ray_storage_endpoint:
             return None
         if "://" in self.ray_storage_endpoint:
@@ -232,25 +232,25 @@ class Settings(BaseSettings):
 
     @property
     def ray_storage_location(self) -> str:
-        """Where Ray's checkpoints are kept: a directory, or `bucket/prefix` when there is an endpoint."""
+        """The place of Ray's checkpoints: a directory, or `bucket/prefix` if there is an S3 endpoint."""
         if self.ray_storage_url is None:
             return str(self.checkpoint_directory)
         return self.ray_storage_path.removeprefix("s3://").strip("/")
 
     @property
     def image_commit(self) -> str:
-        """The Git commit that this process's image was built from."""
+        """The Git commit of this process's image, or `DEV`."""
         return self.git_commit or _UNKNOWN
 
     def vendor_environment(self) -> dict[str, str]:
-        """Return what vendors read under other names, and what keeps them quiet and from calling home."""
+        """Return variables that vendors read under other names, and those that silence them and their telemetry."""
         names = {
             "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
             "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
             "DO_NOT_TRACK": "true",
         }
         if self.ray_address is None:
-            # A cluster of our own keeps to 127.0.0.1, whatever Ray named its switch for. It is read as Ray is imported.
+            # Makes a new local cluster listen on 127.0.0.1 only, in spite of its name. Ray reads it at import.
             names["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         if self.aws_endpoint_url:
             names["MLFLOW_S3_ENDPOINT_URL"] = self.aws_endpoint_url
@@ -264,10 +264,10 @@ def _split(listed: SecretStr) -> tuple[str, ...]:
 
 
 def spare_loopback() -> None:
-    """Have every client of this process, and of those that it starts, ask loopback without a proxy."""
+    """Make this process and its children reach loopback addresses without a proxy."""
     proxies = getproxies_environment()
     excepted = proxies.pop("no", "")
-    # A star excepts every host, and counts only while it is alone.
+    # A star means every host, and works only when it is alone.
     if proxies and excepted.strip() != "*":
         names = [name.strip() for name in excepted.split(",")]
         wanted = ",".join([*filter(None, names), *(name for name in LOOPBACK if name not in names)])
@@ -275,16 +275,16 @@ def spare_loopback() -> None:
 
 
 def load_environment(dotenv: Path | None = Path(".env"), **given: Any) -> Settings:
-    """Read the settings, and tell vendors of them what they read under other names; `given` is as of `Settings.load`.
+    """Load `dotenv` into the environment, read the settings, and set the variables of vendors.
 
-    A process of ours takes `.env` of its working directory into the environment first, where it does not overrule.
+    Variables that are set already win over `dotenv`. `given` is passed to `Settings.load`.
 
     Raises:
-        InvalidSetting: names what cannot be used.
+        InvalidSetting: names every unusable variable or file.
     """
     if dotenv is not None:
         try:
-            load_dotenv(dotenv, encoding="utf-8-sig")  # Windows' editors put a mark before the first name
+            load_dotenv(dotenv, encoding="utf-8-sig")  # Windows editors start a file with a byte order mark
         except (OSError, ValueError) as error:
             raise InvalidSetting(f"{dotenv.absolute()} cannot be read: {error}") from error
         spare_warnings()

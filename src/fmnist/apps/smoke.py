@@ -1,4 +1,4 @@
-"""`fmnist smoke`: tests a deployed service as its callers use it, for a person and for a pipeline after a deploy."""
+"""`fmnist smoke`: tests a deployed service over HTTP, for a person or for a pipeline after a deployment."""
 
 import json
 import sys
@@ -23,26 +23,27 @@ EXAMPLES = examples(
 
 
 def smoke(
-    url: Annotated[str, typer.Argument(help="Where the service is, with its route prefix.")],
+    url: Annotated[str, typer.Argument(help="URL of the service, with its route prefix.")],
     api_key: Annotated[
-        str | None, typer.Option(help="What opens its prediction routes.  \\[default: FMNIST_API_KEY]")
+        str | None, typer.Option(help="API key for the prediction routes.  \\[default: FMNIST_API_KEY]")
     ] = None,
-    images: Annotated[int, typer.Option(min=1, max=10_000, help="Test images to send in each format.")] = 200,
+    images: Annotated[int, typer.Option(min=1, max=10_000, help="Number of images to send in each format.")] = 200,
     min_accuracy: Annotated[
-        float, typer.Option(min=0, max=1, help="The share of them that has to be right in each.")
+        float, typer.Option(min=0, max=1, help="Least accuracy in each format, from 0 to 1.")
     ] = 0.6,
     model: Annotated[
-        str | None, typer.Option(help="The version that has to serve, models:/NAME/VERSION.  \\[default: any]")
+        str | None, typer.Option(help="Version that must be served, models:/NAME/VERSION.  \\[default: any]")
     ] = None,
-    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait until it is ready and serves --model.")] = 0,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that one request may take.")] = 30,
+    wait: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait until the service is ready and serves --model.")
+    ] = 0,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Time limit of one request, in seconds.")] = 30,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Send a service test images in every format, and check that it is ready, right, and refuses bad input.
+    """Test a running service: that it is ready, answers correctly in every format, and refuses bad input.
 
-    The images are those of the data version that the served model was trained on. It changes nothing, and ends with 1
-    when any check failed.
+    It sends images of the served model's data version, and changes nothing. The exit code is 1 if a check failed.
     """
     settings = begin()
     from rich.text import Text
@@ -57,10 +58,10 @@ def smoke(
 
         if model is not None and ModelUri.parse(model).version is None:
             raise InvalidSetting(
-                f"--model {model} names no version, which is what a service tells: give models:/NAME/VERSION"
+                f"--model {model} names no version, but a service reports its version: give models:/NAME/VERSION"
             )
         secret = settings.fmnist_api_key
-        # An empty key is refused, for a test without the key would not find a service that is open to all.
+        # An empty key stays a key, and is refused: a test without one would not notice an open service.
         key = api_key if api_key is not None or secret is None else secret.get_secret_value()
         container = SmokeContainer(settings=settings)
         with container.service(url, api_key=key, timeout=timeout) as service:

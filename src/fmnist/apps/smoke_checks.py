@@ -1,4 +1,4 @@
-"""The checks of a deployed service: ready, the right model, right answers in each format, a refusal, and latency."""
+"""Checks of a deployed service: readiness, model, accuracy in each format, refusal of bad input, and latency."""
 
 import logging
 import time
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.5
-# Batches of other sizes add up in another order, which may decide a draw between two classes.
+# Batches of other sizes sum in another order, which can decide a tie between two classes.
 _MAX_OTHERWISE = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmokeReport:
-    """The checks, and what they saw: seconds of requests of so many images, models, and whose images were sent."""
+    """The checks, latencies in seconds per batch size, the models that answered, and the data version of the images."""
 
     checks: tuple[Rule, ...]
     latencies: tuple[dict[str, float], ...] = ()
@@ -42,13 +42,13 @@ class SmokeReport:
 
 @dataclass(kw_only=True)
 class SmokeTest:
-    """Tests one service. A check that fails is noted, and does not keep the next from running.
+    """Tests one service. After a failed check, the next ones still run.
 
     Attributes:
-        registry: has the data version that the served model was trained on; what it raises is no fault of the service.
-        model_uri: the version that has to serve; None is any.
-        batch: the most images in one request.
-        has_key: whether the service is asked with an API key, on which it then has to insist.
+        registry: has the data version of the served model. Its errors are raised: they are no fault of the service.
+        model_uri: the version that must be served; None means any.
+        batch: the largest number of images in one request.
+        has_key: whether requests carry an API key. If so, the service must refuse requests without it.
     """
 
     service: "HttpService"
@@ -60,18 +60,18 @@ class SmokeTest:
     has_key: bool
 
     def run(self, wait: float) -> SmokeReport:
-        """Test it when it is ready, and once more if another model took over meanwhile, for `wait` seconds at most."""
+        """Wait until the service is ready, then test it. Repeat if the model changed, for at most `wait` seconds."""
         deadline = time.monotonic() + wait
         while True:
             report = self._run_once(deadline)
             if len(report.models) <= 1 or time.monotonic() >= deadline:
                 return report
-            logger.info("%s: testing again", " gave way to ".join(report.models))
+            logger.info("the model changed, %s: testing again", " -> ".join(report.models))
 
     def _run_once(self, deadline: float) -> SmokeReport:
         self._checks: list[Rule] = []
         self._latencies: list[dict[str, float]] = []
-        self._models: dict[str, None] = {}  # in the order of their first answer, that of `/info` first
+        self._models: dict[str, None] = {}  # in order of their first answer; `/info` is first
         self._answered = False
         self._first: tuple[str, list[int]] | None = None
         while not (self._check("ready", self.service.check_ready) and self._check("model", self._check_model)):
@@ -106,16 +106,16 @@ class SmokeTest:
 
     def _check_model(self) -> str:
         info = self.service.info()
-        failed = f", since a reload failed: {info.reload_error}" if info.reload_error else ""
+        failed = f"; a reload failed: {info.reload_error}" if info.reload_error else ""
         if self.model_uri not in (None, info.model_uri):
-            raise UnexpectedReply(f"{info.model_uri} serves, expected {self.model_uri}{failed}")
+            raise UnexpectedReply(f"{info.model_uri} is served, expected {self.model_uri}{failed}")
         self._models, self._info = {info.model_uri: None}, info
-        return f"{info.model_uri} serves"
+        return f"{info.model_uri} is served"
 
     def _check_reload(self) -> str:
         info = self._info
         if info.reload_error:
-            raise UnexpectedReply(f"{info.model_uri} serves, and a reload failed: {info.reload_error}")
+            raise UnexpectedReply(f"{info.model_uri} is served, but a reload failed: {info.reload_error}")
         return "no reload failed"
 
     def _check_answers(self, form: str, data: LabeledImages) -> str:
@@ -127,7 +127,7 @@ class SmokeTest:
         first, expected = self._first = self._first or (form, found)
         other = sum(mine != theirs for mine, theirs in zip(found, expected, strict=True))
         if form != "JPEG" and other > _MAX_OTHERWISE * len(found):
-            raise UnexpectedReply(f"{told}, but {other} are answered otherwise than as {first}")
+            raise UnexpectedReply(f"{told}, but {other} have another answer than as {first}")
         return told
 
     def _check_latency(self, images: Images) -> str:
@@ -142,7 +142,7 @@ class SmokeTest:
         if not self._answered:
             raise UnexpectedReply("no model answered")
         if len(self._models) > 1:
-            raise UnexpectedReply(f"{', then '.join(self._models)}: it was reloaded meanwhile, so test it again")
+            raise UnexpectedReply(f"the model changed during the test, {' -> '.join(self._models)}: test again")
         return "gave all answers"
 
     def _ask(self, form: str, images: Images, batch: int) -> "Answers":

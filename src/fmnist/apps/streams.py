@@ -1,7 +1,7 @@
-"""The standard streams of a process, whatever is at their other end: a pipe without a reader, a full disk, nothing.
+"""Standard streams that survive a pipe without a reader, a full disk, and closed descriptors.
 
-What goes to stderr is told to whoever listens. It is no part of the work, so writing it never fails. A result that
-cannot be written ends the process: quietly where its reader went away, as SIGPIPE ends other programs, else in a line.
+Writing to stderr never fails: what cannot be written is lost. If a result cannot be written to stdout, the process
+ends. It says why, except on a closed pipe, where it ends silently as other programs do on SIGPIPE.
 """
 
 import io
@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-UNREAD = 128 + signal.SIGPIPE  # what a shell shows of a program that SIGPIPE ended
+UNREAD = 128 + signal.SIGPIPE  # the exit code in a shell of a program that SIGPIPE ended
 
 
 @contextmanager
 def guarded_streams() -> Iterator[None]:
-    """Guard the standard streams for the rest of the process; at the end of the block, all results are written.
+    """Guard the standard streams for the rest of the process, and flush stdout at the end of the block.
 
-    Streams that somebody has put in their place, as tests do, are left alone.
+    Streams that were replaced, as tests do, are left alone.
     """
     _fill_closed()
     if sys.stdout is sys.__stdout__:
@@ -35,14 +35,14 @@ def guarded_streams() -> Iterator[None]:
 
 class _Output(io.FileIO):
     def write(self, data: Any) -> int:
-        # Another program can have made a terminal that we share with it non-blocking.
+        # Another program on the same terminal can have made it non-blocking.
         while (written := super().write(data)) is None:
             select.select([], [self], [])
         return written
 
 
 class _Remarks(_Output):
-    """Progress, log and errors; what cannot be written is lost."""
+    """The stderr stream: progress, log and errors."""
 
     def write(self, data: Any) -> int:
         try:
@@ -52,13 +52,13 @@ class _Remarks(_Output):
 
 
 class _Results(_Output):
-    """What a command was run for."""
+    """The stdout stream: results."""
 
     def write(self, data: Any) -> int:
         try:
             return super().write(data)
         except OSError as error:
-            # What is still in a buffer goes nowhere, instead of failing again while the interpreter ends.
+            # The rest of the buffer goes to /dev/null: it would fail again when the interpreter ends.
             _point_nowhere(self.fileno())
             if isinstance(error, BrokenPipeError):
                 raise SystemExit(UNREAD) from None
@@ -67,7 +67,7 @@ class _Results(_Output):
 
 
 def _fill_closed() -> None:
-    """Leave no standard stream closed: the next file that is opened would get its number, and what is written to it."""
+    """Open closed standard streams on /dev/null: else the next opened file gets their number and their output."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -87,7 +87,7 @@ def _point_nowhere(number: int) -> None:
 
 
 def _text(raw: io.FileIO, before: TextIO | None) -> io.TextIOWrapper:
-    """Make a text stream like the one before, which is None where it was closed; it can write every character."""
+    """Make a text stream like the one before, or like none if that was closed. It can write every character."""
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=before.encoding if before else "utf-8",

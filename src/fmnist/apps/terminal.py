@@ -1,8 +1,7 @@
 """The two consoles of a command: results go to stdout, so that they can be piped, and everything else to stderr.
 
-What they print is data: no text is read as markup or as the name of an emoji, and no control character gets through.
-Styles are given beside the text, by `Text` or `style=`. What `status` shows of others has to be a `Text`: Rich reads a
-string as markup there.
+They print text as it is: Rich's markup and emoji names have no effect, and control characters are escaped. Use `Text`
+or `style=` for styles. In `status`, text from outside must be a `Text`, because Rich reads a string there as markup.
 """
 
 from collections.abc import Iterable
@@ -15,10 +14,10 @@ from fmnist.domain.model.text import printable
 
 
 class _DataConsole(Console):
-    """A console on which every text is data."""
+    """A console that escapes control characters in every text."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render as Rich does; control sequences of Rich itself are segments of their own kind, and stay."""
+        """Render as Rich does. Rich's own control sequences stay: they are separate segments."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=printable(segment.text))
 
@@ -36,9 +35,9 @@ def stderr() -> Console:
 
 
 def _console(*, stderr: bool) -> Console:
-    """Make a console that has colours where the library finds they are wanted, and a terminal's forms on one alone.
+    """Make a console with colours where Rich would use them, and with tables and live output on a terminal only.
 
-    FORCE_COLOR makes Rich take everything for a terminal: what a program reads would be tables and moves of the cursor.
+    FORCE_COLOR makes Rich treat any file as a terminal. Programs would then read tables and cursor movements.
     """
     found = Console(stderr=stderr)
     on_terminal = found.is_terminal and found.file.isatty()

@@ -1,4 +1,4 @@
-"""Reads the TOML files that a person names: a recipe, a policy."""
+"""Reads TOML files named by users: recipes and policies."""
 
 import tomllib
 from pathlib import Path
@@ -10,11 +10,11 @@ _MOST_BYTES = 20_000  # a table of a dozen names takes 500
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return the file's table.
+    """Return the top-level table of the file.
 
     Raises:
-        OSError: it cannot be read, or is too long.
-        ValueError: it is no TOML.
+        OSError: the file cannot be read, or is too long.
+        ValueError: the file is not TOML.
     """
     try:
         return tomllib.loads(read_file(path, _MOST_BYTES).decode())

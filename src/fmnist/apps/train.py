@@ -1,4 +1,4 @@
-"""`fmnist train`, which is `python -m fmnist.apps.train` for `ray job submit`: one training run, data to registry."""
+"""`fmnist train`: one training run, from data to registry. `ray job submit` calls `python -m fmnist.apps.train`."""
 
 import dataclasses
 import json
@@ -54,28 +54,30 @@ def train(
         int | None, typer.Option(help="Images per worker and step.  \\[default: the recipe's]")
     ] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate, or its peak.  \\[default: the recipe's]")] = None,
-    max_epochs: Annotated[int | None, typer.Option(help="Epochs.  \\[default: the recipe's]")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of weights, order and augmentation.  \\[default: 0]")] = None,
+    max_epochs: Annotated[int | None, typer.Option(help="Number of epochs.  \\[default: the recipe's]")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of weights, data order and augmentation.  \\[default: 0]")
+    ] = None,
     num_workers: Annotated[
-        int | None, typer.Option(help="Data-parallel workers.  \\[default: RAY_NUM_WORKERS or 1]")
+        int | None, typer.Option(help="Number of data-parallel workers.  \\[default: RAY_NUM_WORKERS or 1]")
     ] = None,
     gpu_per_worker: Annotated[
-        float | None, typer.Option(help="GPUs of each worker; a fraction shares one.  \\[default: 0]")
+        float | None, typer.Option(help="GPUs per worker; with a fraction, workers share a GPU.  \\[default: 0]")
     ] = None,
     limit_train: Annotated[int | None, typer.Option(help="Train on the first N images only.")] = None,
     limit_val: Annotated[int | None, typer.Option(help="Validate each epoch on the first N images only.")] = None,
     data_version: Annotated[
-        str | None, typer.Option(help="Data version.  \\[default: DVC_DATA_VERSION or the newest]")
+        str | None, typer.Option(help="Data version to train on.  \\[default: DVC_DATA_VERSION or the newest]")
     ] = None,
     compute: Annotated[
-        _Compute | None, typer.Option(help="A Ray cluster, or this process alone.  \\[default: ray]")
+        _Compute | None, typer.Option(help="Train on a Ray cluster, or in this process.  \\[default: ray]")
     ] = None,
     ray_address: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Cluster to train on.  \\[default: RAY_ADDRESS, or one of its own]"),
+        typer.Option(metavar="HOST:PORT", help="Ray cluster to join.  \\[default: RAY_ADDRESS, else a new one here]"),
     ] = None,
     resume: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Go on with a run that failed or was interrupted, by its id.")
+        str | None, typer.Option(metavar="RUN", help="Id of a failed or interrupted run to continue.")
     ] = None,
     *,
     as_json: AsJson = False,
@@ -97,7 +99,7 @@ def train(
         compute=compute,
     )
     if ray_address is not None and compute == "local":
-        raise InvalidSetting(f"--compute local is this process alone: leave out --ray-address {ray_address}")
+        raise InvalidSetting(f"--compute local uses no cluster: leave out --ray-address {ray_address}")
     settings = begin(ray_address)
     settings.require_data_contract()
     result = _resume(settings, flags, resume) if resume else _start(settings, flags)
@@ -111,7 +113,7 @@ def train(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Flags:
-    """What was given of a new run; None where nothing was."""
+    """The flags of a new run; None where a flag was not given."""
 
     run_name: str | None
     preset: str | None
@@ -128,7 +130,7 @@ class _Flags:
     compute: _Compute | None
 
     def given(self) -> list[str]:
-        """Return the flags that were given, as they are written."""
+        """Return the names of the flags that were given, with dashes."""
         there = [name for name, value in dataclasses.asdict(self).items() if value is not None]
         return [f"--{name.replace('_', '-')}" for name in there]
 
@@ -147,14 +149,14 @@ def _spec(settings: "Settings", flags: _Flags) -> TrainingSpec:
     )
     if flags.compute == "local" and (spec.num_workers, spec.gpu_per_worker) != (1, 0):
         raise InvalidSetting(
-            f"--compute local is one worker on whatever this machine has: leave out --num-workers {spec.num_workers} "
-            f"(or RAY_NUM_WORKERS) and --gpu-per-worker {spec.gpu_per_worker:g}, or train on ray"
+            f"--compute local is one worker, on the GPU if there is one: leave out --num-workers {spec.num_workers} "
+            f"(or RAY_NUM_WORKERS) and --gpu-per-worker {spec.gpu_per_worker:g}, or use --compute ray"
         )
     return spec
 
 
 def read_recipe(preset: str) -> Recipe:
-    """Return the preset of that name, or the one that the TOML file holds."""
+    """Return the preset of this name, or the recipe in this TOML file."""
     if preset in PRESETS:
         return PRESETS[preset]
     from fmnist.apps.toml import read_toml
@@ -162,14 +164,14 @@ def read_recipe(preset: str) -> Recipe:
     try:
         return Recipe.from_mapping(read_toml(Path(preset)))
     except FileNotFoundError:
-        raise InvalidSetting(f"preset {preset!r} is none of {', '.join(PRESETS)}, and no file either") from None
+        raise InvalidSetting(f"preset {preset!r} is none of {', '.join(PRESETS)}, and there is no such file") from None
     except (OSError, ValueError, InvalidSetting) as error:
         raise InvalidSetting(f"preset file {preset} cannot be used: {error}") from error
 
 
 def _start(settings: "Settings", flags: _Flags) -> "TrainingResult":
     spec, compute = _spec(settings, flags), flags.compute or "ray"
-    # On the platform the data contract wins over flags.
+    # On the platform, the data contract's variable wins over the flag.
     flag, variable = flags.data_version, settings.dvc_data_version
     data_version = (variable or flag) if settings.on_platform else (flag or variable)
     run_name = flags.run_name or f"{spec.recipe.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
@@ -188,12 +190,12 @@ def _start(settings: "Settings", flags: _Flags) -> "TrainingResult":
 
 def _resume(settings: "Settings", flags: _Flags, run_id: str) -> "TrainingResult":
     if given := flags.given():
-        raise InvalidSetting(f"--resume goes on with a run as it was set up: leave out {', '.join(given)}")
+        raise InvalidSetting(f"--resume continues a run with its own settings: leave out {', '.join(given)}")
     with _loading():
         from fmnist.apps.containers.models import ModelsContainer
         from fmnist.apps.containers.train import TrainContainer
 
-        # Checkpoints are those of the compute that the run began on.
+        # A run is resumed on the compute it started on, which has its checkpoints.
         record: RunRecord = ModelsContainer(settings=settings).tracker().get(run_id)
         compute = record.tags.get(_COMPUTE_TAG)
         if compute not in get_args(_Compute):
@@ -213,7 +215,7 @@ def _loading() -> AbstractContextManager[object]:
 
 
 def _stdout_kept() -> AbstractContextManager[object]:
-    """Keep stdout for the result: Ray prints there what befalls a cluster's nodes."""
+    """Keep stdout for the result: Ray prints events of cluster nodes to it."""
     return redirect_stdout(sys.stderr)
 
 

@@ -1,4 +1,4 @@
-"""What a finished training run says on the terminal: how good the model is, where it went, and what to do with it."""
+"""The terminal output of a finished training run: accuracy, where the model is, and the next commands."""
 
 import shlex
 
@@ -28,7 +28,7 @@ def print_result(result: TrainingResult, settings: Settings) -> None:
     table.add_row("model", result.model.uri)
     table.add_row("run", result.run_id)
     console.print(table)
-    # The newest model is the one that is asked when none is named.
+    # These commands name no model: they use the newest one, which is this one.
     console.print("\nNext:")
     console.print(f"  fmnist predict --split {'test' if result.test else 'val'} --index 0-4")
     console.print("  fmnist predict PICTURE.png")
@@ -37,11 +37,11 @@ def print_result(result: TrainingResult, settings: Settings) -> None:
 
 
 def where_runs_are(settings: Settings) -> str:
-    """Return the command that shows runs and models, or the address of the server that does; neither has a secret."""
+    """Return the command or the server address that shows runs and models. Neither has a secret in it."""
     shown = str(settings.tracking_uri)
     if shown.startswith(("http://", "https://")):
         return f"runs and models are at {shown}"
-    # What does not show is in the variable.
+    # With credentials in the URI, the command reads the variable instead.
     store = shlex.quote(shown) if shown == settings.tracking_uri.reveal() else '"$MLFLOW_TRACKING_URI"'
     return f"mlflow ui --backend-store-uri {store}"
 

@@ -1,4 +1,4 @@
-"""What other packages test with: the in-memory adapters, toy data, and in `contracts` the suites that adapters pass."""
+"""Tools for tests of other packages: in-memory adapters, toy data, and in `contracts` the test suites of the ports."""
 
 from fmnist.adapters.memory.classifier import MeanClassifier
 from fmnist.adapters.memory.compute import MemoryCompute

@@ -1,4 +1,4 @@
-"""Small data that a network can learn, made from a seed: what tests use where the real dataset would be too much."""
+"""Small data that a network can learn, made from a seed, for tests that do not need the real dataset."""
 
 import numpy as np
 
@@ -10,10 +10,10 @@ _NOISE = 40
 
 
 def toy_images(n: int, seed: int = 0) -> LabeledImages:
-    """Return `n` noisy pictures whose classes are easily told apart; equal arguments give equal pictures.
+    """Return `n` noisy pictures whose classes are easy to separate; equal arguments give equal pictures.
 
-    Labels go round 0-9, so that every class is there from `n` = 10 on and a head of the rows has all of them too. Each
-    class is a coarse 7x7 pattern of its own, the same for every seed; the seed draws the noise upon it.
+    Labels repeat 0 to 9, so that the first 10 rows have every class. Each class is a coarse 7x7 pattern, the same for
+    every seed. The seed only sets the noise.
     """
     patterns = np.random.default_rng(_PATTERN_SEED).integers(0, 2, (len(CLASS_NAMES), 7, 7)) * (255 - 2 * _NOISE)
     labels = np.arange(n, dtype=np.uint8) % len(CLASS_NAMES)
@@ -23,6 +23,6 @@ def toy_images(n: int, seed: int = 0) -> LabeledImages:
 
 
 def toy_splits(train: int = 40, val: int = 20, test: int = 20, seed: int = 0) -> dict[str, LabeledImages]:
-    """Return splits of these sizes that share no picture; a size of 0 leaves the split out."""
+    """Return splits of these sizes without common pictures. A size of 0 leaves the split out."""
     sizes = {"train": train, "val": val, "test": test}
     return {name: toy_images(n, seed * len(sizes) + place) for place, (name, n) in enumerate(sizes.items()) if n}

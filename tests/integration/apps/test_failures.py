@@ -55,7 +55,7 @@ def damaged_registry(toy_registry: RegistrySettings, command: Command) -> None:
         (["--limit-train", "0"], "limit_train must be at least 1, found 0"),
         (["--limit-val", "-1"], "limit_val must be at least 1, found -1"),
         (["--model", "vgg"], f"architecture must be one of {', '.join(ARCHITECTURES)}, found vgg"),
-        (["--preset", "quick"], f"preset 'quick' is none of {', '.join(PRESETS)}, and no file either"),
+        (["--preset", "quick"], f"preset 'quick' is none of {', '.join(PRESETS)}, and there is no such file"),
         (["--compute", "local", "--num-workers", "2"], "--compute local is one worker"),
         (["--compute", "local", "--gpu-per-worker", "0.5"], "--compute local is one worker"),
         (["--compute", "local", "--ray-address", "head:6379"], "leave out --ray-address head:6379"),

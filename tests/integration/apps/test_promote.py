@@ -243,7 +243,7 @@ def test_single_steps_give_the_same_result_as_the_pipeline(story: Story) -> None
     ("arguments", "complaint"),
     [
         (("compare", "--model-uri", f"models:/{SOURCE}/9"), f"models:/{SOURCE}/9 is not in MLflow"),
-        (("compare", "--model-uri", f"models:/{PROD}/1"), f"is no version of {SOURCE}"),
+        (("compare", "--model-uri", f"models:/{PROD}/1"), f"is no version of the source model {SOURCE}"),
         (("compare", "--model-uri", "nonsense"), "must be models:/NAME/VERSION"),
         (("compare", "--data-version", "0.9.0"), "has no split 'test': it has train, val"),
         (("compare", "--data-version", "7.0.0"), "no version '7.0.0'"),
@@ -280,13 +280,13 @@ def test_a_metric_that_is_not_a_number_is_refused(story: Story) -> None:
 def test_on_a_fresh_machine_every_command_says_what_is_missing(registry: RegistrySettings, tmp_path: Path) -> None:
     fresh = Command(tmp_path, registry)
     for arguments, complaint in (
-        (("run",), f"no version of {SOURCE} is registered: train one first"),
+        (("run",), f"no version of {SOURCE} is registered; run fmnist train"),
         (("test",), f"{STAGING} has no alias 'candidate'"),
         (("rollback", "--reason", "why"), f"{PROD} has no champion"),
     ):
         assert complaint in Here(fresh).refused("promote", *arguments)
-    assert "nothing has happened yet" in Here(fresh).told("promote", "history")
-    assert Here(fresh).told("promote", "status").count("nobody") == 4
+    assert "no events yet" in Here(fresh).told("promote", "history")
+    assert Here(fresh).told("promote", "status").count("none") == 4
 
 
 WITHOUT_TORCH = """
@@ -362,8 +362,8 @@ def test_a_decision_policy_comes_from_a_file(story: Story) -> None:
 
 def test_a_flag_of_the_contract_s_rule_is_not_ignored_silently(story: Story) -> None:
     compare = ("compare", "--model-uri", f"models:/{SOURCE}/2", "--threshold", "0.01")
-    assert "without effect in mode evaluate: --threshold" in Here(story.command)("promote", *compare)[2]
-    assert "without effect" not in Here(story.command)("promote", *compare, "--mode", "contract")[2]
+    assert "no effect in mode evaluate: --threshold" in Here(story.command)("promote", *compare)[2]
+    assert "no effect" not in Here(story.command)("promote", *compare, "--mode", "contract")[2]
 
 
 def _everything(command: Command) -> Any:

@@ -135,7 +135,7 @@ def test_service_without_a_model_is_not_ready(client: Altered, toy: Toy) -> None
 
 def test_failed_reload_is_shown(client: Altered, toy: Toy) -> None:
     toy.reload_error = "no golden batch"
-    told = "models:/dev.toy/1 serves, and a reload failed: no golden batch"
+    told = "models:/dev.toy/1 is served, but a reload failed: no golden batch"
     assert failures(smoke(client, wait=60)) == {"health": told}
 
 
@@ -148,7 +148,7 @@ def test_error_of_a_service_without_answers_says_so(client: Altered) -> None:
 
 def test_another_model_than_the_wanted_one_fails_after_the_wait(client: Altered) -> None:
     report = smoke(client, wait=0.01, model_uri="models:/dev.toy/2")
-    assert failures(report) == {"model": "models:/dev.toy/1 serves, expected models:/dev.toy/2"}
+    assert failures(report) == {"model": "models:/dev.toy/1 is served, expected models:/dev.toy/2"}
     assert [check.name for check in report.checks] == ["ready", "model"]
 
 
@@ -210,9 +210,7 @@ def test_format_with_other_answers_than_the_rest_fails(client: Altered) -> None:
         return reply if wrong == rows else dataclasses.replace(reply, body=document(predictions=wrong)(reply))
 
     client.alter = one_wrong
-    assert failures(smoke(client)) == {
-        "npy": "90.0% of 10 are right, but 1 are answered otherwise than as octet-stream"
-    }
+    assert failures(smoke(client)) == {"npy": "90.0% of 10 are right, but 1 have another answer than as octet-stream"}
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_first_model_is_trained_promoted_deployed_and_tested(pipeline: Pipeline,
     assert first.steps == dict.fromkeys(
         ["resolve-data", "train", "compare", "stage", "test", "release", "deploy", "smoke-test"], "done"
     )
-    assert f"the service at {pipeline.service.url} stays" in first.said
+    assert f"the service at {pipeline.service.url} runs until" in first.said
     assert serves(pipeline, 1)
     assert pipeline.commits() == [f"Serve {PROD}/1", "Begin with deploy/base/rayservice.yaml"]
     tags = pipeline.command.only_run().data.tags
@@ -46,7 +46,7 @@ def test_same_model_is_refused_and_the_service_does_not_change(pipeline: Pipelin
     again = pipeline.run()
     assert again.code == 0, again.said
     assert again.steps == dict.fromkeys(["resolve-data", "train", "compare"], "done")
-    assert "compare said no, and what is served stays: " in again.said
+    assert "compare refused the model, and the service does not change: " in again.said
     assert len(pipeline.commits()) == 2
     assert (health(pipeline)["status"], health(pipeline)["model_uri"]) == ("healthy", f"{PROD}/1")
 

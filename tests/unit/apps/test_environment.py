@@ -62,7 +62,7 @@ def test_error_for_a_control_character_in_a_value_names_its_variable(
         Settings.load()
     assert str(caught.value) == (
         f"unusable environment variables: {name}: "
-        "its value holds a line break, another control character, or what is no UTF-8"
+        "its value has a line break, a control character, or bytes that are not UTF-8"
     )
 
 
@@ -123,7 +123,7 @@ def test_tilde_of_an_unknown_user_is_refused(home: str, path: str) -> None:
     with environment(HOME=home, FMNIST_RAW_DIR=path), pytest.raises(InvalidSetting) as caught:
         Settings.load()
     assert str(caught.value) == (
-        "unusable environment variables: FMNIST_RAW_DIR: no home directory is known for its ~; give an absolute path"
+        "unusable environment variables: FMNIST_RAW_DIR: the home directory for ~ is unknown; give an absolute path"
     )
 
 
@@ -161,7 +161,7 @@ def test_deleted_working_directory_is_named(tmp_path: Path, monkeypatch: pytest.
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    with environment(), pytest.raises(InvalidSetting, match="the working directory is not there any more"):
+    with environment(), pytest.raises(InvalidSetting, match="the working directory no longer exists"):
         load_environment()
 
 

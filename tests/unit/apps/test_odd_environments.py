@@ -44,4 +44,4 @@ def test_help_works_in_odd_environments(tmp_path: Path, line: str, variables: di
 def test_command_names_its_deleted_working_directory(tmp_path: Path) -> None:
     done = run("mkdir gone; cd gone; rmdir ../gone; fmnist data versions", tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.splitlines()[-1] == ("error: the working directory is not there any more: change to another one")
+    assert done.stderr.splitlines()[-1] == ("error: the working directory no longer exists: change to another one")

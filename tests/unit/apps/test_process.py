@@ -51,11 +51,11 @@ def interrupts() -> Iterator[None]:
         (RunNotFound("no run 7"), 2, "error: no run 7"),
         (CorruptData("split 'train' is damaged"), 1, "error: split 'train' is damaged"),
         (StoreUnavailable("MLflow fails"), 1, "error: MLflow fails"),
-        (RuntimeError("a bug"), 1, "unexpected RuntimeError: a bug (LOG_LEVEL=DEBUG shows where)"),
+        (RuntimeError("a bug"), 1, "unexpected RuntimeError: a bug (LOG_LEVEL=DEBUG shows the traceback)"),
         (
             RuntimeError("no http://me:hidden@host/x"),
             1,
-            "unexpected RuntimeError: no http://host/x (LOG_LEVEL=DEBUG shows where)",
+            "unexpected RuntimeError: no http://host/x (LOG_LEVEL=DEBUG shows the traceback)",
         ),
         (InvalidSetting("no a\nb\x1b[31m\u202e"), 2, r"error: no a\nb\x1b[31m\u202e"),
         (ModuleNotFoundError("", name="ray"), 1, "error: this command needs ray: pip install 'fmnist[all]'"),

@@ -1,6 +1,6 @@
-"""The report on a model: one page that needs nothing beside it and runs no script, and the figures as files.
+"""Renders the report on a model: one self-contained page without scripts, and the figures as files.
 
-Jinja, because the page is then HTML that can be read as such, and whatever is put into it is escaped without fail.
+With Jinja, the template is readable HTML, and every value in it is escaped.
 """
 
 import base64
@@ -47,7 +47,7 @@ def _rendered(uri: str, report: ModelReport) -> Mapping[str, bytes]:
             classes=report.measured.classes(report.info.class_names),
             confusions=report.measured.confusions(_CONFUSIONS),
             repeated=REPEATED,
-            # Drawn by us, from numbers and escaped names.
+            # Safe: we draw these from numbers and escaped names.
             figures={name: Markup(in_page(svg)) for name, svg in figures.items()},  # noqa: S704
         )
     )
@@ -68,7 +68,7 @@ def _environment() -> Environment:
 
 
 def _shown(value: Any) -> Any:
-    return one_line(value) if type(value) is str else value  # a figure is Markup, and has lines
+    return one_line(value) if type(value) is str else value  # a figure is Markup: its line breaks stay
 
 
 def _percent(share: float, digits: int = 1) -> str:
@@ -80,5 +80,5 @@ def _interval(bounds: tuple[float, float]) -> str:
 
 
 def _data_uri(image: Images) -> str:
-    """Return one image, uint8 (28, 28), as a picture that stands in the page itself."""
+    """Return one image, uint8 (28, 28), as a data URI."""
     return "data:image/png;base64," + base64.b64encode(encode_picture(image, "PNG")).decode()

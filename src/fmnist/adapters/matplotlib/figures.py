@@ -80,7 +80,7 @@ def reliability(bins: Reliability) -> str:
     low, high = bins.intervals()[filled].T
     with new_figure(4.3) as figure:
         upper, lower = figure.subplots(2, height_ratios=(3, 1), sharex=True)
-        upper.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=(0, (4, 3)), alpha=0.6, label="well calibrated")
+        upper.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=(0, (4, 3)), alpha=0.6, label="ideal calibration")
         upper.vlines(confidence, low, high, colors=BLUE, linewidth=1.6, alpha=0.55)
         upper.plot(confidence, accuracy, "o", color=BLUE, markersize=5, label="accuracy, with 95 % interval")
         upper.set(ylim=(-0.02, 1.02), ylabel="accuracy")

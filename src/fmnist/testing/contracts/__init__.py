@@ -1,1 +1,1 @@
-"""One suite of tests a port. A test module subclasses it and supplies the fixtures that raise `NotImplementedError`."""
+"""One test suite per port. A test module subclasses it and supplies the fixtures that raise `NotImplementedError`."""

@@ -1,4 +1,4 @@
-"""What every `Compute` must do, whatever hardware stands behind it."""
+"""The contract of every `Compute`, on any hardware."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +14,7 @@ from fmnist.domain.model.training.run import EPOCH_METRICS, Progress, TrainingSp
 from fmnist.ports.compute import Compute, FitResult
 from fmnist.ports.data_registry import DataRegistry
 
-# With all that a training has to take up again where it was cut off.
+# It uses everything whose state a resumed training must restore.
 SPEC = TrainingSpec(
     recipe=Recipe(
         architecture="cnn",
@@ -33,7 +33,7 @@ SPEC = TrainingSpec(
 
 @dataclass(frozen=True, slots=True)
 class FinishedFit:
-    """A run that nothing disturbed: its id, all that it reported, and what came back."""
+    """An uninterrupted fit: its run id, its reports and its result."""
 
     run_id: str
     reports: list[Progress]
@@ -41,7 +41,7 @@ class FinishedFit:
 
 
 class ComputeContract:
-    """Subclass it as `Test...` and supply the first three fixtures, of class scope since one fit serves several tests.
+    """Subclass it as `Test...` and supply the first three fixtures. Their scope is the class, to share one fit.
 
     `dataset` has some hundred toy images in each of `train`, `val` and `test`.
     """
@@ -61,7 +61,7 @@ class ComputeContract:
     @pytest.fixture(scope="class")
     @classmethod
     def registry(cls) -> DataRegistry:
-        """The registry that `dataset` is of."""
+        """The registry of `dataset`."""
         raise NotImplementedError
 
     @pytest.fixture(scope="class")
@@ -97,7 +97,7 @@ class ComputeContract:
         plain, tempered = (
             compute.predict(each, dataset, "val").probabilities for each in (weights, replace(weights, temperature=2.0))
         )
-        # Halved logits are square roots of probabilities, but for a constant.
+        # Halved logits give square roots of probabilities, up to a constant factor.
         expected = np.sqrt(plain)
         assert np.allclose(tempered, expected / expected.sum(axis=1, keepdims=True), atol=1e-5)
 

@@ -1,4 +1,4 @@
-"""What every `DataRegistry` keeps to. An adapter's tests subclass `DataRegistryContract` and supply its fixtures."""
+"""The contract of every `DataRegistry`. An adapter's tests subclass `DataRegistryContract` and supply its fixtures."""
 
 import re
 from abc import ABC, abstractmethod
@@ -8,7 +8,7 @@ import pytest
 
 from fmnist.domain.model.data.dataset import DatasetVersion
 from fmnist.domain.model.data.metadata import check_split, describe
-from fmnist.domain.model.errors import CorruptData, DataVersionNotFound, SplitNotFound
+from fmnist.domain.model.errors import CorruptData, DataVersionNotFound, Remedy, SplitNotFound
 from fmnist.ports.data_registry import DataRegistry
 from fmnist.testing.data import toy_splits
 
@@ -18,7 +18,7 @@ CONTENT = {
     "1.9.0": toy_splits(seed=2),
     "0.1.0": toy_splits(train=0, test=0),
 }
-"""The versions that the registry under test holds, in the order in which they were put there."""
+"""The versions in the registry under test, in the order in which they were added."""
 
 NEWEST_FIRST = [f"fashion-mnist-v{number}" for number in ("1.10.0", "1.9.0", "1.2.0", "0.1.0")]
 
@@ -29,7 +29,7 @@ class DataRegistryContract(ABC):
     @pytest.fixture
     @abstractmethod
     def registry(self) -> DataRegistry:
-        """A registry that holds `CONTENT`, and may be spoilt by a test."""
+        """A registry that holds `CONTENT`. Tests may damage it."""
 
     @pytest.fixture
     @abstractmethod
@@ -42,7 +42,7 @@ class DataRegistryContract(ABC):
 
     @abstractmethod
     def lose(self, registry: DataRegistry, dataset: DatasetVersion, split: str) -> None:
-        """Take the split's content away, behind the registry's back."""
+        """Delete the split's content, behind the registry's back."""
 
     def test_versions_are_ordered_by_meaning_newest_first(self, registry: DataRegistry) -> None:
         assert registry.versions() == NEWEST_FIRST
@@ -66,8 +66,9 @@ class DataRegistryContract(ABC):
 
     @pytest.mark.parametrize("version", [None, "1.2.0"])
     def test_an_empty_registry_says_how_to_fill_it(self, empty_registry: DataRegistry, version: str | None) -> None:
-        with pytest.raises(DataVersionNotFound, match="fmnist data build"):
+        with pytest.raises(DataVersionNotFound) as refusal:
             empty_registry.resolve(version)
+        assert refusal.value.remedies == (Remedy.BUILD_DATA,)
 
     def test_a_version_is_pinned_to_one_commit(self, registry: DataRegistry) -> None:
         first, again = registry.resolve("1.2.0"), registry.resolve("1.2.0")

@@ -1,4 +1,4 @@
-"""What every `DesiredState` must do, wherever it is written."""
+"""The contract of every `DesiredState`, wherever it is stored."""
 
 import pytest
 
@@ -13,7 +13,7 @@ class DesiredStateContract:
 
     @pytest.fixture
     def state(self) -> DesiredState:
-        """A service that runs neither of the contract's models, and whose image may be anything."""
+        """The state of a service with any image, and with none of the contract's models."""
         raise NotImplementedError
 
     def test_what_was_written_is_what_is_there(self, state: DesiredState) -> None:

@@ -1,4 +1,4 @@
-"""What every `ModelStore` must do, whatever stands behind it and whatever weights it takes."""
+"""The contract of every `ModelStore`, for any backend and any kind of weights."""
 
 import json
 import pickle
@@ -18,7 +18,7 @@ from fmnist.ports.model_store import ModelStore, TrainedWeights
 class ModelStoreContract:
     """Subclass it as `Test...` and supply `store`, `run_id`, `weights` and `damaged`.
 
-    One model is saved for all tests, for saving a network takes seconds; each test works on a copy under its own name.
+    All tests share one saved model, because saving takes seconds. Each test works on a copy with its own name.
     """
 
     @pytest.fixture(scope="class")
@@ -36,7 +36,7 @@ class ModelStoreContract:
     @pytest.fixture(scope="class")
     @classmethod
     def weights(cls) -> TrainedWeights:
-        """Weights of a kind that the store takes."""
+        """Weights of a kind that the store accepts."""
         raise NotImplementedError
 
     @pytest.fixture
@@ -47,7 +47,7 @@ class ModelStoreContract:
     @pytest.fixture(scope="class")
     @classmethod
     def info(cls, run_id: str, weights: TrainedWeights) -> ModelInfo:
-        """What the artifact of the saved model has to say."""
+        """The metadata of the saved model."""
         return ModelInfo(
             architecture=weights.architecture,
             normalization=Normalization(mean=0.286, std=0.353),
@@ -59,7 +59,7 @@ class ModelStoreContract:
     @pytest.fixture(scope="class")
     @classmethod
     def golden(cls) -> Images:
-        """The batch whose answers are stored with the model."""
+        """The golden batch: its answers are stored with the model."""
         return np.random.default_rng(0).integers(0, 256, (64, SIDE, SIDE), dtype=np.uint8)
 
     @pytest.fixture(scope="class")
@@ -67,12 +67,12 @@ class ModelStoreContract:
     def saved(
         cls, store: ModelStore, run_id: str, weights: TrainedWeights, info: ModelInfo, golden: Images
     ) -> ModelVersion:
-        """The model that all tests share."""
+        """The saved model that all tests share."""
         return store.save(run_id, _new_name(), weights, info, golden, card="# A card\n")
 
     @pytest.fixture
     def version(self, store: ModelStore, saved: ModelVersion) -> ModelVersion:
-        """A copy of it as the first version of a fresh name."""
+        """A copy of the saved model, as version 1 of a new name."""
         return store.copy(saved, _new_name())
 
     def test_saved_model_is_version_1_of_its_run_tagged_with_its_lineage(

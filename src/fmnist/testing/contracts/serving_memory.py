@@ -1,4 +1,4 @@
-"""What every `ServingMemory` must do, wherever it keeps what it is told."""
+"""The contract of every `ServingMemory`, wherever it is stored."""
 
 from functools import partial
 
@@ -22,7 +22,7 @@ class ServingMemoryContract:
 
     @pytest.fixture
     def memory(self) -> ServingMemory:
-        """The memory under test, with nothing in it."""
+        """The memory under test. It is empty."""
         raise NotImplementedError
 
     def test_empty_memory_knows_nothing(self, memory: ServingMemory) -> None:
@@ -54,7 +54,7 @@ class ServingMemoryContract:
         assert memory.pinned(_NEWEST) == "models:/prod.contract/4"
 
     def test_pin_is_forgotten_when_something_else_is_expected(self, memory: ServingMemory) -> None:
-        # Also when what is expected never gets as far as a pin, because it is not there.
+        # Also if the new expectation is never pinned, because its model does not exist.
         memory.expect(_CHAMPION)
         memory.pin(_CHAMPION, "models:/prod.contract/3")
         memory.expect("models:/prod.contract/99")
@@ -122,12 +122,12 @@ class ServingMemoryContract:
 
 
 def make_kept(number: int) -> KeptModel:
-    """Return `make_package(number)` as a model that was compared."""
+    """Return `make_package(number)` as a kept model that was compared."""
     return KeptModel.of(make_package(number), compared=True)
 
 
 def make_package(number: int) -> ModelPackage:
-    """Return version `number` of `prod.contract`, a model of random class means that differ from number to number."""
+    """Return version `number` of `prod.contract`: a model of random class means, different for each number."""
     means = np.random.default_rng(number).standard_normal((len(CLASS_NAMES), PIXELS)).astype(np.float32)
     info = ModelInfo(
         architecture="means",

@@ -1,4 +1,4 @@
-"""What every `Tracker` must do, whatever stands behind it."""
+"""The contract of every `Tracker`, for any backend."""
 
 import uuid
 
@@ -22,7 +22,7 @@ DATASET = DatasetVersion(
 
 
 class TrackerContract:
-    """Subclass it as `Test...` and supply `tracker`; the tests leave each other's runs alone."""
+    """Subclass it as `Test...` and supply `tracker`. Tests do not touch each other's runs."""
 
     @pytest.fixture
     def tracker(self) -> Tracker:

@@ -1,6 +1,6 @@
-"""The model card: what whoever meets a model should know of it, in Markdown that reads well as plain text too.
+"""The model card: what a user of the model should know, in Markdown that is also readable as plain text.
 
-Mitchell et al. 2019, "Model Cards for Model Reporting", names the headings. It says nothing that was not measured.
+Its headings follow Mitchell et al. 2019, "Model Cards for Model Reporting". It states only what was measured.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ from fmnist.domain.model.evaluation.report import REPEATED, Measurement, ModelRe
 from fmnist.domain.model.markdown import code, table, words
 from fmnist.domain.model.training.recipe import Recipe
 
-CARD_FILE = "model_card.md"  # wherever it is kept
+CARD_FILE = "model_card.md"
 
 _WEAKEST = 3
 _RECIPE = (
@@ -38,9 +38,9 @@ def _what(report: ModelReport) -> str:
     return (
         f"Tells {len(info.class_names)} kinds of fashion articles apart: {', '.join(map(words, info.class_names))}.\n\n"
         f"* Input: float32 (n, 1, 28, 28), grey pixels as `(pixel / 255 - {info.normalization.mean:.6f}) / "
-        f"{info.normalization.std:.6f}`, light on a dark ground\n"
-        "* Output: logits float32 (n, 10); their softmax are the probabilities\n"
-        "* Meant for: Fashion-MNIST and work that learns from it. License: Apache-2.0"
+        f"{info.normalization.std:.6f}`, light on a dark background\n"
+        "* Output: logits float32 (n, 10); their softmax gives the probabilities\n"
+        "* Intended use: Fashion-MNIST and work that learns from it. License: Apache-2.0"
     )
 
 
@@ -64,7 +64,7 @@ def _results(report: ModelReport) -> str:
     return "\n\n".join(
         [
             table(("", *(each.split for each in splits)), rows),
-            f"One view of each image; in brackets 95 % intervals (Wilson). By class, on {report.measured.split}:",
+            f"One view of each image. Brackets hold 95 % intervals (Wilson). By class, on {report.measured.split}:",
             table(("class", "recall", "precision"), classes),
             *_calibrated(report),
         ]
@@ -76,12 +76,12 @@ def _calibrated(report: ModelReport) -> Iterable[str]:
         return
     effect = (
         f"log loss {found.loss:.4f} → {found.scaled_loss:.4f}, calibration error {_percent(found.ece)} → "
-        f"{_percent(found.scaled_ece)} on val, each half scaled by the temperature of the other"
+        f"{_percent(found.scaled_ece)} on val, each half scaled by the temperature fitted on the other"
     )
     if found.helps:
         yield f"Logits are divided by a temperature of {found.temperature:.3f}, fitted on val: {effect}."
     else:
-        yield f"No temperature scaling, which would not have helped: {effect}."
+        yield f"Temperature scaling is not used, because it would not have helped: {effect}."
 
 
 def _data(report: ModelReport) -> str:
@@ -90,8 +90,8 @@ def _data(report: ModelReport) -> str:
     trained_on = lineage.get("dvc_data_version", "not recorded")
     lines = [f"* Trained on {code(trained_on)}, measured on {code(measured.data_version)}"]
     if counts:
-        lines.append(f"* Images of the latter: {counts}")
-    lines.append(f"* From {words(report.source)}, digest {code(measured.digest)}")
+        lines.append(f"* Images of {code(measured.data_version)}: {counts}")
+    lines.append(f"* Data registry: {words(report.source)}, digest {code(measured.digest)}")
     return "\n".join([*lines, "* Fashion-MNIST: Xiao, Rasul and Vollgraf 2017, https://arxiv.org/abs/1708.07747"])
 
 
@@ -101,13 +101,13 @@ def _limits(measured: Measurement, names: Sequence[str]) -> str:
     lines = [f"* Weakest classes, by recall: {weakest}."]
     if confused := measured.confusions(_WEAKEST):
         told = ", ".join(
-            f"{words(names[truth])} taken for {words(names[answer])} ({count})" for truth, answer, count in confused
+            f"{words(names[truth])} predicted as {words(names[answer])} ({count})" for truth, answer, count in confused
         )
-        lines.append(f"* Commonest mistakes: {told}.")
+        lines.append(f"* Most frequent mistakes: {told}.")
     lines += [
-        "* It answers with one of its classes whatever it is shown: it knows no other, and no picture of nothing.",
-        "* Photographs, other sizes, dark articles on a light ground and more than one article were never measured.",
-        "* How far its confidence can be trusted was measured on pictures like those of the data, and on no others.",
+        "* It always answers with one of its classes, even for a picture of something else or of nothing.",
+        "* It was not measured on photographs, other sizes, dark articles on a light background, or several articles.",
+        "* Its calibration was measured on pictures like those of the data only.",
     ]
     return "\n".join(lines)
 
@@ -123,7 +123,7 @@ def _training(report: ModelReport) -> str:
     ]
     if story.seconds and story.images_per_second:
         where = f" on {words(story.device)}" if story.device else ""
-        lines.append(f"* {story.seconds:.1f} s in epochs, {story.images_per_second:,.0f} images/s{where}")
+        lines.append(f"* {story.seconds:.1f} s in all epochs, {story.images_per_second:,.0f} images/s{where}")
     lines.append(f"* {REPEATED}")
     return "\n".join(lines)
 

@@ -155,7 +155,7 @@ class PromotionPolicy:
         }
         reason = (
             f"{self.metric} {champion:.4f} -> {challenger:.4f}, an improvement of {float(improvement):+.2%}; "
-            f"{self.threshold:+.2%} or more is required"
+            f"at least {self.threshold:+.2%} is required"
         )
         return Decision(Mode.CONTRACT, (Rule("relative improvement", passed, figures, reason),))
 
@@ -193,8 +193,8 @@ class PromotionPolicy:
         }
         reason = (
             f"{comparison.champion_accuracy:.2%} -> {comparison.challenger_accuracy:.2%}, a change of "
-            f"{float(comparison.difference):+.2%} ({self.confidence:.0%} interval {float(low):+.2%} to "
-            f"{float(high):+.2%}); its lower end must be {self.min_gain:+.2%} or more"
+            f"{_points(comparison.difference)} points ({self.confidence:.0%} interval {_points(low)} to "
+            f"{_points(high)}); the lower end must be at least {_points(self.min_gain)}"
         )
         return Rule("accuracy", low >= _decimal(self.min_gain), figures, reason)
 
@@ -213,8 +213,9 @@ class PromotionPolicy:
         # Smaller ones say nothing more, and end at a 0 that they are not.
         p_value = f"p = {comparison.p_value:.2g}" if comparison.p_value >= 1e-6 else "p < 1e-6"
         reason = (
-            f"{comparison.only_challenger} images only the challenger gets right, {comparison.only_champion} only the "
-            f"champion: {'hardly' if significant else 'may be'} chance ({p_value}, level {float(level):.2g})"
+            f"only the challenger is right on {comparison.only_challenger} images, only the champion on "
+            f"{comparison.only_champion}: {'a' if significant else 'no'} significant difference ({p_value}, "
+            f"level {float(level):.2g})"
         )
         return Rule("McNemar", passed, figures, reason)
 
@@ -223,8 +224,8 @@ class PromotionPolicy:
         worst = min(changes, key=lambda label: (changes[label], label))
         figures = {CLASS_NAMES[label]: float(change) for label, change in changes.items()}
         reason = (
-            f"least recall is gained for {CLASS_NAMES[worst]}, {float(changes[worst]):+.2%}; a fall of "
-            f"{self.max_class_drop:.2%} is allowed"
+            f"the worst change of recall is {_points(changes[worst])} points, for {CLASS_NAMES[worst]}; a loss of "
+            f"{100 * self.max_class_drop:.2f} points is allowed"
         )
         passed = changes[worst] >= -_decimal(self.max_class_drop)
         return Rule("classes", passed, {**figures, "allowed": self.max_class_drop}, reason)
@@ -237,7 +238,7 @@ class PromotionPolicy:
             "allowed": self.max_calibration_loss,
         }
         reason = (
-            f"expected error {comparison.champion_ece:.4f} -> {comparison.challenger_ece:.4f}; a rise of "
+            f"calibration error {comparison.champion_ece:.4f} -> {comparison.challenger_ece:.4f}; a rise of "
             f"{self.max_calibration_loss:.4f} is allowed"
         )
         return Rule("calibration", rise <= _decimal(self.max_calibration_loss), figures, reason)
@@ -246,3 +247,7 @@ class PromotionPolicy:
 def _decimal(value: float) -> Fraction:
     """The number as it is written, not as binary rounds it: 0.945 is 5 % more than 0.9."""
     return Fraction(repr(float(value)))
+
+
+def _points(share: Fraction | float) -> str:
+    return f"{100 * float(share):+.2f}"

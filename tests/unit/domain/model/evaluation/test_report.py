@@ -103,7 +103,7 @@ def test_card_says_whether_the_temperature_is_applied() -> None:
     applied = model_card(replace(report, calibration=replace(report.calibration, loss=1.0, scaled_loss=0.5)))
     left_out = model_card(replace(report, calibration=replace(report.calibration, loss=0.5, scaled_loss=1.0)))
     assert "Logits are divided by a temperature of" in applied
-    assert "No temperature scaling" in left_out
+    assert "Temperature scaling is not used" in left_out
     assert "emperature" not in model_card(replace(report, calibration=None))
 
 

@@ -94,7 +94,7 @@ def test_a_champion_that_another_tool_copied_is_compared_like_any_other(promotio
     foreign_release(promotions, staged, tags=tags)
     result = promotions.run.run(model, POLICY, Mode.EVALUATE, by="x", approval="automatic")
     assert result.released is None
-    assert result.message.startswith("refuse: McNemar: 0 images only the challenger gets right")
+    assert result.message.startswith("refuse: McNemar: only the challenger is right on 0 images")
 
 
 def test_a_copy_of_a_released_version_does_not_count_as_released(promotions: House) -> None:
