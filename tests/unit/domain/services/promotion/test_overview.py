@@ -169,5 +169,5 @@ def test_trace_does_not_go_round_in_circles(promotions: House) -> None:
 def test_a_record_that_is_not_ours_is_named(promotions: House, text: str) -> None:
     model = promotions.train(5)
     promotions.store.label(model, tags={"decision": text})
-    with pytest.raises(CorruptModel, match=f"tag decision of {model.uri} is not as fmnist writes it"):
+    with pytest.raises(CorruptModel, match=f"tag decision of {model.uri} is not a valid record"):
         DecisionRecord.of(promotions.store.resolve(model.uri))

@@ -51,7 +51,7 @@ def test_what_was_said_against_one_champion_does_not_release_over_another(promot
     compare_anew(house, staged)
     with pytest.raises(NotReady) as refused:
         house.promotion.release(staged.uri, by="x", approval="manual")
-    was = f"was against models:/{PROD}/1, and now it is models:/{PROD}/2"
+    was = f"was against models:/{PROD}/1, but the champion is now models:/{PROD}/2"
     assert str(refused.value) == (
         f"{staged.uri} is not tested as things are, its test {was}; "
         f"is not approved as things are, its approval by A. Person {was}"
@@ -141,7 +141,7 @@ def test_records_of_earlier_versions_are_read_and_asked_for_again(promotions: Ho
     house.store.label(staged, tags=as_before(acceptance.tag()) | as_before(approval.tag()))
     recorded_before(house, staged, max_latency_ratio=2.0)
     assert AcceptanceRecord.of(house.store.resolve(staged.uri)) == replace(acceptance, basis=None)
-    assert "names no champion, for an earlier version of fmnist recorded it" in house.overview.status()[1].note
+    assert "names no champion, because an earlier version of fmnist recorded it" in house.overview.status()[1].note
     assert [event.what for event in house.overview.history()][-2:] == ["tested", "approved"]
     with pytest.raises(NotReady, match=r"its test names no champion, .* A\. P"):
         house.promotion.release(staged.uri, by="x", approval="manual")
