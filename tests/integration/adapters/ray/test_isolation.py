@@ -152,7 +152,7 @@ def test_errors_and_words_of_the_child_are_the_parents_and_stdout_stays_its_own(
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    with pytest.raises(InvalidSetting, match="cannot be shared among 99 workers"):
+    with pytest.raises(InvalidSetting, match="are too few for 99 workers"):
         compute.prepare(TrainingSpec(recipe=SPEC.recipe, num_workers=99), toys)
     with pytest.raises(RuntimeError, match="ZeroDivisionError: of the vendor"):
         compute.prepare(seeded(1), toys)

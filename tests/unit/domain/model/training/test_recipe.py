@@ -71,7 +71,9 @@ def test_a_preset_file_overrides_the_contract_s_defaults_alone() -> None:
 
 @pytest.mark.parametrize("unknown", [{"learning_rate": 0.1}, {"epochs": 2, "lr": 0.1}, {3: 4, "lr": 0.1}])
 def test_a_preset_file_with_an_unknown_name_is_refused_with_the_known_ones(unknown: dict[Any, Any]) -> None:
-    with pytest.raises(InvalidSetting, match=r"a recipe has no (learning_rate|epochs|3): it has .*max_epochs"):
+    with pytest.raises(
+        InvalidSetting, match=r"a recipe has no field (learning_rate|epochs|3): its fields are .*max_epochs"
+    ):
         Recipe.from_mapping(unknown)
 
 

@@ -23,7 +23,7 @@ Logits = npt.NDArray[np.float32]
 def one_size(logits: Logits) -> Logits:
     """Answer for batches of 64 alone, as a model that was exported with such an example may."""
     if len(logits) != 64:
-        raise CorruptModel(f"it does not answer for {len(logits)} images")
+        raise CorruptModel(f"it fails on {len(logits)} images")
     return logits
 
 
@@ -82,7 +82,7 @@ def test_a_model_that_does_not_load_fails(promotions: House, staged: ModelVersio
     [
         ({"answer": lambda logits: logits[:, :9]}, r"1 images give float32 \(1, 9\), expected float32 \(1, 10\)"),
         ({"answer": lambda logits: logits.astype(np.float64)}, "give float64"),
-        ({"answer": one_size}, "it does not answer for 7 images"),
+        ({"answer": one_size}, "it fails on 7 images"),
         ({"answer": lambda logits: logits + len(logits) * 10}, "answered otherwise than in a batch of 7"),
         ({"describe": lambda info: replace(info, normalization=Normalization(0.5, 0.5))}, "it normalizes by"),
         ({"describe": lambda info: replace(info, lineage={**info.lineage, "run_id": "other"})}, "is of run other"),

@@ -298,10 +298,10 @@ def test_an_unknown_version_opens_no_run(house: House) -> None:
 @pytest.mark.parametrize(
     ("spec", "model", "complaint"),
     [
-        (replace(SPEC, num_workers=41), MODEL, "40 images of 'train' cannot be shared among 41 workers"),
-        (replace(SPEC, num_workers=2, limit_val=1), MODEL, "1 images of 'val' cannot be shared among 2 workers"),
+        (replace(SPEC, num_workers=41), MODEL, "40 images of 'train' are too few for 41 workers"),
+        (replace(SPEC, num_workers=2, limit_val=1), MODEL, "1 images of 'val' are too few for 2 workers"),
         (replace(SPEC, limit_train=1), MODEL, "resnet18 needs at least 2 images per worker and step, found 1"),
-        (SPEC, "fashion mnist", "registered model 'fashion mnist' must be named with letters"),
+        (SPEC, "fashion mnist", "registered model 'fashion mnist' may have only letters"),
     ],
 )
 def test_what_cannot_end_in_a_model_opens_no_run(house: House, spec: TrainingSpec, model: str, complaint: str) -> None:
@@ -507,7 +507,7 @@ def test_no_resume_is_advised_for_a_run_that_says_not_yet_what_it_is(
 
 def test_a_run_of_something_else_is_not_resumed(house: House) -> None:
     run_id = house.tracker.start("theirs", {"mlflow.user": "them"})
-    with pytest.raises(InvalidSetting, match="not begun by fmnist"):
+    with pytest.raises(InvalidSetting, match="fmnist did not start this run"):
         house.service.resume(run_id, ignore)
 
 
