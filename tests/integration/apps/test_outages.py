@@ -81,8 +81,8 @@ def test_tracker_that_goes_away_during_training_costs_none_of_it(platform: Platf
     code, said = started.end()
     assert code == 1
     assert "epoch 3/3" in said, "training went on"
-    assert "the tracker does not take the metrics of epoch" in said
-    missing = "3; the metrics of the chosen epoch; the model; its report; its end"
+    assert "the tracker does not accept the metrics of epoch" in said
+    missing = "3; the metrics of the chosen epoch; the model; its report; its final status"
     assert f"{missing}\n" in said
     assert said.splitlines()[-1].startswith(f"error: MLflow at {platform.uri} fails on run")
 
@@ -106,7 +106,7 @@ def test_store_of_the_models_that_goes_away_leaves_a_run_that_can_be_finished(
     code, said = started.end()
     assert code == 1
     run = platform.only_run()
-    assert f"not recorded of run {run.info.run_id}: the model; its report; its end\n" in said
+    assert f"not recorded for run {run.info.run_id}: the model; its report; its final status\n" in said
     assert run.info.status == "FAILED"
     assert platform.steps(run.info.run_id, "val_acc") == [0, 1, 2, 3]
 

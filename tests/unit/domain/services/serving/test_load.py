@@ -132,7 +132,7 @@ def test_mismatch_that_comes_out_late_is_said_and_serves_on(
     assert replica.current is not None
     assert (served(replica), replica.current.degraded) == (wrong, error)
     [record] = caplog.records
-    assert (record.levelno, f"{wrong} goes on serving" in record.getMessage()) == (logging.ERROR, True)
+    assert (record.levelno, f"{wrong} continues to serve" in record.getMessage()) == (logging.ERROR, True)
     replica.deploy(wrong)
     assert replica.status.reload_error == error
     deployment.registry.gate.error = None

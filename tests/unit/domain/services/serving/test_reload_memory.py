@@ -50,7 +50,7 @@ def test_model_that_cannot_be_kept_serves_all_the_same(
     uri, replica = deployment.add(), deployment.replica()
     replica.deploy(uri)
     assert (served(replica), replica.status.reload_error) == (uri, None)
-    assert "going on without what the replicas have in common" in caplog.text
+    assert "continuing without the memory that the replicas share" in caplog.text
 
 
 def test_it_is_told_of_no_model_that_failed(deployment: Deployment) -> None:
@@ -128,7 +128,7 @@ def test_last_good_model_that_does_not_load_is_not_served(
     assert replica.current is None
     assert replica.status.reload_error is not None
     assert "no version 99" in replica.status.reload_error
-    assert f"models:/{NAME}/1 served last, and does not load now" in caplog.text
+    assert f"models:/{NAME}/1 served last, but does not load now" in caplog.text
 
 
 def test_last_good_model_that_normalizes_wrongly_by_now_is_not_served(deployment: Deployment) -> None:

@@ -248,7 +248,7 @@ def test_a_report_that_cannot_be_recorded_is_told_and_made_when_the_run_is_resum
         with pytest.raises(StoreUnavailable):
             house.train()
     stopped = house.only_run()
-    assert f"not recorded of run {stopped.run_id}: its report; its end\n" in caplog.text
+    assert f"not recorded for run {stopped.run_id}: its report; its final status\n" in caplog.text
     (saved,) = house.store.versions(MODEL)
     assert house.service.resume(stopped.run_id, ignore).model == saved
     assert "report/report.html" in house.tracker.artifacts(stopped.run_id)
@@ -523,7 +523,7 @@ def test_a_run_is_not_resumed_on_other_data(house: House) -> None:
     moved = MemoryDataRegistry()
     moved.add("1.0.0", toy_splits(seed=1))
     service = TrainingRun(moved, house.tracker, house.compute, house.store, MODEL, draw)
-    with pytest.raises(InvalidSetting, match="other data"):
+    with pytest.raises(InvalidSetting, match="has changed since run"):
         service.resume(stopped.run_id, ignore)
     assert house.tracker.get(stopped.run_id).status is RunStatus.KILLED
 
@@ -571,7 +571,7 @@ def test_an_outage_during_training_is_told_and_leaves_no_trace(
 
     caplog.set_level("INFO")
     result = house.service.start(SPEC, PROVENANCE, in_the_second_epoch, run_name="run")
-    assert "the tracker does not take the metrics of epoch 2; training goes on" in caplog.text
+    assert "the tracker does not accept the metrics of epoch 2; training continues" in caplog.text
     assert "the tracker is back" in caplog.text
     run = house.tracker.get(result.run_id)
     assert (run.status, [step for step, _ in run.history["val_acc"]]) == (RunStatus.FINISHED, [0, 1, 2, 3])
@@ -589,8 +589,8 @@ def test_an_outage_until_the_end_is_told_exactly_and_resuming_records_the_rest(
         house.service.start(SPEC, PROVENANCE, from_the_second_epoch_on, run_name="run")
     outage.is_on = False
     run_id = house.only_run().run_id
-    missing = "the metrics of epochs 2, 3; the metrics of the chosen epoch; the model; its report; its end"
-    assert f"not recorded of run {run_id}: {missing}\n" in caplog.text
+    missing = "the metrics of epochs 2, 3; the metrics of the chosen epoch; the model; its report; its final status"
+    assert f"not recorded for run {run_id}: {missing}\n" in caplog.text
     assert house.resumable == [run_id]
 
     result = house.service.resume(run_id, reports.append)
@@ -609,7 +609,7 @@ def test_a_store_that_is_away_at_the_end_leaves_only_the_model_out(
     monkeypatch.setattr(house.store, "save", refuse)
     with pytest.raises(StoreUnavailable):
         house.train()
-    assert "the model; its report; its end\n" in caplog.text
+    assert "the model; its report; its final status\n" in caplog.text
     assert "the metrics" not in caplog.text
 
 
