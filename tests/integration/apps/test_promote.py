@@ -243,17 +243,17 @@ def test_steps_alone_are_a_pipeline_s(story: Story) -> None:
     ("arguments", "complaint"),
     [
         (("compare", "--model-uri", f"models:/{SOURCE}/9"), f"models:/{SOURCE}/9 is not in MLflow"),
-        (("compare", "--model-uri", f"models:/{PROD}/1"), f"is no version of {SOURCE}"),
+        (("compare", "--model-uri", f"models:/{PROD}/1"), f"is not a version of the source model {SOURCE}"),
         (("compare", "--model-uri", "nonsense"), "must be models:/NAME/VERSION"),
         (("compare", "--data-version", "0.9.0"), "has no split 'test': it has train, val"),
         (("compare", "--data-version", "7.0.0"), "no version '7.0.0'"),
         (("compare", "--mode", "contract", "--metric", "val_auc"), "has no metric 'val_auc'; its metrics: "),
         (("compare", "--policy", "absent.toml"), "policy file absent.toml cannot be read"),
         (("compare", "--threshold", "nan"), "threshold must be a finite number"),
-        (("stage", "--model-uri", f"models:/{SOURCE}/2"), "may not be staged, refuse: "),
+        (("stage", "--model-uri", f"models:/{SOURCE}/2"), "may not be staged: the decision is refuse: "),
         (("test", "--model-uri", f"models:/{STAGING}/9"), f"there is no models:/{STAGING}/9"),
         (("approve", "--by", " ", "--reason", "why"), "an approval needs by"),
-        (("release", "--model-uri", f"models:/{PROD}/1"), f"is no version of {STAGING}"),
+        (("release", "--model-uri", f"models:/{PROD}/1"), f"is not a version of {STAGING}"),
         (("rollback", "--reason", ""), "a rollback needs reason"),
         (("trace", f"models:/{PROD}@nobody"), "has no alias 'nobody'"),
     ],
@@ -280,7 +280,7 @@ def test_a_metric_that_is_no_number_decides_nothing(story: Story) -> None:
 def test_on_a_fresh_machine_every_command_says_what_is_missing(registry: RegistrySettings, tmp_path: Path) -> None:
     fresh = Command(tmp_path, registry)
     for arguments, complaint in (
-        (("run",), f"no version of {SOURCE} is registered: train one first"),
+        (("run",), f"no version of {SOURCE} is registered; run fmnist train"),
         (("test",), f"{STAGING} has no alias 'candidate'"),
         (("rollback", "--reason", "why"), f"{PROD} has no champion"),
     ):

@@ -84,7 +84,7 @@ def test_release_asks_again_for_a_test_and_an_approval_that_name_no_champion(
     here = Here(command)
     refused = here.refused("promote", "release", "--approval", "manual")
     why = "names no champion, because an earlier version of fmnist recorded it"
-    assert f"is not tested as things are, its test {why}; is not approved" in refused
+    assert f"has no valid test: its test {why}; has no valid approval: its approval" in refused
     assert f"its approval by earlier {why}; run fmnist promote test; run fmnist promote approve" in refused
     here.json("promote", "test", *policy)
     here.json("promote", "approve", "--by", "later", "--reason", "tested again")

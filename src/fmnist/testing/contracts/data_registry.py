@@ -8,7 +8,7 @@ import pytest
 
 from fmnist.domain.model.data.dataset import DatasetVersion
 from fmnist.domain.model.data.metadata import check_split, describe
-from fmnist.domain.model.errors import CorruptData, DataVersionNotFound, SplitNotFound
+from fmnist.domain.model.errors import CorruptData, DataVersionNotFound, Remedy, SplitNotFound
 from fmnist.ports.data_registry import DataRegistry
 from fmnist.testing.data import toy_splits
 
@@ -66,8 +66,9 @@ class DataRegistryContract(ABC):
 
     @pytest.mark.parametrize("version", [None, "1.2.0"])
     def test_an_empty_registry_says_how_to_fill_it(self, empty_registry: DataRegistry, version: str | None) -> None:
-        with pytest.raises(DataVersionNotFound, match="fmnist data build"):
+        with pytest.raises(DataVersionNotFound, match="has no version yet") as refusal:
             empty_registry.resolve(version)
+        assert refusal.value.remedies == (Remedy.BUILD_DATA,)
 
     def test_a_version_is_pinned_to_one_commit(self, registry: DataRegistry) -> None:
         first, again = registry.resolve("1.2.0"), registry.resolve("1.2.0")

@@ -107,7 +107,7 @@ def test_an_improvement_of_exactly_the_threshold_passes_and_less_does_not(unit: 
 def test_a_metric_that_is_no_number_decides_nothing(value: float) -> None:
     with pytest.raises(MetricNotFound, match=r"val_acc of the challenger must be"):
         PromotionPolicy().by_metric(value, 0.9)
-    with pytest.raises(MetricNotFound, match=r"val_acc of the champion is"):
+    with pytest.raises(MetricNotFound, match=r"val_acc of the champion must be"):
         PromotionPolicy().by_metric(0.9, value)
 
 

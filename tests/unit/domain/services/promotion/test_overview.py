@@ -96,7 +96,7 @@ def test_manual_approval_makes_the_pipeline_wait_and_go_on(promotions: House) ->
     waiting = promotions.run.run(model, POLICY, Mode.EVALUATE, by="x", approval="manual")
     assert (waiting.released, waiting.message) == (
         None,
-        f"models:/{STAGING}/1 is staged and tested, and waits to be approved",
+        f"models:/{STAGING}/1 is staged and tested, and waits for approval",
     )
     promotions.promotion.approve(None, by="A. Person", reason="fine")
     done = promotions.run.run(model, POLICY, Mode.EVALUATE, by="x", approval="manual")
@@ -151,7 +151,7 @@ def test_trace_of_a_run_that_is_gone_still_tells_what_the_model_knows(promotions
     model = promotions.train(5)
     promotions.tracker._runs.clear()
     links = promotions.trace.of(model.uri)
-    assert links[1].details == (("state", "not in the tracker any more"),)
+    assert links[1].details == (("state", "no longer in the tracker"),)
     assert links[2].name == "fashion-mnist-v1.0.0"
 
 
