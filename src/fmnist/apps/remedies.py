@@ -1,13 +1,13 @@
-"""The commands, flags and variables that help after an error of the domain."""
+"""The command, flag or variable that helps after an error of the domain."""
 
 from fmnist.domain.model.errors import FmnistError, Remedy
 
 _TEXT = {
-    Remedy.BUILD_DATA: "run fmnist data build, or name another registry by DVC_REPO_URL",
+    Remedy.BUILD_DATA: "run fmnist data build, or set DVC_REPO_URL to another registry",
     Remedy.NAME_DATA_VERSION: "give --data-version",
-    Remedy.MEASURE_ON_VAL: "give --split val, but only if no model was trained on any of it",
+    Remedy.MEASURE_ON_VAL: "give --split val, but only if the models were not trained on it",
     Remedy.TRAIN: "run fmnist train, or name a model",
-    Remedy.NAME_SOURCE: "MLFLOW_REGISTERED_MODEL_NAME names the source model",
+    Remedy.NAME_SOURCE: "set MLFLOW_REGISTERED_MODEL_NAME to the source model",
     Remedy.COMPARE: "run fmnist promote compare",
     Remedy.COMPARE_BY_EVALUATION: "compare with --mode evaluate",
     Remedy.COMPARE_AND_STAGE: "run fmnist promote compare and fmnist promote stage on the version that it is a copy of",
@@ -15,7 +15,7 @@ _TEXT = {
     Remedy.TEST: "run fmnist promote test",
     Remedy.APPROVE: "run fmnist promote approve --by WHO --reason WHY",
     Remedy.ROLL_BACK: "run fmnist promote rollback again",
-    Remedy.SHOW_STATUS: "look at fmnist promote status before you run this again",
+    Remedy.SHOW_STATUS: "run fmnist promote status before you try again",
 }
 
 
