@@ -1,4 +1,4 @@
-"""The words and examples of the OpenAPI document, which is all that many a caller ever reads of this service."""
+"""Texts and examples of the OpenAPI document. Many callers read no other documentation of the service."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ Responses = dict[int | str, dict[str, Any]]
 
 TITLE = "Fashion-MNIST classifier"
 SERVICE = """
-Send pictures of fashion articles, get their classes: T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt,
+Send pictures of fashion articles and get their classes: T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt,
 Sneaker, Bag or Ankle boot.
 
-A picture is 28x28 grey pixels, 0-255, light on black. Every answer names the registered model version that made it.
-Every error is `{detail, error_type, request_id}`; send `x-request-id` to name a request yourself.
+A picture is 28x28 grey pixels, 0-255, light on black. Every prediction names the registered model version that made it.
+Every error is `{detail, error_type, request_id}`. Send `x-request-id` to choose the id of a request.
 
     curl -H 'content-type: image/png' --data-binary @shoe.png URL/predict
 """
@@ -26,24 +26,25 @@ TAGS = [
     {"name": "inference protocol", "description": "Open Inference Protocol V2, REST with JSON tensors."},
 ]
 PREDICT = """
-One prediction an image, in the order of the images. Choose the format by `content-type`: JSON for a try, and
-`application/octet-stream` where speed counts. A pixel that is no integer from 0 to 255 is refused, with its position.
+Returns one prediction per image, in the order of the images. `content-type` gives the format: JSON is easy to try, and
+`application/octet-stream` is fast. A pixel that is not an integer from 0 to 255 is refused, and the error has its
+position.
 """
 
 _PROBLEMS = {
-    400: "The body is malformed: no JSON, no such file, or cut off.",
+    400: "The body is malformed: not JSON, not a file of its type, or incomplete.",
     401: "The API key is missing or unknown.",
     408: "The body did not arrive in time.",
     413: "The body is too large.",
-    415: "The content type is none of those that are accepted, or the body is compressed.",
-    422: "The body or a parameter is well-formed and wrong; `detail` has the position of the first bad value.",
-    503: "No model answers yet, none did in time, or too many bytes of requests are at hand (with `Retry-After`).",
+    415: "The content type is not accepted, or the body is compressed.",
+    422: "The body or a parameter has a wrong value; `detail` has the position of the first one.",
+    503: "No model answers yet, none answered in time, or requests fill the buffer (then with `Retry-After`).",
 }
-_TOO_MANY = {"description": "Too many requests wait already: come back after `Retry-After` seconds."}
+_TOO_MANY = {"description": "Too many requests are waiting: try again after `Retry-After` seconds."}
 
 
 def problem_responses(settings: HttpSettings, model: type[Any] = documents.ErrorDocument) -> Responses:
-    """Return the responses other than success of a route that predicts."""
+    """Return the error responses of a route that predicts."""
     responses: Responses = {
         status: {"model": model, "description": text}
         for status, text in _PROBLEMS.items()
@@ -55,13 +56,13 @@ def problem_responses(settings: HttpSettings, model: type[Any] = documents.Error
 def predict_responses(settings: HttpSettings) -> Responses:
     """Return the responses of `/predict`."""
     return {
-        200: {"model": documents.Predictions, "description": "One prediction an image."},
+        200: {"model": documents.Predictions, "description": "One prediction per image."},
         **problem_responses(settings),
     }
 
 
 def predict_body(settings: HttpSettings) -> dict[str, Any]:
-    """Return OpenAPI's request body of `/predict`, with each format."""
+    """Return OpenAPI's request body of `/predict`, with every format."""
     pixel = {"type": "integer", "minimum": 0, "maximum": 255}
     row = {"type": "array", "items": pixel, "minItems": SIDE, "maxItems": SIDE}
     image = {
@@ -86,10 +87,10 @@ def predict_body(settings: HttpSettings) -> dict[str, Any]:
                 },
                 "example": {"images": [example_image()]},
             },
-            OCTETS: _file(f"The bare pixels, row by row: n x {PIXELS} bytes. `images.tobytes()` of a uint8 array."),
+            OCTETS: _file(f"Raw pixels, row by row: n x {PIXELS} bytes, such as `images.tobytes()` of a uint8 array."),
             NPY: _file("A `.npy` file of dtype uint8 and shape (n, 28, 28) or (n, 784), as `numpy.save` writes it."),
-            PNG: _file("One picture, made grey and scaled to 28x28. Light on black, for it is not inverted."),
-            JPEG: _file("One picture, made grey and scaled to 28x28. Light on black, for it is not inverted."),
+            PNG: _file("One picture, light on black. It is made grey and scaled to 28x28, but not inverted."),
+            JPEG: _file("One picture, light on black. It is made grey and scaled to 28x28, but not inverted."),
         },
     }
 
