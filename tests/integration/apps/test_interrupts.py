@@ -50,7 +50,7 @@ def test_a_run_that_is_interrupted_again_and_again_ends_as_if_it_had_not_been(
     code, said = started.end()
     run_id = command.only_run().info.run_id
     assert code == 130
-    assert f"fmnist train --resume {run_id} continues from the last checkpoint" in said
+    assert f"fmnist train --resume {run_id} goes on from its last checkpoint" in said
     assert said.splitlines()[-1] == "interrupted"
     assert_left_as_killed(command)
 

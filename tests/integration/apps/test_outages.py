@@ -88,7 +88,7 @@ def test_tracker_that_goes_away_during_training_costs_none_of_it(platform: Platf
 
     platform.tracker.end()
     run_id = platform.only_run().info.run_id
-    assert f"fmnist train --resume {run_id} continues from the last checkpoint" in said
+    assert f"fmnist train --resume {run_id} goes on from its last checkpoint" in said
     done = command.run("train", "--resume", run_id)
     assert done.returncode == 0, done.stderr
     assert "epoch" not in done.stderr.partition("fashion-mnist-v1.0.0")[2], "nothing is trained again"
@@ -148,7 +148,7 @@ def test_cluster_that_goes_away_during_training_is_named(command: Command) -> No
     assert f"\nerror: the Ray cluster at {HOST}:{port} was lost: " in said
     run = command.only_run()
     assert run.info.status == "FAILED"
-    assert f"fmnist train --resume {run.info.run_id} continues from the last checkpoint" in said
+    assert f"fmnist train --resume {run.info.run_id} goes on from its last checkpoint" in said
 
 
 def test_registry_that_does_not_answer_is_named_before_a_run_is_opened(here: Here, command: Command) -> None:
