@@ -81,8 +81,8 @@ class ModelStore(Protocol):
 
     A store guarantees three things. A copy appears with its tags or not at all. An alias points at one version at any
     time. The next call reads what was written. A store does not guarantee a compare-and-set, nor a transaction over two
-    aliases or two tags. A caller that needs those must write in an order that is safe to interrupt anywhere, and must
-    keep other writers out.
+    aliases or two tags. A caller that needs those must keep other writers out, and write in an order that is safe to
+    interrupt.
     """
 
     @abstractmethod

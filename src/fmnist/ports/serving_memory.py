@@ -44,7 +44,7 @@ class ServingMemory(Protocol):
     def pinned(self, desired: str, max_age: float | None = None) -> str | None:
         """Return the URI of the version that `desired` is pinned to, if that is the last pin.
 
-        None if another `desired` was expected or pinned since, if there is no pin yet, or if the pin is at least
+        None if there is no pin yet, or another `desired` was expected or pinned since. Also None if the pin is at least
         `max_age` seconds old.
         """
 

@@ -15,7 +15,7 @@ SERVICE = """
 Send pictures of fashion articles and get their classes: T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt,
 Sneaker, Bag or Ankle boot.
 
-A picture is 28x28 grey pixels, 0-255, light on black. Every prediction names the registered model version that made it.
+A picture is 28x28 grey pixels, 0-255, light on black. Every answer names the registered model version that made it.
 Every error is `{detail, error_type, request_id}`. Send `x-request-id` to choose the id of a request.
 
     curl -H 'content-type: image/png' --data-binary @shoe.png URL/predict

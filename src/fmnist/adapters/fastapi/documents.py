@@ -38,8 +38,8 @@ class Health(Standing):
     """Health of the service. `status` is `healthy` while any model answers.
 
     `reload_error` is the reason why the desired model could not be loaded, or null. `degraded` is the reason why the
-    normalization could not be compared with the data registry's, or null. If the service has API keys, a caller
-    without a key sees that there is a reason, but not its text.
+    normalization could not be compared with the data registry's, or null. If there are API keys, a caller without
+    a key sees that there is a reason, but not its text.
     """
 
     status: str

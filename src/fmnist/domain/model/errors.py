@@ -1,6 +1,6 @@
 """Errors of the domain: one class for each way in which a caller has to react.
 
-Adapters turn each vendor's exception into one of these, chain the cause, and write a message that says what to do.
+Adapters turn each vendor's exception into one of these, and chain the cause. The message says what to do.
 """
 
 from enum import Enum, auto

@@ -1,4 +1,4 @@
-"""Makes text from elsewhere, such as a class name or a tag, safe to print on a terminal and in a report."""
+"""Escapes text from elsewhere, such as a class name or a tag, for a terminal or a report."""
 
 import re
 

@@ -103,7 +103,7 @@ class PairedComparison:
         matched-pairs data".
         """
         discordant = self.only_champion + self.only_challenger
-        # Each binomial coefficient is computed from the one before: for 10,000 images, anew would take seconds.
+        # Each binomial coefficient comes from the one before. For 10,000 images, separate ones would take seconds.
         coefficient = tail = 1
         for count in range(min(self.only_champion, self.only_challenger)):
             coefficient = coefficient * (discordant - count) // (count + 1)

@@ -1,7 +1,7 @@
 """The rules of promotion: a frozen value takes measured figures, and returns a decision with its reasons.
 
 It measures nothing, reads nothing and keeps no state. Thresholds are compared as the decimal numbers that a person
-wrote, so a figure that is exactly at its threshold passes.
+wrote. So a figure exactly at its threshold passes.
 """
 
 import dataclasses
@@ -69,7 +69,7 @@ class PromotionPolicy:
     Attributes:
         metric, higher_is_better, threshold: the contract's rule; the threshold is a relative improvement.
         min_gain: required gain in accuracy, in [-1, 1], at the lower end of the confidence interval. With a negative
-            value, a challenger passes without proof that it is better, but not with proof that it is worse.
+            value a challenger need not be shown to be better, but must not be shown to be worse.
         confidence: confidence level of that interval. The level of McNemar's test is 1 minus it.
         max_class_drop: largest allowed loss of recall of any class, in [0, 1].
         max_calibration_loss: largest allowed rise of the expected calibration error, in [0, 1].

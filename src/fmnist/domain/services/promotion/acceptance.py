@@ -153,9 +153,7 @@ def _origin_problems(info: ModelInfo, staged: ModelVersion, dataset: DatasetVers
     if info.normalization != dataset.normalization:
         problems.append(f"it has {info.normalization}, but {dataset.version} has {dataset.normalization}")
     if info.lineage.get("run_id", staged.run_id) != staged.run_id:
-        problems.append(
-            f"its artifact is of run {info.lineage['run_id']}, but it is registered for run {staged.run_id}"
-        )
+        problems.append(f"its artifact is of run {info.lineage['run_id']}, but it is registered for {staged.run_id}")
     return problems
 
 
@@ -167,10 +165,7 @@ def _known_pictures(classifier: Classifier, split: str, pictures: LabeledImages,
     recorded = classifier.info.metrics.get(f"{split}_acc")
     accuracy, chance = right / len(pictures), 1 / len(CLASS_NAMES)
     figures: Mapping[str, float] = {"accuracy": accuracy, "images": len(pictures), "least": floor}
-    told = (
-        f"accuracy is {accuracy:.2%} on {len(pictures)} {split} images, {floor:.0%} is required, a guess gives "
-        f"{chance:.0%}"
-    )
+    told = f"accuracy {accuracy:.2%} on {len(pictures)} {split} images, {floor:.0%} required, {chance:.0%} by guessing"
     good_enough = accuracy >= floor and low > chance
     if recorded is None:
         return Rule("known pictures", good_enough, figures, told)

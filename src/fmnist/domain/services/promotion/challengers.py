@@ -45,7 +45,5 @@ def check_source(name: str) -> StagedName:
     """
     source = StagedName.parse(name)
     if source.stage not in {Stage.DEV, Stage.CI}:
-        raise InvalidSetting(
-            f"the source model of a promotion must be dev.NAME or ci.NAME, found {name}", Remedy.NAME_SOURCE
-        )
+        raise InvalidSetting(f"the source model must be dev.NAME or ci.NAME, found {name}", Remedy.NAME_SOURCE)
     return source

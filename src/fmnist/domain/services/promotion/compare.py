@@ -98,9 +98,7 @@ class ModelComparison:
 
     def _metric(self, version: ModelVersion, metric: str) -> float:
         if not version.run_id:
-            raise MetricNotFound(
-                f"{version.uri} has no run, so it has no metric {metric!r}", Remedy.COMPARE_BY_EVALUATION
-            )
+            raise MetricNotFound(f"{version.uri} has no run, so no metric {metric!r}", Remedy.COMPARE_BY_EVALUATION)
         history = self._tracker.get(version.run_id).history
         if not history.get(metric):
             there = ", ".join(sorted(history)) or "none"

@@ -47,9 +47,7 @@ class LineageTrace:
         seen: set[str] = set()
         while version is not None:
             if version.uri in seen:
-                raise InvalidSetting(
-                    f"the tags of {version.uri} say that it is a copy of itself: they were changed by hand"
-                )
+                raise InvalidSetting(f"{version.uri} is a copy of itself by its tags: they were changed by hand")
             seen.add(version.uri)
             links.append(_version_link(version))
             origin, parent = version, _parent(version)

@@ -87,8 +87,8 @@ class ModelServing:
 
         A lookup of one replica is valid for all replicas for `max_age` seconds; with None it is never repeated. A model
         that could not be compared with the data registry is compared as soon as the registry answers. If it turns out
-        to be wrong it continues to serve, because there may be no better one, and the status says why. If the memory
-        lost the model, it gets the model again.
+        to be wrong it continues to serve, because there may be no better one. The status then says why. A memory that
+        lost the model gets it again.
         """
         with self._lock:
             if self._deployed is None or self._running is not None:

@@ -49,7 +49,7 @@ class TrainingRun:
         model_name: the registered model that each run adds a version to.
         render: draws the report on the run's model.
         uninterrupted: makes a context in which an interrupt waits. A process that turns signals into
-            `KeyboardInterrupt` supplies it, so that no interrupt comes between the start of a run and its id.
+            `KeyboardInterrupt` supplies it. Then no interrupt can come between the start of a run and its id.
         lock: makes a context for a run's id that one process at a time can enter.
         check_lock: raises the errors of a new run's lock before the run exists.
         on_resumable: called with the id of a run that ended early and can be resumed.
@@ -213,7 +213,7 @@ class TrainingRun:
         final = FinalMeasurement.of(self._compute, fit.weights, dataset)
         metrics, story = final.metrics(), _story(fit, spec, dataset)
         # Readers of a run see the last value of a metric, so it must be that of the registered model. It is logged as
-        # one more epoch, so that a run that is resumed after this point does not log it again.
+        # one more epoch. So a run that is resumed after this point does not log it again.
         unrecorded.epochs.write([*fit.history, metrics | story.speed()])
         tags = {"best_epoch": str(story.best_epoch), "temperature": f"{final.weights.temperature:.4f}"}
         self._tracker.log(run_id, tags={**tags, DEVICE_TAG: fit.device})

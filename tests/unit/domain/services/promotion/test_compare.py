@@ -86,7 +86,7 @@ def test_a_champion_without_run_or_metric_is_an_error_and_no_pass(promotions: Ho
 
 def test_a_version_that_no_run_made_is_refused(promotions: House) -> None:
     foreign = replace(promotions.train(5), run_id="")
-    with pytest.raises(MetricNotFound, match=f"{foreign.uri} has no run, so it has no metric 'val_acc'"):
+    with pytest.raises(MetricNotFound, match=f"{foreign.uri} has no run, so no metric 'val_acc'"):
         promotions.compare(foreign, Mode.CONTRACT)
 
 
