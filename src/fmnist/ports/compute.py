@@ -67,7 +67,7 @@ class Compute(Protocol):
         """Train on `train`, validate on `val` after each epoch, and return the best epoch's weights.
 
         The last report of each epoch has its metrics. A second call with the same run id continues from the run's last
-        checkpoint. Its result is that of an uninterrupted fit. It reads no other split, and refuses what `prepare` refuses.
+        checkpoint, to the result of an uninterrupted fit. It reads no other split, and refuses what `prepare` refuses.
 
         Raises:
             CorruptData: a split differs from what the version promises.

@@ -1,7 +1,7 @@
 """Fashion-MNIST images: their classes, and the decoding of every accepted layout into a uint8 batch.
 
-A batch is a C-contiguous uint8 array of shape (n, 28, 28), n >= 1, 0 = black background. Decoding never rounds or
-clips a value. It refuses a pixel that is not an integer in 0..255, and the error has its position.
+A batch is a C-contiguous uint8 array of shape (n, 28, 28), n >= 1, 0 = black background. Decoding never rounds,
+clips or casts a value. It refuses a pixel that is not an integer in 0..255, and the error has its position.
 """
 
 from collections.abc import Sequence

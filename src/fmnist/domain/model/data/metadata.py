@@ -62,7 +62,7 @@ def pixel_statistics(images: Images) -> dict[str, float]:
 
 
 def split_sizes(metadata: Mapping[str, Any]) -> dict[str, int]:
-    """Return the images of train, val and test by the metadata. A split that it does not describe is left out."""
+    """Return how many images the metadata gives for train, val and test. A split without a number is left out."""
     described = metadata.get("splits")
     entries = described if isinstance(described, Mapping) else {}
     return {

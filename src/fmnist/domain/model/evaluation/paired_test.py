@@ -96,7 +96,7 @@ class PairedComparison:
 
     @property
     def p_value(self) -> float:
-        """Two-sided p-value of McNemar's exact test: the chance of a split this uneven if both models are equally good.
+        """Two-sided p-value of McNemar's exact test: how likely this difference is if the models are equally good.
 
         McNemar 1947, "Note on the sampling error of the difference between correlated proportions or percentages"; the
         exact conditional form is equation 2 of Fagerland, Lydersen and Laake 2013, "The McNemar test for binary

@@ -74,7 +74,7 @@ class TrainingSpec:
         return self.num_workers * self.recipe.batch_size
 
     def check_splits(self, sizes: Mapping[str, int]) -> None:
-        """Check that every worker gets enough of `train` and `val`. `sizes` has their images, as far as known.
+        """Check that every worker gets enough of `train` and `val`. `sizes` has their numbers of images, where known.
 
         Raises:
             InvalidSetting: a worker would get no image, or fewer than a training step needs.
