@@ -5,9 +5,9 @@ from fmnist.domain.model.errors import FmnistError, Remedy
 _TEXT = {
     Remedy.BUILD_DATA: "run fmnist data build, or set DVC_REPO_URL to another registry",
     Remedy.NAME_DATA_VERSION: "give --data-version",
-    Remedy.MEASURE_ON_VAL: "give --split val, but only if no model was trained on it",
+    Remedy.MEASURE_ON_VAL: "give --split val, but only if the models were not trained on it",
     Remedy.TRAIN: "run fmnist train, or name a model",
-    Remedy.NAME_SOURCE: "MLFLOW_REGISTERED_MODEL_NAME sets the source model",
+    Remedy.NAME_SOURCE: "set MLFLOW_REGISTERED_MODEL_NAME to the source model",
     Remedy.COMPARE: "run fmnist promote compare",
     Remedy.COMPARE_BY_EVALUATION: "compare with --mode evaluate",
     Remedy.COMPARE_AND_STAGE: "run fmnist promote compare and fmnist promote stage on its source version",
@@ -15,7 +15,7 @@ _TEXT = {
     Remedy.TEST: "run fmnist promote test",
     Remedy.APPROVE: "run fmnist promote approve --by WHO --reason WHY",
     Remedy.ROLL_BACK: "run fmnist promote rollback again",
-    Remedy.SHOW_STATUS: "check fmnist promote status before you run this again",
+    Remedy.SHOW_STATUS: "run fmnist promote status before you try again",
 }
 
 

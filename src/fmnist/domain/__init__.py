@@ -1,1 +1,1 @@
-"""What classifying Fashion-MNIST is about: values, rules and use cases, in the standard library and numpy alone."""
+"""Fashion-MNIST classification: values, rules and use cases. Imports only the standard library and numpy."""

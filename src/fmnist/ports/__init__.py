@@ -1,1 +1,1 @@
-"""What the services ask of the outside, one protocol a file. Ports speak domain values, never a vendor's."""
+"""What the services need from outside, one protocol per file. Ports use domain values, never a vendor's types."""

@@ -1,4 +1,4 @@
-"""Where training runs: fitting a network on a data version, and measuring what came of it."""
+"""Training on some hardware: fits a network on a data version, and classifies with the result."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -16,13 +16,13 @@ OnProgress = Callable[[Progress], None]
 
 @dataclass(frozen=True, slots=True)
 class FitResult:
-    """What training came back with.
+    """The result of training.
 
     Attributes:
-        weights: of the best epoch.
-        history: metrics of each epoch, the index being the epoch.
-        seconds: spent in epochs, over all attempts.
-        device: that the first worker trained on: `cpu`, or a GPU's name.
+        weights: weights of the best epoch.
+        history: metrics of each epoch; the index is the epoch.
+        seconds: time spent in epochs, in all attempts.
+        device: device of the first worker: `cpu`, or the name of a GPU.
     """
 
     weights: TrainedWeights
@@ -33,13 +33,13 @@ class FitResult:
 
 @dataclass(frozen=True, slots=True)
 class SplitPredictions:
-    """One pass over a split, in the split's order.
+    """The predictions for a split, in the split's order.
 
     Attributes:
-        images: uint8 (n, 28, 28), so that whoever looks at answers need not read the split again.
+        images: uint8 (n, 28, 28), so that the split need not be read again.
         labels: uint8 (n,).
         probabilities: float32 (n, classes).
-        seconds: that answering took, without loading the classifier or reading the split.
+        seconds: time of the classification, without loading the classifier or reading the split.
     """
 
     images: Images
@@ -49,36 +49,36 @@ class SplitPredictions:
 
 
 class Compute(Protocol):
-    """Trains on some hardware, and has fitted weights answer there."""
+    """Trains networks on some hardware, and classifies with their weights there."""
 
     @abstractmethod
     def prepare(self, spec: TrainingSpec, dataset: DatasetVersion) -> None:
-        """Start what training runs on, and see that a fit by this spec on this data can begin.
+        """Start the hardware or cluster, and check that a fit with this spec on this data can begin.
 
-        It reads no split, writes no record, and costs little the second time.
+        It reads no split and writes no record. A second call is cheap.
 
         Raises:
-            InvalidSetting: the spec asks for what this compute or data cannot give.
-            StoreUnavailable: checkpoints cannot be kept, or the cluster does not start or answer.
+            InvalidSetting: the compute or the data cannot satisfy the spec.
+            StoreUnavailable: checkpoints cannot be stored, or the cluster does not start or answer.
         """
 
     @abstractmethod
     def fit(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, on_progress: OnProgress) -> FitResult:
         """Train on `train`, validate on `val` after each epoch, and return the best epoch's weights.
 
-        The last report of each epoch has its metrics. Called again with the same run id, it goes on from the run's last
-        checkpoint, and ends as if it had never stopped. It reads no other split, and refuses what `prepare` refuses.
+        The last report of each epoch has its metrics. A second call with the same run id continues from the run's last
+        checkpoint, to the result of an uninterrupted fit. It reads no other split, and refuses what `prepare` refuses.
 
         Raises:
-            CorruptData: a split is not what the version promises.
-            TrainingFailed: for what a retry cannot mend, and when retries are used up.
-            InvalidSetting: the spec asks for what this compute or data cannot give.
-            StoreUnavailable: checkpoints cannot be kept, or the data's store or the cluster does not answer.
+            CorruptData: a split differs from what the version promises.
+            TrainingFailed: a retry cannot help, or the retries are used up.
+            InvalidSetting: the compute or the data cannot satisfy the spec.
+            StoreUnavailable: checkpoints cannot be stored, or the data's store or the cluster does not answer.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """End what runs for a fit that failed or was interrupted, and wait until it has. The next call starts anew."""
+        """End the processes of a failed or interrupted fit, and wait for that. The next call starts new ones."""
 
     @abstractmethod
     def predict(self, weights: TrainedWeights, dataset: DatasetVersion, split: str) -> SplitPredictions:
@@ -86,5 +86,5 @@ class Compute(Protocol):
 
         Raises:
             SplitNotFound: the version has no such split.
-            CorruptData: the split is not what the version promises.
+            CorruptData: the split differs from what the version promises.
         """

@@ -1,4 +1,4 @@
-"""Versioned data: which versions there are, and what one of them holds."""
+"""Versioned data: the list of versions, and the content of each."""
 
 from abc import abstractmethod
 from typing import Protocol
@@ -11,7 +11,7 @@ class DataRegistry(Protocol):
 
     @abstractmethod
     def versions(self) -> list[str]:
-        """Return the versions, newest first by semantic version; an empty list when there is none.
+        """Return the versions, newest first by semantic version; an empty list without versions.
 
         Raises:
             StoreUnavailable: the registry does not answer.
@@ -19,10 +19,10 @@ class DataRegistry(Protocol):
 
     @abstractmethod
     def resolve(self, version: str | None = None) -> DatasetVersion:
-        """Pin a version; None, `DEV` and `latest` mean the newest, and `v1.0.0` or `1.0.0` is short for the full tag.
+        """Pin a version. None, `DEV` and `latest` mean the newest; `v1.0.0` and `1.0.0` mean the full tag.
 
         Raises:
-            DataVersionNotFound: no such version, or none at all; the message lists those there are.
+            DataVersionNotFound: the version does not exist, or there is none; the message lists the versions.
             SplitNotFound: the version lacks `train` or `val`.
             CorruptData: its metadata is absent or unreadable.
             StoreUnavailable: the registry does not answer.
@@ -30,10 +30,10 @@ class DataRegistry(Protocol):
 
     @abstractmethod
     def read(self, dataset: DatasetVersion, split: str) -> LabeledImages:
-        """Return a split whose bytes were checked against their hash.
+        """Return a split, after a check of its bytes against their hash.
 
         Raises:
             SplitNotFound: the version has no such split.
-            CorruptData: absent, or other bytes, columns, dtypes or labels than promised.
+            CorruptData: the split is absent, or has other bytes, columns, dtypes or labels than promised.
             StoreUnavailable: the store does not answer.
         """

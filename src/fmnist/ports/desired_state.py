@@ -1,4 +1,4 @@
-"""The desired state of the service: written by a deployment, followed by a cluster, and read by whoever asks why."""
+"""The desired state of the service. A deployment writes it, and a cluster follows it."""
 
 from abc import abstractmethod
 from typing import Protocol
@@ -7,21 +7,21 @@ from fmnist.domain.model.promotion.desired_state import Desired
 
 
 class DesiredState(Protocol):
-    """A place where it is written which model the service is to run, with a history. Both methods raise
-    `StoreUnavailable` when it does not answer, and `InvalidSetting` where it describes no service of ours.
+    """A store, with history, of the model that the service must run. Both methods raise `StoreUnavailable` if the
+    store does not answer, and `InvalidSetting` if it does not describe a service of fmnist.
     """
 
     @abstractmethod
     def read(self) -> Desired:
-        """Return what is written there now."""
+        """Return the current desired state."""
 
     @abstractmethod
     def write(self, model_uri: str, image: str | None, *, after: str, message: str) -> Desired:
-        """Write which model is to be served, in which image where one is given, and return what is there now.
+        """Write the model to serve, and its image if given. Return the new desired state.
 
-        What is written there already is not written again: the revision stays. `message` says who and why.
+        If the state already has these values nothing is written, and the revision stays. `message` says who and why.
 
         Raises:
-            Conflict: the place is no longer at revision `after`; nothing was written.
+            Conflict: the store is no longer at revision `after`; nothing was written.
             InvalidSetting: the service runs no image of that name.
         """

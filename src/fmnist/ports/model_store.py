@@ -1,4 +1,4 @@
-"""Trained models: saved with all it takes to serve them, registered by name and version, loaded as classifiers."""
+"""Trained models: saved with everything to serve them, registered by name and version, loaded as classifiers."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from fmnist.domain.model.training.recipe import Architecture
 
 
 class Classifier(Protocol):
-    """A network that is ready to answer, and what its artifact says of it."""
+    """A loaded network, and the information in its artifact."""
 
     @property
     @abstractmethod
@@ -28,16 +28,16 @@ class Classifier(Protocol):
 
 
 ClassifierFactory = Callable[[], Classifier]
-"""Loads a classifier where it is called; picklable for every real adapter, so that it can travel to a worker."""
+"""Loads a classifier where it is called. Every real adapter's factory is picklable, so a worker can receive it."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedWeights:
-    """The chosen weights of a run, before they are a model of the store.
+    """The chosen weights of a run, before the store saves them as a model.
 
     Attributes:
-        path: of the file that holds them.
-        temperature: the network's outputs are divided by it, and are the model's logits then.
+        path: path of the file with the weights.
+        temperature: divisor of the network's outputs; the results are the model's logits.
     """
 
     architecture: Architecture
@@ -47,14 +47,14 @@ class TrainedWeights:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelPackage:
-    """A model as it left the store, with all it takes to load it when the store is gone. Picklable.
+    """A downloaded model, with everything to load it when the store is unavailable. Picklable.
 
     Attributes:
-        version: what it was registered as.
+        version: the registered version.
         uuid: the store's own id of the artifact; copies of a version share it.
-        signature: its input and output tensors as the store describes them, of JSON types alone.
+        signature: input and output tensors as the store describes them, in JSON types only.
         created: when training registered the artifact, in seconds since 1970 (UTC).
-        factory: makes the classifier from what the package holds.
+        factory: makes the classifier from the content of the package.
     """
 
     version: ModelVersion
@@ -67,7 +67,7 @@ class ModelPackage:
         """Make the classifier.
 
         Raises:
-            CorruptModel: a part is damaged, or it does not replay its golden batch.
+            CorruptModel: a part is damaged, or the answers for the golden batch differ from the recorded ones.
         """
         try:
             return self.factory()
@@ -77,13 +77,12 @@ class ModelPackage:
 
 class ModelStore(Protocol):
     """Keeps models. A model URI is `models:/NAME/VERSION` or `models:/NAME@ALIAS`. Every method raises
-    `StoreUnavailable` when the store does not answer, and `ModelNotFound` for a name, version or alias that is not
-    there.
+    `StoreUnavailable` if the store does not answer, and `ModelNotFound` if a name, version or alias does not exist.
 
-    What a promotion may rely on: a copy appears with its tags or not at all, an alias points at one version at every
-    instant, and what was written is read back by the next call. What it may not: nothing compares before it sets, and
-    nothing is one transaction over two aliases or two tags. Whoever needs that has to write in an order that is safe
-    to break off anywhere, and to keep others out meanwhile.
+    A store guarantees three things. A copy appears with its tags or not at all. An alias points at one version at any
+    time. The next call reads what was written. A store does not guarantee a compare-and-set, nor a transaction over two
+    aliases or two tags. A caller that needs those must keep other writers out, and write in an order that is safe to
+    interrupt.
     """
 
     @abstractmethod
@@ -99,37 +98,37 @@ class ModelStore(Protocol):
     ) -> ModelVersion:
         """Store the model in the run and register it as the next version of `name`, tagged with its lineage.
 
-        `golden` are images uint8 (n, 28, 28); the answers that the saved model gives for them are stored with it, and
-        replayed when it is loaded. `card` is what a person should know of the model, in Markdown: it is stored
-        with the model, and shown with the version and its copies.
+        `golden` are images uint8 (n, 28, 28). The saved model's answers for them are stored with it, and compared when
+        it is loaded. `card` is the model card in Markdown. It is stored with the model, and shown with the version and
+        its copies.
 
         Raises:
-            CorruptModel: the saved forms of the model do not agree with each other.
+            CorruptModel: the saved forms of the model give different answers.
         """
 
     @abstractmethod
     def download(self, version: ModelVersion) -> ModelPackage:
-        """Fetch what it takes to load the version.
+        """Fetch everything to load the version.
 
         Raises:
-            CorruptModel: the artifact lacks a part. That it replays its golden batch is seen when it is loaded.
+            CorruptModel: the artifact lacks a part. The golden batch is only checked when the model is loaded.
         """
 
     @abstractmethod
     def resolve(self, uri: str) -> ModelVersion:
-        """Return the version that `uri` stands for now."""
+        """Return the version that `uri` means now."""
 
     @abstractmethod
     def versions(self, name: str) -> list[ModelVersion]:
-        """Return all versions of `name`, newest first; an empty list when nothing is registered under it."""
+        """Return all versions of `name`, newest first; an empty list if there are none."""
 
     @abstractmethod
     def copy(self, source: ModelVersion, name: str, tags: Mapping[str, str] | None = None) -> ModelVersion:
-        """Register the same model as the next version of another name; run id and tags come along, aliases do not.
+        """Register the same model as the next version of another name, with its run id and tags but no aliases.
 
-        `tags` overrule those of the source, and are set in the same write that makes the copy.
+        `tags` override those of the source, and are set in the same write that makes the copy.
         """
 
     @abstractmethod
     def label(self, version: ModelVersion, *, alias: str | None = None, tags: Mapping[str, str] | None = None) -> None:
-        """Point `alias` at the version, away from any other, and set tags on it."""
+        """Move `alias` to the version, and set tags on it."""

@@ -1,4 +1,4 @@
-"""What the replicas of one deployment know in common, and what outlives each of them."""
+"""The memory that the replicas of a deployment share, and that outlives each replica."""
 
 import pickle
 from abc import abstractmethod
@@ -10,9 +10,9 @@ from fmnist.ports.model_store import ModelPackage
 
 @dataclass(frozen=True, slots=True)
 class KeptModel:
-    """A model that served: its version, whether its normalization was compared with the data registry's, and a package.
+    """A model that served: its URI, whether its normalization was compared with the data registry's, and its package.
 
-    The package is pickled, so that a memory does not need its classes.
+    The package is pickled, so that the memory does not need its classes.
     """
 
     uri: str
@@ -25,44 +25,44 @@ class KeptModel:
         return cls(package.version.uri, compared, pickle.dumps(package))
 
     def package(self) -> ModelPackage:
-        """Unpickle the package; raises anything when another release of fmnist pickled it."""
+        """Unpickle the package. May raise any error if another release of fmnist pickled it."""
         package: ModelPackage = pickle.loads(self.pickled)  # noqa: S301 - our own bytes, written by `of`
         return package
 
 
 class ServingMemory(Protocol):
-    """Remembers, for all replicas of a deployment, the version they agreed on and the last model that was good.
+    """Remembers, for all replicas of a deployment, the version that they agreed on and the last good model.
 
     Every method raises `StoreUnavailable` when the memory does not answer.
     """
 
     @abstractmethod
     def expect(self, desired: str) -> None:
-        """Note that `desired` is what is deployed now: the pin of anything else is forgotten, and no other is taken."""
+        """Note that `desired` is deployed now. The pin of any other model is forgotten, and none is accepted."""
 
     @abstractmethod
     def pinned(self, desired: str, max_age: float | None = None) -> str | None:
-        """Return the version's URI that `desired` was pinned to, when that was the last pin.
+        """Return the URI of the version that `desired` is pinned to, if that is the last pin.
 
-        None when another `desired` was expected or pinned since, or none was pinned yet, or when the pin is `max_age`
-        seconds old or older.
+        None if there is no pin yet, or another `desired` was expected or pinned since. Also None if the pin is at least
+        `max_age` seconds old.
         """
 
     @abstractmethod
     def pin(self, desired: str, uri: str) -> None:
-        """Note that `desired`, such as an alias, now stands for the version at `uri`, in place of the pin before.
+        """Note that `desired`, such as an alias, now means the version at `uri`. It replaces the last pin.
 
-        Does nothing when another `desired` is expected: a replica that pins this one has not heard of that yet.
+        Does nothing if another `desired` is expected: the calling replica does not know that deploy yet.
         """
 
     @abstractmethod
     def remember(self, model: KeptModel) -> None:
-        """Keep the model that was just checked and serves, in place of the one that was kept before."""
+        """Keep a model that was just checked and serves. It replaces the kept model."""
 
     @abstractmethod
     def last_good_id(self) -> tuple[str, bool] | None:
-        """Return `uri` and `compared` of the model that `last_good` would return, without fetching it."""
+        """Return `uri` and `compared` of the kept model, without fetching it; None without one."""
 
     @abstractmethod
     def last_good(self, uri: str | None = None) -> KeptModel | None:
-        """Return the model that is kept, or None; also None when it is not the version at `uri`, where one is given."""
+        """Return the kept model, or None without one. With `uri`, also None if it is another version."""

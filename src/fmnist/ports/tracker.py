@@ -1,4 +1,4 @@
-"""The record of training runs: what went in, what was measured, and how each of them ended."""
+"""The record of training runs: their inputs, their metrics, and how each run ended."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from fmnist.domain.model.data.dataset import DatasetVersion
 
 
 class RunStatus(StrEnum):
-    """How a run stands."""
+    """Status of a run."""
 
     RUNNING = "RUNNING"
     FINISHED = "FINISHED"
@@ -20,10 +20,10 @@ class RunStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run as it was read back.
+    """A run, as read from the tracker.
 
     Attributes:
-        history: every logged value by metric name, as (step, value) pairs in the order of their logging.
+        history: all logged values by metric name, as (step, value) pairs in the order of logging.
         started: seconds since 1970 (UTC).
     """
 
@@ -37,20 +37,20 @@ class RunRecord:
 
 
 class Tracker(Protocol):
-    """Starts runs, writes to them by id, and reads them back. Every method raises `StoreUnavailable` when the
-    tracker does not answer, and those that name a run raise `RunNotFound` when there is none of that id.
+    """Starts runs, writes to them by id, and reads them back. Every method raises `StoreUnavailable` if the
+    tracker does not answer. Methods that take a run id raise `RunNotFound` if there is no such run.
     """
 
     @abstractmethod
     def start(self, name: str, tags: Mapping[str, str], dataset: DatasetVersion | None = None) -> str:
-        """Open a run, which stands at RUNNING, and return its id.
+        """Open a run with status RUNNING, and return its id.
 
-        The data version that it is trained on is recorded with it, with source and digest.
+        The data version of its training is recorded with it, with source and digest.
         """
 
     @abstractmethod
     def set_status(self, run_id: str, status: RunStatus) -> None:
-        """Say how the run stands: RUNNING takes it up again, anything else ends it."""
+        """Set the status of the run. RUNNING reopens it, and any other status ends it."""
 
     @abstractmethod
     def log(
@@ -62,10 +62,10 @@ class Tracker(Protocol):
         metrics: Mapping[str, float] | None = None,
         step: int = 0,
     ) -> None:
-        """Record parameters (each written once), tags (the last one counts), and metrics at `step`.
+        """Record parameters (each written once), tags (the last value counts), and metrics at `step`.
 
         Raises:
-            InvalidSetting: a parameter already has another value; the same value again is fine.
+            InvalidSetting: a parameter already has another value. The same value is accepted.
         """
 
     @abstractmethod
@@ -74,7 +74,7 @@ class Tracker(Protocol):
 
     @abstractmethod
     def get(self, run_id: str) -> RunRecord:
-        """Read a run back."""
+        """Return a run."""
 
     @abstractmethod
     def find(self, tags: Mapping[str, str]) -> list[RunRecord]:

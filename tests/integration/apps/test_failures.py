@@ -82,7 +82,7 @@ def test_an_unknown_flag_or_an_invalid_number_is_a_usage_error(here: Here, comma
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"[[a]]\nb = 1\n", "a recipe has no a: it has architecture, batch_size, compile, erase, flip"),
+        (b"[[a]]\nb = 1\n", "a recipe has no field a: its fields are architecture, batch_size, compile, erase, flip"),
         (b"lr = 'fast'\n", "lr must be of type float, found a str"),
         (b"batch_size = 2.5\n", "batch_size must be of type int, found a float"),
         (b"flip = 1\n", "flip must be of type bool, found a int"),
@@ -134,8 +134,8 @@ def test_unreadable_dotenv_is_named(here: Here, command: Command) -> None:
 @pytest.mark.parametrize("compute", ["local", "ray"])
 def test_settings_that_cannot_give_a_model_start_no_run(here: Here, command: Command, compute: str) -> None:
     train = ("train", "--compute", compute, *RECIPE)
-    assert "'fashion mnist' must be named with" in here.refused(*train, MLFLOW_REGISTERED_MODEL_NAME="fashion mnist")
-    assert "256 letters long as staging.NAME" in here.refused(*train, MLFLOW_REGISTERED_MODEL_NAME=f"dev.{'x' * 248}")
+    assert "'fashion mnist' may have only letters" in here.refused(*train, MLFLOW_REGISTERED_MODEL_NAME="fashion mnist")
+    assert "256 characters as staging.NAME" in here.refused(*train, MLFLOW_REGISTERED_MODEL_NAME=f"dev.{'x' * 248}")
     for few in (("--limit-train", "1"), ("--batch-size", "1")):
         assert "needs at least 2 images per worker" in here.refused(*train, "--model", "resnet18", *few)
     assert command.runs() == []

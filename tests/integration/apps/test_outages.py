@@ -80,9 +80,9 @@ def test_tracker_that_fails_during_training_loses_no_training(platform: Platform
     platform.tracker.begin()
     code, said = started.end()
     assert code == 1
-    assert "epoch 3/3" in said, "training continued"
-    assert "the tracker does not take the metrics of epoch" in said
-    missing = "3; the metrics of the chosen epoch; the model; its report; its end"
+    assert "epoch 3/3" in said, "training went on"
+    assert "the tracker does not accept the metrics of epoch" in said
+    missing = "3; the metrics of the chosen epoch; the model; its report; its final status"
     assert f"{missing}\n" in said
     assert said.splitlines()[-1].startswith(f"error: MLflow at {platform.uri} fails on run")
 
@@ -104,7 +104,7 @@ def test_run_can_be_finished_after_the_model_store_failed(platform: Platform, co
     code, said = started.end()
     assert code == 1
     run = platform.only_run()
-    assert f"not recorded of run {run.info.run_id}: the model; its report; its end\n" in said
+    assert f"not recorded for run {run.info.run_id}: the model; its report; its final status\n" in said
     assert run.info.status == "FAILED"
     assert platform.steps(run.info.run_id, "val_acc") == [0, 1, 2, 3]
 

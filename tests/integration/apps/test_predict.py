@@ -30,7 +30,7 @@ from tests.integration.apps.here import Here
         (["--split", "test", "--index", "0-999999999"], "is not within the split's 50 images"),
         (["--split", "test", "--index", "0-99999999999999"], "is not of the form 0-4,17"),
         (["--split", "test", "--model", "best"], "model URI 'best' must be models:/NAME/VERSION or models:/NAME@ALIAS"),
-        (["--split", "test", "--model", "models:/a b/1"], "must be named with letters"),
+        (["--split", "test", "--model", "models:/a b/1"], "may have only letters"),
         (["--split", "test", "--model", "models:/dev.fashion-mnist-classifier/9"], "is not in MLflow"),
         (["--split", "test", "--model", "models:/prod.fashion-mnist-classifier/1"], "is not in MLflow"),
         (["--split", "test", "--model", "models:/dev.fashion-mnist-classifier@champion"], "has no alias 'champion'"),

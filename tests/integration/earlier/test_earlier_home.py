@@ -83,8 +83,8 @@ def test_release_requires_a_new_test_and_approval_if_the_old_ones_name_no_champi
     policy = ("--policy", "policy.toml")
     here = Here(command)
     refused = here.refused("promote", "release", "--approval", "manual")
-    why = "names no champion, for an earlier version of fmnist recorded it"
-    assert f"is not tested as things are, its test {why}; is not approved" in refused
+    why = "names no champion, because an earlier version of fmnist recorded it"
+    assert f"has no valid test: its test {why}; has no valid approval: its approval" in refused
     assert f"its approval by earlier {why}; run fmnist promote test; run fmnist promote approve" in refused
     here.json("promote", "test", *policy)
     here.json("promote", "approve", "--by", "later", "--reason", "tested again")

@@ -1,7 +1,7 @@
-"""The shapes of the bodies that go out. Routes build them, a type checker holds them, and OpenAPI shows them.
+"""The shapes of the response bodies. Routes build them, a type checker checks them, and OpenAPI shows them.
 
-Typed dictionaries and not dataclasses: a field that was not asked for is absent, not null. Nothing is validated on its
-way out.
+They are typed dictionaries, not dataclasses: a field that was not requested is absent, not null. Responses are not
+validated.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,11 @@ from typing_extensions import TypedDict
 from fmnist.domain.services.prediction import ClassPrediction
 
 Numbers = Annotated[Any, WithJsonSchema({"type": "array", "items": {"type": "number"}})]
-"""A C-contiguous array, which becomes a flat list."""
+"""A C-contiguous array, which becomes a flat list in JSON."""
 
 
 class Service(TypedDict):
-    """What this is, and where to go on."""
+    """Name and version of the service, and links."""
 
     service: str
     version: str
@@ -27,7 +27,7 @@ class Service(TypedDict):
 
 
 class Standing(TypedDict):
-    """What the service is to serve, and why it does not or not fully."""
+    """The model that the service should serve, and why it does not, or not fully."""
 
     desired_model: str
     degraded: str | None
@@ -35,11 +35,11 @@ class Standing(TypedDict):
 
 
 class Health(Standing):
-    """How the service stands. `status` is `healthy` while any model answers.
+    """Health of the service. `status` is `healthy` while any model answers.
 
     `reload_error` is the reason why the desired model could not be loaded, or null. `degraded` is the reason why the
-    normalization could not be compared with the data registry's, or null. Where there are API keys, a caller without
-    a key sees that there is a reason, and not its text.
+    normalization could not be compared with the data registry's, or null. If there are API keys, a caller without
+    a key sees that there is a reason, but not its text.
     """
 
     status: str
@@ -55,7 +55,7 @@ class Live(TypedDict):
 
 
 class NormalizationParams(TypedDict):
-    """Of the train split's pixels, in [0, 1] units: the input is `(pixel / 255 - mean) / std`."""
+    """Mean and standard deviation of the train split, in [0, 1] units: the input is `(pixel / 255 - mean) / std`."""
 
     mean: float
     std: float
@@ -76,7 +76,7 @@ class Info(Standing):
 
 
 class ImagePrediction(TypedDict):
-    """The most probable class of one image, with its probability in [0, 1]; the rest is there if it was asked for."""
+    """The most probable class of one image, with its probability in [0, 1]. Other fields are present if requested."""
 
     class_id: int
     class_name: str
@@ -86,7 +86,7 @@ class ImagePrediction(TypedDict):
 
 
 class Predictions(TypedDict):
-    """One prediction an image, in the order of the images, all of them by the one model that is named."""
+    """One prediction per image, in the order of the images. `model_uri` names the model of all predictions."""
 
     predictions: list[ImagePrediction]
     model_uri: str
@@ -103,7 +103,7 @@ class ErrorDocument(TypedDict):
 
 
 class NotReadyDocument(TypedDict):
-    """An error whose `detail` is the health of a service that has no model."""
+    """An error whose `detail` is the health of a service without a model."""
 
     detail: Health
     error_type: str

@@ -1,4 +1,4 @@
-"""The shapes of the Open Inference Protocol, as in `documents`; names and keys are the protocol's."""
+"""The shapes of the Open Inference Protocol, like those in `documents`. The protocol defines names and keys."""
 
 from typing import Any, NotRequired
 
@@ -36,7 +36,7 @@ class ModelReady(TypedDict):
 
 
 class TensorMetadata(TypedDict):
-    """A tensor that goes in or comes out; -1 is any number of images."""
+    """An input or output tensor. In `shape`, -1 means any number of images."""
 
     name: str
     datatype: str
@@ -54,7 +54,7 @@ class Model(TypedDict):
 
 
 class OutputTensor(TypedDict):
-    """A tensor, its data in one flat list, row by row."""
+    """A tensor. Its data is one flat list, row by row."""
 
     name: str
     datatype: str
@@ -63,7 +63,7 @@ class OutputTensor(TypedDict):
 
 
 class Inference(TypedDict):
-    """The outputs that were asked for, or both: `class_id` INT64 [n] and `probabilities` FP32 [n, 10]."""
+    """The requested outputs; by default both: `class_id` INT64 [n] and `probabilities` FP32 [n, 10]."""
 
     model_name: str
     model_version: str
@@ -72,7 +72,7 @@ class Inference(TypedDict):
 
 
 class InferenceError(TypedDict):
-    """The protocol's `error`, and beside it what every error of this service has."""
+    """The protocol's `error`, and the fields of every error of this service."""
 
     error: str
     detail: str
@@ -81,17 +81,17 @@ class InferenceError(TypedDict):
 
 
 _PROBLEMS = {
-    404: "No such model, or another version of it serves.",
-    503: "No model answers yet, or none did in time.",
+    404: "The model does not exist, or another version of it serves.",
+    503: "No model answers yet, or none answered in time.",
 }
 
 
 def answers(model: type[Any], *problems: int) -> dict[int | str, dict[str, Any]]:
-    """Return OpenAPI's responses of a route that answers with `model`, or with one of these problems."""
+    """Return OpenAPI's responses of a route: `model` on success, else one of these problems."""
     described: dict[int | str, dict[str, Any]] = {200: {"model": model}}
     for status in problems:
         described[status] = {"model": InferenceError, "description": _PROBLEMS[status]}
-    return {**described, "default": {"model": InferenceError, "description": "Anything else that goes wrong."}}
+    return {**described, "default": {"model": InferenceError, "description": "Any other error."}}
 
 
 INFER_BODY: dict[str, Any] = {
@@ -102,7 +102,7 @@ INFER_BODY: dict[str, Any] = {
                 "title": "Inference request",
                 "type": "object",
                 "properties": {
-                    "id": {"type": "string", "description": "Returned with the answer."},
+                    "id": {"type": "string", "description": "Returned in the response."},
                     "inputs": {
                         "type": "array",
                         "minItems": 1,
@@ -128,7 +128,7 @@ INFER_BODY: dict[str, Any] = {
                         },
                     },
                     "outputs": {
-                        "description": "Which outputs are wanted; both when left out.",
+                        "description": "Requested outputs; both by default.",
                         "type": "array",
                         "items": {
                             "type": "object",

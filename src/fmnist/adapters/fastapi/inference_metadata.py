@@ -1,4 +1,4 @@
-"""Health and metadata of the Open Inference Protocol V2: what there is, and whether it is ready."""
+"""Health and metadata of the Open Inference Protocol V2."""
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -12,7 +12,7 @@ from fmnist.domain.services.serving.load import ServedModel
 
 _MODEL = "/v2/models/{name}"
 _VERSION = "/v2/models/{name}/versions/{version}"
-# The protocol's word for a model in ONNX.
+# The protocol's name for models in ONNX.
 _PLATFORM = "onnx_onnxv1"
 
 

@@ -31,7 +31,7 @@ def inference_route(serving: Serving, settings: HttpSettings, model: InferenceMo
         _check_json(request)
         asked = InferenceRequest.parse(await request.body(), settings.max_images)
         served, rows = await serving.answer(asked.images)
-        # A reload may have come in between.
+        # A reload may have replaced the model in between.
         check_version(served, version)
         document = documents.Inference(
             model_name=name,
@@ -62,10 +62,10 @@ def inference_route(serving: Serving, settings: HttpSettings, model: InferenceMo
 
 
 def _check_json(request: Request) -> None:
-    """Refuse what is no JSON; some clients of the protocol send theirs without saying what it is."""
+    """Refuse a body that is not JSON. Some clients of the protocol send JSON without a content type."""
     media_type = media_type_of(request.headers.get("content-type", JSON))
     if media_type != JSON or "inference-header-content-length" in request.headers:
-        detail = "only tensors in JSON are taken, as application/json: switch the client's binary data off"
+        detail = "only JSON tensors are accepted, as application/json: switch off the client's binary data"
         raise Problem(415, "unsupported_media_type", detail)
 
 

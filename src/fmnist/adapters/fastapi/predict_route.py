@@ -1,4 +1,4 @@
-"""`POST /predict`: images in any accepted format, and the class of each of them."""
+"""`POST /predict`: takes images in any accepted format, and returns the class of each."""
 
 import time
 from datetime import UTC, datetime
@@ -35,10 +35,11 @@ def predict_route(serving: Serving, settings: HttpSettings, formats: ImageFormat
     async def predict(
         request: Request,
         top_k: Annotated[
-            int | None, Query(ge=1, le=len(CLASS_NAMES), description="So many classes of each image, best first.")
+            int | None,
+            Query(ge=1, le=len(CLASS_NAMES), description="Number of classes to return per image, best first."),
         ] = None,
         probabilities: Annotated[  # noqa: FBT002 - FastAPI passes it by name
-            bool, Query(description="The probability of every class, by its id.")
+            bool, Query(description="Return the probability of every class, in the order of ids.")
         ] = False,
     ) -> Response:
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""JSON as it leaves the service: quickly, and with nothing validated that this service made itself."""
+"""JSON responses. They are encoded fast and not validated, because this service made their content."""
 
 from collections.abc import Mapping
 
@@ -7,6 +7,6 @@ from starlette.responses import Response
 
 
 def json_reply(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a JSON response; dataclasses become objects, and C-contiguous arrays lists."""
+    """Return a JSON response. Dataclasses become objects, and C-contiguous arrays become lists."""
     body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
     return Response(body, status, headers, media_type="application/json")

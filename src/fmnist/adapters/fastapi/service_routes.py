@@ -1,6 +1,6 @@
-"""What the service is and how it stands: `/`, `/health`, `/info`. Open to all, and answered from memory.
+"""Name, health and model of the service: `/`, `/health`, `/info`. Open to all, and answered from memory.
 
-Why something failed may name addresses of stores: where there are keys, that text is for callers with a key.
+The reason of a failure may contain addresses of stores. If there are API keys, only callers with a key get its text.
 """
 
 import time
@@ -20,15 +20,15 @@ from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.domain.model.data.images import SIDE
 from fmnist.domain.services.serving.reload import ServingStatus
 
-# In the place of a text, so that callers and probes without a key still see that there is one.
+# Replaces the reason, so that callers and probes without a key still see that there is one.
 _HIDDEN = "send an API key to read it"
 _NOT_READY: dict[int | str, dict[str, Any]] = {
-    503: {"model": documents.NotReadyDocument, "description": "No model is loaded: `detail` is the health."}
+    503: {"model": documents.NotReadyDocument, "description": "No model is loaded. `detail` has the health."}
 }
 
 
 def service_routes(serving: Serving, settings: HttpSettings) -> APIRouter:
-    """Return the routes over `serving`; its uptime begins now."""
+    """Return the routes over `serving`. The uptime starts now."""
     router = APIRouter(tags=["service"])
     started = time.monotonic()
 
@@ -69,7 +69,7 @@ def service_routes(serving: Serving, settings: HttpSettings) -> APIRouter:
     async def live() -> Response:
         return json_reply(documents.Live(status="alive"))
 
-    @router.get("/health/ready", summary="As /health", responses={200: {"model": documents.Health}, **_NOT_READY})
+    @router.get("/health/ready", summary="Same as /health", responses={200: {"model": documents.Health}, **_NOT_READY})
     @router.get(
         "/health", summary="Whether a model answers", responses={200: {"model": documents.Health}, **_NOT_READY}
     )

@@ -1,7 +1,7 @@
-"""What every app needs: the settings, and the data registry that they point to.
+"""What every app needs: the settings, and the data registry.
 
-In every container a provider calls a function or class by keyword. The functions read the settings, so that a type
-checker sees which setting goes where.
+In every container, a provider calls a function or class with keyword arguments. The functions read the settings, so
+that a type checker sees which setting goes where.
 """
 
 from dependency_injector import containers, providers
@@ -13,7 +13,7 @@ from fmnist.apps.settings import Settings
 
 
 def s3_settings(settings: Settings) -> S3Settings:
-    """How S3 is reached for data."""
+    """Return the S3 settings for data."""
     secret = settings.aws_secret_access_key
     return S3Settings(
         endpoint_url=settings.aws_endpoint_url,
@@ -24,7 +24,7 @@ def s3_settings(settings: Settings) -> S3Settings:
 
 
 def registry_settings(settings: Settings) -> RegistrySettings:
-    """Where the data registry is, and what is where in it."""
+    """Return the location of the data registry, and the paths inside it."""
     return RegistrySettings(
         repo=settings.data_repo,
         remote=settings.dvc_remote,

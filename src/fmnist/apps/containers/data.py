@@ -1,4 +1,4 @@
-"""The data app: building versions, and the pipeline's stages."""
+"""The data app: builds data versions, and runs the stages of the pipeline."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def _downloads(settings: Settings) -> Path:
 
 
 class DataContainer(BaseContainer):
-    """The base's registry to read from, and what writes to it."""
+    """The data registry, and the parts that write to it."""
 
     builder = providers.Factory(builder, settings=BaseContainer.settings, registry=BaseContainer.registry_settings)
     download = providers.Callable(download, settings=BaseContainer.settings)

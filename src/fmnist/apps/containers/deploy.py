@@ -1,4 +1,4 @@
-"""The deploy app: the model store, and the repository that says what the service is to run."""
+"""The deploy app: the model store, and the repository with the desired state of the service."""
 
 from dependency_injector import providers
 
@@ -9,12 +9,12 @@ from fmnist.domain.services.promotion.deploy import ModelDeployment
 
 
 def desired_state(settings: Settings) -> GitDesiredState:
-    """Return the manifest that the cluster follows."""
+    """Return the desired state: the manifest that the cluster follows."""
     return GitDesiredState(repo=settings.gitops_repo, branch=settings.gitops_branch, manifest=settings.gitops_manifest)
 
 
 class DeployContainer(ModelsContainer):
-    """`deployment()` deploys."""
+    """`deployment()` deploys a released model."""
 
     desired_state = providers.Factory(desired_state, settings=ModelsContainer.settings)
     deployment = providers.Factory(

@@ -1,4 +1,4 @@
-"""The evaluate app: a registered model measured in this process. On a CPU it needs no torch."""
+"""The evaluate app: measures a registered model in this process. On a CPU it needs no torch."""
 
 from dependency_injector import providers
 

@@ -1,4 +1,4 @@
-"""What every app needs that has to do with models: where runs are recorded, and where models are kept."""
+"""What every app with models needs: the tracker of runs, and the store of models."""
 
 from dependency_injector import providers
 
@@ -15,7 +15,7 @@ from fmnist.ports.model_store import ModelStore
 
 
 def mlflow_connection(settings: Settings) -> MlflowConnection:
-    """Where MLflow is, and the experiment that runs belong to."""
+    """Return the location of MLflow, and the experiment of the runs."""
     return MlflowConnection(
         tracking_uri=settings.tracking_uri,
         experiment=settings.mlflow_experiment_name,

@@ -1,4 +1,4 @@
-"""The predict app, and the library's first call: a stored model behind the prediction service."""
+"""The predict app, and `load_classifier` of the library: a stored model as a prediction service."""
 
 from dependency_injector import providers
 
@@ -9,7 +9,7 @@ from fmnist.ports.model_store import ModelStore
 
 
 def load_prediction(uri: str, store: ModelStore) -> Prediction:
-    """Load the model at `uri`, which replays its golden batch before it answers anything."""
+    """Load the model at `uri`. Its answers for the golden batch are checked first."""
     return Prediction(store.download(store.resolve(uri)).load())
 
 

@@ -1,4 +1,4 @@
-"""The promote app: each of its steps, and all in a row. None of them trains, and so none needs torch on a CPU."""
+"""The promote app: each step of a promotion, and all steps in a row. On a CPU no step needs torch."""
 
 from dependency_injector import providers
 
@@ -16,7 +16,7 @@ from fmnist.domain.services.promotion.rollback import ModelRollback
 from fmnist.domain.services.promotion.run import PromotionRun
 from fmnist.domain.services.promotion.trace import LineageTrace
 
-# Longer than any promotion takes, so that a second one waits for its turn.
+# Longer than any promotion takes, so that a second promotion waits for its turn.
 _PATIENCE_SECONDS = 900.0
 
 
@@ -27,10 +27,10 @@ def promotion_lock(settings: Settings, source: StagedName) -> PromotionLock:
 
 
 class PromoteContainer(ModelsContainer):
-    """The steps, with models answering in this process, and what looks at them."""
+    """The steps of a promotion, with models in this process, and the views of promotions."""
 
     lock = providers.Singleton(promotion_lock, settings=ModelsContainer.settings, source=ModelsContainer.source)
-    # As a service loads a model, on a GPU machine too.
+    # Loads a model as the service does, also on a machine with a GPU.
     serving_store = providers.Singleton(MlflowModelStore, connection=ModelsContainer.connection)
     challengers = providers.Factory(
         Challengers, store=ModelsContainer.model_store, tracker=ModelsContainer.tracker, source=ModelsContainer.source

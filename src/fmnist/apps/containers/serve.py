@@ -1,6 +1,7 @@
-"""The serve app. What a replica is made of travels to it as a factory of plain settings: no container and no client.
+"""The serve app. A replica receives a picklable factory with plain settings, and no container or client.
 
-No secret travels either, for Serve keeps what it is given in the cluster's memory: a replica reads them where it runs.
+It receives no secret either, because Ray Serve keeps its arguments in the cluster's memory. A replica reads secrets
+from its own environment.
 """
 
 import uuid
@@ -43,7 +44,7 @@ def model_serving(
     threads: int,
     observe: ReloadObserver,
 ) -> ModelServing:
-    """Make the domain's service for a replica of the application `name`; called where the replica runs."""
+    """Make the serving service for a replica of the application `name`. Called in the replica's process."""
     sources = ModelSources(
         store=MlflowModelStore(connection, threads),
         registry=DvcDataRegistry(registry),
@@ -56,24 +57,24 @@ def model_serving(
 
 
 def without_secrets(registry: RegistrySettings) -> RegistrySettings:
-    """Leave S3's keys to the environment of whoever reads the registry."""
+    """Remove the S3 keys. The reader of the registry takes them from its own environment."""
     return replace(registry, s3=replace(registry.s3, access_key_id=None, secret_access_key=None))
 
 
 def http_settings(settings: Settings) -> HttpSettings:
-    """What the service accepts, save the keys."""
+    """Return the limits of the HTTP service, without the API keys."""
     return HttpSettings(
         version=__version__,
         max_images=settings.request_max_length,
         max_bytes=settings.request_max_bytes,
-        # The largest request that is allowed is taken.
+        # The largest allowed request must fit.
         max_buffered_bytes=max(settings.request_buffer_bytes, settings.request_max_bytes),
         request_timeout_seconds=settings.request_timeout_seconds,
     )
 
 
 def replica_parts(settings: Settings, connection: MlflowConnection, registry: RegistrySettings) -> ReplicaParts:
-    """Return what a replica is made of where it runs."""
+    """Return the parts from which a replica is made in its own process."""
     return ReplicaParts(
         serving=partial(
             model_serving,
@@ -82,7 +83,7 @@ def replica_parts(settings: Settings, connection: MlflowConnection, registry: Re
             settings.mlflow_registered_model_name,
             settings.normalization_check,
             settings.model_load_timeout_seconds,
-            # New for each deployment: an alias is looked up once in it, whatever it stood for in the last.
+            # New for each deployment, so that each deployment resolves an alias anew.
             uuid.uuid4().hex,
         ),
         http=partial(http_application, settings=http_settings(settings), has_keys=bool(settings.api_keys)),
@@ -94,27 +95,27 @@ def replica_parts(settings: Settings, connection: MlflowConnection, registry: Re
 
 
 def http_application(serving: Serving, *, settings: HttpSettings, has_keys: bool) -> Any:
-    """Make the ASGI application of a replica, with the keys of its own environment; called where the replica runs.
+    """Make the ASGI application of a replica, with the API keys of its environment. Called in the replica's process.
 
     Raises:
-        InvalidSetting: there are keys where the service is deployed from, and none here.
+        InvalidSetting: there are keys where the service is deployed from, but not here.
     """
     keys = Settings.load().api_keys
     if has_keys and not keys:
         raise InvalidSetting(
-            "FMNIST_API_KEYS is set where the service is deployed from, and not on the node that runs it: set it "
-            "there, for keys do not travel"
+            "FMNIST_API_KEYS is set where the service is deployed from, but not on the node that runs it: set it "
+            "there too, because keys are not sent to nodes"
         )
     return create_app(serving, replace(settings, api_keys=keys))
 
 
 def guard(settings: Settings) -> list[Any]:
-    """Return the middleware of a proxy; called in its process, whose own environment has the keys."""
+    """Return the middleware of a proxy. Called in the proxy's process, whose environment has the keys."""
     return proxy_middleware(replace(http_settings(settings), api_keys=settings.api_keys))
 
 
 def cluster(settings: Settings) -> ClusterSettings:
-    """Return how Ray is reached, for a service."""
+    """Return the Ray settings of a service."""
     return ClusterSettings(address=settings.ray_address, verbose=settings.verbose, forward_logs=True, metrics=True)
 
 
@@ -132,7 +133,7 @@ def start(application: Any, settings: Settings, cluster: ClusterSettings, host: 
 
 
 class ServeContainer(ModelsContainer):
-    """`application(model_uri=…)` is what Ray Serve runs; `start(…)` and `stop()` run it in this process's name."""
+    """`application(model_uri=…)` is the application for Ray Serve. `start(…)` and `stop()` run and end it."""
 
     parts = providers.Factory(
         replica_parts,

@@ -1,15 +1,15 @@
-"""The smoke app: a service over HTTP, and the data registry that has pictures for it."""
+"""The smoke app: a service over HTTP, and the data registry with images to send."""
 
 from dependency_injector import providers
 
 from fmnist.adapters.http.service import Answers, HttpService
 from fmnist.apps.containers.base import BaseContainer
 
-# The container picks the adapter; who is given a service names its type from here.
+# Other modules take these types from here, because only containers import adapters.
 __all__ = ["Answers", "HttpService", "SmokeContainer"]
 
 
 class SmokeContainer(BaseContainer):
-    """`service(url)` reaches a service."""
+    """`service(url)` returns a client of the service at this URL."""
 
     service = providers.Factory(HttpService)

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 def checkpoint_storage(settings: Settings) -> CheckpointStorage:
-    """Where Ray keeps checkpoints; S3 with the credentials of the data, at an endpoint of its own."""
+    """Return the storage of Ray's checkpoints. S3 has the data's credentials, and its own endpoint."""
     if settings.ray_storage_url is None:
         return CheckpointStorage(settings.ray_storage_location)
     data = s3_settings(settings)
@@ -39,10 +39,10 @@ def checkpoint_storage(settings: Settings) -> CheckpointStorage:
 
 
 def commit_of_this_code(settings: Settings) -> str:
-    """Return the Git commit of the checkout that this code runs from; where there is none, that of the image."""
+    """Return the Git commit of the checkout with this code, or of the image if there is no checkout."""
     here = Path(__file__)
     try:
-        # An installed copy may lie inside somebody else's checkout, whose commit would say nothing of it.
+        # An installed copy may be inside another project's checkout, whose commit is not that of this code.
         run(["git", "ls-files", "--error-unmatch", here.name], cwd=here.parent)
         return run(["git", "rev-parse", "HEAD"], cwd=here.parent).strip()
     except StoreUnavailable:
@@ -50,7 +50,7 @@ def commit_of_this_code(settings: Settings) -> str:
 
 
 def ray_compute(settings: Settings) -> IsolatedCompute:
-    """Return Ray Train, in a process of its own."""
+    """Return training with Ray, in its own process."""
     factory = RayComputeFactory(
         cluster=ClusterSettings(address=settings.ray_address, verbose=settings.verbose),
         reader=SplitReader(Storage(s3_settings(settings))),
@@ -65,7 +65,7 @@ def local_compute(settings: Settings, registry: DataRegistry) -> LocalCompute:
 
 
 def run_lock(settings: Settings, compute_name: str) -> RunLock:
-    """The lock on a run: beside its checkpoints, where those who share them see it; with S3, for this machine alone."""
+    """Return the lock on a run. It is beside the shared checkpoints; with S3 it is for this machine only."""
     in_s3 = compute_name == "ray" and settings.ray_storage_url
     return RunLock(None if in_s3 else settings.checkpoint_directory)
 
@@ -98,7 +98,7 @@ def provenance(settings: Settings) -> Provenance:
 
 
 class TrainContainer(ModelsContainer):
-    """The training run, with `compute` chosen by name: `ray` or `local`."""
+    """The training run. `compute_name` chooses the compute: `ray` or `local`."""
 
     compute_name = providers.Dependency(instance_of=str)
     compute = providers.Selector(

@@ -1,4 +1,4 @@
-"""Frozen values and the rules on them. They know no port, no vendor and no process.
+"""Frozen values and the rules on them. They depend on no port, vendor or process.
 
-A folder stands for a use case: `data`, `training`, `evaluation`, `promotion`. What all need stands beside them.
+Each folder belongs to a use case: `data`, `training`, `evaluation`, `promotion`. Shared modules are beside them.
 """

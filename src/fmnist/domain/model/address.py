@@ -1,4 +1,4 @@
-"""Addresses that may hold credentials, and messages that may hold such addresses. Neither shows a secret."""
+"""Redacts credentials from addresses, and from messages that contain addresses."""
 
 import ipaddress
 import re
@@ -9,20 +9,21 @@ from urllib.parse import unquote, urlsplit
 from fmnist.domain.model.errors import InvalidSetting
 
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
-# Neither a path nor Git's `user@host:path`.
+# Credentials without a scheme, but neither a path nor Git's `user@host:path`.
 _NO_SCHEME = re.compile(r"(?://|(?![/.~]))[^/@]*:.*@", re.DOTALL)
 _DATABASES = r"(?:mysql|mariadb|postgres(?:ql)?|mssql|oracle)(?:\+\w+)?"
 _DEFAULT_PORTS = {"http": 80, "https": 443, "mysql": 3306, "mariadb": 3306, "postgresql": 5432, "mssql": 1433}
-LOOPBACK = ("localhost", "127.0.0.1", "::1")  # the usual names of it, for what takes no rule
+LOOPBACK = ("localhost", "127.0.0.1", "::1")  # usual loopback hosts, for software that takes a list of hosts
 
 
 class Address:
-    """A URL, a path, or Git's `user@host:path`. However it is printed, user, password and query do not show.
+    """A URL, a path, or Git's `user@host:path`. Its printed forms omit user, password and query.
 
-    The user of an ssh address shows: it is no secret there. This is no dataclass, for `asdict` would hand out the text.
+    The user of an ssh address is printed, because it is no secret. This is not a dataclass, because `asdict` would
+    reveal the credentials.
 
     Raises:
-        InvalidSetting: a URL that can be read with two different hosts.
+        InvalidSetting: a URL can be read with two different hosts, or credentials have no scheme before them.
     """
 
     __slots__ = ("_text",)
@@ -36,7 +37,7 @@ class Address:
         return self._text
 
     def credentials(self) -> tuple[str, str | None] | None:
-        """Return user and password as they are sent, or None; the password is None where there is a user alone."""
+        """Return the decoded user and password, or None without a user. The password is None if there is none."""
         user = _split(self._text).user
         if user is None:
             return None
@@ -45,13 +46,13 @@ class Address:
 
     @property
     def has_query(self) -> bool:
-        """Whether a ? or # follows the path, with what does not show."""
+        """Whether a ? or # follows the path. The printed forms omit it and the rest."""
         rest = _split(self._text).rest
         return _before_query(rest) != rest
 
     @property
     def identity(self) -> str:
-        """One name for one place, however its address is written: with a user or not, with its default port or not."""
+        """One name for one place. Addresses with and without a user or the default port have the same name."""
         if found := re.fullmatch(r"sqlite(?:\+\w+)?:///(?P<path>[^?]*).*", self._text, re.DOTALL):
             return f"sqlite:///{Path(unquote(found['path'])).resolve()}"
         try:
@@ -85,13 +86,13 @@ class Address:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host, without brackets, is this machine by its loopback interface."""
+    """Return whether a host, without brackets, is the loopback interface of this machine."""
     number = number_of(host)
     return host.rstrip(".").lower().rpartition(".")[2] == "localhost" if number is None else number.is_loopback
 
 
 def number_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the number that a host is written as, one of IPv4 where it is mapped into IPv6; None for a name."""
+    """Return the IP address of a host written as numbers, or None for a name. IPv4 in IPv6 form becomes IPv4."""
     try:
         number = ipaddress.ip_address(host)
     except ValueError:
@@ -100,16 +101,16 @@ def number_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None
 
 
 class _Parts(NamedTuple):
-    scheme: str  # empty where the text is no URL, and all of it is the rest
+    scheme: str  # empty if the text is not a URL; `rest` is then the whole text
     user: str | None  # with the password
     rest: str
 
 
 def _split(text: str) -> _Parts:
-    """Take a URL apart as its vendor would, or, where the password is not encoded, as its author meant it."""
+    """Split a URL as its vendor would. If the password is not percent-encoded, split it as its author meant it."""
     if (url := _URL.match(text)) is None:
         if _NO_SCHEME.match(text):
-            raise InvalidSetting("an address has a user and password, and no scheme such as http:// before them")
+            raise InvalidSetting("an address has credentials without a scheme: put one such as http:// before them")
         return _Parts("", None, text)
     scheme, rest = url["scheme"], url["rest"]
     database = re.fullmatch(_DATABASES, scheme, re.IGNORECASE) is not None
@@ -125,7 +126,7 @@ def _split(text: str) -> _Parts:
         return _Parts(scheme, user, host + rest[len(authority) :])
     ends_in_port = re.match(r"[^/:@]+:\d+(?:[/?#]|$)", rest) is not None
     if "@" in rest and re.match(r"[^/:@\s\[]*[:@]", rest) and (database or not ends_in_port):
-        # SQLAlchemy takes a password with / and ? in it. Elsewhere it is a slip, whose password must not show either.
+        # SQLAlchemy accepts / and ? in a password. Elsewhere it is a mistake, but the password must not show either.
         end = (place if "@" in place else rest).rindex("@")
         return _Parts(scheme, rest[:end], rest[end + 1 :])
     return _Parts(scheme, None, rest)
@@ -143,8 +144,8 @@ def _decoded(text: str) -> str:
     return unquote(text, errors="surrogateescape")
 
 
-# In a message nobody says where an address ends. A user has no space, quote or slash; a password may have any of them.
-# All lengths are bounded, for a vendor may put pages into one line.
+# A message does not mark the end of an address. A user has no space, quote or slash, but a password may have them.
+# All lengths are bounded, because a vendor may write pages into one line.
 _SCHEME = r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{0,30}://"
 _NAME = r"[^\s'\"/:@\[]{0,200}"
 _WORD = r"\S{0,4096}"
@@ -153,7 +154,7 @@ _HOST_AND_PORT = r"(?:\[[^\s\]]{0,60}\](?::\d{0,5})?|[^\s'\"/:@]{1,253}:\d{1,5})
 _USER = re.compile(
     rf"(?P<database>{_DATABASES}://)(?:(?!{_HOST_AND_PORT}){_NAME}:{_LINE}|{_NAME}:{_WORD}|{_NAME})@"
     rf"|(?P<scheme>{_SCHEME})(?!{_HOST_AND_PORT})(?P<user>"
-    rf"[^\s'\"/]{{0,4096}}(?=@(?!{_WORD}@)|@[\w.-]{{1,253}}:\d{{1,5}}/)"  # as it should be: no slash in it
+    rf"[^\s'\"/]{{0,4096}}(?=@(?!{_WORD}@)|@[\w.-]{{1,253}}:\d{{1,5}}/)"  # the regular form: no slash in it
     rf"|{_NAME}:{_WORD}|{_NAME}:(?=\S){_LINE})@",
     re.IGNORECASE,
 )
@@ -161,9 +162,9 @@ _QUERY = re.compile(rf"(?!sqlite:)({_SCHEME}[^\s'\"?#]{{0,4096}})[?#][^\s'\"]*")
 
 
 def without_credentials(message: str) -> str:
-    """Return a message of a vendor without user, password and query of the URLs in it, as far as they can be told.
+    """Return a vendor's message without user, password and query of its URLs, as far as they can be recognized.
 
-    In doubt too much is left out. What is known to be an address is an `Address`, which needs no guess.
+    In doubt it removes too much. Text that is known to be an address belongs in an `Address`, which does not guess.
     """
     return _QUERY.sub(r"\1", _USER.sub(_shown, message))
 

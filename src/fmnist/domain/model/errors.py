@@ -1,6 +1,6 @@
-"""Everything that can go wrong, told apart the way a caller has to react to it.
+"""Errors of the domain: one class for each way in which a caller has to react.
 
-Adapters turn each vendor's exception into one of these, with the cause chained and a message that says what to do.
+Adapters turn each vendor's exception into one of these, and chain the cause. The message says what to do.
 """
 
 from enum import Enum, auto
@@ -25,10 +25,10 @@ class Remedy(Enum):
 
 
 class FmnistError(Exception):
-    """Root of the tree: the work failed, and the message is meant for a person.
+    """Root of the error tree: the work failed, and the message is for a person.
 
     Attributes:
-        remedies: what would help, where this is known; an app adds it to the message.
+        remedies: what a person can do, if known. An app adds it to the message.
     """
 
     def __init__(self, message: str, *remedies: Remedy) -> None:
@@ -37,15 +37,15 @@ class FmnistError(Exception):
 
 
 class BadInput(FmnistError):
-    """What the caller asked for cannot work, whoever runs it: a wrong value, or a name that is not there."""
+    """The request cannot work on any machine: a value is wrong, or a name does not exist."""
 
 
 class InvalidImages(BadInput):
-    """Pixels in a layout, type or range that is not a batch of 28x28 grey pictures."""
+    """The input is not a batch of grey 28x28 images: its layout, type or range is wrong."""
 
 
 class InvalidSetting(BadInput):
-    """A flag, variable or file with a value outside of what it means."""
+    """A flag, variable or file has a value that is not allowed."""
 
 
 class DataVersionNotFound(BadInput):
@@ -65,15 +65,15 @@ class ModelNotFound(BadInput):
 
 
 class CorruptData(FmnistError):
-    """Stored data is not what its hash, schema or metadata says."""
+    """Stored data does not match its hash, schema or metadata."""
 
 
 class CorruptModel(FmnistError):
-    """A stored model lacks a part, or does not answer as it did when it was saved."""
+    """A stored model lacks a part, or its answers differ from those at the time of saving."""
 
 
 class StoreUnavailable(FmnistError):
-    """A registry, tracker, store or disk does not answer or may not be written."""
+    """A registry, tracker, store or disk does not answer, or cannot be written."""
 
 
 class TrainingFailed(FmnistError):
@@ -81,24 +81,24 @@ class TrainingFailed(FmnistError):
 
 
 class OutOfMemory(TrainingFailed):
-    """A training step asks for more memory than the accelerator has; the message says what would ask for less."""
+    """A training step needs more memory than the accelerator has. The message says how to use less."""
 
 
 class ReportFailed(FmnistError):
-    """The report on a model cannot be drawn; the model is as good as before."""
+    """The report on a model cannot be drawn. The model itself is not affected."""
 
 
 class MetricNotFound(BadInput):
-    """A run lacks the metric that a decision rests on, or has no usable number for it."""
+    """A run lacks the metric that a decision needs, or the metric is not a finite number."""
 
 
 class NotReady(BadInput):
-    """A step of a promotion was asked for before what it rests on: a decision, a passed test, an approval."""
+    """A promotion step lacks what it needs first: a decision, a passed test or an approval."""
 
 
 class Conflict(FmnistError):
-    """Somebody else changed what this work was built on, so it stopped."""
+    """Somebody else changed the state that this work depends on, so it stopped."""
 
 
 class UnexpectedReply(FmnistError):
-    """A service answered otherwise than its contract says."""
+    """A service gave a reply that its contract does not allow."""

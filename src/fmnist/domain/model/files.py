@@ -1,16 +1,16 @@
-"""Reads a file that a person named, which may be anything: a pipe that nobody writes to, a device without an end."""
+"""Reads a file that a person named. The path may also be a pipe without a writer, or a device without an end."""
 
 import errno
 from pathlib import Path
 
 
 def read_file(path: Path, most: int) -> bytes:
-    """Return the bytes of a file, at most so many.
+    """Return the bytes of a file that has at most `most` bytes.
 
     Raises:
-        OSError: it is absent, unreadable, no file or longer; `strerror` says which.
+        OSError: the file is absent, unreadable, not a regular file or too long; `strerror` says which.
     """
-    # Asked before it is opened: opening a pipe would wait for whoever writes to it.
+    # Checked before opening: opening a pipe would wait for a writer.
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     with path.open("rb") as file:

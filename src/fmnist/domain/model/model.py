@@ -1,4 +1,4 @@
-"""A registered model: what it is called, which version of it, and what its artifact says of itself."""
+"""A registered model: its name, its versions, and the information in its artifact."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from fmnist.domain.model.text import words_of
 MODEL_LAYOUT_VERSION = 1
 GOLDEN_IMAGES = 64
 
-_NAME_LENGTH = 255  # MLflow's tables take 256 letters, a file system 255
+_NAME_LENGTH = 255  # MLflow's tables take 256 characters, a file system 255
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ALIAS = re.compile(r"[A-Za-z0-9_-]+")
 _RESERVED_ALIAS = re.compile(r"latest|v\d+", re.IGNORECASE)
@@ -21,27 +21,27 @@ _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
 
 def no_answer(images: int, error: Exception) -> CorruptModel:
-    """Return what a classifier raises when its runtime fails on so many images."""
+    """Return the error that a classifier raises when its runtime fails on `images` images."""
     plural = "" if images == 1 else "s"
-    return CorruptModel(f"the model does not answer for {images} image{plural}: {words_of(error)}")
+    return CorruptModel(f"the model fails on {images} image{plural}: {words_of(error)}")
 
 
 def check_model_name(name: str) -> str:
     """Return the registered model's name.
 
     Raises:
-        InvalidSetting: it holds more than letters, digits, `.`, `_` and `-`, or is too long at a stage to come.
+        InvalidSetting: a character is not allowed, or the name is too long, now or as `staging.NAME`.
     """
     if not _NAME.fullmatch(name):
-        raise InvalidSetting(f"registered model {name!r} must be named with letters, digits, '.', '_' and '-' alone")
+        raise InvalidSetting(f"registered model {name!r} may have only letters, digits, '.', '_' and '-' in its name")
     prefix, _, rest = name.partition(".")
     staged = prefix in set(Stage)
     length = len(f"{Stage.STAGING}.{rest}") if staged else len(name)
     if length > _NAME_LENGTH:
         as_staged = f" as {Stage.STAGING}.NAME" if staged else ""
         raise InvalidSetting(
-            f"registered model {name[:40]}... is {length} letters long{as_staged}: {_NAME_LENGTH} at most, choose "
-            "another name"
+            f"registered model {name[:40]}... has {length} characters{as_staged}, and {_NAME_LENGTH} are allowed: "
+            "choose a shorter name"
         )
     return name
 
@@ -50,11 +50,11 @@ def check_alias(alias: str) -> str:
     """Return the alias.
 
     Raises:
-        InvalidSetting: it holds more than letters, digits, `_` and `-`, or is `latest` or `v` and a number, which a
-            registry keeps for itself.
+        InvalidSetting: a character is not a letter, digit, `_` or `-`, or registries reserve the alias: `latest`, or
+            `v` and a number.
     """
     if not _ALIAS.fullmatch(alias):
-        raise InvalidSetting(f"alias {alias!r} must be made of letters, digits, '_' and '-' alone")
+        raise InvalidSetting(f"alias {alias!r} may have only letters, digits, '_' and '-'")
     if _RESERVED_ALIAS.fullmatch(alias):
         raise InvalidSetting(f"alias {alias!r} is reserved by the registry: choose another, such as 'champion'")
     return alias
@@ -62,7 +62,7 @@ def check_alias(alias: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ModelUri:
-    """`models:/NAME/VERSION` or `models:/NAME@ALIAS` taken apart: either `version` or `alias` is not None."""
+    """`models:/NAME/VERSION` or `models:/NAME@ALIAS`, parsed: one of `version` and `alias` is None."""
 
     name: str
     version: int | None
@@ -70,10 +70,10 @@ class ModelUri:
 
     @classmethod
     def parse(cls, uri: str) -> Self:
-        """Read one of the two forms.
+        """Parse one of the two forms.
 
         Raises:
-            InvalidSetting: anything else, such as a stage, `latest` or an address of another scheme.
+            InvalidSetting: the text has another form, such as a stage, `latest` or another scheme.
         """
         scheme, _, rest = uri.partition(":/")
         if scheme == "models":
@@ -91,13 +91,13 @@ class ModelUri:
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """One version of a registered model, as the store tells of it when asked.
+    """One version of a registered model, as the store describes it.
 
     Attributes:
-        name: of the registered model, such as `ci.fashion-mnist-classifier`.
-        version: its number, 1 and up.
-        run_id: the training run; a copy keeps that of its source.
-        aliases: names that point at this version now.
+        name: name of the registered model, such as `ci.fashion-mnist-classifier`.
+        version: number of the version, at least 1.
+        run_id: id of the training run; a copy keeps the id of its source.
+        aliases: aliases that point at this version now.
         tags: key-value pairs on this version.
         created: when this version was registered, in seconds since 1970 (UTC).
     """
@@ -111,20 +111,20 @@ class ModelVersion:
 
     @property
     def uri(self) -> str:
-        """The address that names this version and no other, `models:/NAME/VERSION`."""
+        """The URI of exactly this version, `models:/NAME/VERSION`."""
         return f"models:/{self.name}/{self.version}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
-    """What travels inside a model artifact (`fmnist.json`), so that it can be served without asking anyone.
+    """Information inside a model artifact (`fmnist.json`), so that serving needs no other source.
 
     Attributes:
         architecture: the network's name.
-        normalization: of the train split it was fitted on.
-        class_names: in the order of the logits.
-        lineage: run tags that say where it comes from, `run_id` among them.
-        metrics: of the chosen checkpoint, on `val` and `test`.
+        normalization: that of the train split of its training.
+        class_names: names of the classes, in the order of the logits.
+        lineage: run tags that say where the model comes from, with `run_id`.
+        metrics: metrics of the chosen checkpoint on `val` and `test`.
     """
 
     architecture: str

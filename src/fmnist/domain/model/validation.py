@@ -1,4 +1,4 @@
-"""Values that come from a file, a run or a caller, held against the fields of the dataclass that takes them."""
+"""Checks values from a file, a run or a caller against the fields of a dataclass."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -8,19 +8,19 @@ from fmnist.domain.model.errors import InvalidSetting
 
 
 def known_fields(kind: type, called: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values, each of which has the name of an attribute of the dataclass `kind`.
+    """Return the values, after a check that each name is a field of the dataclass `kind`.
 
     Raises:
-        InvalidSetting: one has another name; the message says that `called`, such as `a recipe`, has none such.
+        InvalidSetting: a name is not a field. The message calls the dataclass `called`, such as `a recipe`.
     """
     names = {field.name for field in dataclasses.fields(kind)}
     if unknown := sorted(str(name) for name in set(values) - names):
-        raise InvalidSetting(f"{called} has no {', '.join(unknown)}: it has {', '.join(sorted(names))}")
+        raise InvalidSetting(f"{called} has no field {', '.join(unknown)}: its fields are {', '.join(sorted(names))}")
     return dict(values)
 
 
 def check(holds: object, name: str, expected: str, found: object) -> None:
-    """Raise InvalidSetting, naming the field, what was expected and what was found, unless it holds."""
+    """Raise InvalidSetting unless `holds`. The message has the field's name, what was expected and what was found."""
     if not holds:
         raise InvalidSetting(f"{name} must be {expected}, found {found}")
 
@@ -28,7 +28,7 @@ def check(holds: object, name: str, expected: str, found: object) -> None:
 def check_count(name: str, found: int, least: int = 1, most: int = 2**31 - 1) -> None:
     """Raise InvalidSetting unless the count is in [least, most]."""
     check(found >= least, name, f"at least {least}", found)
-    check(found <= most, name, f"at most {most}", "more")  # it may have thousands of digits
+    check(found <= most, name, f"at most {most}", "more")  # the number may have thousands of digits
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
@@ -37,10 +37,10 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
 
 
 def check_types(values: Any) -> None:
-    """Refuse what a preset file or a library caller may give where a number belongs; an int is a fine float.
+    """Check the types of numbers and flags from a preset file or a library caller. An int is accepted as a float.
 
     Raises:
-        InvalidSetting: a field of the dataclass `values` is annotated with int, float or bool, and is none.
+        InvalidSetting: a field of the dataclass `values` is annotated with int, float or bool, and has another type.
     """
     for field in dataclasses.fields(values):
         value, kind = getattr(values, field.name), scalar_type(field.type)
@@ -51,21 +51,21 @@ def check_types(values: Any) -> None:
 
 
 def parse_fields(kind: type, texts: Mapping[str, str]) -> dict[str, Any]:
-    """Read the scalar fields of the dataclass `kind` back from text; only an optional one may be absent.
+    """Parse the scalar fields of the dataclass `kind` from text. Only an optional field may be absent.
 
     Raises:
-        InvalidSetting: one is missing, or does not parse.
+        InvalidSetting: a field is missing, or its text does not parse.
     """
     values: dict[str, Any] = {}
     for field in dataclasses.fields(kind):
         if dataclasses.is_dataclass(field.type) or (field.name not in texts and type(None) in get_args(field.type)):
             continue
-        # A default in place of a missing one would train another network.
+        # A default for a missing field could train another network.
         check(
             field.name in texts,
             field.name,
-            "among the run's parameters",
-            "none of that name (of another version of fmnist?)",
+            "a parameter of the run",
+            "none (another version of fmnist may have written the run)",
         )
         text, scalar = texts[field.name], scalar_type(field.type) or str
         try:
@@ -76,5 +76,5 @@ def parse_fields(kind: type, texts: Mapping[str, str]) -> dict[str, Any]:
 
 
 def scalar_type(annotation: Any) -> type | None:
-    """Return int, float or bool when the annotation is one of them or an optional one, else None."""
+    """Return int, float or bool if the annotation is that type or its optional form, else None."""
     return next((kind for kind in (int, float, bool) if kind in (get_args(annotation) or (annotation,))), None)

@@ -1,6 +1,5 @@
-"""The use cases. A service is given ports, speaks domain values, and never learns who implements a port.
+"""The use cases. A service takes ports and domain values, and does not know which adapter implements a port.
 
-A folder stands for a use case, in the command line's word: `training`, `evaluation`, `promotion`, `serving`.
-What several need stands beside them: `prediction` answers for images, `find_version` looks a model up, and
-`bounded_calls` bounds a wait.
+Each folder belongs to a use case: `training`, `evaluation`, `promotion`, `serving`. Shared modules are beside them:
+`prediction` classifies images, `find_version` looks up a model, and `bounded_calls` limits the time of a call.
 """

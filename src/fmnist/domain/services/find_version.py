@@ -1,4 +1,4 @@
-"""Which registered version somebody means who names a model, or none."""
+"""Finds a registered version by its URI, or the newest version."""
 
 from fmnist.domain.model.errors import ModelNotFound, Remedy
 from fmnist.domain.model.model import ModelVersion
@@ -6,11 +6,11 @@ from fmnist.ports.model_store import ModelStore
 
 
 def find_version(store: ModelStore, name: str, uri: str | None) -> ModelVersion:
-    """Return the version at `uri`, `models:/NAME/VERSION` or `models:/NAME@ALIAS`; without one, the newest of `name`.
+    """Return the version at `uri`, `models:/NAME/VERSION` or `models:/NAME@ALIAS`; for None, the newest of `name`.
 
     Raises:
-        ModelNotFound: there is none.
-        InvalidSetting: no such form of a URI.
+        ModelNotFound: no such version exists.
+        InvalidSetting: the URI has another form.
         StoreUnavailable: the store does not answer.
     """
     if uri is not None:

@@ -1,4 +1,4 @@
-"""From pictures to labels: decoding, the training run's normalization, the network, and the names of the classes."""
+"""Classifies images: decoding, normalization, the network, and class names."""
 
 import time
 from dataclasses import dataclass
@@ -26,55 +26,55 @@ class ClassPrediction:
 
 
 class Prediction:
-    """Classifies images with one loaded classifier, normalized as it was trained. Safe to call from many threads."""
+    """Classifies images with one loaded classifier and its normalization. Safe to call from many threads."""
 
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
 
     @property
     def info(self) -> ModelInfo:
-        """What the model says of itself: architecture, normalization, class names, lineage and metrics."""
+        """Information of the model: architecture, normalization, class names, lineage and metrics."""
         return self._classifier.info
 
     def __call__(self, images: object) -> list[ClassPrediction]:
         """Return the most probable class of each image, in any layout of `decode_images`.
 
         Raises:
-            InvalidImages: with the position of the first bad value.
+            InvalidImages: the message has the position of the first bad value.
         """
         return [best[0] for best in self.top_k(images, 1)]
 
     def top_k(self, images: object, k: int) -> list[list[ClassPrediction]]:
-        """Return the `k` most probable classes of each image, best first; `k` from 1, and more than all is all.
+        """Return the `k` most probable classes of each image, best first; all classes if `k` is larger.
 
         Raises:
             InvalidSetting: `k` below 1.
-            InvalidImages: with the position of the first bad value.
+            InvalidImages: the message has the position of the first bad value.
         """
         if k < 1:
             raise InvalidSetting(f"top_k must be at least 1, found {k}")
         return self.rank(self.probabilities(decode_images(images)), k)
 
     def rank(self, probabilities: Probabilities, k: int) -> list[list[ClassPrediction]]:
-        """Name the `k` most probable classes in each row of probabilities float32 (n, classes), best first."""
+        """Return the `k` most probable classes for each row of probabilities float32 (n, classes), best first."""
         names = self.info.class_names
         ranked = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
         confidences = np.take_along_axis(probabilities, ranked, axis=1)
-        # As Python's own numbers at once: taken one by one out of an array they cost more than the network does.
+        # Converted to Python numbers all at once: one by one, this takes longer than the network.
         return [
             [ClassPrediction(label, names[label], confidence) for label, confidence in zip(*row, strict=True)]
             for row in zip(ranked.tolist(), confidences.tolist(), strict=True)
         ]
 
     def probabilities(self, images: Images) -> Probabilities:
-        """Return probabilities float32 (n, classes) for a uint8 batch (n, 28, 28), in pieces of bounded size."""
+        """Return probabilities float32 (n, classes) for a uint8 batch (n, 28, 28), at most 1000 images at a time."""
         normalization = self.info.normalization
         pieces = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
         return np.concatenate([softmax(self._classifier.logits(normalization.apply(piece))) for piece in pieces])
 
 
 def answer(classifier: Classifier, data: LabeledImages) -> SplitPredictions:
-    """Have the classifier answer for all of a split, in its order, on a clock."""
+    """Classify all images of a split, in its order, and measure the time."""
     prediction, started = Prediction(classifier), time.perf_counter()
     probabilities = prediction.probabilities(data.images)
     return SplitPredictions(data.images, data.labels, probabilities, time.perf_counter() - started)

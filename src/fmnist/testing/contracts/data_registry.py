@@ -66,7 +66,7 @@ class DataRegistryContract(ABC):
 
     @pytest.mark.parametrize("version", [None, "1.2.0"])
     def test_an_empty_registry_says_how_to_fill_it(self, empty_registry: DataRegistry, version: str | None) -> None:
-        with pytest.raises(DataVersionNotFound) as refusal:
+        with pytest.raises(DataVersionNotFound, match="has no version yet") as refusal:
             empty_registry.resolve(version)
         assert refusal.value.remedies == (Remedy.BUILD_DATA,)
 

@@ -62,7 +62,7 @@ def test_model_for_one_batch_size_refuses_another(model: bytes) -> None:
     fixed.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 4
     classifier = OnnxClassifier(fixed.SerializeToString(), INFO)
     assert classifier.logits(np.zeros((4, 1, 28, 28), np.float32)).shape == (4, 10)
-    with pytest.raises(CorruptModel, match=r"does not answer for 1 image: .*Got: 1 Expected: 4"):
+    with pytest.raises(CorruptModel, match=r"the model fails on 1 image: .*Got: 1 Expected: 4"):
         classifier.logits(np.zeros((1, 1, 28, 28), np.float32))
 
 

@@ -154,7 +154,7 @@ def test_errors_and_logs_of_the_child_reach_the_parent_and_nothing_reaches_stdou
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    with pytest.raises(InvalidSetting, match="cannot be shared among 99 workers"):
+    with pytest.raises(InvalidSetting, match="are too few for 99 workers"):
         compute.prepare(TrainingSpec(recipe=SPEC.recipe, num_workers=99), toys)
     with pytest.raises(RuntimeError, match="ZeroDivisionError: of the vendor"):
         compute.prepare(seeded(1), toys)

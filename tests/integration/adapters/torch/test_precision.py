@@ -90,7 +90,7 @@ def test_default_still_follows_later_settings_of_the_process() -> None:
 
 
 def test_settings_are_restored_when_the_network_fails(chosen: dict[str, str]) -> None:
-    with pytest.raises(CorruptModel, match="does not answer for 2 images"):
+    with pytest.raises(CorruptModel, match="fails on 2 images"):
         TorchClassifier(nn.Linear(3, 3), INFO).logits(images(2))
     assert precisions() == chosen
 

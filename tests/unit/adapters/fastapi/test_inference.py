@@ -158,7 +158,7 @@ def test_binary_tensors_are_refused_with_what_to_do(
 ) -> None:
     reply = service.post(INFER, json.dumps(request()).encode(), content_type, **headers)
     assert reply.problem == (415, "unsupported_media_type")
-    assert "binary data off" in reply.detail
+    assert "switch off the client's binary data" in reply.detail
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_page_names_the_device_and_the_settings_that_it_used() -> None:
 
 
 def test_page_says_how_far_training_can_be_repeated(files: dict[str, bytes]) -> None:
-    assert "On a GPU it does not quite" in Page(files["report.html"]).words
+    assert "On a GPU the weights differ slightly" in Page(files["report.html"]).words
 
 
 def test_figures_of_a_page_do_not_share_ids_of_different_content(files: dict[str, bytes]) -> None:

@@ -44,7 +44,7 @@ def test_address_never_shows_its_password(scheme: str, odd: str, tail: str) -> N
 
 @pytest.mark.parametrize("start", ["", "http:/", "http:", "//"])
 def test_password_without_a_scheme_is_refused_and_not_shown(start: str) -> None:
-    with pytest.raises(InvalidSetting, match="no scheme such as http://") as refused:
+    with pytest.raises(InvalidSetting, match="without a scheme: put one such as http://") as refused:
         Address(f"{start}user:SECRET@127.0.0.1:5000/x")
     assert "SECRET" not in str(refused.value)
 

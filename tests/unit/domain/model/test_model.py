@@ -56,7 +56,7 @@ def test_any_text_is_a_model_uri_or_refused(text: str) -> None:
 @pytest.mark.parametrize("name", ["x" * 255, *(f"{stage}.{'x' * 247}" for stage in Stage)])
 def test_a_name_must_fit_into_a_registry_at_each_stage(name: str) -> None:
     assert check_model_name(name) == name
-    with pytest.raises(InvalidSetting, match=r"is 256 letters long( as staging\.NAME)?: 255 at most"):
+    with pytest.raises(InvalidSetting, match=r"has 256 characters( as staging\.NAME)?, and 255 are allowed"):
         check_model_name(name + "x")
 
 

@@ -1,1 +1,1 @@
-"""What a model learns from: images, their versions and their normalization."""
+"""Training data: images, data versions and normalization."""

@@ -1,4 +1,4 @@
-"""How data versions are named and ordered: tags `fashion-mnist-vX.Y.Z` by semantic version (semver.org, item 11)."""
+"""Names and order of data versions: tags `fashion-mnist-vX.Y.Z` in semantic order (semver.org, item 11)."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -11,10 +11,10 @@ _SEMANTIC = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+
 
 
 def full_tag(version: str) -> str:
-    """Return the tag that a version is short for: `1.0.0` and `v1.0.0` stand for `fashion-mnist-v1.0.0`.
+    """Return the full tag of a version: `1.0.0` and `v1.0.0` become `fashion-mnist-v1.0.0`.
 
     Raises:
-        InvalidSetting: no semantic version.
+        InvalidSetting: the version is not a semantic version.
     """
     number = version.removeprefix(TAG_PREFIX).removeprefix("v")
     if not _SEMANTIC.fullmatch(number):
@@ -23,16 +23,16 @@ def full_tag(version: str) -> str:
 
 
 def newest_first(tags: Iterable[str]) -> list[str]:
-    """Return those tags that name a data version, newest first."""
+    """Return the tags that name a data version, newest first."""
     named = (tag for tag in tags if tag.startswith(TAG_PREFIX) and _SEMANTIC.fullmatch(tag.removeprefix(TAG_PREFIX)))
     return sorted(named, key=_precedence, reverse=True)
 
 
 def choose(version: str | None, tags: Sequence[str]) -> str:
-    """Return the tag that `version` asks for among `tags` (newest first); None, `DEV` and `latest` ask for the newest.
+    """Return the tag of `version` among `tags` (newest first). None, `DEV` and `latest` mean the newest.
 
     Raises:
-        DataVersionNotFound: no such version, or none at all.
+        DataVersionNotFound: the version does not exist, or there is no version at all.
     """
     if not tags:
         raise DataVersionNotFound("the data registry has no version yet", Remedy.BUILD_DATA)
@@ -46,6 +46,6 @@ def choose(version: str | None, tags: Sequence[str]) -> str:
 
 def _precedence(tag: str) -> tuple[object, ...]:
     major, minor, patch, pre = _SEMANTIC.fullmatch(tag.removeprefix(TAG_PREFIX)).groups()  # type: ignore[union-attr]  # newest_first matched it
-    # A release follows its pre-releases; within those, numbers come before words.
+    # A release comes after its pre-releases. Among pre-releases, numbers come before words.
     words = [(0, int(word), "") if word.isdigit() else (1, 0, word) for word in pre.split(".")] if pre else []
     return int(major), int(minor), int(patch), pre is None, words

@@ -1,4 +1,4 @@
-"""A version of the data, resolved once: where its splits lie, what bytes they must hold, what its metadata says."""
+"""A data version, resolved once: the location of its splits, the hash of their bytes, and its metadata."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from fmnist.domain.model.data.images import CLASS_NAMES, SIDE, Images
 from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.errors import CorruptData, SplitNotFound
 
-_LONGEST_NAME = 200  # each answer of a service repeats it
+_LONGEST_NAME = 200  # each reply of the service repeats the name
 Labels = npt.NDArray[np.uint8]
 
 
@@ -20,8 +20,8 @@ Labels = npt.NDArray[np.uint8]
 class SplitFile:
     """One split's Parquet file: its URI (a path or `s3://...`) and the MD5 that its bytes must have.
 
-    `endpoint` is the store that the registry says an `s3://` URI belongs to; a reader's own settings may know better.
-    `size` is how many bytes the registry promises, where it says so.
+    `endpoint` is the S3 endpoint that the registry gives for an `s3://` URI; a reader's own settings override it.
+    `size` is the size in bytes that the registry gives, if any.
     """
 
     split: str
@@ -37,11 +37,11 @@ class DatasetVersion:
 
     Attributes:
         version: the Git tag, such as `fashion-mnist-v1.0.0`.
-        commit: the full Git sha that the tag stood for when it was resolved.
-        splits: the files by split name; `train` and `val` always, `test` in newer versions.
+        commit: the full Git SHA of the tag at the time it was resolved.
+        splits: the files by split name: always `train` and `val`, and `test` in newer versions.
         metadata: the parsed `metadata.json` of that commit.
-        source: what the registry was reached as, for lineage: a path or a Git URL without credentials.
-        paths: the splits' paths inside the registry, with `metadata` for that of `metadata.json`.
+        source: path or Git URL of the registry, without credentials, for lineage.
+        paths: the splits' paths inside the registry. The key `metadata` has the path of `metadata.json`.
     """
 
     version: str
@@ -69,13 +69,13 @@ class DatasetVersion:
         for name in names:
             if (flaw := _flaw(name, names)) is not None:
                 raise CorruptData(
-                    f"metadata of {self.version} has {flaw} among its class names: expected ten that differ"
+                    f"metadata of {self.version} has {flaw} among its class names: expected ten different names"
                 )
         return names
 
     @property
     def digest(self) -> str:
-        """A hash of the splits' contents: equal exactly when every split holds the same bytes."""
+        """A hash of the splits' contents. It is equal for two versions exactly if every split has the same bytes."""
         lines = sorted(f"{file.split} {file.md5}" for file in self.splits.values())
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
 
@@ -93,24 +93,24 @@ class DatasetVersion:
 
 
 def _flaw(name: object, names: Sequence[object]) -> str | None:
-    """Say why nothing could show a class name, or tell it from the others; how to show the rest is for who shows it."""
+    """Return why a class name cannot be shown or told from the others, or None. Escaping is left to the caller."""
     if not isinstance(name, str):
         return f"a value of type {type(name).__name__}"
     if not name.strip():
-        return "an empty text"
+        return "an empty name"
     if len(name) > _LONGEST_NAME:
-        return f"one of {len(name)} letters, more than {_LONGEST_NAME},"
+        return f"a name of {len(name)} characters (at most {_LONGEST_NAME})"
     if any("\ud800" <= letter <= "\udfff" for letter in name):
-        return f"{name!r}, which is no Unicode,"
+        return f"{name!r}, which is not valid Unicode,"
     return f"{name!r} twice" if names.count(name) > 1 else None
 
 
 @dataclass(frozen=True, slots=True)
 class LabeledImages:
-    """Images uint8 (n, 28, 28) and labels uint8 (n,), checked once where they enter.
+    """Images uint8 (n, 28, 28) and labels uint8 (n,), checked once when they enter.
 
     Raises:
-        CorruptData: shapes or dtypes that differ from these, no image, or a label outside 0-9.
+        CorruptData: other shapes or dtypes, no image, or a label outside 0-9.
     """
 
     images: Images

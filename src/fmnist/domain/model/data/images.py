@@ -1,7 +1,7 @@
-"""Fashion-MNIST pictures: their classes, and the one way from any accepted layout to a uint8 batch.
+"""Fashion-MNIST images: their classes, and the decoding of every accepted layout into a uint8 batch.
 
-A batch is a C-contiguous uint8 array of shape (n, 28, 28), n >= 1, 0 = black background. Nothing here ever rounds,
-clips or casts a value: a pixel that is not an integer in 0..255 is refused, with its position.
+A batch is a C-contiguous uint8 array of shape (n, 28, 28), n >= 1, 0 = black background. Decoding never rounds,
+clips or casts a value. It refuses a pixel that is not an integer in 0..255, and the error has its position.
 """
 
 from collections.abc import Sequence
@@ -36,10 +36,10 @@ def decode_images(raw: object) -> Images:
     """Return any accepted layout as one uint8 batch of shape (n, 28, 28).
 
     Accepted are arrays of any integer dtype in the layouts (n, 28, 28), (n, 784), (n, 1, 28, 28), (28, 28) and (784,);
-    bytes of n x 784 pixels; and sequences of images, each of them 784 integers or 28 rows of 28 integers.
+    bytes of n x 784 pixels; and sequences of images, each of 784 integers or 28 rows of 28 integers.
 
     Raises:
-        InvalidImages: with the position of the first bad value, and never the input itself.
+        InvalidImages: the message has the position of the first bad value, and never the input itself.
     """
     match raw:
         case bytes() | bytearray() | memoryview():
@@ -52,7 +52,7 @@ def decode_images(raw: object) -> Images:
 
 
 def images_from_bytes(raw: bytes | bytearray | memoryview) -> Images:
-    """Return n x 784 bytes, row by row, as a batch (a view of `raw`)."""
+    """Return n x 784 bytes, row by row, as a batch. The batch is a view of `raw`."""
     if isinstance(raw, memoryview) and not (raw.format == "B" and raw.c_contiguous):
         raise InvalidImages(f"a memoryview of pixels must be contiguous bytes, found items of format {raw.format!r}")
     flat = np.frombuffer(raw, dtype=np.uint8)
@@ -78,7 +78,7 @@ def images_from_array(array: npt.NDArray[Any]) -> Images:
 
 
 def images_from_sequence(images: Sequence[object]) -> Images:
-    """Return a list of images, each 784 integers or 28 rows of 28, as a batch; booleans and floats are no integers."""
+    """Return a list of images, each 784 integers or 28 rows of 28, as a batch. Booleans and floats are refused."""
     return images_from_bytes(b"".join(_image_bytes(image, index) for index, image in enumerate(images)))
 
 
@@ -102,7 +102,7 @@ def _row_bytes(row: object, where: str) -> bytes:
 
 
 def _pixel_bytes(values: Sequence[object], where: str) -> bytes:
-    # One pass in C for good input; the slow walk that names the position runs only when something is wrong.
+    # Valid input takes one pass in C. The slow loop that finds the position runs for bad input only.
     if set(map(type, values)) == {int}:
         try:
             return bytes(values)  # type: ignore[arg-type]
@@ -124,17 +124,17 @@ def _check_range(batch: npt.NDArray[Any]) -> None:
 
 
 def _kind(value: object) -> str:
-    """Say what a bad value is in a few words; input is never echoed beyond a small number."""
+    """Describe a bad value in a few words. The only input that is repeated is a small integer."""
     match value:
         case bool():
             return "a boolean"
         case int():
-            return str(value) if -(10**6) < value < 10**6 else "an integer far outside of it"
+            return str(value) if -(10**6) < value < 10**6 else "an integer far outside this range"
         case float() if not np.isfinite(value):
             return "a number that is not finite"
         case float():
             # JSON parsers read integers of more than 64 bits as decimal numbers.
-            return "a decimal number" if -(10**6) < value < 10**6 else "a number far outside of it"
+            return "a decimal number" if -(10**6) < value < 10**6 else "a number far outside this range"
         case str():
             return "a string"
         case None:

@@ -1,6 +1,6 @@
-"""What `metadata.json` says of a data version: how it is computed from the splits, and how a split is held against it.
+"""The content of `metadata.json`: its computation from the splits, and the check of a split against it.
 
-The form is the platform contract's; readers of older versions may rely only on what those have.
+The platform contract defines the format. A reader of an older version may rely only on the fields that it has.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ def describe(splits: Mapping[str, LabeledImages]) -> dict[str, Any]:
 
 
 def describe_split(data: LabeledImages) -> dict[str, Any]:
-    """Return how many images a split has, in all and of each class."""
+    """Return the number of images of a split, in total and for each class."""
     counts = np.bincount(data.labels, minlength=len(CLASS_NAMES))
     return {
         "num_samples": len(data),
@@ -44,8 +44,8 @@ def describe_split(data: LabeledImages) -> dict[str, Any]:
 
 
 def pixel_statistics(images: Images) -> dict[str, float]:
-    """Return mean, (population) standard deviation, minimum, maximum and median of all pixels, in [0, 1] units."""
-    # A histogram of 256 bins holds all that is asked, exactly, and spares the float copy of every pixel.
+    """Return mean, population standard deviation, minimum, maximum and median of all pixels, in [0, 1] units."""
+    # A histogram of 256 bins gives exact results, and avoids a float copy of every pixel.
     counts = np.bincount(images.reshape(-1), minlength=256)
     values = np.arange(256) / 255
     mean = float(np.average(values, weights=counts))
@@ -62,7 +62,7 @@ def pixel_statistics(images: Images) -> dict[str, float]:
 
 
 def split_sizes(metadata: Mapping[str, Any]) -> dict[str, int]:
-    """Return how many images the metadata says train, val and test have; of one that it does not describe, nothing."""
+    """Return how many images the metadata gives for train, val and test. A split without a number is left out."""
     described = metadata.get("splits")
     entries = described if isinstance(described, Mapping) else {}
     return {
@@ -73,17 +73,17 @@ def split_sizes(metadata: Mapping[str, Any]) -> dict[str, int]:
 
 
 def check_split(metadata: Mapping[str, Any], split: str, data: LabeledImages) -> None:
-    """Hold a split that was read against what the metadata says of it.
+    """Check a split that was read against the metadata.
 
     Raises:
-        CorruptData: the metadata does not describe the split, or other counts than the split has.
+        CorruptData: the metadata does not describe the split, or gives other counts than the split has.
     """
     found = describe_split(data)
     try:
         promised = metadata["splits"][split]
         expected = {name: promised[name] for name in ("num_samples", "class_distribution")}
     except (KeyError, TypeError) as error:
-        raise CorruptData(f"metadata does not describe split {split!r}: {error!r} is missing") from error
+        raise CorruptData(f"metadata does not describe split {split!r}: {error!r}") from error
     for name, value in expected.items():
         if found[name] != value:
             raise CorruptData(f"split {split!r}: metadata promises {name} {value}, found {found[name]}")

@@ -1,4 +1,4 @@
-"""The one formula between pixels and the network's input; training and serving both take their numbers from here.
+"""The formula from pixels to the network's input. Training and serving both use it.
 
 `(x / 255 - mean) / std`, with the train split's mean and standard deviation in [0, 1] units (platform contract).
 """
@@ -37,7 +37,7 @@ class Normalization:
         """Read `metrics.train.pixel_mean` and `pixel_std` of a data version's `metadata.json`.
 
         Raises:
-            CorruptData: when either is absent or not a number.
+            CorruptData: one of them is absent or not a number.
         """
         try:
             train = metadata["metrics"]["train"]
@@ -58,5 +58,5 @@ class Normalization:
         return inputs
 
     def agrees_with(self, other: "Normalization") -> bool:
-        """Whether both give the same input to within float32 rounding."""
+        """Whether both give the same network input, up to float32 rounding."""
         return math.isclose(self.mean, other.mean, abs_tol=1e-6) and math.isclose(self.std, other.std, abs_tol=1e-6)

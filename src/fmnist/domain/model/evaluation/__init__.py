@@ -1,1 +1,1 @@
-"""How good a model is: figures, calibration, comparison, report."""
+"""How good a model is: metrics, calibration, comparison and report."""

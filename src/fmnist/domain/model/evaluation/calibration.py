@@ -1,6 +1,6 @@
-"""How far a classifier's confidence can be taken at its word, and the one number that mends most of what is off.
+"""How well a classifier's confidence matches its accuracy, and temperature scaling, which corrects it by one number.
 
-Temperature scaling never changes an answer, only how sure of it the classifier is. Sources: Guo et al. 2017, "On
+Temperature scaling never changes the predicted class, only its confidence. Sources: Guo et al. 2017, "On
 Calibration of Modern Neural Networks", sections 2 (reliability diagrams) and 4.2 (temperature scaling).
 """
 
@@ -22,7 +22,7 @@ from fmnist.domain.model.evaluation.metrics import (
     wilson_interval,
 )
 
-# Beyond these a split is too small or too easy to tell a temperature.
+# A fit outside these bounds means that the split is too small or too easy.
 _COLDEST, _HOTTEST = 0.25, 4.0
 _HALVINGS = 40
 _SEED = 20170825
@@ -30,12 +30,12 @@ _SEED = 20170825
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """A reliability diagram's numbers, by bins of equal width over confidence; an empty bin has 0 everywhere.
+    """The numbers of a reliability diagram, in bins of equal width over confidence. An empty bin has zeros.
 
     Attributes:
         count: images in each bin, int64 (bins,).
-        right: those of them that were answered rightly, int64 (bins,).
-        confidence: their mean confidence, float64 (bins,).
+        right: correct answers in each bin, int64 (bins,).
+        confidence: mean confidence in each bin, float64 (bins,).
     """
 
     count: Confusion
@@ -44,7 +44,7 @@ class Reliability:
 
     @classmethod
     def of(cls, labels: npt.NDArray[Any], probabilities: Probabilities) -> Self:
-        """Sort answers, float32 (n, classes) for labels (n,), into the bins of `expected_calibration_error`."""
+        """Sort probabilities float32 (n, classes) for labels (n,) into the bins of `expected_calibration_error`."""
         confidence = probabilities.max(axis=1).astype(np.float64)
         index, bins = confidence_bins(confidence)
         right = probabilities.argmax(axis=1) == labels
@@ -58,7 +58,7 @@ class Reliability:
 
     @property
     def accuracy(self) -> FloatArray:
-        """Share of right answers in each bin."""
+        """Share of correct answers in each bin, float64 (bins,)."""
         return np.divide(self.right, self.count, out=np.zeros(len(self.count)), where=self.count > 0)
 
     def intervals(self) -> FloatArray:
@@ -70,12 +70,12 @@ class Reliability:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """What temperature scaling does to a classifier, judged on images that its temperature was not fitted to.
+    """The effect of temperature scaling, measured on images that the temperature was not fitted to.
 
     Attributes:
         temperature: fitted to the whole split; logits are divided by it.
-        loss, ece: of the classifier as it is.
-        scaled_loss, scaled_ece: each half of the split scaled by the temperature of the other half.
+        loss, ece: log loss in nats and calibration error without scaling.
+        scaled_loss, scaled_ece: the same with scaling; each half of the split uses the other half's temperature.
     """
 
     temperature: float
@@ -86,7 +86,7 @@ class Calibration:
 
     @classmethod
     def of(cls, labels: npt.NDArray[Any], probabilities: Probabilities) -> Self:
-        """Fit and judge it on answers, float32 (n, classes) for labels (n,), n >= 1."""
+        """Fit and measure scaling on probabilities float32 (n, classes) for labels (n,), n >= 1."""
         shuffled = np.random.default_rng(_SEED).permutation(len(labels))
         first, second = shuffled[: len(labels) // 2], shuffled[len(labels) // 2 :]
         scaled = probabilities.copy()
@@ -102,26 +102,26 @@ class Calibration:
 
     @property
     def helps(self) -> bool:
-        """Whether scaling lowers the loss. Not the calibration error, which is no proper score: noise moves it."""
+        """Whether scaling lowers the loss. The calibration error does not decide: it is noisy, and no proper score."""
         return self.scaled_loss < self.loss
 
     @property
     def applied(self) -> float:
-        """The temperature to use: the fitted one where it helps, else 1, which changes nothing."""
+        """The temperature to use: the fitted one if it helps, else 1, which changes nothing."""
         return self.temperature if self.helps else 1.0
 
 
 def tempered(probabilities: Probabilities, temperature: float) -> Probabilities:
-    """Return the probabilities, float32 (n, classes), that the same logits give when divided by `temperature` > 0."""
+    """Return the probabilities float32 (n, classes) of the same logits divided by `temperature` > 0."""
     if temperature == 1:
         return probabilities
     return softmax(_logits(probabilities) / np.float32(temperature))
 
 
 def fit_temperature(labels: npt.NDArray[Any], probabilities: Probabilities) -> float:
-    """Return the temperature in [0.25, 4] at which the log loss of these answers is lowest; 1 for none.
+    """Return the temperature in [0.25, 4] with the lowest log loss for these answers; 1 without answers.
 
-    The loss is convex in the temperature's reciprocal, so that its slope is halved down to where it is 0.
+    The loss is convex in the reciprocal of the temperature, so bisection finds where its slope is 0.
     """
     if len(labels) == 0:
         return 1.0
@@ -130,13 +130,13 @@ def fit_temperature(labels: npt.NDArray[Any], probabilities: Probabilities) -> f
     low, high = math.log(_COLDEST), math.log(_HOTTEST)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        weights = np.exp(logits / math.exp(middle))  # at most 1, for the largest logit is 0 or less
+        weights = np.exp(logits / math.exp(middle))  # at most 1, because no logit is above 0
         expected = float(((weights * logits).sum(axis=1) / weights.sum(axis=1)).mean())
-        # Too sure of itself on average: it has to be hotter.
+        # The classifier is too confident on average, so the temperature has to be higher.
         low, high = (middle, high) if expected > true else (low, middle)
     return math.exp((low + high) / 2)
 
 
 def _logits(probabilities: Probabilities) -> Probabilities:
-    """Logits of these probabilities, one set of the many that differ by a constant for each image."""
+    """Return logits of these probabilities. Any constant could be added to those of an image."""
     return np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))

@@ -1,8 +1,7 @@
-"""How good a classifier is: everything is derived from labels and probabilities, or from their confusion matrix.
+"""How good a classifier is. All metrics are computed from labels and probabilities, or from their confusion matrix.
 
-Averages follow the platform contract: accuracy micro; precision, recall and F1 macro. A class counts towards a macro
-average when it occurs in the labels or in the predictions, and an undefined ratio is 0, as in scikit-learn and
-torchmetrics.
+Averages follow the platform contract: micro for accuracy, macro for precision, recall and F1. A macro average is over
+the classes that occur in the labels or the predictions. An undefined ratio is 0, as in scikit-learn and torchmetrics.
 """
 
 import math
@@ -38,7 +37,7 @@ def confusion_matrix(
 
 @dataclass(frozen=True, slots=True)
 class PerClass:
-    """Precision, recall and F1 of each class, float64 (classes,), and how often it occurs in the labels."""
+    """Precision, recall and F1 of each class, float64 (classes,). `support` counts the class in the labels, int64."""
 
     precision: FloatArray
     recall: FloatArray
@@ -47,7 +46,7 @@ class PerClass:
 
     @classmethod
     def of(cls, confusion: Confusion) -> Self:
-        """Derive them from a confusion matrix; an undefined ratio is 0."""
+        """Compute them from a confusion matrix; an undefined ratio is 0."""
         hits = np.diag(confusion)
         predicted, support = confusion.sum(axis=0), confusion.sum(axis=1)
         return cls(
@@ -60,11 +59,11 @@ class PerClass:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What one pass over a split says of a classifier.
+    """Metrics of a classifier from one pass over a split.
 
     Attributes:
         loss: mean negative log likelihood of the true class, in nats.
-        accuracy: share of right answers.
+        accuracy: share of correct answers, in [0, 1].
         precision, recall, f1: macro averages.
         ece: expected calibration error.
         confusion: int64 (classes, classes), rows are true labels.
@@ -94,7 +93,7 @@ class Evaluation:
         )
 
     def metrics(self, prefix: str, *, calibration: bool = False) -> dict[str, float]:
-        """Name the figures as the platform does: `val_loss`, `val_acc`, ..., with `_ece` when asked for."""
+        """Return the metrics under the platform's names: `val_loss`, `val_acc`, ..., and `_ece` with `calibration`."""
         figures = {
             "loss": self.loss,
             "acc": self.accuracy,
@@ -108,7 +107,7 @@ class Evaluation:
 
 
 def summarize(confusion: Confusion) -> dict[str, float]:
-    """Return `acc` (micro) and `precision`, `recall`, `f1` (macro) of a confusion matrix that is not empty."""
+    """Return `acc` (micro) and `precision`, `recall`, `f1` (macro) of a non-empty confusion matrix."""
     per_class = PerClass.of(confusion)
     occurs = (confusion.sum(axis=0) + confusion.sum(axis=1)) > 0
     return {
@@ -120,13 +119,13 @@ def summarize(confusion: Confusion) -> dict[str, float]:
 
 
 def log_loss(labels: npt.NDArray[Any], probabilities: Probabilities) -> float:
-    """Mean negative log likelihood in nats; a probability of 0 counts as float32's smallest step from 1."""
+    """Mean negative log likelihood in nats. Probabilities below float32's machine epsilon count as that."""
     chosen = probabilities[np.arange(len(labels)), labels.astype(np.int64)].astype(np.float64)
     return float(np.negative(np.log(np.maximum(chosen, np.finfo(np.float32).eps))).mean())
 
 
 def expected_calibration_error(labels: npt.NDArray[Any], probabilities: Probabilities) -> float:
-    """Mean gap between confidence and accuracy over 15 equal-width bins of confidence, weighted by their size.
+    """Mean gap between confidence and accuracy in 15 bins of equal width, weighted by the size of the bin.
 
     Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3.
     """
@@ -138,7 +137,7 @@ def expected_calibration_error(labels: npt.NDArray[Any], probabilities: Probabil
 
 
 def confidence_bins(confidence: FloatArray) -> tuple[npt.NDArray[np.int64], int]:
-    """Return the bin of each confidence (n,), and how many bins there are: 15 of equal width, upper edges included."""
+    """Return the bin of each confidence (n,), and the number of bins: 15 of equal width, upper edges included."""
     bins = np.ceil(confidence * _CALIBRATION_BINS).astype(np.int64) - 1
     return np.clip(bins, 0, _CALIBRATION_BINS - 1), _CALIBRATION_BINS
 

@@ -1,7 +1,7 @@
-"""Two classifiers on the same images, compared image by image: what differs between them, and what may be chance.
+"""Compares two classifiers image by image, and tests whether their difference may be chance.
 
-Deterministic, and exact where a threshold may be touched: figures are counts or fractions until they are shown. With
-the roles swapped, every difference and interval has its sign turned and nothing else.
+Results are deterministic. Figures stay counts or fractions, so that one on a threshold is compared exactly. Swapping
+the roles of the models changes only the sign of every difference and interval.
 """
 
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ _SEED = 20170825
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedComparison:
-    """Counts over `images` pictures that both models have classified.
+    """Counts over the images that both models have classified.
 
     Attributes:
-        only_champion, only_challenger: pictures that this one alone got right.
-        support: pictures of each class.
-        champion_hits, challenger_hits: those of them that each got right.
+        only_champion, only_challenger: images that only this model classified correctly.
+        support: images of each class.
+        champion_hits, challenger_hits: correct answers of each model, for each class.
         champion_ece, challenger_ece: expected calibration errors.
     """
 
@@ -42,13 +42,15 @@ class PairedComparison:
         """Compare probabilities float32 (n, classes) for the same labels (n,), n >= 1.
 
         Raises:
-            CorruptModel: one of them gave another number of answers, or some that are not finite.
+            CorruptModel: a model gave a wrong number of answers, or answers that are not finite.
         """
         for who, probabilities in (("champion", champion), ("challenger", challenger)):
             if len(probabilities) != len(labels) or probabilities.shape != challenger.shape:
-                raise CorruptModel(f"the {who} gave {probabilities.shape} probabilities for {len(labels)} images")
+                raise CorruptModel(
+                    f"the {who} gave probabilities of shape {probabilities.shape} for {len(labels)} images"
+                )
             if not np.isfinite(probabilities).all():
-                raise CorruptModel(f"the {who} gives probabilities that are not numbers: there is nothing to compare")
+                raise CorruptModel(f"the {who} gave probabilities that are not finite: the models cannot be compared")
         classes = champion.shape[1]
         old, new = champion.argmax(axis=1) == labels, challenger.argmax(axis=1) == labels
         return cls(
@@ -63,27 +65,27 @@ class PairedComparison:
 
     @property
     def images(self) -> int:
-        """How many pictures were compared."""
+        """How many images were compared."""
         return sum(self.support)
 
     @property
     def champion_accuracy(self) -> float:
-        """Share of right answers, in [0, 1]."""
+        """Share of correct answers, in [0, 1]."""
         return sum(self.champion_hits) / self.images
 
     @property
     def challenger_accuracy(self) -> float:
-        """Share of right answers, in [0, 1]."""
+        """Share of correct answers, in [0, 1]."""
         return sum(self.challenger_hits) / self.images
 
     @property
     def difference(self) -> Fraction:
-        """Accuracy of the challenger less that of the champion."""
+        """Accuracy of the challenger minus that of the champion."""
         return Fraction(self.only_challenger - self.only_champion, self.images)
 
     @property
     def recall_changes(self) -> dict[int, Fraction]:
-        """Recall of the challenger less that of the champion, by class; a class without pictures has none."""
+        """Recall of the challenger minus that of the champion, by class. A class without images is left out."""
         return {
             label: Fraction(new - old, count)
             for label, (count, old, new) in enumerate(
@@ -94,14 +96,14 @@ class PairedComparison:
 
     @property
     def p_value(self) -> float:
-        """McNemar's exact test, two-sided: how likely so uneven a split is when both models are equally good.
+        """Two-sided p-value of McNemar's exact test: how likely this difference is if the models are equally good.
 
         McNemar 1947, "Note on the sampling error of the difference between correlated proportions or percentages"; the
         exact conditional form is equation 2 of Fagerland, Lydersen and Laake 2013, "The McNemar test for binary
         matched-pairs data".
         """
         discordant = self.only_champion + self.only_challenger
-        # Binomial coefficients one from another: each on its own would take seconds for ten thousand images.
+        # Each binomial coefficient comes from the one before. For 10,000 images, separate ones would take seconds.
         coefficient = tail = 1
         for count in range(min(self.only_champion, self.only_challenger)):
             coefficient = coefficient * (discordant - count) // (count + 1)
@@ -109,12 +111,11 @@ class PairedComparison:
         return min(1.0, 2 * tail / (1 << discordant))
 
     def interval(self, confidence: float) -> tuple[Fraction, Fraction]:
-        """Percentile bootstrap interval of `difference` over 10,000 resamples of the pictures, from a fixed seed.
+        """Return the percentile bootstrap interval of `difference`, from 10,000 resamples with a fixed seed.
 
-        Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13. A resample of pictures is one draw
-        of how many of them only one model gets right, which is a multinomial one. The draw knows the models only as
-        the better and the worse, and takes each resample with its mirror image when neither is: so swapping them turns
-        the sign.
+        Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13. A resample of the images is one
+        multinomial draw of how many images only one model gets right. It is drawn for the better and the worse model.
+        If both are equally good, each resample is used with its mirror image. So swapping the models turns the sign.
         """
         better, worse = sorted((self.only_challenger, self.only_champion), reverse=True)
         same = self.images - better - worse

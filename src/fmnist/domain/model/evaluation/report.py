@@ -1,6 +1,6 @@
-"""What is told of a model to people: how good it is on a split, where it is wrong, and how it came about.
+"""The content of a model's report: how good the model is on a split, its mistakes, and its training.
 
-Only numbers and pictures are here; how they are drawn is an adapter's affair.
+It has only numbers and images. An adapter draws them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,10 +17,10 @@ from fmnist.domain.model.evaluation.metrics import Evaluation, PerClass, Probabi
 from fmnist.domain.model.model import ModelInfo
 
 REPEATED = (
-    "Training repeated on the same kind of CPU, with the same data, seed, recipe, workers, cores and versions of "
-    "libraries, gives the same weights. On a GPU it does not quite: gradients of convolutions and of pooling are "
+    "A repeated training gives the same weights on the same kind of CPU, with the same data, seed, recipe, workers, "
+    "cores and library versions. On a GPU the weights differ slightly: gradients of convolutions and of pooling are "
     "sums whose order varies, and compilation may choose other kernels. The order of the images is the same on "
-    "any device; augmentation is the same on the same model of GPU, and different from a CPU's."
+    "any device. Augmentation is the same on the same model of GPU, and differs between GPU and CPU."
 )
 DEVICE_TAG = "device"
 SECONDS_METRIC, SPEED_METRIC = "training_seconds", "training_images_per_second"
@@ -30,13 +30,13 @@ _OF_GPUS = {"precision", "compile", "gpu_per_worker"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mistake:
-    """An image that was answered wrongly.
+    """An image that was classified wrongly.
 
     Attributes:
-        row: of the split.
+        row: row of the image in the split.
         image: uint8 (28, 28).
-        truth, answer: labels.
-        confidence: the probability of the answer.
+        truth, answer: true and predicted label, 0-9.
+        confidence: probability of the answer, in [0, 1].
     """
 
     row: int
@@ -48,7 +48,7 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassFigures:
-    """How well one class is told from the others; shares in [0, 1], intervals are Wilson's at 95 %."""
+    """Metrics of one class. Shares are in [0, 1], and intervals are 95 % Wilson intervals."""
 
     name: str
     images: int
@@ -61,12 +61,12 @@ class ClassFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """What one pass over a split says of a model.
+    """Metrics and mistakes of a model from one pass over a split.
 
     Attributes:
-        data_version, digest: which data the split is of.
-        mistakes: the most confident ones, and of those the first.
-        images_per_second: answered, without loading the model or reading the split.
+        data_version, digest: version and digest of the data of the split.
+        mistakes: the most confident mistakes; among equal ones, the first rows.
+        images_per_second: speed of classification, without loading the model or reading the split.
     """
 
     split: str
@@ -88,7 +88,7 @@ class Measurement:
         probabilities: Probabilities,
         seconds: float,
     ) -> Self:
-        """Sum up answers, float32 (n, classes) for images (n, 28, 28) with labels (n,), n >= 1."""
+        """Measure probabilities float32 (n, classes) for images (n, 28, 28) with labels (n,), n >= 1."""
         return cls(
             split=split,
             data_version=data_version,
@@ -101,7 +101,7 @@ class Measurement:
 
     @property
     def images(self) -> int:
-        """How many images were answered."""
+        """How many images were classified."""
         return int(self.evaluation.confusion.sum())
 
     @property
@@ -110,7 +110,7 @@ class Measurement:
         return wilson_interval(int(np.trace(self.evaluation.confusion)), self.images)
 
     def classes(self, names: Sequence[str]) -> list[ClassFigures]:
-        """Return the figures of each class, in the order of their labels."""
+        """Return the metrics of each class, in the order of the labels."""
         confusion = self.evaluation.confusion
         figures, predicted = PerClass.of(confusion), confusion.sum(axis=0)
         return [
@@ -127,7 +127,7 @@ class Measurement:
         ]
 
     def confusions(self, most: int) -> list[tuple[int, int, int]]:
-        """Return the commonest mistakes as (truth, answer, how often), at most so many, none that never happened."""
+        """Return the `most` most frequent mistakes as (truth, answer, count), without those that never happened."""
         wrong = self.evaluation.confusion.copy()
         np.fill_diagonal(wrong, 0)
         ranked = np.argsort(-wrong, axis=None, kind="stable")[:most]
@@ -137,14 +137,14 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingStory:
-    """How a model came about, as its run tells it.
+    """The training of a model, as its run recorded it.
 
     Attributes:
         params: the run's parameters.
-        history: metrics of each epoch, named as in `EPOCH_METRICS`, the index being the epoch.
-        best_epoch: the index of the one whose weights the model has.
-        seconds: spent in epochs, and `images_per_second` in them; None where the run does not say.
-        device: that it was trained on: `cpu`, or a GPU's name; None where the run does not say.
+        history: metrics of each epoch, named as in `EPOCH_METRICS`; the index is the epoch.
+        best_epoch: 0-based epoch whose weights the model has.
+        seconds, images_per_second: time and training speed of all epochs; None if the run does not record them.
+        device: `cpu` or the name of a GPU; None if the run does not record it.
     """
 
     params: Mapping[str, str]
@@ -156,25 +156,25 @@ class TrainingStory:
 
     @property
     def heeded(self) -> Mapping[str, str]:
-        """The parameters that made a difference: a CPU takes no notice of those for GPUs."""
+        """The parameters that had an effect: those for GPUs have none on a CPU."""
         return {name: value for name, value in self.params.items() if self.device != "cpu" or name not in _OF_GPUS}
 
     def speed(self) -> dict[str, float]:
-        """Name the figures of speed that are known, as a run's metrics."""
+        """Return the known speed figures as metrics of a run."""
         known = {SECONDS_METRIC: self.seconds, SPEED_METRIC: self.images_per_second}
         return {name: value for name, value in known.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelReport:
-    """All that a report page and a model card say of one model.
+    """The content of the report page and the model card of one model.
 
     Attributes:
-        measured: on the split that the report is about.
-        val: the run's own measurement on `val`, by which the epoch was chosen; None where only one split was measured.
-        calibration: what temperature scaling did, judged on `val`; None where the model was not made just now.
-        story: None when the model's run is unknown, or has no epochs.
-        source: of the data, such as the registry's path or URL.
+        measured: measurement on the split that the report is about.
+        val: the run's own measurement on `val`, which chose the epoch; None if only one split was measured.
+        calibration: effect of temperature scaling on `val`; None unless the model was just trained.
+        story: training of the model; None if its run is unknown or has no epochs.
+        source: source of the data, such as the registry's path or URL.
         counts: images of each split of the data version.
     """
 
@@ -188,7 +188,7 @@ class ModelReport:
 
 
 RenderReport = Callable[[str, ModelReport], Mapping[str, bytes]]
-"""Draws the report of the model of this URI: files by their relative paths, `report.html` among them."""
+"""Draws the report of the model at a URI. Returns the files by relative path, with `report.html`."""
 
 
 def _most_confident_mistakes(
@@ -200,7 +200,7 @@ def _most_confident_mistakes(
     return tuple(
         Mistake(
             row=int(row),
-            image=images[row].copy(),  # a view would keep the whole split
+            image=images[row].copy(),  # a view would keep the whole split in memory
             truth=int(labels[row]),
             answer=int(answers[row]),
             confidence=float(confidence[row]),

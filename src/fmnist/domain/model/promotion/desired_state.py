@@ -1,15 +1,15 @@
-"""What a service is to run, as it is written down for a cluster to follow."""
+"""The desired state of a service, which a cluster follows."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desired:
-    """What is written down at one revision.
+    """The desired state at one revision.
 
     Attributes:
-        model_uri: that the service is to answer with; None where none is named.
-        revision: of the place where this is written, such as a commit.
+        model_uri: model that the service must serve; None if none is named.
+        revision: identifies the written state, such as a Git commit.
     """
 
     model_uri: str | None

@@ -1,7 +1,7 @@
-"""When a model is promoted: a frozen value that is given figures and returns a decision with all of its reasons.
+"""The rules of promotion: a frozen value takes measured figures, and returns a decision with its reasons.
 
-Nothing here measures, asks or remembers. Thresholds are compared as the decimal numbers that a person wrote, so that
-a figure which meets one exactly passes.
+It measures nothing, reads nothing and keeps no state. Thresholds are compared as the decimal numbers that a person
+wrote. So a figure exactly at its threshold passes.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ TEST_LIMITS = frozenset({"max_latency_ms", "max_latency_ratio", "min_accuracy"})
 
 
 class Mode(StrEnum):
-    """What a decision rests on: a metric that each run logged, or both models measured on the same images."""
+    """Basis of a decision: a metric that each run logged, or both models measured on the same images."""
 
     CONTRACT = "contract"
     EVALUATE = "evaluate"
@@ -30,7 +30,7 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule as it was applied: its figures by name, and in words why it passed or failed."""
+    """One rule as it was applied: its figures by name, and the reason why it passed or failed."""
 
     name: str
     passed: bool
@@ -40,14 +40,14 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a policy says of a challenger. It is promoted when every rule passed."""
+    """Decision of a policy about a challenger. The challenger is promoted if every rule passed."""
 
     mode: Mode
     rules: tuple[Rule, ...]
 
     @property
     def promoted(self) -> bool:
-        """Whether the challenger is to take the champion's place."""
+        """Whether the challenger replaces the champion."""
         return all(rule.passed for rule in self.rules)
 
     @property
@@ -57,29 +57,30 @@ class Decision:
 
     @property
     def reasons(self) -> str:
-        """What decided: the rules that failed, or all of them where none did."""
+        """The rules that decided: those that failed, or all rules if none failed."""
         decisive = self.rules if self.promoted else [rule for rule in self.rules if not rule.passed]
         return " | ".join(f"{rule.name}: {rule.reason}" for rule in decisive)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromotionPolicy:
-    """The rules of promotion; its fields are the names that a TOML file may set.
+    """The rules of promotion. The names of its fields are the keys of a policy's TOML file.
 
     Attributes:
-        metric, higher_is_better, threshold: of the contract's rule, whose threshold is a relative improvement.
-        min_gain: accuracy that the challenger has to gain at least, at the lower end of the confidence interval. A
-            negative one lets a challenger pass that is not shown to be better, but none that is shown to be worse.
-        confidence: of that interval, and 1 less the level of McNemar's test.
-        max_class_drop: how far the recall of any class may fall.
-        max_calibration_loss: how far the expected calibration error may rise.
-        max_latency_ms: how long a staged model may take for one image, in the median of its calls. With the default, a
-            replica with 32 requests in line answers the last one after 16 s. That is half of the request timeout, 30 s.
-            At the autoscaling target of 2 ongoing requests a caller waits for 1 s. The network of `best` takes
-            50 to 80 ms on two busy CPU cores, that of `resnet18` 1 to 10 ms: noise of a machine decides nothing.
-        max_latency_ratio: how many times as long as the champion it may take; None sets no such limit. The ratio of two
-            small networks is near 2, and noise moves it by a fifth.
-        min_accuracy: of a staged model on known pictures, champion or not; the default is the smoke test's.
+        metric, higher_is_better, threshold: the contract's rule; the threshold is a relative improvement.
+        min_gain: required gain in accuracy, in [-1, 1], at the lower end of the confidence interval. With a negative
+            value a challenger need not be shown to be better, but must not be shown to be worse.
+        confidence: confidence level of that interval. The level of McNemar's test is 1 minus it.
+        max_class_drop: largest allowed loss of recall of any class, in [0, 1].
+        max_calibration_loss: largest allowed rise of the expected calibration error, in [0, 1].
+        max_latency_ms: largest allowed median latency of a staged model for one image, in ms. With the default, a
+            replica with 32 queued requests answers the last one after 16 s. That is half of the request timeout, 30 s.
+            At the autoscaling target of 2 ongoing requests, a caller waits for 1 s. The network of `best` takes
+            50 to 80 ms on two busy CPU cores, and that of `resnet18` 1 to 10 ms. So noise of a machine does not decide.
+        max_latency_ratio: largest allowed ratio of that latency to the champion's; None sets no limit. The ratio of two
+            small networks is near 2, and noise changes it by a fifth.
+        min_accuracy: required accuracy of a staged model on known images, also without a champion, in [0, 1]. The
+            default is that of the smoke test.
     """
 
     metric: str = "val_acc"
@@ -107,15 +108,15 @@ class PromotionPolicy:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
-        """Read a policy, as a TOML file holds it; what is absent keeps its default.
+        """Make a policy from the values of a TOML file. An absent value keeps its default.
 
         Raises:
-            InvalidSetting: a name that is none of the attributes, or a value that one of them cannot take.
+            InvalidSetting: a name is not an attribute, or a value is not allowed.
         """
         return cls(**known_fields(cls, "a policy", values))
 
     def differences(self, other: Self, names: Collection[str] | None = None) -> str:
-        """Name the fields (of `names`, where given) that have another value in `other`; nothing where none has."""
+        """Return the fields (of `names`, if given) whose values differ from those of `other`, as one text."""
         mine, its = dataclasses.asdict(self), dataclasses.asdict(other)
         return ", ".join(
             f"{name} {mine[name]}, not {its[name]}"
@@ -124,23 +125,23 @@ class PromotionPolicy:
         )
 
     def first(self, mode: Mode, figures: Mapping[str, float]) -> Decision:
-        """Decide where there is no champion: the challenger is promoted, with the figures that are known of it."""
+        """Promote the challenger because there is no champion. `figures` are its known metrics."""
         told = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
         reason = f"there is no champion yet; the challenger has {told}"
         return Decision(mode, (Rule("champion", passed=True, figures=figures, reason=reason),))
 
     def by_metric(self, challenger: float, champion: float) -> Decision:
-        """Apply the contract's rule to a metric of both runs, finite numbers.
+        """Apply the contract's rule to a metric of both runs.
 
-        The relative improvement is (new - old) / |old|, its sign turned where lower is better. An old value of 0, of
-        which there are no parts, counts as an improvement of 1.0, and of -1.0 where the new one is worse.
+        The relative improvement is (new - old) / |old|. Its sign is turned where lower is better. For an old value
+        of 0, the improvement counts as 1.0, or as -1.0 if the new value is worse.
 
         Raises:
-            MetricNotFound: one of them is not a finite number.
+            MetricNotFound: a value is not a finite number.
         """
         for who, value in (("challenger", challenger), ("champion", champion)):
             if not math.isfinite(value):
-                raise MetricNotFound(f"{self.metric} of the {who} is {value}: there is nothing to decide by")
+                raise MetricNotFound(f"{self.metric} of the {who} must be a finite number, found {value}")
         change = _decimal(challenger) - _decimal(champion)
         if not self.higher_is_better:
             change = -change
@@ -160,12 +161,12 @@ class PromotionPolicy:
         return Decision(Mode.CONTRACT, (Rule("relative improvement", passed, figures, reason),))
 
     def by_comparison(self, comparison: PairedComparison) -> Decision:
-        """Apply the rules on what both models answered for the same images."""
+        """Apply the rules to both models' answers for the same images."""
         rules = (self._gain(comparison), self._noise(comparison), self._classes(comparison), self._ece(comparison))
         return Decision(Mode.EVALUATE, rules)
 
     def latency(self, seconds: float, champion: float | None, unknown: str) -> Rule:
-        """Judge the seconds that a staged model takes for one image, and the champion, or why its are `unknown`."""
+        """Judge the latency of a staged model for one image. Without the champion's latency, `unknown` says why."""
         figures = {"seconds": seconds, "allowed_ms": self.max_latency_ms}
         reason = f"{seconds * 1e3:.2f} ms for one image, {self.max_latency_ms:g} ms allowed; "
         passed = seconds * 1e3 <= self.max_latency_ms
@@ -199,7 +200,7 @@ class PromotionPolicy:
         return Rule("accuracy", low >= _decimal(self.min_gain), figures, reason)
 
     def _noise(self, comparison: PairedComparison) -> Rule:
-        """With a gain required, the difference must be significant; without, it must not be a significant loss."""
+        """With `min_gain` >= 0 the difference must be a significant gain, else it must not be a significant loss."""
         level = 1 - _decimal(self.confidence)
         significant = Fraction(comparison.p_value) <= level
         worse = comparison.difference < 0
@@ -210,7 +211,7 @@ class PromotionPolicy:
             "p_value": comparison.p_value,
             "level": float(level),
         }
-        # Smaller ones say nothing more, and end at a 0 that they are not.
+        # A smaller p-value says nothing more, and would be printed as 0.
         p_value = f"p = {comparison.p_value:.2g}" if comparison.p_value >= 1e-6 else "p < 1e-6"
         reason = (
             f"only the challenger is right on {comparison.only_challenger} images, only the champion on "
@@ -245,7 +246,7 @@ class PromotionPolicy:
 
 
 def _decimal(value: float) -> Fraction:
-    """The number as it is written, not as binary rounds it: 0.945 is 5 % more than 0.9."""
+    """Return the number as it is written, without binary rounding: 0.945 is exactly 5 % more than 0.9."""
     return Fraction(repr(float(value)))
 
 

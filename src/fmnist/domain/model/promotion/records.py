@@ -1,9 +1,9 @@
-"""What a promotion writes on model versions, and how it is read back: one tag a record, as JSON.
+"""Records that a promotion writes on model versions and reads back. Each record is one tag with JSON.
 
-A registry sets tags one by one, so a record in one tag is there whole or not at all. The newest of a kind is under the
-kind's name, and each once more under its time: a later one does not efface it. Copies inherit the tags of their source;
-a record therefore names the version that it is about, and counts for no other. Fields that later versions of fmnist
-added have a default, so that older records can be read.
+A registry sets tags one by one, so a record in one tag is complete or absent. The newest record of a kind has the
+kind's name as its tag. A second tag has its time, so that a later record does not overwrite it. Copies inherit the tags
+of their source, so a record names its version, and counts for no other. Fields that later versions of fmnist added have
+a default, so that older records can be read.
 """
 
 import dataclasses
@@ -37,23 +37,23 @@ class _Record:
     at: str
 
     def tag(self) -> dict[str, str]:
-        """The record as the tags that hold it."""
+        """Return the record as tags: one for its kind, and one with its time."""
         text = json.dumps(self._values())
         return {self.TAG: text, f"{self.TAG}_at_{self.at.replace(':', '')}": text}
 
     @classmethod
     def of(cls, version: ModelVersion) -> Self | None:
-        """Return what is recorded of this very version, or None.
+        """Return the record about exactly this version, or None.
 
         Raises:
-            CorruptModel: the tag is none of ours.
+            CorruptModel: the tag is not a valid record.
         """
         found = cls.read(version)
         return found if found is not None and found.version == version.uri else None
 
     @classmethod
     def read(cls, version: ModelVersion) -> Self | None:
-        """Return the record that the version carries, be it its own or its source's; raises as `of` does."""
+        """Return the record in the version's tags, its own or its source's. Raises as `of` does."""
         text = version.tags.get(cls.TAG)
         if text is None:
             return None
@@ -61,12 +61,12 @@ class _Record:
             return cls._parse(json.loads(text))
         except (ValueError, TypeError, KeyError, AttributeError, InvalidSetting) as error:
             raise CorruptModel(
-                f"tag {cls.TAG} of {version.uri} is not as fmnist writes it ({error!r}): mend or remove it"
+                f"tag {cls.TAG} of {version.uri} is not a valid record ({error!r}): correct or remove it"
             ) from error
 
     @classmethod
     def all_of(cls, version: ModelVersion) -> list[Self]:
-        """Return every record of this kind about this very version, oldest first; raises as `of` does."""
+        """Return all records of this kind about exactly this version, oldest first. Raises as `of` does."""
         texts = [text for name, text in sorted(version.tags.items()) if name.startswith(f"{cls.TAG}_at_")]
         found = [cls.of(dataclasses.replace(version, tags={cls.TAG: text})) for text in texts]
         return [record for record in found if record is not None]
@@ -81,26 +81,27 @@ class _Record:
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What a step of a promotion rests on: the champion of that moment (URI, None: nobody), and the policy."""
+    """What a promotion step depends on: the champion at that time (a URI; None without one), and the policy."""
 
     champion: str | None
     policy: PromotionPolicy
 
     @classmethod
     def parse(cls, values: Mapping[str, Any] | None) -> Self | None:
-        """Read it back from a record; one of an earlier version has none."""
+        """Read the basis from a record; None for a record of an earlier version, which has none."""
         return None if values is None else cls(values["champion"], PromotionPolicy.from_mapping(values["policy"]))
 
     def changed_since(self, earlier: Self | None, names: Collection[str] | None = None) -> str:
-        """Say why what rests on `earlier` does not count on this basis, or nothing where it does.
+        """Return why a step with the basis `earlier` is not valid for this basis; empty if it is.
 
-        Of the policies, `names` are the fields that matter; None: all.
+        `names` are the fields of the policies that are compared; None means all.
         """
         if earlier is None:
-            return "names no champion, for an earlier version of fmnist recorded it"
+            return "names no champion, because an earlier version of fmnist recorded it"
         if earlier.champion != self.champion:
-            was, found = (each or "no champion" for each in (earlier.champion, self.champion))
-            return f"was against {was}, and now it is {found}"
+            return (
+                f"was against {earlier.champion or 'no champion'}, but the champion is now {self.champion or 'absent'}"
+            )
         other = earlier.policy.differences(self.policy, names)
         return other and f"was under another policy than the comparison: {other}"
 
@@ -110,9 +111,9 @@ class DecisionRecord(_Record):
     """A decision about the challenger `version`.
 
     Attributes:
-        champion: URI of the champion that it was compared with; None when there was none.
-        mode, rules: of the decision.
-        data_version, split: that both were measured on; None where a logged metric decided.
+        champion: URI of the champion that it was compared with; None if there was none.
+        mode, rules: mode and rules of the decision.
+        data_version, split: data that both models were measured on; None if a logged metric decided.
         policy: the policy's fields.
     """
 
@@ -132,9 +133,9 @@ class DecisionRecord(_Record):
 
     @property
     def basis(self) -> Basis:
-        """The champion and the policy that it was decided by, without the default ratio of earlier versions.
+        """The champion and the policy of the decision, without the default latency ratio of earlier versions.
 
-        That was near to what two sound networks measure, so chance decided. They knew no `max_latency_ms`.
+        That default was near the ratio of two good networks, so chance decided. Those versions had no `max_latency_ms`.
         """
         policy = dict(self.policy)
         if "max_latency_ms" not in policy and policy.get("max_latency_ratio") == _EARLIER_RATIO:
@@ -153,10 +154,10 @@ class DecisionRecord(_Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptanceRecord(_Record):
-    """What the test of a staged version found; it is passed when every check did.
+    """The result of the test of a staged version. The test passed if every check passed.
 
     Attributes:
-        basis: that it was tested on; None in records of earlier versions.
+        basis: basis of the test; None in records of earlier versions.
     """
 
     TAG: ClassVar[str] = "acceptance"
@@ -171,7 +172,7 @@ class AcceptanceRecord(_Record):
 
     @property
     def message(self) -> str:
-        """The outcome with what failed, in one line."""
+        """The result in one line, with the failures."""
         failed = [check.reason for check in self.checks if not check.passed]
         return "failed: " + "; ".join(failed) if failed else f"passed: {len(self.checks)} checks"
 
@@ -183,10 +184,10 @@ class AcceptanceRecord(_Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval(_Record):
-    """Somebody, or in mode `automatic` the pipeline, lets the staged `version` be released.
+    """Permission to release the staged `version`, by a person, or by the pipeline in mode `automatic`.
 
     Attributes:
-        basis: that it was approved on; None in records of earlier versions.
+        basis: basis of the approval; None in records of earlier versions.
     """
 
     TAG: ClassVar[str] = "approval"
@@ -203,10 +204,10 @@ class Approval(_Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollback(_Record):
-    """The champion `version` is taken back in favour of version number `to` of the same model.
+    """The champion `version` is rolled back to version number `to` of the same model.
 
     Attributes:
-        ended: when both aliases had moved; None before that, and in records of earlier versions.
+        ended: time (ISO 8601, UTC) after both aliases moved; None before that, and in records of earlier versions.
     """
 
     TAG: ClassVar[str] = "rollback"

@@ -1,6 +1,6 @@
-"""The words of promotion, as the platform uses them: stages that a model passes through, and the aliases that point.
+"""The platform's terms of promotion: the stages of a model, and the aliases of its versions.
 
-What decides is in `policy.py`, what is written down about a promotion in `promotion_records.py`.
+The rules of a decision are in `policy.py`, and the records of a promotion in `records.py`.
 """
 
 from dataclasses import dataclass
@@ -29,26 +29,26 @@ class Alias(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StagedName:
-    """A registered model's name taken apart."""
+    """A registered model's name, split into stage and name."""
 
     stage: Stage
     name: str
 
     @classmethod
     def parse(cls, registered: str) -> Self:
-        """Read `STAGE.NAME`.
+        """Parse `STAGE.NAME`.
 
         Raises:
-            InvalidSetting: no known stage, or no name after it.
+            InvalidSetting: the stage is unknown, or the name after it is missing.
         """
         prefix, _, name = registered.partition(".")
         if prefix not in set(Stage) or not name:
             stages = ", ".join(Stage)
-            raise InvalidSetting(f"registered model {registered!r} must be STAGE.NAME with a stage of {stages}")
+            raise InvalidSetting(f"registered model {registered!r} must be STAGE.NAME, and STAGE one of {stages}")
         return cls(Stage(prefix), name)
 
     def at(self, stage: Stage) -> Self:
-        """The same model at another stage."""
+        """Return the name of the same model at another stage."""
         return type(self)(stage, self.name)
 
     def __str__(self) -> str:

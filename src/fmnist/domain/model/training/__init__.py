@@ -1,1 +1,1 @@
-"""What a training run is given, and what it comes to."""
+"""Input and result of a training run."""

@@ -1,4 +1,4 @@
-"""The recipes that have a name. `fast` is the default; `resnet18` is what the platform contract's flags describe."""
+"""The named recipes. `fast` is the default. `resnet18` has the defaults of the platform contract's flags."""
 
 from collections.abc import Mapping
 
@@ -38,6 +38,5 @@ PRESETS: Mapping[str, Recipe] = {
         precision="bfloat16",
         compile=True,
     ),
-    # The contract's flags.
     "resnet18": Recipe(),
 }

@@ -1,4 +1,4 @@
-"""How a network is trained, whatever it runs on: one frozen value that says all of it."""
+"""How a network is trained, on any hardware, as one frozen value."""
 
 import dataclasses
 import math
@@ -15,9 +15,9 @@ Schedule = Literal["constant", "one_cycle"]
 Precision = Literal["float32", "bfloat16"]
 
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
-# A network normalizes over the batch, which takes two values; at its end `resnet18` has one of each image.
+# Batch normalization needs two values per channel; the last layers of `resnet18` have one for each image.
 _LEAST_BATCH: Mapping[Architecture, int] = {"resnet18": 2}
-_LARGEST = 1e38  # networks compute in float32, which ends there
+_LARGEST = 1e38  # the range of float32, in which networks compute, ends near this
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +28,12 @@ class Recipe:
         batch_size: images per worker and step.
         lr: the constant learning rate, or the peak of a one-cycle schedule.
         weight_decay: decoupled for adamw, L2 for sgd.
-        label_smoothing: share of the target spread over all classes, in [0, 1).
+        label_smoothing: share of the target that is spread over all classes, in [0, 1).
         flip: whether each training image is mirrored left to right in every other epoch.
-        shift: by how many pixels at most a training image is moved, along either axis.
-        erase: side in pixels of a square that is blackened somewhere in each training image.
-        precision: of the network's arithmetic on a GPU; a CPU always computes in float32.
-        compile: whether the network is compiled first, on a GPU alone.
+        shift: largest shift of a training image along either axis, in pixels.
+        erase: side, in pixels, of a square that is made black at a random place in each training image.
+        precision: number format of the network on a GPU; a CPU always computes in float32.
+        compile: whether the network is compiled first; on a GPU only.
     """
 
     architecture: Architecture = "resnet18"
@@ -67,18 +67,18 @@ class Recipe:
 
     @property
     def least_batch(self) -> int:
-        """How many images a training step of the architecture takes at least."""
+        """Smallest batch of a training step that the architecture can use, in images."""
         return _LEAST_BATCH.get(self.architecture, 1)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
-        """Read a recipe, as a preset file holds it; what is absent keeps its default.
+        """Make a recipe from the values of a preset file. An absent value keeps its default.
 
         Raises:
-            InvalidSetting: a name that is none of the attributes, or a value that one of them cannot take.
+            InvalidSetting: a name is not an attribute, or a value is not allowed.
         """
         return cls(**known_fields(cls, "a recipe", values))
 
     def override(self, **values: Any) -> Self:
-        """Return this recipe with every value that is not None in place of its own."""
+        """Return a copy of this recipe with those given values that are not None."""
         return dataclasses.replace(self, **{name: value for name, value in values.items() if value is not None})

@@ -1,4 +1,4 @@
-"""What a training run is told, what it may report on the way, and what it comes back with."""
+"""Values of a training run: its specification, progress, lineage and result."""
 
 import dataclasses
 import math
@@ -12,33 +12,33 @@ from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.training.recipe import Recipe
 from fmnist.domain.model.validation import check, check_count, check_types, parse_fields
 
-_MOST_WORKERS = 1000  # what asks for more is a slip, and no cluster survives it
-_LEAST_GPU = 0.0001  # schedulers count no finer
-_LONGEST_TAG = 8000  # of a run in MLflow, which cuts off the rest
+_MOST_WORKERS = 1000  # more is a mistake, and would overload any cluster
+_LEAST_GPU = 0.0001  # the finest step of schedulers
+_LONGEST_TAG = 8000  # MLflow cuts off longer tags of a run
 EPOCH_METRICS = tuple(
     f"{phase}_{name}" for phase in ("train", "val") for name in ("loss", "acc", "precision", "recall", "f1")
 )
 
 
 def check_share(images: int, split: str, workers: int) -> None:
-    """See that each worker gets an image of a split.
+    """Check that each worker gets an image of a split.
 
     Raises:
         InvalidSetting: there are fewer images than workers.
     """
     if images < workers:
-        raise InvalidSetting(f"{images} images of {split!r} cannot be shared among {workers} workers")
+        raise InvalidSetting(f"{images} images of {split!r} are too few for {workers} workers: use fewer workers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSpec:
-    """One training run in full: a recipe, and what it runs on. Equal specs on equal data give equal weights on a CPU.
+    """The full specification of a run. Equal specifications on equal data give equal weights on a CPU.
 
     Attributes:
-        seed: of the initial weights, the shuffling and the augmentation.
-        num_workers: data-parallel workers; the global batch is `num_workers * recipe.batch_size`.
-        gpu_per_worker: GPUs of each worker; a fraction shares one GPU between workers.
-        limit_train, limit_val: use only the first so many rows of the split.
+        seed: random seed of the initial weights, the shuffling and the augmentation.
+        num_workers: number of data-parallel workers; the global batch is `num_workers * recipe.batch_size`.
+        gpu_per_worker: GPUs of each worker; with a fraction, workers share a GPU.
+        limit_train, limit_val: number of rows to use, from the start of the split; None means all.
     """
 
     recipe: Recipe
@@ -74,10 +74,10 @@ class TrainingSpec:
         return self.num_workers * self.recipe.batch_size
 
     def check_splits(self, sizes: Mapping[str, int]) -> None:
-        """See that every worker gets enough of `train` and `val`, which have so many images; an absent size is unknown.
+        """Check that every worker gets enough of `train` and `val`. `sizes` has their numbers of images, where known.
 
         Raises:
-            InvalidSetting: a worker would have no image, or fewer than a training step takes.
+            InvalidSetting: a worker would get no image, or fewer than a training step needs.
         """
         for split, limit in (("train", self.limit_train), ("val", self.limit_val)):
             known = [size for size in (sizes.get(split), limit) if size is not None]
@@ -87,10 +87,10 @@ class TrainingSpec:
                 self.check_part(min(known) // self.num_workers)
 
     def check_part(self, images: int) -> None:
-        """See that a worker's part of `train`, of so many images, makes batches that the architecture learns from.
+        """Check that a worker's `images` images of `train` make batches that the architecture can learn from.
 
         Raises:
-            InvalidSetting: it does not.
+            InvalidSetting: the batches are too small.
         """
         batch, least = min(self.recipe.batch_size, images), self.recipe.least_batch
         if batch < least:
@@ -100,28 +100,28 @@ class TrainingSpec:
             )
 
     def params(self) -> dict[str, str]:
-        """Name every value as a run's parameter; `from_params` is its inverse."""
+        """Return every value as a parameter of a run. `from_params` is the inverse."""
         own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "recipe"}
         values = {**dataclasses.asdict(self.recipe), **own}
         return {name: str(value) for name, value in values.items() if value is not None}
 
     @classmethod
     def from_params(cls, params: Mapping[str, str]) -> Self:
-        """Read a spec back from a run's parameters; parameters that are not of a spec are passed over.
+        """Read a spec from a run's parameters. Other parameters are ignored.
 
         Raises:
-            InvalidSetting: a value that is absent or does not parse.
+            InvalidSetting: a value is absent or does not parse.
         """
         return cls(recipe=Recipe(**parse_fields(Recipe, params)), **parse_fields(cls, params))
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where training stands: `step` of `steps` done in 0-based `epoch` of `epochs`.
+    """Progress of training: `step` of `steps` are done in 0-based `epoch` of `epochs`.
 
     Attributes:
-        loss: the training loss of the last step, when one is known.
-        metrics: of the epoch, on its last report only; named as in `EPOCH_METRICS`.
+        loss: training loss of the last step; None if unknown.
+        metrics: metrics of the epoch, named as in `EPOCH_METRICS`; only in the epoch's last report.
     """
 
     epoch: int
@@ -134,10 +134,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lineage:
-    """Where a model comes from; every field is a run tag of the same name.
+    """Where a model comes from. Every field is a run tag of the same name.
 
     Raises:
-        InvalidSetting: one is longer than a run's tag may be; a registry would refuse it once all is trained.
+        InvalidSetting: a value is too long for a run's tag. A registry would refuse it only after training.
     """
 
     argo_workflow_uid: str
@@ -149,33 +149,33 @@ class Lineage:
 
     def __post_init__(self) -> None:
         for name, text in self.tags().items():
-            check(len(text) <= _LONGEST_TAG, name, f"at most {_LONGEST_TAG} letters long", len(text))
+            check(len(text) <= _LONGEST_TAG, name, f"at most {_LONGEST_TAG} characters long", len(text))
 
     def tags(self) -> dict[str, str]:
-        """The lineage as tags of a run or a model version; `from_tags` is its inverse."""
+        """Return the lineage as tags of a run or a model version. `from_tags` is the inverse."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_tags(cls, tags: Mapping[str, str]) -> Self:
-        """Read the lineage back; tags that are not of it are passed over.
+        """Read the lineage from tags. Other tags are ignored.
 
         Raises:
-            InvalidSetting: one is missing, so that fmnist did not write them.
+            InvalidSetting: a tag is missing, so fmnist did not write them.
         """
         names = [field.name for field in dataclasses.fields(cls)]
         if missing := [name for name in names if name not in tags]:
-            raise InvalidSetting(f"no tag {', '.join(missing)}: this was not begun by fmnist")
+            raise InvalidSetting(f"the tags lack {', '.join(missing)}: fmnist did not start this run")
         return cls(**{name: tags[name] for name in names})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingResult:
-    """A finished run: its registered model, and what the chosen checkpoint was measured at.
+    """A finished run: its registered model, and the metrics of the chosen checkpoint.
 
     Attributes:
-        history: metrics of each epoch, the index being the epoch.
-        test: None when the data version has no test split.
-        seconds: of training alone, from the first step's epoch to the last epoch's end.
+        history: metrics of each epoch; the index is the epoch.
+        test: metrics on `test`; None if the data version has no test split.
+        seconds: duration of the training epochs, in seconds.
     """
 
     run_id: str
@@ -188,5 +188,5 @@ class TrainingResult:
 
 
 def best_epoch(history: Sequence[Mapping[str, float]]) -> int:
-    """Return the epoch of the highest `val_acc`, the earliest on a tie."""
+    """Return the epoch with the highest `val_acc`, the earliest on a tie."""
     return max(range(len(history)), key=lambda epoch: (history[epoch]["val_acc"], -epoch))

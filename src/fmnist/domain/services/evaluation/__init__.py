@@ -1,1 +1,1 @@
-"""A registered model, measured."""
+"""Measures registered models."""

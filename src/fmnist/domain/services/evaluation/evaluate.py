@@ -1,4 +1,4 @@
-"""Measures a registered model and reports on it. It changes no metric, tag or alias: what a run says stays its own."""
+"""Measures a registered model and reports on it. It changes no metric, tag or alias, neither of run nor of model."""
 
 import logging
 from collections.abc import Mapping
@@ -31,11 +31,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluatedModel:
-    """What was found of a model, drawn and written.
+    """A measured model and its report.
 
     Attributes:
-        files: the report by relative paths, `report.html` and `model_card.md` among them.
-        logged_to: where in the model's run the files are, or None when they could not be put there.
+        files: the report's files by relative path, with `report.html` and `model_card.md`.
+        logged_to: folder of these files in the model's run; None if they could not be logged.
     """
 
     model: ModelVersion
@@ -45,7 +45,7 @@ class EvaluatedModel:
 
 
 class ModelEvaluation:
-    """Evaluates any model of the store, whoever registered it."""
+    """Evaluates any model of the store, also one that another tool registered."""
 
     def __init__(self, store: ModelStore, tracker: Tracker, registry: DataRegistry, render: RenderReport) -> None:
         self._store = store
@@ -54,18 +54,18 @@ class ModelEvaluation:
         self._render = render
 
     def evaluate(self, uri: str, *, split: str = "test", data_version: str | None = None) -> EvaluatedModel:
-        """Measure the model on a split of `data_version`, or of the version it was trained on, and report.
+        """Measure the model on a split of `data_version` (None: the version it was trained on), and report.
 
-        The report goes to the model's run where that can be; when not, a warning says why.
+        The report is logged to the model's run. If that fails, a warning says why.
 
         Raises:
-            ModelNotFound, CorruptModel: there is no such model, or it does not load.
-            SplitNotFound, DataVersionNotFound, InvalidSetting, CorruptData: as of `measured_dataset`.
+            ModelNotFound, CorruptModel: the model does not exist, or does not load.
+            SplitNotFound, DataVersionNotFound, InvalidSetting, CorruptData: as in `measured_dataset`.
         """
         model = self._store.resolve(uri)
         dataset = measured_dataset(self._registry, model, split, data_version)
         classifier = self._store.download(model).load()
-        logger.info("%s answers for %s of %s", model.uri, split, dataset.version)
+        logger.info("evaluating %s on %s of %s", model.uri, split, dataset.version)
         measured = measure(answer(classifier, self._registry.read(dataset, split)), dataset, split)
         report = ModelReport(
             info=classifier.info,
@@ -92,19 +92,19 @@ class ModelEvaluation:
 
     def _log(self, model: ModelVersion, folder: str, files: Mapping[str, bytes]) -> bool:
         if not model.run_id:
-            logger.warning("%s has no run to put the report into", model.uri)
+            logger.warning("%s has no run, so its report is not logged", model.uri)
             return False
         try:
             for path, content in files.items():
                 self._tracker.log_artifact(model.run_id, f"{folder}/{path}", content)
         except FmnistError as error:
-            logger.warning("the report is not in the model's run: %s", error)
+            logger.warning("the report could not be logged to the model's run: %s", error)
             return False
         return True
 
 
 def measure(predictions: SplitPredictions, dataset: DatasetVersion, split: str) -> Measurement:
-    """Sum up a pass over a split of this data version."""
+    """Return the measurement of one pass over a split of this data version."""
     return Measurement.of(
         split,
         dataset.version,
@@ -117,12 +117,12 @@ def measure(predictions: SplitPredictions, dataset: DatasetVersion, split: str) 
 
 
 def report_files(render: RenderReport, uri: str, report: ModelReport) -> dict[str, bytes]:
-    """Draw the report, and put the model's card beside it."""
+    """Draw the report, and add the model card to its files."""
     return {**render(uri, report), CARD_FILE: model_card(report).encode()}
 
 
 def story_of(record: RunRecord) -> TrainingStory | None:
-    """Return how training went, as the run tells it; None when it has no whole epoch as training logs one."""
+    """Return the training of a recorded run; None if the run has no complete epochs."""
     by_name = {name: dict(record.history.get(name, ())) for name in EPOCH_METRICS}
     epochs = sorted(set.intersection(*(set(values) for values in by_name.values())))
     if not epochs or epochs != list(range(len(epochs))):

@@ -1,1 +1,1 @@
-"""The way of a model to the champion, and back."""
+"""Promotes a model to champion, and rolls it back."""

@@ -1,4 +1,4 @@
-"""The test of a staged model, as the serving side would meet it. It loads, asks and measures, and moves no alias."""
+"""Tests a staged model by loading and calling it as the serving side does. It moves no alias."""
 
 import logging
 import time
@@ -28,15 +28,15 @@ _BATCHES = (1, 2, 7)
 _ROUNDS = 50
 _WARM_UP = 5
 _TOLERANCE = 1e-3
-# Being wrong once in a thousand tests is as often as a person would put up with.
+# The test refuses a good model by chance in one of a thousand cases, which is rare enough.
 _LEVEL = 0.998
 
 
 class AcceptanceTest:
-    """Checks a staged version: loading, input contract, known pictures, latency; and records what it found on it.
+    """Checks the loading, input contract, accuracy and latency of a staged version, and records the result on it.
 
     Args:
-        clock: seconds that only ever grow, for latencies.
+        clock: monotonic time in seconds, to measure latencies.
     """
 
     def __init__(
@@ -56,13 +56,13 @@ class AcceptanceTest:
         self._clock = clock
 
     def run(self, policy: PromotionPolicy | None = None, uri: str | None = None) -> AcceptanceRecord:
-        """Test the staged version at `uri`, or the candidate, under the policy of its comparison unless one is given.
+        """Test the staged version at `uri` (None: the candidate) with `policy` (None: the policy of its comparison).
 
         Raises:
-            ModelNotFound: no such version, or no candidate.
-            InvalidSetting: the policy sets other limits for a test than that of the comparison.
-            DataVersionNotFound: the data version that the model was trained on is gone.
-            CorruptModel: the champion does not load, and the policy limits the latency by that of the champion.
+            ModelNotFound: there is no such version, or no candidate.
+            InvalidSetting: the policy's limits for a test differ from those of the comparison.
+            DataVersionNotFound: the data version of the model's training no longer exists.
+            CorruptModel: the champion does not load, and the policy limits the latency relative to it.
         """
         with self._lock():
             state = PromotionState.read(self._store, self._source)
@@ -72,8 +72,8 @@ class AcceptanceTest:
                 basis = Basis(basis.champion, policy)
             elif policy is not None and (other := basis.policy.differences(policy, TEST_LIMITS)):
                 raise InvalidSetting(
-                    f"{staged.uri} was compared under another policy: {other}; test it without a policy of its own, or "
-                    "compare it again under this one"
+                    f"{staged.uri} was compared under another policy: {other}; test it without a policy, or compare it "
+                    "again under this one"
                 )
             checks = self._checks(staged, state.champion, basis.policy)
             record = AcceptanceRecord(version=staged.uri, at=self._now(), checks=checks, basis=basis)
@@ -86,7 +86,7 @@ class AcceptanceTest:
             classifier = self._store.download(staged).load()
         except CorruptModel as error:
             return (Rule("loading", passed=False, figures={}, reason=str(error)),)
-        reason = "it loads without a pickle, and answers its golden batch as when it was saved"
+        reason = "it loads without pickle, and its answers for the golden batch are those recorded when it was saved"
         loaded = Rule("loading", passed=True, figures={}, reason=reason)
         dataset = self._registry.resolve(classifier.info.lineage.get("dvc_data_version"))
         split = "test" if "test" in dataset.splits else "val"
@@ -104,15 +104,15 @@ class AcceptanceTest:
     def _latency(
         self, classifier: Classifier, champion: ModelVersion | None, policy: PromotionPolicy, image: Images
     ) -> Rule:
-        """Take medians over calls that alternate, so that whatever else the machine does strikes both models alike."""
+        """Compare medians of alternating calls, so that other load on the machine affects both models equally."""
         contenders, unknown = [classifier], "there is no champion to compare with"
         if champion is not None:
             try:
                 contenders.append(self._store.download(champion).load())
-            except CorruptModel as error:  # of another tool, or damaged: it must not stand in its successor's way
+            except CorruptModel as error:  # another tool made it, or it is damaged: it must not block its successor
                 if policy.max_latency_ratio is not None:
                     raise
-                unknown = f"the champion's is not known, for it does not load: {error}"
+                unknown = f"the champion's latency is unknown, because it does not load: {error}"
         inputs = [each.info.normalization.apply(image) for each in contenders]
         seconds: list[list[float]] = [[] for _ in contenders]
         for _ in range(_WARM_UP + _ROUNDS):
@@ -125,7 +125,7 @@ class AcceptanceTest:
 
 
 def _input_contract(classifier: Classifier, staged: ModelVersion, dataset: DatasetVersion, images: Images) -> Rule:
-    """Any batch of float32 (n, 1, 28, 28), normalized as the data version says, gives float32 logits (n, 10)."""
+    """Check that normalized batches, float32 (n, 1, 28, 28) for several n, give float32 logits (n, 10)."""
     info = classifier.info
     problems = _origin_problems(info, staged, dataset)
     batch = images[np.arange(max(_BATCHES)) % len(images)]
@@ -138,11 +138,12 @@ def _input_contract(classifier: Classifier, staged: ModelVersion, dataset: Datas
             if found.shape != expected or found.dtype != np.float32:
                 problems.append(f"{count} images give {found.dtype} {found.shape}, expected float32 {expected}")
             elif not np.allclose(found, whole[:count], rtol=_TOLERANCE, atol=_TOLERANCE):
-                problems.append(f"{count} images alone are answered otherwise than in a batch of {max(_BATCHES)}")
+                problems.append(f"the answers for {count} images differ from those in a batch of {max(_BATCHES)}")
     except CorruptModel as error:
         problems.append(str(error))
     reason = (
-        f"takes batches of {', '.join(map(str, _BATCHES))} of float32 (n, 1, {SIDE}, {SIDE}), normalized as its data"
+        f"accepts batches of {', '.join(map(str, _BATCHES))} images, float32 (n, 1, {SIDE}, {SIDE}), with the "
+        "normalization of its data version"
     )
     return Rule("input contract", not problems, {}, "; ".join(problems) or reason)
 
@@ -150,27 +151,25 @@ def _input_contract(classifier: Classifier, staged: ModelVersion, dataset: Datas
 def _origin_problems(info: ModelInfo, staged: ModelVersion, dataset: DatasetVersion) -> list[str]:
     problems = []
     if info.normalization != dataset.normalization:
-        problems.append(f"it normalizes by {info.normalization}, but {dataset.version} has {dataset.normalization}")
+        problems.append(f"it has {info.normalization}, but {dataset.version} has {dataset.normalization}")
     if info.lineage.get("run_id", staged.run_id) != staged.run_id:
         problems.append(f"its artifact is of run {info.lineage['run_id']}, but it is registered for {staged.run_id}")
     return problems
 
 
 def _known_pictures(classifier: Classifier, split: str, pictures: LabeledImages, floor: float) -> Rule:
-    """Accuracy must be what the run recorded, as far as so many pictures can tell, at least `floor`, and no guess."""
+    """Check that the accuracy agrees with the run's, is at least `floor`, and is better than a guess."""
     guesses = Prediction(classifier).probabilities(pictures.images).argmax(axis=1)
     right = int((guesses == pictures.labels).sum())
     low, high = wilson_interval(right, len(pictures), _LEVEL)
     recorded = classifier.info.metrics.get(f"{split}_acc")
     accuracy, chance = right / len(pictures), 1 / len(CLASS_NAMES)
     figures: Mapping[str, float] = {"accuracy": accuracy, "images": len(pictures), "least": floor}
-    told = (
-        f"{accuracy:.2%} of {len(pictures)} {split} images are right, {floor:.0%} is the least, {chance:.0%} is a guess"
-    )
+    told = f"accuracy {accuracy:.2%} on {len(pictures)} {split} images, {floor:.0%} required, {chance:.0%} by guessing"
     good_enough = accuracy >= floor and low > chance
     if recorded is None:
         return Rule("known pictures", good_enough, figures, told)
     figures = {**figures, "recorded": recorded}
-    # The interval of an accuracy of 1 ends a rounding error below it.
+    # For an accuracy of 1, the interval ends a rounding error below 1.
     passed = (accuracy >= recorded or high >= recorded) and good_enough
-    return Rule("known pictures", passed, figures, f"{told}; the run recorded {recorded:.2%} of the whole split")
+    return Rule("known pictures", passed, figures, f"{told}; the run recorded {recorded:.2%} on the whole split")

@@ -1,4 +1,4 @@
-"""Which model is to be promoted: the one that was named, the one that a workflow trained, or the newest."""
+"""Finds the model to promote: the named one, the one that a workflow trained, or the newest."""
 
 from fmnist.domain.model.errors import InvalidSetting, ModelNotFound, Remedy
 from fmnist.domain.model.model import ModelVersion
@@ -16,16 +16,16 @@ class Challengers:
         self._source = source
 
     def find(self, uri: str | None = None, workflow_uid: str | None = None) -> ModelVersion:
-        """Return the version at `uri`; else that of the workflow's newest run that has one; else the newest.
+        """Return the version at `uri`; without one, that of the workflow's newest run with a version, or the newest.
 
         Raises:
-            ModelNotFound: there is none.
-            InvalidSetting: a version of another model than the source.
+            ModelNotFound: there is no such version.
+            InvalidSetting: the version is not one of the source model.
         """
         if uri is not None:
             version = self._store.resolve(uri)
             if version.name != str(self._source):
-                raise InvalidSetting(f"{uri} is no version of the source model {self._source}", Remedy.NAME_SOURCE)
+                raise InvalidSetting(f"{uri} is not a version of the source model {self._source}", Remedy.NAME_SOURCE)
             return version
         versions = self._store.versions(str(self._source))
         if workflow_uid is not None:
@@ -38,12 +38,12 @@ class Challengers:
 
 
 def check_source(name: str) -> StagedName:
-    """Read the name of the source model.
+    """Parse the name of the source model.
 
     Raises:
-        InvalidSetting: it is a stage that promotion itself writes.
+        InvalidSetting: its stage is one that promotion itself writes.
     """
     source = StagedName.parse(name)
     if source.stage not in {Stage.DEV, Stage.CI}:
-        raise InvalidSetting(f"a promotion starts from dev.NAME or ci.NAME, found {name}", Remedy.NAME_SOURCE)
+        raise InvalidSetting(f"the source model must be dev.NAME or ci.NAME, found {name}", Remedy.NAME_SOURCE)
     return source

@@ -1,4 +1,4 @@
-"""The first step of a promotion: whether a model is to take the champion's place."""
+"""The first step of a promotion: decide whether a model replaces the champion."""
 
 import dataclasses
 import logging
@@ -29,8 +29,8 @@ class ModelComparison:
 
     Args:
         source: the registered model that training adds versions to, such as `ci.NAME`.
-        lock: makes a context that one promotion at a time may be in.
-        now: the time as records hold it.
+        lock: makes a context that one promotion at a time can enter.
+        now: returns the time in the format of records.
     """
 
     def __init__(
@@ -58,16 +58,16 @@ class ModelComparison:
         split: str = "test",
         data_version: str | None = None,
     ) -> DecisionRecord:
-        """Decide by what each run logged, or by both models' answers for a split, and record it on the challenger.
+        """Decide by a metric of each run, or by both models' answers for a split. Record it on the challenger.
 
-        The split is that of `data_version`, or of the version that the challenger was trained on.
+        The split is one of `data_version` (None: the version that the challenger was trained on).
 
         Raises:
             MetricNotFound: a run lacks the metric, or it is not finite.
             SplitNotFound: the data version has no such split.
-            InvalidSetting: a split that models learn from.
-            BadInput: a run, model or data version that is not there.
-            CorruptData, CorruptModel: what was stored is not what it was.
+            InvalidSetting: models learn from this split.
+            BadInput: a run, model or data version does not exist.
+            CorruptData, CorruptModel: stored data or a stored model is damaged.
         """
         with self._lock():
             champion = PromotionState.read(self._store, self._source).champion
@@ -98,17 +98,17 @@ class ModelComparison:
 
     def _metric(self, version: ModelVersion, metric: str) -> float:
         if not version.run_id:
-            raise MetricNotFound(f"{version.uri} has no run, and so no {metric}", Remedy.COMPARE_BY_EVALUATION)
+            raise MetricNotFound(f"{version.uri} has no run, so no metric {metric!r}", Remedy.COMPARE_BY_EVALUATION)
         history = self._tracker.get(version.run_id).history
         if not history.get(metric):
             there = ", ".join(sorted(history)) or "none"
             raise MetricNotFound(
                 f"run {version.run_id} of {version.uri} has no metric {metric!r}; its metrics: {there}"
             )
-        # The last value is what the platform reads, and what a training run leaves is that of the registered model.
+        # The platform reads the last value, and a training run's last value is that of the registered model.
         value = history[metric][-1][1]
         if not np.isfinite(value):
-            raise MetricNotFound(f"{metric} of {version.uri} is {value}: there is nothing to decide by")
+            raise MetricNotFound(f"{metric} of {version.uri} must be a finite number, found {value}")
         return value
 
     def _by_evaluation(
@@ -119,12 +119,12 @@ class ModelComparison:
         dataset: DatasetVersion,
         split: str,
     ) -> Decision:
-        logger.info("%s answers for %s of %s", challenger.uri, split, dataset.version)
+        logger.info("evaluating %s on %s of %s", challenger.uri, split, dataset.version)
         data = self._registry.read(dataset, split)
         new = answer(self._store.download(challenger).load(), data).probabilities
         if champion is None:
             alone = PairedComparison.of(data.labels, new, new)
             return policy.first(Mode.EVALUATE, {"accuracy": alone.challenger_accuracy, "ece": alone.challenger_ece})
-        logger.info("%s answers for the same", champion.uri)
+        logger.info("evaluating %s on the same images", champion.uri)
         old = answer(self._store.download(champion).load(), data).probabilities
         return policy.by_comparison(PairedComparison.of(data.labels, old, new))

@@ -1,4 +1,4 @@
-"""Deploys a released model: writes it down where a cluster looks. The cluster, and never this, changes what runs."""
+"""Deploys a released model by writing the desired state. Only the cluster changes what runs."""
 
 import logging
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from fmnist.ports.model_store import ModelStore
 
 logger = logging.getLogger(__name__)
 
-# Each of them means that somebody else has written something in the meantime, so that all together get on.
+# Each failed attempt means that another writer succeeded, so that all writers make progress.
 _ATTEMPTS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """The version that the service is to run now, and the desired state before and after."""
+    """The version that the service must run now, and the desired state before and after."""
 
     version: ModelVersion
     before: Desired
@@ -29,20 +29,20 @@ class Deployment:
 
     @property
     def changed(self) -> bool:
-        """Whether there was something to write."""
+        """Whether the desired state was changed."""
         return self.before.revision != self.after.revision
 
     @property
     def message(self) -> str:
         """One line for a person."""
         if not self.changed:
-            return f"{self.version.uri} is what revision {self.after.revision} has already: nothing changed"
+            return f"revision {self.after.revision} already has {self.version.uri}: nothing changed"
         instead = f" in place of {self.before.model_uri}" if self.before.model_uri else ""
         return f"{self.version.uri} is to be served{instead}, by revision {self.after.revision}"
 
 
 class ModelDeployment:
-    """Makes a version of `prod.NAME` the one that the service is to run.
+    """Makes a version of `prod.NAME` the one that the service must run.
 
     Args:
         source: the registered model that promotions start from, such as `ci.NAME`.
@@ -54,15 +54,15 @@ class ModelDeployment:
         self._prod = str(source.at(Stage.PROD))
 
     def run(self, uri: str | None = None, *, by: str, image: str | None = None) -> Deployment:
-        """Deploy the champion, or the version at `uri`, in the image that it was released with unless one is given.
+        """Deploy the version at `uri` (None: the champion) in `image` (None: the image that it was released with).
 
-        Whoever is overtaken by another deployment looks again what the champion is, so that the last to write never
-        brings an older one back.
+        If another deployment writes first, the champion is read again. So the last writer never brings back an older
+        champion.
 
         Raises:
-            InvalidSetting: no version of `prod.NAME`; or it does not say who; or the service runs no such image.
+            InvalidSetting: the version is not of `prod.NAME`, `by` is empty, or the service has no such image.
             ModelNotFound: there is no such version, or no champion.
-            Conflict: others wrote at every attempt.
+            Conflict: another deployment wrote first at every attempt.
             StoreUnavailable: the model store or the desired state does not answer.
         """
         check_said("a deployment", by=by)

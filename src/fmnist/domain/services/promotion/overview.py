@@ -1,4 +1,4 @@
-"""What there is to see of promotions: where every alias points, and what happened when. It reads and never writes."""
+"""Shows promotions: where each alias points, and what happened when. It reads and never writes."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ from fmnist.ports.model_store import ModelStore
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A role, the version that has it (None: nobody), since when (ISO 8601, UTC), and where that comes from."""
+    """A role, the version that has it (None: no version), since when (ISO 8601, UTC), and a note."""
 
     role: str
     version: ModelVersion | None
@@ -52,7 +52,7 @@ class PromotionOverview:
         self._source = source
 
     def status(self) -> list[Standing]:
-        """Return who is the newest source version, `candidate`, `champion` and `previous`."""
+        """Return the newest source version, `candidate`, `champion` and `previous`, in this order."""
         state = PromotionState.read(self._store, self._source)
         newest = state.source[0] if state.source else None
         candidate, champion, previous = state.candidate, state.champion, state.previous
@@ -68,14 +68,14 @@ class PromotionOverview:
         ]
 
     def history(self) -> list[Event]:
-        """Return all that happened, oldest first."""
+        """Return all events, oldest first."""
         state = PromotionState.read(self._store, self._source)
         events = [
             *(event for version in state.source for event in _source_events(version)),
             *(event for version in state.staging for event in _staging_events(state, version)),
             *(event for version in state.prod for event in _prod_events(state, version)),
         ]
-        # Within one second, things are told in the order of the steps, which is that of the list.
+        # The sort is stable: events of the same second stay in the order of the steps.
         return sorted(events, key=lambda event: event.at)
 
 
@@ -128,26 +128,26 @@ def _release_event(version: ModelVersion) -> Event:
 
 
 def _foreign_event(version: ModelVersion) -> Event:
-    detail = f"by another tool: no record says from what, or in whose place; run {version.run_id or 'unknown'}"
+    detail = f"by another tool: its source and what it replaced are not recorded; run {version.run_id or 'unknown'}"
     return Event(iso_utc(version.created), "registered", version.uri, "", detail)
 
 
 def _champion(state: PromotionState) -> tuple[str, str]:
-    """Return since when the champion is it, as far as records say, and what there is to note of it."""
+    """Return since when the champion has this role, as far as records say, and a note."""
     champion, begun = state.champion, state.open_rollback
     if champion is None:
         return "", ""
     returned = [record.at for record in map(Rollback.of, state.prod) if record and record.to == champion.version]
     since = max([_tag(champion, PROMOTED_AT) or iso_utc(champion.created), *returned])
     if begun is not None and not begun.only_its_end_is_missing:
-        return since, f"the rollback of {begun.taken_back.uri} was begun and not finished"
+        return since, f"the rollback of {begun.taken_back.uri} was started but not finished"
     if not state.is_ours(champion):
         return max(returned, default=""), _foreign_note(champion)
     if PROMOTED_AT not in champion.tags:
-        return since, "its release was begun and not finished"
+        return since, "its release was started but not finished"
     recorded, _ = state.on_record
     if recorded is not None and recorded != champion:
-        return "", f"another tool made it champion: on record it is version {recorded.version}"
+        return "", f"another tool made it champion: the recorded champion is version {recorded.version}"
     return since, ""
 
 
@@ -170,7 +170,7 @@ def _candidate_note(state: PromotionState) -> str:
     if released is not None and PROMOTED_AT in released.tags:
         return f"released as version {released.version}"
     if released is not None:
-        return "its release was begun and not finished"
+        return "its release was started but not finished"
     foreign = "" if state.is_ours(candidate) else f"{_foreign_note(candidate)}; "
     newest = state.decision(candidate)
     if newest is not None and not newest.decision.promoted:

@@ -1,7 +1,7 @@
-"""The third use case: a model's way from the source through staging to production. `model_rollback.py` is the way back.
+"""Promotes a model from the source through staging to production. `rollback.py` is the way back.
 
-Each step can be repeated: what an earlier attempt has done is found and kept, what it left undone is done. No step
-leaves the production model without a champion, not for an instant.
+Each step can be repeated: it keeps what an earlier attempt did, and does the rest. No step leaves the production model
+without a champion at any time.
 """
 
 import logging
@@ -44,8 +44,8 @@ class ModelPromotion:
 
     Args:
         source: the registered model that promotions start from, such as `ci.NAME`.
-        lock: makes a context that one promotion at a time may be in; it may be entered again inside of itself.
-        now: the time as records hold it.
+        lock: makes a context that one promotion at a time can enter; its holder can enter it again.
+        now: returns the time in the format of records.
     """
 
     def __init__(
@@ -63,21 +63,21 @@ class ModelPromotion:
         self._now = now
 
     def stage(self, challenger: ModelVersion) -> Outcome:
-        """Copy a version that is to be promoted to `staging.NAME`, and point `@candidate` at the copy.
+        """Copy a version with a positive decision to `staging.NAME`, and point `@candidate` at the copy.
 
-        A copy of it that was not released yet is taken again, with the newest decision.
+        An earlier copy that was not released yet is used again, with the newest decision.
 
         Raises:
-            NotReady: there is no decision about it, or one against it.
-            Conflict: the champion is another one than at the decision, or a rollback is not finished.
+            NotReady: there is no decision about it, or the decision is to refuse it.
+            Conflict: the champion has changed since the decision, or a rollback is not finished.
         """
         with self._lock():
             state, challenger = self._read(), self._store.resolve(challenger.uri)
             record = DecisionRecord.of(challenger)
             if record is None:
-                raise NotReady(f"nothing is decided about {challenger.uri}", Remedy.COMPARE)
+                raise NotReady(f"there is no decision about {challenger.uri}", Remedy.COMPARE)
             if not record.decision.promoted:
-                raise NotReady(f"{challenger.uri} may not be staged, {record.decision.message}")
+                raise NotReady(f"{challenger.uri} may not be staged: the decision is {record.decision.message}")
             check_champion(state, record)
             waiting = [copy for copy in state.staged_copies(challenger) if not _is_over(state.released_copy(copy))]
             if waiting:
@@ -90,11 +90,11 @@ class ModelPromotion:
             return self._outcome(staged, f"{staged.uri} is @candidate, a copy of {challenger.uri}")
 
     def approve(self, uri: str | None, *, by: str, reason: str) -> Outcome:
-        """Record that the staged version at `uri`, or the candidate, may be released: this one and no other.
+        """Record that the staged version at `uri` (None: the candidate), and no other version, may be released.
 
         Raises:
-            InvalidSetting: it does not say who, or why.
-            ModelNotFound: no such version, or no candidate.
+            InvalidSetting: `by` or `reason` is empty.
+            ModelNotFound: there is no such version, or no candidate.
         """
         check_said("an approval", by=by, reason=reason)
         with self._lock():
@@ -114,18 +114,17 @@ class ModelPromotion:
     def release(
         self, uri: str | None, *, by: str, approval: str = AUTOMATIC, serving_image: str | None = None
     ) -> Outcome:
-        """Make a tested and approved staged version the champion, and the champion `@previous`.
+        """Make a tested and approved staged version the champion, and the old champion `@previous`.
 
-        In this order: the copy with its tags, `@previous`, `@champion`, reading both back, the time. Until `@champion`
-        moves nothing is changed for who is served, and after it only a tag is missing; a repetition goes on from there.
+        The order is: make the copy with its tags, move `@previous`, move `@champion`, read both back, record the time.
+        Nothing changes for clients until `@champion` moves, and then only a tag is missing. A repetition continues.
 
         Raises:
-            InvalidSetting: it does not say who, or the approval is neither `automatic` nor `manual`.
-            NotReady: a decision for it, a passed test or the approval is missing, or rests on another champion or
-                policy; or it was released before and is champion no more.
-            Conflict: the champion is another one than at the decision, or changed while this was under way; or a
-                rollback is not finished.
-            ModelNotFound: no such version, or no candidate.
+            InvalidSetting: `by` is empty, or the approval is neither `automatic` nor `manual`.
+            NotReady: a positive decision, a passed test or the approval is missing, or it depends on another champion
+                or policy; or the version was released before and is no longer champion.
+            Conflict: the champion has changed since the decision or during the release, or a rollback is not finished.
+            ModelNotFound: there is no such version, or no candidate.
         """
         check_release(by, approval)
         with self._lock():
@@ -157,7 +156,7 @@ class ModelPromotion:
         return Outcome(self._store.resolve(version.uri), message)
 
     def _end_rollback(self, state: PromotionState) -> None:
-        """Record the end of a rollback that has none, before the aliases that tell of it move."""
+        """Record the missing end of a rollback before the aliases move, because they show that it ended."""
         check_rollback(state)
         if begun := state.open_rollback:
             self._store.label(begun.taken_back, tags=replace(begun.record, ended=self._now()).tag())
@@ -165,7 +164,7 @@ class ModelPromotion:
     def _release_tags(
         self, state: PromotionState, staged: ModelVersion, by: str, approval: str, serving_image: str | None
     ) -> dict[str, str]:
-        decision = state.decision(staged)  # newer than the copy, where it was compared again since
+        decision = state.decision(staged)  # newer than the copy if the source was compared again since
         tags = {
             **(decision.tag() if decision else {}),
             RELEASED_FROM: staged.uri,
@@ -174,14 +173,14 @@ class ModelPromotion:
             **({SERVING_IMAGE: serving_image} if serving_image else {}),
         }
         if approval == AUTOMATIC and missing_approval(state, staged):
-            reason, basis = "its comparison and its test were passed", state.basis(staged)
+            reason, basis = "its comparison and its test passed", state.basis(staged)
             tags |= Approval(
                 version=staged.uri, at=self._now(), mode=AUTOMATIC, by=by, reason=reason, basis=basis
             ).tag()
         return tags
 
     def _copy(self, staged: ModelVersion, released: ModelVersion | None, tags: dict[str, str]) -> ModelVersion:
-        """Copy the staged version, or bring the copy of an interrupted release up to what is known now."""
+        """Copy the staged version, or update the tags of the copy that an interrupted release made."""
         if released is None:
             return self._store.copy(staged, self._prod, tags)
         self._store.label(released, tags={**staged.tags, **tags})
@@ -191,17 +190,17 @@ class ModelPromotion:
         if champion is not None and champion.version == released.version:
             return self._outcome(released, f"{released.uri} is @champion already: nothing changed")
         undone = Rollback.of(released)
-        why = f"was rolled back by {undone.by}: {undone.reason}" if undone else "is champion no more"
+        why = f"was rolled back by {undone.by}: {undone.reason}" if undone else "is no longer champion"
         raise NotReady(
-            f"it was released as {released.uri}, which {why}; to release it again, compare and stage it anew"
+            f"it was released as {released.uri}, which {why}; to release it again, compare and stage it again"
         )
 
 
 def check_release(by: str, approval: str) -> None:
-    """See that a release says who does it, and by whose approval, before anything is done for it.
+    """Check, before a release begins, that `by` is not empty and that `approval` is valid.
 
     Raises:
-        InvalidSetting: it does not.
+        InvalidSetting: one of them is not.
     """
     check_said("a release", by=by)
     if approval not in {AUTOMATIC, MANUAL}:
@@ -209,5 +208,5 @@ def check_release(by: str, approval: str) -> None:
 
 
 def _is_over(released: ModelVersion | None) -> bool:
-    """Whether the release that made this copy came to its end, or was taken back."""
+    """Return whether the release that made this copy is finished, or was rolled back."""
     return released is not None and (PROMOTED_AT in released.tags or Rollback.of(released) is not None)

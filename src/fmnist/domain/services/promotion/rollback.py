@@ -1,4 +1,4 @@
-"""The way back: the version that was champion before becomes champion again, by one command and with a reason."""
+"""Rolls back a promotion: the version that was champion before becomes champion again. The reason is recorded."""
 
 import logging
 from collections.abc import Callable
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class ModelRollback:
-    """Takes a champion back; its arguments are those of `ModelPromotion`."""
+    """Takes a champion back. Its arguments are those of `ModelPromotion`."""
 
     def __init__(
         self,
@@ -32,16 +32,16 @@ class ModelRollback:
         self._now = now
 
     def run(self, *, by: str, reason: str) -> Outcome:
-        """Make the version that was champion directly before champion again, and the champion `@previous`.
+        """Make the champion before the current one champion again, and the current champion `@previous`.
 
-        In this order: the record on the champion, `@champion`, `@previous`, reading both back, the end in the record. A
-        repetition finishes what an earlier attempt began, and does nothing when that was all: it never goes back twice.
-        Where another tool moved `@champion` alone, that is the champion on record, and it is made `@previous` first.
+        The order is: write the record on the champion, move `@champion`, move `@previous`, read both back, record the
+        end. A repetition finishes an interrupted rollback. After a finished one it does nothing, so it never goes back
+        twice. If another tool moved only `@champion`, the recorded champion becomes `@previous` first.
 
         Raises:
-            InvalidSetting: it does not say who, or why.
+            InvalidSetting: `by` or `reason` is empty.
             ModelNotFound: there is no champion, or none before it.
-            Conflict: the aliases changed while this was under way.
+            Conflict: the aliases changed during the rollback.
         """
         check_said("a rollback", by=by, reason=reason)
         with self._lock():
@@ -52,17 +52,16 @@ class ModelRollback:
             if previous is not None and previous != champion and _goes_to(previous, champion):
                 if begun is not None and begun.only_its_end_is_missing:
                     self._end(begun.taken_back, begun.record)
-                message = f"{previous.uri} was rolled back already, {champion.uri} is @champion: nothing changed"
+                message = f"{previous.uri} was already rolled back, {champion.uri} is @champion: nothing changed"
                 return self._outcome(champion, message)
             if begun is None:
                 taken_back, skipped = champion, _skipped(state, champion)
                 target = skipped or _target(state, champion)
                 if skipped is not None:
-                    # The other tool should have: now a repetition finds the aliases as after any release.
+                    # The other tool should have done this. A repetition then finds the aliases as after any release.
                     self._store.label(skipped, alias=Alias.PREVIOUS)
-                    note = (
-                        f": another tool had made it champion, {skipped.version} was champion before {champion.version}"
-                    )
+                    order = f"version {skipped.version} was champion before version {champion.version}"
+                    note = f": another tool had made it champion, {order}"
                 record = Rollback(
                     version=champion.uri, at=self._now(), to=target.version, by=by.strip(), reason=reason.strip()
                 )
@@ -75,7 +74,7 @@ class ModelRollback:
             check_aliases(self._read(), target, taken_back)
             self._end(taken_back, record)
             if target.version == champion.version:
-                message = f"{target.uri} is @champion: the rollback of {taken_back.uri}, which broke off, is finished"
+                message = f"{target.uri} is @champion: the interrupted rollback of {taken_back.uri} is now finished"
             else:
                 message = f"{target.uri} is @champion again, {taken_back.uri} was rolled back{note}"
             return self._outcome(target, message)
@@ -92,21 +91,21 @@ class ModelRollback:
 
 
 def _skipped(state: PromotionState, champion: ModelVersion) -> ModelVersion | None:
-    """Return the champion on record where another tool moved `@champion` on, and left `@previous` as it was."""
+    """Return the recorded champion if another tool moved `@champion` and left `@previous` as it was."""
     if state.is_ours(champion) and PROMOTED_AT not in champion.tags:
-        return None  # a release of ours moved it, and broke off
+        return None  # a release by fmnist moved it, and was interrupted
     recorded, left = state.on_record
     return recorded if recorded != champion and state.previous in (left, champion) else None
 
 
 def _target(state: PromotionState, champion: ModelVersion) -> ModelVersion:
-    """Return what the champion is rolled back to.
+    """Return the version that the champion is rolled back to.
 
-    That is `@previous`, save where a release broke off after it had pointed `@previous` at the champion itself.
+    It is `@previous`, unless an interrupted release pointed `@previous` at the champion itself.
     """
     target = state.replaced_by(champion) if state.previous == champion else state.previous
     if target is None:
-        raise ModelNotFound(f"{champion.uri} is the champion, and there is none before it to roll back to")
+        raise ModelNotFound(f"{champion.uri} is the champion, and there is no earlier champion to roll back to")
     return target
 
 

@@ -1,4 +1,4 @@
-"""All steps of a promotion in a row, as `fmnist promote run` takes them. Each of them alone is in its own service."""
+"""Runs all steps of a promotion in a row. Each step also has its own service."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -18,7 +18,7 @@ from fmnist.ports.model_store import ModelStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineResult:
-    """How far a promotion came; what a step that was not reached would have given is None."""
+    """How far a promotion came. The results of steps that were not reached are None."""
 
     message: str
     decision: DecisionRecord | None = None
@@ -28,7 +28,7 @@ class PipelineResult:
 
 
 class PromotionRun:
-    """Compares, stages, tests and releases, under one lock, and stops at the first step that says no."""
+    """Compares, stages, tests and releases under one lock, and stops at the first step that refuses."""
 
     def __init__(
         self,
@@ -58,10 +58,10 @@ class PromotionRun:
         data_version: str | None = None,
         serving_image: str | None = None,
     ) -> PipelineResult:
-        """Promote the challenger if everything speaks for it; raises what the steps raise.
+        """Promote the challenger if every step allows it. Raises the errors of the steps.
 
-        A challenger that is the champion already is not compared with itself: what an interrupted release left undone
-        is done, and that is all.
+        A challenger that is already the champion is not compared with itself. Only the rest of an interrupted release
+        is done.
         """
         check_release(by, approval)
         with self._lock():
@@ -84,7 +84,7 @@ class PromotionRun:
             message = f"{staged.uri} is staged, and its test {acceptance.message}"
             released = None
             if acceptance.passed and approval == MANUAL and missing_approval(self._read(), staged):
-                message = f"{staged.uri} is staged and tested, and waits to be approved"
+                message = f"{staged.uri} is staged and tested, and waits for approval"
             elif acceptance.passed:
                 outcome = self._promotion.release(staged.uri, by=by, approval=approval, serving_image=serving_image)
                 released, message = outcome.version, outcome.message

@@ -1,4 +1,4 @@
-"""Where a model's promotion stands, as one reading of its three registered models. It writes nothing."""
+"""The state of a model's promotion, as read from its registered models. It writes nothing."""
 
 import time
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from fmnist.ports.model_store import ModelStore
 class PromotionState:
     """Versions of the source, of `staging.NAME` and of `prod.NAME`, each newest first.
 
-    `origins` are those of every source, for another one may have been compared and staged.
+    `origins` are the versions of all sources, because another source may have been compared and staged.
     """
 
     source: tuple[ModelVersion, ...]
@@ -37,7 +37,7 @@ class PromotionState:
 
     @classmethod
     def read(cls, store: ModelStore, source: StagedName) -> Self:
-        """List them all."""
+        """Read all versions from the store."""
         versions = {stage: tuple(store.versions(str(source.at(stage)))) for stage in Stage}
         return cls(
             source=versions[source.stage],
@@ -58,7 +58,7 @@ class PromotionState:
 
     @property
     def previous(self) -> ModelVersion | None:
-        """The version that a rollback makes champion again, or the one that a rollback took back."""
+        """The version that a rollback makes champion again, or that a rollback took back."""
         return _pointed_at(self.prod, Alias.PREVIOUS)
 
     def staged_copies(self, source: ModelVersion) -> list[ModelVersion]:
@@ -67,7 +67,7 @@ class PromotionState:
 
     def released_copy(self, staged: ModelVersion) -> ModelVersion | None:
         """Return the copy of a staged version that a release made in `prod.NAME`, finished or not."""
-        # A copy of the copy, by another tool, has the same tags and came later.
+        # Another tool's copy of this copy has the same tags, and is newer.
         return next((copy for copy in reversed(self.prod) if copy.tags.get(RELEASED_FROM) == staged.uri), None)
 
     def released(self, number: str) -> ModelVersion | None:
@@ -75,9 +75,9 @@ class PromotionState:
         return next((version for version in self.prod if str(version.version) == number), None)
 
     def is_ours(self, version: ModelVersion) -> bool:
-        """Whether a step of ours made this version of `staging.NAME` or `prod.NAME`, and not another tool.
+        """Return whether fmnist made this version of `staging.NAME` or `prod.NAME`, and not another tool.
 
-        What another tool copies from an older version has the tags of that one at most.
+        Another tool's copy of an older version has at most the tags of that version.
         """
         names = (RELEASED_FROM,) if version.uri in {each.uri for each in self.prod} else (STAGED_FROM, STAGED_AT)
         made = [version.tags.get(name) for name in names]
@@ -87,13 +87,13 @@ class PromotionState:
         return None not in made and made not in [[each.tags.get(name) for name in names] for each in older]
 
     def replaced_by(self, version: ModelVersion) -> ModelVersion | None:
-        """Return the champion that the release of this version replaced, where there was one and we know of it."""
+        """Return the champion that the release of this version replaced, or None without a record of one."""
         return self.released(version.tags.get(REPLACES, NOBODY)) if self.is_ours(version) else None
 
     def decision(self, staged: ModelVersion) -> DecisionRecord | None:
-        """Return the newest decision about what a staged version is a copy of; one of another tool has none.
+        """Return the newest decision about the source of a staged version. Another tool's version has none.
 
-        Where the registry has that version no more, it is the decision that the copy was staged by.
+        If the registry no longer has the source, it is the decision that the copy was staged with.
         """
         record = DecisionRecord.read(staged)
         if record is None or record.version != staged.tags.get(STAGED_FROM):
@@ -102,7 +102,7 @@ class PromotionState:
         return record if origin is None else DecisionRecord.of(origin)
 
     def basis(self, staged: ModelVersion) -> Basis:
-        """Return what a step with a staged version rests on now: the champion, and the policy of its comparison."""
+        """Return what a step on a staged version depends on now: the champion, and the policy of its comparison."""
         decision = self.decision(staged)
         return Basis(
             self.champion.uri if self.champion else None,
@@ -111,8 +111,8 @@ class PromotionState:
 
     @property
     def on_record(self) -> tuple[ModelVersion | None, ModelVersion | None]:
-        """The champion and `@previous` that the last release or rollback of ours left; other tools leave no record."""
-        # Within one second, a later version tells of the later step, and its rollback came after its release.
+        """The champion and `@previous` after the last recorded release or rollback. Other tools leave no record."""
+        # Within one second, the higher version has the later step, and its rollback came after its release.
         steps: list[tuple[str, int, int, ModelVersion | None, ModelVersion | None]] = [
             (version.tags[PROMOTED_AT], version.version, 0, version, self.replaced_by(version))
             for version in self.prod
@@ -127,9 +127,9 @@ class PromotionState:
 
     @property
     def open_rollback(self) -> "OpenRollback | None":
-        """The rollback that was begun, and whose end is not recorded.
+        """The rollback that was started, and whose end is not recorded.
 
-        A record of an earlier version has no end; it counts where nothing was released since.
+        A record of an earlier version of fmnist has no end. It counts only if nothing was released since.
         """
         champion, previous = self.champion, self.previous
         if champion is None:
@@ -147,16 +147,16 @@ class PromotionState:
         return None
 
     def _released_since(self, taken_back: ModelVersion, record: Rollback) -> bool:
-        """Whether a release was begun over the version that this one was taken back for."""
+        """Return whether a later release replaced the version that this rollback restored."""
         later = (version for version in self.prod if version.version > taken_back.version)
         return any(version.tags.get(REPLACES) == str(record.to) for version in later if self.is_ours(version))
 
     def staged(self, uri: str | None, name: str) -> ModelVersion:
-        """Return the staged version of that URI, or the candidate.
+        """Return the staged version at `uri` (None: the candidate) of the staged model `name`.
 
         Raises:
-            ModelNotFound: no such version, or no candidate.
-            InvalidSetting: a version of another model than the staged one, `name`.
+            ModelNotFound: there is no such version, or no candidate.
+            InvalidSetting: the version is not one of `name`.
         """
         if uri is None:
             if self.candidate is None:
@@ -166,14 +166,14 @@ class PromotionState:
             if uri in {version.uri, *(f"models:/{name}@{alias}" for alias in version.aliases)}:
                 return version
         if not uri.startswith((f"models:/{name}/", f"models:/{name}@")):
-            raise InvalidSetting(f"{uri} is no version of {name}: expected models:/{name}/VERSION")
+            raise InvalidSetting(f"{uri} is not a version of {name}: expected models:/{name}/VERSION")
         there = ", ".join(str(version.version) for version in self.staging) or "none"
         raise ModelNotFound(f"there is no {uri}: {name} has the versions {there}")
 
 
 @dataclass(frozen=True, slots=True)
 class OpenRollback:
-    """A rollback without an end: the version that it takes back, and whether both aliases have moved already."""
+    """A rollback without a recorded end: the version that it takes back, and whether both aliases have moved."""
 
     taken_back: ModelVersion
     record: Rollback
@@ -182,45 +182,45 @@ class OpenRollback:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a step came to: the version that it is about as it stands now, and one line for a person."""
+    """The result of a step: its version with the current aliases and tags, and one line for a person."""
 
     version: ModelVersion
     message: str
 
 
 def check_aliases(state: PromotionState, champion: ModelVersion, previous: ModelVersion | None) -> None:
-    """See that what was written is what reads back; `previous` is None where there was none to write.
+    """Check that the aliases read back as they were written. `previous` is None if it was not written.
 
     Raises:
-        Conflict: it is not: another promotion, on another machine, has written in between.
+        Conflict: they differ, because another promotion, on another machine, wrote in between.
     """
     expected = [(Alias.CHAMPION, champion, state.champion), (Alias.PREVIOUS, previous, state.previous)]
     for alias, written, found in expected:
         if written is not None and (found is None or found.version != written.version):
             raise Conflict(
                 f"{written.name}@{alias} was set to version {written.version} and reads back as "
-                f"{found.version if found else 'absent'}: somebody else promotes at the same time",
+                f"{found.version if found else 'absent'}: another promotion runs at the same time",
                 Remedy.SHOW_STATUS,
             )
 
 
 def check_said(what: str, **said: str) -> None:
-    """See that a record of something that a person does says who, and why.
+    """Check that a record of a person's action says who, and why.
 
     Raises:
-        InvalidSetting: names all that is missing.
+        InvalidSetting: a text is empty; the message names all that are.
     """
     if missing := [name for name, value in said.items() if not value.strip()]:
-        raise InvalidSetting(f"{what} needs {' and '.join(missing)}: found nothing there")
+        raise InvalidSetting(f"{what} needs {' and '.join(missing)}, found an empty text")
 
 
 def now_utc() -> str:
-    """The time as records hold it: ISO 8601, UTC, to the second."""
+    """Return the time in the format of records: ISO 8601, UTC, to the second."""
     return iso_utc(time.time())
 
 
 def iso_utc(seconds: float) -> str:
-    """Write seconds since 1970 as records hold a time."""
+    """Return seconds since 1970 (UTC) in the format of records."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 

@@ -29,25 +29,25 @@ class Link:
 
 
 class LineageTrace:
-    """Follows the tags that promotions and training runs leave. It reads and never writes."""
+    """Follows the tags of promotions and training runs. It reads and never writes."""
 
     def __init__(self, store: ModelStore, tracker: Tracker) -> None:
         self._store = store
         self._tracker = tracker
 
     def of(self, uri: str) -> list[Link]:
-        """Return where a version comes from, from itself to its data and code.
+        """Return the origin of a version in steps, from the version itself to its data and code.
 
         Raises:
-            ModelNotFound: no such version, or its source is gone.
-            InvalidSetting: its tags lead in a circle.
+            ModelNotFound: the version or its source does not exist.
+            InvalidSetting: its tags form a circle.
         """
         links = []
         version: ModelVersion | None = self._store.resolve(uri)
         seen: set[str] = set()
         while version is not None:
             if version.uri in seen:
-                raise InvalidSetting(f"{version.uri} is said to be a copy of itself: its tags were changed by hand")
+                raise InvalidSetting(f"{version.uri} is a copy of itself by its tags: they were changed by hand")
             seen.add(version.uri)
             links.append(_version_link(version))
             origin, parent = version, _parent(version)
@@ -59,7 +59,7 @@ class LineageTrace:
         try:
             run = self._tracker.get(version.run_id)
         except RunNotFound:
-            run_link = Link("run", version.run_id or "none", (("state", "not in the tracker any more"),))
+            run_link = Link("run", version.run_id or "none", (("state", "no longer in the tracker"),))
         else:
             tags |= run.tags
             details = (("name", run.name), ("status", str(run.status)), ("started", iso_utc(run.started)))
@@ -75,7 +75,7 @@ class LineageTrace:
 
 
 def _parent(version: ModelVersion) -> str | None:
-    """Return the URI that this version is a copy of; a released copy has inherited its source's `staged_from` too."""
+    """Return the URI of the version's source. A released copy also inherits the `staged_from` of its source."""
     return next(
         (
             version.tags[tag]
@@ -90,7 +90,7 @@ def _version_link(version: ModelVersion) -> Link:
     details = [("aliases", ", ".join(version.aliases)), ("registered", iso_utc(version.created))]
     if RELEASED_FROM in version.tags:
         details += [
-            ("promoted", f"{version.tags.get(PROMOTED_AT) or 'not to the end'} by {version.tags.get(PROMOTED_BY)}"),
+            ("promoted", f"{version.tags.get(PROMOTED_AT) or 'not finished,'} by {version.tags.get(PROMOTED_BY)}"),
             ("serving image", version.tags.get(SERVING_IMAGE, "")),
         ]
         if approval := Approval.read(version):

@@ -1,1 +1,1 @@
-"""A model that answers while others come and go."""
+"""Serves a model, and replaces it without a break."""

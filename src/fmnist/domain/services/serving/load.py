@@ -1,7 +1,7 @@
-"""One attempt to get a model that may serve: found, loaded, held against the data it was trained on, and warm.
+"""One attempt to load a model for serving: find it, load it, compare it with its training data, and warm it up.
 
-Nothing here decides what serves: a model that fails any check is an error. The memory of the replicas spares the store
-and keeps them in agreement, but no model ever has to wait for it.
+It does not decide which model serves: a failed check is an error. The replicas share a memory, which saves requests to
+the store and keeps the replicas in agreement. No model depends on that memory.
 """
 
 import logging
@@ -24,11 +24,11 @@ from fmnist.ports.model_store import Classifier, ModelPackage, ModelStore
 from fmnist.ports.serving_memory import KeptModel, ServingMemory
 
 NormalizationCheck = Literal["strict", "recorded"]
-"""What happens when a model's normalization cannot be compared with the data registry's: `strict` refuses the model,
+"""What to do if a model's normalization cannot be compared with the data registry's. `strict` refuses the model.
 `recorded` serves it with the normalization that its run recorded. Both refuse a model whose normalization differs."""
 
 _WARM_UP_BATCHES = (1, 32)
-# A registry or a memory that hangs must leave time to serve without it.
+# Shares of the patience: if the registry or the memory hangs, time must be left to serve without it.
 _REGISTRY_SHARE = 0.5
 _MEMORY_SHARE = 0.25
 _LONGEST_REASON = 500
@@ -40,13 +40,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """One loaded, checked and warm model. A request that reads it once is answered by it alone.
+    """One loaded, checked and warm model. A request must read it only once, so that one model answers all of it.
 
     Attributes:
-        package: what it was loaded from, with `version`, `uuid`, `signature` and `created`.
-        prediction: answers.
-        degraded: why its normalization could not be compared with the data registry's; None when they agree. Where
-            it was compared late and differs, it says how.
+        package: the package it was loaded from, with `version`, `uuid`, `signature` and `created`.
+        prediction: classifies images with the model.
+        degraded: why its normalization could not be compared with the data registry's; None if they agree. If a late
+            comparison finds a difference, it says how they differ.
     """
 
     package: ModelPackage
@@ -55,7 +55,7 @@ class ServedModel:
 
     @property
     def version(self) -> ModelVersion:
-        """The registered version that it is."""
+        """The registered version of the model."""
         return self.package.version
 
     @property
@@ -79,9 +79,9 @@ class ModelSources:
     """Where a replica gets its models from.
 
     Attributes:
-        model_name: the registered model whose newest version serves when nothing else is desired.
-        normalization: what to do when a model's normalization cannot be compared with the data registry's.
-        patience: seconds that store and registry are waited for before an attempt is given up.
+        model_name: the registered model whose newest version serves if no other model is desired.
+        normalization: what to do if a model's normalization cannot be compared with the data registry's.
+        patience: seconds that an attempt waits for store and registry.
     """
 
     store: ModelStore
@@ -94,10 +94,10 @@ class ModelSources:
 
 
 class Attempt:
-    """One try to serve `desired`, a model URI, or None for the newest version. Each step has what is left of its time.
+    """One attempt to serve `desired`, a model URI, or None for the newest version. Its steps share one time limit.
 
-    The replicas' pin of an alias counts for `max_age` seconds, or for good with None. A memory that fails is not asked
-    again, for each question may take a while then: what it would say is None.
+    The replicas' pin of an alias is valid for `max_age` seconds, or without limit for None. After the memory fails it
+    is not asked again, because each question may take long. Its answers then are None.
     """
 
     def __init__(self, sources: ModelSources, desired: str | None, max_age: float | None = None) -> None:
@@ -111,24 +111,24 @@ class Attempt:
         self._memory_failed = False
 
     def announce(self) -> bool:
-        """Have the memory forget the pin of anything else; return whether it did."""
+        """Make the memory forget the pin of any other model. Return whether it did."""
         self._ask(self._memory.expect, self.name)
         return not self._memory_failed
 
     def pinned(self) -> str | None:
-        """Return the version that the replicas agreed on for what is desired, when they did so recently enough."""
+        """Return the URI of the version that the replicas agreed on, if the pin is recent enough."""
         return self._ask(self._memory.pinned, self.name, self.max_age)
 
     def pin(self, uri: str) -> None:
-        """Have the replicas agree on this version."""
+        """Make the replicas agree on this version."""
         self._ask(self._memory.pin, self.name, uri)
 
     def resolve(self) -> str:
-        """Return the URI of the desired version; the store is asked for an alias or the newest alone.
+        """Return the URI of the desired version. Only an alias or the newest version needs the store.
 
         Raises:
-            InvalidSetting: what is desired is no model URI.
-            ModelNotFound: there is no such alias, or no version yet.
+            InvalidSetting: `desired` is not a model URI.
+            ModelNotFound: the alias does not exist, or there is no version yet.
             StoreUnavailable: the store does not answer in time.
         """
         if self.desired is not None and ModelUri.parse(self.desired).version is not None:
@@ -137,13 +137,12 @@ class Attempt:
         return self._run(self.name, lambda: find_version(store, name, self.desired)).uri
 
     def load(self, uri: str) -> ServedModel:
-        """Load and check a version, from the memory when that keeps it, else from the store.
+        """Load and check a version, from the memory if it keeps that version, else from the store.
 
         Raises:
-            CorruptModel: it does not load, answers otherwise than when it was saved, or normalizes otherwise than its
-                data version says.
+            CorruptModel: it does not load, or its answers or its normalization differ from those recorded.
             StoreUnavailable: a step took too long, or the normalization cannot be compared and the check is strict.
-            FmnistError: whatever else the store raises.
+            FmnistError: any other error of the store.
         """
         if (kept := self._ask(self._kept, uri)) is not None:
             return self._load_kept(*kept)
@@ -153,27 +152,27 @@ class Attempt:
         )
 
     def last_good(self) -> ServedModel | None:
-        """Load what served last in any replica; None when there is none, or it does not load any more."""
+        """Load the model that served last in any replica; None if there is none, or it no longer loads."""
         if (kept := self._ask(self._kept)) is None:
             return None
-        # The store may have used up the attempt's own time.
+        # The store may have used up the time of the attempt.
         self._deadline = time.monotonic() + self._sources.patience
         try:
             return self._load_kept(*kept)
-        except Exception as error:  # noqa: BLE001 - as for any other model
-            logger.warning("%s served last, and does not load now: %s", kept[0].version.uri, short_reason(error))
+        except Exception as error:  # noqa: BLE001 - a kept model may raise anything
+            logger.warning("%s served last, but does not load now: %s", kept[0].version.uri, short_reason(error))
             return None
 
     def compare(self, uri: str, info: ModelInfo, check: NormalizationCheck = "recorded") -> str | None:
-        """Hold the recorded normalization against the registry's; return why that was impossible, or None.
+        """Compare the recorded normalization with the registry's. Return why that was impossible, or None.
 
         Raises:
             CorruptModel: they differ.
-            StoreUnavailable: they cannot be compared and `check` is strict.
+            StoreUnavailable: they cannot be compared, and `check` is strict.
         """
         registry = self._sources.registry
         try:
-            # Only a full version will do: the registry takes several other words for the newest one.
+            # Requires a full version, because the registry accepts several other words as the newest version.
             data = full_tag(info.lineage.get("dvc_data_version", ""))
             expected = self._run(f"{data} of the data registry", lambda: registry.resolve(data), _REGISTRY_SHARE)
         except FmnistError as error:
@@ -182,22 +181,20 @@ class Attempt:
                 raise StoreUnavailable(reason) from error
             return reason
         if not expected.normalization.agrees_with(info.normalization):
-            raise CorruptModel(
-                f"{uri} normalizes by {info.normalization}, but data version {data} has {expected.normalization}"
-            )
+            raise CorruptModel(f"{uri} has {info.normalization}, but data version {data} has {expected.normalization}")
         return None
 
     def share(self, model: ServedModel, *, is_desired: bool) -> None:
-        """Leave the model that serves to the other replicas, when it is new to them or their memory lost it."""
+        """Give the serving model to the other replicas, if it is new to them or their memory lost it."""
         uri, compared = model.version.uri, model.degraded is None
         kept = self._ask(self._memory.last_good_id)
         if kept is not None and kept[0] == uri:
             is_news = compared and not kept[1]
         else:
-            # A replica that has not heard of the last deploy yet must not overwrite what came of it.
+            # A replica that does not know the last deploy yet must not overwrite its result.
             is_news = kept is None or (is_desired and self._ask(self._memory.pinned, self.name) == uri)
         if is_news and not self._memory_failed:
-            # In the question: a package that cannot be pickled is no reason to fail.
+            # Pickled inside `_ask`, so that a package that cannot be pickled does not fail the attempt.
             self._ask(lambda: self._memory.remember(KeptModel.of(model.package, compared=compared)))
         if kept is None and is_desired:
             self.pin(uri)
@@ -205,22 +202,22 @@ class Attempt:
     def _kept(self, uri: str | None = None) -> tuple[ModelPackage, NormalizationCheck] | None:
         if (kept := self._memory.last_good(uri)) is None:
             return None
-        # What was compared once needs no registry any more, however strict one is.
+        # A model that was compared once needs no registry again, even with the strict check.
         return kept.package(), "recorded" if kept.compared else self._sources.normalization
 
     def _load_kept(self, package: ModelPackage, check: NormalizationCheck) -> ServedModel:
-        return self._load(f"{package.version.uri} as it served last", lambda: package, check)
+        return self._load(f"{package.version.uri} from the serving memory", lambda: package, check)
 
     def _load(self, what: str, fetch: Callable[[], ModelPackage], check: NormalizationCheck) -> ServedModel:
         def fetch_and_load() -> tuple[ModelPackage, Classifier]:
             package = fetch()
             return package, package.load()
 
-        # One call, so that a version whose loading hangs is not downloaded again meanwhile.
+        # One call, so that a version is not downloaded again while its loading hangs.
         package, classifier = self._run(what, fetch_and_load)
         uri, prediction = package.version.uri, Prediction(classifier)
         degraded = self.compare(uri, classifier.info, check)
-        self._run(f"first answers of {uri}", lambda: _warm_up(uri, prediction))
+        self._run(f"warm-up of {uri}", lambda: _warm_up(uri, prediction))
         return ServedModel(package, prediction, degraded)
 
     def _run(self, what: str, call: Callable[[], _T], share: float = 1.0) -> _T:
@@ -232,25 +229,25 @@ class Attempt:
         seconds = _MEMORY_SHARE * self._sources.patience
         try:
             return self._sources.calls.run("the serving memory", lambda: question(*args, **kwargs), seconds)
-        except Exception as error:  # noqa: BLE001 - what it kept may be of another release, too
+        except Exception as error:  # noqa: BLE001 - the memory may hold data of another release
             self._memory_failed = True
-            logger.warning("going on without what the replicas have in common: %s", short_reason(error))
+            logger.warning("continuing without the memory that the replicas share: %s", short_reason(error))
             return None
 
 
 def _warm_up(uri: str, prediction: Prediction) -> None:
-    """Have the runtime allocate what it needs, so that no request waits for that, and look at the answers' form."""
+    """Classify blank images, so that no request waits for the runtime's allocations, and check the answers."""
     for count in _WARM_UP_BATCHES:
         found = prediction.probabilities(np.zeros((count, SIDE, SIDE), np.uint8))
         expected = (count, len(prediction.info.class_names))
         if found.shape != expected or not np.isfinite(found).all():
             raise CorruptModel(
-                f"{uri} answers {count} blank pictures with probabilities of shape {found.shape}, the largest "
-                f"{found.max(initial=0)}; expected finite ones of shape {expected}"
+                f"{uri} gives probabilities of shape {found.shape} for {count} blank images, the largest "
+                f"{found.max(initial=0)}: expected finite probabilities of shape {expected}"
             )
 
 
 def short_reason(error: Exception) -> str:
-    """Say what went wrong in one line that is not too long; the type only of what nobody foresaw."""
+    """Return the error in one line of limited length, with its type if it is not an `FmnistError`."""
     text = " ".join(str(error).split())
     return (text if isinstance(error, FmnistError) else f"{type(error).__name__}: {text}")[:_LONGEST_REASON]

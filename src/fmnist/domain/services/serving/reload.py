@@ -1,6 +1,6 @@
-"""Which model a replica answers with: desired, loaded, checked, warmed, and only then swapped in.
+"""Chooses the model that a replica answers with. A new model is loaded, checked and warmed up before it is swapped in.
 
-A reload that fails anywhere leaves the model that serves as it is. ADR 19 draws the states. No HTTP and no Ray here.
+A reload that fails leaves the serving model as it is. ADR 19 draws the states. This module knows no HTTP and no Ray.
 """
 
 import logging
@@ -15,19 +15,19 @@ from fmnist.domain.services.serving.load import Attempt, ModelSources, ServedMod
 logger = logging.getLogger(__name__)
 
 ReloadObserver = Callable[[str, str | None], None]
-"""Told of each model that went into service, or should have: its URI, and why it did not, or None. Must not raise."""
+"""Called for each model that should go into service: its URI, and why it failed, or None. Must not raise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServingStatus:
-    """What a replica was asked to serve, what it serves, and what went wrong in between.
+    """The model that a replica should serve, the model that it serves, and the errors in between.
 
     Attributes:
-        desired: the model URI that was asked for, or `newest version of NAME`.
-        served: the model that answers, or None until one does.
-        reload_error: why what is desired is not what is served, or should not be, or None. One line, for a person.
-        refused: the URI of a version that is corrupt, which no time mends: it is not loaded until another is named.
-        mismatch: how the served model's normalization differs, when that came out too late to refuse it.
+        desired: the desired model's URI, or `newest version of NAME`.
+        served: the model that answers; None until there is one.
+        reload_error: why the desired model does not serve, or should not serve; None if all is well. One line.
+        refused: URI of a corrupt version. Waiting cannot repair it, so `poll` does not load it again.
+        mismatch: how the served model's normalization differs, if this was found too late to refuse it.
     """
 
     desired: str
@@ -43,21 +43,21 @@ class ServingStatus:
 
 
 class ModelServing:
-    """Keeps one replica's model what it is desired to be. Safe to call from many threads; `deploy` and `poll` block.
+    """Keeps the desired model in service in one replica. Safe to call from many threads. `deploy` and `poll` block.
 
-    What the replicas of a deployment share is the memory: the first of them looks up what an alias stands for and
-    downloads it, and the others take both from there, also when the store is down by then.
+    The replicas of a deployment share a memory. The first replica resolves an alias and downloads the model. The others
+    take both from the memory, even if the store is down by then.
     """
 
     def __init__(self, sources: ModelSources, observe: ReloadObserver = lambda _uri, _error: None) -> None:
         self._sources = sources
         self._observe = observe
         self._status = ServingStatus(desired=Attempt(sources, None).name, served=None, reload_error=None)
-        # Guards the status and the attempts: only the running one, which is the newest, may change the status.
+        # Guards the status and the attempts. Only the running attempt, which is the newest, may change the status.
         self._lock = threading.Lock()
         self._running: Attempt | None = None
         self._deployed: Attempt | None = None
-        # The deploy that the memory has heard of.
+        # The deploy that the memory knows.
         self._announced: Attempt | None = None
 
     @property
@@ -67,14 +67,14 @@ class ModelServing:
 
     @property
     def status(self) -> ServingStatus:
-        """What is desired, what serves, and what went wrong, all of one moment."""
+        """The desired model, the served model and the errors, all of the same moment."""
         return self._status
 
     def deploy(self, desired: str | None) -> None:
         """Bring `desired` into service: `models:/NAME/VERSION`, `models:/NAME@ALIAS`, or None for the newest version.
 
-        How it went is in `status`, for nothing that is wrong with a URI, a model or a store is raised. A deploy that
-        begins while another runs supersedes it.
+        The result is in `status`. Errors of a URI, a model or a store are not raised. A deploy that begins while
+        another one runs supersedes it.
         """
         attempt = Attempt(self._sources, desired)
         with self._lock:
@@ -83,12 +83,12 @@ class ModelServing:
         self._run(attempt, self._reload)
 
     def poll(self, max_age: float | None) -> None:
-        """Try again what failed for a reason that time may mend, and follow an alias or the newest version.
+        """Retry what failed for a reason that may pass, and follow an alias or the newest version.
 
-        What one replica found counts for all of them until it is `max_age` seconds old; with None nothing is looked up
-        again that was found once. A model that could not be compared with the data registry is compared as soon as
-        that answers. One that turns out to be wrong goes on serving, with the reason in the status: nothing better may
-        be at hand. The memory is given the model again when it has lost it.
+        A lookup of one replica is valid for all replicas for `max_age` seconds; with None it is never repeated. A model
+        that could not be compared with the data registry is compared as soon as the registry answers. If it turns out
+        to be wrong it continues to serve, because there may be no better one. The status then says why. A memory that
+        lost the model gets it again.
         """
         with self._lock:
             if self._deployed is None or self._running is not None:
@@ -115,7 +115,7 @@ class ModelServing:
             self._compare_again(attempt, self.current)
         status = self._status
         is_desired = status.served is not None and status.reload_error is None
-        # Replicas that were told of their deploys in another order may differ, although nothing failed.
+        # Replicas that received deploys in another order may serve different models without an error.
         if is_desired and attempt.max_age is None and attempt.pinned() in (None, status.served_uri):
             return
         self._reload(attempt)
@@ -127,18 +127,18 @@ class ModelServing:
                 return
         except CorruptModel as error:
             mismatch = short_reason(error)
-        except Exception as error:  # noqa: BLE001 - nothing is learnt, and an alias has to be followed all the same
+        except Exception as error:  # noqa: BLE001 - the alias must still be followed
             logger.debug("%s cannot be compared yet: %s", uri, short_reason(error))
             return
-        # A desired model that failed is the greater news.
+        # The error of a desired model that failed is more important.
         error_now = mismatch if before.reload_error in (None, before.mismatch) else before.reload_error
         compared = replace(served, degraded=mismatch)
         if not self._change(attempt, replace(before, served=compared, reload_error=error_now, mismatch=mismatch)):
             return
         if mismatch is None:
-            logger.info("%s normalizes as its data version says, and is degraded no more", uri)
+            logger.info("%s has the normalization of its data version, and is no longer degraded", uri)
         elif mismatch != before.mismatch:
-            logger.error("%s goes on serving, and should not: %s", uri, mismatch)
+            logger.error("%s continues to serve, but should not: %s", uri, mismatch)
             self._observe(uri, mismatch)
 
     def _reload(self, attempt: Attempt) -> None:
@@ -150,7 +150,7 @@ class ModelServing:
                 self._change(attempt, replace(status, reload_error=status.mismatch, refused=None))
             elif target != status.refused and self._running is attempt:
                 self._swap(attempt, attempt.load(target), target)
-        except Exception as error:  # noqa: BLE001 - whatever a model or a store may come up with
+        except Exception as error:  # noqa: BLE001 - a model or a store may raise anything
             self._fail(attempt, target, error)
         if self.current is None and (last := attempt.last_good()) is not None:
             self._swap(attempt, last, target)
@@ -166,12 +166,12 @@ class ModelServing:
     def _swap(self, attempt: Attempt, model: ServedModel, target: str) -> None:
         before, uri = self._status, model.version.uri
         after = replace(before, served=model, mismatch=None)
-        # The last good model, served in place of the desired one, leaves the error as it is.
+        # If the last good model serves instead of the desired one, the error stays.
         if uri == target:
             after = replace(after, reload_error=None, refused=None)
         if not self._change(attempt, after):
             return
-        instead = f"in place of {before.served_uri}" if before.served else "with none before it"
+        instead = f"in place of {before.served_uri}" if before.served else "as the first model"
         logger.info("%s is in service after %.1f s, %s", uri, time.monotonic() - attempt.started, instead)
         if model.degraded is not None:
             logger.warning("degraded: %s", model.degraded)
@@ -183,7 +183,7 @@ class ModelServing:
         if not self._change(attempt, replace(before, reload_error=line, refused=refused)):
             return
         if line != before.reload_error:
-            now = f"{before.served_uri} goes on serving" if before.served else "no model serves yet"
+            now = f"{before.served_uri} continues to serve" if before.served else "no model serves yet"
             unforeseen = None if isinstance(error, FmnistError) else error
             logger.error("%s did not go into service, %s: %s", target, now, line, exc_info=unforeseen)
         self._observe(target, line)

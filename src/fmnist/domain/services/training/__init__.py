@@ -1,1 +1,1 @@
-"""One training run, from data to a registered model."""
+"""A training run, from data to a registered model."""

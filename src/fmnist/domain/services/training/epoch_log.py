@@ -1,4 +1,4 @@
-"""Records a run's epochs, each exactly once however often training is interrupted and repeated."""
+"""Records the epochs of a run, each exactly once, even if training is interrupted and repeated."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -12,10 +12,10 @@ logger = logging.getLogger(__name__)
 
 
 class EpochLog:
-    """The metrics of one run's epochs, on their way to the tracker. Training goes on while the tracker is away.
+    """Sends the metrics of a run's epochs to the tracker. Training continues while the tracker is unavailable.
 
-    What the tracker already holds is read back first, and not written again. A repeated epoch gives the same figures,
-    on a GPU almost. So the first record of it counts, and it may come late.
+    It first reads what the tracker has, and does not write that again. A repeated epoch gives the same metrics, or
+    nearly the same on a GPU. So the first record of an epoch counts, and it may be late.
     """
 
     def __init__(self, tracker: Tracker, run_id: str) -> None:
@@ -26,9 +26,9 @@ class EpochLog:
         self._is_sure = False
 
     def watch(self, on_progress: OnProgress) -> OnProgress:
-        """Return an `on_progress` that records each epoch that ends, and passes every report on.
+        """Return an `on_progress` that records each finished epoch, and passes every report on.
 
-        It says when the tracker falls behind and catches up.
+        It logs when the tracker falls behind and when it catches up.
         """
 
         def watched(report: Progress) -> None:
@@ -42,14 +42,14 @@ class EpochLog:
         """Log every epoch of `history` that is not in the tracker yet, with the epoch as its step.
 
         Raises:
-            FmnistError: the tracker does not take it. What it did take is not written again by the next call.
+            FmnistError: the tracker refused an epoch. The next call does not repeat those that it accepted.
         """
-        # The last one is of the chosen weights, and is named as that.
+        # The last entry belongs to the chosen weights, and has a name of its own in `Unrecorded`.
         self._offered |= dict(enumerate(history[:-1]))
         self._flush(dict(enumerate(history)))
 
     def __str__(self) -> str:
-        """Name the epochs that the tracker has not taken, counted from 1 as the progress does."""
+        """Return the epochs that the tracker lacks, counted from 1 as in the progress."""
         missing = sorted(self._offered.keys() - self._logged)
         if not missing:
             return ""
@@ -65,12 +65,12 @@ class EpochLog:
             logger.debug("%s of run %s are not recorded yet: %s", str(self), self._run_id, error)
             if not was_behind:
                 logger.warning(
-                    "the tracker does not take %s; training goes on, and the metrics are recorded when it is back",
+                    "the tracker does not accept %s; training continues, and records them when the tracker is back",
                     str(self),
                 )
         else:
             if was_behind:
-                logger.info("the tracker is back, and has all epochs so far")
+                logger.info("the tracker is back, and has the metrics of all epochs so far")
 
     def _flush(self, epochs: Mapping[int, Mapping[str, float]]) -> None:
         if not self._is_sure:
@@ -78,7 +78,7 @@ class EpochLog:
             self._logged |= {step for step, _ in history.get("val_acc", ())}
         for epoch, metrics in sorted(epochs.items()):
             if epoch not in self._logged:
-                self._is_sure = False  # a call that fails may have been heard all the same: the next one looks first
+                self._is_sure = False  # a failed call may have been recorded: the next one reads first
                 self._tracker.log(self._run_id, metrics=metrics, step=epoch)
                 self._logged.add(epoch)
         self._is_sure = True

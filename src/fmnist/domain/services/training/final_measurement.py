@@ -1,4 +1,4 @@
-"""The one time that a run's chosen weights are measured: calibrated on `val`, then once, never before, on `test`."""
+"""The final measurement of a run's chosen weights: calibration on `val`, then the only evaluation on `test`."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -15,11 +15,11 @@ from fmnist.ports.model_store import TrainedWeights
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinalMeasurement:
-    """What is known of a run's model before it is saved.
+    """The measurements of a run's model before it is saved.
 
     Attributes:
-        weights: the chosen ones, with the temperature that is applied.
-        test: None when the data version has no test split.
+        weights: the chosen weights, with the temperature in use.
+        test: None if the data version has no test split.
         golden: the first images of `val`, uint8 (64, 28, 28) or fewer.
     """
 
@@ -31,7 +31,7 @@ class FinalMeasurement:
 
     @classmethod
     def of(cls, compute: Compute, weights: TrainedWeights, dataset: DatasetVersion) -> Self:
-        """Have the weights answer for `val`, fit a temperature to that, and answer for `test` with it."""
+        """Classify `val`, fit a temperature to the answers, and classify `test` with it."""
         val = compute.predict(weights, dataset, "val")
         calibration = Calibration.of(val.labels, val.probabilities)
         weights = replace(weights, temperature=calibration.applied)
@@ -48,6 +48,6 @@ class FinalMeasurement:
         )
 
     def metrics(self) -> dict[str, float]:
-        """Name the figures as the platform does; calibration is measured on `test`, which it was not fitted to."""
+        """Return the platform's metrics. Calibration is measured on `test`, because it was fitted to `val`."""
         figures = self.val.evaluation.metrics("val")
         return figures | (self.test.evaluation.metrics("test", calibration=True) if self.test else {})

@@ -1,4 +1,4 @@
-"""The main job: from a data version to a registered model, with a run that tells how it came about."""
+"""The training job: from a data version to a registered model, recorded as a run of the tracker."""
 
 import json
 import logging
@@ -25,17 +25,17 @@ from fmnist.ports.tracker import RunStatus, Tracker
 
 logger = logging.getLogger(__name__)
 
-# After these a run would fail again in the same way.
+# Errors that a resumed run would meet again.
 _LASTING = (BadInput, CorruptData, TrainingFailed)
 
 REPORT_FOLDER = "report"  # among the run's artifacts
 
-_MARK_SECONDS = 20  # whoever tells a process to end often gives it 30
+_MARK_SECONDS = 20  # a process that is told to end often has 30 s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """What the process knows of its own origin; together with the data version it makes a run's lineage."""
+    """The workflow, image and commit of this process. With the data version they make a run's lineage."""
 
     argo_workflow_uid: str
     docker_image_tag: str
@@ -43,16 +43,16 @@ class Provenance:
 
 
 class TrainingRun:
-    """Trains, evaluates, saves, registers and reports; whatever happens, the run does not stay at RUNNING.
+    """Trains, evaluates, saves, registers and reports. A failed or interrupted run does not stay at RUNNING.
 
     Args:
         model_name: the registered model that each run adds a version to.
         render: draws the report on the run's model.
-        uninterrupted: makes a context in which an interrupt waits; a process that turns signals into
-            `KeyboardInterrupt` supplies it, so that none strikes where a run has begun and nobody knows its id yet.
-        lock: makes a context, by a run's id, that one process at a time may be in.
-        check_lock: raises what the lock of a new run would, before there is that run.
-        on_resumable: is told the id of a run that ended early and can be resumed.
+        uninterrupted: makes a context in which an interrupt waits. A process that turns signals into
+            `KeyboardInterrupt` supplies it. Then no interrupt can come between the start of a run and its id.
+        lock: makes a context for a run's id that one process at a time can enter.
+        check_lock: raises the errors of a new run's lock before the run exists.
+        on_resumable: called with the id of a run that ended early and can be resumed.
     """
 
     def __init__(
@@ -89,12 +89,11 @@ class TrainingRun:
         data_version: str | None = None,
         notes: Mapping[str, str] | None = None,
     ) -> TrainingResult:
-        """Train by `spec` on a data version (None: the newest) in a new run; `notes` are further tags.
+        """Train by `spec` on a data version (None: the newest) in a new run. `notes` are further tags.
 
         Raises:
-            BadInput: before a run is opened, when the spec, the data version or the model's name cannot be.
-            StoreUnavailable: before a run is opened, when the model store or the compute is not there, or no lock can
-                be taken.
+            BadInput: the spec, the data version or the model's name is not valid; no run was opened.
+            StoreUnavailable: the model store, the compute or the lock is not available; no run was opened.
             FmnistError: the run failed, and is marked FAILED.
             KeyboardInterrupt: the run was interrupted, and is marked KILLED.
         """
@@ -106,14 +105,14 @@ class TrainingRun:
         )
 
     def resume(self, run_id: str, on_progress: OnProgress) -> TrainingResult:
-        """Go on with a run that failed or was interrupted, from its last checkpoint, to the result it would have had.
+        """Resume a failed or interrupted run from its last checkpoint. The result is that of an uninterrupted run.
 
-        Spec, data version and lineage are those of the run, whichever workflow or image goes on with it.
+        Spec, data version and lineage are those of the run, even if another workflow or image resumes it.
 
         Raises:
-            RunNotFound: the tracker knows no such run.
-            InvalidSetting: the run finished, was not begun here, or its data version now holds other data; or another
-                process is at work on it.
+            RunNotFound: the tracker has no such run.
+            InvalidSetting: the run is finished, fmnist did not start it, its data has changed, or another process is
+                at work on it.
         """
         with self._lock(run_id):
             return self._resume(run_id, on_progress)
@@ -126,11 +125,11 @@ class TrainingRun:
         dataset = self._registry.resolve(lineage.dvc_data_version)
         if dataset.digest != lineage.data_digest:
             raise InvalidSetting(
-                f"{dataset.version} holds other data now (digest {dataset.digest}) than when run {run_id} began "
-                f"(digest {lineage.data_digest}): train anew"
+                f"the data of {dataset.version} has changed since run {run_id} started: expected digest "
+                f"{lineage.data_digest}, found {dataset.digest}; start a new run"
             )
         if record.status is RunStatus.RUNNING:
-            logger.warning("run %s is marked RUNNING: see that no other machine is at work on it", run_id)
+            logger.warning("run %s is marked RUNNING: make sure that no other machine is at work on it", run_id)
 
         def reopen() -> str:
             self._tracker.set_status(run_id, RunStatus.RUNNING)
@@ -148,7 +147,7 @@ class TrainingRun:
         *,
         is_new: bool,
     ) -> TrainingResult:
-        # What could not go on later must open no run: the store checks the model's name when it is asked for it.
+        # What would fail later is checked before a run is opened. `versions` checks the model's name.
         self._store.versions(self._model_name)
         self._compute.prepare(spec, dataset)
         self._check_lock()
@@ -171,7 +170,7 @@ class TrainingRun:
                 if unrecorded is not None:
                     with self._uninterrupted():
                         self._abandon(run_id, error, unrecorded, resumable=resumable)
-                        # After the mark, which is urgent, and under the lock: it may still write checkpoints.
+                        # After the status, which is urgent, and under the lock: it may still write checkpoints.
                         self._compute.close()
                 raise
         return result
@@ -181,10 +180,10 @@ class TrainingRun:
         try:
             BoundedCalls().run("its status", lambda: self._tracker.set_status(run_id, status), _MARK_SECONDS)
         except FmnistError as error:
-            # What ended the run is on its way up already, and says more than this does.
+            # The error that ended the run is raised after this, and says more.
             logger.warning("run %s could not be marked %s: %s", run_id, status, error)
         if str(unrecorded):
-            logger.warning("not recorded of run %s: %s", run_id, unrecorded)
+            logger.warning("not recorded for run %s: %s", run_id, unrecorded)
         if resumable and not isinstance(reason, _LASTING):
             self._on_resumable(run_id)
 
@@ -198,7 +197,7 @@ class TrainingRun:
             "dvc_metrics_path": dataset.paths["metadata"],
         }
         self._tracker.log_artifact(run_id, "dvc_data_metrics.json", json.dumps(dataset.metadata, indent=2).encode())
-        # Last: a run that has its parameters has all of its description, and can be resumed.
+        # Written last: a run with parameters has its whole description, and can be resumed.
         self._tracker.log(run_id, params=params)
 
     def _conclude(
@@ -210,11 +209,11 @@ class TrainingRun:
         lineage: Lineage,
         unrecorded: Unrecorded,
     ) -> TrainingResult:
-        """Measure the chosen weights on `val` and once on `test`, then save and register them, and report on them."""
+        """Measure the chosen weights on `val` and once on `test`. Then save, register and report on them."""
         final = FinalMeasurement.of(self._compute, fit.weights, dataset)
         metrics, story = final.metrics(), _story(fit, spec, dataset)
-        # The last value of a metric is what readers of a run see, so it has to be that of the registered model.
-        # It is logged as one more epoch, so that a run resumed after this point does not log it again.
+        # Readers of a run see the last value of a metric, so it must be that of the registered model. It is logged as
+        # one more epoch. So a run that is resumed after this point does not log it again.
         unrecorded.epochs.write([*fit.history, metrics | story.speed()])
         tags = {"best_epoch": str(story.best_epoch), "temperature": f"{final.weights.temperature:.4f}"}
         self._tracker.log(run_id, tags={**tags, DEVICE_TAG: fit.device})
@@ -252,7 +251,7 @@ class TrainingRun:
         )
 
     def _log_report(self, run_id: str, uri: str, report: ModelReport) -> None:
-        """Draw the report and record it. One that cannot be drawn would fail again, and the model is sound without."""
+        """Draw the report and log it. An error of drawing is only a warning: the model is valid without a report."""
         try:
             files = report_files(self._render, uri, report)
         except ReportFailed as error:
@@ -262,7 +261,7 @@ class TrainingRun:
             self._tracker.log_artifact(run_id, f"{REPORT_FOLDER}/{path}", content)
 
     def _saved(self, run_id: str) -> ModelVersion | None:
-        """Return the run's model when an earlier attempt has registered it, and broke off after that."""
+        """Return the run's model if an earlier attempt registered it before it was interrupted."""
         return next((version for version in self._store.versions(self._model_name) if version.run_id == run_id), None)
 
 

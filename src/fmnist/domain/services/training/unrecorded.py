@@ -1,26 +1,26 @@
-"""What of a run is not recorded yet, so that whoever meets an outage of the tracker or store is told exactly that."""
+"""Follows what a run has not recorded yet, so that the message after an outage can list it."""
 
 from dataclasses import dataclass, field
 
 from fmnist.domain.services.training.epoch_log import EpochLog
 
-FINAL_METRICS, MODEL, REPORT, END = "the metrics of the chosen epoch", "the model", "its report", "its end"
+FINAL_METRICS, MODEL, REPORT, END = "the metrics of the chosen epoch", "the model", "its report", "its final status"
 
 
 @dataclass(slots=True)
 class Unrecorded:
-    """Follows one run. What comes after training is outstanding as soon as there is something to record.
+    """What one run has not recorded. The steps after training count as unrecorded only once training is over.
 
     Attributes:
-        epochs: whose metrics may be missing.
-        steps: what is left of the run's end, once it is trained.
+        epochs: the run's epochs, whose metrics may be missing.
+        steps: steps after training that are not recorded yet.
     """
 
     epochs: EpochLog
     steps: list[str] = field(default_factory=list)
 
     def trained(self) -> None:
-        """Note that training is over, and that all the rest is to be recorded now."""
+        """Note that training is over, so that all later steps are unrecorded."""
         self.steps = [FINAL_METRICS, MODEL, REPORT, END]
 
     def done(self, step: str) -> None:

@@ -53,8 +53,8 @@ def test_metadata_that_does_not_name_ten_classes_is_corrupt(classes: object) -> 
         ("", "an empty"),
         (" \t", "an empty"),
         ("Shirt", "'Shirt' twice"),
-        ("\ud800", "no Unicode"),
-        ("x" * 201, "201 letters"),
+        ("\ud800", "not valid Unicode"),
+        ("x" * 201, "201 characters"),
     ],
 )
 def test_unprintable_or_equal_class_names_are_corrupt(name: str, complaint: str) -> None:

@@ -109,7 +109,7 @@ def test_mcnemar_s_test_works_on_ten_thousand_images() -> None:
 def test_predictions_that_are_not_numbers_are_refused() -> None:
     labels, champion, challenger = answers(1)
     challenger[3, 2] = nan
-    with pytest.raises(CorruptModel, match="the challenger gives probabilities that are not numbers"):
+    with pytest.raises(CorruptModel, match="the challenger gave probabilities that are not finite"):
         PairedComparison.of(labels, champion, challenger)
     with pytest.raises(CorruptModel, match="the champion gave"):
         PairedComparison.of(labels, champion[:-1], champion)

@@ -80,7 +80,7 @@ def test_card_has_data_results_limits_and_lineage() -> None:
 def test_card_says_how_far_training_can_be_repeated() -> None:
     card = model_card(a_report())
     assert "gives the same weights" in card
-    assert "On a GPU it does not quite" in card
+    assert "On a GPU the weights differ slightly" in card
 
 
 def test_card_names_gpu_settings_only_if_a_gpu_was_used() -> None:

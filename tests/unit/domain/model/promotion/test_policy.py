@@ -105,9 +105,9 @@ def test_an_improvement_of_exactly_the_threshold_passes_and_less_does_not(unit: 
 
 @pytest.mark.parametrize("value", [nan, inf, -inf])
 def test_a_metric_that_is_not_a_number_is_refused(value: float) -> None:
-    with pytest.raises(MetricNotFound, match=r"val_acc of the challenger is"):
+    with pytest.raises(MetricNotFound, match=r"val_acc of the challenger must be"):
         PromotionPolicy().by_metric(value, 0.9)
-    with pytest.raises(MetricNotFound, match=r"val_acc of the champion is"):
+    with pytest.raises(MetricNotFound, match=r"val_acc of the champion must be"):
         PromotionPolicy().by_metric(0.9, value)
 
 
@@ -204,7 +204,7 @@ def test_without_a_champion_the_challenger_is_promoted() -> None:
 @pytest.mark.parametrize(
     ("values", "complaint"),
     [
-        ({"treshold": 0.1}, "no treshold: it has"),
+        ({"treshold": 0.1}, "no field treshold: its fields are"),
         ({"threshold": "0.1"}, "threshold must be of type float, found a str"),
         ({"threshold": nan}, "threshold must be a finite number"),
         ({"threshold": True}, "threshold must be"),

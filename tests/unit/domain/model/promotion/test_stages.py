@@ -25,7 +25,7 @@ def test_the_stages_of_one_model_differ_only_in_their_prefix() -> None:
 
 @pytest.mark.parametrize("registered", ["", "ci", "ci.", ".name", "qa.name", "CI.name", "fashion-mnist-classifier"])
 def test_a_name_without_a_known_stage_is_refused(registered: str) -> None:
-    with pytest.raises(InvalidSetting, match=r"must be STAGE\.NAME with a stage of dev, ci, staging, prod"):
+    with pytest.raises(InvalidSetting, match=r"must be STAGE\.NAME, and STAGE one of dev, ci, staging, prod"):
         StagedName.parse(registered)
 
 

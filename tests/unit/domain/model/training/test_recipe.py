@@ -71,7 +71,9 @@ def test_a_preset_file_changes_only_the_values_that_it_names() -> None:
 
 @pytest.mark.parametrize("unknown", [{"learning_rate": 0.1}, {"epochs": 2, "lr": 0.1}, {3: 4, "lr": 0.1}])
 def test_error_for_an_unknown_name_in_a_preset_lists_the_known_ones(unknown: dict[Any, Any]) -> None:
-    with pytest.raises(InvalidSetting, match=r"a recipe has no (learning_rate|epochs|3): it has .*max_epochs"):
+    with pytest.raises(
+        InvalidSetting, match=r"a recipe has no field (learning_rate|epochs|3): its fields are .*max_epochs"
+    ):
         Recipe.from_mapping(unknown)
 
 

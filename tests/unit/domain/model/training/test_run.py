@@ -59,7 +59,7 @@ def test_params_name_every_value_of_recipe_and_spec() -> None:
 def test_a_missing_parameter_is_refused_and_never_a_default(name: str) -> None:
     params = TrainingSpec(recipe=PRESETS["fast"]).params()
     del params[name]
-    with pytest.raises(InvalidSetting, match=f"^{name} must be among the run's parameters"):
+    with pytest.raises(InvalidSetting, match=f"^{name} must be a parameter of the run"):
         TrainingSpec.from_params(params)
 
 
@@ -121,7 +121,7 @@ def test_lineage_tags_are_the_contract_s_three_and_ours() -> None:
 
 def test_lineage_that_a_registry_cannot_store_is_refused_before_training() -> None:
     names = [field.name for field in dataclasses.fields(Lineage)]
-    with pytest.raises(InvalidSetting, match="git_commit must be at most 8000 letters long, found 100001"):
+    with pytest.raises(InvalidSetting, match="git_commit must be at most 8000 characters long, found 100001"):
         Lineage(**{**dict.fromkeys(names, "x"), "git_commit": "c" * 100_001})
 
 
@@ -135,5 +135,5 @@ def test_lineage_reads_back_from_the_tags_of_a_run() -> None:
         data_digest="123",
     )
     assert Lineage.from_tags({**lineage.tags(), "best_epoch": "3"}) == lineage
-    with pytest.raises(InvalidSetting, match="no tag git_commit, data_digest"):
+    with pytest.raises(InvalidSetting, match="the tags lack git_commit, data_digest"):
         Lineage.from_tags({k: v for k, v in lineage.tags().items() if k not in {"git_commit", "data_digest"}})

@@ -77,13 +77,13 @@ def test_foreign_model_is_measured_if_a_data_version_is_given(
     promotions: House, evaluation: ModelEvaluation, caplog: pytest.LogCaptureFixture
 ) -> None:
     theirs = strip(promotions, promotions.train(known_classes=7))
-    with pytest.raises(InvalidSetting, match="does not say its data version") as refused:
+    with pytest.raises(InvalidSetting, match="does not name its data version") as refused:
         evaluation.evaluate(theirs.uri)
     assert refused.value.remedies == (Remedy.NAME_DATA_VERSION,)
     found = evaluation.evaluate(theirs.uri, data_version="1.0.0")
     assert found.report.measured.evaluation.accuracy == 0.7
     assert (found.report.story, found.logged_to) == (None, None)
-    assert "has no run to put the report into" in caplog.text
+    assert "has no run, so its report is not logged" in caplog.text
 
 
 def test_missing_run_costs_only_the_learning_curves(
@@ -95,7 +95,7 @@ def test_missing_run_costs_only_the_learning_curves(
     assert (found.report.story, found.logged_to) == (None, None)
     assert found.files["report.html"]
     assert "the report has no learning curves: no run" in caplog.text
-    assert "the report is not in the model's run: no run" in caplog.text
+    assert "the report could not be logged to the model's run: no run" in caplog.text
 
 
 def test_model_is_measured_although_the_tracker_is_down(
@@ -108,7 +108,7 @@ def test_model_is_measured_although_the_tracker_is_down(
     monkeypatch.setattr(promotions.tracker, "log_artifact", away)
     found = evaluation.evaluate(model.uri)
     assert (found.report.measured.evaluation.accuracy, found.logged_to) == (0.7, None)
-    assert "the report is not in the model's run: the tracker does not answer" in caplog.text
+    assert "the report could not be logged to the model's run: the tracker does not answer" in caplog.text
 
 
 def test_model_that_is_absent_or_damaged_is_an_error(promotions: House, evaluation: ModelEvaluation) -> None:

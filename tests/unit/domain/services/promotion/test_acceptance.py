@@ -23,7 +23,7 @@ Logits = npt.NDArray[np.float32]
 def one_size(logits: Logits) -> Logits:
     """Accept only batches of 64, like a model that was exported with an example of this size."""
     if len(logits) != 64:
-        raise CorruptModel(f"it does not answer for {len(logits)} images")
+        raise CorruptModel(f"it fails on {len(logits)} images")
     return logits
 
 
@@ -82,9 +82,9 @@ def test_a_model_that_does_not_load_fails(promotions: House, staged: ModelVersio
     [
         ({"answer": lambda logits: logits[:, :9]}, r"1 images give float32 \(1, 9\), expected float32 \(1, 10\)"),
         ({"answer": lambda logits: logits.astype(np.float64)}, "give float64"),
-        ({"answer": one_size}, "it does not answer for 7 images"),
-        ({"answer": lambda logits: logits + len(logits) * 10}, "answered otherwise than in a batch of 7"),
-        ({"describe": lambda info: replace(info, normalization=Normalization(0.5, 0.5))}, "it normalizes by"),
+        ({"answer": one_size}, "it fails on 7 images"),
+        ({"answer": lambda logits: logits + len(logits) * 10}, "differ from those in a batch of 7"),
+        ({"describe": lambda info: replace(info, normalization=Normalization(0.5, 0.5))}, "it has Normalization"),
         ({"describe": lambda info: replace(info, lineage={**info.lineage, "run_id": "other"})}, "is of run other"),
     ],
 )
@@ -103,9 +103,7 @@ def test_a_model_that_lost_its_accuracy_fails_on_known_images(promotions: House,
     assert sound.passed
     lost = run_on(promotions, staged, describe=lambda info: replace(info, metrics={"test_acc": 0.95}))
     assert not lost.passed
-    assert (
-        "80.00% of 100 test images are right, 0% is the least, 10% is a guess; the run recorded 95.00%" in lost.message
-    )
+    assert "accuracy 80.00% on 100 test images, 0% required, 10% by guessing; the run recorded 95.00%" in lost.message
 
 
 def test_a_model_that_is_always_right_passes(promotions: House) -> None:
@@ -118,7 +116,7 @@ def test_a_model_that_is_always_right_passes(promotions: House) -> None:
 def test_a_model_that_guesses_fails(promotions: House, staged: ModelVersion) -> None:
     guessing = run_on(promotions, staged, answer=np.zeros_like)
     assert not guessing.passed
-    assert "10.00% of 100 test images are right, 0% is the least, 10% is a guess" in guessing.message
+    assert "accuracy 10.00% on 100 test images, 0% required, 10% by guessing" in guessing.message
 
 
 @pytest.mark.parametrize(("least", "passed"), [(0.8, True), (0.81, False)])
@@ -180,7 +178,7 @@ def test_a_champion_that_does_not_load_does_not_block_its_successor(promotions: 
     promotions.promotion.stage(model)
     record = promotions.acceptance.run()
     assert record.passed
-    assert "the champion's is not known, for it does not load" in record.checks[3].reason
+    assert "the champion's latency is unknown, because it does not load" in record.checks[3].reason
     promotions.compare(model, Mode.CONTRACT)
     with pytest.raises(CorruptModel, match="is damaged"):
         promotions.acceptance.run()

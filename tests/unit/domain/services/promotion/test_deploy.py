@@ -51,7 +51,7 @@ def test_deploying_again_changes_nothing_and_reports_it(promotions: House) -> No
     again = deployment(promotions, state).run(by="tester")
     assert not again.changed
     assert len(state.written) == 1
-    assert again.message == f"models:/{PROD}/1 is what revision 1 has already: nothing changed"
+    assert again.message == f"revision 1 already has models:/{PROD}/1: nothing changed"
 
 
 def test_rollback_and_deploy_bring_the_old_model_and_its_image_back(promotions: House) -> None:

@@ -50,7 +50,7 @@ def test_a_foreign_champion_is_shown_as_foreign_and_our_steps_continue_from_it(p
     assert "not finished" not in notes(house)["champion"]
     event = next(each for each in house.overview.history() if each.version == foreign.uri)
     assert event.what == "registered"
-    assert event.detail.startswith("by another tool: no record says from what, or in whose place")
+    assert event.detail.startswith("by another tool: its source and what it replaced are not recorded")
     ours = house.promote(house.train(9))
     assert house.aliases() == {"champion": ours.version, "previous": foreign.version}
     assert NO_RECORD in notes(house)["previous"]
@@ -79,7 +79,7 @@ def test_a_foreign_candidate_can_be_tested_and_approved_but_needs_a_decision_for
     assert NO_RECORD in notes(house)["candidate"]
     assert house.acceptance.run(replace(POLICY)).passed
     house.promotion.approve(None, by="A. Person", reason="fine")
-    with pytest.raises(NotReady, match="has no decision that lets it be released") as refused:
+    with pytest.raises(NotReady, match="has no decision that allows its release") as refused:
         house.promotion.release(None, by="x")
     assert refused.value.remedies == (Remedy.COMPARE_AND_STAGE,)
     ours = house.promotion.stage(model).version
@@ -105,7 +105,7 @@ def test_a_copy_of_a_released_version_does_not_count_as_released(promotions: Hou
     assert NO_RECORD in notes(promotions)["champion"]
     told = {each.version: each.what for each in promotions.overview.history()}
     assert (told[ours.uri], told[f"models:/{PROD}/2"]) == ("released", "registered")
-    with pytest.raises(NotReady, match=f"it was released as {ours.uri}, which is champion no more"):
+    with pytest.raises(NotReady, match=f"it was released as {ours.uri}, which is no longer champion"):
         promotions.promotion.release(staged.uri, by="x")
 
 
@@ -114,7 +114,7 @@ def test_an_alias_that_another_tool_moved_back_is_shown(promotions: House) -> No
     promotions.promote(promotions.train(5))
     assert notes(promotions)["champion"] == ""
     promotions.store.label(first, alias=Alias.CHAMPION)
-    assert notes(promotions)["champion"] == "another tool made it champion: on record it is version 2"
+    assert notes(promotions)["champion"] == "another tool made it champion: the recorded champion is version 2"
     assert promotions.overview.status()[2].since == ""
 
 
@@ -138,7 +138,7 @@ def test_a_rollback_skips_no_version_if_another_tool_moved_only_the_champion(
         moved = other_tool_moves_champion_alone(promotions, where)
     assert promotions.rollback.run(by="x", reason="bad").message == (
         f"models:/{PROD}/3 is @champion again, {moved.uri} was rolled back: another tool had made it champion, "
-        f"3 was champion before {moved.version}"
+        f"version 3 was champion before version {moved.version}"
     )
     assert promotions.aliases() == {"champion": 3, "previous": moved.version}
     assert promotions.rollback.run(by="x", reason="bad").message.endswith("nothing changed")
@@ -159,7 +159,10 @@ def test_a_champion_that_a_rollback_replaced_is_recorded(promotions: House) -> N
     promotions.rollback.run(by="x", reason="bad")
     assert promotions.aliases() == {"champion": left.version, "previous": taken_back.version}
     promotions.store.label(promotions.state.prod[-1], alias=Alias.CHAMPION)
-    assert notes(promotions)["champion"] == f"another tool made it champion: on record it is version {left.version}"
+    assert (
+        notes(promotions)["champion"]
+        == f"another tool made it champion: the recorded champion is version {left.version}"
+    )
 
 
 @settings(max_examples=120, deadline=None)

@@ -96,7 +96,7 @@ def test_manual_approval_makes_the_pipeline_wait_and_go_on(promotions: House) ->
     waiting = promotions.run.run(model, POLICY, Mode.EVALUATE, by="x", approval="manual")
     assert (waiting.released, waiting.message) == (
         None,
-        f"models:/{STAGING}/1 is staged and tested, and waits to be approved",
+        f"models:/{STAGING}/1 is staged and tested, and waits for approval",
     )
     promotions.promotion.approve(None, by="A. Person", reason="fine")
     done = promotions.run.run(model, POLICY, Mode.EVALUATE, by="x", approval="manual")
@@ -153,7 +153,7 @@ def test_trace_without_the_run_still_shows_what_the_model_records(promotions: Ho
     model = promotions.train(5)
     promotions.tracker._runs.clear()
     links = promotions.trace.of(model.uri)
-    assert links[1].details == (("state", "not in the tracker any more"),)
+    assert links[1].details == (("state", "no longer in the tracker"),)
     assert links[2].name == "fashion-mnist-v1.0.0"
 
 
@@ -171,5 +171,5 @@ def test_trace_of_copies_in_a_circle_ends(promotions: House) -> None:
 def test_error_for_a_foreign_record_names_it(promotions: House, text: str) -> None:
     model = promotions.train(5)
     promotions.store.label(model, tags={"decision": text})
-    with pytest.raises(CorruptModel, match=f"tag decision of {model.uri} is not as fmnist writes it"):
+    with pytest.raises(CorruptModel, match=f"tag decision of {model.uri} is not a valid record"):
         DecisionRecord.of(promotions.store.resolve(model.uri))

@@ -49,10 +49,10 @@ def test_champion_follows_releases_and_rollbacks(promotions: House) -> None:
 def test_staging_needs_a_positive_decision(promotions: House) -> None:
     promotions.promote(promotions.train(9))
     worse = promotions.train(5)
-    with pytest.raises(NotReady, match=r"nothing is decided about .*/2"):
+    with pytest.raises(NotReady, match=r"there is no decision about .*/2"):
         promotions.promotion.stage(worse)
     promotions.compare(worse)
-    with pytest.raises(NotReady, match=r"may not be staged, refuse: accuracy: .* a change of -40"):
+    with pytest.raises(NotReady, match=r"may not be staged: the decision is refuse: accuracy: .* a change of -40"):
         promotions.promotion.stage(worse)
     assert [each.version for each in promotions.state.staging] == [1]
 
@@ -78,7 +78,7 @@ def test_a_release_needs_a_passed_test(promotions: House) -> None:
     promotions.comparison.compare(better, replace(POLICY, max_latency_ratio=1e-9), Mode.EVALUATE)
     slow = promotions.promotion.stage(better).version
     assert not promotions.acceptance.run().passed
-    with pytest.raises(NotReady, match=f"{slow.uri} may not be released, its test failed: .* times the champion's"):
+    with pytest.raises(NotReady, match=f"{slow.uri} may not be released: its test failed: .* times the champion's"):
         promotions.promotion.release(None, by="tester")
     assert promotions.aliases() == {"champion": 1}
     assert promotions.store.resolve(staged.uri).aliases == ()
@@ -133,12 +133,12 @@ def test_errors_name_missing_versions_and_aliases(promotions: House) -> None:
             step(None)
         with pytest.raises(ModelNotFound, match=f"{STAGING} has the versions none"):
             step(f"models:/{STAGING}/7")
-        with pytest.raises(InvalidSetting, match=f"is no version of {STAGING}"):
+        with pytest.raises(InvalidSetting, match=f"is not a version of {STAGING}"):
             step(f"models:/{PROD}/1")
     with pytest.raises(ModelNotFound, match="has no champion"):
         promotions.rollback.run(by="who", reason="why")
     promotions.promote(promotions.train(5))
-    with pytest.raises(ModelNotFound, match="none before it"):
+    with pytest.raises(ModelNotFound, match="no earlier champion"):
         promotions.rollback.run(by="who", reason="why")
 
 
@@ -149,7 +149,9 @@ def test_a_champion_that_changed_since_the_decision_stops_the_promotion(promotio
     promotions.promote(promotions.train(5))
     before = promotions.aliases()
     for step in (lambda: promotions.promotion.release(staged.uri, by="x"), lambda: promotions.promotion.stage(slow)):
-        with pytest.raises(Conflict, match=rf"compared with models:/{PROD}/1, and the champion is models:/{PROD}/2"):
+        with pytest.raises(
+            Conflict, match=rf"compared with models:/{PROD}/1, but the champion is now models:/{PROD}/2"
+        ):
             step()
     assert promotions.aliases() == before
     promotions.compare(slow)
@@ -201,7 +203,7 @@ def test_a_second_rollback_changes_nothing(promotions: House) -> None:
     assert promotions.rollback.run(by="x", reason="bad").version.version == 2
     assert promotions.aliases() == {"champion": 2, "previous": 3}
     before = promotions.state
-    assert "rolled back already" in promotions.rollback.run(by="x", reason="bad").message
+    assert "already rolled back" in promotions.rollback.run(by="x", reason="bad").message
     assert promotions.state == before
     taken_back = Rollback.of(promotions.store.resolve(f"models:/{PROD}/3"))
     assert taken_back is not None
@@ -314,7 +316,7 @@ def test_a_release_is_refused_until_an_unfinished_rollback_is_finished(promotion
         promotions.rollback.run(by="x", reason="bad")
     promotions.store.fail_at = None
     assert promotions.aliases() == {"champion": 2, "previous": 1}
-    with pytest.raises(Conflict, match="was begun and not finished"):
+    with pytest.raises(Conflict, match="was started but not finished"):
         promotions.promotion.release(staged.uri, by="x")
     promotions.rollback.run(by="x", reason="bad")
     assert promotions.aliases() == {"champion": 1, "previous": 2}

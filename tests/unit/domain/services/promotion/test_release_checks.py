@@ -51,14 +51,13 @@ def test_test_and_approval_against_one_champion_do_not_count_for_another(promoti
     compare_anew(house, staged)
     with pytest.raises(NotReady) as refused:
         house.promotion.release(staged.uri, by="x", approval="manual")
-    was = f"was against models:/{PROD}/1, and now it is models:/{PROD}/2"
+    was = f"was against models:/{PROD}/1, but the champion is now models:/{PROD}/2"
     assert str(refused.value) == (
-        f"{staged.uri} is not tested as things are, its test {was}; "
-        f"is not approved as things are, its approval by A. Person {was}"
+        f"{staged.uri} has no valid test: its test {was}; has no valid approval: its approval by A. Person {was}"
     )
     assert refused.value.remedies == (Remedy.TEST, Remedy.APPROVE)
     house.acceptance.run(uri=staged.uri)
-    with pytest.raises(NotReady, match=r"^\S+ is not approved as things are"):
+    with pytest.raises(NotReady, match=r"^\S+ has no valid approval"):
         house.promotion.release(staged.uri, by="x", approval="manual")
     house.promotion.approve(staged.uri, by="B. Person", reason="looked at it again")
     assert house.promotion.release(staged.uri, by="x", approval="manual").version.aliases == ("champion",)
@@ -83,11 +82,11 @@ def test_the_pipeline_waits_for_a_new_approval_if_the_champion_changed(promotion
 
     promotions.promote(promotions.train(3))
     model = promotions.train(9)
-    assert run(model).endswith("waits to be approved")
+    assert run(model).endswith("waits for approval")
     promotions.promotion.approve(None, by="A. Person", reason="better than 1")
     staged = promotions.state.candidate
     promotions.promote(promotions.train(6))
-    assert run(model) == f"{staged and staged.uri} is staged and tested, and waits to be approved"
+    assert run(model) == f"{staged and staged.uri} is staged and tested, and waits for approval"
     promotions.promotion.approve(staged and staged.uri, by="A. Person", reason="better than 2")
     assert run(model).startswith(f"models:/{PROD}/3 is @champion")
 
@@ -117,7 +116,9 @@ def test_the_newest_comparison_counts_for_a_staged_version(promotions: House) ->
     staged = ready(promotions)
     compare_anew(promotions, staged, promoted=False)
     assert promotions.overview.status()[1].note.startswith("its newest comparison says refuse: a rule")
-    with pytest.raises(NotReady, match=rf"{staged.uri} may not be released, refuse: a rule: for a test"):
+    with pytest.raises(
+        NotReady, match=rf"{staged.uri} may not be released: the decision is refuse: a rule: for a test"
+    ):
         promotions.promotion.release(staged.uri, by="x")
     compare_anew(promotions, staged)
     released = promotions.promotion.release(staged.uri, by="x").version
@@ -128,7 +129,7 @@ def test_a_comparison_from_another_stage_counts_too(promotions: House) -> None:
     staged = ready(promotions)
     compare_anew(promotions, staged, promoted=False)
     on_platform = ModelPromotion(promotions.store, SOURCE.at(Stage.CI))
-    with pytest.raises(NotReady, match="may not be released, refuse"):
+    with pytest.raises(NotReady, match="may not be released: the decision is refuse"):
         on_platform.release(staged.uri, by="x")
 
 
@@ -141,7 +142,7 @@ def test_records_of_earlier_versions_are_read_but_must_be_renewed(promotions: Ho
     house.store.label(staged, tags=as_before(acceptance.tag()) | as_before(approval.tag()))
     recorded_before(house, staged, max_latency_ratio=2.0)
     assert AcceptanceRecord.of(house.store.resolve(staged.uri)) == replace(acceptance, basis=None)
-    assert "names no champion, for an earlier version of fmnist recorded it" in house.overview.status()[1].note
+    assert "names no champion, because an earlier version of fmnist recorded it" in house.overview.status()[1].note
     assert [event.what for event in house.overview.history()][-2:] == ["tested", "approved"]
     with pytest.raises(NotReady, match=r"its test names no champion, .* A\. P"):
         house.promotion.release(staged.uri, by="x", approval="manual")

@@ -134,7 +134,7 @@ def test_mismatch_that_is_found_late_is_reported_and_the_model_keeps_serving(
     assert replica.current is not None
     assert (served(replica), replica.current.degraded) == (wrong, error)
     [record] = caplog.records
-    assert (record.levelno, f"{wrong} goes on serving" in record.getMessage()) == (logging.ERROR, True)
+    assert (record.levelno, f"{wrong} continues to serve" in record.getMessage()) == (logging.ERROR, True)
     replica.deploy(wrong)
     assert replica.status.reload_error == error
     deployment.registry.gate.error = None

@@ -125,7 +125,7 @@ def test_failed_reload_keeps_the_old_model_and_gives_the_reason_in_one_line(
     assert deployment.reloads == [(good, None), (bad, error)]
     [record] = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert record.levelno == logging.ERROR
-    assert f"{good} goes on serving" in record.getMessage()
+    assert f"{good} continues to serve" in record.getMessage()
     assert (record.exc_info is not None) == (failure == "an error that nobody foresaw")
 
 

@@ -52,7 +52,7 @@ def test_model_that_the_memory_cannot_keep_still_serves(
     uri, replica = deployment.add(), deployment.replica()
     replica.deploy(uri)
     assert (served(replica), replica.status.reload_error) == (uri, None)
-    assert "going on without what the replicas have in common" in caplog.text
+    assert "continuing without the memory that the replicas share" in caplog.text
 
 
 def test_memory_gets_no_model_that_failed(deployment: Deployment) -> None:
@@ -130,7 +130,7 @@ def test_last_good_model_that_does_not_load_is_not_served(
     assert replica.current is None
     assert replica.status.reload_error is not None
     assert "no version 99" in replica.status.reload_error
-    assert f"models:/{NAME}/1 served last, and does not load now" in caplog.text
+    assert f"models:/{NAME}/1 served last, but does not load now" in caplog.text
 
 
 def test_last_good_model_with_a_wrong_normalization_is_not_served(deployment: Deployment) -> None:

@@ -95,8 +95,8 @@ def test_a_tracker_that_was_down_gets_the_missed_epochs_later(
     told = [record.getMessage().partition("; ")[0] for record in caplog.records]
     first = "1" if calls < 2 else "2"
     away_and_back = [
-        f"the tracker does not take the metrics of epoch {first}",
-        "the tracker is back, and has all epochs so far",
+        f"the tracker does not accept the metrics of epoch {first}",
+        "the tracker is back, and has the metrics of all epochs so far",
     ]
     assert told == (away_and_back if missing else [])
 

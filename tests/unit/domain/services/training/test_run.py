@@ -246,7 +246,7 @@ def test_a_report_that_cannot_be_stored_is_logged_and_made_when_the_run_is_resum
         with pytest.raises(StoreUnavailable):
             house.train()
     stopped = house.only_run()
-    assert f"not recorded of run {stopped.run_id}: its report; its end\n" in caplog.text
+    assert f"not recorded for run {stopped.run_id}: its report; its final status\n" in caplog.text
     (saved,) = house.store.versions(MODEL)
     assert house.service.resume(stopped.run_id, ignore).model == saved
     assert "report/report.html" in house.tracker.artifacts(stopped.run_id)
@@ -296,10 +296,10 @@ def test_an_unknown_data_version_starts_no_run(house: House) -> None:
 @pytest.mark.parametrize(
     ("spec", "model", "complaint"),
     [
-        (replace(SPEC, num_workers=41), MODEL, "40 images of 'train' cannot be shared among 41 workers"),
-        (replace(SPEC, num_workers=2, limit_val=1), MODEL, "1 images of 'val' cannot be shared among 2 workers"),
+        (replace(SPEC, num_workers=41), MODEL, "40 images of 'train' are too few for 41 workers"),
+        (replace(SPEC, num_workers=2, limit_val=1), MODEL, "1 images of 'val' are too few for 2 workers"),
         (replace(SPEC, limit_train=1), MODEL, "resnet18 needs at least 2 images per worker and step, found 1"),
-        (SPEC, "fashion mnist", "registered model 'fashion mnist' must be named with letters"),
+        (SPEC, "fashion mnist", "registered model 'fashion mnist' may have only letters"),
     ],
 )
 def test_settings_that_cannot_give_a_model_start_no_run(
@@ -505,7 +505,7 @@ def test_resuming_is_not_advised_for_a_run_without_its_params(house: House, monk
 
 def test_a_foreign_run_is_not_resumed(house: House) -> None:
     run_id = house.tracker.start("theirs", {"mlflow.user": "them"})
-    with pytest.raises(InvalidSetting, match="not begun by fmnist"):
+    with pytest.raises(InvalidSetting, match="fmnist did not start this run"):
         house.service.resume(run_id, ignore)
 
 
@@ -521,7 +521,7 @@ def test_a_run_is_not_resumed_on_other_data(house: House) -> None:
     moved = MemoryDataRegistry()
     moved.add("1.0.0", toy_splits(seed=1))
     service = TrainingRun(moved, house.tracker, house.compute, house.store, MODEL, draw)
-    with pytest.raises(InvalidSetting, match="other data"):
+    with pytest.raises(InvalidSetting, match="has changed since run"):
         service.resume(stopped.run_id, ignore)
     assert house.tracker.get(stopped.run_id).status is RunStatus.KILLED
 
@@ -569,7 +569,7 @@ def test_an_outage_during_training_is_logged_and_loses_nothing(
 
     caplog.set_level("INFO")
     result = house.service.start(SPEC, PROVENANCE, in_the_second_epoch, run_name="run")
-    assert "the tracker does not take the metrics of epoch 2; training goes on" in caplog.text
+    assert "the tracker does not accept the metrics of epoch 2; training continues" in caplog.text
     assert "the tracker is back" in caplog.text
     run = house.tracker.get(result.run_id)
     assert (run.status, [step for step, _ in run.history["val_acc"]]) == (RunStatus.FINISHED, [0, 1, 2, 3])
@@ -587,8 +587,8 @@ def test_an_outage_until_the_end_lists_what_is_missing_and_resuming_records_it(
         house.service.start(SPEC, PROVENANCE, from_the_second_epoch_on, run_name="run")
     outage.is_on = False
     run_id = house.only_run().run_id
-    missing = "the metrics of epochs 2, 3; the metrics of the chosen epoch; the model; its report; its end"
-    assert f"not recorded of run {run_id}: {missing}\n" in caplog.text
+    missing = "the metrics of epochs 2, 3; the metrics of the chosen epoch; the model; its report; its final status"
+    assert f"not recorded for run {run_id}: {missing}\n" in caplog.text
     assert house.resumable == [run_id]
 
     result = house.service.resume(run_id, reports.append)
@@ -607,7 +607,7 @@ def test_a_store_that_is_down_at_the_end_leaves_out_only_the_model(
     monkeypatch.setattr(house.store, "save", refuse)
     with pytest.raises(StoreUnavailable):
         house.train()
-    assert "the model; its report; its end\n" in caplog.text
+    assert "the model; its report; its final status\n" in caplog.text
     assert "the metrics" not in caplog.text
 
 
