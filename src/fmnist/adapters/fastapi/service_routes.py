@@ -93,7 +93,7 @@ def _info_document(status: ServingStatus, standing: documents.Standing) -> docum
         "model_uuid": model.uuid,
         "run_id": model.version.run_id,
         "model_signature": dict(model.signature),
-        "data_version": info.lineage.get("dvc_data_version"),
+        "data_version": info.data_version,
         "training_timestamp": datetime.fromtimestamp(model.created, UTC).isoformat(timespec="seconds"),
         "expected_input_shape": [-1, SIDE, SIDE],
         "output_classes": info.class_names,

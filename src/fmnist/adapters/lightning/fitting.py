@@ -75,7 +75,7 @@ def fit_network(
         # Raised by Lightning 2.6 with torch 2.13.
         warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated", category=FutureWarning)
         try:
-            _fit(trainer, module, resume_from)
+            _run_trainer(trainer, module, resume_from)
         except torch.OutOfMemoryError as error:
             raise OutOfMemory(_what_would_fit(spec.recipe)) from error
     return checkpointing.history
@@ -92,7 +92,7 @@ def _what_would_fit(recipe: Recipe) -> str:
     return f"the GPU's memory does not hold {batch}: {less}, or check what else uses that memory"
 
 
-def _fit(trainer: lightning.Trainer, module: ImageClassification, resume_from: Path | None) -> None:
+def _run_trainer(trainer: lightning.Trainer, module: ImageClassification, resume_from: Path | None) -> None:
     interrupt = signal.getsignal(signal.SIGINT)
     try:
         # weights_only loads it without running code. It also accepts our optimizer and loop states.

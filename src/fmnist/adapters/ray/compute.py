@@ -28,7 +28,7 @@ from fmnist.adapters.ray.cluster import (
 from fmnist.adapters.ray.data import PartPerWorker, start_reading, to_dataset
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
-from fmnist.adapters.ray.worker import WorkerTask, train
+from fmnist.adapters.ray.worker import WorkerTask, train_worker
 from fmnist.adapters.torch.weights import WeightsClassifier
 from fmnist.domain.model.data.dataset import DatasetVersion, SplitFile
 from fmnist.domain.model.data.metadata import split_sizes
@@ -113,7 +113,7 @@ class RayCompute(Compute):
         return TorchTrainer(
             # Bound with partial, not passed as its config: Ray's controller would unpickle a config, and would have to
             # import everything that a worker imports before it starts one.
-            partial(train, task),
+            partial(train_worker, task),
             # NCCL does not support two ranks on one GPU.
             torch_config=TorchConfig(backend="nccl" if gpus >= 1 else "gloo"),
             scaling_config=ray.train.ScalingConfig(

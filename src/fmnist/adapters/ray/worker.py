@@ -36,7 +36,7 @@ class WorkerTask:
     storage: CheckpointStorage
 
 
-def train(task: WorkerTask) -> FmnistError | None:
+def train_worker(task: WorkerTask) -> FmnistError | None:
     """Train on this worker's part of the data, from the run's last checkpoint if there is one.
 
     Ray retries after any exception of a worker. So an error that a retry cannot fix is returned, not raised: bad data

@@ -34,15 +34,16 @@ from fmnist.domain.services.serving.reload import ModelServing, ReloadObserver
 
 
 def model_serving(
+    name: str,
+    threads: int,
+    observe: ReloadObserver,
+    *,
     connection: MlflowConnection,
     registry: RegistrySettings,
     model_name: str,
     normalization: NormalizationCheck,
     patience: float,
     deploy: str,
-    name: str,
-    threads: int,
-    observe: ReloadObserver,
 ) -> ModelServing:
     """Make the serving service for a replica of the application `name`. Called in the replica's process."""
     sources = ModelSources(
@@ -78,13 +79,13 @@ def replica_parts(settings: Settings, connection: MlflowConnection, registry: Re
     return ReplicaParts(
         serving=partial(
             model_serving,
-            connection,
-            without_secrets(registry),
-            settings.mlflow_registered_model_name,
-            settings.normalization_check,
-            settings.model_load_timeout_seconds,
+            connection=connection,
+            registry=without_secrets(registry),
+            model_name=settings.mlflow_registered_model_name,
+            normalization=settings.normalization_check,
+            patience=settings.model_load_timeout_seconds,
             # New for each deployment, so that each deployment resolves an alias anew.
-            uuid.uuid4().hex,
+            deploy=uuid.uuid4().hex,
         ),
         http=partial(http_application, settings=http_settings(settings), has_keys=bool(settings.api_keys)),
         max_images=settings.request_max_length,

@@ -132,3 +132,8 @@ class ModelInfo:
     class_names: tuple[str, ...]
     lineage: Mapping[str, str]
     metrics: Mapping[str, float]
+
+    @property
+    def data_version(self) -> str | None:
+        """The data version that the model was trained on, if the artifact names it."""
+        return self.lineage.get("dvc_data_version")

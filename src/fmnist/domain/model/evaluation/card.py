@@ -85,9 +85,9 @@ def _calibrated(report: ModelReport) -> Iterable[str]:
 
 
 def _data(report: ModelReport) -> str:
-    measured, lineage = report.measured, report.info.lineage
+    measured = report.measured
     counts = ", ".join(f"{words(split)} {count:,}" for split, count in report.counts.items())
-    trained_on = lineage.get("dvc_data_version", "not recorded")
+    trained_on = report.info.data_version or "not recorded"
     lines = [f"* Trained on {code(trained_on)}, measured on {code(measured.data_version)}"]
     if counts:
         lines.append(f"* Images of {code(measured.data_version)}: {counts}")

@@ -88,7 +88,7 @@ class AcceptanceTest:
             return (Rule("loading", passed=False, figures={}, reason=str(error)),)
         reason = "it loads without pickle, and its answers for the golden batch are those recorded when it was saved"
         loaded = Rule("loading", passed=True, figures={}, reason=reason)
-        dataset = self._registry.resolve(classifier.info.lineage.get("dvc_data_version"))
+        dataset = self._registry.resolve(classifier.info.data_version)
         split = "test" if "test" in dataset.splits else "val"
         pictures = self._registry.read(dataset, split).head(_PICTURES)
         contract = _input_contract(classifier, staged, dataset, pictures.images)
@@ -150,7 +150,7 @@ def _input_contract(classifier: Classifier, staged: ModelVersion, dataset: Datas
 
 def _origin_problems(info: ModelInfo, staged: ModelVersion, dataset: DatasetVersion) -> list[str]:
     problems = []
-    if info.normalization != dataset.normalization:
+    if not dataset.normalization.agrees_with(info.normalization):
         problems.append(f"it has {info.normalization}, but {dataset.version} has {dataset.normalization}")
     if info.lineage.get("run_id", staged.run_id) != staged.run_id:
         problems.append(f"its artifact is of run {info.lineage['run_id']}, but it is registered for {staged.run_id}")

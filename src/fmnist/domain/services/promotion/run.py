@@ -17,7 +17,7 @@ from fmnist.ports.model_store import ModelStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PipelineResult:
+class PromotionResult:
     """How far a promotion came. The results of steps that were not reached are None."""
 
     message: str
@@ -57,7 +57,7 @@ class PromotionRun:
         split: str = "test",
         data_version: str | None = None,
         serving_image: str | None = None,
-    ) -> PipelineResult:
+    ) -> PromotionResult:
         """Promote the challenger if every step allows it. Raises the errors of the steps.
 
         A challenger that is already the champion is not compared with itself. Only the rest of an interrupted release
@@ -71,14 +71,14 @@ class PromotionRun:
                 outcome = self._promotion.release(
                     champion.tags[RELEASED_FROM], by=by, approval=approval, serving_image=serving_image
                 )
-                return PipelineResult(
+                return PromotionResult(
                     message=outcome.message,
                     staged=self._store.resolve(champion.tags[RELEASED_FROM]),
                     released=outcome.version,
                 )
             decision = self._comparison.compare(challenger, policy, mode, split=split, data_version=data_version)
             if not decision.decision.promoted:
-                return PipelineResult(message=decision.decision.message, decision=decision)
+                return PromotionResult(message=decision.decision.message, decision=decision)
             staged = self._promotion.stage(challenger).version
             acceptance = self._acceptance.run(uri=staged.uri)
             message = f"{staged.uri} is staged, and its test {acceptance.message}"
@@ -88,7 +88,7 @@ class PromotionRun:
             elif acceptance.passed:
                 outcome = self._promotion.release(staged.uri, by=by, approval=approval, serving_image=serving_image)
                 released, message = outcome.version, outcome.message
-            return PipelineResult(
+            return PromotionResult(
                 message=message, decision=decision, staged=staged, acceptance=acceptance, released=released
             )
 

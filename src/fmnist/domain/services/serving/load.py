@@ -94,15 +94,15 @@ class ModelSources:
 
 
 class Attempt:
-    """One attempt to serve `desired`, a model URI, or None for the newest version. Its steps share one time limit.
+    """One attempt to serve the model at `uri`, or the newest version for None. Its steps share one time limit.
 
     The replicas' pin of an alias is valid for `max_age` seconds, or without limit for None. After the memory fails it
     is not asked again, because each question may take long. Its answers then are None.
     """
 
-    def __init__(self, sources: ModelSources, desired: str | None, max_age: float | None = None) -> None:
-        self.desired = desired
-        self.name = f"newest version of {sources.model_name}" if desired is None else desired
+    def __init__(self, sources: ModelSources, uri: str | None, max_age: float | None = None) -> None:
+        self.uri = uri
+        self.desired = f"newest version of {sources.model_name}" if uri is None else uri
         self.max_age = max_age
         self.started = time.monotonic()
         self._deadline = self.started + sources.patience
@@ -112,29 +112,29 @@ class Attempt:
 
     def announce(self) -> bool:
         """Make the memory forget the pin of any other model. Return whether it did."""
-        self._ask(self._memory.expect, self.name)
+        self._ask(self._memory.expect, self.desired)
         return not self._memory_failed
 
     def pinned(self) -> str | None:
         """Return the URI of the version that the replicas agreed on, if the pin is recent enough."""
-        return self._ask(self._memory.pinned, self.name, self.max_age)
+        return self._ask(self._memory.pinned, self.desired, self.max_age)
 
     def pin(self, uri: str) -> None:
         """Make the replicas agree on this version."""
-        self._ask(self._memory.pin, self.name, uri)
+        self._ask(self._memory.pin, self.desired, uri)
 
     def resolve(self) -> str:
         """Return the URI of the desired version. Only an alias or the newest version needs the store.
 
         Raises:
-            InvalidSetting: `desired` is not a model URI.
+            InvalidSetting: it is not a model URI.
             ModelNotFound: the alias does not exist, or there is no version yet.
             StoreUnavailable: the store does not answer in time.
         """
-        if self.desired is not None and ModelUri.parse(self.desired).version is not None:
-            return self.desired
+        if self.uri is not None and ModelUri.parse(self.uri).version is not None:
+            return self.uri
         store, name = self._sources.store, self._sources.model_name
-        return self._run(self.name, lambda: find_version(store, name, self.desired)).uri
+        return self._bounded(self.desired, lambda: find_version(store, name, self.uri)).uri
 
     def load(self, uri: str) -> ServedModel:
         """Load and check a version, from the memory if it keeps that version, else from the store.
@@ -173,8 +173,8 @@ class Attempt:
         registry = self._sources.registry
         try:
             # Requires a full version, because the registry accepts several other words as the newest version.
-            data = full_tag(info.lineage.get("dvc_data_version", ""))
-            expected = self._run(f"{data} of the data registry", lambda: registry.resolve(data), _REGISTRY_SHARE)
+            data = full_tag(info.data_version or "")
+            expected = self._bounded(f"{data} of the data registry", lambda: registry.resolve(data), _REGISTRY_SHARE)
         except FmnistError as error:
             reason = f"the normalization of {uri} could not be compared with the data registry's: {error}"
             if check == "strict":
@@ -192,7 +192,7 @@ class Attempt:
             is_news = compared and not kept[1]
         else:
             # A replica that does not know the last deploy yet must not overwrite its result.
-            is_news = kept is None or (is_desired and self._ask(self._memory.pinned, self.name) == uri)
+            is_news = kept is None or (is_desired and self._ask(self._memory.pinned, self.desired) == uri)
         if is_news and not self._memory_failed:
             # Pickled inside `_ask`, so that a package that cannot be pickled does not fail the attempt.
             self._ask(lambda: self._memory.remember(KeptModel.of(model.package, compared=compared)))
@@ -214,13 +214,13 @@ class Attempt:
             return package, package.load()
 
         # One call, so that a version is not downloaded again while its loading hangs.
-        package, classifier = self._run(what, fetch_and_load)
+        package, classifier = self._bounded(what, fetch_and_load)
         uri, prediction = package.version.uri, Prediction(classifier)
         degraded = self.compare(uri, classifier.info, check)
-        self._run(f"warm-up of {uri}", lambda: _warm_up(uri, prediction))
+        self._bounded(f"warm-up of {uri}", lambda: _warm_up(uri, prediction))
         return ServedModel(package, prediction, degraded)
 
-    def _run(self, what: str, call: Callable[[], _T], share: float = 1.0) -> _T:
+    def _bounded(self, what: str, call: Callable[[], _T], share: float = 1.0) -> _T:
         return self._sources.calls.run(what, call, share * (self._deadline - time.monotonic()))
 
     def _ask(self, question: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T | None:

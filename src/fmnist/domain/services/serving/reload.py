@@ -52,7 +52,7 @@ class ModelServing:
     def __init__(self, sources: ModelSources, observe: ReloadObserver = lambda _uri, _error: None) -> None:
         self._sources = sources
         self._observe = observe
-        self._status = ServingStatus(desired=Attempt(sources, None).name, served=None, reload_error=None)
+        self._status = ServingStatus(desired=Attempt(sources, None).desired, served=None, reload_error=None)
         # Guards the status and the attempts. Only the running attempt, which is the newest, may change the status.
         self._lock = threading.Lock()
         self._running: Attempt | None = None
@@ -79,7 +79,7 @@ class ModelServing:
         attempt = Attempt(self._sources, desired)
         with self._lock:
             self._running = self._deployed = attempt
-            self._status = replace(self._status, desired=attempt.name, reload_error=None, refused=None)
+            self._status = replace(self._status, desired=attempt.desired, reload_error=None, refused=None)
         self._run(attempt, self._reload)
 
     def poll(self, max_age: float | None) -> None:
@@ -93,7 +93,7 @@ class ModelServing:
         with self._lock:
             if self._deployed is None or self._running is not None:
                 return
-            attempt = self._running = Attempt(self._sources, self._deployed.desired, max_age)
+            attempt = self._running = Attempt(self._sources, self._deployed.uri, max_age)
         self._run(attempt, self._look_again)
 
     def _run(self, attempt: Attempt, work: Callable[[Attempt], None]) -> None:
@@ -142,7 +142,7 @@ class ModelServing:
             self._observe(uri, mismatch)
 
     def _reload(self, attempt: Attempt) -> None:
-        target = attempt.name
+        target = attempt.desired
         try:
             target = self._look_up(attempt)
             status = self._status
