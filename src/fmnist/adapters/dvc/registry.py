@@ -28,11 +28,10 @@ from fmnist.adapters.parquet.reader import SplitReader
 from fmnist.adapters.parquet.storage import Storage
 from fmnist.domain.model.address import Address, without_credentials
 from fmnist.domain.model.data.data_version import choose, newest_first
-from fmnist.domain.model.data.dataset import DatasetVersion, LabeledImages, SplitFile
+from fmnist.domain.model.data.dataset import REQUIRED_SPLITS, DatasetVersion, LabeledImages, SplitFile
 from fmnist.domain.model.errors import CorruptData, InvalidSetting, SplitNotFound, StoreUnavailable
 from fmnist.ports.data_registry import DataRegistry
 
-_OPTIONAL_SPLITS = ("test",)
 # DVC keeps its clones of repositories in global tables. We clear them after each use, so only one use at a time.
 _dvc_clones = threading.Lock()
 
@@ -57,7 +56,7 @@ class DvcDataRegistry(DataRegistry):
             for name, path in self._settings.paths.splits().items():
                 if project.has(path):
                     splits[name] = project.file(name, path)
-                elif name not in _OPTIONAL_SPLITS:
+                elif name in REQUIRED_SPLITS:
                     raise SplitNotFound(
                         f"{tag} of {self._source} has no split {name!r} at {path}: "
                         f"correct DVC_{name.upper()}_DATA_PATH or choose another version"

@@ -8,12 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from fmnist.domain.model.data.data_version import choose, full_tag, newest_first
-from fmnist.domain.model.data.dataset import DatasetVersion, LabeledImages, SplitFile
+from fmnist.domain.model.data.dataset import REQUIRED_SPLITS, DatasetVersion, LabeledImages, SplitFile
 from fmnist.domain.model.data.metadata import describe
 from fmnist.domain.model.errors import CorruptData, InvalidSetting, SplitNotFound
 from fmnist.ports.data_registry import DataRegistry
-
-_REQUIRED_SPLITS = ("train", "val")
 
 
 class MemoryDataRegistry(DataRegistry):
@@ -59,7 +57,7 @@ class MemoryDataRegistry(DataRegistry):
 
     def resolve(self, version: str | None = None) -> DatasetVersion:
         dataset = self._versions[choose(version, self.versions())]
-        for split in _REQUIRED_SPLITS:
+        for split in REQUIRED_SPLITS:
             if split not in dataset.splits:
                 raise SplitNotFound(f"{dataset.version} has no split {split!r}")
         dataset.normalization  # noqa: B018 (parsing raises if it is damaged)

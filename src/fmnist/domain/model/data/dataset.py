@@ -12,6 +12,10 @@ from fmnist.domain.model.data.images import CLASS_NAMES, SIDE, Images
 from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.errors import CorruptData, SplitNotFound
 
+SPLITS = ("train", "val", "test")
+REQUIRED_SPLITS = SPLITS[:2]
+"""Splits of every data version. Old versions have no `test`."""
+
 _LONGEST_NAME = 200  # each reply of the service repeats the name
 Labels = npt.NDArray[np.uint8]
 

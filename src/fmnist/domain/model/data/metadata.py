@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fmnist.domain.model.data.dataset import LabeledImages
+from fmnist.domain.model.data.dataset import SPLITS, LabeledImages
 from fmnist.domain.model.data.images import CLASS_NAMES, PIXELS, SIDE, Images
 from fmnist.domain.model.errors import CorruptData
 
@@ -67,7 +67,7 @@ def split_sizes(metadata: Mapping[str, Any]) -> dict[str, int]:
     entries = described if isinstance(described, Mapping) else {}
     return {
         split: entry["num_samples"]
-        for split in ("train", "val", "test")
+        for split in SPLITS
         if isinstance(entry := entries.get(split), Mapping) and isinstance(entry.get("num_samples"), int)
     }
 
