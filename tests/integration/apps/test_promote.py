@@ -274,7 +274,7 @@ def test_a_metric_that_is_not_a_number_is_refused(story: Story) -> None:
     contract = ("--mode", "contract", "--metric", "val_odd")
     refused = Here(story.command).refused("promote", "compare", "--model-uri", uri, *contract)
     assert "val_odd of" in refused
-    assert "is nan" in refused
+    assert "found nan" in refused
 
 
 def test_on_a_fresh_machine_every_command_says_what_is_missing(registry: RegistrySettings, tmp_path: Path) -> None:
