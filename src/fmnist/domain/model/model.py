@@ -33,7 +33,10 @@ def check_model_name(name: str) -> str:
         InvalidSetting: a character is not allowed, or the name is too long, now or as `staging.NAME`.
     """
     if not _NAME.fullmatch(name):
-        raise InvalidSetting(f"registered model {name!r} may have only letters, digits, '.', '_' and '-' in its name")
+        raise InvalidSetting(
+            f"registered model {name!r} may have only letters, digits, '.', '_' and '-' in its name, and must begin with "
+            "a letter or digit"
+        )
     prefix, _, rest = name.partition(".")
     staged = prefix in set(Stage)
     length = len(f"{Stage.STAGING}.{rest}") if staged else len(name)
