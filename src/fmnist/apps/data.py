@@ -21,24 +21,26 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-app = typer.Typer(help="Build, list, pin, show and verify data versions.", no_args_is_help=True)
+app = typer.Typer(help="Build, list, resolve, show and verify data versions.", no_args_is_help=True)
 stage = typer.Typer(help="Steps of the data registry's pipeline, run by its dvc.yaml.", no_args_is_help=True)
 app.add_typer(stage, name="stage", hidden=True)
 
-_Version = Annotated[str, typer.Argument(help="Data version such as 1.0.0, or latest.")]
+_Version = Annotated[str, typer.Argument(help="Data version, such as 1.0.0; latest is the newest version.")]
 
 
 @app.command(
     epilog=examples("fmnist data build", "fmnist data build --version 1.1.0 --source ~/Downloads/fashion-mnist")
 )
 def build(
-    version: Annotated[str, typer.Option(help="Version X.Y.Z; its Git tag is fashion-mnist-vX.Y.Z.")] = "1.0.0",
+    version: Annotated[
+        str, typer.Option(help="Number X.Y.Z of the new version. The Git tag is fashion-mnist-vX.Y.Z.")
+    ] = "1.0.0",
     source: Annotated[
         Path | None,
-        typer.Option(help="Directory with the four .gz files.  \\[default: FMNIST_RAW_DIR, else a download]"),
+        typer.Option(help="Directory with the four official .gz files.  \\[default: FMNIST_RAW_DIR, else a download]"),
     ] = None,
 ) -> None:
-    """Build a data version from the official files, in the registry at DVC_REPO_URL or the local one."""
+    """Build a data version from the official files, and add it to the data registry (DVC_REPO_URL or local)."""
     container = _container()
     settings = container.settings()
     logger.info("state directory %s", settings.fmnist_home)
@@ -63,12 +65,14 @@ def resolve(
     version: _Version = "latest",
     output_dir: Annotated[
         Path | None,
-        typer.Option(help="Directory for data_version, data_commit, data_digest, message and report.json."),
+        typer.Option(
+            help="Directory for the output files: data_version, data_commit, data_digest, message and report.json."
+        ),
     ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Pin a data version: print its tag, its commit and the digest of its content."""
+    """Print the tag, the commit and the content digest of a data version."""
     check_output_dir(output_dir)
     dataset: DatasetVersion = _container().data_registry().resolve(version)
     message = f"{dataset.version} at commit {dataset.commit[:12]} of {dataset.source}"
@@ -117,7 +121,7 @@ def show(version: _Version = "latest", *, as_json: AsJson = False) -> None:
 
 @app.command(epilog=examples("fmnist data verify", "fmnist data verify 1.0.0"))
 def verify(version: _Version = "latest") -> None:
-    """Read every split, and check its bytes against their hash and its counts against the metadata."""
+    """Read every split; compare the bytes with the recorded hash, and the image counts with the metadata."""
     registry = _container().data_registry()
     dataset: DatasetVersion = registry.resolve(version)
     failures = []

@@ -24,20 +24,20 @@ def deploy(
     ] = None,
     serving_image: Annotated[
         str | None,
-        typer.Option(
-            help="Serving image, with its tag.  \\[default: the one that the version was released with, if any]"
-        ),
+        typer.Option(help="Serving image, with its tag.  \\[default: image recorded at the release, if any]"),
     ] = None,
     by: By = None,
     output_dir: Annotated[
-        Path | None, typer.Option(help="Directory for changed, model_uri, revision, message and report.json.")
+        Path | None,
+        typer.Option(help="Directory for the output files: changed, model_uri, revision, message and report.json."),
     ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Commit the champion to the RayService manifest or Serve config that the cluster follows.
+    """Write the champion into the cluster's service manifest, and commit that file to Git.
 
-    It writes the file GITOPS_MANIFEST on GITOPS_BRANCH of GITOPS_REPO_URL. Deploying again changes nothing.
+    The file is GITOPS_MANIFEST on branch GITOPS_BRANCH of GITOPS_REPO_URL: a RayService or a Serve config.
+    A second deployment of the same version changes nothing.
     """
     settings = begin()
     check_output_dir(output_dir)

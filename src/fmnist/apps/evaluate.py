@@ -27,23 +27,26 @@ def evaluate(
         str | None,
         typer.Argument(
             metavar="[MODEL_URI]",
-            help="models:/NAME/VERSION or models:/NAME@ALIAS.  \\[default: newest of MLFLOW_REGISTERED_MODEL_NAME]",
+            help="Model, as models:/NAME/VERSION or models:/NAME@ALIAS.  "
+            "\\[default: newest version of the model MLFLOW_REGISTERED_MODEL_NAME]",
         ),
     ] = None,
     split: Annotated[
         str,
-        typer.Option(metavar="test|val", help="Split to evaluate on. Use val only if the model was not trained on it."),
+        typer.Option(
+            metavar="test|val", help="Split to evaluate on. Use val only if the model was not trained on val."
+        ),
     ] = "test",
     data_version: Annotated[
-        str | None, typer.Option(help="Data version of the split.  \\[default: the one that the model was trained on]")
+        str | None, typer.Option(help="Data version of the split.  \\[default: data version of the model's training]")
     ] = None,
     output_dir: Annotated[
-        Path | None, typer.Option(help=f"Directory for {_PAGE}, model_card.md and the figures.")
+        Path | None, typer.Option(help=f"Directory for the output files: {_PAGE}, model_card.md and the figures.")
     ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a registered model on a split, and report its accuracy, its mistakes and its calibration.
+    """Measure a registered model on a split, and report accuracy, mistakes and calibration.
 
     The report is logged to the model's run, in evaluations/VERSION-SPLIT. Metrics, tags and aliases do not change.
     """

@@ -31,19 +31,20 @@ _INDEX = re.compile(r"[0-9]{1,9}")
 def predict(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(help="PNG or JPEG pictures, light on dark as in Fashion-MNIST, or .npy batches."),
+        typer.Argument(help="PNG or JPEG pictures, or .npy batches. Garments must be light on a dark background."),
     ] = None,
     model: Annotated[
         str | None,
         typer.Option(
-            help="models:/NAME/VERSION or models:/NAME@ALIAS.  \\[default: newest of MLFLOW_REGISTERED_MODEL_NAME]"
+            help="Model, as models:/NAME/VERSION or models:/NAME@ALIAS.  "
+            "\\[default: newest version of the model MLFLOW_REGISTERED_MODEL_NAME]"
         ),
     ] = None,
     split: Annotated[
         str | None,
-        typer.Option(help="Classify images of train, val or test, from the data version of the model."),
+        typer.Option(help="Split to classify instead of files: train, val or test of the model's data version."),
     ] = None,
-    index: Annotated[str, typer.Option(help="Row numbers in the split, such as 0-4,17.")] = "0-4",
+    index: Annotated[str, typer.Option(help="Row numbers of the images in --split, such as 0-4,17.")] = "0-4",
     top_k: Annotated[int, typer.Option(min=1, max=10, help="Number of classes to list for each image.")] = 1,
     *,
     as_json: AsJson = False,

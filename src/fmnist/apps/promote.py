@@ -1,4 +1,4 @@
-"""`fmnist promote`: every step from a registered model to the champion and back, one by one or all in order."""
+"""`fmnist promote`: one command for each step of a promotion, `run` for all steps, and `rollback`."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,7 +66,7 @@ def run_all(
     higher_is_better: Higher = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run compare, stage, test and release in order, up to the first refusal."""
+    """Run compare, stage, test and release in order, and stop at the first step that refuses."""
     settings = begin()
     rules = read_policy(policy, metric=metric, higher_is_better=higher_is_better, threshold=threshold)
     check_output_dir(output_dir)
@@ -138,7 +138,7 @@ def compare(
 
 @app.command(epilog=examples("fmnist promote stage --model-uri models:/dev.fashion-mnist-classifier/3"))
 def stage(model_uri: Source = None, output_dir: OutputDir = None, *, as_json: AsJson = False) -> None:
-    """Copy a model that passed the comparison to staging.NAME, as @candidate."""
+    """Copy a model that passed the comparison to staging.NAME, with the alias @candidate."""
     settings = begin()
     check_output_dir(output_dir)
     container = _container(settings)
@@ -155,7 +155,7 @@ def check_staged(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Test the staged model: load it as serving does, check its accuracy, and time it beside the champion."""
+    """Load the staged model like the service does, check its accuracy, and compare its latency with the champion's."""
     settings = begin()
     rules = read_policy(policy) if policy else None
     check_output_dir(output_dir)
@@ -177,7 +177,7 @@ def approve(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Approve the release of this staged version in place of the current champion."""
+    """Approve that the staged version replaces the current champion."""
     settings = begin()
     check_output_dir(output_dir)
     outcome = _container(settings).promotion().approve(model_uri, by=by, reason=reason)
@@ -201,7 +201,7 @@ def release(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Make the staged version the champion, and the old champion @previous."""
+    """Make the staged version the champion; the old champion gets the alias @previous."""
     settings = begin()
     check_output_dir(output_dir)
     container = _container(settings)
@@ -240,19 +240,19 @@ def rollback(
 
 @app.command(epilog=examples("fmnist promote status", "fmnist promote status --json"))
 def status(*, as_json: AsJson = False) -> None:
-    """Show the newest version, candidate, champion and previous champion, with time, run, data and image."""
+    """Show the newest version, candidate, champion and previous champion, each with time, run, data and image."""
     print_status(_container(begin()).overview().status(), as_json=as_json)
 
 
 @app.command(epilog=examples("fmnist promote history", "fmnist promote history --json"))
 def history(*, as_json: AsJson = False) -> None:
-    """List what happened to every version, oldest first."""
+    """List the events of every version, oldest first."""
     print_history(_container(begin()).overview().history(), as_json=as_json)
 
 
 @app.command(epilog=examples("fmnist promote trace models:/prod.fashion-mnist-classifier@champion"))
 def trace(
-    model_uri: Annotated[str, typer.Argument(help="models:/NAME/VERSION or models:/NAME@ALIAS.")],
+    model_uri: Annotated[str, typer.Argument(help="Model, as models:/NAME/VERSION or models:/NAME@ALIAS.")],
     *,
     as_json: AsJson = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""The options that the commands of `fmnist promote` share, and how they are read."""
+"""The options that the commands of `fmnist promote` share, and the functions that read them."""
 
 import logging
 import os
@@ -27,7 +27,8 @@ Source = Annotated[
     typer.Option(
         "--model-uri",
         metavar="URI",
-        help="Model to promote.  \\[default: newest of MLFLOW_REGISTERED_MODEL_NAME; on the platform, of the workflow]",
+        help="Model to promote, called the challenger.  \\[default: newest version of the model "
+        "MLFLOW_REGISTERED_MODEL_NAME; in a platform workflow, the version that the workflow trained]",
     ),
 ]
 Staged = Annotated[
@@ -37,59 +38,68 @@ Staged = Annotated[
 ModeOption = Annotated[
     Mode | None,
     typer.Option(
-        help="evaluate: measure both models on the same images; contract: compare a logged metric.  "
-        "\\[default: evaluate; on the platform, contract]"
+        help="Basis of the decision. evaluate: measure both models on the same images. contract: compare one "
+        "metric of their training runs.  \\[default: evaluate; in a platform workflow, contract]"
     ),
 ]
 Split = Annotated[
     str,
     typer.Option(
-        metavar="test|val", help="Split to evaluate both models on. Use val only if neither was trained on it."
+        metavar="test|val", help="Split to evaluate both models on. Use val only if neither model was trained on val."
     ),
 ]
 DataVersion = Annotated[
-    str | None, typer.Option(help="Data version of the split.  \\[default: that of the challenger]")
+    str | None, typer.Option(help="Data version of the split.  \\[default: data version of the challenger]")
 ]
 PolicyFile = Annotated[
-    Path | None, typer.Option(help="TOML file with fields of PromotionPolicy.  \\[default: their defaults]")
+    Path | None, typer.Option(help="TOML file with the promotion policy.  \\[default: the default policy]")
 ]
 TestPolicyFile = Annotated[
     Path | None,
-    typer.Option(help="TOML file with the same test limits as in compare.  \\[default: the policy of the comparison]"),
+    typer.Option(
+        help="TOML file with the policy. Its test limits must be those of the comparison.  "
+        "\\[default: policy of the comparison]"
+    ),
 ]
 Metric = Annotated[
     str | None,
-    typer.Option(help="Metric that both runs logged.  \\[default: the policy's, val_acc]", rich_help_panel=_CONTRACT),
+    typer.Option(
+        help="Metric to compare.  \\[default: value in the policy file, else val_acc]", rich_help_panel=_CONTRACT
+    ),
 ]
 Higher = Annotated[
     bool | None,
     typer.Option(
         "--higher-is-better/--lower-is-better",
-        help="Which value of the metric is better.  \\[default: the policy's, higher]",
+        help="Whether a higher or a lower value is better.  \\[default: value in the policy file, else higher]",
         rich_help_panel=_CONTRACT,
     ),
 ]
 Threshold = Annotated[
     float | None,
     typer.Option(
-        help="Least relative improvement; 0.05 is 5 %.  \\[default: the policy's, 0.05]", rich_help_panel=_CONTRACT
+        help="Minimum relative improvement; 0.05 is 5 %.  \\[default: value in the policy file, else 0.05]",
+        rich_help_panel=_CONTRACT,
     ),
 ]
-By = Annotated[str | None, typer.Option(help="Name to record.  \\[default: your user name]")]
+By = Annotated[str | None, typer.Option(help="Name of the person to record.  \\[default: your user name]")]
 ApprovalMode = Annotated[
-    Approval, typer.Option(help="manual: fmnist promote approve must have been run for this version.")
+    Approval, typer.Option(help="manual: release only a version that fmnist promote approve has approved.")
 ]
-Image = Annotated[str | None, typer.Option(help="Serving image to record, with its tag.", rich_help_panel=_OUTPUT)]
+Image = Annotated[
+    str | None, typer.Option(help="Serving image to record for the release, with its tag.", rich_help_panel=_OUTPUT)
+]
 OutputDir = Annotated[
     Path | None,
     typer.Option(
-        help="Directory for promoted, staging_version, prod_version, message and report.json.", rich_help_panel=_OUTPUT
+        help="Directory for the output files: promoted, staging_version, prod_version, message and report.json.",
+        rich_help_panel=_OUTPUT,
     ),
 ]
 
 
 def read_policy(file: Path | None, **overrides: Any) -> PromotionPolicy:
-    """Read the policy's file; flags that were given override it."""
+    """Read the policy file. Flags override its values."""
     from fmnist.apps.toml import read_toml
 
     try:
@@ -105,7 +115,7 @@ def read_policy(file: Path | None, **overrides: Any) -> PromotionPolicy:
 
 
 def find_challenger(container: "PromoteContainer", settings: "Settings", uri: str | None) -> "ModelVersion":
-    """Return the version at `uri`. By default, that is the workflow's version on the platform, else the newest."""
+    """Return the version at `uri`. The default is the version of the platform's workflow, else the newest version."""
     workflow = None
     if uri is None and settings.on_platform:
         workflow = settings.argo_workflow_uid
@@ -116,7 +126,7 @@ def find_challenger(container: "PromoteContainer", settings: "Settings", uri: st
 
 
 def mode_of(settings: "Settings", mode: Mode | None, **of_contract: object) -> Mode:
-    """Return the mode to decide in, and warn about flags of the contract's rule that have no effect in it."""
+    """Return the mode of the comparison, and warn about contract flags that have no effect in mode evaluate."""
     chosen = mode or (Mode.CONTRACT if settings.on_platform else Mode.EVALUATE)
     given = [f"--{name.replace('_', '-')}" for name, value in of_contract.items() if value is not None]
     if given and chosen is Mode.EVALUATE:
@@ -130,7 +140,7 @@ def approve_hint(staged: "ModelVersion | None") -> str:
 
 
 def who(by: str | None) -> str:
-    """Return the name given, else that of the process's user."""
+    """Return `by`, else the user name of the process."""
     if by is not None:
         return by
     try:

@@ -33,7 +33,8 @@ def serve(
     model: Annotated[
         str | None,
         typer.Option(
-            help="models:/NAME/VERSION or models:/NAME@ALIAS.  \\[default: newest of MLFLOW_REGISTERED_MODEL_NAME]"
+            help="Model, as models:/NAME/VERSION or models:/NAME@ALIAS.  "
+            "\\[default: newest version of the model MLFLOW_REGISTERED_MODEL_NAME]"
         ),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 or :: means all interfaces.")] = "127.0.0.1",

@@ -23,27 +23,28 @@ EXAMPLES = examples(
 
 
 def smoke(
-    url: Annotated[str, typer.Argument(help="URL of the service, with its route prefix.")],
+    url: Annotated[str, typer.Argument(help="URL of the service, including the route prefix.")],
     api_key: Annotated[
-        str | None, typer.Option(help="API key for the prediction routes.  \\[default: FMNIST_API_KEY]")
+        str | None, typer.Option(help="API key for the prediction routes.  \\[default: value of FMNIST_API_KEY]")
     ] = None,
     images: Annotated[int, typer.Option(min=1, max=10_000, help="Number of images to send in each format.")] = 200,
     min_accuracy: Annotated[
-        float, typer.Option(min=0, max=1, help="Least accuracy in each format, from 0 to 1.")
+        float, typer.Option(min=0, max=1, help="Minimum accuracy in each format, from 0 to 1.")
     ] = 0.6,
     model: Annotated[
-        str | None, typer.Option(help="Version that must be served, models:/NAME/VERSION.  \\[default: any]")
+        str | None,
+        typer.Option(help="Version that the service must serve, as models:/NAME/VERSION.  \\[default: any version]"),
     ] = None,
     wait: Annotated[
-        float, typer.Option(min=0, help="Seconds to wait until the service is ready and serves --model.")
+        float, typer.Option(min=0, help="Maximum seconds to wait until the service is ready and serves --model.")
     ] = 0,
     timeout: Annotated[float, typer.Option(min=0.1, help="Time limit of one request, in seconds.")] = 30,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Test a running service: that it is ready, answers correctly in every format, and refuses bad input.
+    """Check that a running service is ready, answers correctly in every format, and refuses bad input.
 
-    It sends images of the served model's data version, and changes nothing. The exit code is 1 if a check failed.
+    The images come from the data version of the served model. The exit code is 1 if a check failed.
     """
     settings = begin()
     from rich.text import Text

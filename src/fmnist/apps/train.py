@@ -45,36 +45,50 @@ def train(
     run_name: Annotated[str | None, typer.Option(help="Name of the run.  \\[default: architecture and time]")] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help=f"Recipe: {', '.join(PRESETS)}, or a TOML file.  \\[default: FMNIST_PRESET or fast]"),
+        typer.Option(help=f"Recipe: {', '.join(PRESETS)}, or a TOML file.  \\[default: FMNIST_PRESET, else fast]"),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help=f"Architecture: {', '.join(ARCHITECTURES)}.  \\[default: the recipe's]")
+        str | None,
+        typer.Option(help=f"Architecture: {', '.join(ARCHITECTURES)}.  \\[default: architecture of the recipe]"),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Images per worker and step.  \\[default: the recipe's]")
+        int | None, typer.Option(help="Images per worker and step.  \\[default: batch size of the recipe]")
     ] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate, or its peak.  \\[default: the recipe's]")] = None,
-    max_epochs: Annotated[int | None, typer.Option(help="Number of epochs.  \\[default: the recipe's]")] = None,
+    lr: Annotated[
+        float | None,
+        typer.Option(
+            help="Constant learning rate, or peak rate of a one-cycle schedule.  \\[default: rate of the recipe]"
+        ),
+    ] = None,
+    max_epochs: Annotated[int | None, typer.Option(help="Number of epochs.  \\[default: epochs of the recipe]")] = None,
     seed: Annotated[
         int | None, typer.Option(help="Seed of weights, data order and augmentation.  \\[default: 0]")
     ] = None,
     num_workers: Annotated[
-        int | None, typer.Option(help="Number of data-parallel workers.  \\[default: RAY_NUM_WORKERS or 1]")
+        int | None, typer.Option(help="Number of data-parallel workers.  \\[default: RAY_NUM_WORKERS, else 1]")
     ] = None,
     gpu_per_worker: Annotated[
-        float | None, typer.Option(help="GPUs per worker; with a fraction, workers share a GPU.  \\[default: 0]")
+        float | None, typer.Option(help="GPUs per worker; with 0.5, two workers share a GPU.  \\[default: 0]")
     ] = None,
-    limit_train: Annotated[int | None, typer.Option(help="Train on the first N images only.")] = None,
-    limit_val: Annotated[int | None, typer.Option(help="Validate each epoch on the first N images only.")] = None,
+    limit_train: Annotated[
+        int | None, typer.Option(help="Train on only the first N images.  \\[default: all images]")
+    ] = None,
+    limit_val: Annotated[
+        int | None, typer.Option(help="Validate on only the first N images.  \\[default: all images]")
+    ] = None,
     data_version: Annotated[
-        str | None, typer.Option(help="Data version to train on.  \\[default: DVC_DATA_VERSION or the newest]")
+        str | None,
+        typer.Option(help="Data version to train on.  \\[default: DVC_DATA_VERSION, else the newest version]"),
     ] = None,
     compute: Annotated[
-        _Compute | None, typer.Option(help="Train on a Ray cluster, or in this process.  \\[default: ray]")
+        _Compute | None,
+        typer.Option(help="ray: train on a Ray cluster; local: train in this process.  \\[default: ray]"),
     ] = None,
     ray_address: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Ray cluster to join.  \\[default: RAY_ADDRESS, else a new one here]"),
+        typer.Option(
+            metavar="HOST:PORT", help="Ray cluster to join.  \\[default: RAY_ADDRESS, else a new local cluster]"
+        ),
     ] = None,
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Id of a failed or interrupted run to continue.")

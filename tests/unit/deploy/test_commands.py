@@ -57,7 +57,7 @@ def test_every_output_is_a_file_that_the_command_writes(step: Template) -> None:
     files += [each["path"] for each in step.body.get("outputs", {}).get("artifacts", [])]
     if files:
         (option,) = (option for option in context.command.params if option.name == "output_dir")
-        told = getattr(option, "help", "").removeprefix("Directory for ").removesuffix(".")
+        told = getattr(option, "help", "").removeprefix("Directory for the output files: ").removesuffix(".")
         written = told.replace(" and", ",").split(", ")
         assert {PurePosixPath(file).parent for file in files} == {PurePosixPath(directory)}
         assert {PurePosixPath(file).name for file in files} <= set(written)
