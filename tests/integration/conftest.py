@@ -20,10 +20,10 @@ from tests.integration.services import new_object_store, running
 
 @pytest.fixture(scope="session")
 def official_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with the four official files: FMNIST_RAW_DIR, or else from Debian's package."""
+    """A directory with the four official files: FMNIST_RAW_DIR, else the Debian package."""
     given = os.environ.get("FMNIST_RAW_DIR")
     downloads = tmp_path_factory.mktemp("raw")
-    return raw_directory(downloads, Path(given) if given else None, fetches={"Debian's package": debian.fetch})
+    return raw_directory(downloads, Path(given) if given else None, fetches={"the Debian package": debian.fetch})
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """Reads data versions from a Git repository with DVC.
 
-DVC gives only the location and the expected hash of a file. It never reads the content, because it does not compare
-hashes when it reads (docs/adr/0003).
+DVC gives only the location and the expected hash of a data file. fmnist reads the file itself, because DVC does not
+compare hashes when it reads (docs/adr/0003).
 """
 
 import json
@@ -32,12 +32,12 @@ from fmnist.domain.model.data.dataset import REQUIRED_SPLITS, DatasetVersion, La
 from fmnist.domain.model.errors import CorruptData, InvalidSetting, SplitNotFound, StoreUnavailable
 from fmnist.ports.data_registry import DataRegistry
 
-# DVC keeps its clones of repositories in global tables. We clear them after each use, so only one use at a time.
+# DVC keeps its clones in global tables, which are cleared after each use. So only one thread may use DVC at a time.
 _dvc_clones = threading.Lock()
 
 
 class DvcDataRegistry(DataRegistry):
-    """A registry of data versions. It opens nothing before a method is called."""
+    """A registry of data versions. The constructor opens nothing."""
 
     def __init__(self, settings: RegistrySettings) -> None:
         self._settings = settings
@@ -83,7 +83,7 @@ class DvcDataRegistry(DataRegistry):
         if not project.has(path):
             raise CorruptData(f"{where} does not exist: correct DVC_METRICS_PATH or choose another version")
         try:
-            # Versions 1.x may track it with DVC. Then its hash is checked, as for data.
+            # In data versions 1.x, DVC may track the metadata file. Its hash is then checked like that of a split.
             tracked = project.is_tracked_by_dvc(path)
             content = self._storage.read(project.file("metadata", path)) if tracked else project.read_git(path)
             metadata = json.loads(content)
@@ -102,7 +102,7 @@ class _Project:
         self._files = DVCFileSystem(**address)
         remotes = self._files.repo.config["remote"]
         for name, remote in remotes.items():
-            # Other options of a registry's remote could name files or commands of this machine.
+            # The options that are dropped could name files or commands on this machine.
             remotes[name] = {key: remote[key] for key in READ_OF_A_REMOTE if key in remote}
 
     def has(self, path: str) -> bool:
@@ -116,7 +116,7 @@ class _Project:
         return bool(self._files.isdvc(path))
 
     def file(self, name: str, path: str) -> SplitFile:
-        """Return a file's location and expected hash. It does not check that the file exists there."""
+        """Return the location and the expected hash of a file, without checking that the file exists."""
         info = self._files.info(path)
         if info["type"] != "file" or "md5" not in info:
             raise CorruptData(
@@ -132,8 +132,8 @@ class _Project:
         uri = store.unstrip_protocol(place)
         if Address(uri).credentials():
             raise InvalidSetting(
-                f"the DVC remote of {path} of {self._what} has a user or password in its URL {Address(uri)}, which "
-                "everybody could read: correct that URL, or set DVC_REMOTE_URL"
+                f"the DVC remote of {path} of {self._what} has a user or password in its URL {Address(uri)}, and "
+                "everybody can read the registry: remove them from the URL, or set DVC_REMOTE_URL"
             )
         return SplitFile(name, uri, info["md5"], self._endpoint(), info.get("size"))
 
@@ -145,7 +145,7 @@ class _Project:
         self._files.close()
 
     def _endpoint(self) -> str | None:
-        """Return the S3 endpoint that the configuration of the used remote names."""
+        """Return the S3 endpoint of the remote in use, if its configuration has one."""
         config = self._files.repo.config
         remote = config["remote"].get(config["core"].get("remote"), {})
         endpoint: str | None = remote.get("endpointurl")
@@ -158,13 +158,13 @@ def _opened(settings: RegistrySettings, source: str, tag: str, commit: str) -> I
     what = f"{tag} of {source}"
     address: dict[str, Any] = {"rev": commit, "remote": settings.remote}
     if settings.remote_url:
-        # DVC accepts a remote's URL only with a name. The name need not exist in the repository.
+        # DVC accepts a remote URL only with a remote name. The name need not exist in the repository.
         address["remote"] = settings.remote or "address-from-settings"
         address["remote_config"] = {"url": settings.remote_url, "version_aware": False, "worktree": False}
     with _dvc_clones, dvc_variables() as variables, exported(variables):
         try:
             with _reached(settings.repo, what) as repo:
-                own_config(Path(repo), commit, source, heeds_remotes=False)  # checked before DVC reads it
+                own_config(Path(repo), commit, source, heeds_remotes=False)  # a check, before DVC reads it
                 project = _Project({**address, "repo": repo}, what)
                 try:
                     yield project
@@ -184,7 +184,7 @@ def _opened(settings: RegistrySettings, source: str, tag: str, commit: str) -> I
 
 @contextmanager
 def _reached(repo: Address, what: str) -> Iterator[str]:
-    """Yield a local path of the repository, so that DVC's clone does not wait for a server."""
+    """Yield the path of the repository or of a local copy, so that DVC does not wait for a server."""
     with ExitStack() as copies:
         try:
             path = copies.enter_context(local_copy(repo))
@@ -195,7 +195,7 @@ def _reached(repo: Address, what: str) -> Iterator[str]:
 
 def _check_metadata(dataset: DatasetVersion) -> None:
     try:
-        dataset.normalization  # noqa: B018 (parsing raises if it is damaged)
+        dataset.normalization  # noqa: B018 (raises if the metadata is damaged)
         dataset.class_names  # noqa: B018
     except CorruptData as error:
         raise CorruptData(f"{dataset.paths['metadata']} of {dataset.version} in {dataset.source}: {error}") from error

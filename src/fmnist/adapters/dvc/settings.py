@@ -1,4 +1,4 @@
-"""Settings that locate a data registry, as plain values. The default paths come from the platform contract."""
+"""Settings with the location of a data registry. The default paths are those of the platform contract."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from fmnist.domain.model.address import Address
 
 @dataclass(frozen=True, slots=True)
 class RegistryPaths:
-    """Paths of the registry's files, relative to its root. Older versions have no `test`."""
+    """Paths of the files in the registry, relative to its root. Older data versions have no `test` file."""
 
     train: str = "data/fashion-mnist/processed/train/train.parquet"
     val: str = "data/fashion-mnist/processed/val/val.parquet"
@@ -17,20 +17,20 @@ class RegistryPaths:
     metadata: str = "data/fashion-mnist/metadata.json"
 
     def splits(self) -> Mapping[str, str]:
-        """Return the path of each split, by its name."""
+        """Return the paths of the splits, by split name."""
         return {"train": self.train, "val": self.val, "test": self.test}
 
 
 @dataclass(frozen=True, slots=True)
 class RegistrySettings:
-    """A data registry.
+    """The location of a data registry.
 
     Attributes:
-        repo: path of the Git repository (bare or not), or its URL.
-        remote: the DVC remote to use; None is the repository's default.
-        remote_url: location of the data (a directory or `s3://...`). It overrides the repository's configuration.
+        repo: path or URL of the Git repository, bare or not.
+        remote: name of the DVC remote; None means the default remote of the repository.
+        remote_url: directory or `s3://...` URL of the data. It overrides the URL in the repository's configuration.
         paths: paths of the files in the repository.
-        s3: S3 settings, used when the data lies in S3.
+        s3: S3 settings, for data in S3.
     """
 
     repo: Address

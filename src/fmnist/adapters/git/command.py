@@ -16,10 +16,10 @@ from fmnist.adapters.git.environment import neutral_environment
 from fmnist.domain.model.address import Address, without_credentials
 from fmnist.domain.model.errors import StoreUnavailable
 
-_ADVERTISEMENT = "Having any troubles?"  # DVC's last line, after each of its errors
-# Output of Git's --progress, which only shows that Git is not stuck.
+_ADVERTISEMENT = "Having any troubles?"  # the last line of each DVC error
+# Progress lines of Git. They say nothing about an error.
 _PROGRESS = re.compile(r"(objects|deltas): +\d|^Delta compression|^Total \d")
-# The reason why a push was refused. A `fatal:` line beside it says only that the connection closed.
+# The line with the reason for a refused push. A `fatal:` line then says only that the connection closed.
 _REFUSAL = re.compile(r" ! \[(rejected|remote rejected|remote failure)\]")
 
 
@@ -30,14 +30,14 @@ def run(
     silence: float | None = None,
     remote: Address | None = None,
 ) -> str:
-    """Run a command to its end, and return its standard output.
+    """Run a command, and return its standard output.
 
-    It runs in the neutral environment with `env` added, and has the credentials of the Git repository `remote`.
+    The command gets the neutral environment, the variables of `env`, and the credentials of the repository `remote`.
 
     Raises:
         InvalidSetting: Git cannot send the credentials, or cannot read its configuration.
         StoreUnavailable: the command failed, printed nothing for `silence` seconds, or is not installed. The message
-            has its last output.
+            ends with the last output of the command.
     """
     with neutral_environment(remote) as neutral:
         return _run(command, cwd, {**neutral, **(env or {})}, silence)
@@ -58,24 +58,24 @@ def _run(command: Sequence[str], cwd: Path | None, env: Mapping[str, str], silen
         raise StoreUnavailable(f"{command[0]} is not on this machine: install it") from error
     with process:
         try:
-            printed, complained = _listen(process, silence)
+            printed, errors = _listen(process, silence)
         except BaseException as error:
-            # Interrupted or silent. Kill the whole group: DVC's stages must end before their files are removed.
+            # Interrupt or timeout. Kill the whole group: the stages of DVC must end before their files are deleted.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             if isinstance(error, TimeoutError):
                 raise StoreUnavailable(f"`{_name(command)}` got no answer within {silence:g} s") from error
             raise
     if process.returncode != 0:
-        raise StoreUnavailable(f"`{_name(command)}` failed: {_last_words(complained or printed)}")
+        raise StoreUnavailable(f"`{_name(command)}` failed: {_reason(errors or printed)}")
     return printed
 
 
 def git(checkout: Path, *arguments: str) -> str:
-    """Run git in a checkout. If no identity is configured, it uses one of ours.
+    """Run git in a checkout. If Git has no identity, use the identity `fmnist`.
 
     Raises:
-        StoreUnavailable: as `run` does.
+        StoreUnavailable: the command failed, or Git is not installed.
     """
     return run(["git", *arguments], cwd=checkout, env=_identity(checkout))
 
@@ -86,7 +86,7 @@ def is_local(repo: Address) -> bool:
 
 
 def source_name(repo: Address) -> str:
-    """Return a repository's name for lineage and argument lists: an absolute local path, or its URL."""
+    """Return a local repository's absolute path, else its URL, for lineage and argument lists."""
     return str(Path(str(repo)).expanduser().absolute()) if is_local(repo) else str(repo)
 
 
@@ -107,12 +107,12 @@ def _listen(process: "subprocess.Popen[bytes]", silence: float | None) -> tuple[
                 else:
                     pipes.unregister(key.fileobj)
     process.wait()
-    printed, complained = (b"".join(parts).decode(errors="replace") for parts in heard.values())
-    return printed, complained
+    printed, errors = (b"".join(parts).decode(errors="replace") for parts in heard.values())
+    return printed, errors
 
 
 def _identity(checkout: Path) -> dict[str, str]:
-    """Return a Git identity if none is configured, or else nothing."""
+    """Return variables for the identity `fmnist` if Git has no identity, else an empty dict."""
     try:
         run(["git", "var", "GIT_COMMITTER_IDENT"], cwd=checkout)
     except StoreUnavailable:
@@ -121,8 +121,8 @@ def _identity(checkout: Path) -> dict[str, str]:
     return {}
 
 
-def _last_words(output: str) -> str:
-    """Return Git's reason without the advice after it, or the last lines of another program."""
+def _reason(output: str) -> str:
+    """Return Git's error line without its advice, or the last lines of another program."""
     lines = [
         line
         for line in output.splitlines()
@@ -136,10 +136,10 @@ def _last_words(output: str) -> str:
         words = "\n".join(lines[-6:])
     else:
         words = lines[place].removeprefix("fatal: ")
-        if words.endswith(":"):  # one line for each address of the host follows
+        if words.endswith(":"):  # the next lines name the addresses of the host
             words = " ".join([words, *lines[place + 1 :]])
         elif words.startswith("Could not read from remote repository") and place > 0:
-            words = f"{lines[place - 1]}; {words}"  # the line before is ssh's reason
+            words = f"{lines[place - 1]}; {words}"  # the line before it is ssh's error
     return without_credentials(words) or "it printed nothing"
 
 

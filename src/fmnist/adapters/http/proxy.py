@@ -1,4 +1,4 @@
-"""Advice about the environment's proxy, for messages about a server that fails."""
+"""Advice about the proxy variables, for error messages about a server."""
 
 import os
 from urllib.parse import urlsplit
@@ -9,9 +9,9 @@ from fmnist.domain.model.errors import InvalidSetting
 
 
 def proxy_advice(url: str, *, for_git: bool = False) -> str | None:
-    """Return what to check when this URL's proxy fails, or None if the environment names no proxy for it.
+    """Return advice about the proxy that the environment sets for this URL, or None without such a proxy.
 
-    Git has its own setting, and ignores HTTP_PROXY in upper case.
+    Git also has a setting, `http.proxy`. It ignores the variable HTTP_PROXY in upper case.
     """
     try:
         parts = urlsplit(url)
@@ -20,14 +20,14 @@ def proxy_advice(url: str, *, for_git: bool = False) -> str | None:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         return None
     proxies = getproxies_environment()
-    if for_git and "http_proxy" not in os.environ:  # noqa: TID251 - Git reads it
+    if for_git and "http_proxy" not in os.environ:  # noqa: TID251 - Git reads this variable
         proxies.pop("http", None)
     kind = parts.scheme if parts.scheme in proxies else "all"
     if kind not in proxies or any(map(proxy_bypass, (parts.hostname, parts.netloc.rpartition("@")[2]))):
         return None
     name, proxy = f"{kind}_proxy", proxies[kind]
-    # If both are set, clients use the one in lower case.
-    variable = name if name in os.environ else name.upper()  # noqa: TID251 - every client reads them
+    # Clients prefer the variable in lower case.
+    variable = name if name in os.environ else name.upper()  # noqa: TID251 - clients read these variables
     try:
         shown = f", which names the proxy {Address(proxy if '://' in proxy else f'http://{proxy}')}"
     except InvalidSetting:

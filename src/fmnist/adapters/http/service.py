@@ -1,4 +1,4 @@
-"""The client of our own service: its model, its predictions for images in every format, and its refusals."""
+"""An HTTP client for the service of fmnist. It reads predictions in every format, and checks refusals."""
 
 import io
 import json
@@ -21,7 +21,7 @@ _JSON = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class ServedInfo:
-    """The part of `/info` that says which model serves, and why it may not be the desired one."""
+    """The part of `/info` about the served model, the desired model, and the error of the last reload."""
 
     model_uri: str
     desired_model: str
@@ -31,7 +31,7 @@ class ServedInfo:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """The class of each image, the models that predicted them (if the format says so), and the seconds per request."""
+    """Predicted classes, the models that the replies name (not in every format), and the seconds per request."""
 
     class_ids: list[int]
     models: list[str]
@@ -76,7 +76,7 @@ def _infer_json(images: Images) -> bytes:
     return json.dumps({"inputs": [tensor]}).encode()
 
 
-# The path, the content type, and the function that encodes images as a body. A picture holds one image.
+# For each format: path, content type, and function that encodes the body. A PNG or JPEG body holds one image.
 _FORMATS: Mapping[str, tuple[str, str, Callable[[Images], bytes]]] = {
     "octet-stream": (_PREDICT, _OCTETS, lambda images: images.tobytes()),
     "JSON 28x28": (_PREDICT, _JSON, _predict_json),
@@ -89,12 +89,12 @@ _FORMATS: Mapping[str, tuple[str, str, Callable[[Images], bytes]]] = {
 
 
 class HttpService(HttpEndpoint):
-    """A client for the routes of our service. Every method raises the errors of `ask` and `Reply`.
+    """A client for the routes of the service. Every method can raise the errors of `ask` and `Reply`.
 
-    Each check returns a short text about what it found.
+    Each check returns a short description of the reply.
 
     Attributes:
-        formats: names of the formats for images. Only JPEG changes pixels.
+        formats: names of the image formats. Only JPEG is lossy.
     """
 
     formats = tuple(_FORMATS)
@@ -104,11 +104,11 @@ class HttpService(HttpEndpoint):
         return f"{self.ask('GET', '/health/ready').expect(200).status}"
 
     def info(self) -> ServedInfo:
-        """Return which model serves."""
+        """Return the served model, the desired model and the last reload error."""
         return self.ask("GET", "/info").expect(200).read(ServedInfo)
 
     def answers(self, form: str, images: Images, batch: int) -> Answers:
-        """Predict the classes of images, with `batch` images in each request, or one if the format is a picture."""
+        """Return the predicted classes. A request holds `batch` images, or one image for PNG and JPEG."""
         path, kind, encode = _FORMATS[form]
         size = 1 if kind.startswith("image/") else batch
         answers = Answers([], [], [])
@@ -124,7 +124,7 @@ class HttpService(HttpEndpoint):
         return answers
 
     def check_refusal(self, image: Images) -> str:
-        """Check that an image with a pixel of 256 is refused with a reason."""
+        """Check that the service refuses a pixel value of 256, and gives a reason."""
         body = json.dumps({"images": [[256, *image.ravel().tolist()[1:]]]}).encode()
         reply = self.ask("POST", _PREDICT, body, _JSON).expect(400, 422)
         if not reply.detail:
@@ -132,9 +132,9 @@ class HttpService(HttpEndpoint):
         return f"refused with {reply.status}"
 
     def check_key(self, image: Images) -> str:
-        """Check that a request without the API key is refused."""
+        """Check that the service refuses a request without the API key."""
         reply = self.ask("POST", _PREDICT, image.tobytes(), _OCTETS, key=False).expect(401, 403)
-        return f"refused without it, with {reply.status}"
+        return f"a request without the key is refused with {reply.status}"
 
 
 def _read(reply: Reply, path: str) -> tuple[list[int], list[str]]:

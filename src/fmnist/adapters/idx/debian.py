@@ -1,6 +1,7 @@
-"""Gets the files from Debian's package of the dataset: an installed copy, or the package, unpacked but not installed.
+"""Gets the official files from the Debian package of the dataset, installed or not.
 
-It needs no root and no earlier `apt-get update`, and it does not change the system's package lists.
+A package that is not installed is downloaded and unpacked. This needs no root rights and no earlier `apt-get update`,
+and does not change the package lists of the system.
 """
 
 import logging
@@ -20,17 +21,17 @@ PACKAGE = "dataset-fashion-mnist"
 INSTALLED = Path("/usr/share/datasets/fashion-mnist")
 _QUICK_TO_GIVE_UP = ("-o", "Acquire::http::Timeout=10", "-o", "Acquire::Retries=1")
 _AS_OURSELVES = ("-o", "APT::Sandbox::User=root")
-"""As root, apt switches to its own user, which cannot write to our temporary directory."""
+"""Otherwise apt, if run by root, switches to a user who cannot write to the temporary directory."""
 
 
 def fetch(files: Sequence[RawFile], directory: Path, installed: Path = INSTALLED) -> None:
-    """Copy the package's files into `directory`, unchecked.
+    """Copy the files of the package into `directory`, without checking their content.
 
     Raises:
         StoreUnavailable: there is no installed copy, and the package cannot be downloaded.
     """
     if installed.is_dir():
-        logger.info("Copying Debian's installed files from %s", installed)
+        logger.info("Copying the files of the installed Debian package from %s", installed)
         _copy(files, installed, directory)
         return
     with tempfile.TemporaryDirectory(prefix="fmnist-debian-") as scratch:
@@ -38,10 +39,10 @@ def fetch(files: Sequence[RawFile], directory: Path, installed: Path = INSTALLED
 
 
 def unpack(package: Path, files: Sequence[RawFile], directory: Path) -> None:
-    """Extract only these files of a package into `directory`.
+    """Extract only `files` from a package into `directory`.
 
     Raises:
-        StoreUnavailable: a file is missing in the package, or longer than the official one can be.
+        StoreUnavailable: the package cannot be unpacked, or one of its files is missing or too long.
     """
     missing = {f".{INSTALLED / file.name}": file for file in files}
     command = ["dpkg-deb", "--fsys-tarfile", str(package)]
@@ -55,27 +56,27 @@ def unpack(package: Path, files: Sequence[RawFile], directory: Path) -> None:
                         break
             dpkg.kill()  # the rest of the package is not needed
     except (OSError, tarfile.TarError) as error:
-        raise StoreUnavailable(f"Debian's package {package.name} cannot be unpacked: {error}") from error
+        raise StoreUnavailable(f"the Debian package {package.name} cannot be unpacked: {error}") from error
     if missing:
-        raise StoreUnavailable(f"Debian's package lacks {', '.join(file.name for file in missing.values())}")
+        raise StoreUnavailable(f"the Debian package lacks {', '.join(file.name for file in missing.values())}")
 
 
 def _extract(content: tarfile.TarFile, member: tarfile.TarInfo, target: Path, most: int) -> None:
     data = content.extractfile(member) if member.isfile() else None
     if data is None or member.size > most:
-        raise StoreUnavailable(f"Debian's {target.name}: expected a regular file of at most {most} bytes")
+        raise StoreUnavailable(f"the Debian package's {target.name}: expected a regular file of at most {most} bytes")
     with target.open("wb") as out:
         shutil.copyfileobj(data, out)
 
 
 def _download_package(scratch: Path) -> Path:
-    logger.info("Downloading Debian's package %s (31 MB)", PACKAGE)
+    logger.info("Downloading the Debian package %s (31 MB)", PACKAGE)
     apt_get = ["apt-get", "--quiet", *_QUICK_TO_GIVE_UP, *_AS_OURSELVES]
     try:
         _run([*apt_get, "download", PACKAGE], cwd=scratch)
     except StoreUnavailable:
-        # Most often the machine's package lists are empty or old. Private lists need no root and change nothing.
-        logger.info("Downloading package lists first")
+        # The usual cause is empty or old package lists. Lists in `scratch` need no root rights.
+        logger.info("Downloading the package lists first")
         private = ["-o", f"Dir::State={scratch}/state", "-o", f"Dir::Cache={scratch}/cache"]
         for folder in ("state/lists/partial", "cache/archives/partial"):
             Path(scratch, folder).mkdir(parents=True)
@@ -92,7 +93,7 @@ def _copy(files: Sequence[RawFile], source: Path, directory: Path) -> None:
         try:
             shutil.copyfile(source / file.name, directory / file.name)
         except OSError as error:
-            raise StoreUnavailable(f"Debian's {file.name} cannot be copied: {error}") from error
+            raise StoreUnavailable(f"{source / file.name} cannot be copied: {error}") from error
 
 
 def _run(command: Sequence[str], cwd: Path) -> None:

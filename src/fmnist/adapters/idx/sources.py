@@ -1,5 +1,6 @@
-"""Gets the four official files into one directory, from the first source that has them. It keeps only files that it has
-checked, and logs every source that it tries.
+"""Gets the four official files into one directory, from the first source that has them.
+
+It keeps only files with the right SHA-256, and logs each source that it tries.
 """
 
 import logging
@@ -14,9 +15,9 @@ from fmnist.domain.model.errors import CorruptData, InvalidSetting, StoreUnavail
 logger = logging.getLogger(__name__)
 
 Fetch = Callable[[Sequence[RawFile], Path], None]
-"""Writes files under their own names into a directory, unchecked; raises `StoreUnavailable` if that fails."""
+"""Writes the files into a directory without checking their content. Raises `StoreUnavailable` if it cannot get them."""
 
-FETCHES: Mapping[str, Fetch] = {"the dataset's own site": website.fetch, "Debian's package": debian.fetch}
+FETCHES: Mapping[str, Fetch] = {"the dataset's website": website.fetch, "the Debian package": debian.fetch}
 """The default sources, in the order in which they are tried."""
 
 
@@ -29,10 +30,10 @@ def raw_directory(
     """Return a directory that holds every official file, each checked against its SHA-256.
 
     Args:
-        downloads: the directory of earlier and new downloads.
-        source: the user's own directory. If given, only it is used, and nothing is written.
-        files: the wanted files.
-        fetches: sources by name, for files that are not in `downloads` yet.
+        downloads: directory for downloads. Good files of an earlier download are reused.
+        source: a directory with all the files. If given, nothing is downloaded or written.
+        files: the official files to get.
+        fetches: sources by name, in the order in which they are tried.
 
     Raises:
         InvalidSetting: a file is missing in `source`.
@@ -41,13 +42,13 @@ def raw_directory(
     """
     if source is not None:
         _check_source(source, files)
-        logger.info("Raw files: those in %s", source)
+        logger.info("Using the raw files in %s", source)
         return source
     missing = [file for file in files if not _have(downloads, file)]
     if missing:
         _download(missing, downloads, fetches)
     else:
-        logger.info("Raw files: an earlier download in %s", downloads)
+        logger.info("Using the raw files of an earlier download in %s", downloads)
     return downloads
 
 
@@ -56,7 +57,7 @@ def _check_source(source: Path, files: Sequence[RawFile]) -> None:
     if absent:
         raise InvalidSetting(
             f"the source directory {source} lacks {', '.join(absent)}: it must hold the four official .gz files; "
-            "leave out --source and FMNIST_RAW_DIR to download them"
+            "to download them, leave out --source and unset FMNIST_RAW_DIR"
         )
     for file in files:
         check_file(source / file.name, file)
@@ -69,7 +70,7 @@ def _have(downloads: Path, file: RawFile) -> bool:
     try:
         check_file(path, file)
     except CorruptData as error:
-        logger.warning("An earlier download is damaged, downloading it again: %s", error)
+        logger.warning("A file of an earlier download is damaged, and is downloaded again: %s", error)
         return False
     return True
 
@@ -80,19 +81,19 @@ def _download(files: Sequence[RawFile], downloads: Path, fetches: Mapping[str, F
         try:
             _fetch_checked(fetch, files, downloads)
         except (StoreUnavailable, CorruptData) as error:
-            logger.info("Raw files: not from %s: %s", name, error)
+            logger.info("Cannot get the raw files from %s: %s", name, error)
             failures.append(f"{name}: {error}")
         else:
-            logger.info("Raw files: from %s, now in %s", name, downloads)
+            logger.info("Got the raw files from %s, stored in %s", name, downloads)
             return
     raise StoreUnavailable(
         f"no source has {', '.join(file.name for file in files)} ({'; '.join(failures)}). "
-        "Put the four official files into a directory, and set --source or FMNIST_RAW_DIR to it"
+        "Put the four official files into a directory, and name it with --source or FMNIST_RAW_DIR"
     )
 
 
 def _fetch_checked(fetch: Fetch, files: Sequence[RawFile], downloads: Path) -> None:
-    """Fetch into a folder on the same disk, so that a checked file moves to its final place in one atomic step."""
+    """Fetch into a temporary folder on the same disk. So each checked file moves to `downloads` in one atomic step."""
     try:
         downloads.mkdir(parents=True, exist_ok=True)
         incoming = tempfile.TemporaryDirectory(dir=downloads, prefix=".incoming-")

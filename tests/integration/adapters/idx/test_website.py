@@ -48,12 +48,12 @@ def test_a_file_arrives_completely_and_its_progress_is_logged(
 
 
 def test_a_file_that_the_site_lacks_is_named(site: str, tmp_path: Path) -> None:
-    with pytest.raises(StoreUnavailable, match=r"one\.gz does not answer: .*404"):
+    with pytest.raises(StoreUnavailable, match=r"one\.gz cannot be downloaded: .*404"):
         website.fetch(_FILES, tmp_path, site)
 
 
 def test_a_site_that_is_down_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StoreUnavailable, match=r"one\.gz does not answer: .*refused"):
+    with pytest.raises(StoreUnavailable, match=r"one\.gz cannot be downloaded: .*refused"):
         website.fetch(_FILES, tmp_path, "http://127.0.0.1:9/")
 
 
@@ -73,7 +73,9 @@ def test_an_endless_file_is_refused(tmp_path: Path) -> None:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            with pytest.raises(StoreUnavailable, match=r"one\.gz sends more than the 5126144 bytes"):
+            with pytest.raises(
+                StoreUnavailable, match=r"one\.gz is too long for the official file: expected at most 5126144 bytes"
+            ):
                 website.fetch(_FILES, tmp_path, f"http://127.0.0.1:{server.server_port}/")
         finally:
             server.shutdown()
