@@ -163,7 +163,7 @@ def _opened(settings: RegistrySettings, source: str, tag: str, commit: str) -> I
         address["remote_config"] = {"url": settings.remote_url, "version_aware": False, "worktree": False}
     with _dvc_clones, dvc_variables() as variables, exported(variables):
         try:
-            with _reached(settings.repo, what) as repo:
+            with _local_repository(settings.repo, what) as repo:
                 own_config(Path(repo), commit, source, heeds_remotes=False)  # a check, before DVC reads it
                 project = _Project({**address, "repo": repo}, what)
                 try:
@@ -172,18 +172,18 @@ def _opened(settings: RegistrySettings, source: str, tag: str, commit: str) -> I
                     project.close()
         except RemoteConfigError as error:
             raise InvalidSetting(
-                f"{what}: {_said(error)}; set DVC_REMOTE to a remote of the registry, or DVC_REMOTE_URL to its URL"
+                f"{what}: {_error_text(error)}; set DVC_REMOTE to a remote of the registry, or DVC_REMOTE_URL to its URL"
             ) from error
         except OutputNotFoundError as error:
-            raise CorruptData(f"{what}: {_said(error)}") from error
+            raise CorruptData(f"{what}: {_error_text(error)}") from error
         except (DvcException, OSError) as error:
-            raise StoreUnavailable(f"{what} cannot be opened: {_said(error)}") from error
+            raise StoreUnavailable(f"{what} cannot be opened: {_error_text(error)}") from error
         finally:
             clean_repos()
 
 
 @contextmanager
-def _reached(repo: Address, what: str) -> Iterator[str]:
+def _local_repository(repo: Address, what: str) -> Iterator[str]:
     """Yield the path of the repository or of a local copy, so that DVC does not wait for a server."""
     with ExitStack() as copies:
         try:
@@ -201,7 +201,7 @@ def _check_metadata(dataset: DatasetVersion) -> None:
         raise CorruptData(f"{dataset.paths['metadata']} of {dataset.version} in {dataset.source}: {error}") from error
 
 
-def _said(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     """Return the text of a DVC error and its causes. The outermost text is often just 'SCM error'."""
     words = [str(error)]
     while error := error.__cause__:  # type: ignore[assignment]  # None ends the loop

@@ -19,8 +19,8 @@ logger = logging.getLogger(__name__)
 
 PACKAGE = "dataset-fashion-mnist"
 INSTALLED = Path("/usr/share/datasets/fashion-mnist")
-_QUICK_TO_GIVE_UP = ("-o", "Acquire::http::Timeout=10", "-o", "Acquire::Retries=1")
-_AS_OURSELVES = ("-o", "APT::Sandbox::User=root")
+_SHORT_TIMEOUT = ("-o", "Acquire::http::Timeout=10", "-o", "Acquire::Retries=1")
+_NO_SANDBOX = ("-o", "APT::Sandbox::User=root")
 """Otherwise apt, if run by root, switches to a user who cannot write to the temporary directory."""
 
 
@@ -71,7 +71,7 @@ def _extract(content: tarfile.TarFile, member: tarfile.TarInfo, target: Path, mo
 
 def _download_package(scratch: Path) -> Path:
     logger.info("Downloading the Debian package %s (31 MB)", PACKAGE)
-    apt_get = ["apt-get", "--quiet", *_QUICK_TO_GIVE_UP, *_AS_OURSELVES]
+    apt_get = ["apt-get", "--quiet", *_SHORT_TIMEOUT, *_NO_SANDBOX]
     try:
         _run([*apt_get, "download", PACKAGE], cwd=scratch)
     except StoreUnavailable:
