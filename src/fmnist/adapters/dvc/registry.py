@@ -172,12 +172,12 @@ def _opened(settings: RegistrySettings, source: str, tag: str, commit: str) -> I
                     project.close()
         except RemoteConfigError as error:
             raise InvalidSetting(
-                f"{what}: {_error_text(error)}; set DVC_REMOTE to a remote of the registry, or DVC_REMOTE_URL to its URL"
+                f"{what}: {_cause(error)}; set DVC_REMOTE to a remote of the registry, or DVC_REMOTE_URL to its URL"
             ) from error
         except OutputNotFoundError as error:
-            raise CorruptData(f"{what}: {_error_text(error)}") from error
+            raise CorruptData(f"{what}: {_cause(error)}") from error
         except (DvcException, OSError) as error:
-            raise StoreUnavailable(f"{what} cannot be opened: {_error_text(error)}") from error
+            raise StoreUnavailable(f"{what} cannot be opened: {_cause(error)}") from error
         finally:
             clean_repos()
 
@@ -201,7 +201,7 @@ def _check_metadata(dataset: DatasetVersion) -> None:
         raise CorruptData(f"{dataset.paths['metadata']} of {dataset.version} in {dataset.source}: {error}") from error
 
 
-def _error_text(error: BaseException) -> str:
+def _cause(error: BaseException) -> str:
     """Return the text of a DVC error and its causes. The outermost text is often just 'SCM error'."""
     words = [str(error)]
     while error := error.__cause__:  # type: ignore[assignment]  # None ends the loop
