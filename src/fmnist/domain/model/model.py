@@ -34,8 +34,8 @@ def check_model_name(name: str) -> str:
     """
     if not _NAME.fullmatch(name):
         raise InvalidSetting(
-            f"registered model {name!r} may have only letters, digits, '.', '_' and '-' in its name, and must begin with "
-            "a letter or digit"
+            f"registered model {name!r} may have only letters, digits, '.', '_' and '-' in its name, and must begin "
+            "with a letter or digit"
         )
     prefix, _, rest = name.partition(".")
     staged = prefix in set(Stage)
