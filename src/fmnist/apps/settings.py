@@ -252,6 +252,8 @@ class Settings(BaseSettings):
         if self.ray_address is None:
             # Makes a new local cluster listen on 127.0.0.1 only, in spite of its name. Ray reads it at import.
             names["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+            # A local node is never reclaimed, and the watcher for that is one more process in each training.
+            names["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"
         if self.aws_endpoint_url:
             names["MLFLOW_S3_ENDPOINT_URL"] = self.aws_endpoint_url
         if self.aws_no_verify_ssl:

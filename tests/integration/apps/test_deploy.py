@@ -68,7 +68,7 @@ def test_deploying_again_changes_nothing_and_another_version_can_be_named(
 ) -> None:
     here("deploy")
     code, out, _ = here("deploy")
-    assert (code, out.rstrip().endswith("already: nothing changed")) == (0, True)
+    assert (code, out.rstrip().endswith(": nothing changed")) == (0, True)
     code, out, _ = here(
         "deploy", "--model-uri", f"models:/{NAME}/1", "--serving-image", "ghcr.io/fmnist/fmnist-serving:v9"
     )

@@ -61,6 +61,7 @@ def release_second(pipeline: Pipeline) -> None:
     client.set_registered_model_alias(name, "champion", copy.version)
 
 
+@pytest.mark.soak
 def test_upgrade_and_rollback_by_gitops_lose_no_request(pipeline: Pipeline, first: Done) -> None:
     release_second(pipeline)
     with Load(pipeline.service.url, connections=2) as load:

@@ -38,6 +38,6 @@ def test_error_without_user_and_password_names_the_variables(
 ) -> None:
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(StoreUnavailable, match="MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD") as refusal:
+    with pytest.raises(StoreUnavailable, match="check MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD") as refusal:
         tracker.start("run", {})
     assert "guessed" not in str(refusal.value)

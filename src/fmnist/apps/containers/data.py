@@ -12,7 +12,7 @@ from fmnist.apps.containers.base import BaseContainer
 from fmnist.apps.settings import Settings
 
 
-def builder(settings: Settings, registry: RegistrySettings, source: Path | None) -> RegistryBuilder:
+def builder(settings: Settings, registry: RegistrySettings, source: Path | None = None) -> RegistryBuilder:
     """Return the builder of data versions; `source` is a directory that holds the official files."""
     return RegistryBuilder(registry, downloads=_downloads(settings), source=source or settings.fmnist_raw_dir)
 

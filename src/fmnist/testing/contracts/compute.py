@@ -142,11 +142,10 @@ class ComputeContract:
     ) -> None:
         spec = replace(SPEC, **{"recipe": SPEC.recipe.override(architecture="resnet18"), **few})
         expected = "resnet18 needs at least 2 images per worker and step, found 1"
-        with pytest.raises(InvalidSetting, match=expected):
-            compute.prepare(spec, dataset)
         unknown = replace(dataset, metadata={name: part for name, part in dataset.metadata.items() if name != "splits"})
-        with pytest.raises(InvalidSetting, match=expected):
-            compute.fit(spec, unknown, uuid4().hex, _ignore)
+        for version in (dataset, unknown):
+            with pytest.raises(InvalidSetting, match=expected):
+                compute.prepare(spec, version)
 
     def test_what_can_be_trained_is_prepared_again_and_again(self, compute: Compute, dataset: DatasetVersion) -> None:
         nowhere = {split: replace(file, uri="/nowhere") for split, file in dataset.splits.items()}

@@ -78,6 +78,14 @@ class TestLocalCompute(ComputeContract):
         assert list(first) != list(second)
         assert all(torch.equal(first[key], second[key].flip(1)) for key in first)
 
+    def test_too_few_images_are_refused_also_if_the_metadata_gives_no_sizes(self, tmp_path: Path) -> None:
+        registry = MemoryDataRegistry()
+        one = registry.add("1.0.0", toy_splits(train=1, val=10, test=10))
+        unknown = replace(one, metadata={name: part for name, part in one.metadata.items() if name != "splits"})
+        spec = TrainingSpec(recipe=SPEC.recipe.override(architecture="resnet18"))
+        with pytest.raises(InvalidSetting, match="resnet18 needs at least 2 images per worker and step, found 1"):
+            LocalCompute(registry, tmp_path, threads=1).fit(spec, unknown, "run", lambda _: None)
+
     def test_random_state_of_the_caller_is_not_changed(self, compute: LocalCompute, dataset: DatasetVersion) -> None:
         torch.manual_seed(17)
         expected = torch.rand(3)

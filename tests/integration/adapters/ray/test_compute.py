@@ -113,6 +113,7 @@ class CrampedDataset(DatasetVersion):
         return CrampedNormalization(0.5, 0.5)
 
 
+@pytest.mark.soak
 def test_worker_without_memory_stops_all_workers_and_is_not_retried(
     compute: RayCompute, dataset: DatasetVersion
 ) -> None:

@@ -83,8 +83,8 @@ class TrainingSpec:
             known = [size for size in (sizes.get(split), limit) if size is not None]
             if known:
                 check_share(min(known), split, self.num_workers)
-            if known and split == "train":
-                self.check_part(min(known) // self.num_workers)
+            if split == "train":
+                self.check_part(min(known) // self.num_workers if known else self.recipe.batch_size)
 
     def check_part(self, images: int) -> None:
         """Check that a worker's `images` images of `train` make batches that the architecture can learn from.
