@@ -14,7 +14,7 @@ _BEGINNING = re.compile(r"\A(?:(?=[#+=-](?!\w))|(?P<number>\d{1,9})(?=[.)](?!\S)
 
 def words(text: str) -> str:
     """Return the text, escaped for a paragraph, a list item or a table cell."""
-    line = _MARKS.sub(r"\\\g<0>", one_line(text).strip(" "))  # four spaces would begin a code block
+    line = _MARKS.sub(r"\\\g<0>", one_line(text).strip())  # four spaces would begin a code block
     return _BEGINNING.sub(r"\g<number>\\", line)
 
 

@@ -71,8 +71,8 @@ def test_a_key_in_another_header_is_refused(headers: list[tuple[bytes, bytes]]) 
     assert not may_predict({"type": "http", "headers": headers}, ("the-long-key-that-nobody-guesses",))
 
 
-@given(st.text(st.characters(min_codepoint=33, exclude_categories=["Z", "C"]), min_size=1), st.booleans())
-def test_a_key_with_any_characters_is_accepted_in_either_header(key: str, bearer: bool) -> None:
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1), st.booleans())
+def test_a_key_of_visible_ascii_is_accepted_in_either_header(key: str, bearer: bool) -> None:
     header = (b"authorization", b"Bearer " + key.encode()) if bearer else (b"x-api-key", key.encode())
     assert may_predict({"type": "http", "headers": [header]}, ("another", key))
 

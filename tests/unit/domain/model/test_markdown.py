@@ -35,8 +35,9 @@ def rendered(document: str) -> list[tuple[str, str]]:
 @example("\ta")
 @example("===")
 @example("=")
+@example("\xa0")
 def test_text_starts_no_block(text: str) -> None:
-    said = one_line(text).strip(" ")
+    said = one_line(text).strip()
     alone = [("paragraph_open", ""), ("inline", said), ("paragraph_close", "")] if said else []
     assert rendered(words(text)) == alone
     # Below another line of the paragraph, which `===` would turn into a heading.
