@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo stack stack-status stack-stop pipeline pipeline-serve pipeline-stop test soak lint images format lock bench-train bench-data bench-serve clean
+.PHONY: help setup demo stack stack-status stack-stop pipeline pipeline-serve pipeline-stop unit test soak lint images format lock bench-train bench-data bench-serve clean
 
 help: ## List these commands.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ pipeline-serve: setup ## Serve the model that the pipeline's GitOps repository n
 
 pipeline-stop: setup ## Stop the service of the pipeline.
 	@$(BIN)/python -m pipeline stop
+
+unit: setup ## Run the unit tests: no training, no cluster, no service.
+	$(BIN)/pytest --numprocesses 2 tests/unit
 
 # Two processes share the tests. The slow integration tests come first.
 test: setup ## Run the whole suite: unit, contract and integration tests.
