@@ -29,7 +29,7 @@ def check_output_dir(directory: Path | None) -> None:
             with tempfile.TemporaryFile(dir=directory):
                 pass
         except OSError as error:
-            raise InvalidSetting(f"--output-dir {directory} cannot be made or written: {error}") from error
+            raise InvalidSetting(f"--output-dir {directory} cannot be created or written: {error}") from error
 
 
 def write_outputs(directory: Path | None, outputs: Mapping[str, str | bytes]) -> None:

@@ -74,7 +74,7 @@ def train(
         int | None, typer.Option(help="Train on only the first N images.  \\[default: all images]")
     ] = None,
     limit_val: Annotated[
-        int | None, typer.Option(help="Validate on only the first N images.  \\[default: all images]")
+        int | None, typer.Option(help="Validate each epoch on only the first N images.  \\[default: all images]")
     ] = None,
     data_version: Annotated[
         str | None,

@@ -48,7 +48,7 @@ def test_a_run_that_is_interrupted_several_times_gives_the_same_result(command: 
     code, said = started.end()
     run_id = command.only_run().info.run_id
     assert code == 130
-    assert f"fmnist train --resume {run_id} goes on from its last checkpoint" in said
+    assert f"fmnist train --resume {run_id} continues from its last checkpoint" in said
     assert said.splitlines()[-1] == "interrupted"
     assert_left_as_killed(command)
 

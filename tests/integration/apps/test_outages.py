@@ -88,7 +88,7 @@ def test_tracker_that_fails_during_training_loses_no_training(platform: Platform
 
     platform.tracker.end()
     run_id = platform.only_run().info.run_id
-    assert f"fmnist train --resume {run_id} goes on from its last checkpoint" in said
+    assert f"fmnist train --resume {run_id} continues from its last checkpoint" in said
     done = command.run("train", "--resume", run_id)
     assert done.returncode == 0, done.stderr
     assert "epoch" not in done.stderr.partition("fashion-mnist-v1.0.0")[2], "nothing is trained again"
@@ -146,7 +146,7 @@ def test_cluster_that_is_lost_during_training_is_named(command: Command) -> None
     assert f"\nerror: the Ray cluster at {HOST}:{port} was lost: " in said
     run = command.only_run()
     assert run.info.status == "FAILED"
-    assert f"fmnist train --resume {run.info.run_id} goes on from its last checkpoint" in said
+    assert f"fmnist train --resume {run.info.run_id} continues from its last checkpoint" in said
 
 
 def test_registry_that_does_not_answer_is_named_before_a_run_starts(here: Here, command: Command) -> None:

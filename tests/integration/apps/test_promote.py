@@ -252,9 +252,9 @@ def test_single_steps_give_the_same_result_as_the_pipeline(story: Story) -> None
         (("compare", "--threshold", "nan"), "threshold must be a finite number"),
         (("stage", "--model-uri", f"models:/{SOURCE}/2"), "may not be staged: the decision is refuse: "),
         (("test", "--model-uri", f"models:/{STAGING}/9"), f"there is no models:/{STAGING}/9"),
-        (("approve", "--by", " ", "--reason", "why"), "an approval needs by"),
+        (("approve", "--by", " ", "--reason", "why"), "an approval needs the name of a person; give --by"),
         (("release", "--model-uri", f"models:/{PROD}/1"), f"is not a version of {STAGING}"),
-        (("rollback", "--reason", ""), "a rollback needs reason"),
+        (("rollback", "--reason", ""), "a rollback needs a reason; give --reason"),
         (("trace", f"models:/{PROD}@nobody"), "has no alias 'nobody'"),
     ],
 )

@@ -11,7 +11,7 @@ from fmnist.domain.model.errors import InvalidSetting
 @pytest.mark.parametrize("place", ["file", "file/below", "/proc"])
 def test_unwritable_directory_is_refused_before_the_work(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InvalidSetting, match=f"--output-dir {tmp_path / place} cannot be made or written: "):
+    with pytest.raises(InvalidSetting, match=f"--output-dir {tmp_path / place} cannot be created or written: "):
         check_output_dir(tmp_path / place)
 
 

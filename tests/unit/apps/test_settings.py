@@ -212,6 +212,12 @@ def test_settings_are_exported_under_the_names_that_vendors_read(monkeypatch: py
     assert os.environ["DO_NOT_TRACK"] == "false", "an exported variable stays"
 
 
+def test_only_an_own_cluster_trains_without_a_preemption_watcher() -> None:
+    name = "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"
+    assert Settings().vendor_environment()[name] == "0"
+    assert name not in Settings(ray_address="head:6379").vendor_environment()
+
+
 def test_tls_is_verified_unless_turned_off_explicitly() -> None:
     assert "MLFLOW_S3_IGNORE_TLS" not in Settings.load().vendor_environment()
 

@@ -26,7 +26,7 @@ class Service(TypedDict):
     health: str
 
 
-class Standing(TypedDict):
+class ModelState(TypedDict):
     """The model that the service should serve, and why it does not, or not fully."""
 
     desired_model: str
@@ -34,7 +34,7 @@ class Standing(TypedDict):
     reload_error: str | None
 
 
-class Health(Standing):
+class Health(ModelState):
     """Health of the service. `status` is `healthy` while any model answers.
 
     `reload_error` is the reason why the desired model could not be loaded, or null. `degraded` is the reason why the
@@ -61,7 +61,7 @@ class NormalizationParams(TypedDict):
     std: float
 
 
-class Info(Standing):
+class Info(ModelState):
     """The model that answers, and where it comes from."""
 
     model_uri: str

@@ -32,7 +32,7 @@ def service_routes(serving: Serving, settings: HttpSettings) -> APIRouter:
     router = APIRouter(tags=["service"])
     started = time.monotonic()
 
-    def standing(status: ServingStatus, request: Request) -> documents.Standing:
+    def standing(status: ServingStatus, request: Request) -> documents.ModelState:
         degraded, reload_error = status.served.degraded if status.served else None, status.reload_error
         if not may_predict(request.scope, settings.api_keys):
             degraded, reload_error = degraded and _HIDDEN, reload_error and _HIDDEN
@@ -84,7 +84,7 @@ def service_routes(serving: Serving, settings: HttpSettings) -> APIRouter:
     return router
 
 
-def _info_document(status: ServingStatus, standing: documents.Standing) -> documents.Info:
+def _info_document(status: ServingStatus, standing: documents.ModelState) -> documents.Info:
     model = status.served
     assert model is not None
     info = model.prediction.info

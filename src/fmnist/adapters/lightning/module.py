@@ -144,7 +144,7 @@ class ImageClassification(lightning.LightningModule):
         if (step := int(self._first_bad_step)) >= 0:
             raise TrainingFailed(
                 f"the loss is not finite at epoch {step // self.steps_per_epoch}, step {step}: "
-                f"a learning rate of {self._spec.recipe.lr:g} is most likely too high; try a lower --lr"
+                f"a learning rate of {self._spec.recipe.lr:g} is most likely too high; try a lower one"
             )
 
     def _split(self, name: str) -> TensorSplit:

@@ -84,7 +84,9 @@ def training_run(
         uninterrupted=uninterrupted,
         lock=lock,
         check_lock=lock.prepare,
-        on_resumable=lambda run_id: logger.warning("fmnist train --resume %s goes on from its last checkpoint", run_id),
+        on_resumable=lambda run_id: logger.warning(
+            "fmnist train --resume %s continues from its last checkpoint", run_id
+        ),
     )
 
 

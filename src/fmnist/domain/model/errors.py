@@ -1,6 +1,6 @@
 """Errors of the domain: one class for each way in which a caller has to react.
 
-Adapters turn each vendor's exception into one of these, and chain the cause. The message says what to do.
+Adapters turn each vendor's exception into one of these, and chain the cause.
 """
 
 from enum import Enum, auto
@@ -21,6 +21,8 @@ class Remedy(Enum):
     TEST = auto()
     APPROVE = auto()
     ROLL_BACK = auto()
+    SAY_WHO = auto()
+    SAY_WHY = auto()
     SHOW_STATUS = auto()
 
 

@@ -46,7 +46,12 @@ def check_types(values: Any) -> None:
         value, kind = getattr(values, field.name), scalar_type(field.type)
         if kind is None or (value is None and type(None) in get_args(field.type)):
             continue
-        right = type(value) is kind or (kind is float and type(value) is int and abs(value) < 2**63)
+        is_whole = kind is float and type(value) is int
+        check(
+            not is_whole or abs(value) < 2**63, field.name, f"of type {kind.__name__}", "a number of more than 64 bits"
+        )
+        # NumPy's float64 is a float. A bool is an int, and is neither number.
+        right = is_whole or (isinstance(value, float) if kind is float else type(value) is kind)
         check(right, field.name, f"of type {kind.__name__}", f"a {type(value).__name__}")
 
 

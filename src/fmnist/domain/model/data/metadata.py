@@ -83,7 +83,8 @@ def check_split(metadata: Mapping[str, Any], split: str, data: LabeledImages) ->
         promised = metadata["splits"][split]
         expected = {name: promised[name] for name in ("num_samples", "class_distribution")}
     except (KeyError, TypeError) as error:
-        raise CorruptData(f"metadata does not describe split {split!r}: {error!r}") from error
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise CorruptData(f"metadata does not describe split {split!r}: {reason}") from error
     for name, value in expected.items():
         if found[name] != value:
             raise CorruptData(f"split {split!r}: metadata promises {name} {value}, found {found[name]}")

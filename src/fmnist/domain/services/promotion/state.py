@@ -204,14 +204,15 @@ def check_aliases(state: PromotionState, champion: ModelVersion, previous: Model
             )
 
 
-def check_said(what: str, **said: str) -> None:
-    """Check that a record of a person's action says who, and why.
+def check_said(what: str, *, by: str, reason: str | None = None) -> None:
+    """Check that a record of a person's action says who, and why. None means that no reason is asked for.
 
     Raises:
         InvalidSetting: a text is empty; the message names all that are.
     """
-    if missing := [name for name, value in said.items() if not value.strip()]:
-        raise InvalidSetting(f"{what} needs {' and '.join(missing)}, found an empty text")
+    said = {("the name of a person", Remedy.SAY_WHO): by, ("a reason", Remedy.SAY_WHY): reason}
+    if missing := [each for each, text in said.items() if text is not None and not text.strip()]:
+        raise InvalidSetting(f"{what} needs {' and '.join(name for name, _ in missing)}", *(r for _, r in missing))
 
 
 def now_utc() -> str:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from fractions import Fraction
 from math import inf, nan
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -207,6 +208,7 @@ def test_without_a_champion_the_challenger_is_promoted() -> None:
         ({"treshold": 0.1}, "no field treshold: its fields are"),
         ({"threshold": "0.1"}, "threshold must be of type float, found a str"),
         ({"threshold": nan}, "threshold must be a finite number"),
+        ({"threshold": 10**20}, "threshold must be of type float, found a number of more than 64 bits"),
         ({"threshold": True}, "threshold must be"),
         ({"metric": ""}, "metric must be"),
         ({"higher_is_better": 1}, "higher_is_better must be of type bool"),
@@ -222,6 +224,7 @@ def test_a_policy_with_an_unusable_value_is_refused_by_name(values: dict[str, ob
 
 
 def test_a_policy_is_read_from_a_mapping() -> None:
+    assert PromotionPolicy(threshold=np.float64(0.1)) == PromotionPolicy(threshold=0.1)
     assert PromotionPolicy.from_mapping({"threshold": 0, "min_gain": -0.01}) == PromotionPolicy(
         threshold=0, min_gain=-0.01
     )

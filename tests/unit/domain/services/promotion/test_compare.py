@@ -147,8 +147,9 @@ def test_a_missing_challenger_is_named(promotions: House) -> None:
         promotions.challengers.find(workflow_uid="c")
     with pytest.raises(ModelNotFound, match="has no version 9"):
         promotions.challengers.find(f"models:/{SOURCE}/9")
-    with pytest.raises(InvalidSetting, match=f"not a version of the source model {SOURCE}"):
+    with pytest.raises(InvalidSetting, match=f"not a version of the source model {SOURCE}") as refused:
         promotions.challengers.find(f"models:/{PROD}/1")
+    assert refused.value.remedies == (Remedy.NAME_SOURCE,)
 
 
 @pytest.mark.parametrize("name", ["prod.a", "staging.a", "a"])

@@ -108,6 +108,6 @@ def test_a_version_that_was_not_released_is_not_deployed(promotions: House) -> N
         deployment(promotions, state).run(staged.uri, by="tester")
     with pytest.raises(ModelNotFound):
         deployment(promotions, state).run(by="tester")
-    with pytest.raises(InvalidSetting, match="needs by"):
+    with pytest.raises(InvalidSetting, match="needs the name of a person"):
         deployment(promotions, state).run(by=" ")
     assert state.written == []

@@ -105,7 +105,7 @@ def test_manual_approval_makes_the_pipeline_wait_and_go_on(promotions: House) ->
 
 
 @pytest.mark.parametrize(
-    ("by", "approval", "complaint"), [(" ", "automatic", "needs by"), ("x", "magic", "found 'magic'")]
+    ("by", "approval", "complaint"), [(" ", "automatic", "needs the name of a person"), ("x", "magic", "found 'magic'")]
 )
 def test_a_pipeline_that_could_not_finish_is_not_started(
     promotions: House, by: str, approval: str, complaint: str

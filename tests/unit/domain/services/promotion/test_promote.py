@@ -108,7 +108,8 @@ def test_a_person_s_approval_is_kept_even_if_none_is_needed(promotions: House) -
 
 
 @pytest.mark.parametrize(
-    ("by", "reason", "missing"), [("", "why", "by"), ("who", " ", "reason"), ("", "", "by and reason")]
+    ("by", "reason", "missing"),
+    [("", "why", "the name of a person"), ("who", " ", "a reason"), ("", "", "the name of a person and a reason")],
 )
 def test_empty_approvals_and_rollbacks_change_nothing(promotions: House, by: str, reason: str, missing: str) -> None:
     promotions.promote(promotions.train(5))
