@@ -48,7 +48,7 @@ def evaluate(
 ) -> None:
     """Measure a registered model on a split, and report accuracy, mistakes and calibration.
 
-    The report is logged to the model's run, in evaluations/DATA_VERSION-SPLIT. Metrics, tags and aliases do not change.
+    The report is logged to the model's run, in evaluations/DATA_VERSION-SPLIT. It changes no metric, tag or alias.
     """
     settings = begin()
     check_output_dir(output_dir)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from fmnist.apps.containers.promote import PromoteContainer
     from fmnist.apps.settings import Settings
 
-app = typer.Typer(help="Promote models to production, show why, and roll back.", no_args_is_help=True)
+app = typer.Typer(help="Promote models to production, show the reasons, and roll back.", no_args_is_help=True)
 
 
 @app.command(
@@ -177,7 +177,7 @@ def approve(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Approve that the staged version replaces the current champion."""
+    """Approve the staged version as the next champion, without releasing it."""
     settings = begin()
     check_output_dir(output_dir)
     outcome = _container(settings).promotion().approve(model_uri, by=by, reason=reason)
@@ -240,13 +240,13 @@ def rollback(
 
 @app.command(epilog=examples("fmnist promote status", "fmnist promote status --json"))
 def status(*, as_json: AsJson = False) -> None:
-    """Show the newest version, candidate, champion and previous champion, each with time, run, data and image."""
+    """Show the newest version, the candidate, the champion and the previous champion, with run, data and image."""
     print_status(_container(begin()).overview().status(), as_json=as_json)
 
 
 @app.command(epilog=examples("fmnist promote history", "fmnist promote history --json"))
 def history(*, as_json: AsJson = False) -> None:
-    """List the events of every version, oldest first."""
+    """List the promotion events of all versions, oldest first."""
     print_history(_container(begin()).overview().history(), as_json=as_json)
 
 

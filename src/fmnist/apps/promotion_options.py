@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # Panels of the help: each table is as wide as its own options need.
-_CONTRACT, _OUTPUT = "Rule of --mode contract", "Output"
+_CONTRACT, _OUTPUT = "Options for --mode contract", "Output"
 
 Approval = Literal["automatic", "manual"]
 Source = Annotated[
@@ -39,7 +39,7 @@ ModeOption = Annotated[
     Mode | None,
     typer.Option(
         help="Basis of the decision. evaluate: measure both models on the same images. contract: compare one "
-        "metric of their training runs.  \\[default: evaluate; in a platform workflow, contract]"
+        "metric of their training runs.  \\[default: contract in a platform workflow, else evaluate]"
     ),
 ]
 Split = Annotated[
@@ -52,12 +52,12 @@ DataVersion = Annotated[
     str | None, typer.Option(help="Data version of the split.  \\[default: data version of the challenger]")
 ]
 PolicyFile = Annotated[
-    Path | None, typer.Option(help="TOML file with the promotion policy.  \\[default: the default policy]")
+    Path | None, typer.Option(help="TOML file with the promotion policy.  \\[default: the built-in policy]")
 ]
 TestPolicyFile = Annotated[
     Path | None,
     typer.Option(
-        help="TOML file with the policy. Its test limits must be those of the comparison.  "
+        help="TOML file with the policy. It must have the test limits of the policy that compare used.  "
         "\\[default: policy of the comparison]"
     ),
 ]
@@ -84,7 +84,7 @@ Threshold = Annotated[
 ]
 By = Annotated[str | None, typer.Option(help="Name of the person to record.  \\[default: your user name]")]
 ApprovalMode = Annotated[
-    Approval, typer.Option(help="manual: release only a version that fmnist promote approve has approved.")
+    Approval, typer.Option(help="manual: release only after an approval by fmnist promote approve.")
 ]
 Image = Annotated[
     str | None, typer.Option(help="Serving image to record for the release, with its tag.", rich_help_panel=_OUTPUT)

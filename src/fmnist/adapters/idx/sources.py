@@ -93,7 +93,7 @@ def _download(files: Sequence[RawFile], downloads: Path, fetches: Mapping[str, F
 
 
 def _fetch_checked(fetch: Fetch, files: Sequence[RawFile], downloads: Path) -> None:
-    """Fetch into a temporary folder on the same disk. So each checked file moves to `downloads` in one atomic step."""
+    """Fetch into a temporary folder on the disk of `downloads`, so that checked files move atomically."""
     try:
         downloads.mkdir(parents=True, exist_ok=True)
         incoming = tempfile.TemporaryDirectory(dir=downloads, prefix=".incoming-")

@@ -39,7 +39,7 @@ def _download(url: str, target: Path, most: int) -> None:
         while chunk := response.read(min(_CHUNK, most + 1 - done)):
             done += out.write(chunk)
             if done > most:
-                raise StoreUnavailable(f"{url} is too long for the official file: expected at most {most} bytes")
+                raise StoreUnavailable(f"{url} is larger than the official file: expected at most {most} bytes")
             while size and quarter < 4 and done >= quarter * size / 4:
                 logger.info("Downloading %s: %d %%", target.name, 25 * quarter)
                 quarter += 1

@@ -74,7 +74,7 @@ def test_an_endless_file_is_refused(tmp_path: Path) -> None:
         thread.start()
         try:
             with pytest.raises(
-                StoreUnavailable, match=r"one\.gz is too long for the official file: expected at most 5126144 bytes"
+                StoreUnavailable, match=r"one\.gz is larger than the official file: expected at most 5126144 bytes"
             ):
                 website.fetch(_FILES, tmp_path, f"http://127.0.0.1:{server.server_port}/")
         finally:
