@@ -65,6 +65,7 @@ class Info(ModelState):
     """The model that answers, and where it comes from."""
 
     model_uri: str
+    model_name: str
     model_uuid: str
     run_id: str
     model_signature: Mapping[str, Any]

@@ -90,6 +90,7 @@ def _info_document(status: ServingStatus, standing: documents.ModelState) -> doc
     info = model.prediction.info
     return {
         "model_uri": model.version.uri,
+        "model_name": model.version.name,
         "model_uuid": model.uuid,
         "run_id": model.version.run_id,
         "model_signature": dict(model.signature),

@@ -85,6 +85,7 @@ def test_health_shows_a_failed_reload_while_the_old_model_serves(path: str) -> N
 def test_info_describes_the_model_that_serves(service: Service, serving: GreyServing) -> None:
     assert service.get("/info").json() == {
         "model_uri": "models:/dev.greys/3",
+        "model_name": "dev.greys",
         "model_uuid": "m-1",
         "run_id": "run-1",
         "model_signature": {"inputs": [{"name": "images", "type": "float32"}], "outputs": []},
