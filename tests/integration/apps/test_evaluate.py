@@ -54,7 +54,7 @@ def test_output_has_the_metrics_and_the_place_of_the_report(there: Here, trained
         (("--split", "train"), "split must be test or val, found 'train'"),
         (("--data-version", "0.9.0"), "has no split 'test': it has train, val"),
         (("--data-version", "7.7.7"), "7.7.7"),
-        (("--output-dir", "/dev/null/report"), "--output-dir /dev/null/report cannot be made"),
+        (("--output-dir", "/dev/null/report"), "--output-dir /dev/null/report cannot be created"),
     ],
 )
 def test_impossible_evaluation_is_refused_in_one_line(there: Here, arguments: tuple[str, ...], said: str) -> None:
