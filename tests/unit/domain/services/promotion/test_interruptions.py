@@ -42,6 +42,17 @@ def _prepare_pipeline(house: House) -> Callable[[], object]:
     return lambda: house.run.run(better, POLICY, Mode.EVALUATE, by="x", approval="automatic")
 
 
+def _fails(house: House, act: Callable[[], object], call: int, *, afterwards: bool) -> bool:
+    """Return whether `act` fails with the store's call of that number. The store works again after it."""
+    house.store.calls, house.store.fail_at, house.store.afterwards = 0, call, afterwards
+    try:
+        act()
+    except StoreUnavailable:
+        house.store.fail_at = None
+        return True
+    return False
+
+
 def _told(house: House) -> object:
     """The end state without its times."""
     state = house.state
@@ -64,19 +75,14 @@ def test_after_a_fault_at_any_store_call_a_second_attempt_gives_the_same_result(
     tmp_path: Path, prepare: Callable[[House], Callable[[], object]], afterwards: bool
 ) -> None:
     undisturbed = House(tmp_path)
-    had_champion_before = prepare(undisturbed)
+    act = prepare(undisturbed)
     started_with = undisturbed.state.champion
-    had_champion_before()
+    act()
     expected = _told(undisturbed)
     for call in count(1):
         house = House(tmp_path)
         act = prepare(house)
-        house.store.calls, house.store.fail_at, house.store.afterwards = 0, call, afterwards
-        try:
-            act()
-        except StoreUnavailable:
-            house.store.fail_at = None
-        else:
+        if not _fails(house, act, call, afterwards=afterwards):
             break
         champion = house.state.champion
         assert (champion is not None) or started_with is None, f"no champion after a fault at call {call}"
@@ -90,12 +96,7 @@ def test_a_release_that_was_interrupted_anywhere_can_be_rolled_back(tmp_path: Pa
     for call in count(1):
         house = House(tmp_path)
         release = _prepare_release(house)
-        house.store.calls, house.store.fail_at, house.store.afterwards = 0, call, afterwards
-        try:
-            release()
-        except StoreUnavailable:
-            house.store.fail_at = None
-        else:
+        if not _fails(house, release, call, afterwards=afterwards):
             break
         champion = house.state.champion
         assert champion is not None
