@@ -43,8 +43,8 @@ def test_interrupt_before_a_run_starts_leaves_no_run(command: Command) -> None:
 def test_a_run_that_is_interrupted_several_times_gives_the_same_result(command: Command, trained: Trained) -> None:
     started = command.start("train", "--compute", "local", *RECIPE)
     started.wait_for("epoch 1/3")
-    # In the second epoch. A second Ctrl-C does not interrupt the clean-up.
-    started.send(INT, INT, TERM)
+    # In the second epoch. A second Ctrl-C does not interrupt the clean-up. Two kinds of signal could swap their order.
+    started.send(INT, INT)
     code, said = started.end()
     run_id = command.only_run().info.run_id
     assert code == 130
