@@ -13,9 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fmnist.adapters.dvc import AUTHORITIES
 from fmnist.adapters.dvc.config import (
     CONFIG_FILE,
     check_place,
+    dvc_variables,
     own_config,
     own_remote,
     refuse_cloud_versions,
@@ -23,7 +25,6 @@ from fmnist.adapters.dvc.config import (
     upload_options,
     write_config,
 )
-from fmnist.adapters.dvc.environment import AUTHORITIES, dvc_variables
 from fmnist.adapters.dvc.git import tagged_commits
 from fmnist.adapters.dvc.registry_files import COMMITTED, DVC_FILE, DVC_YAML, IGNORE_FILES, PARAMS_YAML, POINTERS
 from fmnist.adapters.dvc.settings import RegistrySettings

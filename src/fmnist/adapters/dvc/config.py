@@ -1,12 +1,13 @@
 """DVC's configuration. ConfigObj, which DVC reads it with, also writes ours: `#` and `,` in a path are its syntax.
 
-A registry's own configuration is not trusted. Its core, cache and remotes may set only the options listed here. None of
-them names a file, command or secret of this machine. Only a build uses `profile`, which selects credentials of this
-machine. Other sections have no effect on the commands that run here.
+A registry's own configuration is not trusted. Its core and cache may set only the options listed here. Of its remotes,
+only the options listed here are used. None of them names a file, command or secret of this machine. Other sections have
+no effect on the commands that run here. The user's own DVC settings have none either.
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,37 +19,29 @@ from fmnist.adapters.parquet.storage import CONNECT_SECONDS, READ_SECONDS, S3Set
 from fmnist.domain.model.errors import CorruptData, InvalidSetting
 
 CONFIG_FILE = ".dvc/config"
-# Options that a registry may set, by section. Two of them are ignored: the cache `dir`, because the cache is always our
-# own directory, and `ssl_verify`, because only our settings decide whether certificates are verified.
+# Options that a registry may set, by section. The cache `dir` is ignored: the cache is always our own directory.
 _ALLOWED = {
     "core": {
         *("remote", "analytics", "autostage", "check_update", "checksum_jobs", "experiments", "hardlink_lock"),
         *("interactive", "no_scm"),
     },
     "cache": {"dir", "type", "protected", "shared", "slow_link_warning", "verify"},
-    "remote": {
-        *("url", "endpointurl", "region", "profile", "use_ssl", "ssl_verify", "allow_anonymous_login", "user", "port"),
-        *("sse", "sse_kms_key_id", "acl", "grant_read", "grant_read_acp", "grant_write_acp", "grant_full_control"),
-        *("timeout", "connect_timeout", "read_timeout", "jobs", "checksum_jobs", "no_traverse", "listobjects"),
-        *("cache_regions", "verify", "type", "shared", "protected", "slow_link_warning", "projectname", "account_name"),
-        *("version_aware", "worktree", "auth", "method", "ask_password", "ask_passphrase", "allow_agent", "gss_auth"),
-        *("max_sessions", "tenant_id", "oss_endpoint", "replication", "kerberos", "use_https", "connection_timeout"),
-    },
 }
-# The options of a remote that matter when DVC only locates data. The data are read with this machine's settings.
-READ_OF_A_REMOTE = ("url", "endpointurl", "version_aware", "worktree")
+# Options of a remote that locate data. The data are read with this machine's settings.
+LOCATING = ("url", "endpointurl", "version_aware", "worktree")
+# Options that a build into S3 uses too. `profile` selects credentials of this machine.
+_UPLOADING = (
+    *("region", "profile", "use_ssl", "allow_anonymous_login", "cache_regions", "jobs", "checksum_jobs"),
+    *("sse", "sse_kms_key_id", "acl", "grant_read", "grant_read_acp", "grant_write_acp", "grant_full_control"),
+)
 
 
-def own_config(repo: Path, commit: str, source: str, *, heeds_remotes: bool = True) -> Mapping[str, Any]:
+def own_config(repo: Path, commit: str, source: str) -> Mapping[str, Any]:
     """Return a registry's DVC configuration at a commit. `repo` is on this machine; `source` names it in messages.
-
-    Args:
-        heeds_remotes: check the remotes too. A caller that uses only `READ_OF_A_REMOTE` passes False, because the
-            configuration of an existing tag cannot be corrected.
 
     Raises:
         CorruptData: DVC cannot read it.
-        InvalidSetting: it sets an option that is not allowed.
+        InvalidSetting: its core or cache sets an option that is not allowed.
     """
     if not run(["git", "ls-tree", "--name-only", commit, "--", CONFIG_FILE], cwd=repo):
         return {"core": {}, "remote": {}}
@@ -60,10 +53,7 @@ def own_config(repo: Path, commit: str, source: str, *, heeds_remotes: bool = Tr
             config = _load(file)
         except ConfigError as error:
             raise CorruptData(f"{CONFIG_FILE} of {source} cannot be read: {error}") from error
-    sections = {"core": [config["core"]], "cache": [config.get("cache", {})]}
-    if heeds_remotes:
-        sections["remote"] = config["remote"].values()
-    if found := {key for name, each in sections.items() for said in each for key in set(said) - _ALLOWED[name]}:
+    if found := {key for name, allowed in _ALLOWED.items() for key in set(config.get(name, {})) - allowed}:
         raise InvalidSetting(
             f"{CONFIG_FILE} of {source} sets {', '.join(sorted(found))}, which a registry may not set: remove it, "
             "and build a new version"
@@ -72,9 +62,9 @@ def own_config(repo: Path, commit: str, source: str, *, heeds_remotes: bool = Tr
 
 
 def own_remote(config: Mapping[str, Any], name: str | None) -> Mapping[str, str]:
-    """Return the options of a registry's remote: the default one when `name` is None, and {} when there is none."""
-    options: Mapping[str, str] = config["remote"].get((name or config["core"].get("remote") or "").lower(), {})
-    return options
+    """Return the options that a build uses of a registry's remote, {} if there is none. None is the default remote."""
+    options = config["remote"].get((name or config["core"].get("remote") or "").lower(), {})
+    return {key: options[key] for key in (*LOCATING, *_UPLOADING) if key in options}
 
 
 def refuse_cloud_versions(what: str) -> NoReturn:
@@ -145,6 +135,18 @@ def write_config(file: Path, sections: Mapping[str, Mapping[str, str]]) -> None:
 def remote_section(name: str) -> str:
     """Return the name of a remote's section, in lower case as DVC reads it."""
     return f'remote "{name.lower()}"'
+
+
+@contextmanager
+def dvc_variables() -> Iterator[dict[str, str]]:
+    """Yield environment variables that hide the user's DVC settings. Their folders are removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="fmnist-dvc-") as scratch:
+        yield {
+            # This folder does not exist.
+            **dict.fromkeys(("DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR"), f"{scratch}/config"),
+            "DVC_SITE_CACHE_DIR": f"{scratch}/cache",
+            "DVC_NO_ANALYTICS": "1",
+        }
 
 
 def _load(file: Path) -> dict[str, Any]:

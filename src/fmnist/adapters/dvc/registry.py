@@ -17,8 +17,7 @@ from dvc.exceptions import DvcException, OutputNotFoundError
 from dvc.repo.open_repo import clean_repos
 from dvc_data.index import FileStorage
 
-from fmnist.adapters.dvc.config import READ_OF_A_REMOTE, own_config, refuse_cloud_versions
-from fmnist.adapters.dvc.environment import dvc_variables
+from fmnist.adapters.dvc.config import LOCATING, dvc_variables, own_config, refuse_cloud_versions
 from fmnist.adapters.dvc.git import tagged_commits, way_out
 from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.environment import exported
@@ -103,7 +102,7 @@ class _Project:
         remotes = self._files.repo.config["remote"]
         for name, remote in remotes.items():
             # The options that are dropped could name files or commands on this machine.
-            remotes[name] = {key: remote[key] for key in READ_OF_A_REMOTE if key in remote}
+            remotes[name] = {key: remote[key] for key in LOCATING if key in remote}
 
     def has(self, path: str) -> bool:
         try:
@@ -164,7 +163,7 @@ def _opened(settings: RegistrySettings, source: str, tag: str, commit: str) -> I
     with _dvc_clones, dvc_variables() as variables, exported(variables):
         try:
             with _local_repository(settings.repo, what) as repo:
-                own_config(Path(repo), commit, source, heeds_remotes=False)  # a check, before DVC reads it
+                own_config(Path(repo), commit, source)  # a check, before DVC reads it
                 project = _Project({**address, "repo": repo}, what)
                 try:
                     yield project

@@ -8,7 +8,7 @@ import pytest
 from dvc.config import Config
 from dvc.dirs import site_cache_dir
 
-from fmnist.adapters.dvc.environment import dvc_variables
+from fmnist.adapters.dvc.config import dvc_variables
 from fmnist.adapters.environment import exported
 from fmnist.adapters.git.command import run
 
