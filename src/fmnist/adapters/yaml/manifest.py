@@ -34,8 +34,8 @@ class ServingManifest:
 
     def model_uri(self) -> str | None:
         """Return the model URI of the first deployment or application that names one, or None."""
-        configs = [config for part in load(self._text) for config in _configs(part)]
-        return next((uri for config in configs for uri in _models(config)), None)
+        places = [place for part in load(self._text) for config in _configs(part) for place in _places(config)]
+        return next((str(place["model_uri"]) for place in places if isinstance(place.get("model_uri"), str)), None)
 
     def point_at(self, model_uri: str, image: str | None = None) -> bool:
         """Write this model, and this image if given, into the file, and return whether the file changed.
@@ -70,22 +70,16 @@ class ServingManifest:
 
     def _point(self, part: Any, model_uri: str, image: str | None) -> bool:
         """Change one document in place, and return whether it serves our model."""
-        if not isinstance(part, dict):
-            return False
-        if part.get("kind") != "RayService":
-            return _point_config(part, model_uri)
-        spec = part.get("spec")
-        if not isinstance(spec, dict) or not isinstance(before := spec.get("serveConfigV2"), str):
-            return False
-        configs = load(before)
-        found = [_point_config(each, model_uri) for each in configs]
-        if not any(found):
-            return False
-        if configs != load(before):
-            spec["serveConfigV2"] = block(dump(configs, before), before)
-        if image is not None:
-            self._point_image(spec, image)
-        return True
+        configs, before = _configs(part), _inner_config(part)
+        places = [place for config in configs for place in _places(config)]
+        for place in places:
+            place["model_uri"] = quoted(model_uri)
+        if places and before is not None:
+            if configs != load(before):
+                part["spec"]["serveConfigV2"] = block(dump(configs, before), before)
+            if image is not None:
+                self._point_image(part["spec"], image)
+        return bool(places)
 
     def _point_image(self, spec: Any, image: str) -> None:
         """Set the image of every container that uses another tag of it."""
@@ -102,36 +96,30 @@ class ServingManifest:
 
 def _configs(part: Any) -> list[Any]:
     """Return the Serve configs of a document: those inside of a RayService, or the document itself."""
+    inner = _inner_config(part)
+    return [part] if inner is None else load(inner)
+
+
+def _inner_config(part: Any) -> str | None:
     spec = part.get("spec") if isinstance(part, dict) and part.get("kind") == "RayService" else None
     config = spec.get("serveConfigV2") if isinstance(spec, dict) else None
-    return load(config) if isinstance(config, str) else [part]
+    return config if isinstance(config, str) else None
 
 
-def _models(config: Any) -> Iterator[str]:
-    """Yield the models that a Serve config names. A user_config comes first, because it overrides arguments."""
+def _places(config: Any) -> Iterator[dict[str, Any]]:
+    """Yield the mappings of a Serve config that name a model, or must. Our deployment gets one if it has none.
+
+    A user_config comes first, because it overrides arguments.
+    """
     for application in _mappings(config, "applications"):
-        user_configs = [deployment.get("user_config") for deployment in _mappings(application, "deployments")]
-        for holder in [*user_configs, application.get("args")]:
-            if isinstance(holder, dict) and isinstance(holder.get("model_uri"), str):
-                yield str(holder["model_uri"])
-
-
-def _point_config(config: Any, model_uri: str) -> bool:
-    found = False
-    for application in _mappings(config, "applications"):
-        arguments = application.get("args")
-        if isinstance(arguments, dict) and "model_uri" in arguments:
-            arguments["model_uri"] = quoted(model_uri)
-            found = True
         for deployment in _mappings(application, "deployments"):
-            user_config, is_ours = deployment.get("user_config"), deployment.get("name") == _DEPLOYMENT
-            if isinstance(user_config, dict) and (is_ours or "model_uri" in user_config):
-                user_config["model_uri"] = quoted(model_uri)
-                found = True
-            elif is_ours:
-                deployment["user_config"] = quoted({"model_uri": model_uri})
-                found = True
-    return found
+            is_ours = deployment.get("name") == _DEPLOYMENT
+            if is_ours and not isinstance(deployment.get("user_config"), dict):
+                deployment["user_config"] = {}
+            if isinstance(found := deployment.get("user_config"), dict) and (is_ours or "model_uri" in found):
+                yield found
+        if isinstance(arguments := application.get("args"), dict) and "model_uri" in arguments:
+            yield arguments
 
 
 def _containers(spec: Any) -> Iterator[dict[str, Any]]:
