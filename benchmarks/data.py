@@ -21,8 +21,7 @@ import pyarrow.parquet as pq
 import torch
 from reporting import append, machine, print_table
 
-from fmnist.adapters.parquet.reader import SplitReader
-from fmnist.adapters.parquet.writer import write_split
+from fmnist.adapters.parquet.files import SplitReader, write_split
 from fmnist.apps.containers.train import TrainContainer
 from fmnist.apps.settings import load_environment
 from fmnist.domain.model.data.dataset import LabeledImages, SplitFile

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 from dvc.repo import Repo
 
 from fmnist.adapters.dvc.settings import RegistryPaths, RegistrySettings
+from fmnist.adapters.parquet.files import write_split
 from fmnist.adapters.parquet.storage import S3Settings
-from fmnist.adapters.parquet.writer import write_split
 from fmnist.domain.model.address import Address
 from fmnist.domain.model.data.dataset import LabeledImages
 from fmnist.domain.model.data.metadata import describe

@@ -1,8 +1,11 @@
-"""Reads the versions (Git tags) of the data registry's repository."""
+"""The Git repository of the data registry: its versions, which are tags, and a local copy. Errors say what to do."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 from fmnist.adapters.git.advice import advice
 from fmnist.adapters.git.command import is_local, source_name
-from fmnist.adapters.git.remote import references
+from fmnist.adapters.git.remote import local_copy, references
 from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import StoreUnavailable
 
@@ -19,14 +22,28 @@ def tagged_commits(repo: Address) -> dict[str, str]:
         tags = references(repo, f"{_TAGS}*")
     except StoreUnavailable as error:
         raise StoreUnavailable(
-            f"the data registry {source_name(repo)} does not answer: {error}; {way_out(error, repo)}"
+            f"the data registry {source_name(repo)} does not answer: {error}; {_way_out(error, repo)}"
         ) from error
     # Git lists an annotated tag first, then its commit, which overwrites it here.
     return {name.removeprefix(_TAGS).removesuffix("^{}"): sha for name, sha in tags}
 
 
-def way_out(error: StoreUnavailable, repo: Address) -> str:
-    """Return advice for a registry's repository that Git cannot use."""
+@contextmanager
+def local_registry(repo: Address, what: str) -> Iterator[str]:
+    """Yield the path of the repository or of a local copy. Errors call it `what`.
+
+    Raises:
+        StoreUnavailable: as `tagged_commits`.
+    """
+    with ExitStack() as copies:
+        try:
+            path = copies.enter_context(local_copy(repo))
+        except StoreUnavailable as error:
+            raise StoreUnavailable(f"{what} cannot be opened: {error}; {_way_out(error, repo)}") from error
+        yield path
+
+
+def _way_out(error: StoreUnavailable, repo: Address) -> str:
     correct = "correct DVC_REPO_URL"
     absent = f"make one with `fmnist data build`, or {correct}" if is_local(repo) else correct
     return advice(error, repo, "DVC_REPO_URL", absent) or correct

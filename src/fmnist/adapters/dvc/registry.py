@@ -7,7 +7,7 @@ compare hashes when it reads (docs/adr/0003).
 import json
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,11 @@ from dvc.repo.open_repo import clean_repos
 from dvc_data.index import FileStorage
 
 from fmnist.adapters.dvc.config import LOCATING, dvc_variables, own_config, refuse_cloud_versions
-from fmnist.adapters.dvc.git import tagged_commits, way_out
+from fmnist.adapters.dvc.git import local_registry, tagged_commits
 from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.environment import exported
 from fmnist.adapters.git.command import source_name
-from fmnist.adapters.git.remote import local_copy
-from fmnist.adapters.parquet.reader import SplitReader
+from fmnist.adapters.parquet.files import SplitReader
 from fmnist.adapters.parquet.storage import Storage
 from fmnist.domain.model.address import Address, without_credentials
 from fmnist.domain.model.data.data_version import choose, newest_first
@@ -50,9 +49,10 @@ class DvcDataRegistry(DataRegistry):
     def resolve(self, version: str | None = None) -> DatasetVersion:
         commits = tagged_commits(self._settings.repo)
         tag = choose(version, newest_first(commits))
+        paths = self._settings.paths.splits()
         with _opened(self._settings, self._source, tag, commits[tag]) as project:
             splits = {}
-            for name, path in self._settings.paths.splits().items():
+            for name, path in paths.items():
                 if project.has(path):
                     splits[name] = project.file(name, path)
                 elif name in REQUIRED_SPLITS:
@@ -61,14 +61,13 @@ class DvcDataRegistry(DataRegistry):
                         f"correct DVC_{name.upper()}_DATA_PATH or choose another version"
                     )
             metadata = self._metadata(project, tag)
-        paths = {**self._settings.paths.splits(), "metadata": self._settings.paths.metadata}
         dataset = DatasetVersion(
             version=tag,
             commit=commits[tag],
             splits=splits,
             metadata=metadata,
             source=self._source,
-            paths={name: path for name, path in paths.items() if name in splits or name == "metadata"},
+            paths={**{name: paths[name] for name in splits}, "metadata": self._settings.paths.metadata},
         )
         _check_metadata(dataset)
         return dataset
@@ -162,13 +161,10 @@ def _opened(settings: RegistrySettings, source: str, tag: str, commit: str) -> I
         address["remote_config"] = {"url": settings.remote_url, "version_aware": False, "worktree": False}
     with _dvc_clones, dvc_variables() as variables, exported(variables):
         try:
-            with _local_repository(settings.repo, what) as repo:
+            with local_registry(settings.repo, what) as repo:
                 own_config(Path(repo), commit, source)  # a check, before DVC reads it
-                project = _Project({**address, "repo": repo}, what)
-                try:
+                with closing(_Project({**address, "repo": repo}, what)) as project:
                     yield project
-                finally:
-                    project.close()
         except RemoteConfigError as error:
             raise InvalidSetting(
                 f"{what}: {_cause(error)}; set DVC_REMOTE to a remote of the registry, or DVC_REMOTE_URL to its URL"
@@ -179,17 +175,6 @@ def _opened(settings: RegistrySettings, source: str, tag: str, commit: str) -> I
             raise StoreUnavailable(f"{what} cannot be opened: {_cause(error)}") from error
         finally:
             clean_repos()
-
-
-@contextmanager
-def _local_repository(repo: Address, what: str) -> Iterator[str]:
-    """Yield the path of the repository or of a local copy, so that DVC does not wait for a server."""
-    with ExitStack() as copies:
-        try:
-            path = copies.enter_context(local_copy(repo))
-        except StoreUnavailable as error:
-            raise StoreUnavailable(f"{what} cannot be opened: {error}; {way_out(error, repo)}") from error
-        yield path
 
 
 def _check_metadata(dataset: DatasetVersion) -> None:

@@ -21,9 +21,8 @@ from fmnist.adapters.idx.files import (
     TRAIN_LABELS,
     read_labeled_images,
 )
-from fmnist.adapters.parquet.reader import parse_split
+from fmnist.adapters.parquet.files import parse_split, write_split
 from fmnist.adapters.parquet.schema import to_labeled_images
-from fmnist.adapters.parquet.writer import write_split
 from fmnist.domain.model.data.dataset import LabeledImages, Labels
 from fmnist.domain.model.data.images import CLASS_NAMES
 from fmnist.domain.model.data.metadata import describe

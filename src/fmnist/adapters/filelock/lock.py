@@ -51,13 +51,13 @@ class PromotionLock:
             Conflict: another promotion still holds it after `patience` seconds.
             StoreUnavailable: the lock file cannot be written, or other users can write to its folder.
         """
-        if not self._acquire(0):
+        if not _acquire(self._lock, "promotions", _make_private, timeout=0):
             # Log the wait, or the user would think that the process hangs.
             patience = self._lock.timeout
             logger.info(
                 "another promotion of %s is running on this machine: waiting for up to %g s", self._model, patience
             )
-            if not self._acquire(patience):
+            if not _acquire(self._lock, "promotions", _make_private, patience):
                 raise Conflict(
                     f"another promotion of {self._model} is still running on this machine after {patience:g} s: "
                     f"run this again when it is done; its lock is {self.path}"
@@ -66,9 +66,6 @@ class PromotionLock:
             yield
         finally:
             self._lock.release()
-
-    def _acquire(self, timeout: float) -> bool:
-        return _acquire(self._lock, "promotions", _make_private, timeout)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 import re
 import shlex
 
+from fmnist.adapters.environment import proxy_advice
 from fmnist.adapters.git.command import is_local, source_name
-from fmnist.adapters.http.proxy import proxy_advice
 from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import StoreUnavailable
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fmnist.adapters.http.endpoint import HttpEndpoint, Reply
-from fmnist.adapters.pillow.encoding import encode_picture
+from fmnist.adapters.pillow.files import encode_picture
 from fmnist.domain.model.data.images import PIXELS, SIDE, Images
 from fmnist.domain.model.errors import UnexpectedReply
 

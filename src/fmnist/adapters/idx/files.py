@@ -5,7 +5,6 @@ import hashlib
 import math
 import struct
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,7 +99,8 @@ def parse_idx(content: bytes, name: str, dimensions: int) -> npt.NDArray[np.uint
         raise CorruptData(f"{name} starts with magic number {magic:#010x}, expected {expected_magic:#010x}")
     expected, found = math.prod(shape), len(content) - header
     if found != expected:
-        raise CorruptData(f"{name} must have {_sizes(shape)} = {expected} bytes of data by its header, found {found}")
+        sizes = " x ".join(map(str, shape))
+        raise CorruptData(f"{name} must have {sizes} = {expected} bytes of data by its header, found {found}")
     return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)
 
 
@@ -116,7 +116,3 @@ def _decompress(path: Path, most: int) -> bytes:
     if len(content) > most:
         raise CorruptData(f"{path} is not the official {path.name}: it holds more than {most} bytes")
     return content
-
-
-def _sizes(shape: Sequence[int]) -> str:
-    return " x ".join(str(size) for size in shape)

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from fmnist.adapters.matplotlib.figures import draw
 from fmnist.adapters.matplotlib.theme import as_file, in_page
-from fmnist.adapters.pillow.encoding import encode_picture
+from fmnist.adapters.pillow.files import encode_picture
 from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.errors import ReportFailed
 from fmnist.domain.model.evaluation.report import REPEATED, ModelReport

@@ -8,7 +8,7 @@ from mlflow.exceptions import MlflowException
 from requests import Request
 from requests.exceptions import InvalidURL
 
-from fmnist.adapters.http.proxy import proxy_advice
+from fmnist.adapters.environment import proxy_advice
 from fmnist.domain.model.address import Address, without_credentials
 from fmnist.domain.model.errors import FmnistError, InvalidSetting, StoreUnavailable
 

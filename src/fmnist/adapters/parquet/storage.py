@@ -8,7 +8,7 @@ from typing import Any
 import fsspec
 from fsspec.asyn import sync
 
-from fmnist.adapters.http.proxy import proxy_advice
+from fmnist.adapters.environment import proxy_advice
 from fmnist.domain.model.address import without_credentials
 from fmnist.domain.model.data.dataset import SplitFile
 from fmnist.domain.model.errors import CorruptData, StoreUnavailable
@@ -126,9 +126,8 @@ def unavailable() -> tuple[type[Exception], ...]:
 def _stream(filesystem: Any, path: str, most: int, *, is_s3: bool) -> Any:
     if not is_s3:
         return sync(filesystem.loop, filesystem.open_async, path, size=most)  # without `size`, an extra request asks it
-    bucket, key, version = filesystem.split_path(path)
-    chosen = {"VersionId": version} if version else {}
-    return filesystem.call_s3("get_object", Bucket=bucket, Key=key, **chosen)["Body"]
+    bucket, key, _ = filesystem.split_path(path)
+    return filesystem.call_s3("get_object", Bucket=bucket, Key=key)["Body"]
 
 
 async def _first_bytes(stream: Any, most: int) -> bytes:

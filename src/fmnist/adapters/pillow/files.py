@@ -1,4 +1,6 @@
-"""Reads PNG, JPEG and `.npy` files as uint8 batches. It detects the type from the content, and checks limits first.
+"""Reads PNG, JPEG and `.npy` files as uint8 batches, and encodes pictures.
+
+It detects the type of a file from the content, and checks limits first.
 
 Fashion-MNIST shows light articles on black. A picture on white is read as it is and never inverted, because a guess
 would be wrong for some pictures. The caller must decide.
@@ -83,6 +85,13 @@ def decode_picture(content: bytes | bytearray, max_pixels: int) -> Images:
     except Exception as error:
         # A decoder may raise any type, and the cause is always the picture.
         raise UnreadablePicture(f"a damaged picture ({str(error) or type(error).__name__})") from error
+
+
+def encode_picture(image: Images, picture_format: str) -> bytes:
+    """Return one image, uint8 (28, 28), as a grey picture in the format `PNG` or `JPEG` (quality 95)."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, picture_format, quality=95)
+    return file.getvalue()
 
 
 def _check_scans(jpeg: bytes | bytearray) -> None:

@@ -16,7 +16,7 @@ from ray.util.queue import Empty, Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from fmnist.adapters.lightning.checkpoint import BEST, History
-from fmnist.adapters.parquet.reader import SplitReader
+from fmnist.adapters.parquet.files import SplitReader
 from fmnist.adapters.ray.cluster import (
     RETRIES,
     cluster_in_use,

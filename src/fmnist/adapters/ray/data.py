@@ -7,7 +7,7 @@ import ray
 import ray.data
 import ray.train
 
-from fmnist.adapters.parquet.reader import SplitReader
+from fmnist.adapters.parquet.files import SplitReader
 from fmnist.adapters.parquet.schema import to_labeled_images
 from fmnist.adapters.ray.cluster import RETRIES
 from fmnist.domain.model.data.dataset import LabeledImages, SplitFile

@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from fmnist.adapters.environment import exported
-from fmnist.adapters.parquet.reader import SplitReader
+from fmnist.adapters.parquet.files import SplitReader
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.domain.model.data.dataset import DatasetVersion

@@ -10,7 +10,7 @@ from fmnist.adapters.filelock.lock import RunLock
 from fmnist.adapters.git.command import run
 from fmnist.adapters.jinja2.report_page import render_report
 from fmnist.adapters.lightning.compute import LocalCompute
-from fmnist.adapters.parquet.reader import SplitReader
+from fmnist.adapters.parquet.files import SplitReader
 from fmnist.adapters.parquet.storage import S3Settings, Storage
 from fmnist.adapters.ray.isolation import IsolatedCompute, RayComputeFactory
 from fmnist.adapters.ray.settings import ClusterSettings

@@ -6,7 +6,7 @@ import pytest
 import ray
 
 from fmnist.adapters.dvc.registry import DvcDataRegistry
-from fmnist.adapters.parquet.reader import SplitReader
+from fmnist.adapters.parquet.files import SplitReader
 from fmnist.adapters.ray.compute import RayCompute
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage

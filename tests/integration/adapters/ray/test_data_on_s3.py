@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from fmnist.adapters.dvc.registry import DvcDataRegistry
-from fmnist.adapters.parquet.reader import SplitReader
+from fmnist.adapters.parquet.files import SplitReader
 from fmnist.adapters.parquet.schema import to_labeled_images
 from fmnist.adapters.parquet.storage import S3Settings, Storage
 from fmnist.adapters.ray.cluster import join_cluster

@@ -13,7 +13,7 @@ import pytest
 
 from fmnist.adapters.memory.compute import MemoryCompute
 from fmnist.adapters.memory.registry import MemoryDataRegistry
-from fmnist.adapters.parquet.reader import SplitReader
+from fmnist.adapters.parquet.files import SplitReader
 from fmnist.adapters.ray.isolation import IsolatedCompute, RayComputeFactory
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage

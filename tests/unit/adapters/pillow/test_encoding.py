@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fmnist.adapters.pillow.encoding import encode_picture
-from fmnist.adapters.pillow.files import read_image_file
+from fmnist.adapters.pillow.files import encode_picture, read_image_file
 from fmnist.testing.data import toy_images
 
 IMAGE = toy_images(1).images[0]

@@ -1,11 +1,12 @@
-"""Reads a split's images by URI and hash. The reader holds only plain settings, so it can be sent to a Ray worker."""
+"""Reads and writes a split as a Parquet file. A reader holds only plain settings, so it can be sent to a Ray worker."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fmnist.adapters.parquet.schema import canonical, to_labeled_images
+from fmnist.adapters.parquet.schema import canonical, to_labeled_images, to_table
 from fmnist.adapters.parquet.storage import Storage
 from fmnist.domain.model.data.dataset import LabeledImages, SplitFile
 from fmnist.domain.model.errors import CorruptData
@@ -51,3 +52,13 @@ def parse_split(split: str, uri: str, content: bytes) -> pa.Table:
         raise CorruptData(f"split {split!r} at {uri} is not a readable Parquet file: {error}") from error
     except CorruptData as error:
         raise CorruptData(f"split {split!r} at {uri}: {error}") from error
+
+
+def write_split(data: LabeledImages, path: Path) -> None:
+    """Write the canonical table to `path`, and create its directory if needed.
+
+    With one pyarrow version, the same rows give the same bytes and so the same hash.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A dictionary or statistics of whole images would cost time and be of no use.
+    pq.write_table(to_table(data), path, compression="zstd", use_dictionary=False, write_statistics=["label"])

@@ -10,10 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from fmnist.adapters.parquet import storage
-from fmnist.adapters.parquet.reader import SplitReader
+from fmnist.adapters.parquet.files import SplitReader, write_split
 from fmnist.adapters.parquet.schema import SCHEMA
 from fmnist.adapters.parquet.storage import S3Settings, Storage
-from fmnist.adapters.parquet.writer import write_split
 from fmnist.domain.model.data.dataset import SplitFile
 from fmnist.domain.model.errors import CorruptData, StoreUnavailable
 from fmnist.testing.data import toy_images

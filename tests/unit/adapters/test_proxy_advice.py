@@ -2,7 +2,7 @@
 
 import pytest
 
-from fmnist.adapters.http.proxy import proxy_advice
+from fmnist.adapters.environment import proxy_advice
 
 
 @pytest.fixture(autouse=True)
