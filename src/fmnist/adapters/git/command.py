@@ -72,12 +72,8 @@ def _run(command: Sequence[str], cwd: Path | None, env: Mapping[str, str], silen
 
 
 def git(checkout: Path, *arguments: str) -> str:
-    """Run git in a checkout. If Git has no identity, use the identity `fmnist`.
-
-    Raises:
-        StoreUnavailable: the command failed, or Git is not installed.
-    """
-    return run(["git", *arguments], cwd=checkout, env=_identity(checkout))
+    """Run git in a checkout, and return its standard output. It raises what `run` raises."""
+    return run(["git", *arguments], cwd=checkout)
 
 
 def is_local(repo: Address) -> bool:
@@ -109,16 +105,6 @@ def _listen(process: "subprocess.Popen[bytes]", silence: float | None) -> tuple[
     process.wait()
     printed, errors = (b"".join(parts).decode(errors="replace") for parts in heard.values())
     return printed, errors
-
-
-def _identity(checkout: Path) -> dict[str, str]:
-    """Return variables for the identity `fmnist` if Git has no identity, else an empty dict."""
-    try:
-        run(["git", "var", "GIT_COMMITTER_IDENT"], cwd=checkout)
-    except StoreUnavailable:
-        who = {"NAME": "fmnist", "EMAIL": "fmnist@localhost"}
-        return {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()}
-    return {}
 
 
 def _reason(output: str) -> str:

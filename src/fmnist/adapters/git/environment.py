@@ -36,8 +36,13 @@ _NEUTRAL_VARIABLES = {
     "LC_ALL": "C.UTF-8",  # `advice` matches Git's messages, which Git would translate
     "SHELL": "/bin/sh",  # DVC runs the stages with it
 }
-# Unset, these two are files in the user's home directory.
-_NEUTRAL_SETTINGS = [("core.excludesFile", os.devnull), ("core.attributesFile", os.devnull)]
+# The two files are in the user's home directory if unset. The user's own name and address override ours.
+_NEUTRAL_SETTINGS = [
+    ("core.excludesFile", os.devnull),
+    ("core.attributesFile", os.devnull),
+    ("user.name", "fmnist"),
+    ("user.email", "fmnist@localhost"),
+]
 # Only for the command itself: a local registry that receives a push still runs its own hooks.
 _COMMAND_SETTINGS = [("core.hooksPath", os.devnull)]
 
@@ -70,11 +75,7 @@ def neutral_environment(remote: Address | None = None) -> Iterator[dict[str, str
             variables |= _secret_variables(scratch, *credentials)
         config = Path(scratch, "gitconfig")
         config.write_text(_file(_NEUTRAL_SETTINGS + settings), encoding="utf-8", errors="surrogateescape")
-        yield {
-            **variables,
-            "GIT_CONFIG_GLOBAL": str(config),
-            **_numbered(command_settings),
-        }
+        yield {**variables, "GIT_CONFIG_GLOBAL": str(config), **_numbered(command_settings)}
 
 
 def _kept_variables() -> dict[str, str]:
@@ -157,7 +158,6 @@ def _numbered(settings: _Settings) -> dict[str, str]:
 
 
 def _file(settings: Iterable[tuple[str, str]]) -> str:
-    """Return settings in the syntax of Git's configuration files."""
     lines = []
     for name, value in settings:
         section, _, rest = name.partition(".")

@@ -186,6 +186,14 @@ def test_identity_and_url_rewrites_of_the_user_are_kept(home: Path, tmp_path: Pa
     assert references(Address("https://host.invalid/mirror.git"))
 
 
+def test_commit_of_a_user_without_an_identity_is_by_fmnist(home: Path, tmp_path: Path) -> None:
+    run(["git", "init", "--quiet", str(tmp_path / "work")])
+    git(tmp_path / "work", "commit", "--quiet", "--allow-empty", "--message", "x")
+    assert git(tmp_path / "work", "log", "--format=%an <%ae>, %cn <%ce>") == (
+        "fmnist <fmnist@localhost>, fmnist <fmnist@localhost>\n"
+    )
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 def test_repository_of_another_user_is_used_if_safe_directory_allows_it(home: Path, tmp_path: Path) -> None:
     bare = tmp_path / "of 'another.git"
