@@ -73,19 +73,6 @@ def test_dvc_variables_of_the_user_do_not_affect_reading(
     assert registry.resolve().splits
 
 
-def test_commit_is_the_tagged_commit_and_not_the_tag_object(
-    registry: DvcDataRegistry, settings: RegistrySettings
-) -> None:
-    commit = git(Path(str(settings.repo)), "rev-parse", "fashion-mnist-v1.9.0^{commit}").strip()
-    assert registry.resolve("1.9.0").commit == commit
-
-
-def test_data_store_of_the_settings_overrides_the_repository_s(
-    registry: DvcDataRegistry, settings: RegistrySettings
-) -> None:
-    assert registry.resolve().file("train").uri.startswith(f"{settings.remote_url}/")
-
-
 def test_data_store_of_the_repository_is_used_without_a_setting(template: RegistrySettings) -> None:
     registry = DvcDataRegistry(dataclasses.replace(template, remote_url=None))
     assert registry.resolve().file("train").uri.startswith(f"{template.remote_url}/")

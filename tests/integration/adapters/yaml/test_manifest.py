@@ -193,24 +193,9 @@ def test_line_ends_are_not_changed(tmp_path: Path) -> None:
     assert path.read_bytes() == SERVE.replace(OLD, NEW).replace("\n", "\r\n").encode()
 
 
-AWKWARD = ("a: b", "#x", "x #y", "{}", "[a]", "!tag x", "&a b", "*a", "a\nb", "yes", "null", "~", "", " ", "2001-01-01")
-AWKWARD_TOO = (
-    "1_000",
-    "0o7",
-    "0x1F",
-    "1:30",
-    "1e3",
-    ".inf",
-    "- a",
-    "? a",
-    "'",
-    '"',
-    "\\",
-    "%x",
-    "@x",
-    "`x",
-    "a:",
-    "x\x85y",
+AWKWARD = (
+    *("a: b", "#x", "x #y", "{}", "[a]", "!tag x", "&a b", "*a", "a\nb", "yes", "null", "~", "", " ", "2001-01-01"),
+    *("1_000", "0o7", "0x1F", "1:30", "1e3", ".inf", "- a", "? a", "'", '"', "\\", "%x", "@x", "`x", "a:", "x\x85y"),
 )
 
 
@@ -222,7 +207,7 @@ def read_back(text: str) -> object:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
-@given(st.sampled_from([SERVE, SERVICE]), st.sampled_from(AWKWARD + AWKWARD_TOO) | st.text(max_size=30))
+@given(st.sampled_from([SERVE, SERVICE]), st.sampled_from(AWKWARD) | st.text(max_size=30))
 @example(SERVE, "yes")
 @example(SERVICE, "a\n---\nb: c")
 @example(SERVICE, "\x1b[31m\u2028\x85")
@@ -236,7 +221,7 @@ def test_a_model_with_any_name_reads_back(tmp_path: Path, text: str, uri: str) -
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10)
-@given(st.sampled_from(AWKWARD + AWKWARD_TOO) | st.text(max_size=20))
+@given(st.sampled_from(AWKWARD) | st.text(max_size=20))
 def test_an_image_with_any_tag_reads_back(tmp_path: Path, tag: str) -> None:
     path, image = tmp_path / "manifest.yaml", f"registry:5000/fmnist-serving@{tag}"
     manifest(path, SERVICE).point_at(NEW, image)
@@ -253,7 +238,7 @@ def test_an_image_with_any_tag_reads_back(tmp_path: Path, tag: str) -> None:
 @given(
     st.sampled_from([SERVE, SERVICE]),
     st.integers(0, 1000),
-    st.sampled_from(AWKWARD + AWKWARD_TOO) | st.text(max_size=5),
+    st.sampled_from(AWKWARD) | st.text(max_size=5),
 )
 @example("", 0, "[" * 1000)
 @example("", 0, "2001-99-99")
