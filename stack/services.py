@@ -187,7 +187,6 @@ def free_ports(count: int) -> list[int]:
 
 
 def _beside_python(program: str) -> str:
-    """Return the path of a program in this Python environment."""
     path = Path(sys.executable).parent / program
     if not path.exists():
         raise StackError(f"{program} is not in {path.parent}: run make setup")

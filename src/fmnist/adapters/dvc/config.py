@@ -68,11 +68,7 @@ def own_remote(config: Mapping[str, Any], name: str | None) -> Mapping[str, str]
 
 
 def refuse_cloud_versions(what: str) -> NoReturn:
-    """Refuse a remote that is `version_aware` or a `worktree`.
-
-    Raises:
-        InvalidSetting: always.
-    """
+    """Raise InvalidSetting for a remote that is `version_aware` or a `worktree`."""
     raise InvalidSetting(
         f"{what} has its data in a remote with cloud versions (version_aware or worktree), which stores files by name, "
         "not by hash: set DVC_REMOTE_URL to a remote that stores them by hash, or build a new version into one"

@@ -86,9 +86,10 @@ class HttpEndpoint:
         auth = None if user is None else httpx.BasicAuth(user, password or "")
         self._key = {}
         if api_key is not None:
-            key = _check_key(api_key)
+            if not is_visible_ascii(api_key):
+                raise InvalidSetting("the API key must have only visible ASCII characters, without spaces")
             # User and password need the `authorization` header, for a proxy in front of the service.
-            self._key = {"authorization": f"Bearer {key}"} if auth is None else {"x-api-key": key}
+            self._key = {"authorization": f"Bearer {api_key}"} if auth is None else {"x-api-key": api_key}
         self._client = _client(parsed, auth, timeout, direct=direct or is_loopback(parsed.host))
 
     def __enter__(self) -> Self:
@@ -153,9 +154,3 @@ def _read(response: httpx.Response, request: str) -> bytes:
         if len(body) > MAX_REPLY_BYTES:
             raise UnexpectedReply(f"{request}: the answer has more than {MAX_REPLY_BYTES} bytes; check the URL")
     return bytes(body)
-
-
-def _check_key(key: str) -> str:
-    if not is_visible_ascii(key):
-        raise InvalidSetting("the API key must have only visible ASCII characters, without spaces")
-    return key

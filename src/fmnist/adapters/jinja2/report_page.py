@@ -80,5 +80,4 @@ def _interval(bounds: tuple[float, float]) -> str:
 
 
 def _data_uri(image: Images) -> str:
-    """Return one image, uint8 (28, 28), as a data URI."""
     return "data:image/png;base64," + base64.b64encode(encode_picture(image, "PNG")).decode()

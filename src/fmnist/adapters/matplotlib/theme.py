@@ -23,13 +23,8 @@ _LONGEST_LABEL = 24  # letters: even the widest leave half of a figure for the d
 # Placeholders, which no drawing uses as real colours.
 INK, FAINT, BLUE, ORANGE = "#010203", "#040506", "#070809", "#0a0b0c"
 # Blue and vermilion of Okabe and Ito 2008, "Color Universal Design", which remain distinct with any colour blindness.
-_ON_WHITE: Mapping[str, str] = {INK: "#1f2328", FAINT: "#d0d7de", BLUE: "#0072b2", ORANGE: "#d55e00"}
-_IN_PAGE: Mapping[str, str] = {
-    INK: "var(--ink)",
-    FAINT: "var(--faint)",
-    BLUE: "var(--blue)",
-    ORANGE: "var(--orange)",
-}
+_ON_WHITE = {INK: "#1f2328", FAINT: "#d0d7de", BLUE: "#0072b2", ORANGE: "#d55e00"}
+_IN_PAGE = {INK: "var(--ink)", FAINT: "var(--faint)", BLUE: "var(--blue)", ORANGE: "var(--orange)"}
 # Any, because Matplotlib's stubs require each key to be one of three hundred literals.
 _STYLE: Any = {
     "text.parse_math": False,  # a class may be named `$x$`

@@ -29,12 +29,7 @@ class SplitReader:
         return to_labeled_images(self.table(file))
 
     def table(self, file: SplitFile) -> pa.Table:
-        """Return the split as the canonical table (`schema.SCHEMA`), as a block of a Ray Dataset has it.
-
-        Raises:
-            CorruptData: as above.
-            StoreUnavailable: as above.
-        """
+        """Return the split as the canonical table (`schema.SCHEMA`). It raises what a call raises."""
         return parse_split(file.split, file.uri, self.storage.read(file))
 
 
