@@ -147,7 +147,7 @@ class _Checkout:
         write_config(self._path / ".dvc/config.local", {remote_section(_UPLOAD_REMOTE): remote})
         for file in [PARAMS, *IGNORE_FILES]:
             if file in files:
-                self._write(file, run(["git", "cat-file", "blob", f"HEAD:{file}"], cwd=self._path))
+                self._write(file, git(self._path, "cat-file", "blob", f"HEAD:{file}"))
         if PARAMS not in files:
             self._write(PARAMS, PARAMS_YAML)
         try:
@@ -158,7 +158,7 @@ class _Checkout:
 
     def _committed_files(self) -> set[str]:
         """Return the registry's files. They stay in the index, and so in the next commit."""
-        if not run(["git", "for-each-ref", "--count=1", "refs/heads"], cwd=self._path):
+        if not git(self._path, "for-each-ref", "--count=1", "refs/heads"):
             return set()
         git(self._path, "read-tree", "HEAD")
         git(self._path, "rm", "--quiet", "--cached", "--ignore-unmatch", "--", *POINTERS)  # stages make these now
@@ -176,7 +176,7 @@ class _Checkout:
                 f"{self._source} holds no data registry yet, and no place for its data is set: "
                 "set DVC_REMOTE_URL to a directory or an s3:// address"
             )
-        run(["git", "symbolic-ref", "HEAD", f"refs/heads/{_BRANCH}"], cwd=self._path)
+        git(self._path, "symbolic-ref", "HEAD", f"refs/heads/{_BRANCH}")
         self._dvc("init", "--quiet")
         name = self._settings.remote or _FIRST_REMOTE
         # This is committed, so it must hold no credentials.
@@ -222,7 +222,7 @@ class _Checkout:
 
     def publish(self, repo: Address, tag: str) -> None:
         """Push the branch and the tag in one atomic push."""
-        branch = run(["git", "symbolic-ref", "HEAD"], cwd=self._path).strip()
+        branch = git(self._path, "symbolic-ref", "HEAD").strip()
         try:
             push(self._path, repo, f"HEAD:{branch}", f"refs/tags/{tag}")
         except StoreUnavailable as error:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from configobj import ConfigObj, ConfigObjError
 from dvc.config import Config, ConfigError
 
-from fmnist.adapters.git.command import run
+from fmnist.adapters.git.command import git
 from fmnist.adapters.parquet.storage import CONNECT_SECONDS, READ_SECONDS, S3Settings
 from fmnist.domain.model.errors import CorruptData, InvalidSetting
 
@@ -43,9 +43,9 @@ def own_config(repo: Path, commit: str, source: str) -> Mapping[str, Any]:
         CorruptData: DVC cannot read it.
         InvalidSetting: its core or cache sets an option that is not allowed.
     """
-    if not run(["git", "ls-tree", "--name-only", commit, "--", CONFIG_FILE], cwd=repo):
+    if not git(repo, "ls-tree", "--name-only", commit, "--", CONFIG_FILE):
         return {"core": {}, "remote": {}}
-    text = run(["git", "cat-file", "blob", f"{commit}:{CONFIG_FILE}"], cwd=repo)
+    text = git(repo, "cat-file", "blob", f"{commit}:{CONFIG_FILE}")
     with tempfile.TemporaryDirectory(prefix="fmnist-config-") as scratch:
         file = Path(scratch, "config")
         file.write_text(text, encoding="utf-8")
@@ -62,8 +62,8 @@ def own_config(repo: Path, commit: str, source: str) -> Mapping[str, Any]:
 
 
 def own_remote(config: Mapping[str, Any], name: str | None) -> Mapping[str, str]:
-    """Return the options that a build uses of a registry's remote, {} if there is none. None is the default remote."""
-    options = config["remote"].get((name or config["core"].get("remote") or "").lower(), {})
+    """Return the options that a build uses of a registry's remote, or {} if there is no such remote."""
+    options = config["remote"].get((name or "").lower(), {})
     return {key: options[key] for key in (*LOCATING, *_UPLOADING) if key in options}
 
 

@@ -1,11 +1,13 @@
 """The Git repository of the data registry: its versions, which are tags, and a local copy. Errors say what to do."""
 
+import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from pathlib import Path
 
 from fmnist.adapters.git.advice import advice
 from fmnist.adapters.git.command import is_local, source_name
-from fmnist.adapters.git.remote import local_copy, references
+from fmnist.adapters.git.remote import clone, references
 from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import StoreUnavailable
 
@@ -30,17 +32,23 @@ def tagged_commits(repo: Address) -> dict[str, str]:
 
 @contextmanager
 def local_registry(repo: Address, what: str) -> Iterator[str]:
-    """Yield the path of the repository or of a local copy. Errors call it `what`.
+    """Yield a local path of the repository: its own path, or that of a temporary bare clone. Errors call it `what`.
+
+    DVC would clone it as well, but would wait for ever for a server that stops answering.
 
     Raises:
-        StoreUnavailable: as `tagged_commits`.
+        StoreUnavailable: there is no repository, or it does not answer, or stops answering.
     """
-    with ExitStack() as copies:
+    if is_local(repo):
+        yield source_name(repo)
+        return
+    with tempfile.TemporaryDirectory(prefix="fmnist-registry-") as scratch:
+        copy = Path(scratch, "registry.git")
         try:
-            path = copies.enter_context(local_copy(repo))
+            clone(repo, copy, "--bare")
         except StoreUnavailable as error:
             raise StoreUnavailable(f"{what} cannot be opened: {error}; {_way_out(error, repo)}") from error
-        yield path
+        yield str(copy)
 
 
 def _way_out(error: StoreUnavailable, repo: Address) -> str:

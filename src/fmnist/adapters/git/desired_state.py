@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fmnist.adapters.git.advice import advice
-from fmnist.adapters.git.command import git, run, source_name
+from fmnist.adapters.git.command import git, source_name
 from fmnist.adapters.git.remote import clone, push, references
 from fmnist.adapters.yaml.manifest import ServingManifest
 from fmnist.domain.model.address import Address
@@ -99,4 +99,4 @@ class GitDesiredState(DesiredState):
 
 
 def _head(work: Path) -> str:
-    return run(["git", "rev-parse", "HEAD"], cwd=work).strip()
+    return git(work, "rev-parse", "HEAD").strip()

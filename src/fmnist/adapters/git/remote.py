@@ -1,11 +1,8 @@
 """Clones, lists and pushes to Git repositories. A command stops when the server sends nothing for a minute."""
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from fmnist.adapters.git.command import is_local, run, source_name
+from fmnist.adapters.git.command import run, source_name
 from fmnist.domain.model.address import Address
 
 _SILENT_SECONDS = 60  # Git itself waits for ever for a server that accepts a connection and sends nothing
@@ -19,24 +16,6 @@ def clone(repo: Address, target: Path, *options: str) -> None:
     """
     command = ["git", "clone", "--quiet", "--progress", *options, "--", source_name(repo), str(target)]
     run(command, silence=_SILENT_SECONDS, remote=repo)
-
-
-@contextmanager
-def local_copy(repo: Address) -> Iterator[str]:
-    """Yield a local path of the repository: its own path, or that of a temporary bare clone.
-
-    DVC would clone it as well, but would wait for ever for a server that stops answering.
-
-    Raises:
-        StoreUnavailable: as `clone`.
-    """
-    if is_local(repo):
-        yield source_name(repo)
-        return
-    with tempfile.TemporaryDirectory(prefix="fmnist-registry-") as scratch:
-        copy = Path(scratch, "registry.git")
-        clone(repo, copy, "--bare")
-        yield str(copy)
 
 
 def references(repo: Address, *patterns: str) -> list[tuple[str, str]]:

@@ -102,7 +102,7 @@ def test_allowed_options_of_a_registry_are_accepted(tmp_path: Path) -> None:
         "[core]\n    remote = storage\n    autostage = true\n[cache]\n    type = symlink\n['remote \"storage\"']\n"
         + lines,
     )
-    assert own_remote(config, None) == said
+    assert own_remote(config, "storage") == said
 
 
 @pytest.mark.parametrize("text", ["[core", "a = %(b)s", "[core]\ncore = 1\n[core]", "\x00"])

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from fmnist.adapters.dvc.git import tagged_commits
+from fmnist.adapters.dvc.git import local_registry, tagged_commits
 from fmnist.adapters.git.command import git, run
-from fmnist.adapters.git.remote import local_copy, push
+from fmnist.adapters.git.remote import push
 from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import StoreUnavailable
 
@@ -22,7 +22,7 @@ def test_server_that_accepts_a_connection_and_sends_nothing_times_out(
             tagged_commits(Address(address))
         with (
             pytest.raises(StoreUnavailable, match=r"`git clone` got no answer within 0\.5 s"),
-            local_copy(Address(address)),
+            local_registry(Address(address), "it"),
         ):
             pass
         run(["git", "init", "--quiet", str(tmp_path)])
