@@ -25,11 +25,7 @@ _NO_SANDBOX = ("-o", "APT::Sandbox::User=root")
 
 
 def fetch(files: Sequence[RawFile], directory: Path, installed: Path = INSTALLED) -> None:
-    """Copy the files of the package into `directory`, without checking their content.
-
-    Raises:
-        StoreUnavailable: there is no installed copy, and the package cannot be downloaded.
-    """
+    """Copy the files of the package into `directory`, as `sources.Fetch` says."""
     if installed.is_dir():
         logger.info("Copying the files of the installed Debian package from %s", installed)
         _copy(files, installed, directory)

@@ -18,11 +18,7 @@ _CHUNK = 1 << 20
 
 
 def fetch(files: Sequence[RawFile], directory: Path, site: str = SITE) -> None:
-    """Download files into `directory`, without checking their content.
-
-    Raises:
-        StoreUnavailable: a file cannot be downloaded, or is too long.
-    """
+    """Download the files into `directory`, as `sources.Fetch` says."""
     for file in files:
         try:
             _download(site + file.name, directory / file.name, file.most_packed)
