@@ -17,7 +17,6 @@ from fmnist.adapters.mlflow.downloading import ONNX_FORM, TORCH_FORM, download_a
 from fmnist.adapters.mlflow.errors import translated
 from fmnist.adapters.mlflow.mlmodel import ModelDescription
 from fmnist.adapters.mlflow.packed import PackedModel, PackedNetwork
-from fmnist.adapters.mlflow.patience import awaiting_files
 from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.errors import CorruptModel, ModelNotFound, RunNotFound
 from fmnist.domain.model.model import ModelInfo, ModelUri, ModelVersion, check_alias, check_model_name
@@ -141,8 +140,7 @@ class MlflowModelStore(ModelStore):
                 model.artifact_path = logged.artifact_location
                 model.model_id = model.model_uuid = logged.model_id
                 model.save(str(folder / MLMODEL_FILE_NAME))
-                with awaiting_files():
-                    client.log_model_artifacts(logged.model_id, str(folder))
+                client.log_model_artifacts(logged.model_id, str(folder))
                 client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
                 client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
             except BaseException:
