@@ -1,7 +1,6 @@
 """The gate asks for the key before the first byte of a body, and counts every byte that it lets in."""
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +10,16 @@ from hypothesis import strategies as st
 
 from fmnist.adapters.fastapi.gate import Gate
 from fmnist.adapters.fastapi.problems import Problem
-from tests.unit.adapters.fastapi.support import GONE, SETTINGS, SILENCE, GreyServing, Service, chunks, greys
+from tests.unit.adapters.fastapi.support import (
+    GONE,
+    SETTINGS,
+    SILENCE,
+    GreyServing,
+    Service,
+    Untouchable,
+    chunks,
+    greys,
+)
 
 KEY = "the-key"
 LIMIT = 1000
@@ -122,16 +130,6 @@ def test_full_buffers_answer_503_with_retry_after(serving: GreyServing) -> None:
     assert int(refused.headers["retry-after"]) >= 1
     assert service.request("POST", "/predict", chunks(body), **post).status == 200
     assert service.gate.buffers.held == 0
-
-
-class Untouchable:
-    """Messages of a body that must not be read."""
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        raise AssertionError("the body was read")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "GET", "HEAD", "PATCH"])
