@@ -123,14 +123,34 @@ class MlflowConnection:
                 raise
         return str(made)
 
-    def expect_artifacts(self, experiment: Experiment) -> None:
-        """Check that artifacts of this experiment can be written.
+    def expect_artifacts(self, experiments: Iterable[Experiment]) -> None:
+        """Refuse a state directory that was moved or copied. Its database holds absolute paths of the old place.
+
+        MLflow would write artifacts of these experiments to the old place, and would not find those of the new one.
 
         Raises:
-            InvalidSetting: the store was moved or copied, and its artifact paths still point to the old place.
+            InvalidSetting: the artifact paths of an sqlite store still point to the old place.
         """
-        if (database := _sqlite_file(self.tracking_uri)) is not None:
-            _expect_artifacts(self, database, [experiment])
+        database = _sqlite_file(self.tracking_uri)
+        if database is None:
+            return
+        expected = self.artifact_folder(database)
+        recorded = {get_local_path_or_none(experiment.artifact_location) for experiment in experiments}
+        for there in sorted(Path(path).resolve() for path in recorded if path):
+            # With another folder name, or apart from the database, the user chose this place.
+            if there == expected or there.name != expected.name or expected.parent != database.parent:
+                continue
+            home, was = shlex.quote(str(database.parent)), shlex.quote(str(there.parent))
+            if not there.exists() and (expected.exists() or not there.parent.exists()):
+                raise InvalidSetting(
+                    f"MLflow's database {database} was moved: it expects its artifacts in {there}, which does not "
+                    f"exist. Move the state directory back, or link the old place to the new one: ln -s {home} {was}"
+                )
+            if expected.exists() and there.with_name(database.name).exists():
+                raise InvalidSetting(
+                    f"MLflow's database {database} is a copy: it keeps its artifacts in {there}, beside the original. "
+                    f"Use the original (FMNIST_HOME={was}), or start with an empty state directory"
+                )
 
     def _artifact_location(self) -> str | None:
         """Return an absolute URI for sqlite, because MLflow's default is relative to the working directory."""
@@ -180,7 +200,7 @@ def _open(connection: MlflowConnection) -> MlflowClient:
             found = all_pages(lambda token: client.search_experiments(page_token=token))
             # Check only our experiment, or all of them if ours does not exist yet: they tell whether the store moved.
             ours = [experiment for experiment in found if experiment.name == connection.experiment]
-            _expect_artifacts(connection, database, ours or found)
+            connection.expect_artifacts(ours or found)
         return client
     return _open_database(address)
 
@@ -192,30 +212,6 @@ def _open_database(address: Address) -> MlflowClient:
         client = MlflowClient(uri, registry_uri=uri)
         client.search_registered_models(max_results=1)
     return client
-
-
-def _expect_artifacts(connection: MlflowConnection, database: Path, experiments: Iterable[Experiment]) -> None:
-    """Refuse a state directory that was moved or copied. Its database holds absolute paths of the old place.
-
-    MLflow would write artifacts to the old place, and would not find those of the new one.
-    """
-    expected = connection.artifact_folder(database)
-    recorded = {get_local_path_or_none(experiment.artifact_location) for experiment in experiments}
-    for there in sorted(Path(path).resolve() for path in recorded if path):
-        # With another folder name, or apart from the database, the user chose this place.
-        if there == expected or there.name != expected.name or expected.parent != database.parent:
-            continue
-        home, was = shlex.quote(str(database.parent)), shlex.quote(str(there.parent))
-        if not there.exists() and (expected.exists() or not there.parent.exists()):
-            raise InvalidSetting(
-                f"MLflow's database {database} was moved: it expects its artifacts in {there}, which does not exist. "
-                f"Move the state directory back, or link the old place to the new one: ln -s {home} {was}"
-            )
-        if expected.exists() and there.with_name(database.name).exists():
-            raise InvalidSetting(
-                f"MLflow's database {database} is a copy: it keeps its artifacts in {there}, beside the original. "
-                f"Use the original (FMNIST_HOME={was}), or start with an empty state directory"
-            )
 
 
 @contextmanager

@@ -53,7 +53,7 @@ class MlflowTracker(Tracker):
         with self._about(run_id):
             if status is RunStatus.RUNNING:
                 experiment = client.get_run(run_id).info.experiment_id
-                self._connection.expect_artifacts(client.get_experiment(experiment))
+                self._connection.expect_artifacts([client.get_experiment(experiment)])
                 client.update_run(run_id, status=status.value)
                 self._monitor(run_id)
             else:
