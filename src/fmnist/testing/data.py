@@ -1,9 +1,14 @@
 """Small data that a network can learn, made from a seed, for tests that do not need the real dataset."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
 from fmnist.domain.model.data.dataset import LabeledImages
 from fmnist.domain.model.data.images import CLASS_NAMES, SIDE
+from fmnist.domain.model.data.normalization import Normalization
+from fmnist.domain.model.model import ModelInfo
 
 _PATTERN_SEED = 20170825
 _NOISE = 40
@@ -26,3 +31,15 @@ def toy_splits(train: int = 40, val: int = 20, test: int = 20, seed: int = 0) ->
     """Return splits of these sizes without common pictures. A size of 0 leaves the split out."""
     sizes = {"train": train, "val": val, "test": test}
     return {name: toy_images(n, seed * len(sizes) + place) for place, (name, n) in enumerate(sizes.items()) if n}
+
+
+def toy_info(**changes: Any) -> ModelInfo:
+    """Return metadata of a model, with these fields changed."""
+    info = ModelInfo(
+        architecture="cnn",
+        normalization=Normalization(mean=0.286, std=0.353),
+        class_names=CLASS_NAMES,
+        lineage={"dvc_data_version": "fashion-mnist-v1.0.0"},
+        metrics={"val_acc": 0.9},
+    )
+    return replace(info, **changes)

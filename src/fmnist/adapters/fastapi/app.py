@@ -8,9 +8,7 @@ from fmnist.adapters.fastapi import descriptions
 from fmnist.adapters.fastapi.formats import ImageFormats
 from fmnist.adapters.fastapi.gate import Gate
 from fmnist.adapters.fastapi.guard import RequestGuard
-from fmnist.adapters.fastapi.inference_metadata import metadata_routes
-from fmnist.adapters.fastapi.inference_model import InferenceModel
-from fmnist.adapters.fastapi.inference_route import inference_route
+from fmnist.adapters.fastapi.inference_routes import inference_routes, metadata_routes
 from fmnist.adapters.fastapi.predict_route import predict_route
 from fmnist.adapters.fastapi.problems import PROBLEM_HANDLERS
 from fmnist.adapters.fastapi.service_routes import service_routes
@@ -35,9 +33,8 @@ def create_app(serving: Serving, settings: HttpSettings) -> FastAPI:
     )
     app.include_router(predict_route(serving, settings, ImageFormats(settings)))
     app.include_router(service_routes(serving, settings))
-    model = InferenceModel(serving, settings.model_name)
-    app.include_router(inference_route(serving, settings, model))
-    app.include_router(metadata_routes(model, settings.version))
+    app.include_router(inference_routes(serving, settings))
+    app.include_router(metadata_routes(serving, settings))
     return app
 
 

@@ -5,8 +5,8 @@ The proxy and the application use the same gate. It refuses a request without a 
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
@@ -25,67 +25,20 @@ class ClientGoneError(Problem):
         super().__init__(400, "truncated_body", "the body is shorter than its content-length")
 
 
-class Buffers:
-    """Counts the bytes of bodies that one process holds. Use it from one event loop only.
+class Gate:
+    """Admits requests by the rules of `settings`, and counts the bytes of their bodies.
+
+    Each application of a process has one, in one event loop.
 
     Attributes:
-        limit: the most bytes that `held` can reach.
         held: bytes of the requests that are not answered yet.
         most: the largest `held` so far.
     """
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.held = 0
-        self.most = 0
-
-    @contextmanager
-    def body(self) -> Iterator["Body"]:
-        """Count one request's body until the end of the block."""
-        body = Body(self)
-        try:
-            yield body
-        finally:
-            self.held -= body.counted
-
-
-class Body:
-    """The body of one request, while its pieces arrive."""
-
-    def __init__(self, buffers: Buffers) -> None:
-        self._buffers = buffers
-        # Not a list: many small pieces would take far more memory than their bytes.
-        self._bytes = io.BytesIO()
-        self.counted = 0
-
-    def add(self, piece: bytes) -> None:
-        """Keep a piece, unless the process holds too much already.
-
-        Raises:
-            Problem: the limit is reached (503).
-        """
-        buffers = self._buffers
-        if buffers.held + len(piece) > buffers.limit:
-            detail = f"the service already holds its limit of {buffers.limit} bytes of requests: try again in a moment"
-            raise Problem(503, "buffers_full", detail, {"retry-after": _RETRY_SECONDS, "connection": "close"})
-        buffers.held += len(piece)
-        buffers.most = max(buffers.most, buffers.held)
-        self.counted += len(piece)
-        self._bytes.write(piece)
-
-    def take(self) -> bytes:
-        """Return all bytes, and release them here."""
-        content = self._bytes.getvalue()
-        self._bytes = io.BytesIO()
-        return content
-
-
-class Gate:
-    """Admits requests by the rules of `settings`. Each application of a process has one."""
-
     def __init__(self, settings: HttpSettings) -> None:
         self._settings = settings
-        self.buffers = Buffers(settings.max_buffered_bytes)
+        self.held = 0
+        self.most = 0
 
     @asynccontextmanager
     async def admit(self, scope: Scope, receive: Receive) -> AsyncIterator[Receive]:
@@ -97,13 +50,17 @@ class Gate:
             Problem: no key (401), compressed (415), too large (413), too slow (408), or too many bytes held (503).
             ClientGoneError: the body ended early.
         """
-        with self.buffers.body() as body:
+        # Not a list: many small pieces would take far more memory than their bytes.
+        body = io.BytesIO()
+        try:
             headers = Headers(scope=scope)
             if scope["method"] == "POST" or _announces_body(headers):
                 if not may_predict(scope, self._settings.api_keys):
                     raise key_needed()
                 await self._read(headers, receive, body)
-            yield _handed_on(body.take(), receive)
+            yield _handed_on(body.getvalue(), receive)
+        finally:
+            self.held -= body.tell()
 
     def closing(self, scope: Scope, send: Send) -> Send:
         """Return a `send` that closes the connection after the answer to a client without a key.
@@ -121,7 +78,7 @@ class Gate:
 
         return send_and_close
 
-    async def _read(self, headers: Headers, receive: Receive, body: Body) -> None:
+    async def _read(self, headers: Headers, receive: Receive, body: io.BytesIO) -> None:
         for encoding in headers.getlist("content-encoding"):
             if encoding.strip().lower() not in ("", "identity"):
                 raise Problem(415, "unsupported_encoding", "the body must not be compressed: send it without encoding")
@@ -134,15 +91,24 @@ class Gate:
                 while more:
                     message = await _next(receive)
                     piece = message.get("body", b"")
-                    if body.counted + len(piece) > self._settings.max_bytes:
+                    if body.tell() + len(piece) > self._settings.max_bytes:
                         raise self._too_large()
-                    body.add(piece)
+                    self._hold(len(piece))
+                    body.write(piece)
                     more = message.get("more_body", False)
         except TimeoutError as error:
             detail = f"the body did not arrive within {self._settings.body_timeout_seconds:g} s"
             raise Problem(408, "body_timeout", detail, {"connection": "close"}) from error
-        if promised is not None and body.counted != promised:
+        if promised is not None and body.tell() != promised:
             raise ClientGoneError
+
+    def _hold(self, size: int) -> None:
+        limit = self._settings.max_buffered_bytes
+        if self.held + size > limit:
+            detail = f"the service already holds its limit of {limit} bytes of requests: try again in a moment"
+            raise Problem(503, "buffers_full", detail, {"retry-after": _RETRY_SECONDS, "connection": "close"})
+        self.held += size
+        self.most = max(self.most, self.held)
 
     def _too_large(self) -> Problem:
         limit = self._settings.max_bytes

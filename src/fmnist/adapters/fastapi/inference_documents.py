@@ -94,56 +94,31 @@ def answers(model: type[Any], *problems: int) -> dict[int | str, dict[str, Any]]
     return {**described, "default": {"model": InferenceError, "description": "Any other error."}}
 
 
-INFER_BODY: dict[str, Any] = {
-    "required": True,
-    "content": {
-        "application/json": {
-            "schema": {
-                "title": "Inference request",
-                "type": "object",
-                "properties": {
-                    "id": {"type": "string", "description": "Returned in the response."},
-                    "inputs": {
-                        "type": "array",
-                        "minItems": 1,
-                        "maxItems": 1,
-                        "items": {
-                            "type": "object",
-                            "properties": {
-                                "name": {"const": "images"},
-                                "datatype": {"const": "UINT8"},
-                                "shape": {
-                                    "description": "[n, 28, 28]",
-                                    "type": "array",
-                                    "items": {"type": "integer"},
-                                    "minItems": 3,
-                                    "maxItems": 3,
-                                },
-                                "data": {
-                                    "description": "Integers 0-255, nested as the shape or flat.",
-                                    "type": "array",
-                                },
-                            },
-                            "required": ["name", "datatype", "shape", "data"],
-                        },
-                    },
-                    "outputs": {
-                        "description": "Requested outputs; both by default.",
-                        "type": "array",
-                        "items": {
-                            "type": "object",
-                            "properties": {"name": {"enum": ["class_id", "probabilities"]}},
-                            "required": ["name"],
-                        },
-                    },
-                },
-                "required": ["inputs"],
-            },
-            "example": {
-                "inputs": [
-                    {"name": "images", "datatype": "UINT8", "shape": [1, 28, 28], "data": [example_image()]},
-                ]
-            },
-        }
+_SHAPE = {"type": "array", "items": {"type": "integer"}, "minItems": 3, "maxItems": 3, "description": "[n, 28, 28]"}
+_TENSOR = {
+    "type": "object",
+    "properties": {
+        "name": {"const": "images"},
+        "datatype": {"const": "UINT8"},
+        "shape": _SHAPE,
+        "data": {"type": "array", "description": "Integers 0-255, nested as the shape or flat."},
     },
+    "required": ["name", "datatype", "shape", "data"],
 }
+_OUTPUT = {
+    "type": "object",
+    "properties": {"name": {"enum": ["class_id", "probabilities"]}},
+    "required": ["name"],
+}
+_REQUEST = {
+    "title": "Inference request",
+    "type": "object",
+    "properties": {
+        "id": {"type": "string", "description": "Returned in the response."},
+        "inputs": {"type": "array", "items": _TENSOR, "minItems": 1, "maxItems": 1},
+        "outputs": {"type": "array", "items": _OUTPUT, "description": "Requested outputs; both by default."},
+    },
+    "required": ["inputs"],
+}
+_EXAMPLE = {"inputs": [{"name": "images", "datatype": "UINT8", "shape": [1, 28, 28], "data": [example_image()]}]}
+INFER_BODY = {"required": True, "content": {"application/json": {"schema": _REQUEST, "example": _EXAMPLE}}}

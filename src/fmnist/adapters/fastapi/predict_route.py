@@ -9,11 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fmnist.adapters.fastapi.descriptions import PREDICT, predict_body, predict_responses
-from fmnist.adapters.fastapi.documents import ImagePrediction, Predictions
+from fmnist.adapters.fastapi.documents import ImagePrediction, Predictions, json_reply
 from fmnist.adapters.fastapi.formats import ImageFormats
 from fmnist.adapters.fastapi.keys import documented_keys
 from fmnist.adapters.fastapi.problems import NO_MODEL, Problem
-from fmnist.adapters.fastapi.replies import json_reply
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.domain.model.data.images import CLASS_NAMES

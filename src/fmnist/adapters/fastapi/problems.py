@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from fmnist.adapters.fastapi.replies import json_reply
+from fmnist.adapters.fastapi.documents import json_reply
 from fmnist.domain.model.errors import InvalidImages, StoreUnavailable
 
 NO_MODEL = "no model is ready: see /health for the reason"

@@ -14,7 +14,6 @@ from starlette.responses import Response
 from fmnist.adapters.fastapi import documents
 from fmnist.adapters.fastapi.keys import may_predict
 from fmnist.adapters.fastapi.problems import Problem
-from fmnist.adapters.fastapi.replies import json_reply
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.domain.model.data.images import SIDE
@@ -63,23 +62,23 @@ def service_routes(serving: Serving, settings: HttpSettings) -> APIRouter:
             docs=f"{prefix}/docs",
             health=f"{prefix}/health",
         )
-        return json_reply(document)
+        return documents.json_reply(document)
 
     @router.get("/health/live", summary="Whether the process answers", responses={200: {"model": documents.Live}})
     async def live() -> Response:
-        return json_reply(documents.Live(status="alive"))
+        return documents.json_reply(documents.Live(status="alive"))
 
     @router.get("/health/ready", summary="Same as /health", responses={200: {"model": documents.Health}, **_NOT_READY})
     @router.get(
         "/health", summary="Whether a model answers", responses={200: {"model": documents.Health}, **_NOT_READY}
     )
     async def health(request: Request) -> Response:
-        return json_reply(health_document(ready_status(request), request))
+        return documents.json_reply(health_document(ready_status(request), request))
 
     @router.get("/info", summary="The model that answers", responses={200: {"model": documents.Info}, **_NOT_READY})
     async def info(request: Request) -> Response:
         status = ready_status(request)
-        return json_reply(_info_document(status, standing(status, request)))
+        return documents.json_reply(_info_document(status, standing(status, request)))
 
     return router
 

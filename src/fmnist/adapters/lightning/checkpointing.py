@@ -31,11 +31,9 @@ class Checkpointing(lightning.Callback):
             _tensors(resumed_from / STATE)  # fails here if it is damaged: Lightning would raise no error of its own
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Start the epoch's clock."""
         self._started = self._clock()
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Record the epoch, keep its weights if they are the best, and write the checkpoint."""
         assert isinstance(pl_module, ImageClassification)
         metrics = pl_module.epoch_metrics()
         epochs = (*self.history.epochs, metrics)

@@ -86,11 +86,9 @@ class ImageClassification(lightning.LightningModule):
         return ShuffledBatches(self._split("train"), self._spec.recipe.batch_size, order, augmented)
 
     def val_dataloader(self) -> OrderedBatches:
-        """Return the validation batches."""
         return OrderedBatches(self._split("val"))
 
     def configure_optimizers(self) -> Any:
-        """Build the recipe's optimizer and schedule."""
         optimizer = build_optimizer(self._spec.recipe, self.network)
         schedule = build_schedule(self._spec.recipe, optimizer, self.steps_per_epoch)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -105,11 +103,9 @@ class ImageClassification(lightning.LightningModule):
                 logger.warning("the network is not compiled, because this machine has no C compiler: install gcc")
 
     def on_train_epoch_start(self) -> None:
-        """Start counting."""
         self._tallies["train"] = _Tally(self.device)
 
     def training_step(self, batch: Batch, _: int) -> torch.Tensor:
-        """Return the batch's loss."""
         images, labels = batch
         logits = self.network(self.inputs(images))
         loss = functional.cross_entropy(logits, labels, label_smoothing=self._spec.recipe.label_smoothing)
@@ -130,12 +126,10 @@ class ImageClassification(lightning.LightningModule):
             self._stop_if_diverged()
 
     def on_validation_epoch_start(self) -> None:
-        """Start counting."""
         self._stop_if_diverged()
         self._tallies["val"] = _Tally(self.device)
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        """Count the batch's loss and answers."""
         images, labels = batch
         logits = self.network(self.inputs(images))
         self._tallies["val"].add(logits, labels, functional.cross_entropy(logits, labels))

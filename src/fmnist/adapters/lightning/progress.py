@@ -1,9 +1,9 @@
 """Reports the progress of training, at most every 0.2 s, so that it looks live and costs nothing."""
 
 import time
+from collections.abc import Mapping
 
 import lightning.pytorch as lightning
-import torch
 
 from fmnist.adapters.lightning.checkpointing import Checkpointing
 from fmnist.domain.model.training.run import Progress
@@ -23,8 +23,7 @@ class ProgressReports(lightning.Callback):
         self._last = 0.0
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        if trainer.is_global_zero:
-            self._on_progress(Progress(trainer.current_epoch, self._epochs, 0, self._steps))
+        self._report(trainer, 0)
 
     def on_train_batch_end(
         self,
@@ -38,19 +37,18 @@ class ProgressReports(lightning.Callback):
         if trainer.is_global_zero and now - self._last >= _INTERVAL_SECONDS:
             self._last = now
             assert isinstance(outputs, dict)
-            loss: torch.Tensor = outputs["loss"]
-            self._on_progress(
-                Progress(trainer.current_epoch, self._epochs, batch_idx + 1, self._steps, loss=float(loss))
-            )
+            # Reading the loss waits for a GPU, so read it only for a report.
+            self._report(trainer, batch_idx + 1, loss=float(outputs["loss"]))
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        self._report(trainer, self._steps, metrics=self._checkpointing.history.epochs[-1])
+
+    def _report(
+        self,
+        trainer: lightning.Trainer,
+        step: int,
+        loss: float | None = None,
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
         if trainer.is_global_zero:
-            self._on_progress(
-                Progress(
-                    trainer.current_epoch,
-                    self._epochs,
-                    self._steps,
-                    self._steps,
-                    metrics=self._checkpointing.history.epochs[-1],
-                )
-            )
+            self._on_progress(Progress(trainer.current_epoch, self._epochs, step, self._steps, loss, metrics))

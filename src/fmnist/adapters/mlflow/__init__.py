@@ -5,13 +5,20 @@ already set wins.
 """
 
 from fmnist.adapters.environment import set_defaults
-from fmnist.adapters.mlflow.patience import PATIENCE
 
+# Each call has three attempts, with ten seconds before the last. It fails after 11 s if no server listens, and after
+# 70 s if the server does not answer. MLflow's defaults take many minutes. The server is silent while it copies a whole
+# file to its own store, so a shorter timeout would end uploads.
+TIME_LIMITS = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",  # seconds to connect, and between two bytes
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "5",
+}
 set_defaults(
     {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_LOGGING_LEVEL": "WARNING",
-        **PATIENCE,
+        **TIME_LIMITS,
     }
 )

@@ -35,13 +35,6 @@ SAVE_TOLERANCE = 1e-4
 LOAD_TOLERANCE = 1e-3
 
 
-class _Normalization(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    mean: float
-    std: float
-
-
 class _Document(BaseModel):
     """`fmnist.json`: a `ModelInfo` and the version of the layout."""
 
@@ -49,7 +42,7 @@ class _Document(BaseModel):
 
     layout_version: int
     architecture: str
-    normalization: _Normalization
+    normalization: Normalization
     class_names: tuple[str, ...]
     lineage: dict[str, str]
     metrics: dict[str, float]
@@ -65,7 +58,7 @@ def info_to_json(info: ModelInfo) -> str:
         document = _Document(
             layout_version=MODEL_LAYOUT_VERSION,
             architecture=info.architecture,
-            normalization=_Normalization(mean=info.normalization.mean, std=info.normalization.std),
+            normalization=info.normalization,
             class_names=info.class_names,
             lineage=dict(info.lineage),
             metrics=dict(info.metrics),
@@ -92,7 +85,7 @@ def info_from_json(text: str | bytes) -> ModelInfo:
         document = _Document.model_validate_json(text)
         return ModelInfo(
             architecture=document.architecture,
-            normalization=Normalization(document.normalization.mean, document.normalization.std),
+            normalization=document.normalization,
             class_names=document.class_names,
             lineage=document.lineage,
             metrics=document.metrics,

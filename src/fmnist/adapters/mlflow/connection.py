@@ -14,29 +14,23 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-import requests
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, LifecycleStage
-from mlflow.environment_variables import (
-    MLFLOW_TRACKING_CLIENT_CERT_PATH,
-    MLFLOW_TRACKING_INSECURE_TLS,
-    MLFLOW_TRACKING_SERVER_CERT_PATH,
-)
+from mlflow.environment_variables import MLFLOW_TRACKING_INSECURE_TLS
 from mlflow.exceptions import MlflowException
 from mlflow.store.entities import PagedList
+from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.file_utils import get_local_path_or_none
-from requests.adapters import HTTPAdapter
+from mlflow.utils.rest_utils import http_request
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
-from urllib3.util import Retry
 
 from fmnist.adapters.mlflow.errors import translated, unavailable
 from fmnist.domain.model.address import Address, without_credentials
 from fmnist.domain.model.errors import FmnistError, InvalidSetting, RunNotFound
 
-_PROBE_SECONDS = (3, 8)  # to connect, and to answer
-# Three seconds of waiting in all, for a server that restarts. A read that times out is repeated only once.
-_PROBE_RETRIES = Retry(total=3, read=1, backoff_factor=0.5, status_forcelist=(502, 503, 504), raise_on_status=False)
+# The first request. It fails after 5 s if no server listens, and after 25 s if the server does not answer.
+_PROBE = {"timeout": 5, "max_retries": 3, "backoff_factor": 0.5}
 _READ_SCHEMES = {"", "file", "http", "https", "mlflow-artifacts", "s3"}  # `downloading` reads only these
 _T = TypeVar("_T")
 
@@ -129,14 +123,34 @@ class MlflowConnection:
                 raise
         return str(made)
 
-    def expect_artifacts(self, experiment: Experiment) -> None:
-        """Check that artifacts of this experiment can be written.
+    def expect_artifacts(self, experiments: Iterable[Experiment]) -> None:
+        """Refuse a state directory that was moved or copied. Its database holds absolute paths of the old place.
+
+        MLflow would write artifacts of these experiments to the old place, and would not find those of the new one.
 
         Raises:
-            InvalidSetting: the store was moved or copied, and its artifact paths still point to the old place.
+            InvalidSetting: the artifact paths of an sqlite store still point to the old place.
         """
-        if (database := _sqlite_file(self.tracking_uri)) is not None:
-            _expect_artifacts(self, database, [experiment])
+        database = _sqlite_file(self.tracking_uri)
+        if database is None:
+            return
+        expected = self.artifact_folder(database)
+        recorded = {get_local_path_or_none(experiment.artifact_location) for experiment in experiments}
+        for there in sorted(Path(path).resolve() for path in recorded if path):
+            # With another folder name, or apart from the database, the user chose this place.
+            if there == expected or there.name != expected.name or expected.parent != database.parent:
+                continue
+            home, was = shlex.quote(str(database.parent)), shlex.quote(str(there.parent))
+            if not there.exists() and (expected.exists() or not there.parent.exists()):
+                raise InvalidSetting(
+                    f"MLflow's database {database} was moved: it expects its artifacts in {there}, which does not "
+                    f"exist. Move the state directory back, or link the old place to the new one: ln -s {home} {was}"
+                )
+            if expected.exists() and there.with_name(database.name).exists():
+                raise InvalidSetting(
+                    f"MLflow's database {database} is a copy: it keeps its artifacts in {there}, beside the original. "
+                    f"Use the original (FMNIST_HOME={was}), or start with an empty state directory"
+                )
 
     def _artifact_location(self) -> str | None:
         """Return an absolute URI for sqlite, because MLflow's default is relative to the working directory."""
@@ -176,8 +190,8 @@ def _open(connection: MlflowConnection) -> MlflowClient:
             "use sqlite:////absolute/path/mlflow.db, or http(s)://SERVER"
         )
     if scheme in {"http", "https"}:
-        _probe_server(address, verify=not connection.insecure_tls)
         with translated(address, "the connection"):
+            http_request(get_default_host_creds(uri), "/health", "GET", **_PROBE)
             return MlflowClient(uri, registry_uri=uri)
     if (database := _sqlite_file(address)) is not None:
         with _sole_user_of(database, address):
@@ -186,7 +200,7 @@ def _open(connection: MlflowConnection) -> MlflowClient:
             found = all_pages(lambda token: client.search_experiments(page_token=token))
             # Check only our experiment, or all of them if ours does not exist yet: they tell whether the store moved.
             ours = [experiment for experiment in found if experiment.name == connection.experiment]
-            _expect_artifacts(connection, database, ours or found)
+            connection.expect_artifacts(ours or found)
         return client
     return _open_database(address)
 
@@ -198,50 +212,6 @@ def _open_database(address: Address) -> MlflowClient:
         client = MlflowClient(uri, registry_uri=uri)
         client.search_registered_models(max_results=1)
     return client
-
-
-def _expect_artifacts(connection: MlflowConnection, database: Path, experiments: Iterable[Experiment]) -> None:
-    """Refuse a state directory that was moved or copied. Its database holds absolute paths of the old place.
-
-    MLflow would write artifacts to the old place, and would not find those of the new one.
-    """
-    expected = connection.artifact_folder(database)
-    recorded = {get_local_path_or_none(experiment.artifact_location) for experiment in experiments}
-    for there in sorted(Path(path).resolve() for path in recorded if path):
-        # With another folder name, or apart from the database, the user chose this place.
-        if there == expected or there.name != expected.name or expected.parent != database.parent:
-            continue
-        home, was = shlex.quote(str(database.parent)), shlex.quote(str(there.parent))
-        if not there.exists() and (expected.exists() or not there.parent.exists()):
-            raise InvalidSetting(
-                f"MLflow's database {database} was moved: it expects its artifacts in {there}, which does not exist. "
-                f"Move the state directory back, or link the old place to the new one: ln -s {home} {was}"
-            )
-        if expected.exists() and there.with_name(database.name).exists():
-            raise InvalidSetting(
-                f"MLflow's database {database} is a copy: it keeps its artifacts in {there}, beside the original. "
-                f"Use the original (FMNIST_HOME={was}), or start with an empty state directory"
-            )
-
-
-def _probe_server(address: Address, *, verify: bool) -> None:
-    """Check that the server answers. MLflow itself would retry for minutes.
-
-    Server and client certificates are those that MLflow uses.
-    """
-    uri = address.reveal()
-    authority = MLFLOW_TRACKING_SERVER_CERT_PATH.get() if verify else None
-    certificate = MLFLOW_TRACKING_CLIENT_CERT_PATH.get()
-    try:
-        with requests.Session() as session:
-            session.mount(f"{urlsplit(uri).scheme}://", HTTPAdapter(max_retries=_PROBE_RETRIES))
-            answer = session.get(
-                f"{uri.rstrip('/')}/health", timeout=_PROBE_SECONDS, verify=authority or verify, cert=certificate
-            )
-        if answer.status_code >= 500:
-            answer.raise_for_status()
-    except OSError as error:  # errors of requests, or a certificate file that does not exist
-        raise unavailable(address, "the connection", error) from error
 
 
 @contextmanager

@@ -21,7 +21,6 @@ from mlflow.utils.rest_utils import http_request
 from fmnist.adapters.mlflow import artifact
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.errors import translated
-from fmnist.adapters.mlflow.patience import awaiting_files
 from fmnist.domain.model.address import without_credentials
 from fmnist.domain.model.errors import CorruptModel, InvalidSetting, ModelNotFound
 
@@ -54,13 +53,11 @@ def download_artifact(
         for file in files:
             folder, _, last = file.rpartition("/")
             wanted.setdefault(folder, []).append(last)
-        with awaiting_files():
-            for folder, names in wanted.items():
-                _expect(f"{root}/{folder}".rstrip("/"), names, tracking_uri)
-            repository = get_artifact_repository(root, tracking_uri=tracking_uri)
-            for folder, names in wanted.items():
-                for each in names:
-                    _fetch(repository, f"{folder}/{each}".lstrip("/"), scratch)
+        for folder, names in wanted.items():
+            _expect(f"{root}/{folder}".rstrip("/"), names, tracking_uri)
+        repository = get_artifact_repository(root, tracking_uri=tracking_uri)
+        for file in files:
+            _fetch(repository, file, scratch)
     return scratch
 
 

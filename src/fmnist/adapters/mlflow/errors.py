@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mlflow.exceptions import MlflowException
+from mlflow.exceptions import InvalidUrlException, MlflowException
 from requests import Request
 from requests.exceptions import InvalidURL
 
@@ -47,6 +47,8 @@ def translated(tracking_uri: Address, what: str, missing: type[FmnistError] = St
 
 def unavailable(tracking_uri: Address, what: str, error: Exception) -> StoreUnavailable:
     """Return the error for a store that fails, with advice for this kind of store and failure."""
+    if isinstance(error, InvalidUrlException) and isinstance(error.__cause__, InvalidURL):
+        error = error.__cause__  # it says what is wrong with the URL
     return StoreUnavailable(
         f"MLflow at {tracking_uri} fails on {what}: {reason(error)}; {_advice(tracking_uri, error)}"
     )

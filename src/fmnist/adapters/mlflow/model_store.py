@@ -15,9 +15,8 @@ from mlflow.models.model import MLMODEL_FILE_NAME
 from fmnist.adapters.mlflow.connection import MlflowConnection, all_pages
 from fmnist.adapters.mlflow.downloading import ONNX_FORM, TORCH_FORM, download_artifact
 from fmnist.adapters.mlflow.errors import translated
-from fmnist.adapters.mlflow.mlmodel import ModelDescription
+from fmnist.adapters.mlflow.mlmodel import read_mlmodel
 from fmnist.adapters.mlflow.packed import PackedModel, PackedNetwork
-from fmnist.adapters.mlflow.patience import awaiting_files
 from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.errors import CorruptModel, ModelNotFound, RunNotFound
 from fmnist.domain.model.model import ModelInfo, ModelUri, ModelVersion, check_alias, check_model_name
@@ -72,19 +71,13 @@ class MlflowModelStore(ModelStore):
         with tempfile.TemporaryDirectory(prefix="fmnist-model-") as scratch:
             try:
                 folder = download_artifact(self._connection, version.name, version.version, Path(scratch), files)
-                described = ModelDescription.read(folder / MLMODEL_FILE_NAME)
+                uuid, signature, created = read_mlmodel(folder / MLMODEL_FILE_NAME)
                 factory: ClassifierFactory = (
                     PackedNetwork.read(folder) if on_gpu else PackedModel.read(folder, self._threads)
                 )
             except CorruptModel as error:
                 raise CorruptModel(f"{version.uri}: {error}") from error
-        return ModelPackage(
-            version=version,
-            uuid=described.uuid,
-            signature=described.signature,
-            created=described.created,
-            factory=factory,
-        )
+        return ModelPackage(version=version, uuid=uuid, signature=signature, created=created, factory=factory)
 
     def resolve(self, uri: str) -> ModelVersion:
         wanted, client = ModelUri.parse(uri), self._connection.client(uri, missing=ModelNotFound)
@@ -141,8 +134,7 @@ class MlflowModelStore(ModelStore):
                 model.artifact_path = logged.artifact_location
                 model.model_id = model.model_uuid = logged.model_id
                 model.save(str(folder / MLMODEL_FILE_NAME))
-                with awaiting_files():
-                    client.log_model_artifacts(logged.model_id, str(folder))
+                client.log_model_artifacts(logged.model_id, str(folder))
                 client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
                 client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
             except BaseException:

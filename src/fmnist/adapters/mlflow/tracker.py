@@ -13,7 +13,6 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from fmnist.adapters.mlflow.connection import MlflowConnection, all_pages
 from fmnist.adapters.mlflow.errors import translated
-from fmnist.adapters.mlflow.patience import awaiting_files
 from fmnist.domain.model.data.dataset import DatasetVersion
 from fmnist.domain.model.errors import RunNotFound
 from fmnist.ports.tracker import RunRecord, RunStatus, Tracker
@@ -54,7 +53,7 @@ class MlflowTracker(Tracker):
         with self._about(run_id):
             if status is RunStatus.RUNNING:
                 experiment = client.get_run(run_id).info.experiment_id
-                self._connection.expect_artifacts(client.get_experiment(experiment))
+                self._connection.expect_artifacts([client.get_experiment(experiment)])
                 client.update_run(run_id, status=status.value)
                 self._monitor(run_id)
             else:
@@ -84,7 +83,7 @@ class MlflowTracker(Tracker):
     def log_artifact(self, run_id: str, path: str, content: bytes) -> None:
         client, target = self._connection.client(), PurePosixPath(path)
         folder = None if target.parent == PurePosixPath() else str(target.parent)
-        with tempfile.TemporaryDirectory(prefix="fmnist-artifact-") as scratch, self._about(run_id), awaiting_files():
+        with tempfile.TemporaryDirectory(prefix="fmnist-artifact-") as scratch, self._about(run_id):
             file = Path(scratch, target.name)
             file.write_bytes(content)
             client.log_artifact(run_id, str(file), folder)

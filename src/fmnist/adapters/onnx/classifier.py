@@ -7,11 +7,13 @@ import numpy.typing as npt
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
-from fmnist.adapters.onnx.signature import INPUT, OUTPUT
 from fmnist.domain.model.data.images import SIDE
 from fmnist.domain.model.errors import CorruptModel
 from fmnist.domain.model.model import ModelInfo, no_answer
 from fmnist.ports.model_store import Classifier
+
+# Names of the graph's input and output, which `export` writes.
+INPUT, OUTPUT = "images", "logits"
 
 _RUN_ERRORS = (native.Fail, native.InvalidArgument, native.RuntimeException, ValueError)
 _ERRORS_ONLY = 3

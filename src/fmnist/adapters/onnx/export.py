@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from fmnist.adapters.onnx.signature import INPUT, OUTPUT
+from fmnist.adapters.onnx.classifier import INPUT, OUTPUT
 from fmnist.domain.model.data.images import SIDE
 
 _OPSET = 20  # torch 2.13 writes it without a conversion, and ONNX Runtime supports it since 1.17

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray.job_config import JobConfig
 
 from fmnist.adapters.environment import set_defaults
-from fmnist.adapters.ray.job import DriverPaths
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.domain.model.errors import FmnistError, InvalidSetting, StoreUnavailable
 from fmnist.domain.model.text import words_of
@@ -140,6 +141,21 @@ def cpus_per_worker(nodes: Sequence[float], workers: int) -> float:
     return math.floor(sum(nodes) / workers * 1000) / 1000
 
 
+class DriverPaths(JobConfig):  # type: ignore[misc]  # ray is not typed here
+    """Lets workers import only from directories that this process imports from.
+
+    Ray puts the working directory first on a worker's path. A user's file `mlflow.py` there would replace MLflow.
+    """
+
+    _py_driver_sys_path: list[str]
+
+    def _serialize(self) -> str:  # after Ray has collected its directories, and before it sends them
+        ours = {Path(entry).absolute() for entry in sys.path}
+        self._py_driver_sys_path = [path for path in self._py_driver_sys_path if Path(path) in ours]
+        serialized: str = super()._serialize()
+        return serialized
+
+
 def _own_code() -> dict[str, Any]:
     """Return the part of Ray's runtime environment that uploads this package, unless the job has its own."""
     brought = json.loads(os.environ.get(_JOB, "{}")).get("runtime_env") or {}  # noqa: TID251 - Ray wrote it
@@ -152,10 +168,7 @@ def _no_cluster(settings: ClusterSettings, error: Exception) -> str:
     if settings.address:
         return f"no Ray cluster at {settings.address}: {reason}; check RAY_ADDRESS, or unset it to start a cluster here"
     place = os.environ.get(_RAY_SCRATCH) or tempfile.gettempdir()  # noqa: TID251 - Ray reads it
-    if "AF_UNIX" in reason:
-        most = _LONGEST_SOCKET - len(f"/ray{_SOCKET}")
-        advice = f"the path {place} is too long for sockets: set {_RAY_SCRATCH} to a path of at most {most} bytes"
-    elif isinstance(error, OSError):
+    if isinstance(error, OSError):
         advice = f"check that {place} has free space and is writable, or set {_RAY_SCRATCH} to another short path"
     else:
         advice = f"check the free memory, and the free space in {place}; Ray's logs are in {place}/ray/session_latest"

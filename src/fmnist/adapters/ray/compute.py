@@ -136,7 +136,10 @@ class RayCompute(Compute):
         try:
             # Ray also uses the storage in the driver and in its controller, which do not translate errors.
             with self.storage.in_use("cannot be kept"):
-                result = _unwrapped(training)
+                try:
+                    result = training.result()
+                except ray.train.ControllerError as error:
+                    raise error.controller_failure from error
         except ray.train.WorkerGroupError as error:
             causes = list(error.worker_failures.values())
             if outages := [cause for cause in causes if isinstance(cause, StoreUnavailable)]:
@@ -219,14 +222,6 @@ def _shares() -> str:
 
 def _predict(classifier: WeightsClassifier, reader: SplitReader, file: SplitFile) -> SplitPredictions:
     return answer(classifier(), reader(file))
-
-
-def _unwrapped(training: "Future[ray.train.Result]") -> ray.train.Result:
-    """Return the training's result, or raise the error of Ray's controller."""
-    try:
-        return training.result()
-    except ray.train.ControllerError as error:
-        raise error.controller_failure from error
 
 
 def _progress_queue() -> Queue:

@@ -18,7 +18,7 @@ from logging.handlers import QueueHandler
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from fmnist.adapters.environment import exported
 from fmnist.adapters.parquet.files import SplitReader
@@ -30,6 +30,7 @@ from fmnist.domain.model.training.run import TrainingSpec
 from fmnist.ports.compute import Compute, FitResult, OnProgress, SplitPredictions
 from fmnist.ports.model_store import TrainedWeights
 
+_T = TypeVar("_T")
 logger = logging.getLogger(__name__)
 
 _END_SECONDS = 15  # for a driver to stop its cluster after SIGTERM
@@ -73,15 +74,13 @@ class IsolatedCompute(Compute):
         self._dismissed: SpawnProcess | None = None
 
     def prepare(self, spec: TrainingSpec, dataset: DatasetVersion) -> None:
-        self._call("prepare", spec, dataset)
+        self._call(Compute.prepare, spec, dataset)
 
     def fit(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, on_progress: OnProgress) -> FitResult:
-        result: FitResult = self._call("fit", spec, dataset, run_id, on_progress=on_progress)
-        return result
+        return self._call(Compute.fit, spec, dataset, run_id, on_progress=on_progress)
 
     def predict(self, weights: TrainedWeights, dataset: DatasetVersion, split: str) -> SplitPredictions:
-        predictions: SplitPredictions = self._call("predict", weights, dataset, split)
-        return predictions
+        return self._call(Compute.predict, weights, dataset, split)
 
     def close(self) -> None:
         self._dismiss()
@@ -90,7 +89,7 @@ class IsolatedCompute(Compute):
             self._dismissed.kill()
             self._dismissed = None
 
-    def _call(self, method: str, *arguments: object, on_progress: OnProgress | None = None) -> Any:
+    def _call(self, method: Callable[..., _T], *arguments: object, on_progress: OnProgress | None = None) -> _T:
         if self._driver is None:
             self.close()  # wait for an earlier child to end, because two would share a machine
             self._driver = _start(self._make)
@@ -98,7 +97,7 @@ class IsolatedCompute(Compute):
         process, pipe = self._driver
         try:
             with self._lost_with(process):
-                pipe.send((method, arguments))
+                pipe.send((method.__name__, arguments))
             while True:
                 with self._lost_with(process):
                     heard = pipe.recv()
@@ -114,7 +113,8 @@ class IsolatedCompute(Compute):
             raise
         if heard.error is not None:
             raise heard.error
-        return heard.value
+        result: _T = heard.value
+        return result
 
     def _dismiss(self) -> None:
         if self._driver is not None:
@@ -175,7 +175,7 @@ def _drive(make: Callable[[], Compute], pipe: Connection, levels: dict[str, int]
         compute = make()
         while True:
             method, arguments = pipe.recv()
-            further = (parent.send,) if method == "fit" else ()
+            further = (parent.send,) if method == Compute.fit.__name__ else ()
             try:
                 answer = _Answer(getattr(compute, method)(*arguments, *further))
             except FmnistError as error:

@@ -94,11 +94,9 @@ class Replica:
             await self._reload
 
     def status(self) -> ServingStatus:
-        """Return the desired model, the serving model, and the last error."""
         return self._serving.status
 
     async def answer(self, images: Images) -> tuple[ServedModel, Probabilities]:
-        """Classify uint8 (n, 28, 28), in one batch with other waiting requests; raise if no model serves."""
         answered: tuple[ServedModel, Probabilities] = await self._answer(images)
         return answered
 

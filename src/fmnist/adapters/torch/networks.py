@@ -36,8 +36,9 @@ def _halved(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
     return convolution, nn.MaxPool2d(2), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
 
 
-def _convolved(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
-    return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+def _convolved(inputs: int, outputs: int, stride: int = 1) -> tuple[nn.Module, ...]:
+    convolution = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+    return convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
 
 
 class _BasicBlock(nn.Module):
@@ -46,9 +47,7 @@ class _BasicBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.residual = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
+            *_convolved(inputs, outputs, stride),
             nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
             nn.BatchNorm2d(outputs),
         )
@@ -90,10 +89,6 @@ def _imagenet_stem() -> nn.Module:
     )
 
 
-def _small_image_stem() -> nn.Module:
-    return nn.Sequential(nn.Conv2d(1, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU(inplace=True))
-
-
 class _PreactivationBlock(nn.Module):
     """Two 3x3 convolutions, each after a batch norm (He et al. 2016, "Identity Mappings in Deep Residual Networks")."""
 
@@ -101,9 +96,7 @@ class _PreactivationBlock(nn.Module):
         super().__init__()
         self.activation = nn.Sequential(nn.BatchNorm2d(inputs), nn.ReLU(inplace=True))
         self.residual = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
+            *_convolved(inputs, outputs, stride),
             nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
         )
         self.shortcut = None if inputs == outputs else nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False)
@@ -139,6 +132,6 @@ _BUILDERS: Mapping[Architecture, Callable[[], nn.Module]] = {
     "cnn": lambda: _cnn(16, 32, 56),  # 59k parameters
     "cnn-wide": lambda: _cnn(32, 64, 128),  # 279k parameters
     "resnet18": lambda: _resnet18(_imagenet_stem()),
-    "resnet18-3x3": lambda: _resnet18(_small_image_stem()),
+    "resnet18-3x3": lambda: _resnet18(nn.Sequential(*_convolved(1, 64))),
     "wrn-40-4": lambda: _wide_resnet(40, 4),  # 8.9M parameters
 }

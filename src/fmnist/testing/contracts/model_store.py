@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from fmnist.domain.model.data.images import CLASS_NAMES, SIDE, Images
-from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.errors import CorruptModel, InvalidSetting, ModelNotFound
 from fmnist.domain.model.model import ModelInfo, ModelVersion
 from fmnist.ports.model_store import ModelStore, TrainedWeights
+from fmnist.testing.data import toy_info
 
 
 class ModelStoreContract:
@@ -48,13 +48,8 @@ class ModelStoreContract:
     @classmethod
     def info(cls, run_id: str, weights: TrainedWeights) -> ModelInfo:
         """The metadata of the saved model."""
-        return ModelInfo(
-            architecture=weights.architecture,
-            normalization=Normalization(mean=0.286, std=0.353),
-            class_names=CLASS_NAMES,
-            lineage={"run_id": run_id, "git_commit": "0" * 40, "dvc_data_version": "fashion-mnist-v1.0.0"},
-            metrics={"val_acc": 0.91, "test_acc": 0.9},
-        )
+        lineage = {"run_id": run_id, "git_commit": "0" * 40, "dvc_data_version": "fashion-mnist-v1.0.0"}
+        return toy_info(architecture=weights.architecture, lineage=lineage)
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -193,8 +188,6 @@ class ModelStoreContract:
         uri = f"models:/{version.name}{where}"
         with pytest.raises(ModelNotFound, match=where[1:]):
             store.resolve(uri)
-        with pytest.raises(ModelNotFound, match="7"):
-            store.download(replace(version, version=7))
 
     @pytest.mark.parametrize("where", ["/1", "@champion"])
     def test_missing_model_is_named(self, store: ModelStore, where: str) -> None:

@@ -7,10 +7,10 @@ import pytest
 
 from fmnist.adapters.memory.classifier import MeanClassifier
 from fmnist.domain.model.data.images import CLASS_NAMES, PIXELS, SIDE
-from fmnist.domain.model.data.normalization import Normalization
-from fmnist.domain.model.model import ModelInfo, ModelVersion
+from fmnist.domain.model.model import ModelVersion
 from fmnist.ports.model_store import ModelPackage
 from fmnist.ports.serving_memory import KeptModel, ServingMemory
+from fmnist.testing.data import toy_info
 
 _CHAMPION = "models:/prod.contract@champion"
 _NEWEST = "newest version of prod.contract"
@@ -129,13 +129,6 @@ def make_kept(number: int) -> KeptModel:
 def make_package(number: int) -> ModelPackage:
     """Return version `number` of `prod.contract`: a model of random class means, different for each number."""
     means = np.random.default_rng(number).standard_normal((len(CLASS_NAMES), PIXELS)).astype(np.float32)
-    info = ModelInfo(
-        architecture="means",
-        normalization=Normalization(mean=0.286, std=0.353),
-        class_names=CLASS_NAMES,
-        lineage={"dvc_data_version": "fashion-mnist-v1.0.0"},
-        metrics={"val_acc": 0.9},
-    )
     version = ModelVersion(
         name="prod.contract", version=number, run_id="0" * 32, aliases=("champion",), tags={"who": "x"}, created=1.6e9
     )
@@ -144,5 +137,5 @@ def make_package(number: int) -> ModelPackage:
         uuid=f"m-{number}",
         signature={"inputs": [{"name": "images", "dtype": "float32", "shape": [-1, 1, SIDE, SIDE]}], "outputs": []},
         created=1.6e9,
-        factory=partial(MeanClassifier, means, info),
+        factory=partial(MeanClassifier, means, toy_info()),
     )

@@ -38,7 +38,7 @@ async def counted(scope, receive, send):
     if scope["path"] != "/counter":
         return await served(scope, receive, send)
     await send({{"type": "http.response.start", "status": 200, "headers": []}})
-    body = json.dumps({{"most": gate.buffers.most, "held": gate.buffers.held}}).encode()
+    body = json.dumps({{"most": gate.most, "held": gate.held}}).encode()
     await send({{"type": "http.response.body", "body": body}})
 
 listening = socket.create_server(("127.0.0.1", 0))

@@ -11,10 +11,10 @@ from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.mlflow.tracker import MlflowTracker
 from fmnist.adapters.torch.networks import build_network
 from fmnist.domain.model.address import Address
-from fmnist.domain.model.data.images import CLASS_NAMES, Images
-from fmnist.domain.model.data.normalization import Normalization
+from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.model import ModelInfo, ModelVersion
 from fmnist.ports.model_store import TrainedWeights
+from fmnist.testing.data import toy_info
 
 
 @pytest.fixture(scope="session")
@@ -28,9 +28,8 @@ def cnn(tmp_path_factory: pytest.TempPathFactory) -> TrainedWeights:
     torch.manual_seed(0)
     network = build_network("cnn")
     with torch.no_grad():
-        for _ in range(
-            20
-        ):  # statistics of batch norms as after training: without them, all inputs have almost the same output
+        # Statistics of batch norms as after training. Without them, all inputs have almost the same output.
+        for _ in range(20):
             network(torch.randn(64, 1, 28, 28))
     path = tmp_path_factory.mktemp("weights") / "cnn.pt"
     torch.save(network.state_dict(), path)
@@ -44,13 +43,7 @@ def store(connection: MlflowConnection) -> MlflowModelStore:
 
 @pytest.fixture(scope="session")
 def info() -> ModelInfo:
-    return ModelInfo(
-        architecture="cnn",
-        normalization=Normalization(mean=0.286, std=0.353),
-        class_names=CLASS_NAMES,
-        lineage={"dvc_data_version": "fashion-mnist-v1.0.0"},
-        metrics={"val_acc": 0.91},
-    )
+    return toy_info()
 
 
 @pytest.fixture(scope="session")

@@ -56,7 +56,7 @@ def test_client_waits_for_a_server_that_starts() -> None:
 
 
 def test_server_that_never_answers_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "_PROBE_SECONDS", 0.5)
+    monkeypatch.setitem(connection_module._PROBE, "timeout", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
         started = time.monotonic()

@@ -92,27 +92,25 @@ def test_foreign_model_is_refused(
         b"model_uuid: m-1\nutc_time_created: yesterday\n",
     ],
 )
-def test_damaged_description_is_refused(
-    store: MlflowModelStore, saved: ModelVersion, spoilable: Path, content: bytes
-) -> None:
+def test_damaged_description_is_refused(load_newest: Callable[[], Classifier], spoilable: Path, content: bytes) -> None:
     (spoilable.parent / "MLmodel").write_bytes(content)
     with pytest.raises(CorruptModel, match=r"models:/dev.saved-model/\d+: MLmodel is damaged"):
-        store.download(store.versions(saved.name)[0])
+        load_newest()
 
 
-def test_missing_description_is_named(store: MlflowModelStore, saved: ModelVersion, spoilable: Path) -> None:
+def test_missing_description_is_named(load_newest: Callable[[], Classifier], spoilable: Path) -> None:
     (spoilable.parent / "MLmodel").unlink()
     with pytest.raises(CorruptModel, match="no MLmodel"):
-        store.download(store.versions(saved.name)[0])
+        load_newest()
 
 
 @pytest.mark.parametrize("name", [ONNX_FILE, INFO_FILE, GOLDEN_FILE, "../MLmodel"])
 def test_pickle_in_place_of_a_file_is_never_executed(
-    store: MlflowModelStore, saved: ModelVersion, spoilable: Path, tmp_path: Path, name: str
+    load_newest: Callable[[], Classifier], spoilable: Path, tmp_path: Path, name: str
 ) -> None:
     (spoilable / name).write_bytes(pickle.dumps(Trap(tmp_path / "trapped")))
     with pytest.raises(CorruptModel):
-        store.download(store.versions(saved.name)[0]).load()
+        load_newest()
     assert not (tmp_path / "trapped").exists()
 
 
@@ -130,12 +128,12 @@ def test_pickle_inside_of_the_golden_batch_is_never_executed(
 
 
 def test_python_object_in_mlmodel_is_never_created(
-    store: MlflowModelStore, saved: ModelVersion, spoilable: Path, tmp_path: Path
+    load_newest: Callable[[], Classifier], spoilable: Path, tmp_path: Path
 ) -> None:
     call = f"!!python/object/apply:os.mkdir ['{tmp_path / 'trapped'}']"
     (spoilable.parent / "MLmodel").write_text(f"model_uuid: {call}\n")
     with pytest.raises(CorruptModel, match="MLmodel"):
-        store.download(store.versions(saved.name)[0])
+        load_newest()
     assert not (tmp_path / "trapped").exists()
 
 
@@ -163,11 +161,11 @@ def test_pickled_network_in_place_of_the_graph_is_not_read(spoilable: Path) -> N
         PackedNetwork.read(spoilable.parent)()
 
 
-def test_too_large_description_is_refused(store: MlflowModelStore, saved: ModelVersion, spoilable: Path) -> None:
+def test_too_large_description_is_refused(load_newest: Callable[[], Classifier], spoilable: Path) -> None:
     with (spoilable.parent / "MLmodel").open("r+b") as file:
         file.truncate(2**21)
     with pytest.raises(CorruptModel, match="MLmodel has more than"):
-        store.download(store.versions(saved.name)[0])
+        load_newest()
 
 
 def test_folder_with_a_file_s_name_is_not_downloaded(load_newest: Callable[[], Classifier], spoilable: Path) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from mlflow.exceptions import MlflowException
 from requests.exceptions import InvalidProxyURL, InvalidURL
-from urllib3.util import Retry
 
 from fmnist.adapters.mlflow import connection as connection_module
 from fmnist.adapters.mlflow.connection import MlflowConnection
@@ -111,7 +110,7 @@ def test_proxy_is_not_blamed_for_a_wrong_address_of_the_server(monkeypatch: pyte
 def test_proxy_that_fails_is_named_without_its_password(
     monkeypatch: pytest.MonkeyPatch, variable: str, proxy: str, shown: str
 ) -> None:
-    monkeypatch.setattr(connection_module, "_PROBE_RETRIES", Retry(total=0))
+    monkeypatch.setitem(connection_module._PROBE, "max_retries", 0)
     for name in ("http_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)

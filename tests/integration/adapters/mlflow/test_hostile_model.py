@@ -184,12 +184,6 @@ def test_too_large_file_is_not_read(folder: Path) -> None:
         (folder / name).write_bytes(whole)
 
 
-def test_missing_graph_is_named(folder: Path) -> None:
-    (folder / artifact.PT2_FILE).unlink()
-    with pytest.raises(CorruptModel, match=r"model\.pt2 is missing"):
-        torch_classifier(folder)
-
-
 SCALARS = st.one_of(
     st.none(),
     st.booleans(),

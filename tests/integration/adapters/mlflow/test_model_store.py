@@ -33,25 +33,11 @@ class TestMlflowModelStore(ModelStoreContract):
         return without_golden_batch(connection, saved, tmp_path)
 
 
-class TestMlflowModelStoreOnAServer(ModelStoreContract):
+class TestMlflowModelStoreOnAServer(TestMlflowModelStore):
     @pytest.fixture(scope="class")
     @classmethod
-    def store(cls, server: MlflowConnection) -> MlflowModelStore:
-        return MlflowModelStore(server)
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def run_id(cls, server: MlflowConnection) -> str:
-        return MlflowTracker(server).start("training", {})
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def weights(cls, cnn: TrainedWeights) -> TrainedWeights:
-        return cnn
-
-    @pytest.fixture
-    def damaged(self, server: MlflowConnection, saved: ModelVersion, tmp_path: Path) -> ModelVersion:
-        return without_golden_batch(server, saved, tmp_path)
+    def connection(cls, server: MlflowConnection) -> MlflowConnection:
+        return server
 
 
 def without_golden_batch(connection: MlflowConnection, version: ModelVersion, folder: Path) -> ModelVersion:

@@ -11,10 +11,8 @@ import pytest
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.mlflow.tracker import MlflowTracker
-from fmnist.domain.model.data.images import CLASS_NAMES
-from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.errors import StoreUnavailable
-from fmnist.domain.model.model import ModelInfo, ModelVersion
+from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.promotion.policy import Mode, PromotionPolicy, Rule
 from fmnist.domain.model.promotion.records import AcceptanceRecord, DecisionRecord
 from fmnist.domain.model.promotion.stages import Stage, StagedName
@@ -23,6 +21,7 @@ from fmnist.domain.services.promotion.promote import ModelPromotion
 from fmnist.domain.services.promotion.rollback import ModelRollback
 from fmnist.domain.services.promotion.state import PromotionState
 from fmnist.ports.model_store import TrainedWeights
+from fmnist.testing.data import toy_info
 
 AT = "2026-01-01T00:00:00Z"
 
@@ -51,13 +50,10 @@ class FaultyStore(MlflowModelStore):
 @pytest.fixture(scope="module", params=["connection", "server"])
 def saved(request: pytest.FixtureRequest, cnn: TrainedWeights) -> tuple[MlflowConnection, ModelVersion]:
     connection: MlflowConnection = request.getfixturevalue(request.param)
-    info = ModelInfo(
-        architecture="cnn", normalization=Normalization(0.5, 0.5), class_names=CLASS_NAMES, lineage={}, metrics={}
-    )
     golden = np.zeros((2, 28, 28), np.uint8)
     run_id = MlflowTracker(connection).start("training", {})
     name = f"dev.promoted-{uuid.uuid4().hex[:8]}"
-    return connection, MlflowModelStore(connection).save(run_id, name, cnn, info, golden)
+    return connection, MlflowModelStore(connection).save(run_id, name, cnn, toy_info(), golden)
 
 
 class Promotions:

@@ -15,17 +15,10 @@ from fmnist.adapters.onnx.classifier import OnnxClassifier
 from fmnist.adapters.onnx.export import export_onnx
 from fmnist.adapters.torch.networks import build_network
 from fmnist.domain.model.data.images import CLASS_NAMES
-from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.errors import CorruptModel
-from fmnist.domain.model.model import ModelInfo
+from fmnist.testing.data import toy_info
 
-INFO = ModelInfo(
-    architecture="cnn",
-    normalization=Normalization(mean=0.286, std=0.353),
-    class_names=CLASS_NAMES,
-    lineage={},
-    metrics={},
-)
+INFO = toy_info()
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +43,8 @@ def test_bytes_that_are_not_a_model_are_refused(model: bytes) -> None:
 
 
 def test_model_with_other_classes_than_its_info_is_refused(model: bytes) -> None:
-    two = ModelInfo(
-        architecture="cnn", normalization=INFO.normalization, class_names=("a", "b"), lineage={}, metrics={}
-    )
     with pytest.raises(CorruptModel, match="logits"):
-        OnnxClassifier(model, two)
+        OnnxClassifier(model, toy_info(class_names=("a", "b")))
 
 
 def test_model_for_one_batch_size_refuses_another(model: bytes) -> None:

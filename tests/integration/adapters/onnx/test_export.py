@@ -5,20 +5,8 @@ import torch
 from fmnist.adapters.onnx.classifier import OnnxClassifier
 from fmnist.adapters.onnx.export import export_onnx
 from fmnist.adapters.torch.networks import build_network
-from fmnist.domain.model.data.images import CLASS_NAMES
-from fmnist.domain.model.data.normalization import Normalization
-from fmnist.domain.model.model import ModelInfo
 from fmnist.domain.model.training.recipe import ARCHITECTURES, Architecture
-
-
-def info(architecture: str) -> ModelInfo:
-    return ModelInfo(
-        architecture=architecture,
-        normalization=Normalization(mean=0.286, std=0.353),
-        class_names=CLASS_NAMES,
-        lineage={},
-        metrics={},
-    )
+from fmnist.testing.data import toy_info
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -30,7 +18,7 @@ def test_exported_network_predicts_like_torch_for_any_batch(
     with torch.no_grad():
         network(torch.randn(64, 1, 28, 28))  # changes the statistics of batch norm from their neutral start values
     network.eval()
-    classifier = OnnxClassifier(export_onnx(network), info(architecture))
+    classifier = OnnxClassifier(export_onnx(network), toy_info(architecture=architecture))
     assert capfd.readouterr() == ("", "")
     for count in (1, 2, 7):
         inputs = torch.randn(count, 1, 28, 28)

@@ -15,9 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.core.generated import common_pb2
 
-from fmnist.adapters.ray.cluster import _signals_kept, cpus_per_worker, join_cluster, scratch
+from fmnist.adapters.ray.cluster import DriverPaths, _signals_kept, cpus_per_worker, join_cluster, scratch
 from fmnist.adapters.ray.compute import check_gpus
-from fmnist.adapters.ray.job import DriverPaths
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.apps.process import HungUp
@@ -70,7 +69,7 @@ def test_address_of_the_job_server_is_refused() -> None:
         (OSError(errno.ENOSPC, "No space left on device"), "check that /scratch has free space and is writable"),
         (
             OSError("validate_socket_filename failed: AF_UNIX path length cannot exceed 107 bytes: '/scratch/ray'"),
-            "/scratch is too long for sockets: set RAY_TMPDIR to a path of at most 39 bytes",
+            "check that /scratch has free space and is writable, or set RAY_TMPDIR to another short path",
         ),
         (PermissionError(errno.EACCES, "Permission denied"), "check that /scratch has free space and is writable"),
         (

@@ -13,13 +13,10 @@ from torch import nn
 from fmnist.adapters.torch.classifier import TorchClassifier
 from fmnist.adapters.torch.networks import build_network
 from fmnist.domain.model.data.images import CLASS_NAMES
-from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.errors import CorruptModel
-from fmnist.domain.model.model import ModelInfo
+from fmnist.testing.data import toy_info
 
-INFO = ModelInfo(
-    architecture="cnn", normalization=Normalization(0.286, 0.353), class_names=CLASS_NAMES, lineage={}, metrics={}
-)
+INFO = toy_info()
 BACKENDS = {
     "generic": torch.backends,
     "cudnn": torch.backends.cudnn,

@@ -3,7 +3,7 @@
 import asyncio
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,15 +16,15 @@ from fmnist.adapters.fastapi.gate import Gate
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.adapters.memory.classifier import MeanClassifier
-from fmnist.domain.model.data.images import CLASS_NAMES, PIXELS, Images
-from fmnist.domain.model.data.normalization import Normalization
+from fmnist.domain.model.data.images import PIXELS, Images
 from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.domain.model.evaluation.metrics import Probabilities
-from fmnist.domain.model.model import ModelInfo, ModelVersion
+from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.services.prediction import Prediction
 from fmnist.domain.services.serving.load import ServedModel
 from fmnist.domain.services.serving.reload import ServingStatus
 from fmnist.ports.model_store import ModelPackage
+from fmnist.testing.data import toy_info
 
 INFER = "/v2/models/fashion-mnist-classifier/infer"
 JSON = "application/json"
@@ -33,8 +33,6 @@ SETTINGS = HttpSettings(version="1.2.3")
 SILENCE = {"type": "silence"}
 GONE = {"type": "http.disconnect"}
 
-_NORMALIZATION = Normalization(0.286, 0.353)
-
 
 def greys(*labels: int) -> Images:
     """Images uint8 (n, 28, 28). Each has one grey, which is the mean of its class."""
@@ -42,14 +40,8 @@ def greys(*labels: int) -> Images:
 
 
 def grey_model(version: int = 3, degraded: str | None = None) -> ServedModel:
-    info = ModelInfo(
-        architecture="means",
-        normalization=_NORMALIZATION,
-        class_names=CLASS_NAMES,
-        lineage={"dvc_data_version": "fashion-mnist-v1.0.0"},
-        metrics={},
-    )
-    means = _NORMALIZATION.apply(greys(*range(10))).reshape(10, PIXELS)
+    info = toy_info()
+    means = info.normalization.apply(greys(*range(10))).reshape(10, PIXELS)
     classifier = MeanClassifier(means, info)
     package = ModelPackage(
         version=ModelVersion("dev.greys", version, "run-1", (), {}, 0.0),
@@ -177,6 +169,16 @@ class Service:
             headers={name.decode().lower(): value.decode() for name, value in start["headers"]},
             body=b"".join(message.get("body", b"") for message in rest),
         )
+
+
+class Untouchable:
+    """Messages of a body that must not be read."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        raise AssertionError("the body was read")
 
 
 def chunks(*bodies: bytes, last: Any = None) -> list[Any]:

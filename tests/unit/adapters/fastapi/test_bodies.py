@@ -21,6 +21,7 @@ from tests.unit.adapters.fastapi.support import (
     GreyServing,
     Reply,
     Service,
+    Untouchable,
     chunks,
     greys,
     picture,
@@ -37,16 +38,6 @@ NOISE = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
 @pytest.fixture(scope="module")
 def strict(shared_serving: GreyServing) -> Service:
     return Service(shared_serving, SMALL)
-
-
-class Untouchable:
-    """Messages of a body that must not be read."""
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        raise AssertionError("the body was read")
 
 
 @pytest.mark.parametrize("path", ["/predict", INFER])

@@ -1,7 +1,6 @@
 """The gate asks for the key before the first byte of a body, and counts every byte that it lets in."""
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +10,16 @@ from hypothesis import strategies as st
 
 from fmnist.adapters.fastapi.gate import Gate
 from fmnist.adapters.fastapi.problems import Problem
-from tests.unit.adapters.fastapi.support import GONE, SETTINGS, SILENCE, GreyServing, Service, chunks, greys
+from tests.unit.adapters.fastapi.support import (
+    GONE,
+    SETTINGS,
+    SILENCE,
+    GreyServing,
+    Service,
+    Untouchable,
+    chunks,
+    greys,
+)
 
 KEY = "the-key"
 LIMIT = 1000
@@ -50,7 +58,7 @@ class Client:
         try:
             async with gate.admit(scope, receive) as admitted:
                 body = (await admitted()).get("body", b"")
-                assert gate.buffers.held >= len(body)
+                assert gate.held >= len(body)
                 for _ in range(self.turns):
                     await asyncio.sleep(0)
         except Problem as problem:
@@ -88,7 +96,7 @@ def test_bytes_of_all_bodies_stay_below_the_limit_and_are_released(clients: list
         tasks = [asyncio.create_task(client.meet(gate)) for client in clients]
         waiting = set(tasks)
         for _ in range(100):
-            assert gate.buffers.held <= LIMIT
+            assert gate.held <= LIMIT
             await asyncio.sleep(0)
             waiting = {task for task in tasks if not task.done()}
         assert all(clients[tasks.index(task)].ending is SILENCE for task in waiting)
@@ -97,8 +105,8 @@ def test_bytes_of_all_bodies_stay_below_the_limit_and_are_released(clients: list
         return await asyncio.gather(*(task for task in tasks if task not in waiting))
 
     assert set(asyncio.run(meet_all())) <= set(OUTCOMES)
-    assert gate.buffers.held == 0
-    assert gate.buffers.most <= LIMIT
+    assert gate.held == 0
+    assert gate.most <= LIMIT
     for client in clients:
         assert client.has_key or client.asked == 0
 
@@ -110,10 +118,10 @@ def test_full_buffers_answer_503_with_retry_after(serving: GreyServing) -> None:
 
     async def second_beside_a_slow_one() -> Any:
         slow = asyncio.create_task(service.exchange("POST", "/predict", chunks(body[:100], last=SILENCE), **post))
-        while not service.gate.buffers.held:
+        while not service.gate.held:
             await asyncio.sleep(0)
         refused = await service.exchange("POST", "/predict", chunks(body), **post)
-        assert service.gate.buffers.held == 100
+        assert service.gate.held == 100
         slow.cancel()
         return refused
 
@@ -121,17 +129,7 @@ def test_full_buffers_answer_503_with_retry_after(serving: GreyServing) -> None:
     assert refused.problem == (503, "buffers_full")
     assert int(refused.headers["retry-after"]) >= 1
     assert service.request("POST", "/predict", chunks(body), **post).status == 200
-    assert service.gate.buffers.held == 0
-
-
-class Untouchable:
-    """Messages of a body that must not be read."""
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        raise AssertionError("the body was read")
+    assert service.gate.held == 0
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "GET", "HEAD", "PATCH"])

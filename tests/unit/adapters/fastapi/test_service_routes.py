@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from fmnist.domain.model.data.images import CLASS_NAMES
 from tests.unit.adapters.fastapi.support import INFER, SETTINGS, GreyServing, Service, grey_model
 
 
@@ -92,18 +93,7 @@ def test_info_describes_the_model_that_serves(service: Service, serving: GreySer
         "data_version": "fashion-mnist-v1.0.0",
         "training_timestamp": "2023-11-14T22:13:20+00:00",
         "expected_input_shape": [-1, 28, 28],
-        "output_classes": [
-            "T-shirt/top",
-            "Trouser",
-            "Pullover",
-            "Dress",
-            "Coat",
-            "Sandal",
-            "Shirt",
-            "Sneaker",
-            "Bag",
-            "Ankle boot",
-        ],
+        "output_classes": list(CLASS_NAMES),
         "normalization_params": {"mean": 0.286, "std": 0.353},
         "desired_model": "models:/dev.greys@champion",
         "degraded": None,

@@ -18,18 +18,10 @@ from fmnist.adapters.mlflow.artifact import (
     info_to_json,
     read_file,
 )
-from fmnist.domain.model.data.images import CLASS_NAMES
-from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.errors import CorruptModel
-from fmnist.domain.model.model import ModelInfo
+from fmnist.testing.data import toy_info
 
-INFO = ModelInfo(
-    architecture="cnn",
-    normalization=Normalization(mean=0.2860, std=0.3530),
-    class_names=CLASS_NAMES,
-    lineage={"run_id": "0" * 32},
-    metrics={"val_acc": 0.91},
-)
+INFO = toy_info()
 
 
 def classifier(seed: int = 0) -> MeanClassifier:

@@ -1,4 +1,0 @@
-"""Names of the graph's input and output, which `export` writes and `classifier` expects."""
-
-INPUT = "images"
-OUTPUT = "logits"
