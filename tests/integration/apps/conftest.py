@@ -1,6 +1,8 @@
 """A small registry, and one training run on it that several suites use."""
 
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -10,12 +12,14 @@ import pytest
 
 from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.testing.data import toy_splits
-from tests.integration.apps.command import Command
+from tests.integration.apps.command import PATIENCE_SECONDS, Command
 from tests.integration.apps.here import Here
 from tests.integration.support import make_dvc_registry
 
 # Three epochs of 20 steps. The second epoch is the best.
 RECIPE = ("--batch-size", "8", "--lr", "0.02", "--max-epochs", "3", "--seed", "7")
+TRAP = "raise AssertionError('a file of the working directory was imported')\n"
+TRAPPED = ("dvc", "fmnist", "mlflow", "numpy", "pyarrow", "random", "ray", "socket", "torch", "sitecustomize")
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,36 @@ def trained(toy_registry: RegistrySettings, tmp_path_factory: pytest.TempPathFac
     """An undisturbed `fmnist train` in a workflow. A test must not change it."""
     workflow = {"ARGO_WORKFLOW_UID": "workflow-7", "DOCKER_IMAGE_TAG": "sha-1234"}
     command = Command(tmp_path_factory.mktemp("trained"), toy_registry, workflow)
-    process = command.run("train", "--compute", "local", "--run-name", "demo", *RECIPE, "--json")
+    local = ("train", "--compute", "local", "--run-name", "demo", *RECIPE, "--json")
+    process = run_among_traps(command, tmp_path_factory, *local)
     assert process.returncode == 0, process.stderr
     return Trained(command, process, json.loads(process.stdout))
+
+
+def run_among_traps(
+    command: Command, tmp_path_factory: pytest.TempPathFactory, *arguments: str
+) -> CompletedProcess[str]:
+    """Run the installed script beside files with names of modules, with a long TMPDIR, and with warnings as errors."""
+    traps = [command.home / f"{name}.py" for name in TRAPPED]
+    for trap in traps:
+        trap.write_text(TRAP)
+    try:
+        return subprocess.run(
+            [Path(sys.executable).parent / "fmnist", *arguments],
+            cwd=command.home,
+            env={
+                **command.environment,
+                "TMPDIR": str(tmp_path_factory.mktemp("a-long-name-" * 9)),
+                "PYTHONWARNINGS": "error",
+            },
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+    finally:
+        for trap in traps:
+            trap.unlink()
 
 
 @pytest.fixture

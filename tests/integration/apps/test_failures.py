@@ -131,13 +131,11 @@ def test_unreadable_dotenv_is_named(here: Here, command: Command) -> None:
     assert f"{command.home}/.env cannot be read" in here.refused("train")
 
 
-@pytest.mark.parametrize("compute", ["local", "ray"])
-def test_settings_that_cannot_give_a_model_start_no_run(here: Here, command: Command, compute: str) -> None:
-    train = ("train", "--compute", compute, *RECIPE)
-    assert "'fashion mnist' may have only letters" in here.refused(*train, MLFLOW_REGISTERED_MODEL_NAME="fashion mnist")
-    assert "256 characters as staging.NAME" in here.refused(*train, MLFLOW_REGISTERED_MODEL_NAME=f"dev.{'x' * 248}")
+def test_settings_that_cannot_give_a_model_start_no_run(here: Here, command: Command) -> None:
+    assert "'fashion mnist' may have only letters" in here.refused(*LOCAL, MLFLOW_REGISTERED_MODEL_NAME="fashion mnist")
+    assert "256 characters as staging.NAME" in here.refused(*LOCAL, MLFLOW_REGISTERED_MODEL_NAME=f"dev.{'x' * 248}")
     for few in (("--limit-train", "1"), ("--batch-size", "1")):
-        assert "needs at least 2 images per worker" in here.refused(*train, "--model", "resnet18", *few)
+        assert "needs at least 2 images per worker" in here.refused(*LOCAL, "--model", "resnet18", *few)
     assert command.runs() == []
 
 

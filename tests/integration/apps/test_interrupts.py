@@ -16,6 +16,7 @@ from fmnist.domain.model.evaluation.report import SECONDS_METRIC, SPEED_METRIC
 from fmnist.domain.model.training.run import EPOCH_METRICS
 from tests.integration.apps.command import Command
 from tests.integration.apps.conftest import RECIPE, Trained
+from tests.integration.apps.here import Here
 
 # Makes the terminal of its standard streams its controlling terminal, and then executes the command. A suite under
 # `nohup` passes an ignored SIGHUP on to it.
@@ -26,7 +27,7 @@ fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.argv[1], sys.argv[1:])
 """
 INT, TERM = signal.SIGINT, signal.SIGTERM
-RAY_RECIPE = ("--num-workers", "2", "--batch-size", "4", *RECIPE[2:])
+TWO_WORKERS = ("--num-workers", "2", "--batch-size", "4", *RECIPE[2:])
 
 
 def test_interrupt_before_a_run_starts_leaves_no_run(command: Command) -> None:
@@ -61,7 +62,7 @@ def test_a_run_that_is_interrupted_several_times_gives_the_same_result(command: 
     assert said.splitlines()[-1] == "terminated"
     assert_left_as_killed(command)
 
-    result = command.json("train", "--resume", run_id)
+    result = Here(command).json("train", "--resume", run_id)
     assert {**result, "training_seconds": 0} == {**trained.result, "training_seconds": 0, "run_id": run_id}
     assert_same_in_the_end(command, trained.command)
 
@@ -69,7 +70,7 @@ def test_a_run_that_is_interrupted_several_times_gives_the_same_result(command: 
 def test_on_ray_no_process_stays_behind_and_the_run_is_finished_there(command: Command) -> None:
     # The contract suite of the compute checks that the weights are those of an undisturbed run.
     command.variables["PYTHONWARNINGS"] = "error"
-    started = command.start("train", *RAY_RECIPE)
+    started = command.start("train", *RECIPE)
     started.wait_for("epoch 1/3")
     family = psutil.Process(started.process.pid).children(recursive=True)
     workers = [process for process in family if "RayTrainWorker" in " ".join(process.cmdline())]
@@ -86,7 +87,7 @@ def test_on_ray_no_process_stays_behind_and_the_run_is_finished_there(command: C
     _, alive = psutil.wait_procs(family, timeout=30)
     assert alive == []
 
-    result = command.json("train", "--resume", command.only_run().info.run_id)
+    result = Here(command).json("train", "--resume", command.only_run().info.run_id)
     run = command.only_run()
     assert (run.info.status, run.data.tags["compute"]) == ("FINISHED", "ray")
     assert [step for step, _ in command.history(run.info.run_id, "train_loss")] == [0, 1, 2]
@@ -99,7 +100,7 @@ def test_closed_terminal_stops_a_training_on_ray_in_order(command: Command) -> N
     # A closed terminal sends SIGHUP to every process, also to those of Ray.
     terminal, theirs = os.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-c", IN_TERMINAL, sys.executable, "-m", "fmnist", "train", *RAY_RECIPE],
+        [sys.executable, "-c", IN_TERMINAL, sys.executable, "-m", "fmnist", "train", *TWO_WORKERS],
         cwd=command.home,
         env=command.environment,
         stdin=theirs,

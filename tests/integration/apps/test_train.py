@@ -161,21 +161,24 @@ def test_plain_mlflow_gives_the_predictions_of_fmnist_predict(
         np.testing.assert_allclose([answers[label] for label in range(10)], expected[row], atol=1e-5)
 
 
-def test_python_m_fmnist_trains_on_an_older_version_without_a_test_split(command: Command, tmp_path: Path) -> None:
-    # As `ray job submit` runs it. Settings come from .env, and only missing ones from exported variables.
+def test_training_on_an_older_version_without_a_test_split(here: Here, command: Command, tmp_path: Path) -> None:
+    # Settings come from .env, and only missing ones from exported variables.
     (tmp_path / ".env").write_text("MLFLOW_REGISTERED_MODEL_NAME=ci.fashion-mnist-classifier\nDVC_DATA_VERSION=1.0.0\n")
-    command.variables |= {"DVC_DATA_VERSION": "0.9.0", "PYTHONWARNINGS": "error"}
-    done = command.run("--compute", "local", *RECIPE, module="fmnist.apps.train")
-    assert done.returncode == 0, done.stderr
+    told = here.told("train", "--compute", "local", *RECIPE, DVC_DATA_VERSION="0.9.0")
     (version,) = command.versions()
     assert version.name == "ci.fashion-mnist-classifier"
     run = command.only_run()
     assert run.data.tags["dvc_data_version"] == "fashion-mnist-v0.9.0"
     assert "dvc_test_data_path" not in run.data.params
     assert not [name for name in run.data.metrics if name.startswith("test_")]
-    told = done.stdout
     assert re.search(r"test accuracy +not measured: this data version has no test split", told)
     assert re.search(r"val accuracy +\d+\.\d\d% of 50 images", told)
     assert "  fmnist predict --split val --index 0-4\n" in told
     assert f"mlflow ui --backend-store-uri sqlite:///{tmp_path}/mlflow.db" in told
     assert all(len(line) <= 80 for line in told.partition("Next:")[0].splitlines())
+
+
+def test_module_is_the_command_for_ray_jobs(command: Command) -> None:
+    done = command.run("--preset", "none", module="fmnist.apps.train")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: preset 'none' is none of ")

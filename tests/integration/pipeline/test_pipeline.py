@@ -42,6 +42,7 @@ def test_first_model_is_trained_promoted_deployed_and_tested(pipeline: Pipeline,
     )
 
 
+@pytest.mark.soak
 def test_same_model_is_refused_and_the_service_does_not_change(pipeline: Pipeline, first: Done) -> None:
     again = pipeline.run()
     assert again.code == 0, again.said

@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from subprocess import CompletedProcess
 from urllib.parse import quote
 
 import pytest
@@ -16,6 +15,7 @@ from fmnist.domain.model.address import Address
 from fmnist.testing.data import toy_splits
 from stack.services import ObjectStore
 from tests.integration.apps.command import Command
+from tests.integration.apps.here import Here
 from tests.integration.security.conftest import GuardedMlflow
 from tests.integration.security.git_http import git_over_http
 from tests.integration.services import s3_settings
@@ -68,7 +68,7 @@ def test_working_run_emits_no_secret(
     done = command.run("train", "--run-name", "with-secrets", *RECIPE, "--json")
     assert done.returncode == 0, done.stderr[-3000:]
     emitted = {
-        "what it printed": printed(done),
+        "what it printed": (done.stdout + done.stderr).encode(),
         "MLflow's records": guarded_mlflow.records.read_bytes(),
         **files(command.home),
         **files(ray_scratch),
@@ -93,11 +93,11 @@ def test_working_run_emits_no_secret(
 )
 def test_failing_run_emits_no_secret(command: Command, wrong: dict[str, str]) -> None:
     command.variables.update(wrong)
-    done = command.run("train", "--compute", "local", *RECIPE)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: ")
-    assert "Traceback" in done.stderr
-    assert leaks({"what it printed": printed(done), **files(command.home)}, command) == []
+    code, out, err = Here(command)("train", "--compute", "local", *RECIPE)
+    assert code == 1
+    assert err.splitlines()[-1].startswith("error: ")
+    assert "Traceback" in err
+    assert leaks({"what it printed": (out + err).encode(), **files(command.home)}, command) == []
 
 
 def leaks(emitted: dict[str, bytes], command: Command) -> list[tuple[str, str]]:
@@ -115,10 +115,6 @@ def leaks(emitted: dict[str, bytes], command: Command) -> list[tuple[str, str]]:
         for where, content in emitted.items()
         if value.encode() in content or quote(value, safe="").encode() in content
     ]
-
-
-def printed(done: "CompletedProcess[str]") -> bytes:
-    return (done.stdout + done.stderr).encode()
 
 
 def files(directory: Path) -> dict[str, bytes]:

@@ -1,7 +1,7 @@
 """The contract of every `Compute`, on any hardware."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import numpy as np
@@ -14,7 +14,7 @@ from fmnist.domain.model.training.run import EPOCH_METRICS, Progress, TrainingSp
 from fmnist.ports.compute import Compute, FitResult
 from fmnist.ports.data_registry import DataRegistry
 
-# It uses everything whose state a resumed training must restore.
+# It uses everything whose state a resumed training must restore. The validation images cannot be divided equally.
 SPEC = TrainingSpec(
     recipe=Recipe(
         architecture="cnn",
@@ -28,6 +28,8 @@ SPEC = TrainingSpec(
         erase=4,
     ),
     seed=3,
+    limit_train=256,
+    limit_val=51,
 )
 
 
@@ -43,8 +45,13 @@ class FinishedFit:
 class ComputeContract:
     """Subclass it as `Test...` and supply the first three fixtures. Their scope is the class, to share one fit.
 
-    `dataset` has some hundred toy images in each of `train`, `val` and `test`.
+    `dataset` has toy images: more than 256 in `train`, more than 51 in `val`, some in `test`.
+
+    Attributes:
+        spec: what to fit. A subclass may have more workers with smaller batches.
     """
+
+    spec: ClassVar[TrainingSpec] = SPEC
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -67,9 +74,14 @@ class ComputeContract:
     @pytest.fixture(scope="class")
     @classmethod
     def finished(cls, compute: Compute, dataset: DatasetVersion) -> FinishedFit:
-        """One fit by `SPEC`."""
+        """One fit by `spec`. It cannot read the test split."""
         run_id, reports = uuid4().hex, list[Progress]()
-        return FinishedFit(run_id, reports, compute.fit(SPEC, dataset, run_id, reports.append))
+        nowhere = SplitFile(split="test", uri="/nowhere/test.parquet", md5="0" * 32)
+        untested = replace(dataset, splits={**dataset.splits, "test": nowhere})
+        return FinishedFit(run_id, reports, compute.fit(cls.spec, untested, run_id, reports.append))
+
+    def disturb(self, report: Progress) -> None:
+        """Hear of the progress of a resumed fit. A subclass may kill one of its workers."""
 
     def test_fit_learns_and_reports_every_epoch_once(self, finished: FinishedFit) -> None:
         history = finished.result.history
@@ -77,6 +89,13 @@ class ComputeContract:
         assert history[-1]["val_acc"] > 0.9
         ended = [report for report in finished.reports if report.metrics is not None]
         assert [(report.epoch, report.metrics) for report in ended] == list(enumerate(history))
+        assert finished.result.device
+
+    def test_limits_take_the_first_rows_and_every_validation_image_counts_once(self, finished: FinishedFit) -> None:
+        assert finished.reports[-1].steps == 256 // 32
+        for metrics in finished.result.history:
+            right = metrics["val_acc"] * 51
+            assert right == pytest.approx(round(right))
 
     def test_fitted_weights_predict_a_split_in_its_order(
         self, compute: Compute, dataset: DatasetVersion, registry: DataRegistry, finished: FinishedFit
@@ -106,28 +125,14 @@ class ComputeContract:
     ) -> None:
         run_id = uuid4().hex
         with pytest.raises(KeyboardInterrupt):
-            compute.fit(SPEC, dataset, run_id, _interrupt_in_the_second_epoch)
-        resumed = compute.fit(SPEC, dataset, run_id, _ignore)
+            compute.fit(self.spec, dataset, run_id, _interrupt_in_the_second_epoch)
+        resumed = compute.fit(self.spec, dataset, run_id, self.disturb)
 
         assert list(resumed.history) == list(finished.result.history)
         whole, again = (
             compute.predict(result.weights, dataset, "val").probabilities for result in (finished.result, resumed)
         )
         assert np.array_equal(whole, again)
-
-    def test_limits_take_the_first_rows_and_the_test_split_is_not_looked_at(
-        self, compute: Compute, dataset: DatasetVersion
-    ) -> None:
-        nowhere = SplitFile(split="test", uri="/nowhere/test.parquet", md5="0" * 32)
-        dataset = replace(dataset, splits={**dataset.splits, "test": nowhere})
-        spec = replace(SPEC, limit_train=20, limit_val=10, recipe=SPEC.recipe.override(max_epochs=1))
-        reports: list[Progress] = []
-        result = compute.fit(spec, dataset, uuid4().hex, reports.append)
-        assert reports[-1].steps == 1
-        assert result.device
-        # Ten images: every accuracy is a whole number of tenths.
-        right = result.history[0]["val_acc"] * 10
-        assert right == pytest.approx(round(right))
 
     def test_more_workers_than_images_are_refused(self, compute: Compute, dataset: DatasetVersion) -> None:
         spec = replace(SPEC, limit_train=1, num_workers=2)

@@ -120,28 +120,19 @@ def test_a_store_that_cannot_be_written_leaves_no_registry(official_files: Path,
     assert list(scratch.iterdir()) == []
 
 
-def test_a_failed_stage_gives_its_reason_and_does_not_change_the_registry(
-    copy: RegistrySettings, official_files: Path, tmp_path: Path, scratch: Path
+def test_a_failed_stage_gives_its_reason_and_imports_and_changes_nothing_of_the_registry(
+    copy: RegistrySettings, official_files: Path, tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    change_files(str(copy.repo), tmp_path / "work", {"params.yaml": "val_size: 55\nseed: 0\n"})
+    monkeypatch.setenv("PYTHONPATH", f".{os.pathsep}")
+    trap = "raise SystemExit('a file of the registry ran')\n"
+    traps = {f"{name}.py": trap for name in ("dvc", "yaml", "random", "numpy", "fmnist", "sitecustomize")}
+    change_files(str(copy.repo), tmp_path / "work", {**traps, "params.yaml": "val_size: 55\nseed: 0\n"})
     git(tmp_path / "work", "push", "--quiet")
     before = git(Path(str(copy.repo)), "for-each-ref")
     with pytest.raises(StoreUnavailable, match=r"`dvc repro` failed: (?s:.*)val_size 55: expected a multiple of 10"):
         RegistryBuilder(copy, tmp_path / "unused", official_files).build("1.1.0")
     assert git(Path(str(copy.repo)), "for-each-ref") == before
     assert list(scratch.iterdir()) == []
-
-
-def test_a_python_file_of_the_registry_is_never_imported(
-    copy: RegistrySettings, official_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYTHONPATH", f".{os.pathsep}")
-    trap = "raise SystemExit('a file of the registry ran')\n"
-    traps = {f"{name}.py": trap for name in ("dvc", "yaml", "random", "numpy", "fmnist", "sitecustomize")}
-    change_files(copy.repo.reveal(), tmp_path / "work", {**traps, "params.yaml": "val_size: 55\nseed: 0\n"})
-    git(tmp_path / "work", "push", "--quiet")
-    with pytest.raises(StoreUnavailable, match="val_size 55: expected a multiple of 10"):
-        RegistryBuilder(copy, tmp_path / "unused", official_files).build("1.1.0")
 
 
 def test_a_wrong_official_file_is_named_and_leaves_no_registry(

@@ -47,6 +47,7 @@ def test_version_is_built_into_s3_and_read_back_from_the_repository_s_remote(
     assert str(settings.s3.access_key_id) not in everything_committed
 
 
+@pytest.mark.soak
 def test_unwritable_store_of_the_settings_does_not_change_the_registry(
     settings: RegistrySettings, official_files: Path, tmp_path: Path
 ) -> None:

@@ -19,6 +19,7 @@ FILE = f"/api/2.0/mlflow-artifacts/artifacts/1/{'b' * 32}/artifacts/data/{'long'
 SERVER = f"http://{HOST}:5000"
 
 
+@pytest.mark.soak
 def test_advice_names_the_artifact_store_if_the_server_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     (port,) = free_ports(1)

@@ -34,6 +34,7 @@ def running(models: Models) -> Iterator[Cluster]:
 @pytest.fixture
 def service(running: Cluster) -> Cluster:
     """One replica that serves the first model, after any earlier test."""
-    running.deploy(uri(GOOD[0]))
-    wait_until(lambda: running.serves(uri(GOOD[0])), "the first model serves")
+    if not running.still_serves(uri(GOOD[0])):
+        running.deploy(uri(GOOD[0]))
+        wait_until(lambda: running.serves(uri(GOOD[0])), "the first model serves")
     return running

@@ -48,6 +48,7 @@ class Cluster:
     exporter: int
     session: Path
     client: httpx.Client = field(init=False)
+    deployed: tuple[object, ...] | None = None
 
     def __post_init__(self) -> None:
         self.client = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
@@ -74,10 +75,16 @@ class Cluster:
         }
         answer = httpx.put(f"{self._api}", json=config, timeout=60, trust_env=False)
         assert answer.status_code == 200, answer.text
+        self.deployed = (model_uri, arguments, options)
         if wait:
             wait_until(self._running, "the application runs")
 
+    def still_serves(self, model_uri: str) -> bool:
+        """Return whether the last deployment was of this model, without options, and the model serves."""
+        return self.deployed == (model_uri, None, {}) and self.serves(model_uri)
+
     def delete(self) -> None:
+        self.deployed = None
         httpx.delete(self._api, timeout=PATIENCE_SECONDS, trust_env=False)
 
     def close(self) -> None:

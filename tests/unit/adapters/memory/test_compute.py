@@ -16,7 +16,7 @@ class TestMemoryCompute(ComputeContract):
     @pytest.fixture(scope="class")
     @classmethod
     def dataset(cls, registry: MemoryDataRegistry) -> DatasetVersion:
-        return registry.add("1.0.0", toy_splits(train=200, val=100, test=100))
+        return registry.add("1.0.0", toy_splits(train=320, val=100, test=100))
 
     @pytest.fixture(scope="class")
     @classmethod
