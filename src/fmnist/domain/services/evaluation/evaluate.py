@@ -44,14 +44,14 @@ class EvaluatedModel:
     logged_to: str | None
 
 
+@dataclass(frozen=True, slots=True)
 class ModelEvaluation:
     """Evaluates any model of the store, also one that another tool registered."""
 
-    def __init__(self, store: ModelStore, tracker: Tracker, registry: DataRegistry, render: RenderReport) -> None:
-        self._store = store
-        self._tracker = tracker
-        self._registry = registry
-        self._render = render
+    store: ModelStore
+    tracker: Tracker
+    registry: DataRegistry
+    render: RenderReport
 
     def evaluate(self, uri: str, *, split: str = "test", data_version: str | None = None) -> EvaluatedModel:
         """Measure the model on a split of `data_version` (None: the version it was trained on), and report.
@@ -62,11 +62,11 @@ class ModelEvaluation:
             ModelNotFound, CorruptModel: the model does not exist, or does not load.
             SplitNotFound, DataVersionNotFound, InvalidSetting, CorruptData: as in `measured_dataset`.
         """
-        model = self._store.resolve(uri)
-        dataset = measured_dataset(self._registry, model, split, data_version)
-        classifier = self._store.download(model).load()
+        model = self.store.resolve(uri)
+        dataset = measured_dataset(self.registry, model, split, data_version)
+        classifier = self.store.download(model).load()
         logger.info("evaluating %s on %s of %s", model.uri, split, dataset.version)
-        measured = measure(answer(classifier, self._registry.read(dataset, split)), dataset, split)
+        measured = measure(answer(classifier, self.registry.read(dataset, split)), dataset, split)
         report = ModelReport(
             info=classifier.info,
             measured=measured,
@@ -76,7 +76,7 @@ class ModelEvaluation:
             source=dataset.source,
             counts=split_sizes(dataset.metadata),
         )
-        files = report_files(self._render, model.uri, report)
+        files = report_files(self.render, model.uri, report)
         folder = f"evaluations/{dataset.version}-{split}"
         logged = self._log(model, folder, files)
         return EvaluatedModel(model=model, report=report, files=files, logged_to=folder if logged else None)
@@ -85,7 +85,7 @@ class ModelEvaluation:
         if not model.run_id:
             return None
         try:
-            return story_of(self._tracker.get(model.run_id))
+            return story_of(self.tracker.get(model.run_id))
         except FmnistError as error:
             logger.warning("the report has no learning curves: %s", error)
             return None
@@ -96,7 +96,7 @@ class ModelEvaluation:
             return False
         try:
             for path, content in files.items():
-                self._tracker.log_artifact(model.run_id, f"{folder}/{path}", content)
+                self.tracker.log_artifact(model.run_id, f"{folder}/{path}", content)
         except FmnistError as error:
             logger.warning("the report could not be logged to the model's run: %s", error)
             return False

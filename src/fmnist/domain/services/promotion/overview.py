@@ -44,24 +44,22 @@ class Event:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
 class PromotionOverview:
     """Status and history of one model."""
 
-    def __init__(self, store: ModelStore, source: StagedName) -> None:
-        self._store = store
-        self._source = source
+    store: ModelStore
+    source: StagedName
 
     def status(self) -> list[Standing]:
         """Return the newest source version, `candidate`, `champion` and `previous`, in this order."""
-        state = PromotionState.read(self._store, self._source)
+        state = PromotionState.read(self.store, self.source)
         newest = state.source[0] if state.source else None
         candidate, champion, previous = state.candidate, state.champion, state.previous
         staged_at = _tag(candidate, STAGED_AT) if candidate and state.is_ours(candidate) else ""
         champion_since, champion_note = _champion(state)
         return [
-            Standing(
-                str(self._source.stage), newest, iso_utc(newest.created) if newest else "", _decision_note(newest)
-            ),
+            Standing(str(self.source.stage), newest, iso_utc(newest.created) if newest else "", _decision_note(newest)),
             Standing("candidate", candidate, staged_at, _candidate_note(state)),
             Standing("champion", champion, champion_since, champion_note),
             Standing("previous", previous, champion_since if previous else "", _previous_note(state)),
@@ -69,7 +67,7 @@ class PromotionOverview:
 
     def history(self) -> list[Event]:
         """Return all events, oldest first."""
-        state = PromotionState.read(self._store, self._source)
+        state = PromotionState.read(self.store, self.source)
         events = [
             *(event for version in state.source for event in _source_events(version)),
             *(event for version in state.staging for event in _staging_events(state, version)),

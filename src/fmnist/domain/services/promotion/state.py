@@ -1,6 +1,8 @@
 """The state of a model's promotion, as read from its registered models. It writes nothing."""
 
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
@@ -22,14 +24,18 @@ from fmnist.domain.model.promotion.records import (
 from fmnist.domain.model.promotion.stages import Alias, Stage, StagedName
 from fmnist.ports.model_store import ModelStore
 
+Lock = Callable[[], AbstractContextManager[object]]
+"""Makes a context that one promotion at a time can enter. Its holder can enter it again."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromotionState:
-    """Versions of the source, of `staging.NAME` and of `prod.NAME`, each newest first.
+    """Versions of the source `name`, of `staging.NAME` and of `prod.NAME`, each newest first.
 
     `origins` are the versions of all sources, because another source may have been compared and staged.
     """
 
+    name: StagedName
     source: tuple[ModelVersion, ...]
     origins: tuple[ModelVersion, ...]
     staging: tuple[ModelVersion, ...]
@@ -40,6 +46,7 @@ class PromotionState:
         """Read all versions from the store."""
         versions = {stage: tuple(store.versions(str(source.at(stage)))) for stage in Stage}
         return cls(
+            name=source,
             source=versions[source.stage],
             origins=versions[Stage.DEV] + versions[Stage.CI],
             staging=versions[Stage.STAGING],
@@ -151,13 +158,14 @@ class PromotionState:
         later = (version for version in self.prod if version.version > taken_back.version)
         return any(version.tags.get(REPLACES) == str(record.to) for version in later if self.is_ours(version))
 
-    def staged(self, uri: str | None, name: str) -> ModelVersion:
-        """Return the staged version at `uri` (None: the candidate) of the staged model `name`.
+    def staged(self, uri: str | None) -> ModelVersion:
+        """Return the staged version at `uri` (None: the candidate).
 
         Raises:
             ModelNotFound: there is no such version, or no candidate.
-            InvalidSetting: the version is not one of `name`.
+            InvalidSetting: the version is not one of `staging.NAME`.
         """
+        name = self.name.at(Stage.STAGING)
         if uri is None:
             if self.candidate is None:
                 raise ModelNotFound(f"{name} has no alias 'candidate'", Remedy.STAGE)

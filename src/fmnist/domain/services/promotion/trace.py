@@ -28,12 +28,12 @@ class Link:
     details: tuple[tuple[str, str], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
 class LineageTrace:
     """Follows the tags of promotions and training runs. It reads and never writes."""
 
-    def __init__(self, store: ModelStore, tracker: Tracker) -> None:
-        self._store = store
-        self._tracker = tracker
+    store: ModelStore
+    tracker: Tracker
 
     def of(self, uri: str) -> list[Link]:
         """Return the origin of a version in steps, from the version itself to its data and code.
@@ -43,7 +43,7 @@ class LineageTrace:
             InvalidSetting: its tags form a circle.
         """
         links = []
-        version: ModelVersion | None = self._store.resolve(uri)
+        version: ModelVersion | None = self.store.resolve(uri)
         seen: set[str] = set()
         while version is not None:
             if version.uri in seen:
@@ -51,13 +51,13 @@ class LineageTrace:
             seen.add(version.uri)
             links.append(_version_link(version))
             origin, parent = version, _parent(version)
-            version = self._store.resolve(parent) if parent else None
+            version = self.store.resolve(parent) if parent else None
         return [*links, *self._run_links(origin)]
 
     def _run_links(self, version: ModelVersion) -> list[Link]:
         tags = dict(version.tags)
         try:
-            run = self._tracker.get(version.run_id)
+            run = self.tracker.get(version.run_id)
         except RunNotFound:
             run_link = Link("run", version.run_id or "none", (("state", "no longer in the tracker"),))
         else:
