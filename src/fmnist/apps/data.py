@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 
 from fmnist.apps.outputs import AsJson, check_output_dir, examples, write_outputs
 from fmnist.apps.process import begin
+from fmnist.apps.terminal import stdout
 from fmnist.domain.model.data.metadata import check_split
 from fmnist.domain.model.errors import CorruptData
 from fmnist.domain.model.text import printable
@@ -176,10 +178,6 @@ def _print_json(value: object) -> None:
 
 def _print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table on a terminal, and tab-separated lines anywhere else."""
-    from rich.table import Table
-
-    from fmnist.apps.terminal import stdout
-
     if not stdout().is_terminal:
         for row in (header, *rows):
             typer.echo("\t".join(map(str, row)))

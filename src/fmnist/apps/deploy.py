@@ -10,6 +10,7 @@ import typer
 from fmnist.apps.outputs import AsJson, check_output_dir, examples, write_outputs
 from fmnist.apps.process import begin
 from fmnist.apps.promotion_options import By, who
+from fmnist.apps.terminal import stderr, stdout
 
 EXAMPLES = examples(
     "fmnist deploy",
@@ -41,8 +42,6 @@ def deploy(
     """
     settings = begin()
     check_output_dir(output_dir)
-    from fmnist.apps.terminal import stderr, stdout
-
     with stderr().status("loading mlflow"):
         from fmnist.apps.containers.deploy import DeployContainer
 

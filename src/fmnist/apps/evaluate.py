@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.text import Text
 
 from fmnist.apps.outputs import AsJson, check_output_dir, examples, write_outputs
 from fmnist.apps.process import begin
+from fmnist.apps.terminal import stderr
 
 if TYPE_CHECKING:
     from fmnist.domain.services.evaluation.evaluate import EvaluatedModel
@@ -52,10 +54,6 @@ def evaluate(
     """
     settings = begin()
     check_output_dir(output_dir)
-    from rich.text import Text
-
-    from fmnist.apps.terminal import stderr
-
     with stderr().status("loading the model") as status:
         from fmnist.apps.containers.evaluate import EvaluateContainer
 

@@ -11,6 +11,7 @@ import typer
 
 from fmnist.apps.outputs import AsJson, examples
 from fmnist.apps.process import begin
+from fmnist.apps.terminal import stderr, stdout
 from fmnist.domain.model.errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -53,8 +54,6 @@ def predict(
     settings = begin()
     if bool(files) == bool(split):
         raise InvalidSetting("give either picture files or --split, such as: fmnist predict --split test --index 0-4")
-    from fmnist.apps.terminal import stderr
-
     with stderr().status("loading the model"):
         from fmnist.apps.containers.predict import PredictContainer
 
@@ -125,7 +124,6 @@ def _print_json(uri: str, chosen: _Chosen, answers: list[list["ClassPrediction"]
 def _print_pictures(uri: str, chosen: _Chosen, answers: list[list["ClassPrediction"]], *, listed: bool) -> None:
     """Draw the images with their best class. `listed` adds a line per image with its name and the top classes."""
     from fmnist.apps.pictures import Answer, draw_answers
-    from fmnist.apps.terminal import stdout
 
     console = stdout()
     console.print(f"model {uri}\n", soft_wrap=True)

@@ -1,5 +1,6 @@
 """`fmnist promote`: one command for each step of a promotion, `run` for all steps, and `rollback`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -34,10 +35,10 @@ from fmnist.apps.promotion_report import (
     print_status,
     print_trace,
 )
+from fmnist.apps.terminal import stderr
 
 if TYPE_CHECKING:
     from fmnist.apps.containers.promote import PromoteContainer
-    from fmnist.apps.settings import Settings
 
 app = typer.Typer(help="Promote models to production, show the reasons, and roll back.", no_args_is_help=True)
 
@@ -67,14 +68,13 @@ def run_all(
     as_json: AsJson = False,
 ) -> None:
     """Run compare, stage, test and release in order, and stop at the first step that refuses."""
-    settings = begin()
-    rules = read_policy(policy, metric=metric, higher_is_better=higher_is_better, threshold=threshold)
-    check_output_dir(output_dir)
-    container = _container(settings)
+    contract = {"metric": metric, "higher_is_better": higher_is_better, "threshold": threshold}
+    rules = read_policy(policy, **contract)
+    container = _container(output_dir)
     result = container.promotion_run().run(
-        find_challenger(container, settings, model_uri),
+        find_challenger(container, model_uri),
         rules,
-        mode_of(settings, mode, metric=metric, higher_is_better=higher_is_better, threshold=threshold),
+        mode_of(container.settings(), mode, **contract),
         by=who(by),
         approval=approval,
         split=split,
@@ -119,14 +119,13 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Decide whether a model is better than the champion, and record why."""
-    settings = begin()
-    rules = read_policy(policy, metric=metric, higher_is_better=higher_is_better, threshold=threshold)
-    check_output_dir(output_dir)
-    container = _container(settings)
+    contract = {"metric": metric, "higher_is_better": higher_is_better, "threshold": threshold}
+    rules = read_policy(policy, **contract)
+    container = _container(output_dir)
     record = container.comparison().compare(
-        find_challenger(container, settings, model_uri),
+        find_challenger(container, model_uri),
         rules,
-        mode_of(settings, mode, metric=metric, higher_is_better=higher_is_better, threshold=threshold),
+        mode_of(container.settings(), mode, **contract),
         split=split,
         data_version=data_version,
     )
@@ -139,10 +138,8 @@ def compare(
 @app.command(epilog=examples("fmnist promote stage --model-uri models:/dev.fashion-mnist-classifier/3"))
 def stage(model_uri: Source = None, output_dir: OutputDir = None, *, as_json: AsJson = False) -> None:
     """Copy a model that passed the comparison to staging.NAME, with the alias @candidate."""
-    settings = begin()
-    check_output_dir(output_dir)
-    container = _container(settings)
-    outcome = container.promotion().stage(find_challenger(container, settings, model_uri))
+    container = _container(output_dir)
+    outcome = container.promotion().stage(find_challenger(container, model_uri))
     report = StepReport(promoted=True, message=outcome.message, staged=outcome.version, hints=["fmnist promote test"])
     give(report, as_json=as_json, output_dir=output_dir)
 
@@ -156,10 +153,8 @@ def check_staged(
     as_json: AsJson = False,
 ) -> None:
     """Load the staged model like the service does, check its accuracy, and compare its latency with the champion's."""
-    settings = begin()
     rules = read_policy(policy) if policy else None
-    check_output_dir(output_dir)
-    container = _container(settings)
+    container = _container(output_dir)
     record = container.acceptance().run(rules, model_uri)
     staged = container.model_store().resolve(record.version)
     hints = [approve_hint(staged), f"fmnist promote release --model-uri {staged.uri}"] if record.passed else []
@@ -178,9 +173,7 @@ def approve(
     as_json: AsJson = False,
 ) -> None:
     """Approve the staged version as the next champion, without releasing it."""
-    settings = begin()
-    check_output_dir(output_dir)
-    outcome = _container(settings).promotion().approve(model_uri, by=by, reason=reason)
+    outcome = _container(output_dir).promotion().approve(model_uri, by=by, reason=reason)
     hints = [f"fmnist promote release --approval manual --model-uri {outcome.version.uri}"]
     report = StepReport(promoted=True, message=outcome.message, staged=outcome.version, hints=hints)
     give(report, as_json=as_json, output_dir=output_dir)
@@ -202,9 +195,7 @@ def release(
     as_json: AsJson = False,
 ) -> None:
     """Make the staged version the champion; the old champion gets the alias @previous."""
-    settings = begin()
-    check_output_dir(output_dir)
-    container = _container(settings)
+    container = _container(output_dir)
     outcome = container.promotion().release(model_uri, by=who(by), approval=approval, serving_image=serving_image)
     report = StepReport(
         promoted=True,
@@ -225,10 +216,7 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Make the previous champion the champion again."""
-    settings = begin()
-    check_output_dir(output_dir)
-    container = _container(settings)
-    outcome = container.rollback().run(by=who(by), reason=reason)
+    outcome = _container(output_dir).rollback().run(by=who(by), reason=reason)
     report = StepReport(
         promoted=True,
         message=outcome.message,
@@ -241,13 +229,13 @@ def rollback(
 @app.command(epilog=examples("fmnist promote status", "fmnist promote status --json"))
 def status(*, as_json: AsJson = False) -> None:
     """Show the newest version, the candidate, the champion and the previous champion, with run, data and image."""
-    print_status(_container(begin()).overview().status(), as_json=as_json)
+    print_status(_container().overview().status(), as_json=as_json)
 
 
 @app.command(epilog=examples("fmnist promote history", "fmnist promote history --json"))
 def history(*, as_json: AsJson = False) -> None:
     """List the promotion events of all versions, oldest first."""
-    print_history(_container(begin()).overview().history(), as_json=as_json)
+    print_history(_container().overview().history(), as_json=as_json)
 
 
 @app.command(epilog=examples("fmnist promote trace models:/prod.fashion-mnist-classifier@champion"))
@@ -257,12 +245,13 @@ def trace(
     as_json: AsJson = False,
 ) -> None:
     """Show the lineage of a model: its copies, its run, and the run's data, code, image and workflow."""
-    print_trace(_container(begin()).trace().of(model_uri), as_json=as_json)
+    print_trace(_container().trace().of(model_uri), as_json=as_json)
 
 
-def _container(settings: "Settings") -> "PromoteContainer":
-    from fmnist.apps.terminal import stderr
-
+def _container(output_dir: Path | None = None) -> "PromoteContainer":
+    """Begin a command that writes its outputs to this directory."""
+    settings = begin()
+    check_output_dir(output_dir)
     with stderr().status("loading mlflow"):
         from fmnist.apps.containers.promote import PromoteContainer
 

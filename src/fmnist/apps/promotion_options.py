@@ -114,9 +114,9 @@ def read_policy(file: Path | None, **overrides: Any) -> PromotionPolicy:
         raise InvalidSetting(f"the promotion policy cannot be used: {error}") from error
 
 
-def find_challenger(container: "PromoteContainer", settings: "Settings", uri: str | None) -> "ModelVersion":
+def find_challenger(container: "PromoteContainer", uri: str | None) -> "ModelVersion":
     """Return the version at `uri`. The default is the version of the platform's workflow, else the newest version."""
-    workflow = None
+    settings, workflow = container.settings(), None
     if uri is None and settings.on_platform:
         workflow = settings.argo_workflow_uid
         if workflow is None:

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
 from fmnist.apps.outputs import write_outputs
+from fmnist.apps.terminal import stdout
 from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.promotion.policy import Rule
 from fmnist.domain.model.promotion.records import AcceptanceRecord, DecisionRecord
@@ -70,10 +75,6 @@ def give(report: StepReport, *, as_json: bool, output_dir: Path | None) -> None:
 
 
 def _print_step(report: StepReport) -> None:
-    from rich.text import Text
-
-    from fmnist.apps.terminal import stdout
-
     console = stdout()
     if report.decision:
         record = report.decision
@@ -111,11 +112,6 @@ def _verdict(report: StepReport) -> str:
 
 
 def _print_rules(rules: Sequence[Rule]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from fmnist.apps.terminal import stdout
-
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for rule in rules:
         table.add_row(Text("pass", "green") if rule.passed else Text("FAIL", "red"), rule.name, Text(rule.reason))
@@ -123,11 +119,6 @@ def _print_rules(rules: Sequence[Rule]) -> None:
 
 
 def _print_pairs(rows: Sequence[tuple[str, str]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from fmnist.apps.terminal import stdout
-
     if not rows:
         return
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
@@ -171,10 +162,6 @@ def print_status(standings: Sequence[Standing], *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")
         return
-    from rich.text import Text
-
-    from fmnist.apps.terminal import stdout
-
     heads = [(row["role"], row["model_uri"] or "none", row["since"] or "") for row in rows]
     width = max(len(uri) for _, uri, _ in heads)
     stdout().print(f"{'':<10} {'model':<{width}} since", soft_wrap=True)
@@ -189,11 +176,6 @@ def print_history(events: Sequence[Event], *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps([dataclasses.asdict(event) for event in events], indent=2) + "\n")
         return
-    from rich.padding import Padding
-    from rich.text import Text
-
-    from fmnist.apps.terminal import stdout
-
     if not events:
         stdout().print("no events yet: run fmnist train, then fmnist promote run")
     for event in events:
@@ -208,8 +190,6 @@ def print_trace(links: Sequence[Link], *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps([dataclasses.asdict(link) for link in links], indent=2) + "\n")
         return
-    from fmnist.apps.terminal import stdout
-
     for depth, link in enumerate(links):
         arrow = "" if depth == 0 else "<- "
         stdout().print(f"{arrow}{link.what} {link.name}", soft_wrap=True)
