@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     argo_workflow_uid: str | None = None
     docker_image_tag: str | None = None
     dvc_data_version: str | None = None
-    git_commit: str | None = None
+    git_commit: str = _UNKNOWN
 
     @field_validator("fmnist_home")
     @classmethod
@@ -236,11 +236,6 @@ class Settings(BaseSettings):
         if self.ray_storage_url is None:
             return str(self.checkpoint_directory)
         return self.ray_storage_path.removeprefix("s3://").strip("/")
-
-    @property
-    def image_commit(self) -> str:
-        """The Git commit of this process's image, or `DEV`."""
-        return self.git_commit or _UNKNOWN
 
     def vendor_environment(self) -> dict[str, str]:
         """Return variables that vendors read under other names, and those that silence them and their telemetry."""
