@@ -1,5 +1,6 @@
 """Shows promotions: where each alias points, and what happened when. It reads and never writes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fmnist.domain.model.model import ModelVersion
@@ -40,8 +41,8 @@ class Event:
     at: str
     what: str
     version: str
-    by: str
-    detail: str
+    by: str = ""
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,41 +78,29 @@ class PromotionOverview:
         return sorted(events, key=lambda event: event.at)
 
 
-def _source_events(version: ModelVersion) -> list[Event]:
-    registered = Event(iso_utc(version.created), "registered", version.uri, "", f"run {version.run_id or 'unknown'}")
-    return [
-        registered,
-        *(
-            Event(
-                record.at,
-                "accepted" if record.decision.promoted else "refused",
-                version.uri,
-                "",
-                f"against {record.champion or 'no champion'}: {record.decision.reasons}",
-            )
-            for record in DecisionRecord.all_of(version)
-        ),
-    ]
+def _source_events(version: ModelVersion) -> Iterator[Event]:
+    yield Event(iso_utc(version.created), "registered", version.uri, detail=f"run {version.run_id or 'unknown'}")
+    for record in DecisionRecord.all_of(version):
+        what = "accepted" if record.decision.promoted else "refused"
+        detail = f"against {record.champion or 'no champion'}: {record.decision.reasons}"
+        yield Event(record.at, what, version.uri, detail=detail)
 
 
-def _staging_events(state: PromotionState, version: ModelVersion) -> list[Event]:
-    events = [
-        Event(_tag(version, STAGED_AT), "staged", version.uri, "", f"from {version.tags[STAGED_FROM]}")
-        if state.is_ours(version)
-        else _foreign_event(version)
-    ]
-    events += [Event(test.at, "tested", version.uri, "", test.message) for test in AcceptanceRecord.all_of(version)]
-    events += [Event(each.at, "approved", version.uri, each.by, each.reason) for each in Approval.all_of(version)]
-    return events
+def _staging_events(state: PromotionState, version: ModelVersion) -> Iterator[Event]:
+    if state.is_ours(version):
+        yield Event(version.tags[STAGED_AT], "staged", version.uri, detail=f"from {version.tags[STAGED_FROM]}")
+    else:
+        yield _foreign_event(version)
+    for test in AcceptanceRecord.all_of(version):
+        yield Event(test.at, "tested", version.uri, detail=test.message)
+    for approval in Approval.all_of(version):
+        yield Event(approval.at, "approved", version.uri, approval.by, approval.reason)
 
 
-def _prod_events(state: PromotionState, version: ModelVersion) -> list[Event]:
-    events = [_release_event(version) if state.is_ours(version) else _foreign_event(version)]
+def _prod_events(state: PromotionState, version: ModelVersion) -> Iterator[Event]:
+    yield _release_event(version) if state.is_ours(version) else _foreign_event(version)
     if undone := Rollback.of(version):
-        events.append(
-            Event(undone.at, "rolled back", version.uri, undone.by, f"to version {undone.to}: {undone.reason}")
-        )
-    return events
+        yield Event(undone.at, "rolled back", version.uri, undone.by, f"to version {undone.to}: {undone.reason}")
 
 
 def _release_event(version: ModelVersion) -> Event:
@@ -127,7 +116,7 @@ def _release_event(version: ModelVersion) -> Event:
 
 def _foreign_event(version: ModelVersion) -> Event:
     detail = f"by another tool: its source and what it replaced are not recorded; run {version.run_id or 'unknown'}"
-    return Event(iso_utc(version.created), "registered", version.uri, "", detail)
+    return Event(iso_utc(version.created), "registered", version.uri, detail=detail)
 
 
 def _champion(state: PromotionState) -> tuple[str, str]:
@@ -164,25 +153,28 @@ def _candidate_note(state: PromotionState) -> str:
     candidate = state.candidate
     if candidate is None:
         return ""
-    released, acceptance = state.released_copy(candidate), AcceptanceRecord.of(candidate)
-    if released is not None and PROMOTED_AT in released.tags:
-        return f"released as version {released.version}"
-    if released is not None:
-        return "its release was started but not finished"
-    foreign = "" if state.is_ours(candidate) else f"{_foreign_note(candidate)}; "
-    newest = state.decision(candidate)
+    if released := state.released_copy(candidate):
+        is_over = PROMOTED_AT in released.tags
+        return f"released as version {released.version}" if is_over else "its release was started but not finished"
+    progress = _progress(state, candidate)
+    return progress if state.is_ours(candidate) else f"{_foreign_note(candidate)}; {progress}"
+
+
+def _progress(state: PromotionState, candidate: ModelVersion) -> str:
+    """Return how far a candidate is that was not released yet."""
+    newest, acceptance = state.decision(candidate), AcceptanceRecord.of(candidate)
     if newest is not None and not newest.decision.promoted:
-        return f"{foreign}its newest comparison says {newest.decision.message}"
+        return f"its newest comparison says {newest.decision.message}"
     if acceptance is None:
-        return f"{foreign}not tested yet"
+        return "not tested yet"
     if not acceptance.passed:
-        return f"{foreign}its test {acceptance.message}"
+        return f"its test {acceptance.message}"
     if untested := missing_test(state, candidate):
-        return f"{foreign}{untested}"
-    approval, unapproved = Approval.of(candidate), missing_approval(state, candidate)
+        return untested
+    approval = Approval.of(candidate)
     if approval is None:
-        return f"{foreign}tested, not approved yet"
-    return f"{foreign}tested, {unapproved or f'approved by {approval.by}'}"
+        return "tested, not approved yet"
+    return f"tested, {missing_approval(state, candidate) or f'approved by {approval.by}'}"
 
 
 def _previous_note(state: PromotionState) -> str:

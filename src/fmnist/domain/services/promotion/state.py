@@ -86,12 +86,11 @@ class PromotionState:
 
         Another tool's copy of an older version has at most the tags of that version.
         """
-        names = (RELEASED_FROM,) if version.uri in {each.uri for each in self.prod} else (STAGED_FROM, STAGED_AT)
+        is_released = version.name == str(self.name.at(Stage.PROD))
+        siblings, names = (self.prod, [RELEASED_FROM]) if is_released else (self.staging, [STAGED_FROM, STAGED_AT])
         made = [version.tags.get(name) for name in names]
-        older = [
-            each for each in (*self.staging, *self.prod) if each.name == version.name and each.version < version.version
-        ]
-        return None not in made and made not in [[each.tags.get(name) for name in names] for each in older]
+        older = [[each.tags.get(name) for name in names] for each in siblings if each.version < version.version]
+        return None not in made and made not in older
 
     def replaced_by(self, version: ModelVersion) -> ModelVersion | None:
         """Return the champion that the release of this version replaced, or None without a record of one."""
