@@ -13,7 +13,7 @@ from rich.table import Table
 from fmnist.apps.outputs import AsJson, check_output_dir, examples, write_outputs
 from fmnist.apps.process import begin
 from fmnist.apps.terminal import stdout
-from fmnist.domain.model.data.metadata import check_split
+from fmnist.domain.model.data.metadata import check_split, split_sizes
 from fmnist.domain.model.errors import CorruptData
 from fmnist.domain.model.text import printable
 
@@ -95,7 +95,7 @@ def resolve(
 def show(version: _Version = "latest", *, as_json: AsJson = False) -> None:
     """Show the content and the location of a data version."""
     dataset: DatasetVersion = _container().data_registry().resolve(version)
-    normalization = dataset.normalization
+    normalization, images = dataset.normalization, split_sizes(dataset.metadata)  # older versions may lack numbers
     if as_json:
         _print_json(
             {
@@ -104,7 +104,7 @@ def show(version: _Version = "latest", *, as_json: AsJson = False) -> None:
                 "source": dataset.source,
                 "digest": dataset.digest,
                 "splits": {
-                    name: {"images": _promised_images(dataset, name), "md5": file.md5, "uri": file.uri}
+                    name: {"images": images.get(name, "?"), "md5": file.md5, "uri": file.uri}
                     for name, file in dataset.splits.items()
                 },
                 "normalization": {"mean": normalization.mean, "std": normalization.std},
@@ -117,7 +117,7 @@ def show(version: _Version = "latest", *, as_json: AsJson = False) -> None:
     typer.echo(printable(f"classes: {', '.join(dataset.class_names)}"))
     _print_table(
         ("split", "images", "md5", "uri"),
-        [(name, _promised_images(dataset, name), file.md5, file.uri) for name, file in dataset.splits.items()],
+        [(name, images.get(name, "?"), file.md5, file.uri) for name, file in dataset.splits.items()],
     )
 
 
@@ -163,13 +163,6 @@ def _container() -> "DataContainer":
     from fmnist.apps.containers.data import DataContainer
 
     return DataContainer(settings=settings)
-
-
-def _promised_images(dataset: "DatasetVersion", split: str) -> object:
-    """Return the number of images in the metadata, or `?`: older versions may not have it."""
-    described = dataset.metadata.get("splits")
-    split_described = described.get(split) if isinstance(described, dict) else None
-    return split_described.get("num_samples", "?") if isinstance(split_described, dict) else "?"
 
 
 def _print_json(value: object) -> None:

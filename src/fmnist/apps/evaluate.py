@@ -11,6 +11,7 @@ from rich.text import Text
 from fmnist.apps.outputs import AsJson, check_output_dir, examples, write_outputs
 from fmnist.apps.process import begin
 from fmnist.apps.terminal import stderr
+from fmnist.domain.model.data.dataset import MEASURED_SPLITS
 
 if TYPE_CHECKING:
     from fmnist.domain.services.evaluation.evaluate import EvaluatedModel
@@ -36,7 +37,8 @@ def evaluate(
     split: Annotated[
         str,
         typer.Option(
-            metavar="test|val", help="Split to evaluate on. Use val only if the model was not trained on val."
+            metavar="|".join(MEASURED_SPLITS),
+            help="Split to evaluate on. Use val only if the model was not trained on val.",
         ),
     ] = "test",
     data_version: Annotated[

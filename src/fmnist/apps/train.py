@@ -15,6 +15,7 @@ from fmnist.apps.outputs import AsJson, examples
 from fmnist.apps.process import begin
 from fmnist.apps.terminal import stderr
 from fmnist.domain.model.errors import InvalidSetting
+from fmnist.domain.model.files import read_toml
 from fmnist.domain.model.training.presets import PRESETS
 from fmnist.domain.model.training.recipe import ARCHITECTURES, Recipe
 from fmnist.domain.model.training.run import TrainingSpec
@@ -135,8 +136,6 @@ def read_recipe(preset: str) -> Recipe:
     """Return the preset of this name, or the recipe in this TOML file."""
     if preset in PRESETS:
         return PRESETS[preset]
-    from fmnist.apps.toml import read_toml
-
     try:
         return Recipe.from_mapping(read_toml(Path(preset)))
     except FileNotFoundError:

@@ -16,11 +16,10 @@ from fmnist.domain.model.errors import (
     InvalidSetting,
     StoreUnavailable,
 )
-from fmnist.domain.model.evaluation.report import ModelReport, RenderReport
+from fmnist.domain.model.evaluation.report import ModelReport, RenderReport, SplitPredictions
 from fmnist.domain.model.training.recipe import Recipe
 from fmnist.domain.model.training.run import Progress, TrainingResult, TrainingSpec
 from fmnist.domain.services.training.run import Provenance, TrainingRun
-from fmnist.ports.compute import SplitPredictions
 from fmnist.ports.model_store import TrainedWeights
 from fmnist.ports.tracker import RunRecord
 from fmnist.testing.data import toy_splits

@@ -15,7 +15,7 @@ from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.promotion.policy import Decision, Mode, PromotionPolicy
 from fmnist.domain.model.promotion.records import DecisionRecord
 from fmnist.domain.model.promotion.stages import StagedName
-from fmnist.domain.services.evaluation.held_out import measured_dataset
+from fmnist.domain.services.evaluation.evaluate import measured_dataset
 from fmnist.domain.services.prediction import answer
 from fmnist.domain.services.promotion.state import Lock, PromotionState, now_utc
 from fmnist.ports.data_registry import DataRegistry

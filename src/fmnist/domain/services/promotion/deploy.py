@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 from fmnist.domain.model.errors import Conflict, InvalidSetting
 from fmnist.domain.model.model import ModelUri, ModelVersion
-from fmnist.domain.model.promotion.desired_state import Desired
 from fmnist.domain.model.promotion.records import SERVING_IMAGE
 from fmnist.domain.model.promotion.stages import Alias, Stage, StagedName
 from fmnist.domain.model.text import one_line
 from fmnist.domain.services.promotion.state import check_said
-from fmnist.ports.desired_state import DesiredState
+from fmnist.ports.desired_state import Desired, DesiredState
 from fmnist.ports.model_store import ModelStore
 
 logger = logging.getLogger(__name__)

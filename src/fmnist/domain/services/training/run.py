@@ -17,7 +17,6 @@ from fmnist.domain.services.bounded_calls import BoundedCalls
 from fmnist.domain.services.evaluation.evaluate import report_files
 from fmnist.domain.services.training.epoch_log import EpochLog
 from fmnist.domain.services.training.final_measurement import FinalMeasurement
-from fmnist.domain.services.training.unrecorded import FINAL_METRICS, MODEL, REPORT, Unrecorded
 from fmnist.ports.compute import Compute, FitResult, OnProgress
 from fmnist.ports.data_registry import DataRegistry
 from fmnist.ports.model_store import ModelStore
@@ -29,6 +28,9 @@ logger = logging.getLogger(__name__)
 _LASTING = (BadInput, CorruptData, TrainingFailed)
 
 REPORT_FOLDER = "report"  # among the run's artifacts
+
+# Steps after training, as the message after an outage lists them.
+_FINAL_METRICS, _MODEL, _REPORT, _END = "the metrics of the chosen epoch", "the model", "its report", "its final status"
 
 _MARK_SECONDS = 20  # a process that is told to end often has 30 s
 
@@ -139,39 +141,39 @@ class TrainingRun:
         self.store.versions(self.model_name)
         self.compute.prepare(spec, dataset)
         self.check_lock()
-        unrecorded, resumable = None, not is_new
+        epochs, left, resumable = None, list[str](), not is_new
         with ExitStack() as held:
             try:
                 with self.uninterrupted():
                     run_id = open_run()
-                    unrecorded = Unrecorded(EpochLog(self.tracker, run_id))
+                    epochs = EpochLog(self.tracker, run_id)
                 logger.info("run %s: %s on %s", run_id, spec.recipe.architecture, dataset.version)
                 if is_new:
                     held.enter_context(self.lock(run_id))
                     self._describe(run_id, spec, dataset)
                     resumable = True
-                fit = self.compute.fit(spec, dataset, run_id, unrecorded.epochs.watch(on_progress))
-                unrecorded.trained()
-                result = self._conclude(run_id, fit, spec, dataset, lineage, unrecorded)
+                fit = self.compute.fit(spec, dataset, run_id, epochs.watch(on_progress))
+                left = [_FINAL_METRICS, _MODEL, _REPORT, _END]
+                result = self._conclude(run_id, fit, spec, dataset, lineage, epochs, left)
                 self.tracker.set_status(run_id, RunStatus.FINISHED)
             except BaseException as error:
-                if unrecorded is not None:
+                if epochs is not None:
                     with self.uninterrupted():
-                        self._abandon(run_id, error, unrecorded, resumable=resumable)
+                        self._abandon(run_id, error, [str(epochs), *left], resumable=resumable)
                         # After the status, which is urgent, and under the lock: it may still write checkpoints.
                         self.compute.close()
                 raise
         return result
 
-    def _abandon(self, run_id: str, reason: BaseException, unrecorded: Unrecorded, *, resumable: bool) -> None:
+    def _abandon(self, run_id: str, reason: BaseException, unrecorded: list[str], *, resumable: bool) -> None:
         status = RunStatus.KILLED if isinstance(reason, KeyboardInterrupt) else RunStatus.FAILED
         try:
             BoundedCalls().run("its status", lambda: self.tracker.set_status(run_id, status), _MARK_SECONDS)
         except FmnistError as error:
             # The error that ended the run is raised after this, and says more.
             logger.warning("run %s could not be marked %s: %s", run_id, status, error)
-        if str(unrecorded):
-            logger.warning("not recorded for run %s: %s", run_id, unrecorded)
+        if any(unrecorded):
+            logger.warning("not recorded for run %s: %s", run_id, "; ".join(filter(None, unrecorded)))
         if resumable and not isinstance(reason, _LASTING):
             self.on_resumable(run_id)
 
@@ -195,17 +197,21 @@ class TrainingRun:
         spec: TrainingSpec,
         dataset: DatasetVersion,
         lineage: Lineage,
-        unrecorded: Unrecorded,
+        epochs: EpochLog,
+        left: list[str],
     ) -> TrainingResult:
-        """Measure the chosen weights on `val` and once on `test`. Then save, register and report on them."""
+        """Measure the chosen weights on `val` and once on `test`. Then save, register and report on them.
+
+        Each step that is recorded is removed from `left`.
+        """
         final = FinalMeasurement.of(self.compute, fit.weights, dataset)
         metrics, story = final.metrics(), _story(fit, spec, dataset)
         # Readers of a run see the last value of a metric, so it must be that of the registered model. It is logged as
         # one more epoch. So a run that is resumed after this point does not log it again.
-        unrecorded.epochs.write([*fit.history, metrics | story.speed()])
+        epochs.write([*fit.history, metrics | story.speed()])
         tags = {"best_epoch": str(story.best_epoch), "temperature": f"{final.weights.temperature:.4f}"}
         self.tracker.log(run_id, tags={**tags, DEVICE_TAG: fit.device})
-        unrecorded.done(FINAL_METRICS)
+        left.remove(_FINAL_METRICS)
         info = ModelInfo(
             architecture=fit.weights.architecture,
             normalization=dataset.normalization,
@@ -225,9 +231,9 @@ class TrainingRun:
         model = self._saved(run_id) or self.store.save(
             run_id, self.model_name, final.weights, info, final.golden, card=model_card(report)
         )
-        unrecorded.done(MODEL)
+        left.remove(_MODEL)
         self._log_report(run_id, model.uri, report)
-        unrecorded.done(REPORT)
+        left.remove(_REPORT)
         return TrainingResult(
             run_id=run_id,
             model=model,
