@@ -1,8 +1,6 @@
 """`fmnist data`: builds, lists, pins, shows and verifies versions of the data."""
 
-import json
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from fmnist.apps.outputs import AsJson, check_output_dir, examples, write_outputs
+from fmnist.apps.outputs import AsJson, check_output_dir, examples, print_json, write_report
 from fmnist.apps.process import begin
 from fmnist.apps.terminal import stdout
 from fmnist.domain.model.data.metadata import check_split, split_sizes
@@ -55,7 +53,7 @@ def versions(*, as_json: AsJson = False) -> None:
     """List the data versions, newest first."""
     found = _container().data_registry().versions()
     if as_json:
-        _print_json(found)
+        print_json(found)
     elif found:
         typer.echo("\n".join(found))
     else:
@@ -84,9 +82,9 @@ def resolve(
         "data_digest": dataset.digest,
         "message": message,
     }
-    write_outputs(output_dir, {**outputs, "report.json": json.dumps(outputs, indent=2) + "\n"})
+    write_report(output_dir, outputs, outputs)
     if as_json:
-        _print_json(outputs)
+        print_json(outputs)
     else:
         typer.echo(message)
 
@@ -97,7 +95,7 @@ def show(version: _Version = "latest", *, as_json: AsJson = False) -> None:
     dataset: DatasetVersion = _container().data_registry().resolve(version)
     normalization, images = dataset.normalization, split_sizes(dataset.metadata)  # older versions may lack numbers
     if as_json:
-        _print_json(
+        print_json(
             {
                 "version": dataset.version,
                 "commit": dataset.commit,
@@ -163,10 +161,6 @@ def _container() -> "DataContainer":
     from fmnist.apps.containers.data import DataContainer
 
     return DataContainer(settings=settings)
-
-
-def _print_json(value: object) -> None:
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
 def _print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

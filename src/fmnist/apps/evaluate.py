@@ -1,14 +1,12 @@
 """`fmnist evaluate`: measures any registered model on a split, and writes the report that training writes."""
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
-from fmnist.apps.outputs import AsJson, check_output_dir, examples, write_outputs
+from fmnist.apps.outputs import AsJson, check_output_dir, examples, print_json, write_outputs
 from fmnist.apps.process import begin
 from fmnist.apps.terminal import stderr
 from fmnist.domain.model.data.dataset import MEASURED_SPLITS
@@ -65,7 +63,7 @@ def evaluate(
         found: EvaluatedModel = container.evaluation().evaluate(uri, split=split, data_version=data_version)
     write_outputs(output_dir, found.files)
     if as_json:
-        sys.stdout.write(json.dumps(_summary(found, output_dir), indent=2) + "\n")
+        print_json(_summary(found, output_dir))
     else:
         from fmnist.apps.evaluation_report import print_evaluation
 

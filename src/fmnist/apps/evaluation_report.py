@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from fmnist.apps.terminal import stdout
+from fmnist.apps.terminal import print_pairs, stdout
 from fmnist.domain.services.evaluation.evaluate import EvaluatedModel
 
 _CONFUSIONS = 3
@@ -14,17 +14,19 @@ def print_evaluation(found: EvaluatedModel, page: Path | None) -> None:
     """Print the figures, then the paths of `page` and of the report in the model's run."""
     console, measured, names = stdout(), found.report.measured, found.report.info.class_names
     low, high = measured.accuracy_interval
-    summary = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    summary.add_row("model", found.model.uri)
-    summary.add_row("measured on", f"{measured.split} of {measured.data_version}, {measured.images:,} images")
-    summary.add_row("accuracy", f"{measured.evaluation.accuracy:.2%} (95 % interval {low:.1%}-{high:.1%})")
-    summary.add_row("macro F1", f"{measured.evaluation.f1:.2%}")
-    summary.add_row("log loss", f"{measured.evaluation.loss:.4f}")
-    summary.add_row("calibration error", f"{measured.evaluation.ece:.2%}")
     confusions = measured.confusions(_CONFUSIONS)
     told = ", ".join(f"{names[truth]} predicted as {names[answer]} ({count})" for truth, answer, count in confusions)
-    summary.add_row("most frequent mistakes", told or "none")
-    console.print(summary)
+    print_pairs(
+        [
+            ("model", found.model.uri),
+            ("measured on", f"{measured.split} of {measured.data_version}, {measured.images:,} images"),
+            ("accuracy", f"{measured.evaluation.accuracy:.2%} (95 % interval {low:.1%}-{high:.1%})"),
+            ("macro F1", f"{measured.evaluation.f1:.2%}"),
+            ("log loss", f"{measured.evaluation.loss:.4f}"),
+            ("calibration error", f"{measured.evaluation.ece:.2%}"),
+            ("most frequent mistakes", told or "none"),
+        ]
+    )
     console.print()
 
     classes = Table(box=None, padding=(0, 2, 0, 0))

@@ -1,6 +1,5 @@
 """`fmnist train`: one training run, from data to registry. `ray job submit` calls `python -m fmnist.apps.train`."""
 
-import json
 import logging
 import runpy
 import sys
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
-from fmnist.apps.outputs import AsJson, examples
+from fmnist.apps.outputs import AsJson, examples, print_json
 from fmnist.apps.process import begin
 from fmnist.apps.terminal import stderr
 from fmnist.domain.model.errors import InvalidSetting
@@ -125,7 +124,7 @@ def train(
         data_version = (variable or data_version) if settings.on_platform else (data_version or variable)
         result = _start(settings, spec, compute or "ray", run_name, data_version)
     if as_json:
-        sys.stdout.write(json.dumps(_summary(result), indent=2) + "\n")
+        print_json(_summary(result))
     else:
         from fmnist.apps.training_report import print_result
 
