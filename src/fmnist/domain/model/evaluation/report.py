@@ -188,8 +188,8 @@ class ModelReport:
 
     info: ModelInfo
     measured: Measurement
-    val: Measurement | None
-    calibration: Calibration | None
+    val: Measurement | None = None
+    calibration: Calibration | None = None
     story: TrainingStory | None
     source: str
     counts: Mapping[str, int]

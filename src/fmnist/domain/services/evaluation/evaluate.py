@@ -68,8 +68,6 @@ class ModelEvaluation:
         report = ModelReport(
             info=classifier.info,
             measured=Measurement.of(split, dataset.version, dataset.digest, answers),
-            val=None,
-            calibration=None,
             story=self._story(model),
             source=dataset.source,
             counts=split_sizes(dataset.metadata),

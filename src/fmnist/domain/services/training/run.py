@@ -1,5 +1,6 @@
 """The training job: from a data version to a registered model, recorded as a run of the tracker."""
 
+import dataclasses
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -88,7 +89,12 @@ class TrainingRun:
             KeyboardInterrupt: the run was interrupted, and is marked KILLED.
         """
         dataset = self.registry.resolve(data_version)
-        lineage = _lineage(provenance, dataset)
+        lineage = Lineage(
+            **dataclasses.asdict(provenance),
+            dvc_data_version=dataset.version,
+            dvc_data_sha=dataset.commit,
+            data_digest=dataset.digest,
+        )
         tags = {**lineage.tags(), **(notes or {})}
         return self._carry_out(
             lambda: self.tracker.start(run_name, tags, dataset), spec, dataset, lineage, on_progress, is_new=True
@@ -105,27 +111,24 @@ class TrainingRun:
                 at work on it.
         """
         with self.lock(run_id):
-            return self._resume(run_id, on_progress)
+            record = self.tracker.get(run_id)
+            if record.status is RunStatus.FINISHED:
+                raise InvalidSetting(f"run {run_id} is FINISHED: there is nothing to resume")
+            lineage, spec = Lineage.from_tags(record.tags), TrainingSpec.from_params(record.params)
+            dataset = self.registry.resolve(lineage.dvc_data_version)
+            if dataset.digest != lineage.data_digest:
+                raise InvalidSetting(
+                    f"the data of {dataset.version} has changed since run {run_id} started: expected digest "
+                    f"{lineage.data_digest}, found {dataset.digest}; start a new run"
+                )
+            if record.status is RunStatus.RUNNING:
+                logger.warning("run %s is marked RUNNING: make sure that no other machine is at work on it", run_id)
 
-    def _resume(self, run_id: str, on_progress: OnProgress) -> TrainingResult:
-        record = self.tracker.get(run_id)
-        if record.status is RunStatus.FINISHED:
-            raise InvalidSetting(f"run {run_id} is FINISHED: there is nothing to resume")
-        lineage, spec = Lineage.from_tags(record.tags), TrainingSpec.from_params(record.params)
-        dataset = self.registry.resolve(lineage.dvc_data_version)
-        if dataset.digest != lineage.data_digest:
-            raise InvalidSetting(
-                f"the data of {dataset.version} has changed since run {run_id} started: expected digest "
-                f"{lineage.data_digest}, found {dataset.digest}; start a new run"
-            )
-        if record.status is RunStatus.RUNNING:
-            logger.warning("run %s is marked RUNNING: make sure that no other machine is at work on it", run_id)
+            def reopen() -> str:
+                self.tracker.set_status(run_id, RunStatus.RUNNING)
+                return run_id
 
-        def reopen() -> str:
-            self.tracker.set_status(run_id, RunStatus.RUNNING)
-            return run_id
-
-        return self._carry_out(reopen, spec, dataset, lineage, on_progress, is_new=False)
+            return self._carry_out(reopen, spec, dataset, lineage, on_progress, is_new=False)
 
     def _carry_out(
         self,
@@ -270,15 +273,4 @@ def _story(fit: FitResult, spec: TrainingSpec, dataset: DatasetVersion) -> Train
         seconds=fit.seconds or None,
         images_per_second=len(fit.history) * images / fit.seconds if images and fit.seconds else None,
         device=fit.device,
-    )
-
-
-def _lineage(provenance: Provenance, dataset: DatasetVersion) -> Lineage:
-    return Lineage(
-        argo_workflow_uid=provenance.argo_workflow_uid,
-        docker_image_tag=provenance.docker_image_tag,
-        git_commit=provenance.git_commit,
-        dvc_data_version=dataset.version,
-        dvc_data_sha=dataset.commit,
-        data_digest=dataset.digest,
     )
