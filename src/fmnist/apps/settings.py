@@ -16,7 +16,7 @@ from fmnist.domain.model.errors import InvalidSetting
 from fmnist.domain.model.text import is_visible_ascii
 
 _PLATFORM = ("training", "production")
-_UNKNOWN = "DEV"
+UNKNOWN = "DEV"  # the lineage of a laptop
 
 
 class Settings(BaseSettings):
@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     argo_workflow_uid: str | None = None
     docker_image_tag: str | None = None
     dvc_data_version: str | None = None
-    git_commit: str = _UNKNOWN
+    git_commit: str = UNKNOWN
 
     @field_validator("fmnist_home")
     @classmethod
@@ -175,16 +175,6 @@ class Settings(BaseSettings):
             raise InvalidSetting(
                 f"ENVIRONMENT is {self.environment}, where every model must be traceable: set {', '.join(missing)}"
             )
-
-    @property
-    def workflow_uid(self) -> str:
-        """The uid of this process's Argo workflow, or `DEV`."""
-        return self.argo_workflow_uid or _UNKNOWN
-
-    @property
-    def image_tag(self) -> str:
-        """The tag of this process's image, or `DEV`."""
-        return self.docker_image_tag or _UNKNOWN
 
     @property
     def tracking_uri(self) -> Address:

@@ -59,7 +59,7 @@ def test_defaults_need_no_service(tmp_path: Path) -> None:
     assert settings.ray_storage_url is None
     assert settings.mlflow_experiment_name == "fashion-mnist"
     assert settings.mlflow_registered_model_name == "dev.fashion-mnist-classifier"
-    assert (settings.workflow_uid, settings.image_tag, settings.dvc_data_version) == ("DEV", "DEV", None)
+    assert (settings.argo_workflow_uid, settings.docker_image_tag, settings.dvc_data_version) == (None, None, None)
     assert (settings.ray_num_workers, settings.ray_address) == (1, None)
     assert (settings.environment, settings.log_level, settings.on_platform) == ("development", "INFO", False)
     assert settings.dvc_train_data_path == "data/fashion-mnist/processed/train/train.parquet"

@@ -18,7 +18,7 @@ from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.apps.containers.base import s3_settings
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.process import uninterrupted
-from fmnist.apps.settings import Settings
+from fmnist.apps.settings import UNKNOWN, Settings
 from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.domain.services.training.run import Provenance, TrainingRun
 from fmnist.ports.compute import Compute
@@ -89,8 +89,8 @@ def _training_run(
 
 def _provenance(settings: Settings) -> Provenance:
     return Provenance(
-        argo_workflow_uid=settings.workflow_uid,
-        docker_image_tag=settings.image_tag,
+        argo_workflow_uid=settings.argo_workflow_uid or UNKNOWN,
+        docker_image_tag=settings.docker_image_tag or UNKNOWN,
         git_commit=commit_of_this_code(settings),
     )
 

@@ -123,8 +123,9 @@ class ModelPromotion:
             if released is not None and champion is not None and champion.version == released.version:
                 replaced = state.replaced_by(released)
             else:
-                check_ready(state, staged, manual=approval == MANUAL)
-                tags = self._release_tags(state, staged, by.strip(), approval, serving_image)
+                # The decision may be newer than the copy, if the source was compared again since.
+                decision = check_ready(state, staged, manual=approval == MANUAL)
+                tags = decision.tag() | self._release_tags(state, staged, by.strip(), approval, serving_image)
                 released, replaced = self._copy(staged, released, tags), champion
             if replaced is not None:
                 self.store.label(replaced, alias=Alias.PREVIOUS)
@@ -150,9 +151,7 @@ class ModelPromotion:
     def _release_tags(
         self, state: PromotionState, staged: ModelVersion, by: str, approval: str, serving_image: str | None
     ) -> dict[str, str]:
-        decision = state.decision(staged)  # newer than the copy if the source was compared again since
         tags = {
-            **(decision.tag() if decision else {}),
             RELEASED_FROM: staged.uri,
             REPLACES: str(state.champion.version) if state.champion else NOBODY,
             PROMOTED_BY: by,
