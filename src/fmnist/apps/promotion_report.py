@@ -59,11 +59,7 @@ class StepReport:
 
 
 def give(report: StepReport, *, as_json: bool, output_dir: Path | None) -> None:
-    """Print the report, and write it to `output_dir` if there is one.
-
-    Raises:
-        StoreUnavailable: the files cannot be written.
-    """
+    """Print the report, and write it to `output_dir` if there is one."""
     write_report(output_dir, report.outputs(), report.document())
     if as_json:
         print_json(report.document())
@@ -134,14 +130,15 @@ def print_status(standings: Sequence[Standing], *, as_json: bool) -> None:
     """Print the version in each role, since when, and where it comes from."""
     rows = []
     for each in standings:
-        tags = each.version.tags if each.version else {}
+        version = each.version
+        tags = version.tags if version else {}
         rows.append(
             {
                 "role": each.role,
-                "model_uri": each.version.uri if each.version else None,
+                "model_uri": version.uri if version else None,
                 "since": each.since or None,
                 "note": each.note or None,
-                "run": (each.version.run_id or None) if each.version else None,
+                "run": (version.run_id or None) if version else None,
                 "data": tags.get("dvc_data_version"),
                 "image": tags.get("docker_image_tag"),
                 "serving_image": tags.get("serving_image"),
