@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fmnist.domain.model.errors import Conflict, InvalidSetting
 from fmnist.domain.model.model import ModelUri, ModelVersion
-from fmnist.domain.model.promotion.records import SERVING_IMAGE
+from fmnist.domain.model.promotion.records import Tag
 from fmnist.domain.model.promotion.stages import Alias, Stage, StagedName
 from fmnist.domain.model.text import one_line
 from fmnist.domain.services.promotion.state import check_said
@@ -70,7 +70,7 @@ class ModelDeployment:
             message = f"Serve {version.uri}\n\nDeployed-by: {one_line(by.strip())}"
             try:
                 after = self.state.write(
-                    version.uri, image or version.tags.get(SERVING_IMAGE), after=before.revision, message=message
+                    version.uri, image or version.tags.get(Tag.SERVING_IMAGE), after=before.revision, message=message
                 )
             except Conflict as error:
                 if attempt == _ATTEMPTS:

@@ -4,20 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fmnist.domain.model.model import ModelVersion
-from fmnist.domain.model.promotion.records import (
-    NOBODY,
-    PROMOTED_AT,
-    PROMOTED_BY,
-    RELEASED_FROM,
-    REPLACES,
-    SERVING_IMAGE,
-    STAGED_AT,
-    STAGED_FROM,
-    AcceptanceRecord,
-    Approval,
-    DecisionRecord,
-    Rollback,
-)
+from fmnist.domain.model.promotion.records import NOBODY, AcceptanceRecord, Approval, DecisionRecord, Rollback, Tag
 from fmnist.domain.model.promotion.stages import StagedName
 from fmnist.domain.services.promotion.release_checks import missing_approval, missing_test
 from fmnist.domain.services.promotion.state import PromotionState, iso_utc
@@ -57,7 +44,7 @@ class PromotionOverview:
         state = PromotionState.read(self.store, self.source)
         newest = state.source[0] if state.source else None
         candidate, champion, previous = state.candidate, state.champion, state.previous
-        staged_at = _tag(candidate, STAGED_AT) if candidate and state.is_ours(candidate) else ""
+        staged_at = _tag(candidate, Tag.STAGED_AT) if candidate and state.is_ours(candidate) else ""
         champion_since, champion_note = _champion(state)
         return [
             Standing(str(self.source.stage), newest, iso_utc(newest.created) if newest else "", _decision_note(newest)),
@@ -88,7 +75,7 @@ def _source_events(version: ModelVersion) -> Iterator[Event]:
 
 def _staging_events(state: PromotionState, version: ModelVersion) -> Iterator[Event]:
     if state.is_ours(version):
-        yield Event(version.tags[STAGED_AT], "staged", version.uri, detail=f"from {version.tags[STAGED_FROM]}")
+        yield Event(version.tags[Tag.STAGED_AT], "staged", version.uri, detail=f"from {version.tags[Tag.STAGED_FROM]}")
     else:
         yield _foreign_event(version)
     for test in AcceptanceRecord.all_of(version):
@@ -104,14 +91,14 @@ def _prod_events(state: PromotionState, version: ModelVersion) -> Iterator[Event
 
 
 def _release_event(version: ModelVersion) -> Event:
-    finished = _tag(version, PROMOTED_AT)
-    replaces = version.tags.get(REPLACES, NOBODY)
+    finished = _tag(version, Tag.PROMOTED_AT)
+    replaces = version.tags.get(Tag.REPLACES, NOBODY)
     instead = "the first one" if replaces == NOBODY else f"in place of version {replaces}"
-    detail = f"from {version.tags[RELEASED_FROM]}, {instead}"
-    if image := _tag(version, SERVING_IMAGE):
+    detail = f"from {version.tags[Tag.RELEASED_FROM]}, {instead}"
+    if image := _tag(version, Tag.SERVING_IMAGE):
         detail += f", served by {image}"
     what = "released" if finished else "copied"
-    return Event(finished or iso_utc(version.created), what, version.uri, _tag(version, PROMOTED_BY), detail)
+    return Event(finished or iso_utc(version.created), what, version.uri, _tag(version, Tag.PROMOTED_BY), detail)
 
 
 def _foreign_event(version: ModelVersion) -> Event:
@@ -125,12 +112,12 @@ def _champion(state: PromotionState) -> tuple[str, str]:
     if champion is None:
         return "", ""
     returned = [record.at for record in map(Rollback.of, state.prod) if record and record.to == champion.version]
-    since = max([_tag(champion, PROMOTED_AT) or iso_utc(champion.created), *returned])
+    since = max([_tag(champion, Tag.PROMOTED_AT) or iso_utc(champion.created), *returned])
     if begun is not None and not begun.only_its_end_is_missing:
         return since, f"the rollback of {begun.taken_back.uri} was started but not finished"
     if not state.is_ours(champion):
         return max(returned, default=""), _foreign_note(champion)
-    if PROMOTED_AT not in champion.tags:
+    if Tag.PROMOTED_AT not in champion.tags:
         return since, "its release was started but not finished"
     recorded, _ = state.on_record
     if recorded is not None and recorded != champion:
@@ -154,7 +141,7 @@ def _candidate_note(state: PromotionState) -> str:
     if candidate is None:
         return ""
     if released := state.released_copy(candidate):
-        is_over = PROMOTED_AT in released.tags
+        is_over = Tag.PROMOTED_AT in released.tags
         return f"released as version {released.version}" if is_over else "its release was started but not finished"
     progress = _progress(state, candidate)
     return progress if state.is_ours(candidate) else f"{_foreign_note(candidate)}; {progress}"

@@ -11,19 +11,7 @@ from dataclasses import dataclass, replace
 
 from fmnist.domain.model.errors import InvalidSetting, NotReady, Remedy
 from fmnist.domain.model.model import ModelVersion
-from fmnist.domain.model.promotion.records import (
-    NOBODY,
-    PROMOTED_AT,
-    PROMOTED_BY,
-    RELEASED_FROM,
-    REPLACES,
-    SERVING_IMAGE,
-    STAGED_AT,
-    STAGED_FROM,
-    Approval,
-    DecisionRecord,
-    Rollback,
-)
+from fmnist.domain.model.promotion.records import NOBODY, Approval, DecisionRecord, Rollback, Tag
 from fmnist.domain.model.promotion.stages import Alias, Stage, StagedName
 from fmnist.domain.services.promotion.release_checks import (
     check_champion,
@@ -70,7 +58,7 @@ class ModelPromotion:
                 staged = waiting[0]
                 self.store.label(staged, alias=Alias.CANDIDATE, tags=record.tag())
             else:
-                tags = {STAGED_FROM: challenger.uri, STAGED_AT: self.now()}
+                tags: dict[str, str] = {Tag.STAGED_FROM: challenger.uri, Tag.STAGED_AT: self.now()}
                 staged = self.store.copy(challenger, str(self.source.at(Stage.STAGING)), tags)
                 self.store.label(staged, alias=Alias.CANDIDATE)
             return self._outcome(staged, f"{staged.uri} is @candidate, a copy of {challenger.uri}")
@@ -131,7 +119,7 @@ class ModelPromotion:
                 self.store.label(replaced, alias=Alias.PREVIOUS)
             self.store.label(released, alias=Alias.CHAMPION)
             check_aliases(self._read(), released, replaced)
-            self.store.label(released, tags={PROMOTED_AT: self.now()})
+            self.store.label(released, tags={Tag.PROMOTED_AT: self.now()})
             instead = f" in place of {replaced.uri}" if replaced else ", the first one"
             return self._outcome(released, f"{released.uri} is @champion{instead}")
 
@@ -151,11 +139,11 @@ class ModelPromotion:
     def _release_tags(
         self, state: PromotionState, staged: ModelVersion, by: str, approval: str, serving_image: str | None
     ) -> dict[str, str]:
-        tags = {
-            RELEASED_FROM: staged.uri,
-            REPLACES: str(state.champion.version) if state.champion else NOBODY,
-            PROMOTED_BY: by,
-            **({SERVING_IMAGE: serving_image} if serving_image else {}),
+        tags: dict[str, str] = {
+            Tag.RELEASED_FROM: staged.uri,
+            Tag.REPLACES: str(state.champion.version) if state.champion else NOBODY,
+            Tag.PROMOTED_BY: by,
+            **({Tag.SERVING_IMAGE: serving_image} if serving_image else {}),
         }
         if approval == AUTOMATIC and missing_approval(state, staged):
             reason, basis = "its comparison and its test passed", state.basis(staged)
@@ -192,4 +180,4 @@ def check_release(by: str, approval: str) -> None:
 
 def _is_over(released: ModelVersion | None) -> bool:
     """Return whether the release that made this copy is finished, or was rolled back."""
-    return released is not None and (PROMOTED_AT in released.tags or Rollback.of(released) is not None)
+    return released is not None and (Tag.PROMOTED_AT in released.tags or Rollback.of(released) is not None)

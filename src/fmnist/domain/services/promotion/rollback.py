@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from fmnist.domain.model.errors import ModelNotFound
 from fmnist.domain.model.model import ModelVersion
-from fmnist.domain.model.promotion.records import PROMOTED_AT, Rollback
+from fmnist.domain.model.promotion.records import Rollback, Tag
 from fmnist.domain.model.promotion.stages import Alias, Stage, StagedName
 from fmnist.domain.services.promotion.state import Lock, Outcome, PromotionState, check_aliases, check_said, now_utc
 from fmnist.ports.model_store import ModelStore
@@ -85,7 +85,7 @@ class ModelRollback:
 
 def _skipped(state: PromotionState, champion: ModelVersion) -> ModelVersion | None:
     """Return the recorded champion if another tool moved `@champion` and left `@previous` as it was."""
-    if state.is_ours(champion) and PROMOTED_AT not in champion.tags:
+    if state.is_ours(champion) and Tag.PROMOTED_AT not in champion.tags:
         return None  # a release by fmnist moved it, and was interrupted
     recorded, left = state.on_record
     return recorded if recorded != champion and state.previous in (left, champion) else None

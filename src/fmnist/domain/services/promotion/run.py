@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.promotion.policy import Mode, PromotionPolicy
-from fmnist.domain.model.promotion.records import RELEASED_FROM, STAGED_FROM, AcceptanceRecord, DecisionRecord
+from fmnist.domain.model.promotion.records import AcceptanceRecord, DecisionRecord, Tag
 from fmnist.domain.model.promotion.stages import StagedName
 from fmnist.domain.services.promotion.acceptance import AcceptanceTest
 from fmnist.domain.services.promotion.compare import ModelComparison
@@ -58,13 +58,13 @@ class PromotionRun:
         with self.lock():
             state = self._read()
             champion = state.champion
-            if champion is not None and state.is_ours(champion) and champion.tags.get(STAGED_FROM) == challenger.uri:
+            if champion and state.is_ours(champion) and champion.tags.get(Tag.STAGED_FROM) == challenger.uri:
                 outcome = self.promotion.release(
-                    champion.tags[RELEASED_FROM], by=by, approval=approval, serving_image=serving_image
+                    champion.tags[Tag.RELEASED_FROM], by=by, approval=approval, serving_image=serving_image
                 )
                 return PromotionResult(
                     message=outcome.message,
-                    staged=self.store.resolve(champion.tags[RELEASED_FROM]),
+                    staged=self.store.resolve(champion.tags[Tag.RELEASED_FROM]),
                     released=outcome.version,
                 )
             decision = self.comparison.compare(challenger, policy, mode, split=split, data_version=data_version)

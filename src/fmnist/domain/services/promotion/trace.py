@@ -4,16 +4,7 @@ from dataclasses import dataclass
 
 from fmnist.domain.model.errors import InvalidSetting, RunNotFound
 from fmnist.domain.model.model import ModelVersion
-from fmnist.domain.model.promotion.records import (
-    PROMOTED_AT,
-    PROMOTED_BY,
-    RELEASED_FROM,
-    SERVING_IMAGE,
-    STAGED_FROM,
-    AcceptanceRecord,
-    Approval,
-    DecisionRecord,
-)
+from fmnist.domain.model.promotion.records import AcceptanceRecord, Approval, DecisionRecord, Tag
 from fmnist.domain.services.promotion.state import iso_utc
 from fmnist.ports.model_store import ModelStore
 from fmnist.ports.tracker import Tracker
@@ -79,7 +70,7 @@ def _parent(version: ModelVersion) -> str | None:
     return next(
         (
             version.tags[tag]
-            for tag in (RELEASED_FROM, STAGED_FROM)
+            for tag in (Tag.RELEASED_FROM, Tag.STAGED_FROM)
             if version.tags.get(tag, version.uri) != version.uri
         ),
         None,
@@ -88,10 +79,11 @@ def _parent(version: ModelVersion) -> str | None:
 
 def _version_link(version: ModelVersion) -> Link:
     details = [("aliases", ", ".join(version.aliases)), ("registered", iso_utc(version.created))]
-    if RELEASED_FROM in version.tags:
+    if Tag.RELEASED_FROM in version.tags:
+        when = version.tags.get(Tag.PROMOTED_AT) or "not finished,"
         details += [
-            ("promoted", f"{version.tags.get(PROMOTED_AT) or 'not finished,'} by {version.tags.get(PROMOTED_BY)}"),
-            ("serving image", version.tags.get(SERVING_IMAGE, "")),
+            ("promoted", f"{when} by {version.tags.get(Tag.PROMOTED_BY)}"),
+            ("serving image", version.tags.get(Tag.SERVING_IMAGE, "")),
         ]
         if approval := Approval.read(version):
             details.append(("approved", f"{approval.mode}, by {approval.by}: {approval.reason}"))
