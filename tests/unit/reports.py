@@ -6,7 +6,7 @@ from fmnist.domain.model.data.images import CLASS_NAMES
 from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.evaluation.calibration import Calibration
 from fmnist.domain.model.evaluation.metrics import softmax
-from fmnist.domain.model.evaluation.report import Measurement, ModelReport, TrainingStory
+from fmnist.domain.model.evaluation.report import Measurement, ModelReport, SplitPredictions, TrainingStory
 from fmnist.domain.model.model import ModelInfo
 from fmnist.domain.model.training.run import EPOCH_METRICS
 from fmnist.testing.data import toy_images
@@ -17,7 +17,8 @@ def a_measurement(split: str = "test", seed: int = 0, n: int = 300) -> Measureme
     data, rng = toy_images(n, seed), np.random.default_rng(seed)
     logits = rng.standard_normal((n, 10)).astype(np.float32)
     logits[np.arange(n), data.labels] += 2
-    return Measurement.of(split, "fashion-mnist-v1.0.0", "0" * 32, data.images, data.labels, softmax(logits), 0.1)
+    answers = SplitPredictions(data.images, data.labels, softmax(logits), 0.1)
+    return Measurement.of(split, "fashion-mnist-v1.0.0", "0" * 32, answers)
 
 
 def a_report() -> ModelReport:

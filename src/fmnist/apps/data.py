@@ -1,17 +1,17 @@
 """`fmnist data`: builds, lists, pins, shows and verifies versions of the data."""
 
-import json
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 
-from fmnist.apps.outputs import AsJson, check_output_dir, examples, write_outputs
+from fmnist.apps.outputs import AsJson, check_output_dir, examples, print_json, write_report
 from fmnist.apps.process import begin
-from fmnist.domain.model.data.metadata import check_split
+from fmnist.apps.terminal import stdout
+from fmnist.domain.model.data.metadata import check_split, split_sizes
 from fmnist.domain.model.errors import CorruptData
 from fmnist.domain.model.text import printable
 
@@ -53,7 +53,7 @@ def versions(*, as_json: AsJson = False) -> None:
     """List the data versions, newest first."""
     found = _container().data_registry().versions()
     if as_json:
-        _print_json(found)
+        print_json(found)
     elif found:
         typer.echo("\n".join(found))
     else:
@@ -82,9 +82,9 @@ def resolve(
         "data_digest": dataset.digest,
         "message": message,
     }
-    write_outputs(output_dir, {**outputs, "report.json": json.dumps(outputs, indent=2) + "\n"})
+    write_report(output_dir, outputs, outputs)
     if as_json:
-        _print_json(outputs)
+        print_json(outputs)
     else:
         typer.echo(message)
 
@@ -93,16 +93,16 @@ def resolve(
 def show(version: _Version = "latest", *, as_json: AsJson = False) -> None:
     """Show the content and the location of a data version."""
     dataset: DatasetVersion = _container().data_registry().resolve(version)
-    normalization = dataset.normalization
+    normalization, images = dataset.normalization, split_sizes(dataset.metadata)  # older versions may lack numbers
     if as_json:
-        _print_json(
+        print_json(
             {
                 "version": dataset.version,
                 "commit": dataset.commit,
                 "source": dataset.source,
                 "digest": dataset.digest,
                 "splits": {
-                    name: {"images": _promised_images(dataset, name), "md5": file.md5, "uri": file.uri}
+                    name: {"images": images.get(name, "?"), "md5": file.md5, "uri": file.uri}
                     for name, file in dataset.splits.items()
                 },
                 "normalization": {"mean": normalization.mean, "std": normalization.std},
@@ -115,7 +115,7 @@ def show(version: _Version = "latest", *, as_json: AsJson = False) -> None:
     typer.echo(printable(f"classes: {', '.join(dataset.class_names)}"))
     _print_table(
         ("split", "images", "md5", "uri"),
-        [(name, _promised_images(dataset, name), file.md5, file.uri) for name, file in dataset.splits.items()],
+        [(name, images.get(name, "?"), file.md5, file.uri) for name, file in dataset.splits.items()],
     )
 
 
@@ -163,23 +163,8 @@ def _container() -> "DataContainer":
     return DataContainer(settings=settings)
 
 
-def _promised_images(dataset: "DatasetVersion", split: str) -> object:
-    """Return the number of images in the metadata, or `?`: older versions may not have it."""
-    described = dataset.metadata.get("splits")
-    split_described = described.get(split) if isinstance(described, dict) else None
-    return split_described.get("num_samples", "?") if isinstance(split_described, dict) else "?"
-
-
-def _print_json(value: object) -> None:
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
-
-
 def _print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table on a terminal, and tab-separated lines anywhere else."""
-    from rich.table import Table
-
-    from fmnist.apps.terminal import stdout
-
     if not stdout().is_terminal:
         for row in (header, *rows):
             typer.echo("\t".join(map(str, row)))

@@ -1,15 +1,14 @@
 """`fmnist deploy`: commits the released model to the Git repository that a cluster follows."""
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fmnist.apps.outputs import AsJson, check_output_dir, examples, write_outputs
+from fmnist.apps.outputs import AsJson, check_output_dir, examples, print_json, write_report
 from fmnist.apps.process import begin
 from fmnist.apps.promotion_options import By, who
+from fmnist.apps.terminal import stderr, stdout
 
 EXAMPLES = examples(
     "fmnist deploy",
@@ -41,8 +40,6 @@ def deploy(
     """
     settings = begin()
     check_output_dir(output_dir)
-    from fmnist.apps.terminal import stderr, stdout
-
     with stderr().status("loading mlflow"):
         from fmnist.apps.containers.deploy import DeployContainer
 
@@ -54,9 +51,9 @@ def deploy(
         "revision": deployment.after.revision,
         "message": deployment.message,
     }
-    document = json.dumps({**outputs, "changed": deployment.changed, "replaced": deployment.before.model_uri}, indent=2)
-    write_outputs(output_dir, {**outputs, "report.json": document + "\n"})
+    document = {**outputs, "changed": deployment.changed, "replaced": deployment.before.model_uri}
+    write_report(output_dir, outputs, document)
     if as_json:
-        sys.stdout.write(document + "\n")
+        print_json(document)
     else:
         stdout().print(deployment.message, soft_wrap=True, markup=False)

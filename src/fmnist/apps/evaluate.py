@@ -1,14 +1,16 @@
 """`fmnist evaluate`: measures any registered model on a split, and writes the report that training writes."""
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
-from fmnist.apps.outputs import AsJson, check_output_dir, examples, write_outputs
+from fmnist.apps.outputs import AsJson, check_output_dir, examples, print_json, write_outputs
 from fmnist.apps.process import begin
+from fmnist.apps.terminal import print_pairs, stderr, stdout
+from fmnist.domain.model.data.dataset import MEASURED_SPLITS
 
 if TYPE_CHECKING:
     from fmnist.domain.services.evaluation.evaluate import EvaluatedModel
@@ -34,7 +36,8 @@ def evaluate(
     split: Annotated[
         str,
         typer.Option(
-            metavar="test|val", help="Split to evaluate on. Use val only if the model was not trained on val."
+            metavar="|".join(MEASURED_SPLITS),
+            help="Split to evaluate on. Use val only if the model was not trained on val.",
         ),
     ] = "test",
     data_version: Annotated[
@@ -52,10 +55,6 @@ def evaluate(
     """
     settings = begin()
     check_output_dir(output_dir)
-    from rich.text import Text
-
-    from fmnist.apps.terminal import stderr
-
     with stderr().status("loading the model") as status:
         from fmnist.apps.containers.evaluate import EvaluateContainer
 
@@ -65,11 +64,9 @@ def evaluate(
         found: EvaluatedModel = container.evaluation().evaluate(uri, split=split, data_version=data_version)
     write_outputs(output_dir, found.files)
     if as_json:
-        sys.stdout.write(json.dumps(_summary(found, output_dir), indent=2) + "\n")
+        print_json(_summary(found, output_dir))
     else:
-        from fmnist.apps.evaluation_report import print_evaluation
-
-        print_evaluation(found, output_dir and output_dir / _PAGE)
+        _print(found, output_dir and output_dir / _PAGE)
 
 
 def _summary(found: "EvaluatedModel", directory: Path | None) -> dict[str, Any]:
@@ -90,3 +87,36 @@ def _summary(found: "EvaluatedModel", directory: Path | None) -> dict[str, Any]:
         "logged_to": found.logged_to and f"runs:/{found.model.run_id}/{found.logged_to}",
         "written_to": str(directory / _PAGE) if directory else None,
     }
+
+
+def _print(found: "EvaluatedModel", page: Path | None) -> None:
+    """Print the figures, then the paths of `page` and of the report in the model's run."""
+    console, measured, names = stdout(), found.report.measured, found.report.info.class_names
+    low, high = measured.accuracy_interval
+    confusions = measured.confusions(most=3)
+    told = ", ".join(f"{names[truth]} predicted as {names[answer]} ({count})" for truth, answer, count in confusions)
+    print_pairs(
+        [
+            ("model", found.model.uri),
+            ("measured on", f"{measured.split} of {measured.data_version}, {measured.images:,} images"),
+            ("accuracy", f"{measured.evaluation.accuracy:.2%} (95 % interval {low:.1%}-{high:.1%})"),
+            ("macro F1", f"{measured.evaluation.f1:.2%}"),
+            ("log loss", f"{measured.evaluation.loss:.4f}"),
+            ("calibration error", f"{measured.evaluation.ece:.2%}"),
+            ("most frequent mistakes", told or "none"),
+        ]
+    )
+    console.print()
+
+    classes = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("class", "recall", "95 % interval", "precision", "95 % interval", "images"):
+        classes.add_column(column, justify="left" if column == "class" else "right")
+    for each in measured.classes(names):
+        recall, precision = (f"{a:.1%}-{b:.1%}" for a, b in (each.recall_interval, each.precision_interval))
+        classes.add_row(each.name, f"{each.recall:.1%}", recall, f"{each.precision:.1%}", precision, f"{each.images:,}")
+    console.print(classes)
+    console.print()
+    if page is not None:
+        console.print(f"report {page}", soft_wrap=True)
+    if found.logged_to is not None:
+        console.print(f"report runs:/{found.model.run_id}/{found.logged_to}/report.html", soft_wrap=True)

@@ -3,6 +3,7 @@
 import logging
 import sys
 
+from fmnist.apps.terminal import stderr
 from fmnist.domain.model.address import without_credentials
 from fmnist.domain.model.text import one_line, printable
 
@@ -12,8 +13,6 @@ def configure_logging(level: str) -> None:
 
     Every message loses credentials in URLs, and its control characters are escaped.
     """
-    from fmnist.apps.terminal import stderr
-
     handler: logging.Handler
     if stderr().is_terminal:
         from rich.logging import RichHandler

@@ -1,5 +1,7 @@
 """Shared by the commands: examples in their help, `--json`, and one file per output in a directory."""
 
+import json
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +19,11 @@ def examples(*commands: str) -> str:
     return "\n\n".join(["[bold]Examples[/]", *commands])
 
 
+def print_json(value: object) -> None:
+    """Print a value as JSON on stdout."""
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
 def check_output_dir(directory: Path | None) -> None:
     """Create the directory and test writing to it, before any work starts.
 
@@ -30,6 +37,11 @@ def check_output_dir(directory: Path | None) -> None:
                 pass
         except OSError as error:
             raise InvalidSetting(f"--output-dir {directory} cannot be created or written: {error}") from error
+
+
+def write_report(directory: Path | None, outputs: Mapping[str, str], document: Mapping[str, object]) -> None:
+    """Write the outputs, and the document as `report.json`. Raises as `write_outputs`."""
+    write_outputs(directory, {**outputs, "report.json": json.dumps(document, indent=2) + "\n"})
 
 
 def write_outputs(directory: Path | None, outputs: Mapping[str, str | bytes]) -> None:

@@ -1,16 +1,15 @@
 """`fmnist predict`: classifies picture files, or images of a split, with any registered model."""
 
-import json
 import re
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
-from fmnist.apps.outputs import AsJson, examples
+from fmnist.apps.outputs import AsJson, examples, print_json
 from fmnist.apps.process import begin
+from fmnist.apps.terminal import stderr, stdout
 from fmnist.domain.model.errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -53,8 +52,6 @@ def predict(
     settings = begin()
     if bool(files) == bool(split):
         raise InvalidSetting("give either picture files or --split, such as: fmnist predict --split test --index 0-4")
-    from fmnist.apps.terminal import stderr
-
     with stderr().status("loading the model"):
         from fmnist.apps.containers.predict import PredictContainer
 
@@ -65,7 +62,7 @@ def predict(
         chosen = chosen or _Chosen.from_split(container, prediction.info, str(split), index)
     answers = prediction.top_k(chosen.images, top_k)
     if as_json:
-        _print_json(uri, chosen, answers)
+        _print_answers(uri, chosen, answers)
     else:
         _print_pictures(uri, chosen, answers, listed=bool(files) or top_k > 1)
 
@@ -114,18 +111,17 @@ def parse_indices(text: str, length: int) -> list[int]:
     return rows
 
 
-def _print_json(uri: str, chosen: _Chosen, answers: list[list["ClassPrediction"]]) -> None:
+def _print_answers(uri: str, chosen: _Chosen, answers: list[list["ClassPrediction"]]) -> None:
     rows: list[dict[str, Any]] = []
     for row, (name, ranked) in enumerate(zip(chosen.names, answers, strict=True)):
         truth = {"truth": chosen.truths[row]} if chosen.truths else {}
         rows.append({"image": name, "predictions": [asdict(answer) for answer in ranked], **truth})
-    sys.stdout.write(json.dumps({"model_uri": uri, "images": rows}, indent=2) + "\n")
+    print_json({"model_uri": uri, "images": rows})
 
 
 def _print_pictures(uri: str, chosen: _Chosen, answers: list[list["ClassPrediction"]], *, listed: bool) -> None:
     """Draw the images with their best class. `listed` adds a line per image with its name and the top classes."""
     from fmnist.apps.pictures import Answer, draw_answers
-    from fmnist.apps.terminal import stdout
 
     console = stdout()
     console.print(f"model {uri}\n", soft_wrap=True)

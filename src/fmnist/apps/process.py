@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FAILED, BAD_INPUT, HUNG_UP, INTERRUPTED, TERMINATED = 1, 2, 129, 130, 143
+FAILED, BAD_INPUT = 1, 2
 
 
 class Terminated(KeyboardInterrupt):
@@ -33,6 +33,7 @@ class HungUp(KeyboardInterrupt):
 
 
 _INTERRUPTS = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated, signal.SIGHUP: HungUp}
+_ENDS = {KeyboardInterrupt: ("interrupted", 130), Terminated: ("terminated", 143), HungUp: ("hung up", 129)}
 
 
 class ReportingGroup(TyperGroup):
@@ -69,9 +70,7 @@ def take_signals() -> None:
 
 def exit_of(interrupt: KeyboardInterrupt) -> tuple[str, int]:
     """Return the message and the exit code of an interrupt."""
-    if isinstance(interrupt, HungUp):
-        return "hung up", HUNG_UP
-    return ("terminated", TERMINATED) if isinstance(interrupt, Terminated) else ("interrupted", INTERRUPTED)
+    return _ENDS.get(type(interrupt), _ENDS[KeyboardInterrupt])
 
 
 @contextmanager

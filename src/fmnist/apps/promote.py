@@ -1,43 +1,18 @@
 """`fmnist promote`: one command for each step of a promotion, `run` for all steps, and `rollback`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fmnist.apps import promotion_options as options
 from fmnist.apps.outputs import AsJson, check_output_dir, examples
 from fmnist.apps.process import begin
-from fmnist.apps.promotion_options import (
-    ApprovalMode,
-    By,
-    DataVersion,
-    Higher,
-    Image,
-    Metric,
-    ModeOption,
-    OutputDir,
-    PolicyFile,
-    Source,
-    Split,
-    Staged,
-    TestPolicyFile,
-    Threshold,
-    approve_hint,
-    find_challenger,
-    mode_of,
-    read_policy,
-    who,
-)
-from fmnist.apps.promotion_report import (
-    StepReport,
-    give,
-    print_history,
-    print_status,
-    print_trace,
-)
+from fmnist.apps.promotion_report import StepReport, give, print_history, print_status, print_trace
+from fmnist.apps.terminal import stderr
 
 if TYPE_CHECKING:
     from fmnist.apps.containers.promote import PromoteContainer
-    from fmnist.apps.settings import Settings
 
 app = typer.Typer(help="Promote models to production, show the reasons, and roll back.", no_args_is_help=True)
 
@@ -51,31 +26,30 @@ app = typer.Typer(help="Promote models to production, show the reasons, and roll
     ),
 )
 def run_all(
-    model_uri: Source = None,
-    mode: ModeOption = None,
-    split: Split = "test",
-    data_version: DataVersion = None,
-    policy: PolicyFile = None,
-    metric: Metric = None,
-    threshold: Threshold = None,
-    approval: ApprovalMode = "automatic",
-    by: By = None,
-    serving_image: Image = None,
-    output_dir: OutputDir = None,
+    model_uri: options.Source = None,
+    mode: options.ModeOption = None,
+    split: options.Split = "test",
+    data_version: options.DataVersion = None,
+    policy: options.PolicyFile = None,
+    metric: options.Metric = None,
+    threshold: options.Threshold = None,
+    approval: options.ApprovalMode = "automatic",
+    by: options.By = None,
+    serving_image: options.Image = None,
+    output_dir: options.OutputDir = None,
     *,
-    higher_is_better: Higher = None,
+    higher_is_better: options.Higher = None,
     as_json: AsJson = False,
 ) -> None:
     """Run compare, stage, test and release in order, and stop at the first step that refuses."""
-    settings = begin()
-    rules = read_policy(policy, metric=metric, higher_is_better=higher_is_better, threshold=threshold)
-    check_output_dir(output_dir)
-    container = _container(settings)
+    contract = {"metric": metric, "higher_is_better": higher_is_better, "threshold": threshold}
+    rules = options.read_policy(policy, **contract)
+    container = _container(output_dir)
     result = container.promotion_run().run(
-        find_challenger(container, settings, model_uri),
+        options.find_challenger(container, model_uri),
         rules,
-        mode_of(settings, mode, metric=metric, higher_is_better=higher_is_better, threshold=threshold),
-        by=who(by),
+        options.mode_of(container.settings(), mode, **contract),
+        by=options.who(by),
         approval=approval,
         split=split,
         data_version=data_version,
@@ -85,7 +59,7 @@ def run_all(
     if result.released is not None:
         hints = ["fmnist promote status", "fmnist promote rollback --reason WHY"]
     elif result.acceptance is not None and result.acceptance.passed:
-        hints = [approve_hint(result.staged), f"fmnist promote release --approval {approval}"]
+        hints = [options.approve_hint(result.staged), f"fmnist promote release --approval {approval}"]
     report = StepReport(
         promoted=result.released is not None,
         message=result.message,
@@ -106,27 +80,26 @@ def run_all(
     )
 )
 def compare(
-    model_uri: Source = None,
-    mode: ModeOption = None,
-    split: Split = "test",
-    data_version: DataVersion = None,
-    policy: PolicyFile = None,
-    metric: Metric = None,
-    threshold: Threshold = None,
-    output_dir: OutputDir = None,
+    model_uri: options.Source = None,
+    mode: options.ModeOption = None,
+    split: options.Split = "test",
+    data_version: options.DataVersion = None,
+    policy: options.PolicyFile = None,
+    metric: options.Metric = None,
+    threshold: options.Threshold = None,
+    output_dir: options.OutputDir = None,
     *,
-    higher_is_better: Higher = None,
+    higher_is_better: options.Higher = None,
     as_json: AsJson = False,
 ) -> None:
     """Decide whether a model is better than the champion, and record why."""
-    settings = begin()
-    rules = read_policy(policy, metric=metric, higher_is_better=higher_is_better, threshold=threshold)
-    check_output_dir(output_dir)
-    container = _container(settings)
+    contract = {"metric": metric, "higher_is_better": higher_is_better, "threshold": threshold}
+    rules = options.read_policy(policy, **contract)
+    container = _container(output_dir)
     record = container.comparison().compare(
-        find_challenger(container, settings, model_uri),
+        options.find_challenger(container, model_uri),
         rules,
-        mode_of(settings, mode, metric=metric, higher_is_better=higher_is_better, threshold=threshold),
+        options.mode_of(container.settings(), mode, **contract),
         split=split,
         data_version=data_version,
     )
@@ -137,32 +110,28 @@ def compare(
 
 
 @app.command(epilog=examples("fmnist promote stage --model-uri models:/dev.fashion-mnist-classifier/3"))
-def stage(model_uri: Source = None, output_dir: OutputDir = None, *, as_json: AsJson = False) -> None:
+def stage(model_uri: options.Source = None, output_dir: options.OutputDir = None, *, as_json: AsJson = False) -> None:
     """Copy a model that passed the comparison to staging.NAME, with the alias @candidate."""
-    settings = begin()
-    check_output_dir(output_dir)
-    container = _container(settings)
-    outcome = container.promotion().stage(find_challenger(container, settings, model_uri))
+    container = _container(output_dir)
+    outcome = container.promotion().stage(options.find_challenger(container, model_uri))
     report = StepReport(promoted=True, message=outcome.message, staged=outcome.version, hints=["fmnist promote test"])
     give(report, as_json=as_json, output_dir=output_dir)
 
 
 @app.command("test", epilog=examples("fmnist promote test", "fmnist promote test --json"))
 def check_staged(
-    model_uri: Staged = None,
-    policy: TestPolicyFile = None,
-    output_dir: OutputDir = None,
+    model_uri: options.Staged = None,
+    policy: options.TestPolicyFile = None,
+    output_dir: options.OutputDir = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Load the staged model like the service does, check its accuracy, and compare its latency with the champion's."""
-    settings = begin()
-    rules = read_policy(policy) if policy else None
-    check_output_dir(output_dir)
-    container = _container(settings)
+    rules = options.read_policy(policy) if policy else None
+    container = _container(output_dir)
     record = container.acceptance().run(rules, model_uri)
     staged = container.model_store().resolve(record.version)
-    hints = [approve_hint(staged), f"fmnist promote release --model-uri {staged.uri}"] if record.passed else []
+    hints = [options.approve_hint(staged), f"fmnist promote release --model-uri {staged.uri}"] if record.passed else []
     message = f"the test {record.message}"
     report = StepReport(promoted=record.passed, message=message, acceptance=record, staged=staged, hints=hints)
     give(report, as_json=as_json, output_dir=output_dir)
@@ -172,15 +141,13 @@ def check_staged(
 def approve(
     by: Annotated[str, typer.Option(help="Name of the person who approves.")],
     reason: Annotated[str, typer.Option(help="Reason to record.")],
-    model_uri: Staged = None,
-    output_dir: OutputDir = None,
+    model_uri: options.Staged = None,
+    output_dir: options.OutputDir = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Approve the staged version as the next champion, without releasing it."""
-    settings = begin()
-    check_output_dir(output_dir)
-    outcome = _container(settings).promotion().approve(model_uri, by=by, reason=reason)
+    outcome = _container(output_dir).promotion().approve(model_uri, by=by, reason=reason)
     hints = [f"fmnist promote release --approval manual --model-uri {outcome.version.uri}"]
     report = StepReport(promoted=True, message=outcome.message, staged=outcome.version, hints=hints)
     give(report, as_json=as_json, output_dir=output_dir)
@@ -193,19 +160,19 @@ def approve(
     )
 )
 def release(
-    model_uri: Staged = None,
-    approval: ApprovalMode = "automatic",
-    by: By = None,
-    serving_image: Image = None,
-    output_dir: OutputDir = None,
+    model_uri: options.Staged = None,
+    approval: options.ApprovalMode = "automatic",
+    by: options.By = None,
+    serving_image: options.Image = None,
+    output_dir: options.OutputDir = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Make the staged version the champion; the old champion gets the alias @previous."""
-    settings = begin()
-    check_output_dir(output_dir)
-    container = _container(settings)
-    outcome = container.promotion().release(model_uri, by=who(by), approval=approval, serving_image=serving_image)
+    container = _container(output_dir)
+    outcome = container.promotion().release(
+        model_uri, by=options.who(by), approval=approval, serving_image=serving_image
+    )
     report = StepReport(
         promoted=True,
         message=outcome.message,
@@ -219,16 +186,13 @@ def release(
 @app.command(epilog=examples('fmnist promote rollback --reason "Shirts are classified as coats"'))
 def rollback(
     reason: Annotated[str, typer.Option(help="Reason to record.")],
-    by: By = None,
-    output_dir: OutputDir = None,
+    by: options.By = None,
+    output_dir: options.OutputDir = None,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Make the previous champion the champion again."""
-    settings = begin()
-    check_output_dir(output_dir)
-    container = _container(settings)
-    outcome = container.rollback().run(by=who(by), reason=reason)
+    outcome = _container(output_dir).rollback().run(by=options.who(by), reason=reason)
     report = StepReport(
         promoted=True,
         message=outcome.message,
@@ -241,13 +205,13 @@ def rollback(
 @app.command(epilog=examples("fmnist promote status", "fmnist promote status --json"))
 def status(*, as_json: AsJson = False) -> None:
     """Show the newest version, the candidate, the champion and the previous champion, with run, data and image."""
-    print_status(_container(begin()).overview().status(), as_json=as_json)
+    print_status(_container().overview().status(), as_json=as_json)
 
 
 @app.command(epilog=examples("fmnist promote history", "fmnist promote history --json"))
 def history(*, as_json: AsJson = False) -> None:
     """List the promotion events of all versions, oldest first."""
-    print_history(_container(begin()).overview().history(), as_json=as_json)
+    print_history(_container().overview().history(), as_json=as_json)
 
 
 @app.command(epilog=examples("fmnist promote trace models:/prod.fashion-mnist-classifier@champion"))
@@ -257,12 +221,13 @@ def trace(
     as_json: AsJson = False,
 ) -> None:
     """Show the lineage of a model: its copies, its run, and the run's data, code, image and workflow."""
-    print_trace(_container(begin()).trace().of(model_uri), as_json=as_json)
+    print_trace(_container().trace().of(model_uri), as_json=as_json)
 
 
-def _container(settings: "Settings") -> "PromoteContainer":
-    from fmnist.apps.terminal import stderr
-
+def _container(output_dir: Path | None = None) -> "PromoteContainer":
+    """Begin a command that writes its outputs to this directory."""
+    settings = begin()
+    check_output_dir(output_dir)
     with stderr().status("loading mlflow"):
         from fmnist.apps.containers.promote import PromoteContainer
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from fmnist.domain.model.data.dataset import MEASURED_SPLITS
 from fmnist.domain.model.errors import InvalidSetting
+from fmnist.domain.model.files import read_toml
 from fmnist.domain.model.promotion.policy import Mode, PromotionPolicy
 
 if TYPE_CHECKING:
@@ -45,7 +47,8 @@ ModeOption = Annotated[
 Split = Annotated[
     str,
     typer.Option(
-        metavar="test|val", help="Split to evaluate both models on. Use val only if neither model was trained on val."
+        metavar="|".join(MEASURED_SPLITS),
+        help="Split to evaluate both models on. Use val only if neither model was trained on val.",
     ),
 ]
 DataVersion = Annotated[
@@ -100,8 +103,6 @@ OutputDir = Annotated[
 
 def read_policy(file: Path | None, **overrides: Any) -> PromotionPolicy:
     """Read the policy file. Flags override its values."""
-    from fmnist.apps.toml import read_toml
-
     try:
         values = read_toml(file) if file else {}
     except (OSError, ValueError) as error:
@@ -114,9 +115,9 @@ def read_policy(file: Path | None, **overrides: Any) -> PromotionPolicy:
         raise InvalidSetting(f"the promotion policy cannot be used: {error}") from error
 
 
-def find_challenger(container: "PromoteContainer", settings: "Settings", uri: str | None) -> "ModelVersion":
+def find_challenger(container: "PromoteContainer", uri: str | None) -> "ModelVersion":
     """Return the version at `uri`. The default is the version of the platform's workflow, else the newest version."""
-    workflow = None
+    settings, workflow = container.settings(), None
     if uri is None and settings.on_platform:
         workflow = settings.argo_workflow_uid
         if workflow is None:

@@ -1,14 +1,17 @@
 """Reports a promotion step: on the terminal, as JSON, and as files for a workflow engine."""
 
 import dataclasses
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fmnist.apps.outputs import write_outputs
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from fmnist.apps.outputs import print_json, write_report
+from fmnist.apps.terminal import print_pairs, stdout
 from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.promotion.policy import Rule
 from fmnist.domain.model.promotion.records import AcceptanceRecord, DecisionRecord
@@ -56,24 +59,15 @@ class StepReport:
 
 
 def give(report: StepReport, *, as_json: bool, output_dir: Path | None) -> None:
-    """Print the report, and write it to `output_dir` if there is one.
-
-    Raises:
-        StoreUnavailable: the files cannot be written.
-    """
-    document = json.dumps(report.document(), indent=2) + "\n"
-    write_outputs(output_dir, {**report.outputs(), "report.json": document})
+    """Print the report, and write it to `output_dir` if there is one."""
+    write_report(output_dir, report.outputs(), report.document())
     if as_json:
-        sys.stdout.write(document)
+        print_json(report.document())
     else:
         _print_step(report)
 
 
 def _print_step(report: StepReport) -> None:
-    from rich.text import Text
-
-    from fmnist.apps.terminal import stdout
-
     console = stdout()
     if report.decision:
         record = report.decision
@@ -85,7 +79,7 @@ def _print_step(report: StepReport) -> None:
             )
         else:
             rows.append(("measured by", f"{record.policy['metric']}, as each run logged it"))
-        _print_pairs(rows)
+        print_pairs(rows)
         _print_rules(record.rules)
         if changes := _class_changes(record.rules):
             console.print(Text(f"change of recall by class, in points: {changes}"))
@@ -111,28 +105,9 @@ def _verdict(report: StepReport) -> str:
 
 
 def _print_rules(rules: Sequence[Rule]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from fmnist.apps.terminal import stdout
-
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for rule in rules:
         table.add_row(Text("pass", "green") if rule.passed else Text("FAIL", "red"), rule.name, Text(rule.reason))
-    stdout().print(table)
-
-
-def _print_pairs(rows: Sequence[tuple[str, str]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from fmnist.apps.terminal import stdout
-
-    if not rows:
-        return
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for name, value in rows:
-        table.add_row(name, Text(value, overflow="fold"))
     stdout().print(table)
 
 
@@ -155,45 +130,37 @@ def print_status(standings: Sequence[Standing], *, as_json: bool) -> None:
     """Print the version in each role, since when, and where it comes from."""
     rows = []
     for each in standings:
-        tags = each.version.tags if each.version else {}
+        version = each.version
+        tags = version.tags if version else {}
         rows.append(
             {
                 "role": each.role,
-                "model_uri": each.version.uri if each.version else None,
+                "model_uri": version.uri if version else None,
                 "since": each.since or None,
                 "note": each.note or None,
-                "run": (each.version.run_id or None) if each.version else None,
+                "run": (version.run_id or None) if version else None,
                 "data": tags.get("dvc_data_version"),
                 "image": tags.get("docker_image_tag"),
                 "serving_image": tags.get("serving_image"),
             }
         )
     if as_json:
-        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+        print_json(rows)
         return
-    from rich.text import Text
-
-    from fmnist.apps.terminal import stdout
-
     heads = [(row["role"], row["model_uri"] or "none", row["since"] or "") for row in rows]
     width = max(len(uri) for _, uri, _ in heads)
     stdout().print(f"{'':<10} {'model':<{width}} since", soft_wrap=True)
     for (role, uri, since), row in zip(heads, rows, strict=True):
         stdout().print(Text(f"{role:<10} {uri:<{width}} {since}".rstrip(), "bold"), soft_wrap=True)
         told = [(label, row[name]) for name, label in _STATUS_DETAILS]
-        _print_pairs([(f"{'':<10} {label:<10}", value) for label, value in told if value])
+        print_pairs([(f"{'':<10} {label:<10}", value) for label, value in told if value])
 
 
 def print_history(events: Sequence[Event], *, as_json: bool) -> None:
     """Print the events, oldest first."""
     if as_json:
-        sys.stdout.write(json.dumps([dataclasses.asdict(event) for event in events], indent=2) + "\n")
+        print_json([dataclasses.asdict(event) for event in events])
         return
-    from rich.padding import Padding
-    from rich.text import Text
-
-    from fmnist.apps.terminal import stdout
-
     if not events:
         stdout().print("no events yet: run fmnist train, then fmnist promote run")
     for event in events:
@@ -206,14 +173,12 @@ def print_history(events: Sequence[Event], *, as_json: bool) -> None:
 def print_trace(links: Sequence[Link], *, as_json: bool) -> None:
     """Print a lineage, from the model to its data and code."""
     if as_json:
-        sys.stdout.write(json.dumps([dataclasses.asdict(link) for link in links], indent=2) + "\n")
+        print_json([dataclasses.asdict(link) for link in links])
         return
-    from fmnist.apps.terminal import stdout
-
     for depth, link in enumerate(links):
         arrow = "" if depth == 0 else "<- "
         stdout().print(f"{arrow}{link.what} {link.name}", soft_wrap=True)
-        _print_pairs([(f"     {name}", value) for name, value in link.details])
+        print_pairs([(f"     {name}", value) for name, value in link.details])
 
 
 def _plain(record: DecisionRecord | AcceptanceRecord | None) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ import typer
 
 from fmnist.apps.outputs import examples
 from fmnist.apps.process import begin
+from fmnist.apps.terminal import stderr, stdout
 from fmnist.domain.model.errors import InvalidSetting
 
 EXAMPLES = examples(
@@ -43,8 +44,6 @@ def serve(
 ) -> None:
     """Serve a registered model over HTTP until Ctrl-C or SIGTERM."""
     settings = begin()
-    from fmnist.apps.terminal import stderr, stdout
-
     if not route_prefix.startswith("/"):
         raise InvalidSetting(f"--route-prefix {route_prefix!r} must begin with /")
     prefix = route_prefix.rstrip("/")

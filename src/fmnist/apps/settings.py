@@ -16,7 +16,7 @@ from fmnist.domain.model.errors import InvalidSetting
 from fmnist.domain.model.text import is_visible_ascii
 
 _PLATFORM = ("training", "production")
-_UNKNOWN = "DEV"
+UNKNOWN = "DEV"  # the lineage of a laptop
 
 
 class Settings(BaseSettings):
@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     argo_workflow_uid: str | None = None
     docker_image_tag: str | None = None
     dvc_data_version: str | None = None
-    git_commit: str | None = None
+    git_commit: str = UNKNOWN
 
     @field_validator("fmnist_home")
     @classmethod
@@ -177,16 +177,6 @@ class Settings(BaseSettings):
             )
 
     @property
-    def workflow_uid(self) -> str:
-        """The uid of this process's Argo workflow, or `DEV`."""
-        return self.argo_workflow_uid or _UNKNOWN
-
-    @property
-    def image_tag(self) -> str:
-        """The tag of this process's image, or `DEV`."""
-        return self.docker_image_tag or _UNKNOWN
-
-    @property
     def tracking_uri(self) -> Address:
         """The URI of MLflow's tracking store and registry."""
         return Address(self.mlflow_tracking_uri or f"sqlite:///{self.fmnist_home / 'mlflow.db'}")
@@ -236,11 +226,6 @@ class Settings(BaseSettings):
         if self.ray_storage_url is None:
             return str(self.checkpoint_directory)
         return self.ray_storage_path.removeprefix("s3://").strip("/")
-
-    @property
-    def image_commit(self) -> str:
-        """The Git commit of this process's image, or `DEV`."""
-        return self.git_commit or _UNKNOWN
 
     def vendor_environment(self) -> dict[str, str]:
         """Return variables that vendors read under other names, and those that silence them and their telemetry."""

@@ -24,9 +24,9 @@ def guarded_streams() -> Iterator[None]:
     """
     _fill_closed()
     if sys.stdout is sys.__stdout__:
-        sys.stdout = _text(_Results(1, "w", closefd=False), sys.stdout)
+        sys.stdout = _text(_Output(1, "w", closefd=False), sys.stdout)
     if sys.stderr is sys.__stderr__:
-        sys.stderr = _text(_Remarks(2, "w", closefd=False), sys.stderr)
+        sys.stderr = _text(_Output(2, "w", closefd=False), sys.stderr)
     try:
         yield
     finally:
@@ -34,36 +34,23 @@ def guarded_streams() -> Iterator[None]:
 
 
 class _Output(io.FileIO):
-    def write(self, data: Any) -> int:
-        # Another program on the same terminal can have made it non-blocking.
-        while (written := super().write(data)) is None:
-            select.select([], [self], [])
-        return written
-
-
-class _Remarks(_Output):
-    """The stderr stream: progress, log and errors."""
+    """The file of stdout or stderr."""
 
     def write(self, data: Any) -> int:
         try:
-            return super().write(data)
-        except OSError:
-            return len(data)
-
-
-class _Results(_Output):
-    """The stdout stream: results."""
-
-    def write(self, data: Any) -> int:
-        try:
-            return super().write(data)
+            # Another program on the same terminal can have made it non-blocking.
+            while (written := super().write(data)) is None:
+                select.select([], [self], [])
         except OSError as error:
+            if self.fileno() == 2:
+                return len(data)
             # The rest of the buffer goes to /dev/null: it would fail again when the interpreter ends.
-            _point_nowhere(self.fileno())
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
             if isinstance(error, BrokenPipeError):
                 raise SystemExit(UNREAD) from None
             sys.stderr.write(f"error: the result cannot be written to stdout: {error.strerror}\n")
             raise SystemExit(1) from None
+        return written
 
 
 def _fill_closed() -> None:
@@ -72,18 +59,9 @@ def _fill_closed() -> None:
         try:
             os.fstat(number)
         except OSError:
-            _point_nowhere(number)
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003 - it gets the lowest free number
     if sys.stdin is None:
         sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False))
-
-
-def _point_nowhere(number: int) -> None:
-    nothing = os.open(os.devnull, os.O_RDWR)
-    if nothing == number:
-        os.set_inheritable(number, True)  # noqa: FBT003
-    else:
-        os.dup2(nothing, number)
-        os.close(nothing)
 
 
 def _text(raw: io.FileIO, before: TextIO | None) -> io.TextIOWrapper:

@@ -4,11 +4,13 @@ They print text as it is: Rich's markup and emoji names have no effect, and cont
 or `style=` for styles. In `status`, text from outside must be a `Text`, because Rich reads a string there as markup.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
 
 from fmnist.domain.model.text import printable
 
@@ -32,6 +34,15 @@ def stdout() -> Console:
 def stderr() -> Console:
     """The console for progress, log lines and hints."""
     return _console(stderr=True)
+
+
+def print_pairs(rows: Sequence[tuple[str, str]]) -> None:
+    """Print names and values on stdout in two columns."""
+    if rows:
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        for name, value in rows:
+            table.add_row(name, Text(value, overflow="fold"))
+        stdout().print(table)
 
 
 def _console(*, stderr: bool) -> Console:

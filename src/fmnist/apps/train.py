@@ -1,21 +1,20 @@
 """`fmnist train`: one training run, from data to registry. `ray job submit` calls `python -m fmnist.apps.train`."""
 
-import dataclasses
-import json
 import logging
 import runpy
 import sys
 from contextlib import AbstractContextManager, redirect_stdout
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
-from fmnist.apps.outputs import AsJson, examples
+from fmnist.apps.outputs import AsJson, examples, print_json
 from fmnist.apps.process import begin
+from fmnist.apps.terminal import stderr
 from fmnist.domain.model.errors import InvalidSetting
+from fmnist.domain.model.files import read_toml
 from fmnist.domain.model.training.presets import PRESETS
 from fmnist.domain.model.training.recipe import ARCHITECTURES, Recipe
 from fmnist.domain.model.training.run import TrainingSpec
@@ -39,9 +38,11 @@ EXAMPLES = examples(
 
 _Compute = Literal["ray", "local"]
 _COMPUTE_TAG = "compute"
+_NOT_OF_A_NEW_RUN = {"resume", "ray_address", "as_json"}
 
 
 def train(
+    context: typer.Context,
     run_name: Annotated[str | None, typer.Option(help="Name of the run.  \\[default: architecture and time]")] = None,
     preset: Annotated[
         str | None,
@@ -97,84 +98,43 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train a model, evaluate it once on the test split, and register it."""
-    flags = _Flags(
-        run_name=run_name,
-        preset=preset,
-        model=model,
-        batch_size=batch_size,
-        lr=lr,
-        max_epochs=max_epochs,
-        seed=seed,
-        num_workers=num_workers,
-        gpu_per_worker=gpu_per_worker,
-        limit_train=limit_train,
-        limit_val=limit_val,
-        data_version=data_version,
-        compute=compute,
-    )
     if ray_address is not None and compute == "local":
         raise InvalidSetting(f"--compute local uses no cluster: leave out --ray-address {ray_address}")
     settings = begin(ray_address)
     settings.require_data_contract()
-    result = _resume(settings, flags, resume) if resume else _start(settings, flags)
+    if resume:
+        of_a_new_run = {name: value for name, value in context.params.items() if name not in _NOT_OF_A_NEW_RUN}
+        given = [f"--{name.replace('_', '-')}" for name, value in of_a_new_run.items() if value is not None]
+        if given:
+            raise InvalidSetting(f"--resume continues a run with its own settings: leave out {', '.join(given)}")
+        result = _resume(settings, resume)
+    else:
+        spec = TrainingSpec(
+            recipe=read_recipe(preset or settings.fmnist_preset).override(
+                architecture=model, batch_size=batch_size, lr=lr, max_epochs=max_epochs
+            ),
+            seed=seed or 0,
+            num_workers=settings.ray_num_workers if num_workers is None else num_workers,
+            gpu_per_worker=gpu_per_worker or 0.0,
+            limit_train=limit_train,
+            limit_val=limit_val,
+        )
+        # On the platform, the data contract's variable wins over the flag.
+        variable = settings.dvc_data_version
+        data_version = (variable or data_version) if settings.on_platform else (data_version or variable)
+        result = _start(settings, spec, compute or "ray", run_name, data_version)
     if as_json:
-        sys.stdout.write(json.dumps(_summary(result), indent=2) + "\n")
+        print_json(_summary(result))
     else:
         from fmnist.apps.training_report import print_result
 
         print_result(result, settings)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Flags:
-    """The flags of a new run; None where a flag was not given."""
-
-    run_name: str | None
-    preset: str | None
-    model: str | None
-    batch_size: int | None
-    lr: float | None
-    max_epochs: int | None
-    seed: int | None
-    num_workers: int | None
-    gpu_per_worker: float | None
-    limit_train: int | None
-    limit_val: int | None
-    data_version: str | None
-    compute: _Compute | None
-
-    def given(self) -> list[str]:
-        """Return the names of the flags that were given, with dashes."""
-        there = [name for name, value in dataclasses.asdict(self).items() if value is not None]
-        return [f"--{name.replace('_', '-')}" for name in there]
-
-
-def _spec(settings: "Settings", flags: _Flags) -> TrainingSpec:
-    recipe = read_recipe(flags.preset or settings.fmnist_preset).override(
-        architecture=flags.model, batch_size=flags.batch_size, lr=flags.lr, max_epochs=flags.max_epochs
-    )
-    spec = TrainingSpec(
-        recipe=recipe,
-        seed=flags.seed or 0,
-        num_workers=settings.ray_num_workers if flags.num_workers is None else flags.num_workers,
-        gpu_per_worker=flags.gpu_per_worker or 0.0,
-        limit_train=flags.limit_train,
-        limit_val=flags.limit_val,
-    )
-    if flags.compute == "local" and (spec.num_workers, spec.gpu_per_worker) != (1, 0):
-        raise InvalidSetting(
-            f"--compute local is one worker, on the GPU if there is one: leave out --num-workers {spec.num_workers} "
-            f"(or RAY_NUM_WORKERS) and --gpu-per-worker {spec.gpu_per_worker:g}, or use --compute ray"
-        )
-    return spec
-
-
 def read_recipe(preset: str) -> Recipe:
     """Return the preset of this name, or the recipe in this TOML file."""
     if preset in PRESETS:
         return PRESETS[preset]
-    from fmnist.apps.toml import read_toml
-
     try:
         return Recipe.from_mapping(read_toml(Path(preset)))
     except FileNotFoundError:
@@ -183,18 +143,21 @@ def read_recipe(preset: str) -> Recipe:
         raise InvalidSetting(f"preset file {preset} cannot be used: {error}") from error
 
 
-def _start(settings: "Settings", flags: _Flags) -> "TrainingResult":
-    spec, compute = _spec(settings, flags), flags.compute or "ray"
-    # On the platform, the data contract's variable wins over the flag.
-    flag, variable = flags.data_version, settings.dvc_data_version
-    data_version = (variable or flag) if settings.on_platform else (flag or variable)
-    run_name = flags.run_name or f"{spec.recipe.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+def _start(
+    settings: "Settings", spec: TrainingSpec, compute: _Compute, run_name: str | None, data_version: str | None
+) -> "TrainingResult":
+    if compute == "local" and (spec.num_workers, spec.gpu_per_worker) != (1, 0):
+        raise InvalidSetting(
+            f"--compute local is one worker, on the GPU if there is one: leave out --num-workers {spec.num_workers} "
+            f"(or RAY_NUM_WORKERS) and --gpu-per-worker {spec.gpu_per_worker:g}, or use --compute ray"
+        )
     with _loading():
         from fmnist.apps.containers.train import TrainContainer
 
         container = TrainContainer(settings=settings, compute_name=compute)
         service, provenance = container.training_run(), container.provenance()
     logger.info("state directory %s", settings.fmnist_home)
+    run_name = run_name or f"{spec.recipe.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     with _progress() as progress, _stdout_kept():
         result: TrainingResult = service.start(
             spec, provenance, progress, run_name=run_name, data_version=data_version, notes={_COMPUTE_TAG: compute}
@@ -202,9 +165,7 @@ def _start(settings: "Settings", flags: _Flags) -> "TrainingResult":
     return result
 
 
-def _resume(settings: "Settings", flags: _Flags, run_id: str) -> "TrainingResult":
-    if given := flags.given():
-        raise InvalidSetting(f"--resume continues a run with its own settings: leave out {', '.join(given)}")
+def _resume(settings: "Settings", run_id: str) -> "TrainingResult":
     with _loading():
         from fmnist.apps.containers.models import ModelsContainer
         from fmnist.apps.containers.train import TrainContainer
@@ -223,8 +184,6 @@ def _resume(settings: "Settings", flags: _Flags, run_id: str) -> "TrainingResult
 
 
 def _loading() -> AbstractContextManager[object]:
-    from fmnist.apps.terminal import stderr
-
     return stderr().status("loading torch, ray and mlflow")
 
 
@@ -235,7 +194,6 @@ def _stdout_kept() -> AbstractContextManager[object]:
 
 def _progress(best: float = 0.0) -> "TrainingProgress":
     from fmnist.apps.progress import TrainingProgress
-    from fmnist.apps.terminal import stderr
 
     return TrainingProgress(stderr(), best)
 

@@ -3,10 +3,9 @@
 import shlex
 
 import numpy as np
-from rich.table import Table
 
 from fmnist.apps.settings import Settings
-from fmnist.apps.terminal import stdout
+from fmnist.apps.terminal import print_pairs, stdout
 from fmnist.domain.model.data.images import CLASS_NAMES
 from fmnist.domain.model.evaluation.metrics import Evaluation, PerClass, wilson_interval
 from fmnist.domain.model.training.run import TrainingResult
@@ -15,19 +14,22 @@ from fmnist.domain.model.training.run import TrainingResult
 def print_result(result: TrainingResult, settings: Settings) -> None:
     """Print a finished run's figures and the next commands."""
     console = stdout()
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     if result.test:
-        table.add_row("test accuracy", _accuracy(result.test))
-        table.add_row("", "measured once, one view of each image")
-        table.add_row("weakest classes", _weakest(result.test))
+        rows = [
+            ("test accuracy", _accuracy(result.test)),
+            ("", "measured once, one view of each image"),
+            ("weakest classes", _weakest(result.test)),
+        ]
     else:
-        table.add_row("test accuracy", "not measured: this data version has no test split")
-    table.add_row("val accuracy", _accuracy(result.val))
-    table.add_row("chosen epoch", f"{result.best_epoch + 1} of {len(result.history)}, by val accuracy")
-    table.add_row("training time", f"{result.seconds:.0f} s")
-    table.add_row("model", result.model.uri)
-    table.add_row("run", result.run_id)
-    console.print(table)
+        rows = [("test accuracy", "not measured: this data version has no test split")]
+    rows += [
+        ("val accuracy", _accuracy(result.val)),
+        ("chosen epoch", f"{result.best_epoch + 1} of {len(result.history)}, by val accuracy"),
+        ("training time", f"{result.seconds:.0f} s"),
+        ("model", result.model.uri),
+        ("run", result.run_id),
+    ]
+    print_pairs(rows)
     # These commands name no model: they use the newest one, which is this one.
     console.print("\nNext:")
     console.print(f"  fmnist predict --split {'test' if result.test else 'val'} --index 0-4")

@@ -5,9 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from fmnist.domain.model.data.dataset import DatasetVersion, Labels
-from fmnist.domain.model.data.images import Images
-from fmnist.domain.model.evaluation.metrics import Probabilities
+from fmnist.domain.model.data.dataset import DatasetVersion
+from fmnist.domain.model.evaluation.report import SplitPredictions
 from fmnist.domain.model.training.run import Progress, TrainingSpec
 from fmnist.ports.model_store import TrainedWeights
 
@@ -29,23 +28,6 @@ class FitResult:
     history: Sequence[Mapping[str, float]]
     seconds: float
     device: str
-
-
-@dataclass(frozen=True, slots=True)
-class SplitPredictions:
-    """The predictions for a split, in the split's order.
-
-    Attributes:
-        images: uint8 (n, 28, 28), so that the split need not be read again.
-        labels: uint8 (n,).
-        probabilities: float32 (n, classes).
-        seconds: time of the classification, without loading the classifier or reading the split.
-    """
-
-    images: Images
-    labels: Labels
-    probabilities: Probabilities
-    seconds: float
 
 
 class Compute(Protocol):

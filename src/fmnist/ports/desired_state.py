@@ -1,9 +1,21 @@
 """The desired state of the service. A deployment writes it, and a cluster follows it."""
 
 from abc import abstractmethod
+from dataclasses import dataclass
 from typing import Protocol
 
-from fmnist.domain.model.promotion.desired_state import Desired
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """The desired state at one revision.
+
+    Attributes:
+        model_uri: model that the service must serve; None if none is named.
+        revision: identifies the written state, such as a Git commit.
+    """
+
+    model_uri: str | None
+    revision: str
 
 
 class DesiredState(Protocol):

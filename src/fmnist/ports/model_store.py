@@ -50,7 +50,6 @@ class ModelPackage:
     """A downloaded model, with everything to load it when the store is unavailable. Picklable.
 
     Attributes:
-        version: the registered version.
         uuid: the store's own id of the artifact; copies of a version share it.
         signature: input and output tensors as the store describes them, in JSON types only.
         created: when training registered the artifact, in seconds since 1970 (UTC).

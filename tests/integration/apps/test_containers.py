@@ -67,6 +67,11 @@ def test_commit_is_that_of_this_code_also_in_a_git_hook(
     assert TrainContainer(settings=settings).provenance().git_commit == head
 
 
+def test_lineage_of_a_laptop_is_marked(settings: Settings) -> None:
+    provenance = TrainContainer(settings=settings).provenance()
+    assert (provenance.argo_workflow_uid, provenance.docker_image_tag) == ("DEV", "DEV")
+
+
 @pytest.mark.parametrize(
     ("kind", "given"),
     [

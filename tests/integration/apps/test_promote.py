@@ -1,15 +1,12 @@
 """`fmnist promote` with the embedded default: promotes, refuses and rolls back three models of different quality."""
 
 import json
-import os
 import re
 import subprocess
 import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, ClassVar
 
-import mlflow
 import pytest
 import torch
 from mlflow.entities import Metric
@@ -53,19 +50,6 @@ class Forgetful(LocalCompute):
         return replace(fit, weights=replace(fit.weights, path=str(path)))
 
 
-class Foreign(mlflow.pyfunc.PythonModel):
-    """Unpickling it creates a folder."""
-
-    def __init__(self, trace: str) -> None:
-        self.trace = trace
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (self.trace,)
-
-    def predict(self, model_input: list[str]) -> list[str]:
-        return model_input
-
-
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> RegistrySettings:
     splits = {"0.9.0": toy_splits(160, 50, 0, seed=1), "1.0.0": toy_splits(160, 50, 200)}
@@ -104,10 +88,6 @@ class Story:
     better: str
     rolled_back: str
 
-    @property
-    def outputs(self) -> dict[str, str]:
-        return {path.name: path.read_text() for path in (self.command.home / "out").iterdir()}
-
 
 @pytest.fixture(scope="module")
 def story(trained: Command) -> Story:
@@ -120,15 +100,7 @@ def story(trained: Command) -> Story:
     refused = json.loads(run(2, "--json"))
     # The model that knows all classes may be worse in some than the one that knows five.
     (trained.home / "lenient.toml").write_text("max_class_drop = 0.5\n")
-    better = run(
-        3,
-        "--policy",
-        "lenient.toml",
-        "--serving-image",
-        "serving:v3",
-        "--output-dir",
-        "out",
-    )
+    better = run(3, "--policy", "lenient.toml", "--serving-image", "serving:v3", "--output-dir", "out")
     rolled_back = Here(trained).told("promote", "rollback", "--by", "A. Person", "--reason", "for a test")
     return Story(trained, first, refused, better, rolled_back)
 
@@ -154,7 +126,7 @@ def test_a_better_model_becomes_champion_and_the_outputs_say_so(story: Story) ->
     told = story.better
     assert f"models:/{PROD}/2 is @champion in place of models:/{PROD}/1" in " ".join(told.split())
     assert all(len(line) <= 80 for line in told.partition("Next:")[0].splitlines())
-    outputs = story.outputs
+    outputs = {path.name: path.read_text() for path in (story.command.home / "out").iterdir()}
     assert (outputs["promoted"], outputs["staging_version"], outputs["prod_version"]) == ("true", "2", "2")
     assert outputs["message"].startswith(f"models:/{PROD}/2 is @champion")
     report = json.loads(outputs["report.json"])
@@ -277,18 +249,6 @@ def test_a_metric_that_is_not_a_number_is_refused(story: Story) -> None:
     assert "found nan" in refused
 
 
-def test_on_a_fresh_machine_every_command_says_what_is_missing(registry: RegistrySettings, tmp_path: Path) -> None:
-    fresh = Command(tmp_path, registry)
-    for arguments, complaint in (
-        (("run",), f"no version of {SOURCE} is registered; run fmnist train"),
-        (("test",), f"{STAGING} has no alias 'candidate'"),
-        (("rollback", "--reason", "why"), f"{PROD} has no champion"),
-    ):
-        assert complaint in Here(fresh).refused("promote", *arguments)
-    assert "no events yet" in Here(fresh).told("promote", "history")
-    assert Here(fresh).told("promote", "status").count("none") == 4
-
-
 WITHOUT_TORCH = """
 import sys
 sys.modules.update(torch=None, lightning=None, ray=None)
@@ -317,41 +277,6 @@ def test_promotion_works_without_torch(story: Story) -> None:
     assert [bool(json.loads(report)["message"]) for report in reports] == [True] * 3
 
 
-@pytest.fixture
-def foreign(registry: RegistrySettings, tmp_path: Path) -> Command:
-    """A state directory with only a foreign model: a pickle that creates a folder if it runs."""
-    home, artifact = tmp_path / "home", tmp_path / "artifact"
-    home.mkdir()
-    command = Command(home, registry)
-    mlflow.pyfunc.save_model(artifact, python_model=Foreign(str(home / "ran")), pip_requirements=[])
-    client = command.client
-    experiment = client.create_experiment("elsewhere", artifact_location=str(tmp_path / "artifacts"))
-    run = client.create_run(experiment, tags={"dvc_data_version": "fashion-mnist-v1.0.0"})
-    client.log_metric(run.info.run_id, "val_acc", 0.99)
-    client.log_artifacts(run.info.run_id, str(artifact), "model")
-    client.create_registered_model(SOURCE)
-    client.create_model_version(SOURCE, f"{run.info.artifact_uri}/model", run.info.run_id, tags=run.data.tags)
-    return command
-
-
-def test_a_foreign_model_is_refused_and_its_pickle_is_not_run(foreign: Command) -> None:
-    measured = Here(foreign).refused("promote", "run", code=1)
-    assert f"models:/{SOURCE}/1: its artifact has no model.onnx" in measured
-    assert {entry.name for entry in foreign.client.search_model_versions()} == {SOURCE}
-    # By its logged metric, it could become the first champion.
-    refused = Here(foreign).json("promote", "run", "--mode", "contract")
-    assert (refused["promoted"], refused["staging_version"], refused["prod_version"]) == (False, "1", "")
-    assert "its test failed: " in refused["message"]
-    assert Here(foreign).json("promote", "test")["promoted"] is False
-    assert "may not be released" in Here(foreign).refused("promote", "release")
-    trace = foreign.home / "ran"
-    assert not trace.exists()
-    # The trap works: MLflow itself unpickles it, which creates the folder.
-    with pytest.raises(AttributeError, match="NoneType"):
-        mlflow.pyfunc.load_model(foreign.client.get_model_version_download_uri(STAGING, "1"))
-    assert trace.exists()
-
-
 def test_a_decision_policy_comes_from_a_file(story: Story) -> None:
     (story.command.home / "policy.toml").write_text("min_gain = 0.9\nmax_class_drop = 1\n")
     uri = f"models:/{SOURCE}/3"
@@ -367,11 +292,8 @@ def test_a_flag_of_the_contract_s_rule_is_not_ignored_silently(story: Story) -> 
 
 
 def _everything(command: Command) -> Any:
+    client = command.client
     return [
-        (entry.name, entry.version, sorted(entry.tags.items()), sorted(_aliases(command, entry.name).items()))
-        for entry in command.client.search_model_versions()
+        (entry.name, entry.version, entry.tags, client.get_registered_model(entry.name).aliases)
+        for entry in client.search_model_versions()
     ]
-
-
-def _aliases(command: Command, name: str) -> dict[str, str]:
-    return dict(command.client.get_registered_model(name).aliases)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
+from urllib.request import proxy_bypass
 
 import pytest
 from hypothesis import given
@@ -127,13 +128,6 @@ def test_tilde_of_an_unknown_user_is_refused(home: str, path: str) -> None:
     )
 
 
-def test_data_directory_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for place, expected in {"store": str(tmp_path / "store"), "s3://store": "s3://store"}.items():
-        with environment(DVC_REMOTE_URL=place):
-            assert Settings.load().data_remote_url == expected
-
-
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_dotenv_may_come_from_windows(tmp_path: Path, mark: str) -> None:
     file = tmp_path / ".env"
@@ -156,13 +150,44 @@ def test_dotenv_that_is_not_text_is_refused(tmp_path: Path, content: bytes) -> N
         load_environment(tmp_path / ".env")
 
 
-def test_deleted_working_directory_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    gone.rmdir()
-    with environment(), pytest.raises(InvalidSetting, match="the working directory no longer exists"):
-        load_environment()
+def test_dotenv_does_not_override_the_environment(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(
+        "MLFLOW_EXPERIMENT_NAME=from-file\nDVC_DATA_VERSION='1.0.0'\nexport AWS_NO_VERIFY_SSL=1\n"
+    )
+    with environment(MLFLOW_EXPERIMENT_NAME="exported"):
+        settings = load_environment(tmp_path / ".env")
+    assert settings.mlflow_experiment_name == "exported"
+    assert settings.dvc_data_version == "1.0.0"
+    assert settings.aws_no_verify_ssl
+
+
+def test_dotenv_of_the_working_directory_is_read_unless_it_is_not_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("FMNIST_PRESET=small\n")
+    monkeypatch.chdir(tmp_path)
+    with environment():
+        assert load_environment(dotenv=None).fmnist_preset == "fast"
+        assert load_environment().fmnist_preset == "small"
+
+
+@pytest.mark.parametrize("upper", [True, False])
+@pytest.mark.parametrize("excepted", [None, "", "one.example, .two.example", "localhost", "*"])
+def test_no_client_uses_a_proxy_of_the_environment_for_loopback(excepted: str | None, upper: bool) -> None:
+    variables = {"http_proxy": "http://proxy.example:3128"} | ({} if excepted is None else {"no_proxy": excepted})
+    with environment(**{name.upper() if upper else name: value for name, value in variables.items()}):
+        for _ in range(2):
+            load_environment(dotenv=None)
+            assert all(map(proxy_bypass, ("localhost", "127.0.0.1", "::1")))
+        assert bool(proxy_bypass("one.example")) == (excepted is not None and ("one" in excepted or excepted == "*"))
+        assert bool(proxy_bypass("other.example")) == (excepted == "*")
+        assert len(os.environ.get("no_proxy", "").split(",")) <= 5
+
+
+def test_environment_without_a_proxy_is_not_changed() -> None:
+    with environment():
+        load_environment(dotenv=None)
+        assert "no_proxy" not in os.environ
 
 
 @pytest.mark.parametrize(

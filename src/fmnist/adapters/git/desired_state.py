@@ -12,9 +12,8 @@ from fmnist.adapters.git.remote import clone, push, references
 from fmnist.adapters.yaml.manifest import ServingManifest
 from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import Conflict, InvalidSetting, StoreUnavailable
-from fmnist.domain.model.promotion.desired_state import Desired
 from fmnist.domain.model.text import words_of
-from fmnist.ports.desired_state import DesiredState
+from fmnist.ports.desired_state import Desired, DesiredState
 
 
 @dataclass(frozen=True, slots=True)

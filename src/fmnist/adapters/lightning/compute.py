@@ -7,9 +7,10 @@ from fmnist.adapters.lightning.checkpoint import BEST, History, KeptCheckpoints
 from fmnist.domain.model.data.dataset import DatasetVersion
 from fmnist.domain.model.data.metadata import split_sizes
 from fmnist.domain.model.errors import InvalidSetting
+from fmnist.domain.model.evaluation.report import SplitPredictions
 from fmnist.domain.model.training.run import TrainingSpec
 from fmnist.domain.services.prediction import answer
-from fmnist.ports.compute import Compute, FitResult, OnProgress, SplitPredictions
+from fmnist.ports.compute import Compute, FitResult, OnProgress
 from fmnist.ports.data_registry import DataRegistry
 from fmnist.ports.model_store import TrainedWeights
 

@@ -9,10 +9,11 @@ from fmnist.domain.model.data.dataset import DatasetVersion, LabeledImages
 from fmnist.domain.model.data.images import CLASS_NAMES, PIXELS
 from fmnist.domain.model.data.metadata import split_sizes
 from fmnist.domain.model.evaluation.metrics import Evaluation
+from fmnist.domain.model.evaluation.report import SplitPredictions
 from fmnist.domain.model.model import ModelInfo
 from fmnist.domain.model.training.run import Progress, TrainingSpec, best_epoch
 from fmnist.domain.services.prediction import Prediction, answer
-from fmnist.ports.compute import Compute, FitResult, OnProgress, SplitPredictions
+from fmnist.ports.compute import Compute, FitResult, OnProgress
 from fmnist.ports.data_registry import DataRegistry
 from fmnist.ports.model_store import TrainedWeights
 

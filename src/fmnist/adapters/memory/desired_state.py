@@ -1,8 +1,7 @@
 """`DesiredState` as a list, for tests of code that deploys."""
 
 from fmnist.domain.model.errors import Conflict
-from fmnist.domain.model.promotion.desired_state import Desired
-from fmnist.ports.desired_state import DesiredState
+from fmnist.ports.desired_state import Desired, DesiredState
 
 
 class MemoryDesiredState(DesiredState):

@@ -33,10 +33,11 @@ from fmnist.adapters.torch.weights import WeightsClassifier
 from fmnist.domain.model.data.dataset import DatasetVersion, SplitFile
 from fmnist.domain.model.data.metadata import split_sizes
 from fmnist.domain.model.errors import FmnistError, InvalidSetting, StoreUnavailable, TrainingFailed
+from fmnist.domain.model.evaluation.report import SplitPredictions
 from fmnist.domain.model.training.run import Progress, TrainingSpec
 from fmnist.domain.services.bounded_calls import settle
 from fmnist.domain.services.prediction import answer
-from fmnist.ports.compute import Compute, FitResult, OnProgress, SplitPredictions
+from fmnist.ports.compute import Compute, FitResult, OnProgress
 from fmnist.ports.model_store import TrainedWeights
 
 logger = logging.getLogger(__name__)

@@ -26,8 +26,9 @@ from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.domain.model.data.dataset import DatasetVersion
 from fmnist.domain.model.errors import FmnistError, StoreUnavailable
+from fmnist.domain.model.evaluation.report import SplitPredictions
 from fmnist.domain.model.training.run import TrainingSpec
-from fmnist.ports.compute import Compute, FitResult, OnProgress, SplitPredictions
+from fmnist.ports.compute import Compute, FitResult, OnProgress
 from fmnist.ports.model_store import TrainedWeights
 
 _T = TypeVar("_T")

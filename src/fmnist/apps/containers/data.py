@@ -12,13 +12,11 @@ from fmnist.apps.containers.base import BaseContainer
 from fmnist.apps.settings import Settings
 
 
-def builder(settings: Settings, registry: RegistrySettings, source: Path | None = None) -> RegistryBuilder:
-    """Return the builder of data versions; `source` is a directory that holds the official files."""
+def _builder(settings: Settings, registry: RegistrySettings, source: Path | None = None) -> RegistryBuilder:
     return RegistryBuilder(registry, downloads=_downloads(settings), source=source or settings.fmnist_raw_dir)
 
 
-def download(checkout: Path, settings: Settings) -> None:
-    """Copy the official files into a clone of a registry."""
+def _download(checkout: Path, settings: Settings) -> None:
     stages.download(raw_directory(downloads=_downloads(settings), source=settings.fmnist_raw_dir), checkout)
 
 
@@ -29,7 +27,7 @@ def _downloads(settings: Settings) -> Path:
 class DataContainer(BaseContainer):
     """The data registry, and the parts that write to it."""
 
-    builder = providers.Factory(builder, settings=BaseContainer.settings, registry=BaseContainer.registry_settings)
-    download = providers.Callable(download, settings=BaseContainer.settings)
+    builder = providers.Factory(_builder, settings=BaseContainer.settings, registry=BaseContainer.registry_settings)
+    download = providers.Callable(_download, settings=BaseContainer.settings)
     process = providers.Callable(stages.process)
     analyze = providers.Callable(stages.analyze)

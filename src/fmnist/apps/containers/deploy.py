@@ -8,15 +8,14 @@ from fmnist.apps.settings import Settings
 from fmnist.domain.services.promotion.deploy import ModelDeployment
 
 
-def desired_state(settings: Settings) -> GitDesiredState:
-    """Return the desired state: the manifest that the cluster follows."""
+def _desired_state(settings: Settings) -> GitDesiredState:
     return GitDesiredState(repo=settings.gitops_repo, branch=settings.gitops_branch, manifest=settings.gitops_manifest)
 
 
 class DeployContainer(ModelsContainer):
     """`deployment()` deploys a released model."""
 
-    desired_state = providers.Factory(desired_state, settings=ModelsContainer.settings)
+    desired_state = providers.Factory(_desired_state, settings=ModelsContainer.settings)
     deployment = providers.Factory(
         ModelDeployment, store=ModelsContainer.model_store, state=desired_state, source=ModelsContainer.source
     )

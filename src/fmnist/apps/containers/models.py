@@ -24,18 +24,15 @@ def mlflow_connection(settings: Settings) -> MlflowConnection:
     )
 
 
-def tracker(settings: Settings, connection: MlflowConnection) -> MlflowTracker:
-    """Return the tracker of runs."""
+def _tracker(settings: Settings, connection: MlflowConnection) -> MlflowTracker:
     return MlflowTracker(connection, system_metrics=settings.mlflow_enable_system_metrics_logging)
 
 
-def find_registered(uri: str | None, settings: Settings, store: ModelStore) -> ModelVersion:
-    """Return the version at `uri`, or the newest of the configured model."""
+def _find_registered(uri: str | None, settings: Settings, store: ModelStore) -> ModelVersion:
     return find_version(store, settings.mlflow_registered_model_name, uri)
 
 
-def source(settings: Settings) -> StagedName:
-    """Return the registered model that promotions start from."""
+def _source(settings: Settings) -> StagedName:
     return check_source(settings.mlflow_registered_model_name)
 
 
@@ -43,7 +40,7 @@ class ModelsContainer(BaseContainer):
     """Tracker and model store."""
 
     connection = providers.Factory(mlflow_connection, settings=BaseContainer.settings)
-    tracker = providers.Singleton(tracker, settings=BaseContainer.settings, connection=connection)
+    tracker = providers.Singleton(_tracker, settings=BaseContainer.settings, connection=connection)
     model_store = providers.Singleton(MlflowModelStore, connection=connection, gpu=True)
-    find_version = providers.Callable(find_registered, settings=BaseContainer.settings, store=model_store)
-    source = providers.Factory(source, settings=BaseContainer.settings)
+    find_version = providers.Callable(_find_registered, settings=BaseContainer.settings, store=model_store)
+    source = providers.Factory(_source, settings=BaseContainer.settings)

@@ -8,7 +8,7 @@ from fmnist.domain.services.prediction import Prediction
 from fmnist.ports.model_store import ModelStore
 
 
-def load_prediction(uri: str, store: ModelStore) -> Prediction:
+def _load_prediction(uri: str, store: ModelStore) -> Prediction:
     """Load the model at `uri`. Its answers for the golden batch are checked first."""
     return Prediction(store.download(store.resolve(uri)).load())
 
@@ -16,5 +16,5 @@ def load_prediction(uri: str, store: ModelStore) -> Prediction:
 class PredictContainer(ModelsContainer):
     """`prediction(uri)` loads a model."""
 
-    prediction = providers.Factory(load_prediction, store=ModelsContainer.model_store)
+    prediction = providers.Factory(_load_prediction, store=ModelsContainer.model_store)
     read_image_file = providers.Object(read_image_file)

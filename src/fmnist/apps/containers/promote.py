@@ -20,8 +20,7 @@ from fmnist.domain.services.promotion.trace import LineageTrace
 _PATIENCE_SECONDS = 900.0
 
 
-def promotion_lock(settings: Settings, source: StagedName) -> PromotionLock:
-    """Return the lock that all promotions to one production model share."""
+def _promotion_lock(settings: Settings, source: StagedName) -> PromotionLock:
     # Not the source's whole name: dev.NAME and ci.NAME are promoted to the same prod.NAME.
     return PromotionLock(store=settings.tracking_uri.identity, model=source.name, patience=_PATIENCE_SECONDS)
 
@@ -29,7 +28,7 @@ def promotion_lock(settings: Settings, source: StagedName) -> PromotionLock:
 class PromoteContainer(ModelsContainer):
     """The steps of a promotion, with models in this process, and the views of promotions."""
 
-    lock = providers.Singleton(promotion_lock, settings=ModelsContainer.settings, source=ModelsContainer.source)
+    lock = providers.Singleton(_promotion_lock, settings=ModelsContainer.settings, source=ModelsContainer.source)
     # Loads a model as the service does, also on a machine with a GPU.
     serving_store = providers.Singleton(MlflowModelStore, connection=ModelsContainer.connection)
     challengers = providers.Factory(

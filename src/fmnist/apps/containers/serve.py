@@ -74,7 +74,7 @@ def http_settings(settings: Settings) -> HttpSettings:
     )
 
 
-def replica_parts(settings: Settings, connection: MlflowConnection, registry: RegistrySettings) -> ReplicaParts:
+def _replica_parts(settings: Settings, connection: MlflowConnection, registry: RegistrySettings) -> ReplicaParts:
     """Return the parts from which a replica is made in its own process."""
     return ReplicaParts(
         serving=partial(
@@ -110,17 +110,16 @@ def http_application(serving: Serving, *, settings: HttpSettings, has_keys: bool
     return create_app(serving, replace(settings, api_keys=keys))
 
 
-def guard(settings: Settings) -> list[Any]:
+def _guard(settings: Settings) -> list[Any]:
     """Return the middleware of a proxy. Called in the proxy's process, whose environment has the keys."""
     return proxy_middleware(replace(http_settings(settings), api_keys=settings.api_keys))
 
 
-def cluster(settings: Settings) -> ClusterSettings:
-    """Return the Ray settings of a service."""
+def _cluster(settings: Settings) -> ClusterSettings:
     return ClusterSettings(address=settings.ray_address, verbose=settings.verbose, forward_logs=True, metrics=True)
 
 
-def start(application: Any, settings: Settings, cluster: ClusterSettings, host: str, port: int, prefix: str) -> None:
+def _start(application: Any, settings: Settings, cluster: ClusterSettings, host: str, port: int, prefix: str) -> None:
     """Run the application with Ray Serve, and wait until it answers."""
     serving_host.start(
         application,
@@ -137,15 +136,15 @@ class ServeContainer(ModelsContainer):
     """`application(model_uri=…)` is the application for Ray Serve. `start(…)` and `stop()` run and end it."""
 
     parts = providers.Factory(
-        replica_parts,
+        _replica_parts,
         settings=ModelsContainer.settings,
         connection=ModelsContainer.connection,
         registry=ModelsContainer.registry_settings,
     )
     application = providers.Factory(application, parts=parts)
-    proxy_middleware = providers.Factory(guard, settings=ModelsContainer.settings)
-    cluster = providers.Factory(cluster, settings=ModelsContainer.settings)
-    start = providers.Callable(start, settings=ModelsContainer.settings, cluster=cluster)
+    proxy_middleware = providers.Factory(_guard, settings=ModelsContainer.settings)
+    cluster = providers.Factory(_cluster, settings=ModelsContainer.settings)
+    start = providers.Callable(_start, settings=ModelsContainer.settings, cluster=cluster)
     stop = providers.Callable(serving_host.stop, cluster=cluster)
     address_of = providers.Callable(address_of)
     service = providers.Factory(HttpService)

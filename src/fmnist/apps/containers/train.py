@@ -18,7 +18,7 @@ from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.apps.containers.base import s3_settings
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.process import uninterrupted
-from fmnist.apps.settings import Settings
+from fmnist.apps.settings import UNKNOWN, Settings
 from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.domain.services.training.run import Provenance, TrainingRun
 from fmnist.ports.compute import Compute
@@ -46,11 +46,10 @@ def commit_of_this_code(settings: Settings) -> str:
         run(["git", "ls-files", "--error-unmatch", here.name], cwd=here.parent)
         return run(["git", "rev-parse", "HEAD"], cwd=here.parent).strip()
     except StoreUnavailable:
-        return settings.image_commit
+        return settings.git_commit
 
 
-def ray_compute(settings: Settings) -> IsolatedCompute:
-    """Return training with Ray, in its own process."""
+def _ray_compute(settings: Settings) -> IsolatedCompute:
     factory = RayComputeFactory(
         cluster=ClusterSettings(address=settings.ray_address, verbose=settings.verbose),
         reader=SplitReader(Storage(s3_settings(settings))),
@@ -59,21 +58,19 @@ def ray_compute(settings: Settings) -> IsolatedCompute:
     return IsolatedCompute(factory)
 
 
-def local_compute(settings: Settings, registry: DataRegistry) -> LocalCompute:
-    """Return training in this process, on all cores that it may use."""
+def _local_compute(settings: Settings, registry: DataRegistry) -> LocalCompute:
     return LocalCompute(registry, settings.checkpoint_directory, threads=len(os.sched_getaffinity(0)))
 
 
-def run_lock(settings: Settings, compute_name: str) -> RunLock:
+def _run_lock(settings: Settings, compute_name: str) -> RunLock:
     """Return the lock on a run. It is beside the shared checkpoints; with S3 it is for this machine only."""
     in_s3 = compute_name == "ray" and settings.ray_storage_url
     return RunLock(None if in_s3 else settings.checkpoint_directory)
 
 
-def training_run(
+def _training_run(
     settings: Settings, registry: DataRegistry, tracker: Tracker, compute: Compute, store: ModelStore, lock: RunLock
 ) -> TrainingRun:
-    """Return the training run, for a process that turns signals into interrupts."""
     return TrainingRun(
         registry=registry,
         tracker=tracker,
@@ -90,11 +87,10 @@ def training_run(
     )
 
 
-def provenance(settings: Settings) -> Provenance:
-    """Return the workflow, image and commit that this process belongs to."""
+def _provenance(settings: Settings) -> Provenance:
     return Provenance(
-        argo_workflow_uid=settings.workflow_uid,
-        docker_image_tag=settings.image_tag,
+        argo_workflow_uid=settings.argo_workflow_uid or UNKNOWN,
+        docker_image_tag=settings.docker_image_tag or UNKNOWN,
         git_commit=commit_of_this_code(settings),
     )
 
@@ -105,14 +101,14 @@ class TrainContainer(ModelsContainer):
     compute_name = providers.Dependency(instance_of=str)
     compute = providers.Selector(
         compute_name,
-        ray=providers.Singleton(ray_compute, settings=ModelsContainer.settings),
+        ray=providers.Singleton(_ray_compute, settings=ModelsContainer.settings),
         local=providers.Singleton(
-            local_compute, settings=ModelsContainer.settings, registry=ModelsContainer.data_registry
+            _local_compute, settings=ModelsContainer.settings, registry=ModelsContainer.data_registry
         ),
     )
-    lock = providers.Factory(run_lock, settings=ModelsContainer.settings, compute_name=compute_name)
+    lock = providers.Factory(_run_lock, settings=ModelsContainer.settings, compute_name=compute_name)
     training_run = providers.Factory(
-        training_run,
+        _training_run,
         settings=ModelsContainer.settings,
         registry=ModelsContainer.data_registry,
         tracker=ModelsContainer.tracker,
@@ -120,4 +116,4 @@ class TrainContainer(ModelsContainer):
         store=ModelsContainer.model_store,
         lock=lock,
     )
-    provenance = providers.Factory(provenance, settings=ModelsContainer.settings)
+    provenance = providers.Factory(_provenance, settings=ModelsContainer.settings)

@@ -1,7 +1,11 @@
-"""Reads a file that a person named. The path may also be a pipe without a writer, or a device without an end."""
+"""Reads files that a person named. The path may also be a pipe without a writer, or a device without an end."""
 
 import errno
+import tomllib
 from pathlib import Path
+from typing import Any
+
+_MOST_BYTES = 20_000  # a TOML table of a dozen names takes 500
 
 
 def read_file(path: Path, most: int) -> bytes:
@@ -18,3 +22,16 @@ def read_file(path: Path, most: int) -> bytes:
     if len(content) > most:
         raise OSError(errno.EFBIG, f"longer than {most} bytes", str(path))
     return content
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the top-level table of a recipe or policy file.
+
+    Raises:
+        OSError: as in `read_file`.
+        ValueError: the file is not TOML.
+    """
+    try:
+        return tomllib.loads(read_file(path, _MOST_BYTES).decode())
+    except RecursionError as error:
+        raise ValueError("values are nested too deeply") from error

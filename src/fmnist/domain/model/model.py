@@ -97,11 +97,10 @@ class ModelVersion:
     """One version of a registered model, as the store describes it.
 
     Attributes:
-        name: name of the registered model, such as `ci.fashion-mnist-classifier`.
-        version: number of the version, at least 1.
+        name: such as `ci.fashion-mnist-classifier`.
+        version: at least 1.
         run_id: id of the training run; a copy keeps the id of its source.
         aliases: aliases that point at this version now.
-        tags: key-value pairs on this version.
         created: when this version was registered, in seconds since 1970 (UTC).
     """
 
@@ -123,7 +122,6 @@ class ModelInfo:
     """Information inside a model artifact (`fmnist.json`), so that serving needs no other source.
 
     Attributes:
-        architecture: the network's name.
         normalization: that of the train split of its training.
         class_names: names of the classes, in the order of the logits.
         lineage: run tags that say where the model comes from, with `run_id`.

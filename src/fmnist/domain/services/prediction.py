@@ -9,8 +9,8 @@ from fmnist.domain.model.data.dataset import LabeledImages
 from fmnist.domain.model.data.images import Images, decode_images
 from fmnist.domain.model.errors import InvalidSetting
 from fmnist.domain.model.evaluation.metrics import Probabilities, softmax
+from fmnist.domain.model.evaluation.report import SplitPredictions
 from fmnist.domain.model.model import ModelInfo
-from fmnist.ports.compute import SplitPredictions
 from fmnist.ports.model_store import Classifier
 
 _BATCH = 1000

@@ -12,15 +12,11 @@ from fmnist.adapters.memory.model_store import MemoryModelStore
 from fmnist.adapters.memory.registry import MemoryDataRegistry
 from fmnist.adapters.memory.tracker import MemoryTracker
 from fmnist.domain.model.data.dataset import DatasetVersion
-from fmnist.domain.model.errors import (
-    InvalidSetting,
-    StoreUnavailable,
-)
-from fmnist.domain.model.evaluation.report import ModelReport, RenderReport
+from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
+from fmnist.domain.model.evaluation.report import ModelReport, RenderReport, SplitPredictions
 from fmnist.domain.model.training.recipe import Recipe
 from fmnist.domain.model.training.run import Progress, TrainingResult, TrainingSpec
 from fmnist.domain.services.training.run import Provenance, TrainingRun
-from fmnist.ports.compute import SplitPredictions
 from fmnist.ports.model_store import TrainedWeights
 from fmnist.ports.tracker import RunRecord
 from fmnist.testing.data import toy_splits
@@ -109,3 +105,8 @@ class House:
 
 def ignore(progress: Progress) -> None:
     pass
+
+
+def refuse(*arguments: object, **options: object) -> None:
+    """Stand for a method of a service that is not available."""
+    raise StoreUnavailable("it does not answer")

@@ -15,6 +15,8 @@ from fmnist.domain.model.errors import CorruptData, SplitNotFound
 SPLITS = ("train", "val", "test")
 REQUIRED_SPLITS = SPLITS[:2]
 """Splits of every data version. Old versions have no `test`."""
+MEASURED_SPLITS = ("test", "val")
+"""Splits on which registered models may be measured."""
 
 _LONGEST_NAME = 200  # each reply of the service repeats the name
 Labels = npt.NDArray[np.uint8]

@@ -9,13 +9,15 @@ from collections.abc import Iterable, Sequence
 from fmnist.domain.model.evaluation.report import REPEATED, Measurement, ModelReport
 from fmnist.domain.model.markdown import code, table, words
 from fmnist.domain.model.training.recipe import Recipe
+from fmnist.domain.model.training.run import TrainingSpec
 
 CARD_FILE = "model_card.md"
 
 _WEAKEST = 3
 _RECIPE = (
     *(field.name for field in dataclasses.fields(Recipe)),
-    *("global_batch_size", "seed", "num_workers", "gpu_per_worker", "limit_train", "limit_val"),
+    "global_batch_size",
+    *(field.name for field in dataclasses.fields(TrainingSpec) if field.name != "recipe"),
 )
 
 

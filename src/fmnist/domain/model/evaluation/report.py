@@ -5,7 +5,7 @@ It has only numbers and images. An adapter draws them.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,23 @@ DEVICE_TAG = "device"
 SECONDS_METRIC, SPEED_METRIC = "training_seconds", "training_images_per_second"
 _MISTAKES = 24
 _OF_GPUS = {"precision", "compile", "gpu_per_worker"}
+
+
+@dataclass(frozen=True, slots=True)
+class SplitPredictions:
+    """The predictions for a split, in the split's order.
+
+    Attributes:
+        images: uint8 (n, 28, 28), so that the split need not be read again.
+        labels: uint8 (n,).
+        probabilities: float32 (n, classes).
+        seconds: time of the classification, without loading the classifier or reading the split.
+    """
+
+    images: Images
+    labels: Labels
+    probabilities: Probabilities
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,25 +95,16 @@ class Measurement:
     images_per_second: float
 
     @classmethod
-    def of(
-        cls,
-        split: str,
-        data_version: str,
-        digest: str,
-        images: Images,
-        labels: Labels,
-        probabilities: Probabilities,
-        seconds: float,
-    ) -> Self:
-        """Measure probabilities float32 (n, classes) for images (n, 28, 28) with labels (n,), n >= 1."""
+    def of(cls, split: str, data_version: str, digest: str, answers: SplitPredictions) -> Self:
+        """Measure a model's answers for the split of this data, n >= 1."""
         return cls(
             split=split,
             data_version=data_version,
             digest=digest,
-            evaluation=Evaluation.of(labels, probabilities),
-            reliability=Reliability.of(labels, probabilities),
-            mistakes=_most_confident_mistakes(images, labels, probabilities),
-            images_per_second=len(labels) / max(seconds, 1e-9),
+            evaluation=Evaluation.of(answers.labels, answers.probabilities),
+            reliability=Reliability.of(answers.labels, answers.probabilities),
+            mistakes=_most_confident_mistakes(answers),
+            images_per_second=len(answers.labels) / max(answers.seconds, 1e-9),
         )
 
     @property
@@ -180,8 +188,8 @@ class ModelReport:
 
     info: ModelInfo
     measured: Measurement
-    val: Measurement | None
-    calibration: Calibration | None
+    val: Measurement | None = None
+    calibration: Calibration | None = None
     story: TrainingStory | None
     source: str
     counts: Mapping[str, int]
@@ -191,18 +199,16 @@ RenderReport = Callable[[str, ModelReport], Mapping[str, bytes]]
 """Draws the report of the model at a URI. Returns the files by relative path, with `report.html`."""
 
 
-def _most_confident_mistakes(
-    images: Images, labels: npt.NDArray[Any], probabilities: Probabilities
-) -> tuple[Mistake, ...]:
-    answers, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    wrong = np.flatnonzero(answers != labels)
+def _most_confident_mistakes(answers: SplitPredictions) -> tuple[Mistake, ...]:
+    predicted, confidence = answers.probabilities.argmax(axis=1), answers.probabilities.max(axis=1)
+    wrong = np.flatnonzero(predicted != answers.labels)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:_MISTAKES]
     return tuple(
         Mistake(
             row=int(row),
-            image=images[row].copy(),  # a view would keep the whole split in memory
-            truth=int(labels[row]),
-            answer=int(answers[row]),
+            image=answers.images[row].copy(),  # a view would keep the whole split in memory
+            truth=int(answers.labels[row]),
+            answer=int(predicted[row]),
             confidence=float(confidence[row]),
         )
         for row in worst

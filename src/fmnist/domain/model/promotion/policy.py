@@ -13,7 +13,6 @@ from fractions import Fraction
 from typing import Any, Self
 
 from fmnist.domain.model.data.images import CLASS_NAMES
-from fmnist.domain.model.errors import MetricNotFound
 from fmnist.domain.model.evaluation.paired_test import PairedComparison
 from fmnist.domain.model.validation import check, check_types, known_fields
 
@@ -134,14 +133,8 @@ class PromotionPolicy:
         """Apply the contract's rule to a metric of both runs.
 
         The relative improvement is (new - old) / |old|. Its sign is turned where lower is better. For an old value
-        of 0, the improvement counts as 1.0, or as -1.0 if the new value is worse.
-
-        Raises:
-            MetricNotFound: a value is not a finite number.
+        of 0, the improvement counts as 1.0, or as -1.0 if the new value is worse. Both values must be finite.
         """
-        for who, value in (("challenger", challenger), ("champion", champion)):
-            if not math.isfinite(value):
-                raise MetricNotFound(f"{self.metric} of the {who} must be a finite number, found {value}")
         change = _decimal(challenger) - _decimal(champion)
         if not self.higher_is_better:
             change = -change

@@ -10,21 +10,27 @@ import dataclasses
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, ClassVar, Self
 
 from fmnist.domain.model.errors import CorruptModel, InvalidSetting
 from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.promotion.policy import Decision, Mode, PromotionPolicy, Rule
 
-STAGED_FROM = "staged_from"
-STAGED_AT = "staged_at"
-RELEASED_FROM = "released_from"
-REPLACES = "replaces"
-PROMOTED_BY = "promoted_by"
-PROMOTED_AT = "promoted_at"
-SERVING_IMAGE = "serving_image"
 NOBODY = "none"
 _EARLIER_RATIO = 2.0
+
+
+class Tag(StrEnum):
+    """Tags of a staged or released version that have one plain value. `REPLACES` is `NOBODY` for the first champion."""
+
+    STAGED_FROM = "staged_from"
+    STAGED_AT = "staged_at"
+    RELEASED_FROM = "released_from"
+    REPLACES = "replaces"
+    PROMOTED_BY = "promoted_by"
+    PROMOTED_AT = "promoted_at"
+    SERVING_IMAGE = "serving_image"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fmnist.domain.model.data.dataset import DatasetVersion
+from fmnist.domain.model.data.dataset import MEASURED_SPLITS, DatasetVersion
 from fmnist.domain.model.data.metadata import split_sizes
-from fmnist.domain.model.errors import FmnistError
+from fmnist.domain.model.errors import CorruptData, FmnistError, InvalidSetting, Remedy, SplitNotFound
 from fmnist.domain.model.evaluation.card import CARD_FILE, model_card
 from fmnist.domain.model.evaluation.report import (
     DEVICE_TAG,
@@ -19,9 +19,7 @@ from fmnist.domain.model.evaluation.report import (
 )
 from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.training.run import EPOCH_METRICS, best_epoch
-from fmnist.domain.services.evaluation.held_out import measured_dataset
 from fmnist.domain.services.prediction import answer
-from fmnist.ports.compute import SplitPredictions
 from fmnist.ports.data_registry import DataRegistry
 from fmnist.ports.model_store import ModelStore
 from fmnist.ports.tracker import RunRecord, Tracker
@@ -44,14 +42,14 @@ class EvaluatedModel:
     logged_to: str | None
 
 
+@dataclass(frozen=True, slots=True)
 class ModelEvaluation:
     """Evaluates any model of the store, also one that another tool registered."""
 
-    def __init__(self, store: ModelStore, tracker: Tracker, registry: DataRegistry, render: RenderReport) -> None:
-        self._store = store
-        self._tracker = tracker
-        self._registry = registry
-        self._render = render
+    store: ModelStore
+    tracker: Tracker
+    registry: DataRegistry
+    render: RenderReport
 
     def evaluate(self, uri: str, *, split: str = "test", data_version: str | None = None) -> EvaluatedModel:
         """Measure the model on a split of `data_version` (None: the version it was trained on), and report.
@@ -62,21 +60,19 @@ class ModelEvaluation:
             ModelNotFound, CorruptModel: the model does not exist, or does not load.
             SplitNotFound, DataVersionNotFound, InvalidSetting, CorruptData: as in `measured_dataset`.
         """
-        model = self._store.resolve(uri)
-        dataset = measured_dataset(self._registry, model, split, data_version)
-        classifier = self._store.download(model).load()
+        model = self.store.resolve(uri)
+        dataset = measured_dataset(self.registry, model, split, data_version)
+        classifier = self.store.download(model).load()
         logger.info("evaluating %s on %s of %s", model.uri, split, dataset.version)
-        measured = measure(answer(classifier, self._registry.read(dataset, split)), dataset, split)
+        answers = answer(classifier, self.registry.read(dataset, split))
         report = ModelReport(
             info=classifier.info,
-            measured=measured,
-            val=None,
-            calibration=None,
+            measured=Measurement.of(split, dataset.version, dataset.digest, answers),
             story=self._story(model),
             source=dataset.source,
             counts=split_sizes(dataset.metadata),
         )
-        files = report_files(self._render, model.uri, report)
+        files = report_files(self.render, model.uri, report)
         folder = f"evaluations/{dataset.version}-{split}"
         logged = self._log(model, folder, files)
         return EvaluatedModel(model=model, report=report, files=files, logged_to=folder if logged else None)
@@ -85,7 +81,7 @@ class ModelEvaluation:
         if not model.run_id:
             return None
         try:
-            return story_of(self._tracker.get(model.run_id))
+            return story_of(self.tracker.get(model.run_id))
         except FmnistError as error:
             logger.warning("the report has no learning curves: %s", error)
             return None
@@ -96,24 +92,44 @@ class ModelEvaluation:
             return False
         try:
             for path, content in files.items():
-                self._tracker.log_artifact(model.run_id, f"{folder}/{path}", content)
+                self.tracker.log_artifact(model.run_id, f"{folder}/{path}", content)
         except FmnistError as error:
             logger.warning("the report could not be logged to the model's run: %s", error)
             return False
         return True
 
 
-def measure(predictions: SplitPredictions, dataset: DatasetVersion, split: str) -> Measurement:
-    """Return the measurement of one pass over a split of this data version."""
-    return Measurement.of(
-        split,
-        dataset.version,
-        dataset.digest,
-        predictions.images,
-        predictions.labels,
-        predictions.probabilities,
-        predictions.seconds,
-    )
+def measured_dataset(
+    registry: DataRegistry, model: ModelVersion, split: str, data_version: str | None = None
+) -> DatasetVersion:
+    """Resolve `data_version` (None: the version that the model was trained on) for a measurement on `split`.
+
+    It refuses training data, and data that has changed.
+
+    Raises:
+        InvalidSetting: models learn from this split, or the model does not name its data version.
+        SplitNotFound: the data version has no such split.
+        DataVersionNotFound: the version does not exist.
+        CorruptData: the version's data has changed since the model was trained on it.
+    """
+    if split not in MEASURED_SPLITS:
+        allowed = " or ".join(MEASURED_SPLITS)
+        raise InvalidSetting(f"split must be {allowed}, found {split!r}: models are not measured on training data")
+    trained_on = model.tags.get("dvc_data_version")
+    if data_version is None and trained_on is None:
+        raise InvalidSetting(f"{model.uri} does not name its data version", Remedy.NAME_DATA_VERSION)
+    dataset = registry.resolve(data_version or trained_on)
+    digest = model.tags.get("data_digest")
+    if dataset.version == trained_on and digest not in {None, dataset.digest}:
+        raise CorruptData(
+            f"the data of {dataset.version} has changed since {model.uri} was trained: expected digest {digest}, "
+            f"found {dataset.digest}"
+        )
+    if split not in dataset.splits:
+        there = ", ".join(dataset.splits)
+        remedies = (Remedy.MEASURE_ON_VAL,) if split == "test" else ()
+        raise SplitNotFound(f"{dataset.version} has no split {split!r}: it has {there}", *remedies)
+    return dataset
 
 
 def report_files(render: RenderReport, uri: str, report: ModelReport) -> dict[str, bytes]:

@@ -3,7 +3,8 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
+from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
@@ -15,9 +16,9 @@ from fmnist.domain.model.evaluation.metrics import wilson_interval
 from fmnist.domain.model.model import ModelInfo, ModelVersion
 from fmnist.domain.model.promotion.policy import TEST_LIMITS, PromotionPolicy, Rule
 from fmnist.domain.model.promotion.records import AcceptanceRecord, Basis
-from fmnist.domain.model.promotion.stages import Stage, StagedName
+from fmnist.domain.model.promotion.stages import StagedName
 from fmnist.domain.services.prediction import Prediction
-from fmnist.domain.services.promotion.state import PromotionState, now_utc
+from fmnist.domain.services.promotion.state import Lock, PromotionState, now_utc
 from fmnist.ports.data_registry import DataRegistry
 from fmnist.ports.model_store import Classifier, ModelStore
 
@@ -32,28 +33,19 @@ _TOLERANCE = 1e-3
 _LEVEL = 0.998
 
 
+@dataclass(frozen=True, slots=True)
 class AcceptanceTest:
     """Checks the loading, input contract, accuracy and latency of a staged version, and records the result on it.
 
-    Args:
-        clock: monotonic time in seconds, to measure latencies.
+    Latencies are measured with `clock`, a monotonic time in seconds.
     """
 
-    def __init__(
-        self,
-        store: ModelStore,
-        registry: DataRegistry,
-        source: StagedName,
-        lock: Callable[[], AbstractContextManager[object]] = nullcontext,
-        now: Callable[[], str] = now_utc,
-        clock: Callable[[], float] = time.perf_counter,
-    ) -> None:
-        self._store = store
-        self._registry = registry
-        self._source = source
-        self._lock = lock
-        self._now = now
-        self._clock = clock
+    store: ModelStore
+    registry: DataRegistry
+    source: StagedName
+    lock: Lock = nullcontext
+    now: Callable[[], str] = now_utc
+    clock: Callable[[], float] = time.perf_counter
 
     def run(self, policy: PromotionPolicy | None = None, uri: str | None = None) -> AcceptanceRecord:
         """Test the staged version at `uri` (None: the candidate) with `policy` (None: the policy of its comparison).
@@ -64,9 +56,9 @@ class AcceptanceTest:
             DataVersionNotFound: the data version of the model's training no longer exists.
             CorruptModel: the champion does not load, and the policy limits the latency relative to it.
         """
-        with self._lock():
-            state = PromotionState.read(self._store, self._source)
-            staged = state.staged(uri, str(self._source.at(Stage.STAGING)))
+        with self.lock():
+            state = PromotionState.read(self.store, self.source)
+            staged = state.staged(uri)
             basis = state.basis(staged)
             if policy is not None and state.decision(staged) is None:
                 basis = Basis(basis.champion, policy)
@@ -76,21 +68,21 @@ class AcceptanceTest:
                     "again under this one"
                 )
             checks = self._checks(staged, state.champion, basis.policy)
-            record = AcceptanceRecord(version=staged.uri, at=self._now(), checks=checks, basis=basis)
-            self._store.label(staged, tags=record.tag())
+            record = AcceptanceRecord(version=staged.uri, at=self.now(), checks=checks, basis=basis)
+            self.store.label(staged, tags=record.tag())
         return record
 
     def _checks(self, staged: ModelVersion, champion: ModelVersion | None, policy: PromotionPolicy) -> tuple[Rule, ...]:
         logger.info("testing %s", staged.uri)
         try:
-            classifier = self._store.download(staged).load()
+            classifier = self.store.download(staged).load()
         except CorruptModel as error:
             return (Rule("loading", passed=False, figures={}, reason=str(error)),)
         reason = "it loads without pickle, and its answers for the golden batch are those recorded when it was saved"
         loaded = Rule("loading", passed=True, figures={}, reason=reason)
-        dataset = self._registry.resolve(classifier.info.data_version)
+        dataset = self.registry.resolve(classifier.info.data_version)
         split = "test" if "test" in dataset.splits else "val"
-        pictures = self._registry.read(dataset, split).head(_PICTURES)
+        pictures = self.registry.read(dataset, split).head(_PICTURES)
         contract = _input_contract(classifier, staged, dataset, pictures.images)
         if not contract.passed:
             return loaded, contract
@@ -108,7 +100,7 @@ class AcceptanceTest:
         contenders, unknown = [classifier], "there is no champion to compare with"
         if champion is not None:
             try:
-                contenders.append(self._store.download(champion).load())
+                contenders.append(self.store.download(champion).load())
             except CorruptModel as error:  # another tool made it, or it is damaged: it must not block its successor
                 if policy.max_latency_ratio is not None:
                     raise
@@ -117,9 +109,9 @@ class AcceptanceTest:
         seconds: list[list[float]] = [[] for _ in contenders]
         for _ in range(_WARM_UP + _ROUNDS):
             for each, given, taken in zip(contenders, inputs, seconds, strict=True):
-                started = self._clock()
+                started = self.clock()
                 each.logits(given)
-                taken.append(self._clock() - started)
+                taken.append(self.clock() - started)
         own, *others = (median(taken[_WARM_UP:]) for taken in seconds)
         return policy.latency(own, others[0] if others else None, unknown)
 

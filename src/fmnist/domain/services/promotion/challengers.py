@@ -1,5 +1,7 @@
 """Finds the model to promote: the named one, the one that a workflow trained, or the newest."""
 
+from dataclasses import dataclass
+
 from fmnist.domain.model.errors import InvalidSetting, ModelNotFound, Remedy
 from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.promotion.stages import Stage, StagedName
@@ -7,13 +9,13 @@ from fmnist.ports.model_store import ModelStore
 from fmnist.ports.tracker import Tracker
 
 
+@dataclass(frozen=True, slots=True)
 class Challengers:
     """Finds a version of the source model."""
 
-    def __init__(self, store: ModelStore, tracker: Tracker, source: StagedName) -> None:
-        self._store = store
-        self._tracker = tracker
-        self._source = source
+    store: ModelStore
+    tracker: Tracker
+    source: StagedName
 
     def find(self, uri: str | None = None, workflow_uid: str | None = None) -> ModelVersion:
         """Return the version at `uri`; without one, that of the workflow's newest run with a version, or the newest.
@@ -23,17 +25,17 @@ class Challengers:
             InvalidSetting: the version is not one of the source model.
         """
         if uri is not None:
-            version = self._store.resolve(uri)
-            if version.name != str(self._source):
-                raise InvalidSetting(f"{uri} is not a version of the source model {self._source}", Remedy.NAME_SOURCE)
+            version = self.store.resolve(uri)
+            if version.name != str(self.source):
+                raise InvalidSetting(f"{uri} is not a version of the source model {self.source}", Remedy.NAME_SOURCE)
             return version
-        versions = self._store.versions(str(self._source))
+        versions = self.store.versions(str(self.source))
         if workflow_uid is not None:
-            runs = [run.run_id for run in self._tracker.find({"argo_workflow_uid": workflow_uid})]
+            runs = [run.run_id for run in self.tracker.find({"argo_workflow_uid": workflow_uid})]
             versions = [version for run_id in runs for version in versions if version.run_id == run_id]
         if not versions:
             of = f" by a run tagged argo_workflow_uid = {workflow_uid}" if workflow_uid else ""
-            raise ModelNotFound(f"no version of {self._source} is registered{of}", Remedy.TRAIN)
+            raise ModelNotFound(f"no version of {self.source} is registered{of}", Remedy.TRAIN)
         return versions[0]
 
 

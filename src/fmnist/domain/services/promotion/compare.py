@@ -3,7 +3,8 @@
 import dataclasses
 import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,9 +15,9 @@ from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.promotion.policy import Decision, Mode, PromotionPolicy
 from fmnist.domain.model.promotion.records import DecisionRecord
 from fmnist.domain.model.promotion.stages import StagedName
-from fmnist.domain.services.evaluation.held_out import measured_dataset
+from fmnist.domain.services.evaluation.evaluate import measured_dataset
 from fmnist.domain.services.prediction import answer
-from fmnist.domain.services.promotion.state import PromotionState, now_utc
+from fmnist.domain.services.promotion.state import Lock, PromotionState, now_utc
 from fmnist.ports.data_registry import DataRegistry
 from fmnist.ports.model_store import ModelStore
 from fmnist.ports.tracker import Tracker
@@ -24,30 +25,16 @@ from fmnist.ports.tracker import Tracker
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
 class ModelComparison:
-    """Compares a version of the source model with the champion, and records the decision on that version.
+    """Compares a version of the source model with the champion, and records the decision on that version."""
 
-    Args:
-        source: the registered model that training adds versions to, such as `ci.NAME`.
-        lock: makes a context that one promotion at a time can enter.
-        now: returns the time in the format of records.
-    """
-
-    def __init__(
-        self,
-        store: ModelStore,
-        tracker: Tracker,
-        registry: DataRegistry,
-        source: StagedName,
-        lock: Callable[[], AbstractContextManager[object]] = nullcontext,
-        now: Callable[[], str] = now_utc,
-    ) -> None:
-        self._store = store
-        self._tracker = tracker
-        self._registry = registry
-        self._source = source
-        self._lock = lock
-        self._now = now
+    store: ModelStore
+    tracker: Tracker
+    registry: DataRegistry
+    source: StagedName
+    lock: Lock = nullcontext
+    now: Callable[[], str] = now_utc
 
     def compare(
         self,
@@ -69,17 +56,17 @@ class ModelComparison:
             BadInput: a run, model or data version does not exist.
             CorruptData, CorruptModel: stored data or a stored model is damaged.
         """
-        with self._lock():
-            champion = PromotionState.read(self._store, self._source).champion
+        with self.lock():
+            champion = PromotionState.read(self.store, self.source).champion
             dataset = None
             if mode is Mode.CONTRACT:
                 decision = self._by_metric(challenger, champion, policy)
             else:
-                dataset = measured_dataset(self._registry, challenger, split, data_version)
+                dataset = measured_dataset(self.registry, challenger, split, data_version)
                 decision = self._by_evaluation(challenger, champion, policy, dataset, split)
             record = DecisionRecord(
                 version=challenger.uri,
-                at=self._now(),
+                at=self.now(),
                 champion=champion.uri if champion else None,
                 mode=mode,
                 rules=decision.rules,
@@ -87,7 +74,7 @@ class ModelComparison:
                 split=split if dataset else None,
                 policy=dataclasses.asdict(policy),
             )
-            self._store.label(challenger, tags=record.tag())
+            self.store.label(challenger, tags=record.tag())
         return record
 
     def _by_metric(self, challenger: ModelVersion, champion: ModelVersion | None, policy: PromotionPolicy) -> Decision:
@@ -99,7 +86,7 @@ class ModelComparison:
     def _metric(self, version: ModelVersion, metric: str) -> float:
         if not version.run_id:
             raise MetricNotFound(f"{version.uri} has no run, so no metric {metric!r}", Remedy.COMPARE_BY_EVALUATION)
-        history = self._tracker.get(version.run_id).history
+        history = self.tracker.get(version.run_id).history
         if not history.get(metric):
             there = ", ".join(sorted(history)) or "none"
             raise MetricNotFound(
@@ -120,11 +107,11 @@ class ModelComparison:
         split: str,
     ) -> Decision:
         logger.info("evaluating %s on %s of %s", challenger.uri, split, dataset.version)
-        data = self._registry.read(dataset, split)
-        new = answer(self._store.download(challenger).load(), data).probabilities
+        data = self.registry.read(dataset, split)
+        new = answer(self.store.download(challenger).load(), data).probabilities
         if champion is None:
             alone = PairedComparison.of(data.labels, new, new)
             return policy.first(Mode.EVALUATE, {"accuracy": alone.challenger_accuracy, "ece": alone.challenger_ece})
         logger.info("evaluating %s on the same images", champion.uri)
-        old = answer(self._store.download(champion).load(), data).probabilities
+        old = answer(self.store.download(champion).load(), data).probabilities
         return policy.by_comparison(PairedComparison.of(data.labels, old, new))

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 from fmnist.domain.model.errors import Conflict, InvalidSetting
 from fmnist.domain.model.model import ModelUri, ModelVersion
-from fmnist.domain.model.promotion.desired_state import Desired
-from fmnist.domain.model.promotion.records import SERVING_IMAGE
+from fmnist.domain.model.promotion.records import Tag
 from fmnist.domain.model.promotion.stages import Alias, Stage, StagedName
 from fmnist.domain.model.text import one_line
 from fmnist.domain.services.promotion.state import check_said
-from fmnist.ports.desired_state import DesiredState
+from fmnist.ports.desired_state import Desired, DesiredState
 from fmnist.ports.model_store import ModelStore
 
 logger = logging.getLogger(__name__)
@@ -41,17 +40,13 @@ class Deployment:
         return f"{self.version.uri} is to be served{instead}, by revision {self.after.revision}"
 
 
+@dataclass(frozen=True, slots=True)
 class ModelDeployment:
-    """Makes a version of `prod.NAME` the one that the service must run.
+    """Makes a version of `prod.NAME` the one that the service must run."""
 
-    Args:
-        source: the registered model that promotions start from, such as `ci.NAME`.
-    """
-
-    def __init__(self, store: ModelStore, state: DesiredState, source: StagedName) -> None:
-        self._store = store
-        self._state = state
-        self._prod = str(source.at(Stage.PROD))
+    store: ModelStore
+    state: DesiredState
+    source: StagedName
 
     def run(self, uri: str | None = None, *, by: str, image: str | None = None) -> Deployment:
         """Deploy the version at `uri` (None: the champion) in `image` (None: the image that it was released with).
@@ -66,15 +61,16 @@ class ModelDeployment:
             StoreUnavailable: the model store or the desired state does not answer.
         """
         check_said("a deployment", by=by)
-        wanted = ModelUri.parse(uri or f"models:/{self._prod}@{Alias.CHAMPION}")
-        if wanted.name != self._prod:
-            raise InvalidSetting(f"{uri} was not released: expected a version of {self._prod}, or its alias champion")
+        prod = str(self.source.at(Stage.PROD))
+        wanted = ModelUri.parse(uri or f"models:/{prod}@{Alias.CHAMPION}")
+        if wanted.name != prod:
+            raise InvalidSetting(f"{uri} was not released: expected a version of {prod}, or its alias champion")
         for attempt in range(1, _ATTEMPTS + 1):
-            version, before = self._store.resolve(str(wanted)), self._state.read()
+            version, before = self.store.resolve(str(wanted)), self.state.read()
             message = f"Serve {version.uri}\n\nDeployed-by: {one_line(by.strip())}"
             try:
-                after = self._state.write(
-                    version.uri, image or version.tags.get(SERVING_IMAGE), after=before.revision, message=message
+                after = self.state.write(
+                    version.uri, image or version.tags.get(Tag.SERVING_IMAGE), after=before.revision, message=message
                 )
             except Conflict as error:
                 if attempt == _ATTEMPTS:

@@ -6,24 +6,12 @@ without a champion at any time.
 
 import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 
 from fmnist.domain.model.errors import InvalidSetting, NotReady, Remedy
 from fmnist.domain.model.model import ModelVersion
-from fmnist.domain.model.promotion.records import (
-    NOBODY,
-    PROMOTED_AT,
-    PROMOTED_BY,
-    RELEASED_FROM,
-    REPLACES,
-    SERVING_IMAGE,
-    STAGED_AT,
-    STAGED_FROM,
-    Approval,
-    DecisionRecord,
-    Rollback,
-)
+from fmnist.domain.model.promotion.records import NOBODY, Approval, DecisionRecord, Rollback, Tag
 from fmnist.domain.model.promotion.stages import Alias, Stage, StagedName
 from fmnist.domain.services.promotion.release_checks import (
     check_champion,
@@ -31,7 +19,7 @@ from fmnist.domain.services.promotion.release_checks import (
     check_rollback,
     missing_approval,
 )
-from fmnist.domain.services.promotion.state import Outcome, PromotionState, check_aliases, check_said, now_utc
+from fmnist.domain.services.promotion.state import Lock, Outcome, PromotionState, check_aliases, check_said, now_utc
 from fmnist.ports.model_store import ModelStore
 
 logger = logging.getLogger(__name__)
@@ -39,28 +27,14 @@ logger = logging.getLogger(__name__)
 AUTOMATIC, MANUAL = "automatic", "manual"
 
 
+@dataclass(frozen=True, slots=True)
 class ModelPromotion:
-    """Stages, approves and releases.
+    """Stages, approves and releases versions of the model that promotions start from, such as `ci.NAME`."""
 
-    Args:
-        source: the registered model that promotions start from, such as `ci.NAME`.
-        lock: makes a context that one promotion at a time can enter; its holder can enter it again.
-        now: returns the time in the format of records.
-    """
-
-    def __init__(
-        self,
-        store: ModelStore,
-        source: StagedName,
-        lock: Callable[[], AbstractContextManager[object]] = nullcontext,
-        now: Callable[[], str] = now_utc,
-    ) -> None:
-        self._store = store
-        self._source = source
-        self._staging = str(source.at(Stage.STAGING))
-        self._prod = str(source.at(Stage.PROD))
-        self._lock = lock
-        self._now = now
+    store: ModelStore
+    source: StagedName
+    lock: Lock = nullcontext
+    now: Callable[[], str] = now_utc
 
     def stage(self, challenger: ModelVersion) -> Outcome:
         """Copy a version with a positive decision to `staging.NAME`, and point `@candidate` at the copy.
@@ -71,8 +45,8 @@ class ModelPromotion:
             NotReady: there is no decision about it, or the decision is to refuse it.
             Conflict: the champion has changed since the decision, or a rollback is not finished.
         """
-        with self._lock():
-            state, challenger = self._read(), self._store.resolve(challenger.uri)
+        with self.lock():
+            state, challenger = self._read(), self.store.resolve(challenger.uri)
             record = DecisionRecord.of(challenger)
             if record is None:
                 raise NotReady(f"there is no decision about {challenger.uri}", Remedy.COMPARE)
@@ -82,11 +56,11 @@ class ModelPromotion:
             waiting = [copy for copy in state.staged_copies(challenger) if not _is_over(state.released_copy(copy))]
             if waiting:
                 staged = waiting[0]
-                self._store.label(staged, alias=Alias.CANDIDATE, tags=record.tag())
+                self.store.label(staged, alias=Alias.CANDIDATE, tags=record.tag())
             else:
-                tags = {STAGED_FROM: challenger.uri, STAGED_AT: self._now()}
-                staged = self._store.copy(challenger, self._staging, tags)
-                self._store.label(staged, alias=Alias.CANDIDATE)
+                tags: dict[str, str] = {Tag.STAGED_FROM: challenger.uri, Tag.STAGED_AT: self.now()}
+                staged = self.store.copy(challenger, str(self.source.at(Stage.STAGING)), tags)
+                self.store.label(staged, alias=Alias.CANDIDATE)
             return self._outcome(staged, f"{staged.uri} is @candidate, a copy of {challenger.uri}")
 
     def approve(self, uri: str | None, *, by: str, reason: str) -> Outcome:
@@ -97,18 +71,18 @@ class ModelPromotion:
             ModelNotFound: there is no such version, or no candidate.
         """
         check_said("an approval", by=by, reason=reason)
-        with self._lock():
+        with self.lock():
             state = self._read()
-            staged = state.staged(uri, self._staging)
+            staged = state.staged(uri)
             approval = Approval(
                 version=staged.uri,
-                at=self._now(),
+                at=self.now(),
                 mode=MANUAL,
                 by=by.strip(),
                 reason=reason.strip(),
                 basis=state.basis(staged),
             )
-            self._store.label(staged, tags=approval.tag())
+            self.store.label(staged, tags=approval.tag())
             return self._outcome(staged, f"{staged.uri} is approved by {approval.by}: {approval.reason}")
 
     def release(
@@ -127,9 +101,9 @@ class ModelPromotion:
             ModelNotFound: there is no such version, or no candidate.
         """
         check_release(by, approval)
-        with self._lock():
+        with self.lock():
             state = self._read()
-            staged = state.staged(uri, self._staging)
+            staged = state.staged(uri)
             self._end_rollback(state)
             released, champion = state.released_copy(staged), state.champion
             if released is not None and _is_over(released):
@@ -137,53 +111,50 @@ class ModelPromotion:
             if released is not None and champion is not None and champion.version == released.version:
                 replaced = state.replaced_by(released)
             else:
-                check_ready(state, staged, manual=approval == MANUAL)
-                tags = self._release_tags(state, staged, by.strip(), approval, serving_image)
+                # The decision may be newer than the copy, if the source was compared again since.
+                decision = check_ready(state, staged, manual=approval == MANUAL)
+                tags = decision.tag() | self._release_tags(state, staged, by.strip(), approval, serving_image)
                 released, replaced = self._copy(staged, released, tags), champion
             if replaced is not None:
-                self._store.label(replaced, alias=Alias.PREVIOUS)
-            self._store.label(released, alias=Alias.CHAMPION)
+                self.store.label(replaced, alias=Alias.PREVIOUS)
+            self.store.label(released, alias=Alias.CHAMPION)
             check_aliases(self._read(), released, replaced)
-            self._store.label(released, tags={PROMOTED_AT: self._now()})
+            self.store.label(released, tags={Tag.PROMOTED_AT: self.now()})
             instead = f" in place of {replaced.uri}" if replaced else ", the first one"
             return self._outcome(released, f"{released.uri} is @champion{instead}")
 
     def _read(self) -> PromotionState:
-        return PromotionState.read(self._store, self._source)
+        return PromotionState.read(self.store, self.source)
 
     def _outcome(self, version: ModelVersion, message: str) -> Outcome:
         logger.info("%s", message)
-        return Outcome(self._store.resolve(version.uri), message)
+        return Outcome(self.store.resolve(version.uri), message)
 
     def _end_rollback(self, state: PromotionState) -> None:
         """Record the missing end of a rollback before the aliases move, because they show that it ended."""
         check_rollback(state)
         if begun := state.open_rollback:
-            self._store.label(begun.taken_back, tags=replace(begun.record, ended=self._now()).tag())
+            self.store.label(begun.taken_back, tags=replace(begun.record, ended=self.now()).tag())
 
     def _release_tags(
         self, state: PromotionState, staged: ModelVersion, by: str, approval: str, serving_image: str | None
     ) -> dict[str, str]:
-        decision = state.decision(staged)  # newer than the copy if the source was compared again since
-        tags = {
-            **(decision.tag() if decision else {}),
-            RELEASED_FROM: staged.uri,
-            REPLACES: str(state.champion.version) if state.champion else NOBODY,
-            PROMOTED_BY: by,
-            **({SERVING_IMAGE: serving_image} if serving_image else {}),
+        tags: dict[str, str] = {
+            Tag.RELEASED_FROM: staged.uri,
+            Tag.REPLACES: str(state.champion.version) if state.champion else NOBODY,
+            Tag.PROMOTED_BY: by,
+            **({Tag.SERVING_IMAGE: serving_image} if serving_image else {}),
         }
         if approval == AUTOMATIC and missing_approval(state, staged):
             reason, basis = "its comparison and its test passed", state.basis(staged)
-            tags |= Approval(
-                version=staged.uri, at=self._now(), mode=AUTOMATIC, by=by, reason=reason, basis=basis
-            ).tag()
+            tags |= Approval(version=staged.uri, at=self.now(), mode=AUTOMATIC, by=by, reason=reason, basis=basis).tag()
         return tags
 
     def _copy(self, staged: ModelVersion, released: ModelVersion | None, tags: dict[str, str]) -> ModelVersion:
         """Copy the staged version, or update the tags of the copy that an interrupted release made."""
         if released is None:
-            return self._store.copy(staged, self._prod, tags)
-        self._store.label(released, tags={**staged.tags, **tags})
+            return self.store.copy(staged, str(self.source.at(Stage.PROD)), tags)
+        self.store.label(released, tags={**staged.tags, **tags})
         return released
 
     def _already(self, released: ModelVersion, champion: ModelVersion | None) -> Outcome:
@@ -209,4 +180,4 @@ def check_release(by: str, approval: str) -> None:
 
 def _is_over(released: ModelVersion | None) -> bool:
     """Return whether the release that made this copy is finished, or was rolled back."""
-    return released is not None and (PROMOTED_AT in released.tags or Rollback.of(released) is not None)
+    return released is not None and (Tag.PROMOTED_AT in released.tags or Rollback.of(released) is not None)

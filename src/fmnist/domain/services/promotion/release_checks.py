@@ -7,8 +7,8 @@ from fmnist.domain.model.promotion.records import AcceptanceRecord, Approval, De
 from fmnist.domain.services.promotion.state import PromotionState
 
 
-def check_ready(state: PromotionState, staged: ModelVersion, *, manual: bool) -> None:
-    """Check that the staged version may be released. With `manual` it also needs a person's approval.
+def check_ready(state: PromotionState, staged: ModelVersion, *, manual: bool) -> DecisionRecord:
+    """Return the decision that allows the release. With `manual` the staged version also needs a person's approval.
 
     Raises:
         NotReady: it may not be released. The message says what is missing, and why.
@@ -16,10 +16,7 @@ def check_ready(state: PromotionState, staged: ModelVersion, *, manual: bool) ->
     """
     decision = state.decision(staged)
     if decision is None:
-        raise NotReady(
-            f"{staged.uri} has no decision that allows its release",
-            Remedy.COMPARE_AND_STAGE,
-        )
+        raise NotReady(f"{staged.uri} has no decision that allows its release", Remedy.COMPARE_AND_STAGE)
     if not decision.decision.promoted:
         raise NotReady(f"{staged.uri} may not be released: the decision is {decision.decision.message}")
     check_champion(state, decision)
@@ -31,6 +28,7 @@ def check_ready(state: PromotionState, staged: ModelVersion, *, manual: bool) ->
         missing[Remedy.APPROVE] = missing_approval(state, staged)
     if told := {remedy: text for remedy, text in missing.items() if text}:
         raise NotReady(f"{staged.uri} {'; '.join(told.values())}", *told)
+    return decision
 
 
 def missing_test(state: PromotionState, staged: ModelVersion) -> str:

@@ -2,34 +2,27 @@
 
 import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 
 from fmnist.domain.model.errors import ModelNotFound
 from fmnist.domain.model.model import ModelVersion
-from fmnist.domain.model.promotion.records import PROMOTED_AT, Rollback
+from fmnist.domain.model.promotion.records import Rollback, Tag
 from fmnist.domain.model.promotion.stages import Alias, Stage, StagedName
-from fmnist.domain.services.promotion.state import Outcome, PromotionState, check_aliases, check_said, now_utc
+from fmnist.domain.services.promotion.state import Lock, Outcome, PromotionState, check_aliases, check_said, now_utc
 from fmnist.ports.model_store import ModelStore
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
 class ModelRollback:
-    """Takes a champion back. Its arguments are those of `ModelPromotion`."""
+    """Takes a champion back."""
 
-    def __init__(
-        self,
-        store: ModelStore,
-        source: StagedName,
-        lock: Callable[[], AbstractContextManager[object]] = nullcontext,
-        now: Callable[[], str] = now_utc,
-    ) -> None:
-        self._store = store
-        self._source = source
-        self._prod = str(source.at(Stage.PROD))
-        self._lock = lock
-        self._now = now
+    store: ModelStore
+    source: StagedName
+    lock: Lock = nullcontext
+    now: Callable[[], str] = now_utc
 
     def run(self, *, by: str, reason: str) -> Outcome:
         """Make the champion before the current one champion again, and the current champion `@previous`.
@@ -44,11 +37,11 @@ class ModelRollback:
             Conflict: the aliases changed during the rollback.
         """
         check_said("a rollback", by=by, reason=reason)
-        with self._lock():
-            state, note = self._read(), ""
+        with self.lock():
+            prod, state, note = self.source.at(Stage.PROD), self._read(), ""
             champion, previous, begun = state.champion, state.previous, state.open_rollback
             if champion is None:
-                raise ModelNotFound(f"{self._prod} has no champion: there is nothing to roll back")
+                raise ModelNotFound(f"{prod} has no champion: there is nothing to roll back")
             if previous is not None and previous != champion and _goes_to(previous, champion):
                 if begun is not None and begun.only_its_end_is_missing:
                     self._end(begun.taken_back, begun.record)
@@ -59,18 +52,18 @@ class ModelRollback:
                 target = skipped or _target(state, champion)
                 if skipped is not None:
                     # The other tool should have done this. A repetition then finds the aliases as after any release.
-                    self._store.label(skipped, alias=Alias.PREVIOUS)
+                    self.store.label(skipped, alias=Alias.PREVIOUS)
                     order = f"version {skipped.version} was champion before version {champion.version}"
                     note = f": another tool had made it champion, {order}"
                 record = Rollback(
-                    version=champion.uri, at=self._now(), to=target.version, by=by.strip(), reason=reason.strip()
+                    version=champion.uri, at=self.now(), to=target.version, by=by.strip(), reason=reason.strip()
                 )
-                self._store.label(champion, tags=record.tag())
+                self.store.label(champion, tags=record.tag())
             else:
                 taken_back, record = begun.taken_back, begun.record
-                target = self._store.resolve(f"models:/{self._prod}/{record.to}")
-            self._store.label(target, alias=Alias.CHAMPION)
-            self._store.label(taken_back, alias=Alias.PREVIOUS)
+                target = self.store.resolve(f"models:/{prod}/{record.to}")
+            self.store.label(target, alias=Alias.CHAMPION)
+            self.store.label(taken_back, alias=Alias.PREVIOUS)
             check_aliases(self._read(), target, taken_back)
             self._end(taken_back, record)
             if target.version == champion.version:
@@ -80,19 +73,19 @@ class ModelRollback:
             return self._outcome(target, message)
 
     def _end(self, taken_back: ModelVersion, record: Rollback) -> None:
-        self._store.label(taken_back, tags=replace(record, ended=self._now()).tag())
+        self.store.label(taken_back, tags=replace(record, ended=self.now()).tag())
 
     def _read(self) -> PromotionState:
-        return PromotionState.read(self._store, self._source)
+        return PromotionState.read(self.store, self.source)
 
     def _outcome(self, version: ModelVersion, message: str) -> Outcome:
         logger.info("%s", message)
-        return Outcome(self._store.resolve(version.uri), message)
+        return Outcome(self.store.resolve(version.uri), message)
 
 
 def _skipped(state: PromotionState, champion: ModelVersion) -> ModelVersion | None:
     """Return the recorded champion if another tool moved `@champion` and left `@previous` as it was."""
-    if state.is_ours(champion) and PROMOTED_AT not in champion.tags:
+    if state.is_ours(champion) and Tag.PROMOTED_AT not in champion.tags:
         return None  # a release by fmnist moved it, and was interrupted
     recorded, left = state.on_record
     return recorded if recorded != champion and state.previous in (left, champion) else None

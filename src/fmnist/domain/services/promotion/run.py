@@ -1,18 +1,17 @@
 """Runs all steps of a promotion in a row. Each step also has its own service."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.promotion.policy import Mode, PromotionPolicy
-from fmnist.domain.model.promotion.records import RELEASED_FROM, STAGED_FROM, AcceptanceRecord, DecisionRecord
+from fmnist.domain.model.promotion.records import AcceptanceRecord, DecisionRecord, Tag
 from fmnist.domain.model.promotion.stages import StagedName
 from fmnist.domain.services.promotion.acceptance import AcceptanceTest
 from fmnist.domain.services.promotion.compare import ModelComparison
 from fmnist.domain.services.promotion.promote import MANUAL, ModelPromotion, check_release
 from fmnist.domain.services.promotion.release_checks import missing_approval
-from fmnist.domain.services.promotion.state import PromotionState
+from fmnist.domain.services.promotion.state import Lock, PromotionState
 from fmnist.ports.model_store import ModelStore
 
 
@@ -27,24 +26,16 @@ class PromotionResult:
     released: ModelVersion | None = None
 
 
+@dataclass(frozen=True, slots=True)
 class PromotionRun:
     """Compares, stages, tests and releases under one lock, and stops at the first step that refuses."""
 
-    def __init__(
-        self,
-        comparison: ModelComparison,
-        acceptance: AcceptanceTest,
-        promotion: ModelPromotion,
-        store: ModelStore,
-        source: StagedName,
-        lock: Callable[[], AbstractContextManager[object]] = nullcontext,
-    ) -> None:
-        self._comparison = comparison
-        self._acceptance = acceptance
-        self._promotion = promotion
-        self._store = store
-        self._source = source
-        self._lock = lock
+    comparison: ModelComparison
+    acceptance: AcceptanceTest
+    promotion: ModelPromotion
+    store: ModelStore
+    source: StagedName
+    lock: Lock = nullcontext
 
     def run(
         self,
@@ -64,33 +55,33 @@ class PromotionRun:
         is done.
         """
         check_release(by, approval)
-        with self._lock():
+        with self.lock():
             state = self._read()
             champion = state.champion
-            if champion is not None and state.is_ours(champion) and champion.tags.get(STAGED_FROM) == challenger.uri:
-                outcome = self._promotion.release(
-                    champion.tags[RELEASED_FROM], by=by, approval=approval, serving_image=serving_image
+            if champion and state.is_ours(champion) and champion.tags.get(Tag.STAGED_FROM) == challenger.uri:
+                outcome = self.promotion.release(
+                    champion.tags[Tag.RELEASED_FROM], by=by, approval=approval, serving_image=serving_image
                 )
                 return PromotionResult(
                     message=outcome.message,
-                    staged=self._store.resolve(champion.tags[RELEASED_FROM]),
+                    staged=self.store.resolve(champion.tags[Tag.RELEASED_FROM]),
                     released=outcome.version,
                 )
-            decision = self._comparison.compare(challenger, policy, mode, split=split, data_version=data_version)
+            decision = self.comparison.compare(challenger, policy, mode, split=split, data_version=data_version)
             if not decision.decision.promoted:
                 return PromotionResult(message=decision.decision.message, decision=decision)
-            staged = self._promotion.stage(challenger).version
-            acceptance = self._acceptance.run(uri=staged.uri)
+            staged = self.promotion.stage(challenger).version
+            acceptance = self.acceptance.run(uri=staged.uri)
             message = f"{staged.uri} is staged, and its test {acceptance.message}"
             released = None
             if acceptance.passed and approval == MANUAL and missing_approval(self._read(), staged):
                 message = f"{staged.uri} is staged and tested, and waits for approval"
             elif acceptance.passed:
-                outcome = self._promotion.release(staged.uri, by=by, approval=approval, serving_image=serving_image)
+                outcome = self.promotion.release(staged.uri, by=by, approval=approval, serving_image=serving_image)
                 released, message = outcome.version, outcome.message
             return PromotionResult(
                 message=message, decision=decision, staged=staged, acceptance=acceptance, released=released
             )
 
     def _read(self) -> PromotionState:
-        return PromotionState.read(self._store, self._source)
+        return PromotionState.read(self.store, self.source)

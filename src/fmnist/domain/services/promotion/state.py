@@ -1,6 +1,8 @@
 """The state of a model's promotion, as read from its registered models. It writes nothing."""
 
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
@@ -8,28 +10,22 @@ from typing import Self
 from fmnist.domain.model.errors import Conflict, InvalidSetting, ModelNotFound, Remedy
 from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.promotion.policy import PromotionPolicy
-from fmnist.domain.model.promotion.records import (
-    NOBODY,
-    PROMOTED_AT,
-    RELEASED_FROM,
-    REPLACES,
-    STAGED_AT,
-    STAGED_FROM,
-    Basis,
-    DecisionRecord,
-    Rollback,
-)
+from fmnist.domain.model.promotion.records import NOBODY, Basis, DecisionRecord, Rollback, Tag
 from fmnist.domain.model.promotion.stages import Alias, Stage, StagedName
 from fmnist.ports.model_store import ModelStore
+
+Lock = Callable[[], AbstractContextManager[object]]
+"""Makes a context that one promotion at a time can enter. Its holder can enter it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromotionState:
-    """Versions of the source, of `staging.NAME` and of `prod.NAME`, each newest first.
+    """Versions of the source `name`, of `staging.NAME` and of `prod.NAME`, each newest first.
 
     `origins` are the versions of all sources, because another source may have been compared and staged.
     """
 
+    name: StagedName
     source: tuple[ModelVersion, ...]
     origins: tuple[ModelVersion, ...]
     staging: tuple[ModelVersion, ...]
@@ -40,6 +36,7 @@ class PromotionState:
         """Read all versions from the store."""
         versions = {stage: tuple(store.versions(str(source.at(stage)))) for stage in Stage}
         return cls(
+            name=source,
             source=versions[source.stage],
             origins=versions[Stage.DEV] + versions[Stage.CI],
             staging=versions[Stage.STAGING],
@@ -63,12 +60,12 @@ class PromotionState:
 
     def staged_copies(self, source: ModelVersion) -> list[ModelVersion]:
         """Return the copies of a source version in `staging.NAME`, newest first."""
-        return [copy for copy in self.staging if copy.tags.get(STAGED_FROM) == source.uri]
+        return [copy for copy in self.staging if copy.tags.get(Tag.STAGED_FROM) == source.uri]
 
     def released_copy(self, staged: ModelVersion) -> ModelVersion | None:
         """Return the copy of a staged version that a release made in `prod.NAME`, finished or not."""
         # Another tool's copy of this copy has the same tags, and is newer.
-        return next((copy for copy in reversed(self.prod) if copy.tags.get(RELEASED_FROM) == staged.uri), None)
+        return next((copy for copy in reversed(self.prod) if copy.tags.get(Tag.RELEASED_FROM) == staged.uri), None)
 
     def released(self, number: str) -> ModelVersion | None:
         """Return the version of `prod.NAME` with this number, or None."""
@@ -79,16 +76,16 @@ class PromotionState:
 
         Another tool's copy of an older version has at most the tags of that version.
         """
-        names = (RELEASED_FROM,) if version.uri in {each.uri for each in self.prod} else (STAGED_FROM, STAGED_AT)
+        siblings, names = self.staging, [Tag.STAGED_FROM, Tag.STAGED_AT]
+        if version.name == str(self.name.at(Stage.PROD)):
+            siblings, names = self.prod, [Tag.RELEASED_FROM]
         made = [version.tags.get(name) for name in names]
-        older = [
-            each for each in (*self.staging, *self.prod) if each.name == version.name and each.version < version.version
-        ]
-        return None not in made and made not in [[each.tags.get(name) for name in names] for each in older]
+        older = [[each.tags.get(name) for name in names] for each in siblings if each.version < version.version]
+        return None not in made and made not in older
 
     def replaced_by(self, version: ModelVersion) -> ModelVersion | None:
         """Return the champion that the release of this version replaced, or None without a record of one."""
-        return self.released(version.tags.get(REPLACES, NOBODY)) if self.is_ours(version) else None
+        return self.released(version.tags.get(Tag.REPLACES, NOBODY)) if self.is_ours(version) else None
 
     def decision(self, staged: ModelVersion) -> DecisionRecord | None:
         """Return the newest decision about the source of a staged version. Another tool's version has none.
@@ -96,7 +93,7 @@ class PromotionState:
         If the registry no longer has the source, it is the decision that the copy was staged with.
         """
         record = DecisionRecord.read(staged)
-        if record is None or record.version != staged.tags.get(STAGED_FROM):
+        if record is None or record.version != staged.tags.get(Tag.STAGED_FROM):
             return None
         origin = next((version for version in self.origins if version.uri == record.version), None)
         return record if origin is None else DecisionRecord.of(origin)
@@ -114,9 +111,9 @@ class PromotionState:
         """The champion and `@previous` after the last recorded release or rollback. Other tools leave no record."""
         # Within one second, the higher version has the later step, and its rollback came after its release.
         steps: list[tuple[str, int, int, ModelVersion | None, ModelVersion | None]] = [
-            (version.tags[PROMOTED_AT], version.version, 0, version, self.replaced_by(version))
+            (version.tags[Tag.PROMOTED_AT], version.version, 0, version, self.replaced_by(version))
             for version in self.prod
-            if PROMOTED_AT in version.tags and self.is_ours(version)
+            if Tag.PROMOTED_AT in version.tags and self.is_ours(version)
         ]
         steps += [
             (record.ended or record.at, version.version, 1, self.released(str(record.to)), version)
@@ -149,15 +146,16 @@ class PromotionState:
     def _released_since(self, taken_back: ModelVersion, record: Rollback) -> bool:
         """Return whether a later release replaced the version that this rollback restored."""
         later = (version for version in self.prod if version.version > taken_back.version)
-        return any(version.tags.get(REPLACES) == str(record.to) for version in later if self.is_ours(version))
+        return any(version.tags.get(Tag.REPLACES) == str(record.to) for version in later if self.is_ours(version))
 
-    def staged(self, uri: str | None, name: str) -> ModelVersion:
-        """Return the staged version at `uri` (None: the candidate) of the staged model `name`.
+    def staged(self, uri: str | None) -> ModelVersion:
+        """Return the staged version at `uri` (None: the candidate).
 
         Raises:
             ModelNotFound: there is no such version, or no candidate.
-            InvalidSetting: the version is not one of `name`.
+            InvalidSetting: the version is not one of `staging.NAME`.
         """
+        name = self.name.at(Stage.STAGING)
         if uri is None:
             if self.candidate is None:
                 raise ModelNotFound(f"{name} has no alias 'candidate'", Remedy.STAGE)

@@ -4,16 +4,7 @@ from dataclasses import dataclass
 
 from fmnist.domain.model.errors import InvalidSetting, RunNotFound
 from fmnist.domain.model.model import ModelVersion
-from fmnist.domain.model.promotion.records import (
-    PROMOTED_AT,
-    PROMOTED_BY,
-    RELEASED_FROM,
-    SERVING_IMAGE,
-    STAGED_FROM,
-    AcceptanceRecord,
-    Approval,
-    DecisionRecord,
-)
+from fmnist.domain.model.promotion.records import AcceptanceRecord, Approval, DecisionRecord, Tag
 from fmnist.domain.services.promotion.state import iso_utc
 from fmnist.ports.model_store import ModelStore
 from fmnist.ports.tracker import Tracker
@@ -28,12 +19,12 @@ class Link:
     details: tuple[tuple[str, str], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
 class LineageTrace:
     """Follows the tags of promotions and training runs. It reads and never writes."""
 
-    def __init__(self, store: ModelStore, tracker: Tracker) -> None:
-        self._store = store
-        self._tracker = tracker
+    store: ModelStore
+    tracker: Tracker
 
     def of(self, uri: str) -> list[Link]:
         """Return the origin of a version in steps, from the version itself to its data and code.
@@ -43,7 +34,7 @@ class LineageTrace:
             InvalidSetting: its tags form a circle.
         """
         links = []
-        version: ModelVersion | None = self._store.resolve(uri)
+        version: ModelVersion | None = self.store.resolve(uri)
         seen: set[str] = set()
         while version is not None:
             if version.uri in seen:
@@ -51,13 +42,13 @@ class LineageTrace:
             seen.add(version.uri)
             links.append(_version_link(version))
             origin, parent = version, _parent(version)
-            version = self._store.resolve(parent) if parent else None
+            version = self.store.resolve(parent) if parent else None
         return [*links, *self._run_links(origin)]
 
     def _run_links(self, version: ModelVersion) -> list[Link]:
         tags = dict(version.tags)
         try:
-            run = self._tracker.get(version.run_id)
+            run = self.tracker.get(version.run_id)
         except RunNotFound:
             run_link = Link("run", version.run_id or "none", (("state", "no longer in the tracker"),))
         else:
@@ -79,7 +70,7 @@ def _parent(version: ModelVersion) -> str | None:
     return next(
         (
             version.tags[tag]
-            for tag in (RELEASED_FROM, STAGED_FROM)
+            for tag in (Tag.RELEASED_FROM, Tag.STAGED_FROM)
             if version.tags.get(tag, version.uri) != version.uri
         ),
         None,
@@ -88,10 +79,11 @@ def _parent(version: ModelVersion) -> str | None:
 
 def _version_link(version: ModelVersion) -> Link:
     details = [("aliases", ", ".join(version.aliases)), ("registered", iso_utc(version.created))]
-    if RELEASED_FROM in version.tags:
+    if Tag.RELEASED_FROM in version.tags:
+        when = version.tags.get(Tag.PROMOTED_AT) or "not finished,"
         details += [
-            ("promoted", f"{version.tags.get(PROMOTED_AT) or 'not finished,'} by {version.tags.get(PROMOTED_BY)}"),
-            ("serving image", version.tags.get(SERVING_IMAGE, "")),
+            ("promoted", f"{when} by {version.tags.get(Tag.PROMOTED_BY)}"),
+            ("serving image", version.tags.get(Tag.SERVING_IMAGE, "")),
         ]
         if approval := Approval.read(version):
             details.append(("approved", f"{approval.mode}, by {approval.by}: {approval.reason}"))

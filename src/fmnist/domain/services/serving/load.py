@@ -43,8 +43,7 @@ class ServedModel:
     """One loaded, checked and warm model. A request must read it only once, so that one model answers all of it.
 
     Attributes:
-        package: the package it was loaded from, with `version`, `uuid`, `signature` and `created`.
-        prediction: classifies images with the model.
+        package: the package it was loaded from.
         degraded: why its normalization could not be compared with the data registry's; None if they agree. If a late
             comparison finds a difference, it says how they differ.
     """

@@ -44,7 +44,7 @@ class EpochLog:
         Raises:
             FmnistError: the tracker refused an epoch. The next call does not repeat those that it accepted.
         """
-        # The last entry belongs to the chosen weights, and has a name of its own in `Unrecorded`.
+        # The last entry belongs to the chosen weights, and is not named as an epoch.
         self._offered |= dict(enumerate(history[:-1]))
         self._flush(dict(enumerate(history)))
 

@@ -8,7 +8,6 @@ from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.evaluation.calibration import Calibration, tempered
 from fmnist.domain.model.evaluation.report import Measurement
 from fmnist.domain.model.model import GOLDEN_IMAGES
-from fmnist.domain.services.evaluation.evaluate import measure
 from fmnist.ports.compute import Compute
 from fmnist.ports.model_store import TrainedWeights
 
@@ -38,11 +37,11 @@ class FinalMeasurement:
         val = replace(val, probabilities=tempered(val.probabilities, calibration.applied))
         test = None
         if "test" in dataset.splits:
-            test = measure(compute.predict(weights, dataset, "test"), dataset, "test")
+            test = Measurement.of("test", dataset.version, dataset.digest, compute.predict(weights, dataset, "test"))
         return cls(
             weights=weights,
             calibration=calibration,
-            val=measure(val, dataset, "val"),
+            val=Measurement.of("val", dataset.version, dataset.digest, val),
             test=test,
             golden=val.images[:GOLDEN_IMAGES],
         )

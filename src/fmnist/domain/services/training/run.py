@@ -1,5 +1,6 @@
 """The training job: from a data version to a registered model, recorded as a run of the tracker."""
 
+import dataclasses
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -17,7 +18,6 @@ from fmnist.domain.services.bounded_calls import BoundedCalls
 from fmnist.domain.services.evaluation.evaluate import report_files
 from fmnist.domain.services.training.epoch_log import EpochLog
 from fmnist.domain.services.training.final_measurement import FinalMeasurement
-from fmnist.domain.services.training.unrecorded import FINAL_METRICS, MODEL, REPORT, Unrecorded
 from fmnist.ports.compute import Compute, FitResult, OnProgress
 from fmnist.ports.data_registry import DataRegistry
 from fmnist.ports.model_store import ModelStore
@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 _LASTING = (BadInput, CorruptData, TrainingFailed)
 
 REPORT_FOLDER = "report"  # among the run's artifacts
+
+# Steps after training, as the message after an outage lists them.
+_FINAL_METRICS, _MODEL, _REPORT, _END = "the metrics of the chosen epoch", "the model", "its report", "its final status"
 
 _MARK_SECONDS = 20  # a process that is told to end often has 30 s
 
@@ -42,10 +45,11 @@ class Provenance:
     git_commit: str
 
 
+@dataclass(frozen=True, slots=True)
 class TrainingRun:
     """Trains, evaluates, saves, registers and reports. A failed or interrupted run does not stay at RUNNING.
 
-    Args:
+    Attributes:
         model_name: the registered model that each run adds a version to.
         render: draws the report on the run's model.
         uninterrupted: makes a context in which an interrupt waits. A process that turns signals into
@@ -55,29 +59,16 @@ class TrainingRun:
         on_resumable: called with the id of a run that ended early and can be resumed.
     """
 
-    def __init__(
-        self,
-        registry: DataRegistry,
-        tracker: Tracker,
-        compute: Compute,
-        store: ModelStore,
-        model_name: str,
-        render: RenderReport,
-        uninterrupted: Callable[[], AbstractContextManager[None]] = nullcontext,
-        lock: Callable[[str], AbstractContextManager[object]] = nullcontext,
-        check_lock: Callable[[], object] = lambda: None,
-        on_resumable: Callable[[str], object] = lambda _: None,
-    ) -> None:
-        self._registry = registry
-        self._tracker = tracker
-        self._compute = compute
-        self._store = store
-        self._model_name = model_name
-        self._render = render
-        self._uninterrupted = uninterrupted
-        self._lock = lock
-        self._check_lock = check_lock
-        self._on_resumable = on_resumable
+    registry: DataRegistry
+    tracker: Tracker
+    compute: Compute
+    store: ModelStore
+    model_name: str
+    render: RenderReport
+    uninterrupted: Callable[[], AbstractContextManager[None]] = nullcontext
+    lock: Callable[[str], AbstractContextManager[object]] = nullcontext
+    check_lock: Callable[[], object] = lambda: None
+    on_resumable: Callable[[str], object] = lambda _: None
 
     def start(
         self,
@@ -97,11 +88,16 @@ class TrainingRun:
             FmnistError: the run failed, and is marked FAILED.
             KeyboardInterrupt: the run was interrupted, and is marked KILLED.
         """
-        dataset = self._registry.resolve(data_version)
-        lineage = _lineage(provenance, dataset)
+        dataset = self.registry.resolve(data_version)
+        lineage = Lineage(
+            **dataclasses.asdict(provenance),
+            dvc_data_version=dataset.version,
+            dvc_data_sha=dataset.commit,
+            data_digest=dataset.digest,
+        )
         tags = {**lineage.tags(), **(notes or {})}
         return self._carry_out(
-            lambda: self._tracker.start(run_name, tags, dataset), spec, dataset, lineage, on_progress, is_new=True
+            lambda: self.tracker.start(run_name, tags, dataset), spec, dataset, lineage, on_progress, is_new=True
         )
 
     def resume(self, run_id: str, on_progress: OnProgress) -> TrainingResult:
@@ -114,28 +110,25 @@ class TrainingRun:
             InvalidSetting: the run is finished, fmnist did not start it, its data has changed, or another process is
                 at work on it.
         """
-        with self._lock(run_id):
-            return self._resume(run_id, on_progress)
+        with self.lock(run_id):
+            record = self.tracker.get(run_id)
+            if record.status is RunStatus.FINISHED:
+                raise InvalidSetting(f"run {run_id} is FINISHED: there is nothing to resume")
+            lineage, spec = Lineage.from_tags(record.tags), TrainingSpec.from_params(record.params)
+            dataset = self.registry.resolve(lineage.dvc_data_version)
+            if dataset.digest != lineage.data_digest:
+                raise InvalidSetting(
+                    f"the data of {dataset.version} has changed since run {run_id} started: expected digest "
+                    f"{lineage.data_digest}, found {dataset.digest}; start a new run"
+                )
+            if record.status is RunStatus.RUNNING:
+                logger.warning("run %s is marked RUNNING: make sure that no other machine is at work on it", run_id)
 
-    def _resume(self, run_id: str, on_progress: OnProgress) -> TrainingResult:
-        record = self._tracker.get(run_id)
-        if record.status is RunStatus.FINISHED:
-            raise InvalidSetting(f"run {run_id} is FINISHED: there is nothing to resume")
-        lineage, spec = Lineage.from_tags(record.tags), TrainingSpec.from_params(record.params)
-        dataset = self._registry.resolve(lineage.dvc_data_version)
-        if dataset.digest != lineage.data_digest:
-            raise InvalidSetting(
-                f"the data of {dataset.version} has changed since run {run_id} started: expected digest "
-                f"{lineage.data_digest}, found {dataset.digest}; start a new run"
-            )
-        if record.status is RunStatus.RUNNING:
-            logger.warning("run %s is marked RUNNING: make sure that no other machine is at work on it", run_id)
+            def reopen() -> str:
+                self.tracker.set_status(run_id, RunStatus.RUNNING)
+                return run_id
 
-        def reopen() -> str:
-            self._tracker.set_status(run_id, RunStatus.RUNNING)
-            return run_id
-
-        return self._carry_out(reopen, spec, dataset, lineage, on_progress, is_new=False)
+            return self._carry_out(reopen, spec, dataset, lineage, on_progress, is_new=False)
 
     def _carry_out(
         self,
@@ -148,44 +141,44 @@ class TrainingRun:
         is_new: bool,
     ) -> TrainingResult:
         # What would fail later is checked before a run is opened. `versions` checks the model's name.
-        self._store.versions(self._model_name)
-        self._compute.prepare(spec, dataset)
-        self._check_lock()
-        unrecorded, resumable = None, not is_new
+        self.store.versions(self.model_name)
+        self.compute.prepare(spec, dataset)
+        self.check_lock()
+        epochs, left, resumable = None, list[str](), not is_new
         with ExitStack() as held:
             try:
-                with self._uninterrupted():
+                with self.uninterrupted():
                     run_id = open_run()
-                    unrecorded = Unrecorded(EpochLog(self._tracker, run_id))
+                    epochs = EpochLog(self.tracker, run_id)
                 logger.info("run %s: %s on %s", run_id, spec.recipe.architecture, dataset.version)
                 if is_new:
-                    held.enter_context(self._lock(run_id))
+                    held.enter_context(self.lock(run_id))
                     self._describe(run_id, spec, dataset)
                     resumable = True
-                fit = self._compute.fit(spec, dataset, run_id, unrecorded.epochs.watch(on_progress))
-                unrecorded.trained()
-                result = self._conclude(run_id, fit, spec, dataset, lineage, unrecorded)
-                self._tracker.set_status(run_id, RunStatus.FINISHED)
+                fit = self.compute.fit(spec, dataset, run_id, epochs.watch(on_progress))
+                left = [_FINAL_METRICS, _MODEL, _REPORT, _END]
+                result = self._conclude(run_id, fit, spec, dataset, lineage, epochs, left)
+                self.tracker.set_status(run_id, RunStatus.FINISHED)
             except BaseException as error:
-                if unrecorded is not None:
-                    with self._uninterrupted():
-                        self._abandon(run_id, error, unrecorded, resumable=resumable)
+                if epochs is not None:
+                    with self.uninterrupted():
+                        self._abandon(run_id, error, [str(epochs), *left], resumable=resumable)
                         # After the status, which is urgent, and under the lock: it may still write checkpoints.
-                        self._compute.close()
+                        self.compute.close()
                 raise
         return result
 
-    def _abandon(self, run_id: str, reason: BaseException, unrecorded: Unrecorded, *, resumable: bool) -> None:
+    def _abandon(self, run_id: str, reason: BaseException, unrecorded: list[str], *, resumable: bool) -> None:
         status = RunStatus.KILLED if isinstance(reason, KeyboardInterrupt) else RunStatus.FAILED
         try:
-            BoundedCalls().run("its status", lambda: self._tracker.set_status(run_id, status), _MARK_SECONDS)
+            BoundedCalls().run("its status", lambda: self.tracker.set_status(run_id, status), _MARK_SECONDS)
         except FmnistError as error:
             # The error that ended the run is raised after this, and says more.
             logger.warning("run %s could not be marked %s: %s", run_id, status, error)
-        if str(unrecorded):
-            logger.warning("not recorded for run %s: %s", run_id, unrecorded)
+        if any(unrecorded):
+            logger.warning("not recorded for run %s: %s", run_id, "; ".join(filter(None, unrecorded)))
         if resumable and not isinstance(reason, _LASTING):
-            self._on_resumable(run_id)
+            self.on_resumable(run_id)
 
     def _describe(self, run_id: str, spec: TrainingSpec, dataset: DatasetVersion) -> None:
         params = {
@@ -196,9 +189,9 @@ class TrainingRun:
             **{f"dvc_{split}_data_path": path for split, path in dataset.paths.items() if split != "metadata"},
             "dvc_metrics_path": dataset.paths["metadata"],
         }
-        self._tracker.log_artifact(run_id, "dvc_data_metrics.json", json.dumps(dataset.metadata, indent=2).encode())
+        self.tracker.log_artifact(run_id, "dvc_data_metrics.json", json.dumps(dataset.metadata, indent=2).encode())
         # Written last: a run with parameters has its whole description, and can be resumed.
-        self._tracker.log(run_id, params=params)
+        self.tracker.log(run_id, params=params)
 
     def _conclude(
         self,
@@ -207,17 +200,21 @@ class TrainingRun:
         spec: TrainingSpec,
         dataset: DatasetVersion,
         lineage: Lineage,
-        unrecorded: Unrecorded,
+        epochs: EpochLog,
+        left: list[str],
     ) -> TrainingResult:
-        """Measure the chosen weights on `val` and once on `test`. Then save, register and report on them."""
-        final = FinalMeasurement.of(self._compute, fit.weights, dataset)
+        """Measure the chosen weights on `val` and once on `test`. Then save, register and report on them.
+
+        Each step that is recorded is removed from `left`.
+        """
+        final = FinalMeasurement.of(self.compute, fit.weights, dataset)
         metrics, story = final.metrics(), _story(fit, spec, dataset)
         # Readers of a run see the last value of a metric, so it must be that of the registered model. It is logged as
         # one more epoch. So a run that is resumed after this point does not log it again.
-        unrecorded.epochs.write([*fit.history, metrics | story.speed()])
+        epochs.write([*fit.history, metrics | story.speed()])
         tags = {"best_epoch": str(story.best_epoch), "temperature": f"{final.weights.temperature:.4f}"}
-        self._tracker.log(run_id, tags={**tags, DEVICE_TAG: fit.device})
-        unrecorded.done(FINAL_METRICS)
+        self.tracker.log(run_id, tags={**tags, DEVICE_TAG: fit.device})
+        left.remove(_FINAL_METRICS)
         info = ModelInfo(
             architecture=fit.weights.architecture,
             normalization=dataset.normalization,
@@ -234,12 +231,12 @@ class TrainingRun:
             source=dataset.source,
             counts=split_sizes(dataset.metadata),
         )
-        model = self._saved(run_id) or self._store.save(
-            run_id, self._model_name, final.weights, info, final.golden, card=model_card(report)
+        model = self._saved(run_id) or self.store.save(
+            run_id, self.model_name, final.weights, info, final.golden, card=model_card(report)
         )
-        unrecorded.done(MODEL)
+        left.remove(_MODEL)
         self._log_report(run_id, model.uri, report)
-        unrecorded.done(REPORT)
+        left.remove(_REPORT)
         return TrainingResult(
             run_id=run_id,
             model=model,
@@ -253,16 +250,16 @@ class TrainingRun:
     def _log_report(self, run_id: str, uri: str, report: ModelReport) -> None:
         """Draw the report and log it. An error of drawing is only a warning: the model is valid without a report."""
         try:
-            files = report_files(self._render, uri, report)
+            files = report_files(self.render, uri, report)
         except ReportFailed as error:
             logger.warning("run %s has no report: %s", run_id, error)
             return
         for path, content in files.items():
-            self._tracker.log_artifact(run_id, f"{REPORT_FOLDER}/{path}", content)
+            self.tracker.log_artifact(run_id, f"{REPORT_FOLDER}/{path}", content)
 
     def _saved(self, run_id: str) -> ModelVersion | None:
         """Return the run's model if an earlier attempt registered it before it was interrupted."""
-        return next((version for version in self._store.versions(self._model_name) if version.run_id == run_id), None)
+        return next((version for version in self.store.versions(self.model_name) if version.run_id == run_id), None)
 
 
 def _story(fit: FitResult, spec: TrainingSpec, dataset: DatasetVersion) -> TrainingStory:
@@ -276,15 +273,4 @@ def _story(fit: FitResult, spec: TrainingSpec, dataset: DatasetVersion) -> Train
         seconds=fit.seconds or None,
         images_per_second=len(fit.history) * images / fit.seconds if images and fit.seconds else None,
         device=fit.device,
-    )
-
-
-def _lineage(provenance: Provenance, dataset: DatasetVersion) -> Lineage:
-    return Lineage(
-        argo_workflow_uid=provenance.argo_workflow_uid,
-        docker_image_tag=provenance.docker_image_tag,
-        git_commit=provenance.git_commit,
-        dvc_data_version=dataset.version,
-        dvc_data_sha=dataset.commit,
-        data_digest=dataset.digest,
     )

@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 from fractions import Fraction
-from math import inf, nan
+from math import nan
 
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from fmnist.domain.model.errors import InvalidSetting, MetricNotFound
+from fmnist.domain.model.errors import InvalidSetting
 from fmnist.domain.model.evaluation.paired_test import PairedComparison
 from fmnist.domain.model.promotion.policy import Mode, PromotionPolicy
 
@@ -49,9 +49,6 @@ POLICIES = st.builds(
         (0.882, 0.84, True),
         (0.9, 0.9, False),
         (0.8, 0.9, False),
-        (0.5, 0.0, True),  # an old value of 0 counts as 1.0
-        (0.0, 0.0, True),
-        (-0.5, 0.0, False),
         (-0.9, -1.0, True),
     ],
 )
@@ -104,14 +101,6 @@ def test_an_improvement_of_exactly_the_threshold_passes_and_less_does_not(unit: 
     assert not policy.by_metric(float(challenger - Fraction(1, 10**8)), float(champion)).promoted
 
 
-@pytest.mark.parametrize("value", [nan, inf, -inf])
-def test_a_metric_that_is_not_a_number_is_refused(value: float) -> None:
-    with pytest.raises(MetricNotFound, match=r"val_acc of the challenger must be"):
-        PromotionPolicy().by_metric(value, 0.9)
-    with pytest.raises(MetricNotFound, match=r"val_acc of the champion must be"):
-        PromotionPolicy().by_metric(0.9, value)
-
-
 @given(COMPARISONS, POLICIES)
 def test_no_policy_promotes_a_significantly_worse_model(comparison: PairedComparison, policy: PromotionPolicy) -> None:
     assume(comparison.difference < 0 and comparison.p_value <= 1 - policy.confidence)
@@ -130,11 +119,6 @@ def test_of_two_models_at_most_one_replaces_the_other(comparison: PairedComparis
     policy = PromotionPolicy(max_class_drop=1.0)
     decisions = [policy.by_comparison(comparison).promoted, policy.by_comparison(swapped).promoted]
     assert decisions != [True, True]
-
-
-@given(COMPARISONS, POLICIES)
-def test_a_decision_is_the_same_every_time(comparison: PairedComparison, policy: PromotionPolicy) -> None:
-    assert policy.by_comparison(comparison) == policy.by_comparison(comparison)
 
 
 def test_a_significantly_better_model_is_promoted_with_a_reason() -> None:

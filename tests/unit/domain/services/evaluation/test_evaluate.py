@@ -5,14 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from fmnist.domain.model.errors import (
-    CorruptModel,
-    InvalidSetting,
-    ModelNotFound,
-    Remedy,
-    SplitNotFound,
-    StoreUnavailable,
-)
+from fmnist.domain.model.errors import CorruptModel, InvalidSetting, ModelNotFound, Remedy, StoreUnavailable
 from fmnist.domain.model.evaluation.report import SECONDS_METRIC, SPEED_METRIC, ModelReport
 from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.training.run import EPOCH_METRICS
@@ -67,10 +60,6 @@ def test_another_split_or_data_version_can_be_chosen(promotions: House, evaluati
     found = evaluation.evaluate(model.uri, split="val", data_version="0.9.0")
     assert (found.report.measured.images, found.report.measured.data_version) == (50, "fashion-mnist-v0.9.0")
     assert found.logged_to == "evaluations/fashion-mnist-v0.9.0-val"
-    with pytest.raises(SplitNotFound, match="has no split 'test'"):
-        evaluation.evaluate(model.uri, data_version="0.9.0")
-    with pytest.raises(InvalidSetting, match="found 'train'"):
-        evaluation.evaluate(model.uri, split="train")
 
 
 def test_foreign_model_is_measured_if_a_data_version_is_given(

@@ -1,7 +1,7 @@
 """Whether a challenger replaces the champion, on fakes: both use the same data, and a refusal changes nothing."""
 
 from dataclasses import replace
-from math import nan
+from math import inf, nan
 
 import pytest
 
@@ -90,9 +90,14 @@ def test_a_version_without_a_run_is_refused(promotions: House) -> None:
         promotions.compare(foreign, Mode.CONTRACT)
 
 
-def test_a_metric_that_is_not_a_number_is_refused(promotions: House) -> None:
-    with pytest.raises(MetricNotFound, match=r"val_acc of .* must be a finite number, found nan"):
-        promotions.compare(promotions.train(5, val_acc=nan), Mode.CONTRACT)
+@pytest.mark.parametrize("value", [nan, inf, -inf])
+def test_a_metric_that_is_not_a_number_is_refused(promotions: House, value: float) -> None:
+    odd = promotions.train(5, val_acc=value)
+    with pytest.raises(MetricNotFound, match=rf"val_acc of {odd.uri} must be a finite number, found {value}"):
+        promotions.compare(odd, Mode.CONTRACT)
+    promotions.promote(odd)
+    with pytest.raises(MetricNotFound, match=rf"val_acc of models:/{PROD}/1 must be a finite number"):
+        promotions.compare(promotions.train(9), Mode.CONTRACT)
 
 
 def test_a_missing_metric_is_named_even_without_a_champion(promotions: House) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from fmnist.adapters.memory.desired_state import MemoryDesiredState
 from fmnist.domain.model.errors import Conflict, InvalidSetting, ModelNotFound
-from fmnist.domain.model.promotion.desired_state import Desired
 from fmnist.domain.services.promotion.deploy import ModelDeployment
+from fmnist.ports.desired_state import Desired
 from tests.unit.domain.services.promotion_support import PROD, SOURCE, House
 
 

@@ -62,13 +62,14 @@ def test_serving_version_is_not_looked_up_again(deployment: Deployment, max_age:
 
 
 @pytest.mark.parametrize("max_age", [None, 0.0])
+@pytest.mark.parametrize("error", [GONE, KeyError("registered_model"), InvalidSetting("the server says 400")])
 @pytest.mark.parametrize("desired", [CHAMPION, None, f"models:/{NAME}/1"])
-def test_desired_model_is_served_when_the_store_comes_back(
-    deployment: Deployment, desired: str | None, max_age: float | None
+def test_desired_model_is_served_when_the_store_works_again_after_any_error(
+    deployment: Deployment, desired: str | None, error: Exception, max_age: float | None
 ) -> None:
     uri = deployment.add("champion")
     replica = deployment.replica()
-    deployment.store.lookups.error = deployment.store.downloads.error = GONE
+    deployment.store.lookups.error = deployment.store.downloads.error = error
     replica.deploy(desired)
     replica.poll(max_age)
     assert served(replica) is None
@@ -105,22 +106,6 @@ def test_invalid_uri_is_logged_once_and_no_store_is_called(
     assert len(caplog.records) == 1
     assert deployment.store.lookups.calls == deployment.store.downloads.calls == []
     assert replica.status.reload_error is not None
-
-
-@pytest.mark.parametrize("max_age", [None, 0.0])
-@pytest.mark.parametrize("error", [KeyError("registered_model"), InvalidSetting("the server says 400")])
-@pytest.mark.parametrize("desired", [CHAMPION, None, f"models:/{NAME}/1"])
-def test_unexpected_error_of_the_store_is_retried(
-    deployment: Deployment, desired: str | None, error: Exception, max_age: float | None
-) -> None:
-    uri = deployment.add("champion")
-    replica = deployment.replica()
-    deployment.store.lookups.error = deployment.store.downloads.error = error
-    replica.deploy(desired)
-    assert served(replica) is None
-    deployment.store.lookups.error = deployment.store.downloads.error = None
-    replica.poll(max_age)
-    assert (served(replica), replica.status.reload_error) == (uri, None)
 
 
 @pytest.mark.parametrize("desired", [CHAMPION, None, f"models:/{NAME}/2"])

@@ -6,24 +6,18 @@ from typing import Any
 
 import pytest
 
-from fmnist.domain.model.errors import (
-    StoreUnavailable,
-    TrainingFailed,
-)
+from fmnist.domain.model.errors import StoreUnavailable, TrainingFailed
 from fmnist.domain.model.training.run import Progress
 from fmnist.ports.tracker import RunStatus
-from tests.unit.domain.services.training_support import MODEL, PROVENANCE, SPEC, House
+from tests.unit.domain.services.training_support import MODEL, PROVENANCE, SPEC, House, refuse
 
 
 def test_the_error_of_a_run_is_reported_although_the_tracker_is_down(
     house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def gone(run_id: str, status: RunStatus) -> None:
-        raise StoreUnavailable("the tracker does not answer")
-
-    monkeypatch.setattr(house.tracker, "set_status", gone)
+    monkeypatch.setattr(house.tracker, "set_status", refuse)
     house.train_until(1, TrainingFailed("loss is not finite"))
-    assert "could not be marked FAILED: the tracker does not answer" in caplog.text
+    assert "could not be marked FAILED: it does not answer" in caplog.text
 
 
 class Outage:
@@ -84,19 +78,6 @@ def test_an_outage_until_the_end_lists_what_is_missing_and_resuming_records_it(
     assert house.only_run().status is RunStatus.FINISHED
     assert [step for step, _ in house.only_run().history["val_acc"]] == [0, 1, 2, 3]
     assert house.store.versions(MODEL) == [result.model]
-
-
-def test_a_store_that_is_down_at_the_end_leaves_out_only_the_model(
-    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def refuse(*arguments: object, **options: object) -> None:
-        raise StoreUnavailable("the store does not answer")
-
-    monkeypatch.setattr(house.store, "save", refuse)
-    with pytest.raises(StoreUnavailable):
-        house.train()
-    assert "the model; its report; its final status\n" in caplog.text
-    assert "the metrics" not in caplog.text
 
 
 def test_a_tracker_that_hangs_does_not_delay_an_interrupted_process(

@@ -10,17 +10,12 @@ import pytest
 
 from fmnist.adapters.memory.registry import MemoryDataRegistry
 from fmnist.domain.model.data.dataset import DatasetVersion
-from fmnist.domain.model.errors import (
-    InvalidSetting,
-    RunNotFound,
-    StoreUnavailable,
-    TrainingFailed,
-)
+from fmnist.domain.model.errors import InvalidSetting, RunNotFound, StoreUnavailable, TrainingFailed
 from fmnist.domain.model.training.run import Progress
 from fmnist.domain.services.training.run import TrainingRun
 from fmnist.ports.tracker import RunStatus
 from fmnist.testing.data import toy_splits
-from tests.unit.domain.services.training_support import MODEL, PROVENANCE, SPEC, House, draw, ignore
+from tests.unit.domain.services.training_support import MODEL, PROVENANCE, SPEC, House, draw, ignore, refuse
 
 
 @pytest.mark.parametrize(
@@ -76,20 +71,18 @@ def test_epochs_that_a_lost_driver_did_not_record_are_recorded_when_the_run_is_r
     assert sorted(step for step, _ in history["val_acc"]) == [0, 1, 2, 3]
 
 
-def test_a_run_interrupted_while_saving_logs_nothing_twice_when_resumed(
-    house: House, monkeypatch: pytest.MonkeyPatch
+def test_a_run_whose_model_cannot_be_saved_lacks_only_the_model_and_gets_it_when_resumed(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refuse(*arguments: object, **options: object) -> None:
-        raise StoreUnavailable("the store does not answer")
-
     with monkeypatch.context() as broken:
         broken.setattr(house.store, "save", refuse)
         with pytest.raises(StoreUnavailable):
             house.train()
     stopped = house.only_run()
     assert stopped.status is RunStatus.FAILED
+    assert f"not recorded for run {stopped.run_id}: the model; its report; its final status\n" in caplog.text
     result = house.service.resume(stopped.run_id, ignore)
-    assert house.only_run().history == stopped.history
+    assert house.only_run().history == stopped.history, "nothing is logged twice"
     assert house.store.versions(MODEL) == [result.model]
 
 
@@ -170,9 +163,6 @@ def test_resuming_is_advised_if_it_can_help(house: House, error: BaseException, 
 
 
 def test_resuming_is_not_advised_for_a_run_without_its_params(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: object) -> None:
-        raise StoreUnavailable("the store does not answer")
-
     with monkeypatch.context() as broken:
         broken.setattr(house.tracker, "log_artifact", refuse)
         with pytest.raises(StoreUnavailable):

@@ -10,12 +10,7 @@ import pytest
 
 from fmnist.adapters.memory.registry import MemoryDataRegistry
 from fmnist.domain.model.data.dataset import DatasetVersion, LabeledImages
-from fmnist.domain.model.errors import (
-    DataVersionNotFound,
-    InvalidSetting,
-    ReportFailed,
-    StoreUnavailable,
-)
+from fmnist.domain.model.errors import DataVersionNotFound, InvalidSetting, ReportFailed, StoreUnavailable
 from fmnist.domain.model.evaluation.metrics import log_loss
 from fmnist.domain.model.evaluation.report import ModelReport
 from fmnist.domain.model.training.run import Progress, TrainingSpec
@@ -23,7 +18,7 @@ from fmnist.domain.services.prediction import Prediction
 from fmnist.domain.services.training.run import TrainingRun
 from fmnist.ports.tracker import RunStatus
 from fmnist.testing.data import toy_splits
-from tests.unit.domain.services.training_support import MODEL, PROVENANCE, SPEC, House, draw, ignore
+from tests.unit.domain.services.training_support import MODEL, PROVENANCE, SPEC, House, draw, ignore, refuse
 
 
 def test_a_finished_run_records_all_of_its_inputs(house: House) -> None:
@@ -211,23 +206,19 @@ def test_settings_that_cannot_give_a_model_start_no_run(
     assert house.tracker.find({}) == []
 
 
-def not_there(*_: object) -> None:
-    raise StoreUnavailable("it does not answer")
-
-
 @pytest.mark.parametrize(("part", "method"), [("compute", "prepare"), ("store", "versions")])
 def test_an_unavailable_service_starts_no_run_and_does_not_change_a_resumed_one(
     house: House, monkeypatch: pytest.MonkeyPatch, part: str, method: str
 ) -> None:
     with monkeypatch.context() as absent:
-        absent.setattr(getattr(house, part), method, not_there)
+        absent.setattr(getattr(house, part), method, refuse)
         with pytest.raises(StoreUnavailable):
             house.train()
     assert house.tracker.find({}) == []
     stopped = house.train_until(1, KeyboardInterrupt())
     house.resumable.clear()
     with monkeypatch.context() as absent:
-        absent.setattr(getattr(house, part), method, not_there)
+        absent.setattr(getattr(house, part), method, refuse)
         with pytest.raises(StoreUnavailable):
             house.service.resume(stopped.run_id, ignore)
     assert house.only_run().status is RunStatus.KILLED
