@@ -62,8 +62,8 @@ unit: setup ## Run the unit tests: no training, no cluster, no service.
 	$(BIN)/pytest --numprocesses 2 tests/unit
 
 # Two processes share the tests. The slow integration tests come first.
-test: setup ## Run the whole suite: unit, contract and integration tests.
-	$(BIN)/pytest --numprocesses 2 --no-loadscope-reorder --durations 10 tests/integration tests/unit
+test: setup ## Run the whole suite: unit, contract and integration tests. Show the lines of src that no test reaches.
+	$(BIN)/pytest --numprocesses 2 --no-loadscope-reorder --cov --durations 10 tests/integration tests/unit
 
 soak: setup ## Run the long tests: many reloads under load, memory over many requests, long outages.
 	$(BIN)/pytest -m soak --durations 10
