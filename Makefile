@@ -58,8 +58,9 @@ pipeline-serve: setup ## Serve the model that the pipeline's GitOps repository n
 pipeline-stop: setup ## Stop the service of the pipeline.
 	@$(BIN)/python -m pipeline stop
 
+# The two plugins take seconds to load in each process, and no unit test uses them.
 unit: setup ## Run the unit tests: no training, no cluster, no service.
-	$(BIN)/pytest --numprocesses 2 tests/unit
+	$(BIN)/pytest --numprocesses 2 -p no:schemathesis -p no:hydra_pytest tests/unit
 
 # Two processes share the tests. The slow integration tests come first.
 test: setup ## Run the whole suite: unit, contract and integration tests. Show the lines of src that no test reaches.
