@@ -47,7 +47,7 @@ class PartPerWorker(ray.train.DataConfig):  # type: ignore[misc]  # ray is not t
         return [{name: parts[name][rank].iterator() for name in parts} for rank in range(world_size)]
 
 
-def own_part(name: str) -> LabeledImages:
+def own_part(name: str) -> LabeledImages:  # pragma: no cover - runs in a Ray worker
     """Return this worker's part of a split. Only a worker may call it."""
     shard = ray.train.get_dataset_shard(name)
     return to_labeled_images(pa.concat_tables(shard.iter_batches(batch_size=None, batch_format="pyarrow")))
