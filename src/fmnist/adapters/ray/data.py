@@ -35,7 +35,7 @@ def to_dataset(references: list[Any]) -> ray.data.Dataset:
 class PartPerWorker(ray.train.DataConfig):  # type: ignore[misc]  # ray is not typed here
     """Gives the worker of rank k the k-th block of each dataset, not the nearest one, so that runs are repeatable."""
 
-    def configure(
+    def configure(  # pragma: no cover - runs in a Ray worker
         self,
         datasets: dict[str, ray.data.Dataset],
         world_size: int,
