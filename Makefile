@@ -58,12 +58,13 @@ pipeline-serve: setup ## Serve the model that the pipeline's GitOps repository n
 pipeline-stop: setup ## Stop the service of the pipeline.
 	@$(BIN)/python -m pipeline stop
 
+# The two plugins take seconds to load in each process, and no unit test uses them.
 unit: setup ## Run the unit tests: no training, no cluster, no service.
-	$(BIN)/pytest --numprocesses 2 tests/unit
+	$(BIN)/pytest --numprocesses 2 -p no:schemathesis -p no:hydra_pytest tests/unit
 
 # Two processes share the tests. The slow integration tests come first.
-test: setup ## Run the whole suite: unit, contract and integration tests.
-	$(BIN)/pytest --numprocesses 2 --no-loadscope-reorder --durations 10 tests/integration tests/unit
+test: setup ## Run the whole suite: unit, contract and integration tests. Show the lines of src that no test reaches.
+	$(BIN)/pytest --numprocesses 2 --no-loadscope-reorder --cov --durations 10 tests/integration tests/unit
 
 soak: setup ## Run the long tests: many reloads under load, memory over many requests, long outages.
 	$(BIN)/pytest -m soak --durations 10

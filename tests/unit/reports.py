@@ -37,7 +37,13 @@ def a_report() -> ModelReport:
         calibration=Calibration.of(data.labels, softmax(rng.standard_normal((200, 10)).astype(np.float32))),
         story=TrainingStory(
             device="cpu",
-            params={"architecture": "cnn", "lr": "0.2", "max_epochs": "3", "dvc_repo_url": "elsewhere"},
+            params={
+                "architecture": "cnn",
+                "lr": "0.2",
+                "max_epochs": "3",
+                "precision": "bfloat16",
+                "dvc_repo_url": "x",
+            },
             history=[dict.fromkeys(EPOCH_METRICS, 0.5 + 0.1 * epoch) for epoch in range(3)],
             best_epoch=2,
             seconds=12.5,

@@ -37,15 +37,13 @@ def damaged_registry(toy_registry: RegistrySettings, command: Command) -> None:
     ("flags", "complaint"),
     [
         (["--batch-size", "0"], "batch_size must be at least 1, found 0"),
-        (["--max-epochs", "0"], "max_epochs must be at least 1, found 0"),
         (["--lr", "nan"], "lr must be above 0, found nan"),
+        (["--lr", "1e308"], "lr must be at most 1e+38, found 1e+308"),
         (["--seed", "-1"], "seed must be in [0, 2**32), found -1"),
-        (["--num-workers", "0"], "num_workers must be at least 1, found 0"),
         (["--num-workers", "1000000000"], "num_workers must be at most 1000, found more"),
-        (["--batch-size", "9" * 30], "batch_size must be at most 2147483647"),
-        (["--gpu-per-worker", "-0.5"], "gpu_per_worker must be 0 or more, found -0.5"),
-        (["--limit-train", "0"], "limit_train must be at least 1, found 0"),
-        (["--limit-val", "-1"], "limit_val must be at least 1, found -1"),
+        (["--max-epochs", "9" * 30], "max_epochs must be at most 2147483647"),
+        (["--limit-train", "9" * 30], "limit_train must be at most 2147483647"),
+        (["--gpu-per-worker", "nan"], "gpu_per_worker must be 0 or more, found nan"),
         (["--model", "vgg"], f"architecture must be one of {', '.join(ARCHITECTURES)}, found vgg"),
         (["--preset", "quick"], f"preset 'quick' is none of {', '.join(PRESETS)}, and there is no such file"),
         (["--compute", "local", "--num-workers", "2"], "--compute local is one worker"),
@@ -78,7 +76,6 @@ def test_an_unknown_flag_or_an_invalid_number_is_a_usage_error(here: Here, comma
         (b"lr = 'fast'\n", "lr must be of type float, found a str"),
         (b"batch_size = " + b"9" * 5000, "Exceeds the limit"),
         (b"lr = \n", "Invalid value (at line 1, column 6)"),
-        (b"\xff\xfe", "can't decode byte 0xff"),
     ],
 )
 def test_malformed_preset_file_is_named(here: Here, command: Command, content: bytes, complaint: str) -> None:
@@ -88,10 +85,6 @@ def test_malformed_preset_file_is_named(here: Here, command: Command, content: b
     assert line.startswith(f"preset file {preset} cannot be used: ")
     assert complaint in line
     assert list(command.home.iterdir()) == [preset]
-
-
-def test_directory_is_not_a_preset(here: Here, command: Command) -> None:
-    assert "Is a directory" in here.refused("train", "--preset", str(command.home))
 
 
 def test_on_the_platform_all_missing_variables_are_named_at_once(here: Here, command: Command) -> None:

@@ -2,10 +2,7 @@
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import typer
@@ -14,21 +11,7 @@ from typer.testing import CliRunner
 from fmnist.apps.process import HungUp, ReportingGroup, Terminated, take_signals, uninterrupted
 from fmnist.domain.model.errors import CorruptData, InvalidSetting, RunNotFound, StoreUnavailable
 
-# Python code that hides the packages in its first argument.
-WITHOUT = """
-import sys
-
-class Without:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in sys.argv[1].split(","):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-sys.meta_path.insert(0, Without())
-from fmnist.__main__ import main
-main(sys.argv[2:])
-"""
 INTERRUPTS = [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated), (signal.SIGHUP, HungUp)]
-NO_SETTINGS = "dotenv,pydantic_settings,dependency_injector,mlflow,ray,torch,dvc"
 
 
 @pytest.fixture(autouse=True)
@@ -118,29 +101,3 @@ def test_without_a_signal_nothing_is_raised_and_an_error_passes() -> None:
         pass
     with pytest.raises(InvalidSetting), uninterrupted():
         raise InvalidSetting("no")
-
-
-@pytest.mark.parametrize(
-    ("missing", "arguments", "complaint"),
-    [
-        (f"typer,rich,{NO_SETTINGS}", ["--help"], "the fmnist command needs typer"),
-        (f"typer,rich,{NO_SETTINGS}", ["train"], "the fmnist command needs typer"),
-        (NO_SETTINGS, ["train"], "error: this command needs dotenv"),
-        ("dependency_injector", ["train"], "error: this command needs dependency_injector"),
-        ("dependency_injector", ["predict", "--split", "test"], "error: this command needs dependency_injector"),
-    ],
-)
-def test_command_without_its_extra_says_what_to_install(
-    tmp_path: Path, missing: str, arguments: list[str], complaint: str
-) -> None:
-    result = subprocess.run(
-        [sys.executable, "-c", WITHOUT, missing, *arguments],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert result.returncode == 1
-    assert result.stderr == f"{complaint}: pip install 'fmnist[all]'\n"
-    assert list(tmp_path.iterdir()) == []

@@ -39,11 +39,12 @@ CONTRACT = {
 }
 
 
+OF_VENDORS = Settings(aws_endpoint_url="x", aws_no_verify_ssl=True).vendor_environment()
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
-    for name in Settings(aws_endpoint_url="x", aws_no_verify_ssl=True).vendor_environment():
+    for name in [*map(str.upper, Settings.model_fields), *OF_VENDORS]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
 

@@ -67,7 +67,7 @@ def documents(directory: str = OVERLAY) -> list[Document]:
     """Return the output of kustomize for a directory."""
     command = [Path(sys.executable).with_name("kubectl"), "kustomize", DEPLOY / directory]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return [document for document in yaml.safe_load_all(text) if document]
+    return [document for document in yaml.load_all(text, yaml.CSafeLoader) if document]
 
 
 def get(kind: str, name: str) -> Document:

@@ -96,7 +96,7 @@ class ImageClassification(lightning.LightningModule):
     def on_fit_start(self) -> None:
         """Compile the network if the recipe says so, but only on a GPU: elsewhere it does not pay."""
         self._first_bad_step = self._first_bad_step.to(self.device)
-        if self._spec.recipe.compile and self.device.type == "cuda":
+        if self._spec.recipe.compile and self.device.type == "cuda":  # pragma: no cover - needs a GPU
             if has_compiler():
                 self.network.compile()
             else:

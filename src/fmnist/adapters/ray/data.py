@@ -35,7 +35,7 @@ def to_dataset(references: list[Any]) -> ray.data.Dataset:
 class PartPerWorker(ray.train.DataConfig):  # type: ignore[misc]  # ray is not typed here
     """Gives the worker of rank k the k-th block of each dataset, not the nearest one, so that runs are repeatable."""
 
-    def configure(
+    def configure(  # pragma: no cover - runs in a Ray worker
         self,
         datasets: dict[str, ray.data.Dataset],
         world_size: int,
@@ -47,7 +47,7 @@ class PartPerWorker(ray.train.DataConfig):  # type: ignore[misc]  # ray is not t
         return [{name: parts[name][rank].iterator() for name in parts} for rank in range(world_size)]
 
 
-def own_part(name: str) -> LabeledImages:
+def own_part(name: str) -> LabeledImages:  # pragma: no cover - runs in a Ray worker
     """Return this worker's part of a split. Only a worker may call it."""
     shard = ray.train.get_dataset_shard(name)
     return to_labeled_images(pa.concat_tables(shard.iter_batches(batch_size=None, batch_format="pyarrow")))

@@ -58,7 +58,7 @@ class ReplicaParts:
     log_level: str
 
 
-class Replica:
+class Replica:  # pragma: no cover - runs in a Ray worker
     """One replica: the service for `create_app`, as a deployment class of Ray Serve."""
 
     def __init__(self, parts: ReplicaParts, model_uri: str | None) -> None:
@@ -157,12 +157,12 @@ def application(parts: ReplicaParts, model_uri: str | None) -> Any:
     return deployment.bind(parts, model_uri)
 
 
-def _threads() -> int:
+def _threads() -> int:  # pragma: no cover - runs in a Ray worker
     """Return the number of threads for ONNX Runtime: the replica's CPUs, and at least one."""
     return max(1, int(ray.get_runtime_context().get_assigned_resources().get("CPU", 1)))
 
 
-def _log_as_serve_does(level: str) -> None:
+def _log_as_serve_does(level: str) -> None:  # pragma: no cover - runs in a Ray worker
     """Send fmnist's log to Serve's handlers, so that both have one place and format."""
     ours, theirs = logging.getLogger("fmnist"), logging.getLogger("ray.serve")
     ours.handlers = theirs.handlers

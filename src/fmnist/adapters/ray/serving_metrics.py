@@ -14,7 +14,7 @@ _IMAGES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000]
 _CONFIDENCE_BINS = np.linspace(0, 1, 11)
 
 
-class ServingMetrics:
+class ServingMetrics:  # pragma: no cover - runs in a Ray worker
     """The metrics of one replica. Make it once, inside of the replica."""
 
     def __init__(self) -> None:

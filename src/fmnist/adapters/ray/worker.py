@@ -36,7 +36,7 @@ class WorkerTask:
     storage: CheckpointStorage
 
 
-def train_worker(task: WorkerTask) -> FmnistError | None:
+def train_worker(task: WorkerTask) -> FmnistError | None:  # pragma: no cover - runs in a Ray worker
     """Train on this worker's part of the data, from the run's last checkpoint if there is one.
 
     Ray retries after any exception of a worker. So an error that a retry cannot fix is returned, not raised: bad data
@@ -61,7 +61,7 @@ def train_worker(task: WorkerTask) -> FmnistError | None:
     return None
 
 
-def _fit(task: WorkerTask, resume_from: Path | None) -> None:
+def _fit(task: WorkerTask, resume_from: Path | None) -> None:  # pragma: no cover - runs in a Ray worker
     # Not at the top: the driver imports this module too, and Lightning takes seconds.
     from fmnist.adapters.lightning.fitting import fit_network
 
@@ -88,7 +88,7 @@ def _fit(task: WorkerTask, resume_from: Path | None) -> None:
     )
 
 
-def _parallel(workers: int) -> dict[str, Any]:
+def _parallel(workers: int) -> dict[str, Any]:  # pragma: no cover - runs in a Ray worker
     """Return Lightning's options for this number of workers. One worker alone shares no gradients."""
     import ray.train.lightning
 

@@ -132,15 +132,20 @@ def test_full_buffers_answer_503_with_retry_after(serving: GreyServing) -> None:
     assert service.gate.held == 0
 
 
+@pytest.fixture(scope="module")
+def guarded(shared_serving: GreyServing) -> Service:
+    return Service(shared_serving, GUARDED)
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "GET", "HEAD", "PATCH"])
 @pytest.mark.parametrize("announced", [{"content_length": "8388608"}, {"transfer_encoding": "chunked"}])
 @pytest.mark.parametrize("path", ["/predict", "/health", "/nothing"])
-def test_no_byte_is_read_without_a_key(serving: GreyServing, method: str, announced: dict[str, str], path: str) -> None:
-    reply = Service(serving, GUARDED).request(method, path, Untouchable(), x_api_key="wrong", **announced)
+def test_no_byte_is_read_without_a_key(guarded: Service, method: str, announced: dict[str, str], path: str) -> None:
+    reply = guarded.request(method, path, Untouchable(), x_api_key="wrong", **announced)
     assert reply.status == 401
     assert reply.headers["connection"] == "close", "what is still sent would be kept by the server"
 
 
 @pytest.mark.parametrize("content_length", [{}, {"content_length": "0"}])
-def test_probe_needs_no_key(serving: GreyServing, content_length: dict[str, str]) -> None:
-    assert Service(serving, GUARDED).request("GET", "/health", Untouchable(), **content_length).status == 200
+def test_probe_needs_no_key(guarded: Service, content_length: dict[str, str]) -> None:
+    assert guarded.request("GET", "/health", Untouchable(), **content_length).status == 200

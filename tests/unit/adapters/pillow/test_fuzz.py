@@ -177,10 +177,10 @@ def fuzz(seed: int, rounds: int) -> None:
 
 
 @pytest.mark.parametrize("tag", [0x010F, 0x0110, 0x0132, 0x8769, 0x8825, 0x927C, 0xA005, 0x0201, 0x014A])
-@pytest.mark.parametrize("kind", range(14))
-def test_a_tag_of_a_wrong_type_beside_an_orientation_is_refused_as_damaged(tag: int, kind: int) -> None:
-    for count, value in ((0, 0), (1, 0), (1, 2**32 - 1), (4, 8), (2**31, 8), (2**32 - 1, 0xFFFF)):
-        check(orientation_and(tag, kind, count, value))
+def test_a_tag_of_a_wrong_type_beside_an_orientation_is_refused_as_damaged(tag: int) -> None:
+    for kind in range(14):
+        for count, value in ((0, 0), (1, 0), (1, 2**32 - 1), (4, 8), (2**31, 8), (2**32 - 1, 0xFFFF)):
+            check(orientation_and(tag, kind, count, value))
 
 
 def test_pictures_are_readable_before_they_are_damaged() -> None:
@@ -207,7 +207,7 @@ def test_pictures_with_an_impossible_size_are_refused() -> None:
 
 
 def test_compressed_text_of_huge_size_is_not_decompressed() -> None:
-    bomb = zlib.compress(bytes(200_000_000))
+    bomb = zlib.compress(bytes(200_000_000), 1)
     samples = SHIRT[..., None]
     for kind, head in ((b"zTXt", b"key\0\0"), (b"iTXt", b"key\0\1\0\0\0"), (b"iCCP", b"key\0\0")):
         content = png(samples, 0, 8, interlaced=False, chunks=[chunk(kind, head + bomb)])

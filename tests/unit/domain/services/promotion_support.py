@@ -34,6 +34,8 @@ from fmnist.testing.data import toy_splits
 
 SOURCE = StagedName.parse("dev.fashion-mnist-classifier")
 STAGING, PROD = "staging.fashion-mnist-classifier", "prod.fashion-mnist-classifier"
+SPLITS = toy_splits(train=50, val=10, test=100)
+EARLIER_SPLITS = toy_splits(train=50, val=50, test=0)
 POLICY = PromotionPolicy(max_class_drop=1.0, max_calibration_loss=1.0, max_latency_ratio=1e6, min_accuracy=0.0)
 
 
@@ -101,9 +103,9 @@ class House:
     ticks: float = 1.8e9
 
     def __post_init__(self) -> None:
-        self.splits = toy_splits(train=50, val=10, test=100)
+        self.splits = SPLITS
         self.registry.add("1.0.0", self.splits)
-        self.registry.add("0.9.0", toy_splits(train=50, val=50, test=0))
+        self.registry.add("0.9.0", EARLIER_SPLITS)
         self.challengers = Challengers(self.store, self.tracker, SOURCE)
         self.comparison = ModelComparison(self.store, self.tracker, self.registry, SOURCE, now=self.now)
         self.acceptance = AcceptanceTest(self.store, self.registry, SOURCE, now=self.now)
@@ -203,6 +205,12 @@ def challenger(house: House) -> ModelVersion:
     """Register one more version of a model that is trained once."""
     versions = MemoryModelStore.versions(house.store, str(SOURCE))
     return house.store.copy(versions[-1], str(SOURCE)) if versions else house.train(5)
+
+
+def promoted(house: House, models: int) -> None:
+    """Promote this number of models, one after the other."""
+    for _ in range(models):
+        house.promotion.release(house.wave_through(challenger(house)).uri, by="x")
 
 
 def as_before(tags: dict[str, str]) -> dict[str, str]:

@@ -8,36 +8,34 @@ import pytest
 
 from fmnist.domain.model.errors import Conflict, StoreUnavailable
 from fmnist.domain.model.promotion.policy import Mode
-from tests.unit.domain.services.promotion_support import POLICY, House
+from tests.unit.domain.services.promotion_support import POLICY, House, challenger, promoted
 
 
 def _prepare_release(house: House) -> Callable[[], object]:
-    house.promote(house.train(3))
-    house.promote(house.train(5))
-    staged = house.prepare(house.train(9))
+    promoted(house, 2)
+    staged = house.wave_through(challenger(house))
     return lambda: house.promotion.release(staged.uri, by="x", serving_image="image")
 
 
 def _prepare_first_release(house: House) -> Callable[[], object]:
-    staged = house.prepare(house.train(9))
+    staged = house.wave_through(challenger(house))
     return lambda: house.promotion.release(staged.uri, by="x")
 
 
 def _prepare_rollback(house: House) -> Callable[[], object]:
-    for quality in (3, 5, 9):
-        house.promote(house.train(quality))
+    promoted(house, 3)
     return lambda: house.rollback.run(by="x", reason="bad")
 
 
 def _prepare_stage(house: House) -> Callable[[], object]:
-    house.promote(house.train(3))
+    promoted(house, 1)
     better = house.train(9)
     house.compare(better)
     return lambda: house.promotion.stage(better)
 
 
 def _prepare_pipeline(house: House) -> Callable[[], object]:
-    house.promote(house.train(3))
+    promoted(house, 1)
     better = house.train(9)
     return lambda: house.run.run(better, POLICY, Mode.EVALUATE, by="x", approval="automatic")
 

@@ -14,7 +14,7 @@ from fmnist.domain.model.errors import Conflict, FmnistError, ModelNotFound, Not
 from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.promotion.records import Rollback
 from fmnist.domain.model.promotion.stages import Alias
-from tests.unit.domain.services.promotion_support import PROD, House, as_before, challenger
+from tests.unit.domain.services.promotion_support import PROD, House, as_before, challenger, promoted
 
 AGAIN = "is @champion again"
 
@@ -80,11 +80,6 @@ class Witness:
         assert after.get("previous") != after["champion"]
         assert self.goes_to in {None, after.get("previous")}, "a release ignored an unfinished rollback"
         self.goes_to = None
-
-
-def promoted(house: House, models: int) -> None:
-    for _ in range(models):
-        house.promotion.release(house.wave_through(challenger(house)).uri, by="x")
 
 
 def ended_long_ago(house: House) -> None:
