@@ -63,7 +63,7 @@ unit: setup ## Run the unit tests: no training, no cluster, no service.
 	$(BIN)/pytest --numprocesses 2 -p no:schemathesis -p no:hydra_pytest tests/unit
 
 # Two processes share the tests. The slow integration tests come first.
-test: setup ## Run the whole suite: unit, contract and integration tests. Show the lines of src that no test reaches.
+test: setup ## Run the whole suite: unit, contract and integration tests. Show the lines of src that pytest does not reach.
 	$(BIN)/pytest --numprocesses 2 --no-loadscope-reorder --cov --durations 10 tests/integration tests/unit
 
 soak: setup ## Run the long tests: many reloads under load, memory over many requests, long outages.
@@ -73,6 +73,7 @@ lint: setup ## Check format, lint, types, import contracts, images, workflows an
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy benchmarks
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
 	$(BIN)/hadolint Dockerfile

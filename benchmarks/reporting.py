@@ -33,7 +33,7 @@ def _gpu() -> dict[str, Any]:
     return {
         "gpu": torch.cuda.get_device_name(),
         "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version(),
+        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
     }
 
 

@@ -10,7 +10,7 @@ from serving_subjects import load_classifier
 from fmnist.domain.services.prediction import Prediction
 
 
-class Api(litserve.LitAPI):
+class Api(litserve.LitAPI):  # type: ignore[misc]  # litserve is installed for this benchmark only
     """The same requests and answers as the other servers. With type annotations, LitServe would expect other bodies."""
 
     def __init__(self, model: str) -> None:

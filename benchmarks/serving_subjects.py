@@ -55,7 +55,7 @@ def plain(port: str, model: str) -> None:
 
     ray.init(num_cpus=2, include_dashboard=False)
     serve.start(http_options=HTTPOptions(host="127.0.0.1", port=int(port)))
-    serve.run(Plain.bind())
+    serve.run(Plain.bind())  # type: ignore[attr-defined]  # of the decorator
     signal.sigwait({signal.SIGTERM})
     serve.shutdown()
     ray.shutdown()

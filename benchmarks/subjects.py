@@ -24,7 +24,7 @@ def product(started: float, compute: str, *flags: str) -> dict[str, Any]:
     """
     import fmnist.apps.progress
     from fmnist.__main__ import main
-    from fmnist.apps.process import INTERRUPTED
+    from fmnist.apps.process import exit_of
     from fmnist.domain.model.training.run import Progress
 
     times: dict[str, list[float]] = {"steps": [], "epochs": []}
@@ -48,7 +48,7 @@ def product(started: float, compute: str, *flags: str) -> dict[str, Any]:
         try:
             main(arguments)
         except SystemExit as end:
-            if end.code != (INTERRUPTED if FIRST_STEP in flags else 0):
+            if end.code != (exit_of(KeyboardInterrupt())[1] if FIRST_STEP in flags else 0):
                 raise
     return {"first_step": times["steps"][0] - started, "epochs": _intervals(times["epochs"])}
 
@@ -160,12 +160,12 @@ def bare_loop(_: float, epochs: str, images_to_train_on: str) -> dict[str, Any]:
                 logits = network(inputs(augmented[rows]))
                 loss = functional.cross_entropy(logits, labels["train"][rows], label_smoothing=recipe.label_smoothing)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
         network.eval()
         with torch.no_grad(), half:
-            chunks = zip(images["val"].split(1000), labels["val"].split(1000), strict=True)
+            chunks = zip(torch.split(images["val"], 1000), torch.split(labels["val"], 1000), strict=True)
             correct = sum(int((network(inputs(batch)).argmax(1) == answers).sum()) for batch, answers in chunks)
         ends.append(time.time())
     return {"epochs": _intervals(ends), "val_acc": correct / len(labels["val"])}

@@ -43,8 +43,8 @@ def run_all(
 ) -> None:
     """Run compare, stage, test and release in order, and stop at the first step that refuses."""
     contract = {"metric": metric, "higher_is_better": higher_is_better, "threshold": threshold}
-    rules = options.read_policy(policy, **contract)
     container = _container(output_dir)
+    rules = options.read_policy(policy, **contract)
     result = container.promotion_run().run(
         options.find_challenger(container, model_uri),
         rules,
@@ -94,8 +94,8 @@ def compare(
 ) -> None:
     """Decide whether a model is better than the champion, and record why."""
     contract = {"metric": metric, "higher_is_better": higher_is_better, "threshold": threshold}
-    rules = options.read_policy(policy, **contract)
     container = _container(output_dir)
+    rules = options.read_policy(policy, **contract)
     record = container.comparison().compare(
         options.find_challenger(container, model_uri),
         rules,
@@ -127,8 +127,8 @@ def check_staged(
     as_json: AsJson = False,
 ) -> None:
     """Load the staged model like the service does, check its accuracy, and compare its latency with the champion's."""
-    rules = options.read_policy(policy) if policy else None
     container = _container(output_dir)
+    rules = options.read_policy(policy) if policy else None
     record = container.acceptance().run(rules, model_uri)
     staged = container.model_store().resolve(record.version)
     hints = [options.approve_hint(staged), f"fmnist promote release --model-uri {staged.uri}"] if record.passed else []

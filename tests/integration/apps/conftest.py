@@ -24,11 +24,28 @@ TRAPPED = ("dvc", "fmnist", "mlflow", "numpy", "pyarrow", "random", "ray", "sock
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training run: its command, its output, and its JSON result."""
+    """A finished training run: its command, its output, its JSON result, and the surroundings in which it ran."""
 
     command: Command
     process: CompletedProcess[str]
     result: Any
+    surroundings: "Surroundings"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Files with names of modules in the working directory, a long TMPDIR, and warnings as errors."""
+
+    directory: Path
+    temporary: Path
+
+    @property
+    def traps(self) -> list[Path]:
+        return [self.directory / f"{name}.py" for name in TRAPPED]
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {"TMPDIR": str(self.temporary), "PYTHONWARNINGS": "error"}
 
 
 @pytest.fixture(scope="session")
@@ -50,34 +67,28 @@ def trained(toy_registry: RegistrySettings, tmp_path_factory: pytest.TempPathFac
     workflow = {"ARGO_WORKFLOW_UID": "workflow-7", "DOCKER_IMAGE_TAG": "sha-1234"}
     command = Command(tmp_path_factory.mktemp("trained"), toy_registry, workflow)
     local = ("train", "--compute", "local", "--run-name", "demo", *RECIPE, "--json")
-    process = run_among_traps(command, tmp_path_factory, *local)
+    surroundings = Surroundings(command.home, tmp_path_factory.mktemp("a-long-name-" * 9))
+    process = run_in(surroundings, command, *local)
     assert process.returncode == 0, process.stderr
-    return Trained(command, process, json.loads(process.stdout))
+    return Trained(command, process, json.loads(process.stdout), surroundings)
 
 
-def run_among_traps(
-    command: Command, tmp_path_factory: pytest.TempPathFactory, *arguments: str
-) -> CompletedProcess[str]:
-    """Run the installed script beside files with names of modules, with a long TMPDIR, and with warnings as errors."""
-    traps = [command.home / f"{name}.py" for name in TRAPPED]
-    for trap in traps:
+def run_in(surroundings: Surroundings, command: Command, *arguments: str) -> CompletedProcess[str]:
+    """Run the installed script in these surroundings."""
+    for trap in surroundings.traps:
         trap.write_text(TRAP)
     try:
         return subprocess.run(
             [Path(sys.executable).parent / "fmnist", *arguments],
-            cwd=command.home,
-            env={
-                **command.environment,
-                "TMPDIR": str(tmp_path_factory.mktemp("a-long-name-" * 9)),
-                "PYTHONWARNINGS": "error",
-            },
+            cwd=surroundings.directory,
+            env={**command.environment, **surroundings.variables},
             capture_output=True,
             text=True,
             timeout=PATIENCE_SECONDS,
             check=False,
         )
     finally:
-        for trap in traps:
+        for trap in surroundings.traps:
             trap.unlink()
 
 

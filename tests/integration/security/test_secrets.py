@@ -91,13 +91,16 @@ def test_working_run_emits_no_secret(
     ],
     ids=["data registry", "store", "password", "tracker"],
 )
-def test_failing_run_emits_no_secret(command: Command, wrong: dict[str, str]) -> None:
+def test_failing_run_emits_no_secret(
+    command: Command, wrong: dict[str, str], capfd: pytest.CaptureFixture[str]
+) -> None:
     command.variables.update(wrong)
     code, out, err = Here(command)("train", "--compute", "local", *RECIPE)
     assert code == 1
     assert err.splitlines()[-1].startswith("error: ")
     assert "Traceback" in err
-    assert leaks({"what it printed": (out + err).encode(), **files(command.home)}, command) == []
+    printed = "".join([out, err, *capfd.readouterr()])
+    assert leaks({"what it printed": printed.encode(), **files(command.home)}, command) == []
 
 
 def leaks(emitted: dict[str, bytes], command: Command) -> list[tuple[str, str]]:

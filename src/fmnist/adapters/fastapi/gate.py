@@ -58,7 +58,9 @@ class Gate:
                 if not may_predict(scope, self._settings.api_keys):
                     raise key_needed()
                 await self._read(headers, receive, body)
-            yield _handed_on(body.getvalue(), receive)
+            handed_on = _handed_on(body.getvalue(), receive)
+            body.truncate(0)  # frees the bytes; the position still tells how many there were
+            yield handed_on
         finally:
             self.held -= body.tell()
 
@@ -93,8 +95,10 @@ class Gate:
                     piece = message.get("body", b"")
                     if body.tell() + len(piece) > self._settings.max_bytes:
                         raise self._too_large()
-                    self._hold(len(piece))
+                    self._check_room(len(piece))
                     body.write(piece)
+                    self.held += len(piece)
+                    self.most = max(self.most, self.held)
                     more = message.get("more_body", False)
         except TimeoutError as error:
             detail = f"the body did not arrive within {self._settings.body_timeout_seconds:g} s"
@@ -102,13 +106,11 @@ class Gate:
         if promised is not None and body.tell() != promised:
             raise ClientGoneError
 
-    def _hold(self, size: int) -> None:
+    def _check_room(self, size: int) -> None:
         limit = self._settings.max_buffered_bytes
         if self.held + size > limit:
             detail = f"the service already holds its limit of {limit} bytes of requests: try again in a moment"
             raise Problem(503, "buffers_full", detail, {"retry-after": _RETRY_SECONDS, "connection": "close"})
-        self.held += size
-        self.most = max(self.most, self.held)
 
     def _too_large(self) -> Problem:
         limit = self._settings.max_bytes

@@ -28,6 +28,8 @@ _KEPT_VARIABLES = re.compile(
 _NEUTRALIZED_VARIABLES = re.compile(
     r"(GIT|DVC)_.*|LC_.*|LANGUAGE|BASH_ENV|ENV|BASHOPTS|SHELLOPTS|CDPATH|BASH_FUNC_.*|PYTHONWARNINGS", re.DOTALL
 )
+# An empty one is as none: Git would refuse to commit with it.
+_IDENTITY = re.compile(r"GIT_(AUTHOR|COMMITTER)_|(user|author|committer)\.")
 _NEUTRAL_VARIABLES = {
     "GIT_ATTR_NOSYSTEM": "1",
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -82,7 +84,8 @@ def _kept_variables() -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()  # noqa: TID251 - the environment of Git
-        if _KEPT_VARIABLES.fullmatch(name) or not _NEUTRALIZED_VARIABLES.fullmatch(name)
+        if (_KEPT_VARIABLES.fullmatch(name) or not _NEUTRALIZED_VARIABLES.fullmatch(name))
+        and (value or not _IDENTITY.match(name))
     }
     return {"SSH_ASKPASS_REQUIRE": "never", **kept, **_NEUTRAL_VARIABLES}
 
@@ -110,7 +113,11 @@ def _kept_settings() -> _Settings:
     words = os.fsdecode(listing.stdout).split("\0")
     found = [entry.partition("\n") for scope, entry in zip(words[::2], words[1::2], strict=False) if scope in _SCOPES]
     # A setting without `=` means true.
-    return [(name, value if equals else "true") for name, equals, value in found if _KEPT_SETTINGS.fullmatch(name)]
+    return [
+        (name, value if equals else "true")
+        for name, equals, value in found
+        if _KEPT_SETTINGS.fullmatch(name) and (value or not _IDENTITY.match(name))
+    ]
 
 
 def _asked_as(remote: Address, user: str, password: str | None) -> _Settings:

@@ -7,8 +7,8 @@ already set wins.
 from fmnist.adapters.environment import set_defaults
 
 # Each call has three attempts, with ten seconds before the last. It fails after 11 s if no server listens, and after
-# 70 s if the server does not answer. MLflow's defaults take many minutes. The server is silent while it copies a whole
-# file to its own store, so a shorter timeout would end uploads.
+# 70 s without an answer. MLflow's defaults take many minutes. A shorter timeout would end uploads, because the
+# server is silent while it copies a whole file to its own store.
 TIME_LIMITS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",  # seconds to connect, and between two bytes
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",

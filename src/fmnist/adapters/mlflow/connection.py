@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
+from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -29,8 +30,8 @@ from fmnist.adapters.mlflow.errors import translated, unavailable
 from fmnist.domain.model.address import Address, without_credentials
 from fmnist.domain.model.errors import FmnistError, InvalidSetting, RunNotFound
 
-# The first request. It fails after 5 s if no server listens, and after 25 s if the server does not answer.
-_PROBE = {"timeout": 5, "max_retries": 3, "backoff_factor": 0.5}
+# The first request. It fails after 2 s if no server listens, and after 26 s if the server does not answer.
+_PROBE = {"timeout": 8, "max_retries": 2, "backoff_factor": 1}
 _READ_SCHEMES = {"", "file", "http", "https", "mlflow-artifacts", "s3"}  # `downloading` reads only these
 _T = TypeVar("_T")
 
@@ -191,7 +192,9 @@ def _open(connection: MlflowConnection) -> MlflowClient:
         )
     if scheme in {"http", "https"}:
         with translated(address, "the connection"):
-            http_request(get_default_host_creds(uri), "/health", "GET", **_PROBE)
+            answer = http_request(get_default_host_creds(uri), "/health", "GET", **_PROBE)
+            if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                answer.raise_for_status()
             return MlflowClient(uri, registry_uri=uri)
     if (database := _sqlite_file(address)) is not None:
         with _sole_user_of(database, address):

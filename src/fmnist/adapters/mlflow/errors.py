@@ -71,7 +71,8 @@ def _advice(tracking_uri: Address, error: Exception) -> str:
             "MLFLOW_TRACKING_INSECURE_TLS=true accepts any certificate"
         )
     if "/mlflow-artifacts/" in text and _STORE_FAILS.search(text):
-        return "check the server's artifact store; the server's log tells the cause"
+        longer = ", or set MLFLOW_HTTP_REQUEST_TIMEOUT to more seconds" if "timed out" in text else ""
+        return f"check the server's artifact store{longer}; the server's log tells the cause"
     return "; ".join(filter(None, ("check MLFLOW_TRACKING_URI, and that the server runs", proxy)))
 
 

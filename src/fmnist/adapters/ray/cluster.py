@@ -168,7 +168,10 @@ def _no_cluster(settings: ClusterSettings, error: Exception) -> str:
     if settings.address:
         return f"no Ray cluster at {settings.address}: {reason}; check RAY_ADDRESS, or unset it to start a cluster here"
     place = os.environ.get(_RAY_SCRATCH) or tempfile.gettempdir()  # noqa: TID251 - Ray reads it
-    if isinstance(error, OSError):
+    if "AF_UNIX" in reason:
+        most = _LONGEST_SOCKET - len(f"/ray{_SOCKET}")
+        advice = f"the path {place} is too long for sockets: set {_RAY_SCRATCH} to a path of at most {most} bytes"
+    elif isinstance(error, OSError):
         advice = f"check that {place} has free space and is writable, or set {_RAY_SCRATCH} to another short path"
     else:
         advice = f"check the free memory, and the free space in {place}; Ray's logs are in {place}/ray/session_latest"

@@ -51,7 +51,11 @@ CHECK_STORE = "check the server's artifact store"
     ("said", "cause", "advice"),
     [
         (exhausted("NewConnectionError('[Errno 111] Connection refused')"), "Connection refused", CHECK_SERVER),
-        (exhausted("ReadTimeoutError('Read timed out. (read timeout=60)')"), "(read timeout=60)", CHECK_STORE),
+        (
+            exhausted("ReadTimeoutError('Read timed out. (read timeout=60)')"),
+            "(read timeout=60)",
+            f"{CHECK_STORE}, or set MLFLOW_HTTP_REQUEST_TIMEOUT to more seconds;",
+        ),
         (
             "The following failures occurred while downloading one or more artifacts from models:/m:\n##### a #####\n"
             + exhausted("ResponseError('too many 503 error responses')"),

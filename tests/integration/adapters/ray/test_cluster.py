@@ -69,7 +69,7 @@ def test_address_of_the_job_server_is_refused() -> None:
         (OSError(errno.ENOSPC, "No space left on device"), "check that /scratch has free space and is writable"),
         (
             OSError("validate_socket_filename failed: AF_UNIX path length cannot exceed 107 bytes: '/scratch/ray'"),
-            "check that /scratch has free space and is writable, or set RAY_TMPDIR to another short path",
+            "/scratch is too long for sockets: set RAY_TMPDIR to a path of at most 39 bytes",
         ),
         (PermissionError(errno.EACCES, "Permission denied"), "check that /scratch has free space and is writable"),
         (

@@ -1,6 +1,7 @@
 """The gate asks for the key before the first byte of a body, and counts every byte that it lets in."""
 
 import asyncio
+import tracemalloc
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -64,6 +65,28 @@ class Client:
         except Problem as problem:
             return problem.status
         return None
+
+
+def test_handed_on_body_takes_no_memory_while_the_request_is_answered() -> None:
+    body = bytes(2**22)
+    messages = iter(chunks(body))
+    gate = Gate(replace(SETTINGS, max_bytes=2**23, max_buffered_bytes=2**23))
+
+    async def receive() -> Any:
+        return next(messages)
+
+    async def answer() -> int:
+        async with gate.admit({"type": "http", "method": "POST", "headers": []}, receive) as admitted:
+            assert (await admitted())["body"] == body
+            assert gate.held == len(body)
+            return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        assert asyncio.run(answer()) < len(body)
+    finally:
+        tracemalloc.stop()
+    assert gate.held == 0
 
 
 HEADERS = st.sampled_from(

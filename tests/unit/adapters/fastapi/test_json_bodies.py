@@ -114,7 +114,7 @@ def test_error_for_an_object_with_other_keys_does_not_repeat_them(service: Servi
         ([None] * 1001, "1001 images, expected at most 1000 in one request: send them in several"),
     ],
 )
-def test_ragged_empty_and_too_many_images_get_different_errors(service: Service, images: object, detail: str) -> None:
+def test_ragged_and_too_many_images_get_different_errors(service: Service, images: object, detail: str) -> None:
     reply = service.predict({"images": images})
     assert reply.problem == (422, "invalid_images")
     assert reply.detail == detail

@@ -78,6 +78,17 @@ def test_body_with_a_too_large_content_length_is_not_read() -> None:
     assert proxy.seen == {}
 
 
+def test_body_of_unknown_length_is_refused_when_it_grows_too_large() -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b"x" * 100
+
+    proxy = Proxy()
+    answer = ask(proxy, content=pieces())
+    assert answer.status_code == 413
+    assert proxy.seen == {}
+
+
 def test_slow_body_times_out_before_a_replica_waits_for_it() -> None:
     async def pieces() -> AsyncIterator[bytes]:
         yield b"x"

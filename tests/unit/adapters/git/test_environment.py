@@ -186,7 +186,15 @@ def test_identity_and_url_rewrites_of_the_user_are_kept(home: Path, tmp_path: Pa
     assert references(Address("https://host.invalid/mirror.git"))
 
 
-def test_commit_of_a_user_without_an_identity_is_by_fmnist(home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("empty", [False, True], ids=["absent", "empty"])
+def test_commit_of_a_user_without_an_identity_is_by_fmnist(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, empty: bool
+) -> None:
+    if empty:
+        (home / ".gitconfig").write_text("[user]\n\tname =\n\temail =\n[author]\n\tname =\n")
+        for role in ("AUTHOR", "COMMITTER"):
+            monkeypatch.setenv(f"GIT_{role}_NAME", "")
+            monkeypatch.setenv(f"GIT_{role}_EMAIL", "")
     run(["git", "init", "--quiet", str(tmp_path / "work")])
     git(tmp_path / "work", "commit", "--quiet", "--allow-empty", "--message", "x")
     assert git(tmp_path / "work", "log", "--format=%an <%ae>, %cn <%ce>") == (
@@ -241,7 +249,8 @@ def test_kept_settings_arrive_as_they_are(values: Mapping[str, str], home: Path)
             ["git", "config", "--global", "--list", "--null"], env=variables, capture_output=True, check=True
         )
     arrived = dict(entry.split("\n", 1) for entry in os.fsdecode(listing.stdout).split("\0")[:-1])
-    assert {name: arrived[name] for name in values} == values
+    expected = {**values, **({"user.name": "fmnist"} if values.get("user.name") == "" else {})}
+    assert {name: arrived[name] for name in values} == expected
 
 
 @pytest.mark.parametrize("password", ["%00", "a%0Ahost=evil", "a%0D"])

@@ -49,6 +49,8 @@ def test_info_reads_back_as_it_was() -> None:
         ({"lineage": {"run_id": 1}}, "lineage"),
         ({"metrics": {"val_acc": "0.9"}}, "metrics"),
         ({"normalization": {"mean": 0.3}}, "std"),
+        ({"normalization": {"mean": 0.3, "std": 0.3, "surplus": 1}}, "surplus"),
+        ({"normalization": {"mean": "0.3", "std": 0.3}}, "mean"),
         ({"normalization": {"mean": 0.3, "std": 0.0}}, "pixel_std"),
     ],
 )

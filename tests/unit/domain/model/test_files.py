@@ -1,4 +1,4 @@
-"""A file is read completely or refused by its size. The tests of TOML files have the other kinds of paths."""
+"""A file is read completely or refused by its size. tests/unit/apps/test_toml.py has other kinds of paths."""
 
 from pathlib import Path
 
