@@ -58,7 +58,8 @@ def test_directory_that_cannot_be_created_is_named_before_anything_starts(tmp_pa
         CheckpointStorage(str(tmp_path / "file" / "checkpoints")).prepare()
 
 
-def test_address_of_the_job_server_is_refused() -> None:
+def test_address_of_the_job_server_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
     with pytest.raises(InvalidSetting, match=r"is a job server, for `ray job submit`.*the head node's HOST:6379"):
         join_cluster(ClusterSettings(address="http://127.0.0.1:8265"))
 
