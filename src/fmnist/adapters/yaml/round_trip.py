@@ -47,12 +47,9 @@ def quoted(text: str) -> Any:
     return DoubleQuotedScalarString(text)
 
 
-def block(text: str, before: str) -> Any:
-    """Return a literal block of `text`, with the comment after the `|` of the old block `before`."""
-    scalar: Any = LiteralScalarString(text)
-    if hasattr(before, "comment"):
-        scalar.comment = before.comment
-    return scalar
+def block(text: str) -> Any:
+    """Return the text as a literal block. The mapping around it keeps the comments of the old value."""
+    return LiteralScalarString(text)
 
 
 def _dump(before: str, layout: tuple[int, int, int], documents: list[Any]) -> str:
