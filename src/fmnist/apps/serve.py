@@ -54,7 +54,7 @@ def serve(
         url = container.address_of(host, port, prefix)
         container.find_version(uri=model)  # fails before the slow start if there is no such model
         container.start(container.application(model_uri=model), host=host, port=port, prefix=prefix)
-    try:
+    try:  # pragma: no cover - runs in a child process
         key = next(iter(settings.api_keys), None)  # with a key, the service gives the reason of a fault
         with container.service(url, api_key=key, direct=True) as service:
             info = service.info()
@@ -62,6 +62,6 @@ def serve(
         stdout().print(f"serving {which} at {url}", soft_wrap=True, markup=False)
         stderr().print(f"documentation {url}/docs, health {url}/health; stop with Ctrl-C", style="dim", soft_wrap=True)
         signal.pause()
-    finally:
+    finally:  # pragma: no cover - runs in a child process
         with stderr().status("finishing open requests"):
             container.stop()

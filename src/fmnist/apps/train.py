@@ -211,7 +211,7 @@ def _summary(result: "TrainingResult") -> dict[str, Any]:
     }
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # pragma: no cover - runs in a Ray job
     from fmnist.apps.ray_job import run_uploaded_code
 
     run_uploaded_code("fmnist.apps.train")

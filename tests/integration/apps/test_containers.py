@@ -16,6 +16,7 @@ from fmnist.adapters.memory.registry import MemoryDataRegistry
 from fmnist.adapters.memory.tracker import MemoryTracker
 from fmnist.adapters.parquet.storage import S3Settings
 from fmnist.adapters.ray.storage import CheckpointStorage
+from fmnist.apps.containers import train as train_container
 from fmnist.apps.containers.data import DataContainer
 from fmnist.apps.containers.deploy import DeployContainer
 from fmnist.apps.containers.evaluate import EvaluateContainer
@@ -65,6 +66,13 @@ def test_commit_is_that_of_this_code_also_in_a_git_hook(
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "of-the-hook"))
     assert TrainContainer(settings=settings).provenance().git_commit == head
+
+
+def test_commit_of_an_image_without_a_checkout_is_that_of_its_setting(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_container, "__file__", str(tmp_path / "train.py"))
+    assert TrainContainer(settings=settings).provenance().git_commit == "c0ffee"
 
 
 def test_lineage_of_a_laptop_is_marked(settings: Settings) -> None:

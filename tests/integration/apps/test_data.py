@@ -1,16 +1,20 @@
 """`fmnist data` for persons and scripts: output, exit codes, and errors of one clear line."""
 
+import filecmp
 import json
 from pathlib import Path
 
 import pytest
 
 from fmnist.adapters.dvc.registry import DvcDataRegistry
-from fmnist.adapters.dvc.settings import RegistrySettings
+from fmnist.adapters.dvc.settings import RegistryPaths, RegistrySettings
+from fmnist.adapters.idx.files import RAW_FILES
+from fmnist.adapters.parquet.files import write_split
+from fmnist.domain.model.data.metadata import describe
 from fmnist.testing.data import toy_splits
 from tests.integration.apps.command import Command
 from tests.integration.apps.here import Here
-from tests.integration.support import make_dvc_registry
+from tests.integration.support import git, make_dvc_registry
 
 # The registry of the state directory, which does not exist yet.
 DEFAULT = {"DVC_REPO_URL": "", "DVC_REMOTE_URL": ""}
@@ -31,6 +35,12 @@ def test_versions_are_listed_newest_first(data: Here) -> None:
     assert data.told("data", "versions") == "fashion-mnist-v1.1.0\nfashion-mnist-v1.0.0\n"
     listed = data.json("data", "versions")
     assert listed == ["fashion-mnist-v1.1.0", "fashion-mnist-v1.0.0"]
+
+
+def test_registry_without_a_version_says_to_build_one(tmp_path: Path, data: Here) -> None:
+    git(tmp_path, "init", "--quiet", "--bare", "empty.git")
+    code, out, err = data("data", "versions", DVC_REPO_URL=str(tmp_path / "empty.git"))
+    assert (code, out, err) == (0, "", "no data version yet: run fmnist data build\n")
 
 
 def test_show_prints_the_content_of_a_version(data: Here, settings: RegistrySettings) -> None:
@@ -63,6 +73,7 @@ def test_resolve_pins_the_data_that_training_will_read(
             "data_digest": dataset.digest,
             "message": told.strip(),
         }
+        == data.json("data", "resolve", asked)
     )
 
 
@@ -120,6 +131,21 @@ def test_a_build_with_bad_input_leaves_nothing(
     (tmp_path / "empty").mkdir()
     assert complaint in data.refused("data", "build", *arguments, **DEFAULT)
     assert list(tmp_path.iterdir()) == [tmp_path / "empty"]
+
+
+def test_download_stage_copies_the_official_files(tmp_path: Path, data: Here, official_files: Path) -> None:
+    assert data.told("data", "stage", "download", FMNIST_RAW_DIR=str(official_files)) == ""
+    for file in RAW_FILES:
+        assert filecmp.cmp(tmp_path / "data/fashion-mnist/raw" / file.name, official_files / file.name, shallow=False)
+
+
+def test_analyze_stage_describes_the_splits(tmp_path: Path, data: Here) -> None:
+    splits, paths = toy_splits(), RegistryPaths()
+    for name, path in paths.splits().items():
+        write_split(splits[name], tmp_path / path)
+    assert data.told("data", "stage", "analyze") == ""
+    written = json.loads((tmp_path / paths.metadata).read_text())
+    assert written == json.loads(json.dumps(describe(splits)))
 
 
 def test_error_of_a_stage_outside_of_a_registry_names_the_missing_file(tmp_path: Path, data: Here) -> None:

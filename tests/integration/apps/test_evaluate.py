@@ -37,11 +37,13 @@ def test_newest_model_is_measured_as_training_measured_it(there: Here, trained: 
     assert run.data.metrics["test_acc"] == trained.result["metrics"]["test_acc"], "the run itself is not changed"
 
 
-def test_output_has_the_metrics_and_the_place_of_the_report(there: Here, trained: Trained) -> None:
-    code, out, err = there("evaluate", trained.result["model_uri"], "--split", "val", "--data-version", "0.9.0")
+def test_output_has_the_metrics_and_the_place_of_the_report(there: Here, trained: Trained, tmp_path: Path) -> None:
+    measured = ("evaluate", trained.result["model_uri"], "--split", "val", "--data-version", "0.9.0")
+    code, out, err = there(*measured, "--output-dir", str(tmp_path / "report"))
     assert code == 0, err
     assert "val of fashion-mnist-v0.9.0, 50 images" in out
     assert "Ankle boot" in out
+    assert f"report {tmp_path}/report/report.html\n" in out
     assert f"report runs:/{trained.result['run_id']}/evaluations/fashion-mnist-v0.9.0-val/report.html" in out
     assert all(len(line) <= 80 for line in out.splitlines() if not line.startswith("report"))
 

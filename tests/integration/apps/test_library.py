@@ -6,6 +6,7 @@ import sys
 import pytest
 
 import fmnist
+from fmnist.adapters.dvc.registry import DvcDataRegistry
 from tests.integration.apps.conftest import Trained
 from tests.integration.apps.here import Here
 
@@ -36,6 +37,15 @@ def test_load_classifier_classifies_and_prints_nothing(trained: Trained) -> None
     finally:
         (trained.command.home / ".env").unlink()
     assert (done.returncode, done.stdout, done.stderr) == (0, "Prediction True\n", "")
+
+
+def test_load_classifier_answers_as_the_command_does(there: Here, trained: Trained) -> None:
+    uri, registry = trained.result["model_uri"], DvcDataRegistry(trained.command.registry)
+    images = registry.read(registry.resolve("1.0.0"), "val").images[:3]
+    with there.surroundings():
+        answers = fmnist.load_classifier(uri)(images)
+    told = there.json("predict", "--split", "val", "--index", "0-2", "--top-k", "1")["images"]
+    assert [answer.class_name for answer in answers] == [each["predictions"][0]["class_name"] for each in told]
 
 
 @pytest.mark.parametrize(

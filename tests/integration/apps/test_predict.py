@@ -84,4 +84,12 @@ def test_split_is_that_of_the_model_s_own_data_version(there: Here, trained: Tra
     assert (code, err) == (0, "")
     assert out.startswith(f"model {trained.result['model_uri']}\n")
     assert "Dress" in out
+    assert "val[3]" not in out
     assert "right" in out or "✓" in out
+
+
+def test_top_classes_of_each_image_are_listed_below_the_pictures(there: Here, trained: Trained) -> None:
+    (expected,) = as_json(there, "--split", "val", "--index", "3", "--top-k", "2")
+    told = there.told("predict", "--split", "val", "--index", "3", "--top-k", "2")
+    classes = ", ".join(f"{each['class_name']} {each['confidence']:.1%}" for each in expected["predictions"])
+    assert told.splitlines()[-1] == f"val[3]  {classes}"

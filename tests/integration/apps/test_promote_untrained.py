@@ -52,10 +52,19 @@ def test_on_a_fresh_machine_every_command_says_what_is_missing(here: Here) -> No
     assert here.told("promote", "status").count("none") == 4
 
 
+def test_a_platform_without_a_workflow_must_name_the_model(here: Here) -> None:
+    assert (
+        here.refused("promote", "run", ENVIRONMENT="production")
+        == "ENVIRONMENT is production: set ARGO_WORKFLOW_UID, or give --model-uri"
+    )
+
+
 def test_a_foreign_model_is_refused_and_its_pickle_is_not_run(foreign: Here) -> None:
     measured = foreign.refused("promote", "run", code=1)
     assert f"models:/{SOURCE}/1: its artifact has no model.onnx" in measured
     assert {entry.name for entry in foreign.command.client.search_model_versions()} == {SOURCE}
+    (event,) = foreign.json("promote", "history")
+    assert (event["what"], event["version"], event["by"]) == ("registered", f"models:/{SOURCE}/1", "")
     # By its logged metric, it could become the first champion.
     refused = foreign.json("promote", "run", "--mode", "contract")
     assert (refused["promoted"], refused["staging_version"], refused["prod_version"]) == (False, "1", "")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fmnist.apps.outputs import check_output_dir, write_outputs
-from fmnist.domain.model.errors import InvalidSetting
+from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 
 
 @pytest.mark.parametrize("place", ["file", "file/below", "/proc"])
@@ -22,3 +22,9 @@ def test_directory_is_created_empty_for_the_outputs(tmp_path: Path) -> None:
     assert list(directory.iterdir()) == []
     write_outputs(directory, {"decision": "promote"})
     assert (directory / "decision").read_text() == "promote"
+
+
+def test_an_output_that_cannot_be_written_is_reported_with_its_directory(tmp_path: Path) -> None:
+    (tmp_path / "decision").mkdir()
+    with pytest.raises(StoreUnavailable, match=f"the outputs cannot be written to {tmp_path}: "):
+        write_outputs(tmp_path, {"decision": "promote"})

@@ -62,6 +62,18 @@ def test_each_kind_of_end_has_its_exit_code_and_one_line(error: BaseException, c
     assert (result.exit_code, result.stdout, result.stderr) == (code, "", f"{line}\n")
 
 
+@pytest.mark.parametrize("name", [None, "fmnist.apps.absent"])
+def test_a_missing_module_of_our_own_is_a_bug_and_not_advice_to_install_it(name: str | None) -> None:
+    app = typer.Typer(cls=ReportingGroup)
+
+    @app.callback(invoke_without_command=True)
+    def fail() -> None:
+        raise ModuleNotFoundError("a bug", name=name)
+
+    result = CliRunner().invoke(app)
+    assert (type(result.exception), result.stderr) == (ModuleNotFoundError, "")
+
+
 @pytest.mark.parametrize(("number", "error"), INTERRUPTS)
 def test_signal_waits_for_the_end_of_a_protected_block(number: signal.Signals, error: type[BaseException]) -> None:
     done = []

@@ -284,3 +284,12 @@ def test_flag_is_stripped_like_a_variable_and_an_empty_one_counts_as_unset(
 ) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     assert Settings.load(ray_address=flag).ray_address == expected
+
+
+def test_a_working_directory_that_was_removed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(InvalidSetting, match="the working directory no longer exists: change to another one"):
+        Settings.load()

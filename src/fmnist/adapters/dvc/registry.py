@@ -13,7 +13,7 @@ from typing import Any
 
 from dvc.api import DVCFileSystem
 from dvc.config import NoRemoteError, RemoteConfigError
-from dvc.exceptions import DvcException, OutputNotFoundError
+from dvc.exceptions import DvcException
 from dvc.repo.open_repo import clean_repos
 from dvc_data.index import FileStorage
 
@@ -121,7 +121,8 @@ class _Project:
                 f"{path} of {self._what} is not tracked by DVC as a single file: run `dvc add` on the file itself"
             )
         index, entry = self._files.repo.get_data_index_entry(path)
-        storage = index.storage_map[entry.key].remote
+        places = index.storage_map.get(entry.key)
+        storage = None if places is None else places.remote
         if storage is None:
             raise NoRemoteError(f"{path} has no remote")
         if isinstance(storage, FileStorage):
@@ -169,8 +170,6 @@ def _opened(settings: RegistrySettings, source: str, tag: str, commit: str) -> I
             raise InvalidSetting(
                 f"{what}: {_cause(error)}; set DVC_REMOTE to a remote of the registry, or DVC_REMOTE_URL to its URL"
             ) from error
-        except OutputNotFoundError as error:
-            raise CorruptData(f"{what}: {_cause(error)}") from error
         except (DvcException, OSError) as error:
             raise StoreUnavailable(f"{what} cannot be opened: {_cause(error)}") from error
         finally:

@@ -76,7 +76,7 @@ class ServingManifest:
             place["model_uri"] = quoted(model_uri)
         if places and before is not None:
             if configs != load(before):
-                part["spec"]["serveConfigV2"] = block(dump(configs, before), before)
+                part["spec"]["serveConfigV2"] = block(dump(configs, before))
             if image is not None:
                 self._point_image(part["spec"], image)
         return bool(places)

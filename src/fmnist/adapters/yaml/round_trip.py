@@ -42,19 +42,14 @@ def dump(documents: list[Any], before: str) -> str:
     return _dump(before, min(_LAYOUTS, key=changed), documents)
 
 
-def quoted(value: Any) -> Any:
-    """Return the value with its strings in double quotes, so that every YAML 1.1 reader also reads strings."""
-    if isinstance(value, dict):
-        return {name: quoted(child) for name, child in value.items()}
-    return DoubleQuotedScalarString(value) if isinstance(value, str) else value
+def quoted(text: str) -> Any:
+    """Return the text in double quotes, so that every YAML 1.1 reader also reads a string."""
+    return DoubleQuotedScalarString(text)
 
 
-def block(text: str, before: str) -> Any:
-    """Return a literal block of `text`, with the comment that followed the old block `before`."""
-    scalar: Any = LiteralScalarString(text)
-    if hasattr(before, "comment"):
-        scalar.comment = before.comment
-    return scalar
+def block(text: str) -> Any:
+    """Return the text as a literal block. The mapping around it keeps the comments of the old value."""
+    return LiteralScalarString(text)
 
 
 def _dump(before: str, layout: tuple[int, int, int], documents: list[Any]) -> str:

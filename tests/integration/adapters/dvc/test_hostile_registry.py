@@ -97,6 +97,15 @@ def test_a_build_is_refused_if_the_remote_is_not_a_shared_place(
         RegistryBuilder(dataclasses.replace(copy, remote_url=None), tmp_path / "unused", official_files).build("1.1.0")
 
 
+def test_a_build_is_refused_if_the_remote_stores_files_by_name(
+    copy: RegistrySettings, official_files: Path, tmp_path: Path
+) -> None:
+    store = "['remote \"storage\"']\n    url = s3://bucket\n    version_aware = true\n"
+    _change(copy, tmp_path, {".dvc/config": f"[core]\n    remote = storage\n{store}"})
+    with pytest.raises(InvalidSetting, match=f"^{copy.repo} has its data in a remote with cloud versions "):
+        RegistryBuilder(dataclasses.replace(copy, remote_url=None), tmp_path / "unused", official_files).build("1.1.0")
+
+
 def test_reading_a_registry_does_not_write_to_places_that_it_names(copy: RegistrySettings, tmp_path: Path) -> None:
     config = f"[core]\n    remote = storage\n    site_cache_dir = {tmp_path}/made\n"
     work = _change(copy, tmp_path, {".dvc/config": f"{config}['remote \"storage\"']\n    url = {copy.remote_url}\n"})

@@ -181,6 +181,30 @@ def test_unknown_remote_is_named(settings: RegistrySettings) -> None:
         DvcDataRegistry(unknown).resolve()
 
 
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ("", "train.parquet has no remote; set DVC_REMOTE to a remote of the registry, or DVC_REMOTE_URL"),
+        ("url = https://me:hunter2@127.0.0.1:9/x", "a user or password in its URL https://127.0.0.1:9/x/.*: remove"),
+    ],
+)
+def test_a_remote_that_cannot_be_used_is_refused(
+    settings: RegistrySettings, tmp_path: Path, options: str, complaint: str
+) -> None:
+    remote = f"[core]\n    remote = storage\n['remote \"storage\"']\n    {options}\n" if options else ""
+    _with_commit(settings, tmp_path, {".dvc/config": remote})
+    git(tmp_path / "changed", "push", "--quiet", "origin", "fashion-mnist-v9.0.0")
+    with pytest.raises(InvalidSetting, match=complaint) as refused:
+        DvcDataRegistry(dataclasses.replace(settings, remote_url=None)).resolve()
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_registry_that_dvc_cannot_read_is_named_with_the_cause(settings: RegistrySettings, tmp_path: Path) -> None:
+    repo = _with_commit(settings, tmp_path, {"dvc.yaml": "stages: [\n"})
+    with pytest.raises(StoreUnavailable, match=r"v9\.0\.0 of .* cannot be opened: .*dvc\.yaml(?s:.*)flow node"):
+        DvcDataRegistry(dataclasses.replace(settings, repo=Address(repo))).resolve()
+
+
 def test_remote_that_the_repository_lacks_gets_the_url_of_the_settings(settings: RegistrySettings) -> None:
     dataset = DvcDataRegistry(dataclasses.replace(settings, remote="minikube")).resolve()
     assert dataset.file("train").uri.startswith(f"{settings.remote_url}/")

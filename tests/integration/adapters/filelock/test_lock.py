@@ -89,6 +89,19 @@ def test_the_lock_does_not_depend_on_tmpdir(tmp_path: Path, monkeypatch: pytest.
     path.unlink()
 
 
+def test_a_run_without_a_folder_is_locked_beside_the_promotions(tmp_path: Path) -> None:
+    run = f"run at {tmp_path}"
+    lock, folder = RunLock(), PromotionLock("store", "model", 0.1).path.parent
+    before = set(folder.glob("fmnist-run-*.lock"))
+    lock.prepare()
+    with lock(run):
+        (path,) = set(folder.glob("fmnist-run-*.lock")) - before
+        assert folder.stat().st_mode & 0o777 == 0o700
+        with pytest.raises(InvalidSetting, match=f"another process is at work on run {run}: .*{path}"), RunLock()(run):
+            pass
+    path.unlink()
+
+
 def _link(place: Path) -> None:
     (place.parent / "elsewhere").mkdir(mode=0o700)
     place.symlink_to(place.parent / "elsewhere")

@@ -6,6 +6,7 @@ import pytest
 
 from fmnist.adapters.idx import debian
 from fmnist.adapters.idx.files import RAW_FILES, TEST_LABELS, check_file
+from fmnist.domain.model.errors import StoreUnavailable
 
 
 def test_the_package_contains_the_four_official_files(official_files: Path) -> None:
@@ -22,3 +23,11 @@ def test_a_machine_without_package_lists_uses_private_lists(tmp_path: Path, monk
     debian.fetch([TEST_LABELS], tmp_path, installed=tmp_path / "not installed")
     check_file(tmp_path / TEST_LABELS.name, TEST_LABELS)
     assert list((tmp_path / "empty-state/lists/partial").iterdir()) == []
+
+
+def test_a_download_without_a_package_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "apt-get").write_text("#!/bin/sh\n")
+    (tmp_path / "apt-get").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StoreUnavailable, match="apt-get download dataset-fashion-mnist wrote no package"):
+        debian.fetch([TEST_LABELS], tmp_path, installed=tmp_path / "not installed")

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fmnist.adapters.yaml.manifest import ServingManifest
-from fmnist.domain.model.errors import InvalidSetting
+from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 
 OLD, NEW = "models:/prod.fashion-mnist-classifier/1", "models:/prod.fashion-mnist-classifier/2"
 SERVE = f"""\
@@ -47,7 +47,7 @@ kind: RayService
 metadata: {{name: "fashion-mnist", labels: {{a: b}}}}
 spec:
     # The application.
-    serveConfigV2: |
+    serveConfigV2: |   # The config.
         # Inside of the string.
         applications:
         - name: app   # trailing
@@ -177,6 +177,15 @@ def test_a_path_that_is_not_a_file_is_refused_without_blocking(tmp_path: Path) -
     for path in (pipe, Path("/dev/zero")):
         with pytest.raises(InvalidSetting, match="not a regular file"):
             ServingManifest(path)
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "serve.yaml"
+    serve = manifest(path, SERVE)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(StoreUnavailable, match=r"serve\.yaml cannot be written: "):
+        serve.point_at(NEW)
 
 
 def test_error_for_an_image_that_no_container_uses_lists_the_existing_ones(tmp_path: Path) -> None:

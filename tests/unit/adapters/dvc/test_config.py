@@ -39,6 +39,12 @@ def test_a_directory_of_any_name_is_read_as_it_was_written_or_refused(checkout: 
         assert {key: remote["url"] for key, remote in remotes.items()} == {"upload": f"/home/{name}/store"}
 
 
+@pytest.mark.parametrize("end", ["\x0c", "\x1c", "\x85", "\u2028"])
+def test_a_directory_whose_last_character_dvc_would_drop_is_refused(checkout: Path, end: str) -> None:
+    with pytest.raises(InvalidSetting, match=r"cannot hold '/srv/store.*': DVC would read something else"):
+        write_config(checkout / ".dvc/config.local", {'remote "upload"': {"url": f"/srv/store{end}"}})
+
+
 @pytest.mark.parametrize("name", ["a#b", "a,b", "it's", 'a "b"', "a=b", "[a]", "a%2Fb", "a?b", "$a", "é", " a ", "{a}"])
 def test_a_directory_of_a_common_odd_name_is_not_refused(checkout: Path, name: str) -> None:
     write_config(checkout / ".dvc/config.local", {'remote "upload"': {"url": f"/home/{name}/store"}})

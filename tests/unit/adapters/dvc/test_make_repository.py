@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from fmnist.adapters.dvc.builder import make_repository
+from fmnist.adapters.dvc.builder import RegistryBuilder, make_repository
+from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import StoreUnavailable
 
@@ -62,6 +63,28 @@ def test_repository_that_another_process_created_meanwhile_is_not_changed(
     else:
         assert place.read_text() == "precious"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["registry.git", "work"]
+
+
+class _Work:
+    """A built version, in a checkout. While it is published, another process creates the registry with that version."""
+
+    def __init__(self, checkout: Path, place: Path) -> None:
+        self._checkout, self._place = checkout, place
+        self.published: list[Address] = []
+
+    def publish(self, repo: Address, tag: str) -> None:
+        self.published.append(repo)
+        _git("tag", tag, cwd=self._checkout)
+        _git("clone", "--quiet", "--bare", self._checkout, self._place, cwd=self._checkout)
+
+
+def test_a_version_that_another_process_published_meanwhile_is_not_published_again(work: Path, tmp_path: Path) -> None:
+    place = tmp_path / "registry.git"
+    builder = RegistryBuilder(RegistrySettings(Address(str(place))), downloads=tmp_path)
+    theirs = _Work(work, place)
+    assert not builder._publish(theirs, "fashion-mnist-v1.0.0", first=True)
+    assert len(theirs.published) == 1
+    assert _git("tag", cwd=place) == "fashion-mnist-v1.0.0\n"
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:

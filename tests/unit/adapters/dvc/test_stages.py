@@ -1,6 +1,9 @@
 """The validation split is stratified and reproducible, and `dvc.yaml` matches what its stages do."""
 
+import gzip
+import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmnist.adapters.dvc.registry_files import DVC_YAML, PARAMS_YAML
-from fmnist.adapters.dvc.stages import parse_params, stratified_choice
+from fmnist.adapters.dvc.settings import RegistryPaths
+from fmnist.adapters.dvc.stages import analyze, download, parse_params, process, stratified_choice
+from fmnist.adapters.idx.files import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, read_labeled_images
+from fmnist.adapters.parquet.files import parse_split
+from fmnist.adapters.parquet.schema import to_labeled_images
+from fmnist.domain.model.data.metadata import describe
 from fmnist.domain.model.errors import InvalidSetting
+from tests.unit.adapters.idx.support import idx_images, idx_labels
 
 _LABELS = np.random.default_rng(7).permutation(np.arange(200, dtype=np.uint8) % 10)
 
@@ -35,6 +44,45 @@ def test_the_drawn_rows_never_change_between_releases() -> None:
 def test_a_size_that_cannot_be_even_is_refused(size: int) -> None:
     with pytest.raises(InvalidSetting, match=rf"val_size {size}: expected a multiple of 10 from 10 to 190"):
         stratified_choice(_LABELS, size, seed=0)
+
+
+def _official(folder: Path) -> Path:
+    """Files in the form of the official ones, with 200 training and 50 test images."""
+    folder.mkdir()
+    random = np.random.default_rng(1)
+    for images, labels, truths in ((TRAIN_IMAGES, TRAIN_LABELS, _LABELS), (TEST_IMAGES, TEST_LABELS, _LABELS[:50])):
+        pixels = random.integers(0, 256, (len(truths), 28, 28), np.uint8)
+        (folder / images.name).write_bytes(gzip.compress(idx_images(pixels)))
+        (folder / labels.name).write_bytes(gzip.compress(idx_labels(truths)))
+    return folder
+
+
+def test_the_stages_turn_the_official_files_into_splits_and_their_metadata(tmp_path: Path) -> None:
+    raw, checkout = _official(tmp_path / "raw"), tmp_path / "checkout"
+    checkout.mkdir()
+    (checkout / "params.yaml").write_text("val_size: 50\nseed: 3\n")
+    download(raw, checkout)
+    process(checkout)
+    analyze(checkout)
+    splits = {
+        name: to_labeled_images(parse_split(name, path, (checkout / path).read_bytes()))
+        for name, path in RegistryPaths().splits().items()
+    }
+    chosen = stratified_choice(_LABELS, 50, seed=3)
+    assert splits["val"].labels.tolist() == _LABELS[chosen].tolist()
+    assert splits["train"].labels.tolist() == _LABELS[~chosen].tolist()
+    assert splits["test"].labels.tolist() == _LABELS[:50].tolist()
+    official = read_labeled_images(raw / TRAIN_IMAGES.name, raw / TRAIN_LABELS.name)
+    assert np.array_equal(splits["val"].images, official.images[chosen])
+    assert json.loads((checkout / RegistryPaths().metadata).read_text()) == json.loads(json.dumps(describe(splits)))
+
+
+@pytest.mark.parametrize("content", [None, b"\xff"])
+def test_parameters_that_cannot_be_read_are_named(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "params.yaml").write_bytes(content)
+    with pytest.raises(InvalidSetting, match=r"^params\.yaml cannot be read: "):
+        process(tmp_path)
 
 
 def test_the_pipeline_tracks_single_files_and_keeps_the_metadata_in_git() -> None:

@@ -280,3 +280,9 @@ def test_password_is_sent_only_to_the_same_host_also_with_tls(home: Path) -> Non
     with neutral_environment(Address("http://user:s3cret@host:81/x")) as variables:
         keys = [value for name, value in variables.items() if name.startswith("GIT_CONFIG_KEY_")]
     assert {*keys} == {"core.hooksPath", "credential.http://host:81.helper"}
+
+
+def test_a_machine_without_git_is_told_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StoreUnavailable, match="git is not on this machine: install it"), neutral_environment():
+        pass

@@ -140,6 +140,13 @@ def test_another_place_has_another_identity(other: str) -> None:
     assert Address(other).identity != Address("http://h:5000").identity
 
 
+@pytest.mark.parametrize(
+    "text", ["http://h:port/x", "http://[h/x", "/srv/store", "me@h:srv/store", "file:///srv/store"]
+)
+def test_place_without_a_usable_host_is_its_own_identity(text: str) -> None:
+    assert Address(text).identity == text
+
+
 @given(st.ip_addresses(network="127.0.0.0/8"))
 def test_loopback_is_recognized_by_any_of_its_ip_addresses(number: ipaddress.IPv4Address) -> None:
     assert is_loopback(str(number))

@@ -1,13 +1,16 @@
 """The overview for a person: pipeline results, status, history and lineage."""
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
 
 import pytest
 
-from fmnist.domain.model.errors import CorruptModel, InvalidSetting, ModelNotFound
+from fmnist.domain.model.errors import CorruptModel, InvalidSetting, ModelNotFound, StoreUnavailable
 from fmnist.domain.model.promotion.policy import Mode
 from fmnist.domain.model.promotion.records import DecisionRecord
-from tests.unit.domain.services.promotion_support import POLICY, PROD, SOURCE, STAGING, House
+from tests.unit.domain.services.promotion_support import POLICY, PROD, SOURCE, STAGING, House, challenger, promoted
 
 
 def test_history_shows_all_events_in_order(promotions: House) -> None:
@@ -81,6 +84,45 @@ def test_status_shows_the_state_of_a_candidate(promotions: House) -> None:
     promotions.promotion.approve(None, by="A. Person", reason="fine")
     notes.append(promotions.overview.status()[1].note)
     assert notes == ["not tested yet", "tested, not approved yet", "tested, approved by A. Person"]
+
+
+def test_status_shows_why_a_candidate_failed_its_test(promotions: House) -> None:
+    model, strict = promotions.train(5), replace(POLICY, max_latency_ms=1e-9)
+    promotions.comparison.compare(model, strict, Mode.EVALUATE)
+    promotions.promotion.stage(model)
+    failed = promotions.acceptance.run(strict)
+    assert not failed.passed
+    assert promotions.overview.status()[1].note == f"its test {failed.message}"
+
+
+def _interrupted_notes(house: House, act: Callable[[], object]) -> set[str]:
+    """Let the store fail at one call of `act` after the other. Return the champion's notes after the failures."""
+    notes = set()
+    for call in count(1):
+        house.store.calls, house.store.fail_at = 0, call
+        try:
+            act()
+        except StoreUnavailable:
+            house.store.fail_at = None
+            notes.add(house.overview.status()[2].note)
+        else:
+            house.store.fail_at = None
+            break
+    return notes
+
+
+def test_status_shows_that_a_release_was_not_finished(promotions: House) -> None:
+    staged = promotions.wave_through(challenger(promotions))
+    notes = _interrupted_notes(promotions, lambda: promotions.promotion.release(staged.uri, by="x"))
+    assert notes == {"", "its release was started but not finished"}
+    assert promotions.overview.status()[2].note == ""
+
+
+def test_status_shows_that_a_rollback_was_not_finished(promotions: House) -> None:
+    promoted(promotions, 2)
+    notes = _interrupted_notes(promotions, lambda: promotions.rollback.run(by="x", reason="bad"))
+    assert notes == {"", f"the rollback of models:/{PROD}/2 was started but not finished"}
+    assert promotions.overview.status()[2].note == ""
 
 
 def test_a_refused_challenger_goes_no_further(promotions: House) -> None:

@@ -151,6 +151,21 @@ def test_failure_of_an_older_deploy_is_not_reported(deployment: Deployment) -> N
     assert (served(replica), replica.status.reload_error) == (quick, None)
 
 
+def test_late_comparison_with_the_registry_does_not_change_a_newer_deploy(deployment: Deployment) -> None:
+    slow, quick = deployment.add(), deployment.add()
+    replica = deployment.replica()
+    deployment.registry.gate.error = GONE
+    replica.deploy(slow)
+    gate = deployment.registry.gate = Gate()
+    gate.close()
+    with in_background(lambda: replica.poll(None)):
+        assert gate.entered.wait(30)
+        deployment.registry.gate = Gate()
+        replica.deploy(quick)
+        gate.open()
+    assert (served(replica), replica.status.desired, replica.status.mismatch) == (quick, quick, None)
+
+
 def test_late_alias_lookup_is_not_pinned(deployment: Deployment) -> None:
     deployment.add("champion")
     quick = deployment.add()
