@@ -166,7 +166,7 @@ def _opened(settings: RegistrySettings, source: str, tag: str, commit: str) -> I
                 own_config(Path(repo), commit, source)  # a check, before DVC reads it
                 with closing(_Project({**address, "repo": repo}, what)) as project:
                     yield project
-        except RemoteConfigError as error:
+        except (RemoteConfigError, ImportError) as error:  # DVC imports a package for each kind of remote
             raise InvalidSetting(
                 f"{what}: {_cause(error)}; set DVC_REMOTE to a remote of the registry, or DVC_REMOTE_URL to its URL"
             ) from error

@@ -185,6 +185,7 @@ def test_unknown_remote_is_named(settings: RegistrySettings) -> None:
     ("options", "complaint"),
     [
         ("", "train.parquet has no remote; set DVC_REMOTE to a remote of the registry, or DVC_REMOTE_URL"),
+        ("url = ssh://127.0.0.1/x", "'dvc-ssh'.*; set DVC_REMOTE to a remote of the registry, or DVC_REMOTE_URL"),
         ("url = https://me:hunter2@127.0.0.1:9/x", "a user or password in its URL https://127.0.0.1:9/x/.*: remove"),
     ],
 )
