@@ -69,7 +69,7 @@ def _as_problem(error: Exception) -> Problem:
         case HTTPException():
             phrase = HTTPStatus(error.status_code).phrase
             return Problem(error.status_code, phrase.lower().replace(" ", "_"), phrase, error.headers)
-    raise error
+    raise AssertionError("PROBLEM_HANDLERS has only these types") from error
 
 
 def _parameter(error: Mapping[str, Any]) -> str:

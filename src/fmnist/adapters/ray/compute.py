@@ -221,7 +221,9 @@ def _shares() -> str:
     return f"the cluster has {' and '.join(shares) or 'no CPUs'} free, and training waits for enough of them"
 
 
-def _predict(classifier: WeightsClassifier, reader: SplitReader, file: SplitFile) -> SplitPredictions:
+def _predict(  # pragma: no cover - runs in a Ray worker
+    classifier: WeightsClassifier, reader: SplitReader, file: SplitFile
+) -> SplitPredictions:
     return answer(classifier(), reader(file))
 
 

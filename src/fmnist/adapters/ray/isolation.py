@@ -147,7 +147,7 @@ def _start(make: Callable[[], Compute]) -> tuple[SpawnProcess, Connection]:
     return process, ours
 
 
-class _ToParent(QueueHandler):
+class _ToParent(QueueHandler):  # pragma: no cover - runs in a child process
     """Sends log records to the parent. A lock keeps threads from mixing records into an answer."""
 
     def enqueue(self, record: logging.LogRecord) -> None:
@@ -161,7 +161,9 @@ class _ToParent(QueueHandler):
             self.release()
 
 
-def _drive(make: Callable[[], Compute], pipe: Connection, levels: dict[str, int]) -> None:
+def _drive(  # pragma: no cover - runs in a child process
+    make: Callable[[], Compute], pipe: Connection, levels: dict[str, int]
+) -> None:
     """Answer the parent's calls in the child process, until the parent ends or sends SIGTERM."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _pass_over)  # a terminal sends them to both processes; the parent decides what to do
@@ -193,12 +195,12 @@ def _pass_over(*_: int | FrameType | None) -> None:
     """Do nothing. With SIG_IGN instead, every process that Ray starts would ignore the signal, too."""
 
 
-def _interrupt(*_: int | FrameType | None) -> NoReturn:
+def _interrupt(*_: int | FrameType | None) -> NoReturn:  # pragma: no cover - runs in a child process
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
-def _end_with_parent() -> None:
+def _end_with_parent() -> None:  # pragma: no cover - runs in a child process
     if parent := multiprocessing.parent_process():
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)

@@ -165,7 +165,7 @@ class ComputeContract:
 
 
 def _ignore(_: Progress) -> None:
-    pass
+    """Take no notice of a report."""
 
 
 def _interrupt_in_the_second_epoch(report: Progress) -> None:

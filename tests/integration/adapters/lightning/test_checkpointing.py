@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from fmnist.adapters.lightning.checkpoint import BEST, STATE, History
+from fmnist.adapters.lightning.checkpoint import BEST, STATE, History, KeptCheckpoints
 from fmnist.adapters.lightning.checkpointing import Checkpointing
-from fmnist.domain.model.errors import TrainingFailed
+from fmnist.domain.model.errors import StoreUnavailable, TrainingFailed
 from tests.integration.adapters.mlflow.traps import saved_by_torch
 
 
@@ -45,3 +45,18 @@ def test_damaged_checkpoint_is_named(checkpoint: Path, name: str, content: bytes
     (checkpoint / name).write_bytes(content)
     with pytest.raises(TrainingFailed, match=f"the checkpoint {checkpoint} is damaged: {name}"):
         resume(checkpoint)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "[" * 100_000])
+def test_damaged_history_is_named(checkpoint: Path, content: str) -> None:
+    (checkpoint / "epochs.json").write_text(content)
+    with pytest.raises(TrainingFailed, match=f"the checkpoint {checkpoint} is damaged: .*; remove it"):
+        resume(checkpoint)
+
+
+def test_checkpoint_that_cannot_be_copied_leaves_the_one_before_it(checkpoint: Path, tmp_path: Path) -> None:
+    kept = KeptCheckpoints(tmp_path)
+    with pytest.raises(StoreUnavailable, match=f"cannot keep a checkpoint in {tmp_path}: .*missing"):
+        kept.add(tmp_path / "missing", 1)
+    assert kept.newest() == checkpoint
+    assert (checkpoint / STATE).exists()

@@ -8,9 +8,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
+from mlflow.store.entities import PagedList
 
 from fmnist.adapters.mlflow import connection as connection_module
-from fmnist.adapters.mlflow.connection import MlflowConnection
+from fmnist.adapters.mlflow.connection import MlflowConnection, all_pages
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.mlflow.tracker import MlflowTracker
 from fmnist.domain.model.address import Address
@@ -262,6 +264,30 @@ def test_experiment_that_the_user_created_elsewhere_is_used(home: Path, tmp_path
     tracker = MlflowTracker(connection)
     tracker.log_artifact(tracker.start("run", {}), "a.json", b"{}")
     assert list((tmp_path / "their artifacts").rglob("a.json"))
+
+
+def test_experiment_that_another_process_creates_meanwhile_is_used(
+    connection: MlflowConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = MlflowClient.create_experiment
+
+    def create_second(client: MlflowClient, name: str, artifact_location: str | None = None) -> str:
+        first.append(create(client, name, artifact_location))
+        return str(create(client, name, artifact_location))
+
+    first: list[str] = []
+    monkeypatch.setattr(MlflowClient, "create_experiment", create_second)
+    assert MlflowConnection(connection.tracking_uri, experiment="ours and theirs").ensure_experiment() == first[0]
+
+
+def test_experiment_that_mlflow_refuses_is_named(connection: MlflowConnection) -> None:
+    with pytest.raises(InvalidSetting, match="refuses experiment 'xxx"):
+        MlflowConnection(connection.tracking_uri, experiment="x" * 501).ensure_experiment()
+
+
+def test_search_returns_all_pages_in_their_order() -> None:
+    pages = {None: PagedList([1, 2], "second"), "second": PagedList([3], "third"), "third": PagedList([4], None)}
+    assert all_pages(pages.__getitem__) == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("place", ["gs://bucket/a", "dbfs:/a", "ftp://user:s3cret@127.0.0.1/a"])

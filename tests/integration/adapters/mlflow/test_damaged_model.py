@@ -1,5 +1,6 @@
 import json
 import pickle
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -95,6 +96,22 @@ def test_foreign_model_is_refused(
 def test_damaged_description_is_refused(load_newest: Callable[[], Classifier], spoilable: Path, content: bytes) -> None:
     (spoilable.parent / "MLmodel").write_bytes(content)
     with pytest.raises(CorruptModel, match=r"models:/dev.saved-model/\d+: MLmodel is damaged"):
+        load_newest()
+
+
+@pytest.mark.parametrize(
+    ("line", "changed", "complaint"),
+    [
+        ("model_uuid: .*?\n", "model_uuid: 7\n", "MLmodel has no model_uuid: fmnist did not save"),
+        ("inputs: .*?  outputs", 'inputs: \'[{"type": "long"}]\'\n  outputs', "damaged: .* only tensors, found long"),
+    ],
+)
+def test_description_that_fmnist_does_not_write_is_refused(
+    load_newest: Callable[[], Classifier], spoilable: Path, line: str, changed: str, complaint: str
+) -> None:
+    content = (spoilable.parent / "MLmodel").read_text()
+    (spoilable.parent / "MLmodel").write_text(re.sub(line, changed, content, count=1, flags=re.DOTALL))
+    with pytest.raises(CorruptModel, match=complaint):
         load_newest()
 
 

@@ -9,6 +9,7 @@ from mlflow.entities import FileInfo
 
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.downloading import ONNX_FORM, download_artifact
+from fmnist.adapters.mlflow.tracker import MlflowTracker
 from fmnist.domain.model.errors import CorruptModel, InvalidSetting
 from fmnist.domain.model.model import ModelVersion
 from tests.endless import EndlessServer, endless_server
@@ -63,3 +64,14 @@ def test_store_of_another_kind_is_refused(connection: MlflowConnection, saved: M
     ) as it:
         download_artifact(connection, saved.name, int(version.version), tmp_path, FILES)
     assert "s3cret" not in str(it.value)
+
+
+def test_version_that_was_registered_by_its_run_is_downloaded(
+    connection: MlflowConnection, saved: ModelVersion, tmp_path: Path
+) -> None:
+    tracker = MlflowTracker(connection)
+    run_id = tracker.start("run", {})
+    tracker.log_artifact(run_id, f"model/{FILES[0]}", b"{}")
+    version = connection.client().create_model_version(saved.name, f"runs:/{run_id}/model", run_id)
+    folder = download_artifact(connection, saved.name, int(version.version), tmp_path, FILES)
+    assert (folder / FILES[0]).read_bytes() == b"{}"

@@ -1,11 +1,16 @@
 from threading import Event
+from typing import NoReturn
 
 import pytest
+from mlflow import MlflowClient
 
+from fmnist.adapters.memory.registry import MemoryDataRegistry
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.tracker import MlflowTracker
+from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.ports.tracker import RunStatus
 from fmnist.testing.contracts.tracker import TrackerContract
+from fmnist.testing.data import toy_splits
 
 
 class TestMlflowTracker(TrackerContract):
@@ -18,6 +23,19 @@ class TestMlflowTrackerOnAServer(TrackerContract):
     @pytest.fixture
     def tracker(self, server: MlflowConnection) -> MlflowTracker:
         return MlflowTracker(server)
+
+
+def test_run_whose_dataset_cannot_be_recorded_does_not_stay_running(
+    connection: MlflowConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise OSError("the disk is full")
+
+    tracker, dataset = MlflowTracker(connection), MemoryDataRegistry().add("1.0.0", toy_splits())
+    monkeypatch.setattr(MlflowClient, "log_inputs", fail)
+    with pytest.raises(StoreUnavailable, match=r"fails on a new run 'unlucky': .*the disk is full"):
+        tracker.start("unlucky", {"kind": "unlucky"}, dataset)
+    assert [run.status for run in tracker.find({"kind": "unlucky"})] == [RunStatus.FAILED]
 
 
 def test_system_metrics_are_recorded_on_request_and_continue_after_a_resume(

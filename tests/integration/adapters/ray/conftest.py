@@ -42,9 +42,11 @@ def damaged(dataset: DatasetVersion, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="session")
 def compute(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCompute]:
     """One cluster for all tests: the first fit starts it."""
-    yield RayCompute(
+    compute = RayCompute(
         cluster=ClusterSettings(),
         reader=SplitReader(),
         storage=CheckpointStorage(str(tmp_path_factory.mktemp("checkpoints"))),
     )
-    ray.shutdown()
+    yield compute
+    compute.close()
+    assert not ray.is_initialized()

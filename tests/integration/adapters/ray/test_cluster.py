@@ -2,10 +2,13 @@ import errno
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
 import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,7 +18,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray.core.generated import common_pb2
 
-from fmnist.adapters.ray.cluster import DriverPaths, _signals_kept, cpus_per_worker, join_cluster, scratch
+import fmnist
+from fmnist.adapters.ray.cluster import (
+    DriverPaths,
+    _remove,
+    _signals_kept,
+    _sigterm_kept,
+    cpus_per_worker,
+    join_cluster,
+    scratch,
+)
 from fmnist.adapters.ray.compute import check_gpus
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
@@ -56,6 +68,27 @@ def test_directory_that_cannot_be_created_is_named_before_anything_starts(tmp_pa
         StoreUnavailable, match=r"checkpoints cannot be kept in .*/file/checkpoints: .*check FMNIST_HOME"
     ):
         CheckpointStorage(str(tmp_path / "file" / "checkpoints")).prepare()
+
+
+@pytest.mark.parametrize(
+    ("job", "sent"),
+    [
+        ("{}", {"py_modules": [str(Path(fmnist.__file__).parent)]}),
+        ('{"runtime_env": {"py_modules": ["gcs://theirs.zip"]}}', {}),
+    ],
+)
+def test_workers_of_another_cluster_get_the_code_that_runs_here_or_the_job_s_own(
+    monkeypatch: pytest.MonkeyPatch, job: str, sent: dict[str, object]
+) -> None:
+    options: dict[str, object] = {}
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray.init", lambda **given: options.update(given))
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", job)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        join_cluster(ClusterSettings(address=address))
+    assert options["address"] == address
+    assert options["runtime_env"] == sent
 
 
 def test_address_of_the_job_server_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,3 +224,43 @@ def test_processes_of_ray_survive_a_closed_terminal_and_only_this_process_gets_t
         for child in begun:
             child.kill()
             child.wait()
+
+
+def test_only_the_process_s_own_handler_of_sigterm_runs_when_ray_exits() -> None:
+    def handler(*_: object) -> None:
+        handled.append("ours")
+
+    def exit_as_ray_does(code: int) -> None:
+        with _sigterm_kept():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            sys.exit(code)
+
+    handled: list[str] = []
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        for code, expected in ((3, []), (signal.SIGTERM, ["ours"])):
+            with pytest.raises(SystemExit) as caught:
+                exit_as_ray_does(code)
+            assert caught.value.code == code
+            assert handled == expected
+            assert signal.getsignal(signal.SIGTERM) is handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_cluster_can_be_joined_from_any_thread() -> None:
+    def join() -> str:
+        with _signals_kept():
+            return threading.current_thread().name
+
+    with ThreadPoolExecutor(1, "elsewhere") as pool:
+        assert pool.submit(join).result().startswith("elsewhere")
+
+
+def test_own_scratch_folder_is_removed_after_ray_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ray-x" / "ray").mkdir(parents=True)
+    there: list[bool] = []
+    monkeypatch.setattr("ray.shutdown", lambda: there.append((tmp_path / "ray-x").exists()))
+    _remove(str(tmp_path / "ray-x"))
+    assert there == [True]
+    assert not (tmp_path / "ray-x").exists()

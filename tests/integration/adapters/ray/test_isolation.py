@@ -14,6 +14,7 @@ import pytest
 from fmnist.adapters.memory.compute import MemoryCompute
 from fmnist.adapters.memory.registry import MemoryDataRegistry
 from fmnist.adapters.parquet.files import SplitReader
+from fmnist.adapters.ray.compute import RayCompute
 from fmnist.adapters.ray.isolation import IsolatedCompute, RayComputeFactory
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
@@ -76,6 +77,14 @@ class ToyCompute(MemoryCompute):
         if spec.seed == 4:
             signal.pause()
         return super().fit(spec, dataset, run_id, on_progress)
+
+
+def test_factory_makes_the_compute_of_its_settings_and_names_its_cluster(tmp_path: Path) -> None:
+    storage, reader = CheckpointStorage(str(tmp_path)), SplitReader()
+    for address, name in ((None, "this machine"), ("10.0.0.1:6379", "10.0.0.1:6379")):
+        make = RayComputeFactory(ClusterSettings(address), reader, storage)
+        assert make() == RayCompute(ClusterSettings(address), reader, storage)
+        assert str(make) == f"the Ray cluster at {name}"
 
 
 @pytest.fixture

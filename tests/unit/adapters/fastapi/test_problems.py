@@ -2,10 +2,15 @@
 
 import asyncio
 import logging
+from collections.abc import MutableMapping
 from dataclasses import replace
+from typing import Any, NoReturn
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
+from fmnist.adapters.fastapi.gate import Gate
+from fmnist.adapters.fastapi.guard import RequestGuard
 from tests.unit.adapters.fastapi.support import INFER, SETTINGS, GreyServing, Service, greys
 
 IMAGES = {"images": greys(1).tolist()}
@@ -79,6 +84,26 @@ def test_an_answer_that_takes_too_long_times_out(serving: GreyServing) -> None:
     reply = service.predict(IMAGES, x_request_timeout_seconds="0")
     assert reply.problem == (503, "timeout")
     assert reply.detail == "no answer within 0.05 s: try again, or send fewer images at once"
+
+
+def test_a_failure_after_the_answer_has_started_sends_no_second_answer() -> None:
+    start = {"type": "http.response.start", "status": 200, "headers": []}
+
+    async def broken(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send(dict(start))
+        raise RuntimeError("halfway")
+
+    async def receive() -> NoReturn:
+        raise AssertionError("the request has no body")
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message["type"])
+
+    sent: list[str] = []
+    scope = {"type": "http", "method": "GET", "path": "/health", "headers": []}
+    with pytest.raises(RuntimeError, match="halfway"):
+        asyncio.run(RequestGuard(broken, Gate(SETTINGS), 10)(scope, receive, send))
+    assert sent == [start["type"]]
 
 
 def test_a_timeout_error_from_elsewhere_is_a_500_and_not_our_timeout(service: Service, serving: GreyServing) -> None:

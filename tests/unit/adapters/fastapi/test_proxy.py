@@ -138,3 +138,19 @@ def test_plain_text_error_of_the_proxy_gets_the_form_of_all_errors() -> None:
     document = answer.json()
     assert document.pop("request_id")
     assert document == {"detail": "Request dropped due to backpressure", "error_type": "too_many_requests"}
+
+
+def test_events_other_than_http_pass_through_unchanged() -> None:
+    async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope)
+        await send(await receive())
+
+    async def receive() -> Message:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Message) -> None:
+        seen.append(message)
+
+    seen: list[object] = []
+    anyio.run(ProxyGuard(proxy, HttpSettings(version="1")), {"type": "lifespan"}, receive, send)
+    assert seen == [{"type": "lifespan"}, {"type": "lifespan.startup"}]

@@ -90,6 +90,13 @@ def test_other_predictions_for_the_golden_batch_are_refused() -> None:
         golden().check(classifier(seed=1), 1e-3, "the other")
 
 
+def test_predictions_of_another_shape_are_refused() -> None:
+    batch = golden()
+    fewer = GoldenBatch(batch.images, batch.probabilities[:, :9])
+    with pytest.raises(CorruptModel, match=r"the other gives probabilities of shape \(4, 10\) .* expected \(4, 9\)"):
+        fewer.check(classifier(), 1e-3, "the other")
+
+
 def test_predictions_that_are_not_numbers_are_refused() -> None:
     means = np.full((10, 784), np.nan, np.float32)
     with pytest.raises(CorruptModel, match="nan"):

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import pickle
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -157,3 +158,10 @@ def test_a_place_that_cannot_be_read_is_unavailable(tmp_path: Path) -> None:
 def test_a_uri_of_an_unknown_kind_is_unavailable() -> None:
     with pytest.raises(StoreUnavailable, match=r"'train' at nonsense://x is in a place that cannot be read"):
         SplitReader()(SplitFile("train", "nonsense://x", "0" * 32))
+
+
+def test_storage_without_the_packages_of_s3_still_knows_the_errors_of_a_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("aiohttp", "botocore.exceptions"):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, package, None)
+            assert storage.unavailable() == (OSError,)

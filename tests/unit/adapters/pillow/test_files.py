@@ -1,9 +1,10 @@
 """Picture files are read as the images that they show. Any other file is refused by name."""
 
+import errno
 import io
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -156,6 +157,16 @@ def test_a_huge_sparse_array_is_refused_before_it_is_read(tmp_path: Path) -> Non
     path.write_bytes(npy_that_claims("(2000000, 28, 28)", 0))
     os.truncate(path, path.stat().st_size + 2_000_000 * 784)
     assert refusal(path) == "an array of 1568000000 bytes, expected at most 1000000000"
+
+
+def test_an_array_on_a_disk_that_fails_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise OSError(errno.EIO, "Input/output error")
+
+    (tmp_path / "array.npy").write_bytes(npy(SHIRT))
+    monkeypatch.setattr(np.lib.format, "open_memmap", fail)
+    with pytest.raises(InvalidImages, match=r"array\.npy: Input/output error$"):
+        read_image_file(tmp_path / "array.npy")
 
 
 def test_a_path_that_is_not_a_file_is_refused_by_name(tmp_path: Path) -> None:
