@@ -30,7 +30,7 @@ from fmnist.adapters.mlflow.errors import translated, unavailable
 from fmnist.domain.model.address import Address, without_credentials
 from fmnist.domain.model.errors import FmnistError, InvalidSetting, RunNotFound
 
-# The first request. It fails after 2 s if no server listens, and after 26 s if the server does not answer.
+# The first request. It fails after 3 s if no server listens, and after 26 s if the server does not answer.
 _PROBE = {"timeout": 8, "max_retries": 2, "backoff_factor": 1}
 _READ_SCHEMES = {"", "file", "http", "https", "mlflow-artifacts", "s3"}  # `downloading` reads only these
 _T = TypeVar("_T")

@@ -57,6 +57,21 @@ def test_client_waits_for_a_server_that_starts() -> None:
     server.server_close()
 
 
+def test_server_that_fails_is_named() -> None:
+    class Failing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(501)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Failing) as server, ThreadPoolExecutor() as elsewhere:
+        elsewhere.submit(server.handle_request)
+        with pytest.raises(StoreUnavailable, match=r"501 Server Error.*check MLFLOW_TRACKING_URI, and that the server"):
+            MlflowConnection(Address(f"http://127.0.0.1:{server.server_address[1]}")).client()
+
+
 def test_server_that_never_answers_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(connection_module._PROBE, "timeout", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -98,6 +98,13 @@ def test_error_that_a_worker_sends_is_raised_while_the_others_train() -> None:
         passed_on(Reports(Progress(0, 1, 0, 1), OutOfMemory("too small")), Future())
 
 
+def test_epoch_that_is_repeated_after_a_lost_worker_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    reports = [Progress(1, 3, 0, 8), Progress(1, 3, 4, 8), Progress(1, 3, 0, 8), Progress(1, 3, 4, 8)]
+    with caplog.at_level(logging.WARNING, "fmnist"):
+        assert passed_on(Reports(*reports, Empty()), ended()) == reports
+    assert caplog.messages == ["a worker was lost; training restarts from the beginning of epoch 2"]
+
+
 def test_queue_that_is_lost_after_the_training_loses_no_report() -> None:
     report = Progress(0, 1, 1, 1)
     assert passed_on(Reports(report, RayActorError()), ended()) == [report]
