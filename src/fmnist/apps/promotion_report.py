@@ -1,6 +1,7 @@
 """Reports a promotion step: on the terminal, as JSON, and as files for a workflow engine."""
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,7 +148,7 @@ def print_status(standings: Sequence[Standing], *, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    heads = [(row["role"], row["model_uri"] or "none", row["since"] or "") for row in rows]
+    heads = [(row["role"], row["model_uri"] or "none", _to_the_second(row["since"] or "")) for row in rows]
     width = max(len(uri) for _, uri, _ in heads)
     stdout().print(f"{'':<10} {'model':<{width}} since", soft_wrap=True)
     for (role, uri, since), row in zip(heads, rows, strict=True):
@@ -166,8 +167,12 @@ def print_history(events: Sequence[Event], *, as_json: bool) -> None:
     for event in events:
         by = f" by {' '.join(event.by.split())}" if event.by else ""  # a name must not break the line
         name = event.version.removeprefix("models:/")
-        stdout().print(f"{event.at}  {event.what:<11} {name}{by}", soft_wrap=True)
+        stdout().print(f"{_to_the_second(event.at)}  {event.what:<11} {name}{by}", soft_wrap=True)
         stdout().print(Padding(Text(event.detail), (0, 0, 0, 22)))
+
+
+def _to_the_second(at: str) -> str:
+    return re.sub(r"\.\d+Z$", "Z", at)
 
 
 def print_trace(links: Sequence[Link], *, as_json: bool) -> None:

@@ -101,6 +101,7 @@ class House:
     tracker: MemoryTracker = field(default_factory=MemoryTracker)
     registry: MemoryDataRegistry = field(default_factory=MemoryDataRegistry)
     ticks: float = 1.8e9
+    seconds_between: float = 1
 
     def __post_init__(self) -> None:
         self.splits = SPLITS
@@ -116,7 +117,7 @@ class House:
         self.run = PromotionRun(self.comparison, self.acceptance, self.promotion, self.store, SOURCE)
 
     def now(self) -> str:
-        self.ticks += 1
+        self.ticks += self.seconds_between
         return iso_utc(self.ticks)
 
     @property

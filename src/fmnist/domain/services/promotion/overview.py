@@ -57,12 +57,12 @@ class PromotionOverview:
         """Return all events, oldest first."""
         state = PromotionState.read(self.store, self.source)
         events = [
-            *(event for version in state.source for event in _source_events(version)),
-            *(event for version in state.staging for event in _staging_events(state, version)),
-            *(event for version in state.prod for event in _prod_events(state, version)),
+            *(event for version in reversed(state.source) for event in _source_events(version)),
+            *(event for version in reversed(state.staging) for event in _staging_events(state, version)),
+            *(event for version in reversed(state.prod) for event in _prod_events(state, version)),
         ]
-        # The sort is stable: events of the same second stay in the order of the steps.
-        return sorted(events, key=lambda event: event.at)
+        # Records of earlier versions have no milliseconds. The stable sort keeps the order of the steps in a second.
+        return sorted(events, key=lambda event: event.at.removesuffix("Z"))
 
 
 def _source_events(version: ModelVersion) -> Iterator[Event]:

@@ -214,13 +214,13 @@ def check_said(what: str, *, by: str, reason: str | None = None) -> None:
 
 
 def now_utc() -> str:
-    """Return the time in the format of records: ISO 8601, UTC, to the second."""
+    """Return the time in the format of records: ISO 8601, UTC, to the millisecond."""
     return iso_utc(time.time())
 
 
 def iso_utc(seconds: float) -> str:
     """Return seconds since 1970 (UTC) in the format of records."""
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _pointed_at(versions: tuple[ModelVersion, ...], alias: Alias) -> ModelVersion | None:

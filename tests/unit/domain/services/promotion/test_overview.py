@@ -1,6 +1,7 @@
 """The overview for a person: pipeline results, status, history and lineage."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
@@ -38,6 +39,27 @@ def test_history_shows_all_events_in_order(promotions: House) -> None:
     assert details["rolled back"] == "to version 1: shirts"
     assert "in place of version 1" in details["released"]
     assert f"against models:/{PROD}/1: accuracy: 50.00% -> 30.00%" in details["refused"]
+
+
+def test_history_keeps_the_order_of_events_of_one_second(promotions: House) -> None:
+    promotions.seconds_between = 0.001
+    for quality in (5, 3, 9):
+        promotions.run.run(promotions.train(quality), POLICY, Mode.EVALUATE, by="pipeline", approval="automatic")
+    events = [event.what for event in promotions.overview.history() if event.what != "registered"]
+    steps = ["accepted", "staged", "tested", "released"]
+    assert events == [*steps, "refused", *steps]
+
+
+def test_history_of_one_second_without_milliseconds_begins_with_the_oldest_version(promotions: House) -> None:
+    """Earlier versions of fmnist wrote no milliseconds."""
+    for quality in (5, 3, 3):
+        version = promotions.train(quality)
+        promotions.comparison.compare(version, POLICY, Mode.EVALUATE)
+        tags = promotions.store.resolve(version.uri).tags
+        second = {name: re.sub(r"T[0-9:.]+Z", "T00:00:00Z", text) for name, text in tags.items()}
+        promotions.store.label(version, tags=second)
+    events = [event.version[-1] for event in promotions.overview.history() if event.what in ("accepted", "refused")]
+    assert events == ["1", "2", "3"]
 
 
 def test_history_keeps_every_test_and_approval(promotions: House) -> None:
