@@ -18,7 +18,7 @@ import yaml
 from ray import cloudpickle
 from ray.serve.schema import ServeDeploySchema
 
-from fmnist.apps.containers.serve import ServeContainer
+from fmnist.apps.containers.serve_ray import RayServeContainer
 from fmnist.apps.settings import Settings
 from fmnist.domain.model.errors import InvalidSetting
 from tests.integration.apps.command import Command
@@ -168,7 +168,7 @@ def test_no_secret_is_sent_to_the_cluster(models: Models, monkeypatch: pytest.Mo
     monkeypatch.setenv("FMNIST_API_KEYS", "s3cr3t-key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cr3t-of-s3")
     monkeypatch.setenv("DVC_REMOTE_URL", "s3://bucket")
-    parts = ServeContainer(settings=Settings.load()).parts()
+    parts = RayServeContainer(settings=Settings.load()).parts()
     travelling = cloudpickle.dumps(parts)
     assert b"bucket" in travelling
     assert b"s3cr3t" not in travelling
