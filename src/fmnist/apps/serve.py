@@ -64,8 +64,8 @@ def serve(
         container = _container(settings, compute or ("ray" if settings.ray_address else "local"))
         url = container.address_of(host, port, prefix)
         container.find_version(uri=model)  # fails before the slow start if there is no such model
-        service = container.host(host=host, port=port, prefix=prefix)
-        service.start(model)
+        service = container.host()
+        service.start(model, host=host, port=port, prefix=prefix)
     try:  # pragma: no cover - runs in a child process
         key = next(iter(settings.api_keys), None)  # with a key, the service gives the reason of a fault
         with container.client(url, api_key=key, direct=True) as client:

@@ -38,20 +38,15 @@ class RayHost:
         application: Callable[[str | None], Any],
         *,
         cluster: ClusterSettings,
-        host: str,
-        port: int,
-        prefix: str,
         request_seconds: float,
         proxy: str,
     ) -> None:
         self._application = application
         self._cluster = cluster
-        self._address = host, port
-        self._prefix = prefix
         self._request_seconds = request_seconds
         self._proxy = proxy
 
-    def start(self, model_uri: str | None) -> None:
+    def start(self, model_uri: str | None, *, host: str, port: int, prefix: str) -> None:
         """Join or start a cluster, listen, and return when the first replica is ready.
 
         Raises:
@@ -60,7 +55,7 @@ class RayHost:
         """
         if self._cluster.address is None:
             # Check at once that the address is free. Serve's proxy would report it after half a minute, in many lines.
-            listen(*self._address).close()
+            listen(host, port).close()
         set_defaults({_PROXY_CALLBACK: self._proxy})
         join_cluster(self._cluster)
         if serve.status().proxies:
@@ -71,14 +66,13 @@ class RayHost:
             )
         level = "INFO" if self._cluster.verbose else "WARNING"
         logging.getLogger("ray.serve").setLevel(level)
-        host, port = self._address
         seconds = self._request_seconds + _PROXY_MARGIN_SECONDS
         serve.start(
             http_options=HTTPOptions(host=host, port=port, request_timeout_s=seconds),
             logging_config=LoggingConfig(log_level=level),
         )
         try:
-            serve.run(self._application(model_uri), name=_APPLICATION, route_prefix=self._prefix or "/")
+            serve.run(self._application(model_uri), name=_APPLICATION, route_prefix=prefix or "/")
         except RuntimeError as error:
             raise StoreUnavailable(f"Ray Serve did not start the service: {error}") from error
 

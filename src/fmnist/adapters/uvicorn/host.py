@@ -1,5 +1,8 @@
 """Runs the service in this process. The server has a thread of its own, so that signals reach the main thread."""
 
+import asyncio
+import select
+import socket
 import threading
 from typing import Any
 
@@ -15,6 +18,29 @@ from fmnist.domain.model.errors import StoreUnavailable
 _KEEP_ALIVE_SECONDS = 90
 # Open requests get their own time limit, and this margin for the answer.
 _STOP_MARGIN_SECONDS = 10
+# A flood of requests must not prevent the end.
+_MOST_PASSES = 1000
+
+
+class _Server(uvicorn.Server):
+    """A server that also answers requests which have arrived, but were not read yet, when it stops."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for _ in range(_MOST_PASSES):
+            if not self._is_anything_unread(sockets or []):
+                break
+            await asyncio.sleep(0)  # one pass of the event loop, which reads
+        await super().shutdown(sockets)
+
+    def _is_anything_unread(self, sockets: list[socket.socket]) -> bool:
+        poll = select.poll()
+        for each in sockets:
+            poll.register(each, select.POLLIN)
+        for connection in self.server_state.connections:
+            assert isinstance(connection, BoundedHttp)
+            if connection.is_idle:
+                poll.register(connection.transport.get_extra_info("socket"), select.POLLIN)
+        return bool(poll.poll(0))
 
 
 class LocalHost:
@@ -25,23 +51,14 @@ class LocalHost:
         request_seconds: time limit of a request.
     """
 
-    def __init__(
-        self,
-        replica: Replica,
-        application: Any,
-        *,
-        host: str,
-        port: int,
-        prefix: str,
-        request_seconds: float,
-    ) -> None:
+    def __init__(self, replica: Replica, application: Any, *, request_seconds: float) -> None:
         self._replica = replica
         self._application = application
-        self._address = host, port
-        self._prefix = prefix
         self._request_seconds = request_seconds
+        # Not the thread's `join`: in Python 3.11, a signal that interrupts it makes a later `join` return at once.
+        self._ended = threading.Event()
 
-    def start(self, model_uri: str | None) -> None:
+    def start(self, model_uri: str | None, *, host: str, port: int, prefix: str) -> None:
         """Load a model, or the newest version for None, and answer requests. Those that come earlier wait.
 
         If the model does not load, the service answers that it is not ready.
@@ -49,12 +66,12 @@ class LocalHost:
         Raises:
             InvalidSetting: the address cannot be listened on.
         """
-        listening = listen(*self._address)
+        listening = listen(host, port)
         self._replica.deploy(model_uri)
         self._replica.keep_up()
-        self._server = uvicorn.Server(
+        self._server = _Server(
             uvicorn.Config(
-                below(self._prefix, self._application),
+                below(prefix, self._application),
                 loop="uvloop",
                 http=BoundedHttp,
                 ws="none",
@@ -67,8 +84,7 @@ class LocalHost:
                 timeout_graceful_shutdown=int(self._request_seconds) + _STOP_MARGIN_SECONDS,
             )
         )
-        self._thread = threading.Thread(target=self._server.run, args=([listening],), name="server")
-        self._thread.start()
+        threading.Thread(target=self._run, args=(listening,), name="server", daemon=True).start()
 
     def wait(self) -> None:
         """Wait for an interrupt.
@@ -76,10 +92,16 @@ class LocalHost:
         Raises:
             StoreUnavailable: the server has ended on its own.
         """
-        self._thread.join()
+        self._ended.wait()
         raise StoreUnavailable("the server has ended: its log has the reason")
 
     def stop(self) -> None:
         """Refuse new connections, answer open requests, and end."""
         self._server.should_exit = True
-        self._thread.join()
+        self._ended.wait()
+
+    def _run(self, listening: socket.socket) -> None:
+        try:
+            self._server.run([listening])
+        finally:
+            self._ended.set()

@@ -87,25 +87,16 @@ def replica_settings(settings: Settings) -> ReplicaSettings:
     )
 
 
-def _local_host(
-    settings: Settings, connection: MlflowConnection, registry: RegistrySettings, host: str, port: int, prefix: str
-) -> LocalHost:
+def _local_host(settings: Settings, connection: MlflowConnection, registry: RegistrySettings) -> LocalHost:
     meter = PrometheusMeter()
     sources = sources_of(settings, connection, registry)(MemoryServingMemory(), LOCAL_THREADS)
     replica = Replica(partial(ModelServing, sources), ServingMetrics(meter), replica_settings(settings))
     http = replace(http_settings(settings), api_keys=settings.api_keys)
-    return LocalHost(
-        replica,
-        create_app(replica, http, meter),
-        host=host,
-        port=port,
-        prefix=prefix,
-        request_seconds=settings.request_timeout_seconds,
-    )
+    return LocalHost(replica, create_app(replica, http, meter), request_seconds=settings.request_timeout_seconds)
 
 
 class ServeContainer(ModelsContainer):
-    """`host(host=…, port=…, prefix=…)` runs the service. It has `start(model_uri)`, `wait()` and `stop()`."""
+    """`host()` runs the service. Each host has `start(model_uri, host=…, port=…, prefix=…)`, `wait()` and `stop()`."""
 
     host: providers.Provider[Any] = providers.Factory(
         _local_host,

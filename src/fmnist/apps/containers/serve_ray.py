@@ -87,15 +87,10 @@ def _cluster(settings: Settings) -> ClusterSettings:
     return ClusterSettings(address=settings.ray_address, verbose=settings.verbose, forward_logs=True, metrics=True)
 
 
-def _ray_host(
-    settings: Settings, cluster: ClusterSettings, parts: ReplicaParts, host: str, port: int, prefix: str
-) -> RayHost:
+def _ray_host(settings: Settings, cluster: ClusterSettings, parts: ReplicaParts) -> RayHost:
     return RayHost(
         partial(application, parts),
         cluster=cluster,
-        host=host,
-        port=port,
-        prefix=prefix,
         request_seconds=settings.request_timeout_seconds,
         proxy="fmnist.apps.serve:proxy_middleware",
     )
