@@ -183,7 +183,10 @@ class Running:
             with suppress(psutil.NoSuchProcess):
                 each.kill()
         self.process.wait()
-        psutil.wait_procs(family, timeout=STOP_SECONDS)
+        for each in family:
+            # Of a process that is just ending, Linux may say that there is no such file.
+            with suppress(psutil.Error, FileNotFoundError):
+                each.wait(STOP_SECONDS)
 
 
 def _title(process: psutil.Process) -> str:
