@@ -99,7 +99,7 @@ bench-train: setup ## Measure training: overhead, scaling, and time to 90 % accu
 bench-data: setup ## Measure the time from a Parquet file to a tensor.
 	$(BIN)/python benchmarks/data.py
 
-bench-serve: setup ## Measure the service against other servers and the bare model.
+bench-serve: setup ## Measure the service against other servers and the bare model. Takes half an hour.
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python benchmarks/serving.py
 
