@@ -13,6 +13,7 @@ from PIL import Image
 
 from fmnist.adapters.fastapi.app import create_app
 from fmnist.adapters.fastapi.gate import Gate
+from fmnist.adapters.fastapi.metrics import ExportedMeter
 from fmnist.adapters.fastapi.problems import Problem
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
@@ -116,8 +117,14 @@ class Reply:
 class Service:
     """Calls an application as a server does, one request after the other."""
 
-    def __init__(self, serving: Serving, settings: HttpSettings = SETTINGS, root_path: str = "") -> None:
-        self.app: FastAPI = create_app(serving, settings)
+    def __init__(
+        self,
+        serving: Serving,
+        settings: HttpSettings = SETTINGS,
+        root_path: str = "",
+        meter: ExportedMeter | None = None,
+    ) -> None:
+        self.app: FastAPI = create_app(serving, settings, meter)
         self.gate: Gate = self.app.user_middleware[0].kwargs["gate"]  # type: ignore[assignment]
         self._root_path = root_path
 
