@@ -80,7 +80,7 @@ class Fleet:
     def begin_again(self) -> None:
         """Forget what was measured. From now on, version 2 is expected."""
         self.started, self.expected, self.served = CLOCK.now, SECOND, {}
-        for station in (self.store.workers, self.memory.actor):
+        for station in (self.store.workers, self.registry.cores, self.memory.actor):
             station.busy_seconds = 0.0
         self.store.lookups = self.store.downloads = self.memory.sent_models = 0
 
@@ -116,8 +116,8 @@ def first_start_of_a_version(fleet: Fleet) -> None:
     fleet.start(FIRST)
 
 
-def start_within_a_minute(fleet: Fleet) -> None:
-    fleet.start(spread=60.0)
+def start_one_after_another(fleet: Fleet, seconds: float) -> None:
+    fleet.start(spread=seconds)
 
 
 def restart(fleet: Fleet) -> None:
@@ -140,10 +140,10 @@ def first_start_without_registry(fleet: Fleet) -> None:
     fleet.start()
 
 
-def deploy_to_running(fleet: Fleet) -> None:
+def deploy_to_running(fleet: Fleet, seconds: float = 0.0) -> None:
     scale_up(fleet)
     fleet.begin_again()
-    fleet.start(SECOND)
+    fleet.start(SECOND, spread=seconds)
 
 
 def promote_while_polling(fleet: Fleet) -> None:
@@ -156,12 +156,14 @@ def promote_while_polling(fleet: Fleet) -> None:
 CASES: dict[str, Callable[[Fleet], None]] = {
     "first start, by alias": first_start,
     "first start, by version": first_start_of_a_version,
-    "first start, within 60 s": start_within_a_minute,
+    "first start, within 10 s": partial(start_one_after_another, seconds=10.0),
+    "first start, within 60 s": partial(start_one_after_another, seconds=60.0),
     "restart, model in the memory": restart,
     "scaled up from one replica": scale_up,
     "restart, registry down": restart_without_registry,
     f"first start, registry down for {OUTAGE_SECONDS:.0f} s": first_start_without_registry,
     "new version to running replicas": deploy_to_running,
+    "new version, within 10 s": partial(deploy_to_running, seconds=10.0),
     f"alias moved, polled every {POLL_SECONDS:.0f} s": promote_while_polling,
 }
 
@@ -176,12 +178,13 @@ class Outcome:
     downloads: int
     sent_megabytes: float
     registry_busy: float
+    git_busy: float
     actor_busy: float
 
     def row(self, title: str) -> list[str]:
         """Return the cells of the table."""
         if not self.seconds:
-            return [title, "none", *["-"] * 3, f"{self.lookups:,}", f"{self.downloads:,}", "0", "-", "-"]
+            return [title, "none", *["-"] * 3, f"{self.lookups:,}", f"{self.downloads:,}", *["-"] * 4]
         late = self.seconds[max(0, int(0.99 * len(self.seconds)) - 1)]
         times = (statistics.median(self.seconds), late, self.seconds[-1])
         return [
@@ -192,12 +195,13 @@ class Outcome:
             f"{self.downloads:,}",
             f"{self.sent_megabytes:,.0f}",
             f"{self.registry_busy:,.1f}",
+            f"{self.git_busy:,.1f}",
             f"{self.actor_busy:,.1f}",
         ]
 
 
 HEADINGS = [
-    "case", "serve", "median s", "99 % s", "last s", "lookups", "downloads", "actor sent MB", "registry busy s",
+    "case", "serve", "median s", "99 % s", "last s", "lookups", "downloads", "actor sent MB", "registry busy s", "Git busy s",
     "actor busy s",
 ]  # fmt: skip
 
@@ -212,6 +216,7 @@ def simulate(run: Callable[[Fleet], None], costs: Costs, size: int) -> Outcome:
         downloads=fleet.store.downloads,
         sent_megabytes=fleet.memory.sent_models * costs.megabytes,
         registry_busy=fleet.store.workers.busy_seconds,
+        git_busy=fleet.registry.cores.busy_seconds,
         actor_busy=fleet.memory.actor.busy_seconds,
     )
 

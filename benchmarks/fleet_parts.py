@@ -29,19 +29,20 @@ T = TypeVar("T")
 class Costs:
     """What shared parts and replicas spend. Times are in seconds. The defaults are measured by `fleet_costs.py`."""
 
-    lookup: float = field(default=0.010, metadata={"help": "model registry: one lookup of a version or an alias"})
-    download: float = field(default=0.060, metadata={"help": "model registry: all requests of one download"})
+    alias: float = field(default=0.018, metadata={"help": "model registry: one lookup of an alias"})
+    version: float = field(default=0.011, metadata={"help": "model registry: one lookup of a version"})
+    download: float = field(default=0.044, metadata={"help": "model registry: all requests of one download"})
     registry_workers: int = field(default=1, metadata={"help": "model registry: worker processes"})
-    git: float = field(default=0.010, metadata={"help": "Git server: one clone of the data registry"})
+    git: float = field(default=0.014, metadata={"help": "Git server: one copy of the data registry"})
     git_workers: int = field(default=2, metadata={"help": "Git server: cores"})
-    name: float = field(default=0.0003, metadata={"help": "Ray's GCS: one lookup of the actor by its name"})
-    call: float = field(default=0.0005, metadata={"help": "actor: one call"})
-    copy: float = field(default=0.002, metadata={"help": "actor: to send or to receive one MB of a model"})
-    compare: float = field(default=0.5, metadata={"help": "replica: to read a data version with DVC"})
-    load: float = field(default=0.1, metadata={"help": "replica: to load, test and warm up a model"})
+    name: float = field(default=0.00002, metadata={"help": "Ray's GCS: one lookup of the actor by its name"})
+    call: float = field(default=0.00046, metadata={"help": "actor: one call"})
+    copy: float = field(default=0.003, metadata={"help": "actor: to send or to receive one MB of a model"})
+    compare: float = field(default=0.08, metadata={"help": "replica: to read a data version with DVC"})
+    load: float = field(default=0.028, metadata={"help": "replica: to load, test and warm up a model"})
     refusal: float = field(default=3.0, metadata={"help": "replica: to give up on a registry that is down"})
-    megabytes: float = field(default=0.4, metadata={"help": "model: MB of one package"})
-    bandwidth: float = field(default=125.0, metadata={"help": "network of head node and registry: MB/s"})
+    megabytes: float = field(default=0.33, metadata={"help": "model: MB of one package"})
+    bandwidth: float = field(default=125.0, metadata={"help": "network of the head node and of the registry: MB/s"})
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,12 @@ class SlowStore(MemoryModelStore):
         self.lookups = self.downloads = 0
 
     def resolve(self, uri: str) -> ModelVersion:
-        self._request(self._costs.lookup)
+        self._request(self._costs.alias if "@" in uri else self._costs.version)
         self.lookups += 1
         return super().resolve(uri)
 
     def versions(self, name: str) -> list[ModelVersion]:
-        self._request(self._costs.lookup)
+        self._request(self._costs.alias)
         self.lookups += 1
         return super().versions(name)
 

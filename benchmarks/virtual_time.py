@@ -21,8 +21,15 @@ T = TypeVar("T")
 class _Event:
     when: float
     order: int
-    turn: threading.Semaphore = field(compare=False)
+    turn: threading.Lock = field(compare=False)
     over: bool = field(default=False, compare=False)
+
+
+def _held_lock() -> threading.Lock:
+    """Return a lock that another thread will release."""
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
 
 
 class Clock:
@@ -32,7 +39,7 @@ class Clock:
         self.now = 0.0
         self._events: list[_Event] = []
         self._order = count()
-        self._paused = threading.Semaphore(0)
+        self._paused = _held_lock()
 
     def start(self, work: Callable[[], T], delay: float = 0.0) -> "Future[T]":
         """Start a process that begins in `delay` seconds. Its result or error is in the future."""
@@ -71,7 +78,7 @@ class Clock:
                 self._paused.acquire()
 
     def _event(self, seconds: float) -> _Event:
-        event = _Event(self.now + max(0.0, seconds), next(self._order), threading.Semaphore(0))
+        event = _Event(self.now + max(0.0, seconds), next(self._order), _held_lock())
         heapq.heappush(self._events, event)
         return event
 
