@@ -141,19 +141,24 @@ class SlowMemory(MemoryServingMemory):
 
         def answer() -> tuple[T, float]:
             found = question()
-            moved = received + self._sent(found)
+            moved = received + (self._costs.megabytes if isinstance(found, KeptModel) else 0.0)
             return found, self._costs.call + moved * self._costs.copy
+
+        deadline = CLOCK.now + ACTOR_PATIENCE
+
+        def transfer() -> tuple[None, float]:
+            # Ray does not send an object that nobody waits for any more.
+            if CLOCK.now > deadline:
+                return None, 0.0
+            self.sent_models += 1
+            return None, self._costs.megabytes / self._costs.bandwidth
 
         def call() -> T:
             if received:
                 self.inbound.spend(received / self._costs.bandwidth)
             found = self.actor.serve(answer)
-            if sent := self._sent(found):
-                self.sent_models += 1
-                self.outbound.spend(sent / self._costs.bandwidth)
+            if isinstance(found, KeptModel):
+                self.outbound.serve(transfer)
             return found
 
         return VirtualCalls().run("the actor", call, ACTOR_PATIENCE)
-
-    def _sent(self, found: object) -> float:
-        return self._costs.megabytes if isinstance(found, KeptModel) else 0.0
