@@ -1,7 +1,7 @@
 """Simulates a fleet of replicas that start, or load a new model, at the same moment. How long until all of them serve?
 
 Each replica runs the real code of `fmnist.domain.services.serving`, with its retries and time limits. Queues and costs
-of the shared parts are simulated in virtual time (`fleet_parts.py`). A run of 1,000 replicas takes about a minute.
+of the shared parts are simulated in virtual time (`fleet_parts.py`).
 """
 
 import argparse
@@ -173,7 +173,6 @@ class Outcome:
     """What one case took. `seconds` is when each replica served, in order."""
 
     seconds: list[float]
-    replicas: int
     lookups: int
     downloads: int
     sent_megabytes: float
@@ -211,7 +210,6 @@ def simulate(run: Callable[[Fleet], None], costs: Costs, size: int) -> Outcome:
     run(fleet)
     return Outcome(
         seconds=sorted(fleet.served.values()),
-        replicas=size,
         lookups=fleet.store.lookups,
         downloads=fleet.store.downloads,
         sent_megabytes=fleet.memory.sent_models * costs.megabytes,
