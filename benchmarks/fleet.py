@@ -245,13 +245,13 @@ def main() -> None:
 
 
 def draw(outcomes: dict[str, Outcome], size: int, path: Path) -> None:
-    figure = Figure(figsize=(9, 5), layout="constrained")
+    figure = Figure(figsize=(10, 4.5), layout="constrained")
     axes = figure.subplots()
     for title, outcome in outcomes.items():
         axes.step(outcome.seconds, range(1, len(outcome.seconds) + 1), where="post", label=title)
     axes.set(xlabel="seconds", ylabel="replicas that serve", xlim=(0, None), ylim=(0, size * 1.02))
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right", fontsize="small")
+    figure.legend(loc="outside right upper", fontsize="small")
     figure.savefig(path, dpi=120)
 
 

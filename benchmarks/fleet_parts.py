@@ -32,6 +32,7 @@ class Costs:
     alias: float = field(default=0.018, metadata={"help": "model registry: one lookup of an alias"})
     version: float = field(default=0.011, metadata={"help": "model registry: one lookup of a version"})
     download: float = field(default=0.044, metadata={"help": "model registry: all requests of one download"})
+    download_requests: int = field(default=7, metadata={"help": "model registry: number of these requests"})
     registry_workers: int = field(default=1, metadata={"help": "model registry: worker processes"})
     git: float = field(default=0.014, metadata={"help": "Git server: one copy of the data registry"})
     git_workers: int = field(default=2, metadata={"help": "Git server: cores"})
@@ -78,7 +79,9 @@ class SlowStore(MemoryModelStore):
         return super().versions(name)
 
     def download(self, version: ModelVersion) -> ModelPackage:
-        self._request(self._costs.download)
+        for _ in range(self._costs.download_requests):
+            # Each of them queues again, behind the requests of other replicas.
+            self._request(self._costs.download / self._costs.download_requests)
         self.network.spend(self._costs.megabytes / self._costs.bandwidth)
         self.downloads += 1
         return self.package(version)
