@@ -1,6 +1,7 @@
 """Measures the costs that `fleet.py` simulates with. Needs a registered model, and starts all servers itself.
 
-The cost of a server is the CPU time that it spends on a request. Other work on the machine changes it little.
+The cost of a server is the CPU time that it spends on a request. Other work on the machine changes it less than wall
+time.
 """
 
 import os
