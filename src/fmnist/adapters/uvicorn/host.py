@@ -20,21 +20,32 @@ _KEEP_ALIVE_SECONDS = 90
 _STOP_MARGIN_SECONDS = 10
 # A flood of requests must not prevent the end.
 _MOST_PASSES = 1000
+# One pass accepts a connection, the next one adds it to the list, and another one reads its first bytes.
+_QUIET_PASSES = 5
 
 
 class _Server(uvicorn.Server):
     """A server that also answers requests which have arrived, but were not read yet, when it stops."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for _ in range(_MOST_PASSES):
-            if not self._is_anything_unread(sockets or []):
-                break
-            await asyncio.sleep(0)  # one pass of the event loop, which reads
+        await self._read_all(sockets or [])
+        for server in self.servers:
+            server.close()
+        # uvicorn would forget a connection that was accepted, but is not in its list yet.
+        await self._read_all([])
         await super().shutdown(sockets)
 
-    def _is_anything_unread(self, sockets: list[socket.socket]) -> bool:
+    async def _read_all(self, listening: list[socket.socket]) -> None:
+        quiet = 0
+        for _ in range(_MOST_PASSES):
+            quiet = 0 if self._is_anything_unread(listening) else quiet + 1
+            if quiet == _QUIET_PASSES:
+                break
+            await asyncio.sleep(0)  # one pass of the event loop, which reads
+
+    def _is_anything_unread(self, listening: list[socket.socket]) -> bool:
         poll = select.poll()
-        for each in sockets:
+        for each in listening:
             poll.register(each, select.POLLIN)
         for connection in self.server_state.connections:
             assert isinstance(connection, BoundedHttp)
