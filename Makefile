@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo stack stack-status stack-stop pipeline pipeline-serve pipeline-stop unit test soak lint images format lock bench-train bench-data bench-serve clean
+.PHONY: help setup demo stack stack-status stack-stop pipeline pipeline-serve pipeline-stop unit test soak lint images format lock bench-train bench-data bench-serve bench-fleet clean
 
 help: ## List these commands.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -99,9 +99,12 @@ bench-train: setup ## Measure training: overhead, scaling, and time to 90 % accu
 bench-data: setup ## Measure the time from a Parquet file to a tensor.
 	$(BIN)/python benchmarks/data.py
 
-bench-serve: setup ## Measure the service against other servers and the bare model.
+bench-serve: setup ## Measure the service against other servers and the bare model. Takes half an hour.
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python benchmarks/serving.py
+
+bench-fleet: setup ## Simulate 1,000 replicas that start at once: how long until all of them serve.
+	$(BIN)/python benchmarks/fleet.py
 
 lock: setup ## Update constraints.txt to the newest versions.
 	$(BIN)/pip install --quiet uv

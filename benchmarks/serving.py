@@ -1,14 +1,13 @@
-"""Measures requests and images per second of `fmnist serve`, against other servers and the bare model.
+"""Measures load, start and memory of `fmnist serve`, against other servers and the bare model.
 
 Timings on one machine can change by 2-3 times within minutes, so only ratios of neighbouring runs mean anything. The
-servers take turns, one at a time, each in its own process group. Prints a table and appends the raw figures to
+servers take turns, one at a time, each in its own process group. Prints two tables and appends the raw figures to
 results/. Needs `pip install 'fmnist[bench]'`.
 """
 
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,8 +17,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from reporting import machine, print_table
+import serving_bentoml_setup as bentoml
+from reporting import append, machine, print_table
+from serving_figures import BATCH, JSON, LOADS, Load, Measured, Round, ratios_table, subjects_table
 from serving_servers import SUBJECTS_FILE, Running, Server, running, servers
+from serving_subjects import THREADS
 
 from fmnist.apps.containers.predict import PredictContainer
 from fmnist.apps.settings import Settings, load_environment
@@ -29,93 +31,19 @@ from fmnist.domain.services.prediction import Prediction
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "serving.jsonl"
 LOAD_SCRIPT = str(HERE / "serving_load.js")
-PACKAGES = ("fmnist", "ray", "fastapi", "onnxruntime", "torch", "litserve", "mlflow", "k6")
+PACKAGES = ("fmnist", "ray", "fastapi", "uvicorn", "onnxruntime", "torch", "litserve", "mlflow", "k6")
 WARM_UP_SECONDS = 2
-BATCH = 1000
 # Enough images to tell one model from another.
 KNOWN_IMAGES = 16
-JSON, OCTETS = "application/json", "application/octet-stream"
-# fmnist runs between the two subjects of its goals, so that both are its neighbours.
-SUBJECTS = ("plain", "fmnist", "limit", "litserve", "mlflow")
-
-Figures = dict[str, Any]
-Round = dict[str, dict[str, Figures]]
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """A kind of load."""
-
-    images: int
-    connections: int
-    content_type: str = JSON
-
-
-SCENARIOS = {
-    "single": Scenario(1, 16),
-    "json": Scenario(BATCH, 4),
-    "octets": Scenario(BATCH, 4, OCTETS),
-}
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """One line of the table: a figure of fmnist divided by that of another subject, in every round."""
-
-    title: str
-    scenario: str
-    figure: str
-    other: str
-    goal: float | None = None
-    at_most: bool = False
-
-    def row(self, rounds: Sequence[Round]) -> list[str]:
-        """Return the cells of the line."""
-        pairs = [
-            (each["fmnist"][self.scenario][self.figure], each[self.other][self.scenario][self.figure])
-            for each in rounds
-        ]
-        ratios = [ours / theirs for ours, theirs in pairs]
-        median = statistics.median(ratios)
-        goal, verdict = "", ""
-        if self.goal is not None:
-            met = median <= self.goal if self.at_most else median >= self.goal
-            goal, verdict = f"{'<=' if self.at_most else '>='} {self.goal:g}", "met" if met else "MISSED"
-        return [
-            self.title,
-            self.other,
-            *(f"{value:.2f}" for value in (min(ratios), median, max(ratios))),
-            goal,
-            verdict,
-            "  ".join(f"{ours:,.0f}/{theirs:,.0f}" for ours, theirs in pairs),
-        ]
-
-
-RATIOS = (
-    Ratio("single, requests/s", "single", "requests_per_second", "plain", 2),
-    Ratio("single, p99 ms", "single", "p99_ms", "plain", 0.5, at_most=True),
-    Ratio("1000 JSON, images/s", "json", "images_per_second", "plain", 4),
-    Ratio("1000 octets, images/s", "octets", "images_per_second", "limit", 0.8),
-    *(
-        ratio
-        for other in ("litserve", "mlflow")
-        for ratio in (
-            Ratio("single, requests/s", "single", "requests_per_second", other),
-            Ratio("single, p99 ms", "single", "p99_ms", other),
-            Ratio("1000 JSON, images/s", "json", "images_per_second", other),
-        )
-    ),
-)
-
-
-HEADINGS = ["fmnist serve", "over", "min", "median", "max", "goal", "", "figures"]
+# In a round, the subjects of a goal are neighbours.
+SUBJECTS = ("mlflow", "bentoml", "limit", "fmnist", "litserve", "haproxy", "ray", "plain")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", help="models:/NAME/VERSION (default: newest registered version)")
     parser.add_argument("--rounds", type=int, default=3, help="number of runs of each subject (default: 3)")
-    parser.add_argument("--seconds", type=float, default=8, help="seconds of load per scenario (default: 8)")
+    parser.add_argument("--seconds", type=float, default=8, help="seconds of each load (default: 8)")
     parser.add_argument("--only", nargs="+", choices=SUBJECTS, default=SUBJECTS, help="subjects to run (default: all)")
     parser.add_argument("--output", type=Path, default=RESULTS, help="file to append results to, as JSON lines")
     options = parser.parse_args()
@@ -125,7 +53,7 @@ def main() -> None:
     model = options.model or newest(container, settings.mlflow_registered_model_name)
     prediction = container.prediction(model)
     record: dict[str, Any] = {
-        "machine": machine(*PACKAGES),
+        "machine": {**machine(*PACKAGES), "bentoml": bentoml.version()},
         "model": model,
         "architecture": prediction.info.architecture,
         "seconds": options.seconds,
@@ -133,86 +61,89 @@ def main() -> None:
     print(json.dumps(record), flush=True)
     images = images_of(container, prediction)
     environment = environment_of_subjects(settings)
-    with tempfile.TemporaryDirectory(prefix="fmnist-benchmark-") as scratch:
-        bench = Bench(Path(scratch), environment, model, images, prediction, options.seconds)
-        record["rounds"] = [bench.round(options.only) for _ in range(options.rounds)]
-    record["load_at_end"] = os.getloadavg()
-    compared = [ratio for ratio in RATIOS if {"fmnist", ratio.other} <= set(options.only)]
-    if compared:
-        print_table([HEADINGS, *(ratio.row(record["rounds"]) for ratio in compared)])
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    with options.output.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
-    print(f"appended to {options.output}")
+    classes = prediction.probabilities(images).argmax(axis=1).tolist()
+    with tempfile.TemporaryDirectory(prefix="fmnist-benchmark-") as directory:
+        scratch, exported = Path(directory), Path(directory) / "exported"
+        if "bentoml" in options.only:
+            bentoml.install()
+            bentoml.export(model, exported)
+        subjects = servers(prediction.info.normalization, exported)
+        bench = Bench(scratch, environment, model, images, classes, subjects, options.seconds)
+        rounds = [bench.round(options.only) for _ in range(options.rounds)]
+    for table in (subjects_table(rounds), ratios_table(rounds)):
+        print()
+        print_table(table)
+    append(options.output, {**record, "rounds": rounds, "load_at_end": os.getloadavg()})
 
 
+@dataclass(frozen=True)
 class Bench:
-    """Runs each subject under the same loads, with the same images."""
+    """Runs each subject under the same loads, with the same images. `classes` are the model's answers."""
 
-    def __init__(
-        self,
-        scratch: Path,
-        environment: dict[str, str],
-        model: str,
-        images: Images,
-        prediction: Prediction,
-        seconds: float,
-    ) -> None:
-        self._scratch = scratch
-        self._environment = environment
-        self._model = model
-        self._images = images
-        self._classes = prediction.probabilities(images).argmax(axis=1).tolist()
-        self._servers = servers(prediction.info.normalization)
-        self._seconds = seconds
+    scratch: Path
+    environment: dict[str, str]
+    model: str
+    images: Images
+    classes: list[int]
+    servers: dict[str, Server]
+    seconds: float
 
     def round(self, names: Sequence[str]) -> Round:
         """Measure each subject once."""
         return {name: self._limit() if name == "limit" else self._server(name) for name in SUBJECTS if name in names}
 
-    def _limit(self) -> dict[str, Figures]:
-        path = self._scratch / "limit"
-        path.write_bytes(self._images.tobytes())
-        command = [sys.executable, SUBJECTS_FILE, "limit", str(path), str(self._seconds), self._model]
-        found = json.loads(run(command, self._environment).splitlines()[-1])
-        if found.pop("classes") != self._classes:
+    def _limit(self) -> Measured:
+        path = self.scratch / "limit"
+        path.write_bytes(self.images.tobytes())
+        command = [sys.executable, SUBJECTS_FILE, "limit", str(path), str(self.seconds), self.model]
+        found = json.loads(run(command, self.environment).splitlines()[-1])
+        if found["classes"] != self.classes:
             sys.exit("the bare model answers with other classes than the served one: they cannot be compared")
-        return {"octets": told("limit", "octets", found)}
+        return {
+            "octets": told("limit octets", {"images_per_second": found["images_per_second"]}),
+            "start": told("limit start", {"seconds": found["import_seconds"]}),
+        }
 
-    def _server(self, name: str) -> dict[str, Figures]:
-        server, log = self._servers[name], self._scratch / f"{name}.log"
-        known = self._images[:KNOWN_IMAGES], self._classes[:KNOWN_IMAGES]
-        with running(server, self._model, *known, self._environment, log) as started:
-            return {
-                kind: told(name, kind, self._load(server, started, scenario))
-                for kind, scenario in SCENARIOS.items()
-                if scenario.content_type == JSON or server.takes_octets
-            }
+    def _server(self, name: str) -> Measured:
+        server, log = self.servers[name], self.scratch / f"{name}.log"
+        known = self.images[:KNOWN_IMAGES], self.classes[:KNOWN_IMAGES]
+        with running(server, self.model, *known, self.environment, log) as started:
+            measured = {"start": told(f"{name} start", {"seconds": started.start_seconds})}
+            for kind, load in LOADS.items():
+                if load.content_type == JSON or server.takes_octets:
+                    environment = self._variables(server, started, load)
+                    with started.memory_sampled():
+                        send(environment, WARM_UP_SECONDS)
+                    figures = send(environment, self.seconds)
+                    figures["images_per_second"] = figures["requests_per_second"] * load.images
+                    figures["replicas"] = started.replicas()
+                    measured[kind] = told(f"{name} {kind}", figures)
+        measured["memory"] = told(f"{name} memory", {"peak_mib": started.peak_mib})
+        return measured
 
-    def _load(self, server: Server, started: Running, scenario: Scenario) -> Figures:
-        images = self._images[: scenario.images]
-        path = self._scratch / "body"
-        path.write_bytes(server.json_body(images) if scenario.content_type == JSON else images.tobytes())
-        environment = {
-            **self._environment,
+    def _variables(self, server: Server, started: Running, load: Load) -> dict[str, str]:
+        images = self.images[: load.images]
+        path = self.scratch / "body"
+        path.write_bytes(server.json_body(images) if load.content_type == JSON else images.tobytes())
+        return {
+            **self.environment,
             "URL": started.url,
             "BODY": str(path),
-            "CONTENT_TYPE": scenario.content_type,
-            "CONNECTIONS": str(scenario.connections),
-        }
-        command = ["k6", "run", "--quiet", "--no-usage-report", "--address", "", LOAD_SCRIPT]
-        run(command, {**environment, "SECONDS": str(WARM_UP_SECONDS)})
-        figures: Figures = json.loads(run(command, {**environment, "SECONDS": str(self._seconds)}))
-        return {
-            **figures,
-            "images_per_second": figures["requests_per_second"] * scenario.images,
-            "replicas": started.replicas(),
+            "CONTENT_TYPE": load.content_type,
+            "CONNECTIONS": str(load.connections),
         }
 
 
-def told(name: str, kind: str, figures: Figures) -> Figures:
+def send(variables: dict[str, str], seconds: float) -> dict[str, float]:
+    """Send the load that the variables describe, and return its figures."""
+    command = ["k6", "run", "--quiet", "--no-usage-report", "--address", "", LOAD_SCRIPT]
+    figures: dict[str, float] = json.loads(run(command, {**variables, "SECONDS": str(seconds)}))
+    return figures
+
+
+def told(what: str, figures: dict[str, float]) -> dict[str, float]:
     rounded = {key: round(value, 2) for key, value in figures.items()}
-    print(f"{datetime.now(UTC):%X}  {name} {kind}: {json.dumps(rounded)}", flush=True)
+    print(f"{datetime.now(UTC):%X}  {what}: {json.dumps(rounded)}", flush=True)
     if figures.get("failed"):
         print(f"          {figures['failed']} requests FAILED, and are not counted")
     return figures
@@ -248,8 +179,8 @@ def environment_of_subjects(settings: Settings) -> dict[str, str]:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "FMNIST_HOME": str(settings.fmnist_home),
         "MLFLOW_TRACKING_URI": settings.tracking_uri.reveal(),
-        # One thread per model. Ray and fmnist set their own numbers of threads.
-        "OMP_NUM_THREADS": "1",
+        # For torch. Ray and fmnist set their own numbers of threads.
+        "OMP_NUM_THREADS": str(THREADS),
         "RAY_USAGE_STATS_ENABLED": "0",
     }
 

@@ -31,8 +31,14 @@ class Api(litserve.LitAPI):  # type: ignore[misc]  # litserve is installed for t
 
     def encode_response(self, output, **_: Any):  # type: ignore[no-untyped-def]
         """Return the best class of each image."""
+        names = self.prediction.info.class_names
         classes = zip(output.argmax(axis=1).tolist(), output.max(axis=1).tolist(), strict=True)
-        return {"predictions": [{"class_id": label, "confidence": confidence} for label, confidence in classes]}
+        return {
+            "predictions": [
+                {"class_id": label, "class_name": names[label], "confidence": confidence}
+                for label, confidence in classes
+            ]
+        }
 
 
 if __name__ == "__main__":

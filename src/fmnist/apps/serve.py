@@ -3,8 +3,10 @@
 Importing this module reads, connects and builds nothing.
 """
 
-import signal
-from typing import Annotated, Any
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +15,10 @@ from fmnist.apps.process import begin
 from fmnist.apps.terminal import stderr, stdout
 from fmnist.domain.model.errors import InvalidSetting
 
+if TYPE_CHECKING:
+    from fmnist.apps.settings import Settings
+
+_Compute = Literal["local", "ray"]
 EXAMPLES = examples(
     "fmnist serve",
     "fmnist serve --model models:/prod.fashion-mnist-classifier@champion --port 8080",
@@ -41,27 +47,58 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 or :: means all interfaces.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
     route_prefix: Annotated[str, typer.Option(help="Path prefix of all routes.")] = "/",
+    compute: Annotated[
+        _Compute | None,
+        typer.Option(
+            help="local: serve in this process; ray: serve with Ray Serve, on the cluster RAY_ADDRESS or a new local "
+            "one.  \\[default: ray if RAY_ADDRESS is set, else local]"
+        ),
+    ] = None,
 ) -> None:
     """Serve a registered model over HTTP until Ctrl-C or SIGTERM."""
     settings = begin()
     if not route_prefix.startswith("/"):
         raise InvalidSetting(f"--route-prefix {route_prefix!r} must begin with /")
     prefix = route_prefix.rstrip("/")
-    with stderr().status("starting Ray Serve"):
-        from fmnist.apps.containers.serve import ServeContainer
-
-        container = ServeContainer(settings=settings)
+    with stderr().status("starting the service"), _long_lived_objects():
+        container = _container(settings, compute or ("ray" if settings.ray_address else "local"))
         url = container.address_of(host, port, prefix)
         container.find_version(uri=model)  # fails before the slow start if there is no such model
-        container.start(container.application(model_uri=model), host=host, port=port, prefix=prefix)
+        service = container.host()
+        service.start(model, host=host, port=port, prefix=prefix)
     try:  # pragma: no cover - runs in a child process
         key = next(iter(settings.api_keys), None)  # with a key, the service gives the reason of a fault
-        with container.service(url, api_key=key, direct=True) as service:
-            info = service.info()
+        with container.client(url, api_key=key, direct=True) as client:
+            info = client.info()
         which = info.model_uri if info.model_uri == info.desired_model else f"{info.model_uri} ({info.desired_model})"
         stdout().print(f"serving {which} at {url}", soft_wrap=True, markup=False)
         stderr().print(f"documentation {url}/docs, health {url}/health; stop with Ctrl-C", style="dim", soft_wrap=True)
-        signal.pause()
+        service.wait()
     finally:  # pragma: no cover - runs in a child process
         with stderr().status("finishing open requests"):
-            container.stop()
+            service.stop()
+
+
+@contextmanager
+def _long_lived_objects() -> Iterator[None]:
+    """Spare the objects that the block makes from garbage collection: modules, the application and its model.
+
+    Collections during imports take a fifth of the start. Later, they would delay requests.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _container(settings: "Settings", compute: _Compute) -> Any:
+    # Only the container of Ray Serve imports Ray.
+    if compute == "ray":
+        from fmnist.apps.containers.serve_ray import RayServeContainer
+
+        return RayServeContainer(settings=settings)
+    from fmnist.apps.containers.serve import ServeContainer
+
+    return ServeContainer(settings=settings)

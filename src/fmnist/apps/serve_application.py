@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fmnist.apps.containers.serve import ServeContainer
+from fmnist.apps.containers.serve_ray import RayServeContainer
 from fmnist.apps.settings import load_environment
 
 
@@ -20,7 +20,7 @@ class ServeArguments(BaseModel):
 
 def app_builder(arguments: ServeArguments) -> Any:
     """Build the Serve application; `user_config.model_uri` of the deployment overrides the argument."""
-    return ServeContainer(settings=load_environment()).application(model_uri=arguments.model_uri)
+    return RayServeContainer(settings=load_environment()).application(model_uri=arguments.model_uri)
 
 
 def build() -> Any:
@@ -30,5 +30,5 @@ def build() -> Any:
 
 def proxy_middleware() -> list[Any]:
     """Return middleware for Serve's HTTP proxy; set RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH to its import path."""
-    middleware: list[Any] = ServeContainer(settings=load_environment()).proxy_middleware()
+    middleware: list[Any] = RayServeContainer(settings=load_environment()).proxy_middleware()
     return middleware

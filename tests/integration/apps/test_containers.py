@@ -24,6 +24,7 @@ from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.containers.predict import PredictContainer
 from fmnist.apps.containers.promote import PromoteContainer
 from fmnist.apps.containers.serve import ServeContainer
+from fmnist.apps.containers.serve_ray import RayServeContainer
 from fmnist.apps.containers.smoke import SmokeContainer
 from fmnist.apps.containers.train import TrainContainer, checkpoint_storage
 from fmnist.apps.settings import Settings
@@ -48,7 +49,7 @@ PORTS = {
 # Calling these runs the app's work, so they are only resolved.
 WORK = {
     *("prediction", "find_version", "download", "process", "analyze"),
-    *("application", "start", "stop", "address_of", "service"),
+    *("application", "address_of", "client", "service"),
 }
 
 
@@ -90,6 +91,7 @@ def test_lineage_of_a_laptop_is_marked(settings: Settings) -> None:
         (ModelsContainer, {}),
         (PromoteContainer, {}),
         (ServeContainer, {}),
+        (RayServeContainer, {}),
         (SmokeContainer, {}),
         (TrainContainer, {"compute_name": "ray"}),
         (TrainContainer, {"compute_name": "local"}),
@@ -191,7 +193,7 @@ def test_one_part_can_be_overridden_temporarily(settings: Settings) -> None:
 
 def test_proxy_requires_the_keys_and_does_not_show_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FMNIST_API_KEYS", "s3cr3t-key")
-    (guard,) = ServeContainer(settings=Settings.load()).proxy_middleware()
+    (guard,) = RayServeContainer(settings=Settings.load()).proxy_middleware()
     assert guard.kwargs["settings"].api_keys == ("s3cr3t-key",)
     assert "s3cr3t" not in repr(guard)
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from fmnist.apps import serve
-from fmnist.apps.containers.serve import ServeContainer
+from fmnist.apps.containers.serve_ray import RayServeContainer
 from fmnist.apps.serve_application import ServeArguments
 from fmnist.apps.settings import Settings
 from tests.integration.apps.here import Here
@@ -48,7 +48,7 @@ def test_unknown_names_and_arguments_are_refused() -> None:
 
 
 def test_a_replica_requires_the_keys_of_its_own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    parts = ServeContainer(settings=Settings.load()).parts()
+    parts = RayServeContainer(settings=Settings.load()).parts()
     monkeypatch.setenv("FMNIST_API_KEYS", "key-of-the-node")
     application = parts.http(GreyServing(grey_model()))
 
@@ -63,7 +63,7 @@ def test_a_replica_requires_the_keys_of_its_own_environment(monkeypatch: pytest.
 
 def test_a_replica_builds_its_service_without_a_connection(tmp_path: Path) -> None:
     settings = Settings(mlflow_tracking_uri="http://127.0.0.1:9", mlflow_registered_model_name="prod.other")
-    serving = ServeContainer(settings=settings).parts().serving("fashion-mnist", 1, lambda *_: None)
+    serving = RayServeContainer(settings=settings).parts().serving("fashion-mnist", 1, lambda *_: None)
     assert serving.status.served is None
     assert serving._sources.model_name == "prod.other"
     assert list(tmp_path.iterdir()) == []

@@ -9,7 +9,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.integration.apps.serving.server import Load, wait_until
+from tests.integration.apps.serving.host import Load, wait_until
 from tests.integration.pipeline.conftest import Done, Pipeline
 
 # Starting its processes takes almost a minute, and several minutes on a busy machine.

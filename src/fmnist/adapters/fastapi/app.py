@@ -9,6 +9,8 @@ from fmnist.adapters.fastapi.formats import ImageFormats
 from fmnist.adapters.fastapi.gate import Gate
 from fmnist.adapters.fastapi.guard import RequestGuard
 from fmnist.adapters.fastapi.inference_routes import inference_routes, metadata_routes
+from fmnist.adapters.fastapi.metrics import ExportedMeter, RequestMetrics
+from fmnist.adapters.fastapi.metrics_route import metrics_route
 from fmnist.adapters.fastapi.predict_route import predict_route
 from fmnist.adapters.fastapi.problems import PROBLEM_HANDLERS
 from fmnist.adapters.fastapi.service_routes import service_routes
@@ -16,8 +18,17 @@ from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
 
 
-def create_app(serving: Serving, settings: HttpSettings) -> FastAPI:
-    """Return the ASGI application over `serving`. It works with any `root_path` of its server."""
+def create_app(serving: Serving, settings: HttpSettings, meter: ExportedMeter | None = None) -> FastAPI:
+    """Return the ASGI application over `serving`. It works with any `root_path` of its server.
+
+    With a meter, it counts its requests and has the route `/metrics`.
+    """
+    guard = Middleware(
+        RequestGuard,
+        gate=Gate(settings),
+        timeout_seconds=settings.request_timeout_seconds,
+        metrics=None if meter is None else RequestMetrics(meter, settings.application),
+    )
     app = FastAPI(
         title=descriptions.TITLE,
         description=descriptions.SERVICE,
@@ -29,12 +40,14 @@ def create_app(serving: Serving, settings: HttpSettings) -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=_operation_id,
         exception_handlers=dict(PROBLEM_HANDLERS),
-        middleware=[Middleware(RequestGuard, gate=Gate(settings), timeout_seconds=settings.request_timeout_seconds)],
+        middleware=[guard],
     )
     app.include_router(predict_route(serving, settings, ImageFormats(settings)))
     app.include_router(service_routes(serving, settings))
     app.include_router(inference_routes(serving, settings))
     app.include_router(metadata_routes(serving, settings))
+    if meter is not None:
+        app.include_router(metrics_route(meter, settings))
     return app
 
 

@@ -6,11 +6,13 @@ It answers `HEAD` like `GET`, but without the body.
 import asyncio
 import logging
 import re
+import time
 import uuid
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fmnist.adapters.fastapi.gate import Gate
+from fmnist.adapters.fastapi.metrics import RequestMetrics
 from fmnist.adapters.fastapi.problems import Problem, problem_reply
 
 logger = logging.getLogger(__name__)
@@ -21,12 +23,16 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestGuard:
-    """Wraps an application. It answers every exception, unless the response has already started."""
+    """Wraps an application. It answers every exception, unless the response has already started.
 
-    def __init__(self, app: ASGIApp, gate: Gate, timeout_seconds: float) -> None:
+    With `metrics`, it counts the requests.
+    """
+
+    def __init__(self, app: ASGIApp, gate: Gate, timeout_seconds: float, metrics: RequestMetrics | None = None) -> None:
         self._app = app
         self._gate = gate
         self._timeout_seconds = timeout_seconds
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -40,12 +46,12 @@ class RequestGuard:
         if head := scope["method"] == "HEAD":
             scope["method"] = "GET"
         send = self._gate.closing(scope, send)
-        started = False
+        began, status = time.perf_counter(), 0
 
         async def send_with_id(message: Message) -> None:
-            nonlocal started
+            nonlocal status
             if message["type"] == "http.response.start":
-                started = True
+                status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (REQUEST_ID_HEADER, request_id)]
             elif head:
                 message = {**message, "body": b""}
@@ -55,10 +61,14 @@ class RequestGuard:
             async with asyncio.timeout(self._timeout_seconds) as deadline, self._gate.admit(scope, receive) as admitted:
                 await self._app(scope, admitted, send_with_id)
         except Exception as error:
-            if started:
+            if status:
                 raise
             problem = error if isinstance(error, Problem) else self._last_resort(scope, error, late=deadline.expired())
             await problem_reply(scope, problem)(scope, receive, send_with_id)
+        finally:
+            if self._metrics is not None and status:
+                route = getattr(scope.get("route"), "path_format", "")
+                self._metrics.request(route, scope["method"], status, 1000 * (time.perf_counter() - began))
 
     def _last_resort(self, scope: Scope, error: Exception, *, late: bool) -> Problem:
         if late:

@@ -79,6 +79,7 @@ def inference_routes(serving: Serving, settings: HttpSettings) -> APIRouter:
     async def infer(request: Request, name: str, version: str | None) -> Response:
         _find(serving, settings.model_name, name, version)
         _check_json(request)
+        serving.check_room()
         asked = InferenceRequest.parse(await request.body(), settings.max_images)
         served, rows = await serving.answer(asked.images)
         # A reload may have replaced the model in between.

@@ -45,6 +45,7 @@ def predict_route(serving: Serving, settings: HttpSettings, formats: ImageFormat
         media_type = formats.check(request.headers.get("content-type"))
         if serving.status().served is None:
             raise Problem(503, "not_ready", NO_MODEL)
+        serving.check_room()  # before the body is decoded, which may cost more than the model
         images = await formats.decode(media_type, await request.body())
         model, rows = await serving.answer(images)
         document = Predictions(

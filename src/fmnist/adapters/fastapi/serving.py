@@ -17,6 +17,14 @@ class Serving(Protocol):
         """Return the desired model, the serving model and the last error, from memory."""
 
     @abstractmethod
+    def check_room(self) -> None:
+        """Check that images may wait for the model.
+
+        Raises:
+            Problem: too many images wait already (429).
+        """
+
+    @abstractmethod
     async def answer(self, images: Images) -> tuple[ServedModel, Probabilities]:
         """Classify a whole uint8 batch (n, 28, 28), n >= 1, with one model.
 
@@ -24,4 +32,5 @@ class Serving(Protocol):
 
         Raises:
             StoreUnavailable: no model serves yet.
+            Problem: too many images wait already (429).
         """

@@ -9,6 +9,7 @@ class HttpSettings:
 
     Attributes:
         version: version of this software, shown at `/`.
+        application: name of the application in metrics of requests.
         model_name: the model's name in the Open Inference Protocol. It may differ from the registered name.
         max_images: most images in one request.
         max_bytes: most bytes in a request's body.
@@ -21,6 +22,7 @@ class HttpSettings:
     """
 
     version: str
+    application: str = "fmnist"
     model_name: str = "fashion-mnist-classifier"
     max_images: int = 1000
     max_bytes: int = 8 * 2**20

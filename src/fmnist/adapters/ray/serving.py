@@ -1,39 +1,27 @@
-"""The Ray Serve deployment `FashionMNISTClassifier`: it batches requests and keeps its replica's model up to date.
-
-A bad configuration or a store that is down must never stop a replica: Serve would start another one that fails in the
-same way. The status holds the error, and the current model keeps serving.
-"""
+"""The Ray Serve deployment `FashionMNISTClassifier`, whose replicas answer as the service in one process does."""
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import ray
 from ray import serve
-from ray.serve.config import AutoscalingConfig, BackpressureConfig
+from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import LoggingConfig
 
-from fmnist.adapters.ray.serving_metrics import ServingMetrics
-from fmnist.domain.model.data.images import Images
-from fmnist.domain.model.errors import StoreUnavailable
-from fmnist.domain.model.evaluation.metrics import Probabilities
-from fmnist.domain.services.serving.load import ServedModel
-from fmnist.domain.services.serving.reload import ModelServing, ReloadObserver, ServingStatus
+from fmnist.adapters.fastapi.metrics import ServingMetrics
+from fmnist.adapters.fastapi.replica import Replica, ReplicaSettings
+from fmnist.adapters.ray.serving_metrics import RayMeter
+from fmnist.domain.services.serving.reload import ModelServing, ReloadObserver
 
 DEPLOYMENT = "FashionMNISTClassifier"
 
-_RETRY_SECONDS = 15.0
 # Before it stops, a replica answers accepted requests: this margin, on top of a request's time limit, sends the answer.
 _DRAIN_MARGIN_SECONDS = 10.0
-# Without a wait, Serve makes a batch of every single request, even if more are queued.
-_BATCH_WAIT_SECONDS = 0.002
-
-logger = logging.getLogger(__name__)
+# Requests in a replica beside the predictions that wait, such as health checks.
+_OTHER_REQUESTS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,85 +32,46 @@ class ReplicaParts:
         serving: makes the domain's service from the application's name, the number of ONNX Runtime's threads, and an
             observer of reloads.
         http: makes the ASGI application of a replica.
-        max_images: most images in one batch, and so in one request.
+        replica: settings of the replica.
         request_seconds: time limit of a request.
-        poll_seconds: seconds between two checks whether an alias has moved; None is never.
         log_level: level of fmnist's own log.
     """
 
     serving: Callable[[str, int, ReloadObserver], ModelServing]
-    http: Callable[["Replica"], Any]
-    max_images: int
+    http: Callable[[Replica], Any]
+    replica: ReplicaSettings
     request_seconds: float
-    poll_seconds: float | None
     log_level: str
 
 
-class Replica:  # pragma: no cover - runs in a Ray worker
-    """One replica: the service for `create_app`, as a deployment class of Ray Serve."""
+class RayReplica:  # pragma: no cover - runs in a Ray worker
+    """One replica, as a deployment class of Ray Serve."""
 
     def __init__(self, parts: ReplicaParts, model_uri: str | None) -> None:
         _log_as_serve_does(parts.log_level)
-        self._parts = parts
+        self._http = parts.http
         self._default_uri = model_uri
-        self._metrics = ServingMetrics()
-        self._serving = parts.serving(serve.get_replica_context().app_name, _threads(), self._metrics.reload)
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
-        self._answer = serve.batch(
-            self._answer_batch,
-            max_batch_size=parts.max_images,
-            batch_wait_timeout_s=_BATCH_WAIT_SECONDS,
-            batch_size_fn=lambda requests: sum(map(len, requests)),
+        name, threads = serve.get_replica_context().app_name, _threads()
+        self._replica = Replica(
+            lambda observe: parts.serving(name, threads, observe), ServingMetrics(RayMeter()), parts.replica
         )
-        self._reload: asyncio.Task[None] | None = None
-        self._watch = asyncio.get_running_loop().create_task(self._keep_up())
+        self._replica.keep_up()
 
     def __serve_build_asgi_app__(self) -> Any:
-        return self._parts.http(self)
+        return self._http(self._replica)
 
     async def reconfigure(self, user_config: Mapping[str, Any] | None, rank: Any) -> None:
         """Load and serve the model that the configuration names. `rank` makes Serve call this without a configuration.
 
         Serve sends no request to a replica while this runs. So a replica with a model loads the next one in the
-        background. One without a model waits here until the first load has succeeded or failed.
+        background. One without a model waits here until the first load has succeeded or failed. It never raises,
+        because Serve would then start another replica, which fails in the same way.
         """
         del rank
-        self._reload = asyncio.get_running_loop().create_task(
-            asyncio.to_thread(self._serving.deploy, self._desired(user_config))
-        )
-        if self._serving.current is None:
+        deploy = asyncio.to_thread(self._replica.deploy, self._desired(user_config))
+        self._reload = asyncio.get_running_loop().create_task(deploy)
+        if self._replica.status().served is None:
             await self._reload
-
-    def status(self) -> ServingStatus:
-        return self._serving.status
-
-    async def answer(self, images: Images) -> tuple[ServedModel, Probabilities]:
-        answered: tuple[ServedModel, Probabilities] = await self._answer(images)
-        return answered
-
-    async def _answer_batch(self, requests: list[Images]) -> list[tuple[ServedModel, Probabilities]]:
-        model = self._serving.current
-        if model is None:
-            raise StoreUnavailable("no model serves yet")
-        started = time.perf_counter()
-        images = requests[0] if len(requests) == 1 else np.concatenate(requests)
-        probabilities = await asyncio.get_running_loop().run_in_executor(
-            self._executor, model.prediction.probabilities, images
-        )
-        self._metrics.batch(model, len(requests), probabilities, 1000 * (time.perf_counter() - started))
-        ends = np.cumsum([len(request) for request in requests])
-        return [(model, rows) for rows in np.split(probabilities, ends[:-1])]
-
-    async def _keep_up(self) -> None:
-        """Poll the alias, and repeat a load that failed for a temporary reason."""
-        poll_seconds = self._parts.poll_seconds
-        pause = poll_seconds or _RETRY_SECONDS
-        while True:
-            await asyncio.sleep(pause)
-            try:
-                await asyncio.to_thread(self._serving.poll, poll_seconds)
-            except Exception:
-                logger.exception("checking for a newer model failed; the next check is in %s s", pause)
 
     def _desired(self, user_config: Mapping[str, Any] | None) -> str | None:
         config = user_config or {}
@@ -138,7 +87,7 @@ def application(parts: ReplicaParts, model_uri: str | None) -> Any:
 
     `model_uri` is the model to serve if `user_config` names none; None is the newest version.
     """
-    ingress = serve.ingress()(Replica)
+    ingress = serve.ingress()(RayReplica)
     deployment = serve.deployment(
         ingress,
         name=DEPLOYMENT,
@@ -146,9 +95,8 @@ def application(parts: ReplicaParts, model_uri: str | None) -> Any:
         # Fractions, so that three replicas fit on a laptop's two cores.
         ray_actor_options={"num_cpus": 0.5},
         autoscaling_config=AutoscalingConfig(min_replicas=1, max_replicas=3, target_ongoing_requests=2),
-        max_ongoing_requests=32,
-        max_queued_requests=64,
-        backpressure_config=BackpressureConfig(status_code=429, retry_after_s=1),
+        # The replica itself refuses predictions. In Serve's queue, health checks would wait behind them.
+        max_ongoing_requests=parts.replica.max_waiting + _OTHER_REQUESTS,
         graceful_shutdown_timeout_s=parts.request_seconds + _DRAIN_MARGIN_SECONDS,
         graceful_shutdown_wait_loop_s=0.5,
         health_check_period_s=5,
@@ -168,5 +116,3 @@ def _log_as_serve_does(level: str) -> None:  # pragma: no cover - runs in a Ray 
     ours.handlers = theirs.handlers
     ours.setLevel(level)
     ours.propagate = False
-    # Serve's warning about `max_batch_size` compares images with requests, so it does not apply here.
-    theirs.addFilter(lambda record: not record.getMessage().startswith("`max_batch_size`"))

@@ -1,7 +1,8 @@
-"""Starts a Ray Serve application for this process, and stops it without losing a request."""
+"""Runs a Ray Serve application for this process, and stops it without losing a request."""
 
 import logging
-import socket
+import signal
+from collections.abc import Callable
 from typing import Any
 
 import ray
@@ -10,6 +11,7 @@ from ray.serve.config import HTTPOptions
 from ray.serve.schema import LoggingConfig
 
 from fmnist.adapters.environment import set_defaults
+from fmnist.adapters.listening import listen
 from fmnist.adapters.ray.cluster import join_cluster
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
@@ -21,63 +23,67 @@ _PROXY_MARGIN_SECONDS = 5.0
 _PROXY_CALLBACK = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
 
 
-def start(
-    application: Any,
-    *,
-    cluster: ClusterSettings,
-    host: str,
-    port: int,
-    route_prefix: str,
-    request_seconds: float,
-    proxy: str,
-) -> None:
-    """Join or start a cluster, listen, and return when the first replica is ready.
+class RayHost:
+    """The service on a Ray cluster.
 
     Args:
+        application: makes the Serve application from the URI of a model.
+        cluster: the cluster to join, or to start.
         request_seconds: time limit of a request. The proxy's own limit is a few seconds longer.
         proxy: import path of the function that returns the proxy's middleware.
-
-    Raises:
-        InvalidSetting: the address cannot be listened on, or Ray Serve runs on the cluster already.
-        StoreUnavailable: there is no cluster, or the application did not start.
     """
-    if cluster.address is None:
-        _see_that_it_is_free(host, port)
-    set_defaults({_PROXY_CALLBACK: proxy})
-    join_cluster(cluster)
-    if serve.status().proxies:
-        # Its address cannot change, and an application of this name may be another user's service.
-        raise InvalidSetting(
-            "Ray Serve runs on this cluster already, and its address cannot be changed: deploy with `serve deploy`, or "
-            "unset RAY_ADDRESS to start a cluster here"
+
+    def __init__(
+        self,
+        application: Callable[[str | None], Any],
+        *,
+        cluster: ClusterSettings,
+        request_seconds: float,
+        proxy: str,
+    ) -> None:
+        self._application = application
+        self._cluster = cluster
+        self._request_seconds = request_seconds
+        self._proxy = proxy
+
+    def start(self, model_uri: str | None, *, host: str, port: int, prefix: str) -> None:
+        """Join or start a cluster, listen, and return when the first replica is ready.
+
+        Raises:
+            InvalidSetting: the address cannot be listened on, or Ray Serve runs on the cluster already.
+            StoreUnavailable: there is no cluster, or the application did not start.
+        """
+        if self._cluster.address is None:
+            # Check at once that the address is free. Serve's proxy would report it after half a minute, in many lines.
+            listen(host, port).close()
+        set_defaults({_PROXY_CALLBACK: self._proxy})
+        join_cluster(self._cluster)
+        if serve.status().proxies:
+            # Its address cannot change, and an application of this name may be another user's service.
+            raise InvalidSetting(
+                "Ray Serve runs on this cluster already, and its address cannot be changed: deploy with `serve "
+                "deploy`, or unset RAY_ADDRESS to serve here"
+            )
+        level = "INFO" if self._cluster.verbose else "WARNING"
+        logging.getLogger("ray.serve").setLevel(level)
+        seconds = self._request_seconds + _PROXY_MARGIN_SECONDS
+        serve.start(
+            http_options=HTTPOptions(host=host, port=port, request_timeout_s=seconds),
+            logging_config=LoggingConfig(log_level=level),
         )
-    logging.getLogger("ray.serve").setLevel(logging.INFO if cluster.verbose else logging.WARNING)
-    serve.start(
-        http_options=HTTPOptions(host=host, port=port, request_timeout_s=request_seconds + _PROXY_MARGIN_SECONDS),
-        logging_config=LoggingConfig(log_level="INFO" if cluster.verbose else "WARNING"),
-    )
-    try:
-        serve.run(application, name=_APPLICATION, route_prefix=route_prefix)
-    except RuntimeError as error:
-        raise StoreUnavailable(f"Ray Serve did not start the service: {error}") from error
+        try:
+            serve.run(self._application(model_uri), name=_APPLICATION, route_prefix=prefix or "/")
+        except RuntimeError as error:
+            raise StoreUnavailable(f"Ray Serve did not start the service: {error}") from error
 
+    def wait(self) -> None:
+        """Wait for an interrupt."""
+        signal.pause()
 
-def stop(cluster: ClusterSettings) -> None:
-    """Stop the application after its requests are answered. Stop the cluster only if `start` started it."""
-    serve.delete(_APPLICATION)
-    if cluster.address is not None:
-        # Only now, because it stops the proxy at once and closes its connections.
-        serve.shutdown()
-    ray.shutdown()
-
-
-def _see_that_it_is_free(host: str, port: int) -> None:
-    """Check at once that the address is free. Serve's proxy would report it after half a minute, in many lines."""
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InvalidSetting(f"cannot listen on port {port} of {host}: {reason}; choose another port") from error
+    def stop(self) -> None:
+        """Stop the application after its requests are answered. Stop the cluster only if `start` started it."""
+        serve.delete(_APPLICATION)
+        if self._cluster.address is not None:
+            # Only now, because it stops the proxy at once and closes its connections.
+            serve.shutdown()
+        ray.shutdown()

@@ -59,7 +59,7 @@ class Prediction:
         """Return the `k` most probable classes for each row of probabilities float32 (n, classes), best first."""
         names = self.info.class_names
         ranked = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
-        confidences = np.take_along_axis(probabilities, ranked, axis=1)
+        confidences = probabilities[np.arange(len(ranked))[:, np.newaxis], ranked]
         # Converted to Python numbers all at once: one by one, this takes longer than the network.
         return [
             [ClassPrediction(label, names[label], confidence) for label, confidence in zip(*row, strict=True)]

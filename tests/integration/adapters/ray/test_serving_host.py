@@ -7,7 +7,7 @@ import pytest
 import ray
 from ray import serve
 
-from fmnist.adapters.ray import serving_host
+from fmnist.adapters.ray.serving_host import RayHost
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 
@@ -31,10 +31,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
+def host(cluster: ClusterSettings = SHARED) -> RayHost:
+    return RayHost(lambda _: "application", cluster=cluster, request_seconds=30, proxy="a:b")
+
+
 def start() -> None:
-    serving_host.start(
-        "application", cluster=SHARED, host="127.0.0.1", port=8000, route_prefix="/", request_seconds=30, proxy="a:b"
-    )
+    host().start(None, host="127.0.0.1", port=8000, prefix="")
 
 
 def test_service_of_another_user_on_the_cluster_is_not_replaced(
@@ -75,5 +77,5 @@ def test_proxy_waits_longer_than_the_service(asked: list[str], monkeypatch: pyte
 def test_requests_are_answered_before_anything_else_stops(
     asked: list[str], cluster: ClusterSettings, expected: list[str]
 ) -> None:
-    serving_host.stop(cluster)
+    host(cluster).stop()
     assert asked == expected

@@ -22,7 +22,7 @@ from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.domain.model.training.run import Progress
 from fmnist.testing.contracts.compute import SPEC
 from stack.services import HOST, ObjectStore
-from tests.integration.apps.serving.server import wait_until
+from tests.integration.apps.serving.host import wait_until
 from tests.integration.security.tls import make_certificate, tls_in_front_of
 from tests.integration.services import new_object_store, running, s3_settings, stop
 

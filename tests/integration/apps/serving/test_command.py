@@ -1,6 +1,5 @@
 """`fmnist serve`, and the same application through Ray Serve's own commands."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -18,51 +17,16 @@ import yaml
 from ray import cloudpickle
 from ray.serve.schema import ServeDeploySchema
 
-from fmnist.apps.containers.serve import ServeContainer
+from fmnist.apps.containers.serve_ray import RayServeContainer
 from fmnist.apps.settings import Settings
 from fmnist.domain.model.errors import InvalidSetting
-from tests.integration.apps.command import Command
 from tests.integration.apps.here import Here
+from tests.integration.apps.serving.cluster import Cluster
+from tests.integration.apps.serving.host import free_port, wait_until
+from tests.integration.apps.serving.local import Served
 from tests.integration.apps.serving.models import CORRUPT, GOOD, NAME, Models, uri
-from tests.integration.apps.serving.server import Cluster, free_port, wait_until
 
 CONFIG = Path(__file__).parents[4] / "deploy" / "serve_config.yaml"
-
-
-class Served:
-    """A running `fmnist serve`, and its output so far."""
-
-    def __init__(self, command: Command, port: int, *arguments: str) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "fmnist", "serve", "--port", str(port), *arguments],
-            cwd=command.home,
-            env=command.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        self.lines: list[str] = []
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def printed(self, text: str) -> bool:
-        """Return whether a line starts with the text. Ray's log may contain the same words elsewhere."""
-        found = any(line.startswith(text) for line in self.lines)
-        assert found or self.process.poll() is None, "".join(self.lines)
-        return found
-
-    def end(self, number: int) -> int:
-        os.killpg(self.process.pid, number)
-        code = self.process.wait(300)
-        self._reader.join()
-        return code
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout:
-            self.lines.extend(self.process.stdout)
 
 
 # Variables of a user's machine, which must not affect a service.
@@ -71,13 +35,15 @@ ENVIRONMENT = {
     "no_proxy": "[::1]",
     "SSL_CERT_FILE": "/absent/authorities.pem",
     "PYTHONWARNINGS": "error",
+    "REQUEST_QUEUE_IMAGES": "12000",  # of all requests that are open when the service ends
 }
 
 
-@pytest.fixture(scope="module")
-def served(models: Models) -> Iterator[Served]:
+@pytest.fixture(scope="module", params=["local", "ray"])
+def served(models: Models, request: pytest.FixtureRequest) -> Iterator[Served]:
     command = replace(models.command, variables={**models.command.variables, **ENVIRONMENT})
-    started = Served(command, free_port(), "--model", uri(GOOD[0]), "--route-prefix", "/fashion")
+    model = ("--model", uri(GOOD[0]), "--route-prefix", "/fashion")
+    started = Served(command, free_port(), "--compute", request.param, *model)
     try:
         wait_until(lambda: started.printed("serving "), "the service is up")
         yield started
@@ -135,40 +101,44 @@ def test_missing_model_ends_the_command_at_once(models: Models) -> None:
     assert uri(99) in Here(models.command).refused("serve", "--model", uri(99))
 
 
-def test_refused_model_ends_the_command_with_the_reason_also_with_ipv6_and_keys(models: Models) -> None:
+@pytest.mark.parametrize("compute", ["local", "ray"])
+def test_refused_model_ends_the_command_with_the_reason_also_with_ipv6_and_keys(models: Models, compute: str) -> None:
     command = replace(models.command, variables={**models.command.variables, "FMNIST_API_KEYS": "one,another"})
-    done = command.run("serve", "--model", uri(CORRUPT), "--host", "::1", "--port", str(free_port()))
+    model = ("--model", uri(CORRUPT), "--host", "::1", "--port", str(free_port()))
+    done = command.run("serve", "--compute", compute, *model)
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last.startswith("error: ")
     assert uri(CORRUPT) in last
 
 
-def test_port_in_use_is_named(models: Models) -> None:
+@pytest.mark.parametrize("compute", ["local", "ray"])
+def test_port_in_use_is_named(models: Models, compute: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
         assert "Address already in use" in Here(models.command).refused(
-            "serve", "--model", uri(GOOD[0]), "--port", port
+            "serve", "--compute", compute, "--model", uri(GOOD[0]), "--port", port
         )
 
 
-def test_cluster_that_serves_already_is_not_changed(service: Cluster, models: Models) -> None:
-    variables = {**models.command.variables, "RAY_ADDRESS": service.address, "RAY_AUTH_MODE": "disabled"}
+def test_cluster_that_serves_already_is_not_changed(on_ray: Cluster, models: Models) -> None:
+    """`RAY_ADDRESS` chooses Ray without a flag."""
+    variables = {**models.command.variables, "RAY_ADDRESS": on_ray.address, "RAY_AUTH_MODE": "disabled"}
     done = replace(models.command, variables=variables).run(
         "serve", "--model", uri(GOOD[1]), "--port", str(free_port())
     )
     assert done.returncode == 2
     assert "serve deploy" in done.stderr
-    assert service.serves(uri(GOOD[0]))
+    assert on_ray.serves(uri(GOOD[0]))
 
 
 def test_no_secret_is_sent_to_the_cluster(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FMNIST_API_KEYS", "s3cr3t-key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cr3t-of-s3")
     monkeypatch.setenv("DVC_REMOTE_URL", "s3://bucket")
-    parts = ServeContainer(settings=Settings.load()).parts()
+    parts = RayServeContainer(settings=Settings.load()).parts()
     travelling = cloudpickle.dumps(parts)
     assert b"bucket" in travelling
     assert b"s3cr3t" not in travelling

@@ -14,8 +14,9 @@ import psutil
 import pytest
 import yaml
 
+from tests.integration.apps.serving.cluster import Cluster, cluster
+from tests.integration.apps.serving.host import Load, free_port, wait_until
 from tests.integration.apps.serving.models import GOOD, Models, uri
-from tests.integration.apps.serving.server import Cluster, Load, cluster, free_port, wait_until
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
 
@@ -24,6 +25,7 @@ PIXELS = bytes(784)
 OCTETS = {"Content-Type": "application/octet-stream"}
 KEY = {"X-API-Key": "right"}
 BUFFER = 8 * 2**20
+QUEUE = 200  # images
 HEAD = (
     b"POST /predict HTTP/1.1\r\nHost: x\r\nX-API-Key: right\r\nContent-Type: application/octet-stream\r\n"
     b"Content-Length: %d\r\n\r\n"
@@ -69,6 +71,7 @@ def started(models: Models, files: Path, ports: dict[str, str]) -> Iterator[Clus
         **{f"RAY_SERVE_HAPROXY_{name}": str(files / place) for name, place in places.items()},
         "FMNIST_API_KEYS": KEY["X-API-Key"],
         "REQUEST_BUFFER_BYTES": str(BUFFER),
+        "REQUEST_QUEUE_IMAGES": str(QUEUE),
     }
     directory = Path(tempfile.mkdtemp(prefix="fmnist-ray-"))
     try:
@@ -93,7 +96,7 @@ def deployed(service: Cluster, replicas: int) -> Cluster:
 
 def _live(service: Cluster) -> list[psutil.Process]:
     """Return the replicas of this cluster. Another cluster of the same models may run beside it."""
-    return [each for each in service.replicas() if str(service.session) in " ".join(each.parent().cmdline())]
+    return [each for each in service.processes() if str(service.session) in " ".join(each.parent().cmdline())]
 
 
 def ask(service: Cluster, body: bytes = PIXELS, **headers: str) -> httpx.Response:
@@ -140,14 +143,20 @@ def test_a_killed_replica_loses_at_most_the_requests_that_it_held(started: Clust
     assert len(load.failures) <= load.connections, load.failures
 
 
-def test_a_full_queue_gives_429_in_the_services_form(service: Cluster) -> None:
-    service.deploy(uri(GOOD[0]), max_ongoing_requests=1, max_queued_requests=1)
+def test_a_full_queue_gives_429_in_the_services_form_and_refuses_no_health_check(service: Cluster) -> None:
+    refused: list[httpx.Response] = []
+
+    def fill() -> bool:
+        answers = [pool.submit(ask, service, QUEUE * PIXELS) for _ in range(32)]
+        assert service.client.get("/health").status_code == 200
+        refused.extend(each.result() for each in answers if each.result().status_code != 200)
+        return bool(refused)
+
     with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(lambda _: ask(service, 300 * PIXELS), range(48)))
-    assert {answer.status_code for answer in answers} == {200, 429}
-    refused = [answer for answer in answers if answer.status_code != 200]
+        wait_until(fill, "the queue is full", patience=60)
+    assert {(answer.status_code, answer.json()["error_type"]) for answer in refused} == {(429, "too_many_requests")}
     assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
-    assert all({"detail", "error_type", "request_id"} <= set(answer.json()) for answer in refused)
+    assert all(answer.json()["request_id"] for answer in refused)
 
 
 def test_the_services_own_503_passes_through(service: Cluster) -> None:

@@ -3,25 +3,23 @@
 import httpx
 import pytest
 
+from tests.integration.apps.serving.host import Host, wait_until
 from tests.integration.apps.serving.models import GOOD, uri
-from tests.integration.apps.serving.server import Cluster, wait_until
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
 
-def _resident(service: Cluster) -> int:
-    (replica,) = service.replicas()
-    return int(replica.memory_info().rss)
+def _resident(service: Host) -> int:
+    (process,) = service.processes()
+    return int(process.memory_info().rss)
 
 
-def test_memory_stays_flat_over_fifty_reloads(service: Cluster) -> None:
-    service.deploy(uri(GOOD[0]))
-
+def test_memory_stays_flat_over_fifty_reloads(service: Host) -> None:
     def reload(times: int) -> None:
         for turn in range(times):
-            wanted = uri(GOOD[(turn + 1) % 2])
-            service.deploy(wanted)
-            wait_until(lambda wanted=wanted: service.serves(wanted), f"{wanted} serves")
+            version = GOOD[(turn + 1) % 2]
+            service.choose(version)
+            wait_until(lambda version=version: service.serves(uri(version)), f"version {version} serves")
 
     reload(10)
     before = _resident(service)
@@ -29,9 +27,7 @@ def test_memory_stays_flat_over_fifty_reloads(service: Cluster) -> None:
     assert _resident(service) < before + 40_000_000
 
 
-def test_memory_stays_flat_over_twenty_thousand_requests(service: Cluster) -> None:
-    service.deploy(uri(GOOD[0]))
-
+def test_memory_stays_flat_over_twenty_thousand_requests(service: Host) -> None:
     def ask(times: int) -> None:
         with httpx.Client(base_url=service.url, timeout=60, trust_env=False) as client:
             for _ in range(times):

@@ -13,6 +13,8 @@ from PIL import Image
 
 from fmnist.adapters.fastapi.app import create_app
 from fmnist.adapters.fastapi.gate import Gate
+from fmnist.adapters.fastapi.metrics import ExportedMeter
+from fmnist.adapters.fastapi.problems import Problem
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.adapters.memory.classifier import MeanClassifier
@@ -62,11 +64,16 @@ class GreyServing(Serving):
     def restore(self, model: ServedModel | None) -> None:
         self.model = model
         self.reload_error: str | None = None
+        self.is_full = False
         self.asked = 0
         self.before_answer: Callable[[], Any] | None = None
 
     def status(self) -> ServingStatus:
         return ServingStatus(desired="models:/dev.greys@champion", served=self.model, reload_error=self.reload_error)
+
+    def check_room(self) -> None:
+        if self.is_full:
+            raise Problem(429, "too_many_requests", "many images wait", {"retry-after": "1"})
 
     async def answer(self, images: Images) -> tuple[ServedModel, Probabilities]:
         self.asked += 1
@@ -110,8 +117,14 @@ class Reply:
 class Service:
     """Calls an application as a server does, one request after the other."""
 
-    def __init__(self, serving: Serving, settings: HttpSettings = SETTINGS, root_path: str = "") -> None:
-        self.app: FastAPI = create_app(serving, settings)
+    def __init__(
+        self,
+        serving: Serving,
+        settings: HttpSettings = SETTINGS,
+        root_path: str = "",
+        meter: ExportedMeter | None = None,
+    ) -> None:
+        self.app: FastAPI = create_app(serving, settings, meter)
         self.gate: Gate = self.app.user_middleware[0].kwargs["gate"]  # type: ignore[assignment]
         self._root_path = root_path
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fmnist.domain.model.data.images import CLASS_NAMES
-from tests.unit.adapters.fastapi.support import GreyServing, Service, bodies, grey_model, greys, picture
+from tests.unit.adapters.fastapi.support import INFER, GreyServing, Service, bodies, grey_model, greys, picture
 
 LABELS = (7, 0, 9)
 
@@ -117,3 +117,13 @@ def test_a_model_that_goes_away_during_a_request_gives_503(service: Service, ser
     reply = service.predict({"images": greys(1).tolist()})
     assert reply.problem == (503, "not_ready")
     assert "store.internal" not in reply.detail
+
+
+@pytest.mark.parametrize("route", ["/predict", INFER])
+def test_body_is_not_decoded_while_too_many_images_wait(service: Service, serving: GreyServing, route: str) -> None:
+    serving.is_full = True
+    reply = service.post(route, b"this is not JSON")
+    assert reply.problem == (429, "too_many_requests")
+    assert reply.headers["retry-after"] == "1"
+    assert serving.asked == 0
+    assert service.get("/health").status == 200

@@ -1,13 +1,10 @@
 """A service on its own Ray cluster, started like `ray start` and `serve deploy` do, over real HTTP."""
 
-import socket
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +12,14 @@ import httpx
 import psutil
 
 from tests.integration.apps.command import Command
+from tests.integration.apps.serving.host import PATIENCE_SECONDS, Host, free_port, wait_until
+from tests.integration.apps.serving.models import uri
 
-PATIENCE_SECONDS = 300  # a start takes 20 s on idle cores, and several times that on busy ones
 APPLICATION = "fmnist"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
-def wait_until(condition: Callable[[], bool], what: str, patience: float = PATIENCE_SECONDS) -> None:
-    """Wait until the condition is true."""
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        if condition():
-            return
-        time.sleep(0.1)  # between two checks
-    raise AssertionError(f"not within {patience} s: {what}")
-
-
 @dataclass
-class Cluster:
+class Cluster(Host):
     """A Ray cluster of one node with a dashboard. It serves one application, which is deployed by configuration."""
 
     command: Command
@@ -47,15 +28,7 @@ class Cluster:
     dashboard: int
     exporter: int
     session: Path
-    client: httpx.Client = field(init=False)
     deployed: tuple[object, ...] | None = None
-
-    def __post_init__(self) -> None:
-        self.client = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
 
     def deploy(self, model_uri: str | None, wait: bool = True, arguments: str | None = None, **options: Any) -> None:
         """Deploy like `serve deploy` with a file. `options` are those of the deployment."""
@@ -79,6 +52,10 @@ class Cluster:
         if wait:
             wait_until(self._running, "the application runs")
 
+    def choose(self, version: int) -> str:
+        self.deploy(uri(version))
+        return uri(version)
+
     def remove(self) -> None:
         """Remove the application, like `serve deploy` with a file without it. The proxy stays."""
         self.deployed = None
@@ -92,19 +69,7 @@ class Cluster:
         self.deployed = None
         httpx.delete(self._api, timeout=PATIENCE_SECONDS, trust_env=False)
 
-    def close(self) -> None:
-        self.client.close()
-
-    def health(self) -> Any:
-        answer = self.client.get("/health")
-        document = answer.json()
-        return document if answer.status_code == 200 else document["detail"]
-
-    def serves(self, model_uri: str) -> bool:
-        """Return whether several answers all come from this model."""
-        return all(self._asked().get("model_uri") == model_uri for _ in range(6))
-
-    def replicas(self) -> list[psutil.Process]:
+    def processes(self) -> list[psutil.Process]:
         """Return the processes of this cluster's replicas."""
         found = []
         for process in psutil.process_iter(["cmdline", "environ"]):
@@ -115,21 +80,10 @@ class Cluster:
         return found
 
     def logs(self) -> str:
-        """Return the logs of the replicas."""
         return "".join(path.read_text() for path in self.session.glob("session_latest/logs/serve/replica_*.log"))
 
     def metrics(self) -> str:
-        """Return the metrics page for Prometheus."""
         return httpx.get(f"http://127.0.0.1:{self.exporter}/metrics", timeout=60, trust_env=False).text
-
-    def metric(self, name: str) -> float:
-        """Return the sum of all series of a metric."""
-        values = [
-            line.rpartition(" ")[2]
-            for line in self.metrics().splitlines()
-            if line.startswith((f"{name}{{", f"{name} "))
-        ]
-        return sum(map(float, values))
 
     @property
     def _api(self) -> str:
@@ -140,10 +94,6 @@ class Cluster:
         application = answer["applications"].get(APPLICATION, {})
         assert application.get("status") != "DEPLOY_FAILED", application
         return bool(application.get("status") == "RUNNING")
-
-    def _asked(self) -> Any:
-        answer = self.client.get("/health")
-        return answer.json() if answer.status_code == 200 else {}
 
 
 @contextmanager
@@ -196,42 +146,3 @@ def _answers(dashboard: int) -> bool:
     except httpx.HTTPError:
         return False
     return answer.status_code == 200
-
-
-@dataclass
-class Load:
-    """Send requests of one image on several connections until the end of the block."""
-
-    url: str
-    connections: int = 4
-    headers: Mapping[str, str] = field(default_factory=dict)
-    answers: list[tuple[int, str, int]] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-
-    def __enter__(self) -> "Load":
-        self._ended = threading.Event()
-        self._threads = [threading.Thread(target=self._send) for _ in range(self.connections)]
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _send(self) -> None:
-        with httpx.Client(timeout=60, trust_env=False, headers=self.headers) as client:
-            while not self._ended.is_set():
-                try:
-                    answer = client.post(
-                        f"{self.url}/predict", content=bytes(784), headers={"Content-Type": "application/octet-stream"}
-                    )
-                except httpx.HTTPError as error:
-                    self.failures.append(repr(error))
-                    continue
-                if answer.status_code != 200:
-                    self.failures.append(f"{answer.status_code} {answer.text}")
-                    continue
-                document = answer.json()
-                self.answers.append((200, document["model_uri"], document["predictions"][0]["class_id"]))

@@ -1,0 +1,99 @@
+"""Metrics of requests, answers and reloads. The host of the service decides how they are exported."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from fmnist.domain.model.evaluation.metrics import Probabilities
+from fmnist.domain.services.serving.load import ServedModel
+
+_MILLISECONDS = [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000]
+_IMAGES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000]
+_CONFIDENCES = [f"{low / 10:.1f}-{(low + 1) / 10:.1f}" for low in range(10)]
+
+
+class Metric(Protocol):
+    """A counter or histogram. Many threads may call it."""
+
+    @abstractmethod
+    def add(self, value: float, *labels: str) -> None:
+        """Increase the counter by `value`, or observe `value`. Labels are in the order in which they were named."""
+
+
+class Meter(Protocol):
+    """Makes metrics. Both hosts export them under the same names: with the prefix `ray_`, counters end in `_total`."""
+
+    @abstractmethod
+    def counter(self, name: str, description: str, labels: Sequence[str]) -> Metric:
+        """Return a new counter."""
+
+    @abstractmethod
+    def histogram(self, name: str, description: str, buckets: Sequence[float], labels: Sequence[str]) -> Metric:
+        """Return a new histogram with these upper bounds."""
+
+
+class ExportedMeter(Meter, Protocol):
+    """A meter whose metrics the service itself exports, at `/metrics`."""
+
+    @abstractmethod
+    def page(self) -> bytes:
+        """Return all metrics in Prometheus' text format."""
+
+
+class RequestMetrics:
+    """Metrics of HTTP requests, with the names and labels of Ray Serve's own."""
+
+    def __init__(self, meter: Meter, application: str) -> None:
+        labels = ("route", "method", "application", "status_code")
+        self._application = application
+        self._requests = meter.counter("serve_num_http_requests", "HTTP requests answered.", labels)
+        self._milliseconds = meter.histogram(
+            "serve_http_request_latency_ms", "Time of a request, from its headers to its answer.", _MILLISECONDS, labels
+        )
+
+    def request(self, route: str, method: str, status: int, milliseconds: float) -> None:
+        """Count an answer. `route` is the path of the route, without the values of its parameters."""
+        labels = (route, method, self._application, str(status))
+        self._requests.add(1, *labels)
+        self._milliseconds.add(milliseconds, *labels)
+
+
+class ServingMetrics:
+    """Metrics of answers and reloads, each with the label `model_uri`. Make it once for each meter."""
+
+    def __init__(self, meter: Meter) -> None:
+        model = ("model_uri",)
+        self._requests = meter.counter("fmnist_predict_requests", "Requests answered with predictions.", model)
+        self._images = meter.counter("fmnist_images", "Images classified.", model)
+        self._batch = meter.histogram("fmnist_batch_images", "Images in one batch.", _IMAGES, model)
+        self._milliseconds = meter.histogram(
+            "fmnist_inference_milliseconds", "Time of a batch from pixels to probabilities.", _MILLISECONDS, model
+        )
+        self._classes = meter.counter("fmnist_class_images", "Images by predicted class.", (*model, "class_name"))
+        # One counter for each bin, because Ray's histogram takes one value at a time.
+        self._confidence = meter.counter(
+            "fmnist_confidence_images", "Images by the confidence of their prediction.", (*model, "confidence")
+        )
+        self._reloads = meter.counter("fmnist_reloads", "Models brought into service, or not.", (*model, "outcome"))
+
+    def batch(self, model: ServedModel, requests: int, probabilities: Probabilities, milliseconds: float) -> None:
+        """Count one batch of `requests` requests, with its probabilities float32 (n, classes)."""
+        uri, names = model.version.uri, model.prediction.info.class_names
+        self._requests.add(requests, uri)
+        self._images.add(len(probabilities), uri)
+        self._batch.add(len(probabilities), uri)
+        self._milliseconds.add(milliseconds, uri)
+        bins = np.minimum(10 * probabilities.max(axis=1), 9).astype(np.intp)
+        for metric, found, labels in (
+            (self._classes, probabilities.argmax(axis=1), names),
+            (self._confidence, bins, _CONFIDENCES),
+        ):
+            for label, images in zip(labels, np.bincount(found, minlength=len(labels)).tolist(), strict=True):
+                if images:
+                    metric.add(images, uri, label)
+
+    def reload(self, model_uri: str, error: str | None) -> None:
+        """Count a reload of `model_uri`, which succeeded, or failed with `error`."""
+        self._reloads.add(1, model_uri, "failed" if error else "succeeded")

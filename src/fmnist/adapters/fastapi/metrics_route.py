@@ -1,0 +1,24 @@
+"""`GET /metrics`, for a host without an exporter of its own. It needs a key where there are keys."""
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fmnist.adapters.fastapi.keys import documented_keys, key_needed, may_predict
+from fmnist.adapters.fastapi.metrics import ExportedMeter
+from fmnist.adapters.fastapi.settings import HttpSettings
+
+_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def metrics_route(meter: ExportedMeter, settings: HttpSettings) -> APIRouter:
+    """Return the route over `meter`."""
+    router = APIRouter(tags=["service"], dependencies=documented_keys(settings.api_keys))
+
+    @router.get("/metrics", summary="Metrics for Prometheus", responses={200: {"content": {"text/plain": {}}}})
+    async def metrics(request: Request) -> Response:
+        if not may_predict(request.scope, settings.api_keys):
+            raise key_needed()
+        return Response(meter.page(), media_type=_TEXT)
+
+    return router

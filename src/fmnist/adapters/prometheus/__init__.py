@@ -1,0 +1,1 @@
+"""prometheus-client: `meter` counts in this process, for the service without Ray."""

@@ -1,0 +1,107 @@
+"""Runs the service in this process. The server has a thread of its own, so that signals reach the main thread."""
+
+import asyncio
+import select
+import socket
+import threading
+from typing import Any
+
+import uvicorn
+
+from fmnist.adapters.fastapi.prefix import below
+from fmnist.adapters.fastapi.replica import Replica
+from fmnist.adapters.listening import listen
+from fmnist.adapters.uvicorn.protocol import BoundedHttp
+from fmnist.domain.model.errors import StoreUnavailable
+
+# Longer than the idle time of most load balancers and connection pools, which then close first.
+_KEEP_ALIVE_SECONDS = 90
+# Open requests get their own time limit, and this margin for the answer.
+_STOP_MARGIN_SECONDS = 10
+# A flood of requests must not prevent the end.
+_MOST_PASSES = 1000
+
+
+class _Server(uvicorn.Server):
+    """A server that also answers requests which have arrived, but were not read yet, when it stops."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for _ in range(_MOST_PASSES):
+            if not self._is_anything_unread(sockets or []):
+                break
+            await asyncio.sleep(0)  # one pass of the event loop, which reads
+        await super().shutdown(sockets)
+
+    def _is_anything_unread(self, sockets: list[socket.socket]) -> bool:
+        poll = select.poll()
+        for each in sockets:
+            poll.register(each, select.POLLIN)
+        for connection in self.server_state.connections:
+            assert isinstance(connection, BoundedHttp)
+            if connection.is_idle:
+                poll.register(connection.transport.get_extra_info("socket"), select.POLLIN)
+        return bool(poll.poll(0))
+
+
+class LocalHost:
+    """The service in this process.
+
+    Args:
+        application: the ASGI application over `replica`.
+        request_seconds: time limit of a request.
+    """
+
+    def __init__(self, replica: Replica, application: Any, *, request_seconds: float) -> None:
+        self._replica = replica
+        self._application = application
+        self._request_seconds = request_seconds
+        # Not the thread's `join`: in Python 3.11, a signal that interrupts it makes a later `join` return at once.
+        self._ended = threading.Event()
+
+    def start(self, model_uri: str | None, *, host: str, port: int, prefix: str) -> None:
+        """Load a model, or the newest version for None, and answer requests. Those that come earlier wait.
+
+        If the model does not load, the service answers that it is not ready.
+
+        Raises:
+            InvalidSetting: the address cannot be listened on.
+        """
+        listening = listen(host, port)
+        self._replica.deploy(model_uri)
+        self._replica.keep_up()
+        self._server = _Server(
+            uvicorn.Config(
+                below(prefix, self._application),
+                loop="uvloop",
+                http=BoundedHttp,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=int(self._request_seconds) + _STOP_MARGIN_SECONDS,
+            )
+        )
+        threading.Thread(target=self._run, args=(listening,), name="server", daemon=True).start()
+
+    def wait(self) -> None:
+        """Wait for an interrupt.
+
+        Raises:
+            StoreUnavailable: the server has ended on its own.
+        """
+        self._ended.wait()
+        raise StoreUnavailable("the server has ended: its log has the reason")
+
+    def stop(self) -> None:
+        """Refuse new connections, answer open requests, and end."""
+        self._server.should_exit = True
+        self._ended.wait()
+
+    def _run(self, listening: socket.socket) -> None:
+        try:
+            self._server.run([listening])
+        finally:
+            self._ended.set()

@@ -1,0 +1,150 @@
+"""The queue before the model: batches, answers in order, and the limit of images that wait."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fmnist.adapters.fastapi.batches import Answer, BatchQueue
+from fmnist.adapters.fastapi.problems import Problem
+from fmnist.domain.model.data.images import Images
+from fmnist.domain.model.errors import StoreUnavailable
+from tests.unit.adapters.fastapi.support import grey_model
+
+MODEL = grey_model()
+
+
+class Model:
+    """Answers with the first pixel of each image, once `go` is set, and records its batches."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.go = threading.Event()
+        self.batches: list[tuple[int, int]] = []
+        self._error = error
+
+    def __call__(self, images: Images, requests: int) -> Answer:
+        assert self.go.wait(30)
+        self.batches.append((len(images), requests))
+        if self._error is not None:
+            raise self._error
+        return MODEL, images[:, 0, :1].astype(np.float32)
+
+
+def request(first: int, count: int) -> Images:
+    """Images whose first pixels are `first`, `first + 1`, and so on."""
+    images = np.zeros((count, 28, 28), np.uint8)
+    images[:, 0, 0] = np.arange(first, first + count) % 256
+    return images
+
+
+async def all_waiting(queue: BatchQueue, requests: list[Images]) -> "list[asyncio.Task[Answer]]":
+    """Ask for all, and return when each has been queued."""
+    asked = [asyncio.ensure_future(queue.answer(images)) for images in requests]
+    await asyncio.sleep(0)
+    return asked
+
+
+def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(asyncio.wait_for(work(), 60))
+
+
+@given(sizes=st.lists(st.integers(1, 12), min_size=1, max_size=20), max_batch=st.integers(1, 12))
+def test_each_request_gets_its_own_answers_in_batches_of_limited_size(sizes: list[int], max_batch: int) -> None:
+    model = Model()
+    queue = BatchQueue(model, max_batch=max_batch, max_waiting=1000)
+    requests = [request(7 * number, size) for number, size in enumerate(sizes)]
+
+    async def work() -> None:
+        asked = await all_waiting(queue, requests)
+        model.go.set()
+        for images, (_, found) in zip(requests, await asyncio.gather(*asked), strict=True):
+            assert found[:, 0].tolist() == images[:, 0, 0].tolist()
+
+    run(work)
+    assert sum(images for images, _ in model.batches) == sum(sizes)
+    assert sum(count for _, count in model.batches) == len(sizes)
+    assert all(images <= max_batch or count == 1 for images, count in model.batches)
+
+
+def test_requests_that_wait_share_the_next_batch() -> None:
+    model = Model()
+    queue = BatchQueue(model, max_batch=100, max_waiting=1000)
+
+    async def work() -> None:
+        asked = await all_waiting(queue, [request(0, 2)] * 10)
+        model.go.set()
+        await asyncio.gather(*asked)
+
+    run(work)
+    assert model.batches == [(2, 1), (18, 9)]
+
+
+def test_request_past_the_limit_is_refused_and_the_others_are_answered() -> None:
+    model = Model()
+    queue = BatchQueue(model, max_batch=10, max_waiting=10)
+
+    async def work() -> None:
+        # The first does not wait, because its batch has started.
+        running, *waiting = await all_waiting(queue, [request(0, 9), request(0, 6), request(0, 4)])
+        queue.check_room(0)
+        with pytest.raises(Problem) as refused:
+            await queue.answer(request(0, 1))
+        assert (refused.value.status, refused.value.error_type) == (429, "too_many_requests")
+        assert refused.value.headers == {"retry-after": "1"}
+        assert refused.value.detail == "10 images wait for the model, of at most 10: try again in a moment"
+        model.go.set()
+        await asyncio.gather(running, *waiting)
+        queue.check_room(10)
+
+    run(work)
+
+
+def test_request_of_more_than_the_limit_may_wait_alone() -> None:
+    model = Model()
+    queue = BatchQueue(model, max_batch=10, max_waiting=10)
+
+    async def work() -> None:
+        asked = await all_waiting(queue, [request(0, 1), request(0, 50)])
+        model.go.set()
+        await asyncio.gather(*asked)
+
+    run(work)
+    assert model.batches == [(1, 1), (50, 1)]
+
+
+def test_request_whose_client_left_makes_room() -> None:
+    model = Model()
+    queue = BatchQueue(model, max_batch=10, max_waiting=10)
+
+    async def work() -> None:
+        running, leaving = await all_waiting(queue, [request(0, 1), request(0, 10)])
+        leaving.cancel()
+        await asyncio.sleep(0)
+        (staying,) = await all_waiting(queue, [request(5, 10)])
+        running.cancel()
+        model.go.set()
+        _, found = await staying
+        assert found[0, 0] == 5
+
+    run(work)
+    assert model.batches == [(1, 1), (10, 1)]
+
+
+def test_failed_batch_fails_each_of_its_requests_and_no_later_one() -> None:
+    model = Model(StoreUnavailable("no model serves yet"))
+    queue = BatchQueue(model, max_batch=10, max_waiting=100)
+
+    async def work() -> None:
+        asked = await all_waiting(queue, [request(0, 1)] * 3)
+        model.go.set()
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        assert [str(each) for each in found] == ["no model serves yet"] * 3
+        model._error = None
+        await queue.answer(request(0, 1))
+
+    run(work)

@@ -1,0 +1,94 @@
+"""Metrics of one process: what is counted, under which labels, and who may read it."""
+
+from dataclasses import replace
+
+import pytest
+
+from fmnist.adapters.fastapi.metrics import ServingMetrics
+from fmnist.adapters.prometheus.meter import PrometheusMeter
+from tests.unit.adapters.fastapi.support import SETTINGS, GreyServing, Service, grey_model, greys
+
+MODEL = 'model_uri="models:/dev.greys/3"'
+
+
+@pytest.fixture
+def meter() -> PrometheusMeter:
+    return PrometheusMeter()
+
+
+def lines(meter: PrometheusMeter, name: str) -> list[str]:
+    return [line for line in meter.page().decode().splitlines() if line.startswith(name) and "_bucket" not in line]
+
+
+def test_a_batch_is_counted_by_model_class_and_confidence(meter: PrometheusMeter) -> None:
+    model, metrics = grey_model(), ServingMetrics(meter)
+    rows = model.prediction.probabilities(greys(1, 1, 4))
+    metrics.batch(model, 2, rows, 3.5)
+    assert lines(meter, "ray_fmnist_predict_requests_total") == [f"ray_fmnist_predict_requests_total{{{MODEL}}} 2.0"]
+    assert lines(meter, "ray_fmnist_images_total") == [f"ray_fmnist_images_total{{{MODEL}}} 3.0"]
+    assert lines(meter, "ray_fmnist_batch_images_sum") == [f"ray_fmnist_batch_images_sum{{{MODEL}}} 3.0"]
+    assert lines(meter, "ray_fmnist_inference_milliseconds_sum")[0].endswith(" 3.5")
+    names = model.prediction.info.class_names
+    assert lines(meter, "ray_fmnist_class_images_total") == [
+        f'ray_fmnist_class_images_total{{class_name="{names[1]}",{MODEL}}} 2.0',
+        f'ray_fmnist_class_images_total{{class_name="{names[4]}",{MODEL}}} 1.0',
+    ]
+    counted = [float(line.rpartition(" ")[2]) for line in lines(meter, "ray_fmnist_confidence_images_total")]
+    assert sum(counted) == 3
+
+
+def test_certain_answers_are_in_the_last_bin(meter: PrometheusMeter) -> None:
+    model, metrics = grey_model(), ServingMetrics(meter)
+    rows = model.prediction.probabilities(greys(1))
+    rows[:] = 0
+    rows[:, 1] = 1
+    metrics.batch(model, 1, rows, 1)
+    (line,) = lines(meter, "ray_fmnist_confidence_images_total")
+    assert 'confidence="0.9-1.0"' in line
+
+
+def test_reloads_are_counted_by_outcome(meter: PrometheusMeter) -> None:
+    metrics = ServingMetrics(meter)
+    for error in (None, None, "it is corrupt"):
+        metrics.reload("models:/dev.greys/3", error)
+    assert lines(meter, "ray_fmnist_reloads_total") == [
+        f'ray_fmnist_reloads_total{{{MODEL},outcome="succeeded"}} 2.0',
+        f'ray_fmnist_reloads_total{{{MODEL},outcome="failed"}} 1.0',
+    ]
+
+
+def test_requests_are_counted_by_route_and_status(meter: PrometheusMeter) -> None:
+    service = Service(GreyServing(grey_model()), meter=meter)
+    service.post("/predict", greys(1).tobytes(), "application/octet-stream")
+    service.post("/predict", b"no image", "application/octet-stream")
+    service.get("/v2/models/fashion-mnist-classifier/ready")
+    service.get("/nowhere")
+    assert lines(meter, "ray_serve_num_http_requests_total") == [
+        _requests("/predict", "POST", 200),
+        _requests("/predict", "POST", 422),
+        _requests("/v2/models/{name}/ready", "GET", 200),
+        _requests("", "GET", 404),
+    ]
+    assert len(lines(meter, "ray_serve_http_request_latency_ms_count")) == 4
+
+
+def _requests(route: str, method: str, status: int) -> str:
+    labels = f'application="fmnist",method="{method}",route="{route}",status_code="{status}"'
+    return f"ray_serve_num_http_requests_total{{{labels}}} 1.0"
+
+
+def test_metrics_page_has_the_metrics_in_text(meter: PrometheusMeter) -> None:
+    reply = Service(GreyServing(grey_model()), meter=meter).get("/metrics")
+    assert reply.status == 200
+    assert reply.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert b"# TYPE ray_serve_num_http_requests_total counter" in reply.body
+
+
+def test_metrics_need_a_key_where_there_are_keys(meter: PrometheusMeter) -> None:
+    service = Service(GreyServing(grey_model()), replace(SETTINGS, api_keys=("s3cr3t",)), meter=meter)
+    assert service.get("/metrics").problem == (401, "unauthorized")
+    assert service.get("/metrics", authorization="Bearer s3cr3t").status == 200
+
+
+def test_a_host_that_exports_metrics_itself_has_no_such_route(service: Service) -> None:
+    assert service.get("/metrics").problem == (404, "not_found")

@@ -1,0 +1,113 @@
+"""The server of one process over real sockets: the limit of headers, and requests that are open at its end."""
+
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from fmnist.adapters.listening import listen
+from fmnist.adapters.uvicorn.host import LocalHost
+from fmnist.domain.model.errors import StoreUnavailable
+
+LIMIT = 64 * 2**10
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with the number of bytes of the body."""
+    count, more = 0, True
+    while more:
+        message = await receive()
+        count += len(message.get("body", b""))
+        more = message.get("more_body", False)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": str(count).encode()})
+
+
+class NoReplica:
+    """A replica that has nothing to load."""
+
+    def deploy(self, uri: str | None) -> None:
+        assert uri is None
+
+    def keep_up(self) -> None:
+        pass
+
+
+def free_port() -> int:
+    with listen("127.0.0.1", 0) as probe:
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    replica: Any = NoReplica()
+    host, port = LocalHost(replica, echo, request_seconds=5), free_port()
+    host.start(None, host="127.0.0.1", port=port, prefix="")
+    yield port
+    host.stop()
+    with pytest.raises(StoreUnavailable, match="the server has ended"):
+        host.wait()
+
+
+def exchange(port: int, *pieces: bytes) -> bytes:
+    """Send the pieces, each after the last has been sent, and return the first answer."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+        return connection.recv(65536)
+
+
+def test_headers_below_the_limit_are_accepted(port: int) -> None:
+    head = b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"x" * (LIMIT - 1000) + b"\r\n\r\n"
+    assert exchange(port, head).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"x" * 2 * LIMIT,),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"x" * LIMIT + b"\r\n\r\n",),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-Short: x\r\n" * LIMIT,),
+        (b"GET /" + b"x" * 2 * LIMIT,),
+        (
+            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"1\r\nx\r\n0\r\n",
+            b"X-Trailer: " + b"x" * 2 * LIMIT,
+        ),
+    ],
+    ids=["one header without an end", "one header", "many headers", "the path", "a trailer"],
+)
+def test_headers_above_the_limit_are_refused(port: int, pieces: tuple[bytes, ...]) -> None:
+    assert b"HTTP/1.1 400 " in exchange(port, *pieces)
+
+
+def test_bodies_are_not_limited_by_the_headers(port: int) -> None:
+    chunk = b"400\r\n" + bytes(1024) + b"\r\n"
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = exchange(port, head, chunk * 5000, b"0\r\n\r\n")
+    assert str(5000 * 1024).encode() in answer
+
+
+def test_requests_that_arrived_before_the_end_are_answered() -> None:
+    """Also those on connections that the server has not accepted yet."""
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        time.sleep(0.01)  # nothing else is accepted or read meanwhile
+        await echo(scope, receive, send)
+
+    replica: Any = NoReplica()
+    host, port = LocalHost(replica, slow, request_seconds=30), free_port()
+    host.start(None, host="127.0.0.1", port=port, prefix="")
+    connections = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(50)]
+    for connection in connections:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    host.stop()
+    for connection in connections:
+        with connection:
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", port), timeout=30)
