@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +56,11 @@ class Cluster(Host):
         self.deploy(uri(version))
         return uri(version)
 
+    def remove(self) -> None:
+        """Remove the application, like `serve deploy` with a file without it. The proxy stays."""
+        self.deployed = None
+        httpx.put(self._api, json={"applications": []}, timeout=60, trust_env=False).raise_for_status()
+
     def still_serves(self, model_uri: str) -> bool:
         """Return whether the last deployment was of this model, without options, and the model serves."""
         return self.deployed == (model_uri, None, {}) and self.serves(model_uri)
@@ -92,8 +97,10 @@ class Cluster(Host):
 
 
 @contextmanager
-def cluster(command: Command, directory: Path, cpus: int = 4) -> Iterator[Cluster]:
-    """Start a cluster, and stop all of its processes at the end."""
+def cluster(
+    command: Command, directory: Path, cpus: int = 4, variables: Mapping[str, str] | None = None
+) -> Iterator[Cluster]:
+    """Start a cluster with these variables in its environment, and stop all of its processes at the end."""
     gcs, dashboard, exporter, port = (free_port() for _ in range(4))
     arguments = [
         *("start", "--head", "--block", f"--port={gcs}", f"--num-cpus={cpus}", f"--temp-dir={directory}"),
@@ -101,17 +108,19 @@ def cluster(command: Command, directory: Path, cpus: int = 4) -> Iterator[Cluste
         *("--dashboard-agent-listen-port=0", "--object-store-memory=100000000", "--node-ip-address=127.0.0.1"),
         *(f"--metrics-export-port={exporter}", "--disable-usage-stats"),
     ]
-    variables = {
+    environment = {
+        **command.environment,
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "fmnist.apps.serve:proxy_middleware",
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
         "RAY_AUTH_MODE": "disabled",  # it listens only on loopback, for some minutes
+        **(variables or {}),
     }
     log = directory / "ray.log"
     with log.open("w") as output:
         process = subprocess.Popen(
             [str(Path(sys.executable).with_name("ray")), *arguments],
             cwd=command.home,
-            env={**command.environment, **variables},
+            env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,

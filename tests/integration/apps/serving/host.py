@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -98,6 +98,7 @@ class Load:
 
     url: str
     connections: int = 4
+    headers: Mapping[str, str] = field(default_factory=dict)
     answers: list[tuple[int, str, int]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
@@ -114,7 +115,7 @@ class Load:
             thread.join()
 
     def _send(self) -> None:
-        with httpx.Client(timeout=60, trust_env=False) as client:
+        with httpx.Client(timeout=60, trust_env=False, headers=self.headers) as client:
             while not self._ended.is_set():
                 try:
                     answer = client.post(

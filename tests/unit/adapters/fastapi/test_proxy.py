@@ -15,7 +15,9 @@ LIMIT = 1000
 
 
 class Proxy:
-    """Reads the whole body, as Serve's proxy does, and gives a configured answer."""
+    """Reads the whole body, as Serve's proxy does, and gives a configured answer. `routes` are those of `/-/routes`."""
+
+    routes = b'{"/":"fmnist"}'
 
     def __init__(
         self, status: int = 200, kind: bytes = b"application/json", body: bytes = b"{}", **headers: str
@@ -26,6 +28,10 @@ class Proxy:
         self.read = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/-/routes":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": self.routes})
+            return
         self.seen = dict(scope["headers"])
         more = True
         while more:
@@ -124,7 +130,7 @@ def test_client_that_disconnects_during_its_body_gets_no_answer() -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "headers": []}
+    scope = {"type": "http", "method": "POST", "path": "/predict", "headers": []}
     anyio.run(ProxyGuard(proxy, HttpSettings(version="1")), scope, receive, send)
     assert sent == []
     assert proxy.seen == {}
@@ -138,6 +144,30 @@ def test_plain_text_error_of_the_proxy_gets_the_form_of_all_errors() -> None:
     document = answer.json()
     assert document.pop("request_id")
     assert document == {"detail": "Request dropped due to backpressure", "error_type": "too_many_requests"}
+
+
+def test_path_of_no_application_is_not_found() -> None:
+    answer = ask(Proxy(404, b"text/plain", b"Path '/predict' not found."), content=b"x")
+    assert (answer.status_code, answer.json()["error_type"]) == (404, "not_found")
+
+
+def test_without_an_application_the_client_is_told_to_try_again() -> None:
+    proxy = Proxy(404, b"text/plain", b"Path '/predict' not found.")
+    proxy.routes = b"{}"
+    answer = ask(proxy, content=b"x")
+    assert (answer.status_code, answer.json()["error_type"]) == (503, "not_ready")
+    assert answer.headers["retry-after"] == "1"
+
+
+def test_the_services_own_404_stays() -> None:
+    proxy = Proxy(404, body=b'{"detail":"Not Found"}')
+    proxy.routes = b"{}"
+    assert ask(proxy, content=b"x").status_code == 404
+
+
+def test_answer_for_a_client_that_has_left_passes_through() -> None:
+    answer = ask(Proxy(499, b"text/plain", b"Client disconnected"), content=b"x")
+    assert (answer.status_code, answer.text) == (499, "Client disconnected")
 
 
 def test_events_other_than_http_pass_through_unchanged() -> None:
