@@ -22,6 +22,7 @@ _Compute = Literal["local", "ray"]
 EXAMPLES = examples(
     "fmnist serve",
     "fmnist serve --model models:/prod.fashion-mnist-classifier@champion --port 8080",
+    "fmnist serve --compute ray",
     "MODEL_POLL_SECONDS=30 fmnist serve --model models:/prod.fashion-mnist-classifier@champion",
     "curl -H 'Content-Type: image/png' --data-binary @shoe.png localhost:8000/predict",
 )

@@ -1,6 +1,7 @@
 """Classifies the images of waiting requests in batches, in a thread, and bounds how many images may wait."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,12 +13,15 @@ import numpy as np
 from fmnist.adapters.fastapi.problems import Problem
 from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.evaluation.metrics import Probabilities
+from fmnist.domain.services.bounded_calls import settle
 from fmnist.domain.services.serving.load import ServedModel
 
 Answer = tuple[ServedModel, Probabilities]
 """A model, and the probabilities float32 (n, classes) that it gave."""
 
 _RETRY_SECONDS = "1"
+# A hand-over to the thread and back costs about a tenth of a millisecond.
+_SHORT_SECONDS = 0.0005
 
 
 @dataclass(eq=False, slots=True)
@@ -30,10 +34,11 @@ class BatchQueue:
     """A queue of images before one model. Use it from one event loop only.
 
     A batch starts as soon as the last one has ended, with the requests that wait by then. So a single client never
-    waits for others, and many clients get large batches.
+    waits for others, and many clients get large batches. A batch that takes less time than to hand it to a thread and
+    back runs in the event loop.
 
     Args:
-        classify: called in the queue's thread with a uint8 batch (n, 28, 28) and the number of its requests.
+        classify: called with a uint8 batch (n, 28, 28) and the number of its requests.
         max_batch: most images in a batch. A larger request makes a batch of its own.
         max_waiting: most images that may wait. A request may exceed it if none waits.
     """
@@ -46,6 +51,8 @@ class BatchQueue:
         self._requests: deque[_Request] = deque()
         self._waiting = 0
         self._is_busy = False
+        # Of the last batch. The first batch is no short one.
+        self._seconds_per_image = 1.0
 
     def check_room(self, images: int = 1) -> None:
         """Check that so many images may wait.
@@ -68,7 +75,9 @@ class BatchQueue:
         self._requests.append(request)
         self._waiting += len(images)
         if not self._is_busy:
-            self._start_batch()
+            self._is_busy = True
+            # Not at once, so that requests which arrived together share a batch.
+            asyncio.get_running_loop().call_soon(self._start_batch)
         try:
             return await request.answer
         except asyncio.CancelledError:
@@ -86,10 +95,23 @@ class BatchQueue:
             size += len(request.images)
         self._waiting -= size
         self._is_busy = bool(batch)
-        if batch:
-            images = batch[0].images if len(batch) == 1 else np.concatenate([request.images for request in batch])
-            work = asyncio.get_running_loop().run_in_executor(self._thread, self._classify, images, len(batch))
-            work.add_done_callback(partial(self._finish, batch))
+        if not batch:
+            return
+        images = batch[0].images if len(batch) == 1 else np.concatenate([request.images for request in batch])
+        loop = asyncio.get_running_loop()
+        work: asyncio.Future[Answer]
+        if size * self._seconds_per_image < _SHORT_SECONDS:
+            work = loop.create_future()
+            settle(work, partial(self._timed, images, len(batch)))
+        else:
+            work = loop.run_in_executor(self._thread, self._timed, images, len(batch))
+        work.add_done_callback(partial(self._finish, batch))
+
+    def _timed(self, images: Images, requests: int) -> Answer:
+        started = time.perf_counter()
+        answer = self._classify(images, requests)
+        self._seconds_per_image = (time.perf_counter() - started) / len(images)
+        return answer
 
     def _finish(self, batch: list[_Request], work: "asyncio.Future[Answer]") -> None:
         # The next batch first, so that the model works while answers are written.

@@ -25,7 +25,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 class RequestGuard:
     """Wraps an application. It answers every exception, unless the response has already started.
 
-    With `metrics`, it counts the requests.
+    With `metrics`, it counts the requests, and logs them for debugging.
     """
 
     def __init__(self, app: ASGIApp, gate: Gate, timeout_seconds: float, metrics: RequestMetrics | None = None) -> None:
@@ -67,8 +67,10 @@ class RequestGuard:
             await problem_reply(scope, problem)(scope, receive, send_with_id)
         finally:
             if self._metrics is not None and status:
-                route = getattr(scope.get("route"), "path_format", "")
-                self._metrics.request(route, scope["method"], status, 1000 * (time.perf_counter() - began))
+                route, method = getattr(scope.get("route"), "path_format", ""), scope["method"]
+                milliseconds = 1000 * (time.perf_counter() - began)
+                self._metrics.request(route, method, status, milliseconds)
+                logger.debug("%s %s %d %.1f ms %s", method, scope["path"], status, milliseconds, request_id.decode())
 
     def _last_resort(self, scope: Scope, error: Exception, *, late: bool) -> Problem:
         if late:

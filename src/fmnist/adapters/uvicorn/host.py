@@ -3,6 +3,7 @@
 import asyncio
 import select
 import socket
+import sys
 import threading
 from typing import Any
 
@@ -18,6 +19,8 @@ from fmnist.domain.model.errors import StoreUnavailable
 _KEEP_ALIVE_SECONDS = 90
 # Open requests get their own time limit, and this margin for the answer.
 _STOP_MARGIN_SECONDS = 10
+# The thread of the model waits at most this time for the event loop. Python's default is 5 ms.
+_SWITCH_SECONDS = 0.0005
 # A flood of requests must not prevent the end.
 _MOST_PASSES = 1000
 # One pass accepts a connection, the next one adds it to the list, and another one reads its first bytes.
@@ -77,6 +80,7 @@ class LocalHost:
         Raises:
             InvalidSetting: the address cannot be listened on.
         """
+        sys.setswitchinterval(_SWITCH_SECONDS)
         listening = listen(host, port)
         self._replica.deploy(model_uri)
         self._replica.keep_up()

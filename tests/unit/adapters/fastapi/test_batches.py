@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fmnist.adapters.fastapi import batches
 from fmnist.adapters.fastapi.batches import Answer, BatchQueue
 from fmnist.adapters.fastapi.problems import Problem
 from fmnist.domain.model.data.images import Images
@@ -43,9 +45,12 @@ def request(first: int, count: int) -> Images:
 
 
 async def all_waiting(queue: BatchQueue, requests: list[Images]) -> "list[asyncio.Task[Answer]]":
-    """Ask for all, and return when each has been queued."""
-    asked = [asyncio.ensure_future(queue.answer(images)) for images in requests]
-    await asyncio.sleep(0)
+    """Ask for all, one after the other, and return when each is in a batch or in the queue."""
+    asked = []
+    for images in requests:
+        asked.append(asyncio.ensure_future(queue.answer(images)))
+        for _ in range(5):
+            await asyncio.sleep(0)
     return asked
 
 
@@ -82,6 +87,42 @@ def test_requests_that_wait_share_the_next_batch() -> None:
 
     run(work)
     assert model.batches == [(2, 1), (18, 9)]
+
+
+def test_requests_that_arrive_together_share_a_batch() -> None:
+    model = Model()
+    model.go.set()
+    queue = BatchQueue(model, max_batch=100, max_waiting=1000)
+
+    async def work() -> None:
+        await asyncio.gather(*(queue.answer(request(0, 2)) for _ in range(10)))
+
+    run(work)
+    assert model.batches == [(20, 10)]
+
+
+def test_only_a_long_batch_leaves_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=0.0, seconds_per_image=0.0001)
+    monkeypatch.setattr(batches, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    in_loop = []
+
+    def classify(images: Images, requests: int) -> Answer:
+        in_loop.append(threading.current_thread() is threading.main_thread())
+        clock.now += clock.seconds_per_image * len(images)
+        return MODEL, np.zeros((len(images), 10), np.float32)
+
+    queue = BatchQueue(classify, max_batch=100, max_waiting=1000)
+
+    async def work() -> None:
+        for size in (1, 1, 4, 6):
+            await queue.answer(request(0, size))
+        clock.seconds_per_image = 0.001  # a slower model
+        for size in (1, 1):
+            await queue.answer(request(0, size))
+
+    run(work)
+    # Nothing is known before the first batch, nor of the slower model before its first.
+    assert in_loop == [False, True, True, False, True, False]
 
 
 def test_request_past_the_limit_is_refused_and_the_others_are_answered() -> None:
