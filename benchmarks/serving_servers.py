@@ -145,7 +145,7 @@ class Running:
         try:
             leader = psutil.Process(self.process.pid)
             return [leader, *leader.children(recursive=True)]
-        except psutil.NoSuchProcess:
+        except (psutil.NoSuchProcess, FileNotFoundError):
             return []
 
     def replicas(self) -> int:
@@ -199,7 +199,7 @@ def _title(process: psutil.Process) -> str:
 def _pss(process: psutil.Process) -> int:
     try:
         pss: int = process.memory_full_info().pss
-    except psutil.Error:
+    except (psutil.Error, FileNotFoundError):  # of a process that is just ending
         return 0
     return pss
 

@@ -46,6 +46,10 @@ def test_without_the_component_there_is_no_haproxy() -> None:
     assert "RAY_SERVE_ENABLE_HA_PROXY" not in yaml.safe_dump(documents())
 
 
+def test_the_base_has_no_labels_on_the_head_that_the_component_would_replace() -> None:
+    assert "metadata" not in templates(documents())[0]
+
+
 def test_head_and_replicas_have_the_same_variables(platform: list[Document]) -> None:
     head, replicas = map(added, templates(platform))
     assert head == replicas

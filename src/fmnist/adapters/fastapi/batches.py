@@ -1,4 +1,4 @@
-"""Classifies the images of waiting requests in batches, in a thread, and bounds how many images may wait."""
+"""Classifies the images of waiting requests in batches, and bounds how many images may wait."""
 
 import asyncio
 import time

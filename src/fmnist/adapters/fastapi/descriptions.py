@@ -39,7 +39,7 @@ _PROBLEMS = {
     422: "The body or a parameter has a wrong value; `detail` has the position of the first one.",
     503: "No model is ready, no answer came in time, or the service holds too many bytes (with `Retry-After`).",
 }
-_TOO_MANY = {"description": "Too many requests are waiting: try again after `Retry-After` seconds."}
+_TOO_MANY = {"description": "Too many images wait: try again after `Retry-After` seconds."}
 
 
 def problem_responses(settings: HttpSettings, model: type[Any] = documents.ErrorDocument) -> Responses:

@@ -89,7 +89,7 @@ class _Answer:
     async def _problem_of(self, error: Message, body: bytes) -> Problem:
         status = error["status"]
         if status == HTTPStatus.NOT_FOUND and not await _has_application(self._app, self._scope):
-            detail = "no application is deployed here: it stops, or has not started yet"
+            detail = "the proxy routes to no application now: none is deployed, or this node stops"
             return Problem(503, "not_ready", detail, {"retry-after": "1"})
         text = body.decode(errors="replace").partition("\n")[0]
         retry = {n.decode(): v.decode() for n, v in error["headers"] if n.lower() == b"retry-after"}

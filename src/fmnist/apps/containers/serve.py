@@ -27,7 +27,7 @@ from fmnist.domain.services.serving.load import ModelSources, NormalizationCheck
 from fmnist.domain.services.serving.reload import ModelServing
 from fmnist.ports.serving_memory import ServingMemory
 
-# One thread classifies, and the event loop has another core. More threads slow single images down; see the benchmark.
+# More threads slow single images down. ADR 21 has the figures.
 LOCAL_THREADS = 1
 
 

@@ -22,7 +22,7 @@ def models(toy_registry: RegistrySettings, tmp_path_factory: pytest.TempPathFact
         "MODEL_POLL_SECONDS": "1",
         "MODEL_LOAD_TIMEOUT_SECONDS": "5",
         "REQUEST_TIMEOUT_SECONDS": "20",
-        "REQUEST_QUEUE_IMAGES": "4000",
+        "REQUEST_QUEUE_IMAGES": "1000",
     }
     return make_models(Command(tmp_path_factory.mktemp("models"), toy_registry, impatient))
 

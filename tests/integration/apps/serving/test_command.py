@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,7 +88,7 @@ def test_after_sigterm_to_the_whole_group_running_requests_are_answered(served: 
         asked = [pool.submit(ask, number) for number in range(12)]
         for _ in asked:
             assert sent.acquire(timeout=60)
-        wait_until(lambda: any(request.done() for request in asked), "the first is answered")
+        wait(asked, timeout=60, return_when=FIRST_COMPLETED)
         assert not all(request.done() for request in asked)
         code = served.end(signal.SIGTERM)
         assert [request.result() for request in asked] == [200] * 12

@@ -84,13 +84,13 @@ def test_serving_imports_no_torch(service: Host) -> None:
 
 
 def test_waiting_requests_share_a_batch(service: Host) -> None:
-    body = json.dumps({"images": [[0] * 784] * 200}).encode()
+    body = json.dumps({"images": [[0] * 784] * 50}).encode()
     before = {name: service.metric(name) for name in (IMAGES, BATCHES, REQUESTS)}
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: service.client.post("/predict", content=body, headers=JSON), range(48)))
     assert {answer.status_code for answer in answers} == {200}
     # Requests of earlier tests may be counted only now. They were sent one at a time.
-    wait_until(lambda: service.metric(IMAGES) - before[IMAGES] >= 48 * 200, "the images are counted")
+    wait_until(lambda: service.metric(IMAGES) - before[IMAGES] >= 48 * 50, "the images are counted")
     now = {name: service.metric(name) - before[name] for name in before}
     assert now[REQUESTS] >= 48
     assert now[BATCHES] < now[REQUESTS]
@@ -179,11 +179,17 @@ def test_a_full_queue_refuses_predictions_and_no_health_check(service: Host) -> 
     def ask(_: int) -> httpx.Response:
         return service.client.post("/predict", content=PIXELS * 1000, headers=OCTETS)
 
+    answers: list[httpx.Response] = []
+
+    def was_refused() -> bool:
+        with ThreadPoolExecutor(16) as pool:
+            answers.extend(pool.map(ask, range(32)))
+        return any(answer.status_code == 429 for answer in answers)
+
     prober = threading.Thread(target=probe)
     prober.start()
     try:
-        with ThreadPoolExecutor(16) as pool:
-            answers = list(pool.map(ask, range(64)))
+        wait_until(was_refused, "the queue is full")
     finally:
         ended.set()
         prober.join()
