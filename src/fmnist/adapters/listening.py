@@ -1,5 +1,6 @@
 """Sockets that servers listen on."""
 
+import os
 import socket
 
 from fmnist.domain.model.errors import InvalidSetting
@@ -16,5 +17,14 @@ def listen(host: str, port: int) -> socket.socket:
         both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
         return socket.create_server(address, family=family, backlog=2048, dualstack_ipv6=both)
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InvalidSetting(f"cannot listen on port {port} of {host}: {reason}; choose another port") from error
+        raise InvalidSetting(
+            f"cannot listen on port {port} of {host}: {_reason(error)}; choose another port"
+        ) from error
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    if not isinstance(error, OSError):
+        return str(error)
+    if isinstance(error, socket.gaierror) or error.errno is None:
+        return error.strerror or str(error)
+    return os.strerror(error.errno)  # Python adds the address to `strerror`

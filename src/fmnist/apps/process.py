@@ -1,6 +1,7 @@
 """Shared by all command line processes: environment, log, signals, and errors as one line."""
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -85,6 +86,23 @@ def uninterrupted() -> Iterator[None]:
             signal.signal(awaited, handler)
         for number in arrived[:1]:
             signal.raise_signal(number)
+
+
+@contextmanager
+def leaving_at_once() -> Iterator[None]:  # pragma: no cover - ends the process
+    """End the process at an interrupt, without the end of the interpreter.
+
+    A thread that was given up may be in native code, such as the load of a model. The interpreter would abort there.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        message, code = exit_of(interrupt)
+        sys.stderr.write(f"{message}\n")
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _interrupt(number: int, _: FrameType | None) -> NoReturn:

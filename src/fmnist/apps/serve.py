@@ -5,13 +5,13 @@ Importing this module reads, connects and builds nothing.
 
 import gc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from fmnist.apps.outputs import examples
-from fmnist.apps.process import begin
+from fmnist.apps.process import begin, leaving_at_once
 from fmnist.apps.terminal import stderr, stdout
 from fmnist.domain.model.errors import InvalidSetting
 
@@ -61,23 +61,33 @@ def serve(
     if not route_prefix.startswith("/"):
         raise InvalidSetting(f"--route-prefix {route_prefix!r} must begin with /")
     prefix = route_prefix.rstrip("/")
-    with stderr().status("starting the service"), _long_lived_objects():
-        container = _container(settings, compute or ("ray" if settings.ray_address else "local"))
-        url = container.address_of(host, port, prefix)
-        container.find_version(uri=model)  # fails before the slow start if there is no such model
-        service = container.host()
-        service.start(model, host=host, port=port, prefix=prefix)
-    try:  # pragma: no cover - runs in a child process
-        key = next(iter(settings.api_keys), None)  # with a key, the service gives the reason of a fault
-        with container.client(url, api_key=key, direct=True) as client:
-            info = client.info()
-        which = info.model_uri if info.model_uri == info.desired_model else f"{info.model_uri} ({info.desired_model})"
-        stdout().print(f"serving {which} at {url}", soft_wrap=True, markup=False)
-        stderr().print(f"documentation {url}/docs, health {url}/health; stop with Ctrl-C", style="dim", soft_wrap=True)
+    where = compute or ("ray" if settings.ray_address else "local")
+    with ExitStack() as stack:
+        if where == "local":
+            stack.enter_context(leaving_at_once())
+        with stderr().status("starting the service"), _long_lived_objects():
+            container = _container(settings, where)
+            url = container.address_of(host, port, prefix)
+            container.find_version(uri=model)  # fails before the slow start if there is no such model
+            service = container.host()
+            stack.callback(_stop, service)
+            service.start(model, host=host, port=port, prefix=prefix)
+        _tell(container, url, next(iter(settings.api_keys), None))
         service.wait()
-    finally:  # pragma: no cover - runs in a child process
-        with stderr().status("finishing open requests"):
-            service.stop()
+
+
+def _tell(container: Any, url: str, key: str | None) -> None:
+    """Say what is served, and where. With a key, the service gives the reason of a fault."""
+    with container.client(url, api_key=key, direct=True) as client:
+        info = client.info()
+    which = info.model_uri if info.model_uri == info.desired_model else f"{info.model_uri} ({info.desired_model})"
+    stdout().print(f"serving {which} at {url}", soft_wrap=True, markup=False)
+    stderr().print(f"documentation {url}/docs, health {url}/health; stop with Ctrl-C", style="dim", soft_wrap=True)
+
+
+def _stop(service: Any) -> None:
+    with stderr().status("finishing open requests"):
+        service.stop()
 
 
 @contextmanager

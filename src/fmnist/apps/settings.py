@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     request_max_bytes: int = Field(default=8 * 2**20, ge=1024)
     request_buffer_bytes: int = Field(default=64 * 2**20, ge=1024)
     request_queue_images: int = Field(default=16_000, ge=1)
-    request_timeout_seconds: float = Field(default=30.0, gt=0)
+    request_timeout_seconds: float = Field(default=30.0, gt=0, allow_inf_nan=False)
     model_poll_seconds: float | None = Field(default=None, ge=1)
     model_load_timeout_seconds: float = Field(default=120.0, gt=0)
     normalization_check: Literal["strict", "recorded"] = "recorded"

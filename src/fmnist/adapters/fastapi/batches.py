@@ -13,15 +13,15 @@ import numpy as np
 from fmnist.adapters.fastapi.problems import Problem
 from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.evaluation.metrics import Probabilities
-from fmnist.domain.services.bounded_calls import settle
 from fmnist.domain.services.serving.load import ServedModel
 
 Answer = tuple[ServedModel, Probabilities]
 """A model, and the probabilities float32 (n, classes) that it gave."""
 
 _RETRY_SECONDS = "1"
-# A hand-over to the thread and back costs about a tenth of a millisecond.
 _SHORT_SECONDS = 0.0005
+# Requests share a batch up to this time, so that the first of them does not wait long for the last.
+_LONG_SECONDS = 1.0
 
 
 @dataclass(eq=False, slots=True)
@@ -31,28 +31,35 @@ class _Request:
 
 
 class BatchQueue:
-    """A queue of images before one model. Use it from one event loop only.
+    """A queue of images before one model. Use it from one event loop only, but for `forget_speed`.
 
-    A batch starts as soon as the last one has ended, with the requests that wait by then. So a single client never
-    waits for others, and many clients get large batches. A batch that takes less time than to hand it to a thread and
-    back runs in the event loop.
+    A batch starts as soon as the last one has ended, with the requests that wait by then. So a client that is alone
+    never waits, and many clients get large batches. A batch that should take less than half a millisecond runs in the
+    event loop, because handing it over would cost as much.
 
     Args:
         classify: called with a uint8 batch (n, 28, 28) and the number of its requests.
         max_batch: most images in a batch. A larger request makes a batch of its own.
         max_waiting: most images that may wait. A request may exceed it if none waits.
+        max_seconds: longest time that images should wait, by the speed of the last batch.
     """
 
-    def __init__(self, classify: Callable[[Images, int], Answer], *, max_batch: int, max_waiting: int) -> None:
+    def __init__(
+        self, classify: Callable[[Images, int], Answer], *, max_batch: int, max_waiting: int, max_seconds: float
+    ) -> None:
         self._classify = classify
         self._max_batch = max_batch
         self._max_waiting = max_waiting
+        self._max_seconds = max_seconds
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
         self._requests: deque[_Request] = deque()
         self._waiting = 0
         self._is_busy = False
-        # Of the last batch. The first batch is no short one.
-        self._seconds_per_image = 1.0
+        self._seconds_per_image: float | None = None
+
+    def forget_speed(self) -> None:
+        """Forget how fast the model is, because another one serves now."""
+        self._seconds_per_image = None
 
     def check_room(self, images: int = 1) -> None:
         """Check that so many images may wait.
@@ -60,8 +67,13 @@ class BatchQueue:
         Raises:
             Problem: too many images wait already (429).
         """
-        if self._waiting and self._waiting + images > self._max_waiting:
-            detail = f"{self._waiting} images wait for the model, of at most {self._max_waiting}: try again in a moment"
+        if not self._waiting:
+            return
+        limit = self._max_waiting
+        if self._seconds_per_image:
+            limit = min(limit, int(self._max_seconds / self._seconds_per_image))
+        if self._waiting + images > limit:
+            detail = f"{self._waiting} images wait for the model, of at most {limit}: try again in a moment"
             raise Problem(429, "too_many_requests", detail, {"retry-after": _RETRY_SECONDS})
 
     async def answer(self, images: Images) -> Answer:
@@ -75,9 +87,7 @@ class BatchQueue:
         self._requests.append(request)
         self._waiting += len(images)
         if not self._is_busy:
-            self._is_busy = True
-            # Not at once, so that requests which arrived together share a batch.
-            asyncio.get_running_loop().call_soon(self._start_batch)
+            self._start_soon()
         try:
             return await request.answer
         except asyncio.CancelledError:
@@ -86,10 +96,15 @@ class BatchQueue:
                 self._waiting -= len(images)
             raise
 
+    def _start_soon(self) -> None:
+        # Not at once, so that requests which arrived together share a batch.
+        self._is_busy = True
+        asyncio.get_running_loop().call_soon(self._start_batch)
+
     def _start_batch(self) -> None:
         batch: list[_Request] = []
         size = 0
-        while self._requests and (not batch or size + len(self._requests[0].images) <= self._max_batch):
+        while self._requests and (not batch or self._fits(size + len(self._requests[0].images))):
             request = self._requests.popleft()
             batch.append(request)
             size += len(request.images)
@@ -97,15 +112,23 @@ class BatchQueue:
         self._is_busy = bool(batch)
         if not batch:
             return
-        images = batch[0].images if len(batch) == 1 else np.concatenate([request.images for request in batch])
         loop = asyncio.get_running_loop()
-        work: asyncio.Future[Answer]
-        if size * self._seconds_per_image < _SHORT_SECONDS:
-            work = loop.create_future()
-            settle(work, partial(self._timed, images, len(batch)))
-        else:
-            work = loop.run_in_executor(self._thread, self._timed, images, len(batch))
+        work: asyncio.Future[Answer] = loop.create_future()
+        try:
+            images = batch[0].images if len(batch) == 1 else np.concatenate([request.images for request in batch])
+            if self._is_short(size):
+                work.set_result(self._timed(images, len(batch)))
+            else:
+                work = loop.run_in_executor(self._thread, self._timed, images, len(batch))
+        except Exception as error:  # noqa: BLE001 - such as no memory: the next batch must start all the same
+            work.set_exception(error)
         work.add_done_callback(partial(self._finish, batch))
+
+    def _fits(self, size: int) -> bool:
+        return size <= self._max_batch and size * (self._seconds_per_image or 0) <= _LONG_SECONDS
+
+    def _is_short(self, size: int) -> bool:
+        return self._seconds_per_image is not None and size * self._seconds_per_image < _SHORT_SECONDS
 
     def _timed(self, images: Images, requests: int) -> Answer:
         started = time.perf_counter()
@@ -114,8 +137,9 @@ class BatchQueue:
         return answer
 
     def _finish(self, batch: list[_Request], work: "asyncio.Future[Answer]") -> None:
-        # The next batch first, so that the model works while answers are written.
-        self._start_batch()
+        is_next_short = self._is_short(self._waiting)
+        if not is_next_short:  # the model works while the answers are written
+            self._start_batch()
         end, error = 0, work.exception()
         for request in batch:
             start, end = end, end + len(request.images)
@@ -126,3 +150,5 @@ class BatchQueue:
             else:
                 model, probabilities = work.result()
                 request.answer.set_result((model, probabilities[start:end]))
+        if is_next_short:  # the answers come first
+            self._start_soon()

@@ -67,7 +67,8 @@ class RequestGuard:
             await problem_reply(scope, problem)(scope, receive, send_with_id)
         finally:
             if self._metrics is not None and status:
-                route, method = getattr(scope.get("route"), "path_format", ""), scope["method"]
+                path, method = getattr(scope.get("route"), "path_format", None), scope["method"]
+                route = "" if path is None else f"{scope.get('root_path', '')}{path}"
                 milliseconds = 1000 * (time.perf_counter() - began)
                 self._metrics.request(route, method, status, milliseconds)
                 logger.debug("%s %s %d %.1f ms %s", method, scope["path"], status, milliseconds, request_id.decode())

@@ -11,6 +11,7 @@ from fmnist.domain.services.serving.load import ServedModel
 
 _MILLISECONDS = [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000]
 _IMAGES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000]
+_METHODS = ("GET", "POST", "HEAD", "OPTIONS")
 _CONFIDENCES = [f"{low / 10:.1f}-{(low + 1) / 10:.1f}" for low in range(10)]
 
 
@@ -55,7 +56,8 @@ class RequestMetrics:
 
     def request(self, route: str, method: str, status: int, milliseconds: float) -> None:
         """Count an answer. `route` is the path of the route, without the values of its parameters."""
-        labels = (route, method, self._application, str(status))
+        # A client may send any method, on any route. Each would add its own series.
+        labels = (route, method if method in _METHODS else "OTHER", self._application, str(status))
         self._requests.add(1, *labels)
         self._milliseconds.add(milliseconds, *labels)
 

@@ -2,8 +2,9 @@
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
+from fmnist.adapters.fastapi.documents import ErrorDocument
 from fmnist.adapters.fastapi.keys import documented_keys, key_needed, may_predict
 from fmnist.adapters.fastapi.metrics import ExportedMeter
 from fmnist.adapters.fastapi.settings import HttpSettings
@@ -15,7 +16,12 @@ def metrics_route(meter: ExportedMeter, settings: HttpSettings) -> APIRouter:
     """Return the route over `meter`."""
     router = APIRouter(tags=["service"], dependencies=documented_keys(settings.api_keys))
 
-    @router.get("/metrics", summary="Metrics for Prometheus", responses={200: {"content": {"text/plain": {}}}})
+    @router.get(
+        "/metrics",
+        summary="Metrics for Prometheus",
+        response_class=PlainTextResponse,
+        responses={401: {"model": ErrorDocument}} if settings.api_keys else {},
+    )
     async def metrics(request: Request) -> Response:
         if not may_predict(request.scope, settings.api_keys):
             raise key_needed()

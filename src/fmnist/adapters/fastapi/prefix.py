@@ -16,9 +16,9 @@ def below(prefix: str, app: ASGIApp) -> ASGIApp:
             return
         request_id = request_id_of(scope)
         scope["state"] = {"request_id": request_id.decode()}
-        problem = Problem(
-            404, "not_found", f"all routes are below {prefix}", {REQUEST_ID_HEADER.decode(): request_id.decode()}
-        )
+        # Closed, because nothing bounds the body of such a request.
+        headers = {REQUEST_ID_HEADER.decode(): request_id.decode(), "connection": "close"}
+        problem = Problem(404, "not_found", f"all routes are below {prefix}", headers)
         await problem_reply(scope, problem)(scope, receive, send)
 
     return prefixed if prefix else app

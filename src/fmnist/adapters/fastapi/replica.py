@@ -29,11 +29,13 @@ class ReplicaSettings:
     Attributes:
         max_batch: most images in one batch, and so in one request.
         max_waiting: most images that may wait for the model.
+        max_seconds: longest time that images should wait for the model.
         poll_seconds: seconds between two checks whether an alias has moved; None is never.
     """
 
     max_batch: int
     max_waiting: int
+    max_seconds: float
     poll_seconds: float | None
 
 
@@ -47,10 +49,15 @@ class Replica(Serving):
     def __init__(
         self, serving: Callable[[ReloadObserver], ModelServing], metrics: ServingMetrics, settings: ReplicaSettings
     ) -> None:
-        self._serving = serving(metrics.reload)
+        self._serving = serving(self._note_reload)
         self._metrics = metrics
         self._poll_seconds = settings.poll_seconds
-        self._queue = BatchQueue(self._classify, max_batch=settings.max_batch, max_waiting=settings.max_waiting)
+        self._queue = BatchQueue(
+            self._classify,
+            max_batch=settings.max_batch,
+            max_waiting=settings.max_waiting,
+            max_seconds=settings.max_seconds,
+        )
 
     def status(self) -> ServingStatus:
         return self._serving.status
@@ -77,6 +84,10 @@ class Replica(Serving):
                 self._serving.poll(self._poll_seconds)
             except Exception:
                 logger.exception("checking for a newer model failed; the next check is in %s s", pause)
+
+    def _note_reload(self, uri: str, error: str | None) -> None:
+        self._metrics.reload(uri, error)
+        self._queue.forget_speed()
 
     def _classify(self, images: Images, requests: int) -> Answer:
         model = self._serving.current

@@ -45,6 +45,7 @@ class RayHost:
         self._cluster = cluster
         self._request_seconds = request_seconds
         self._proxy = proxy
+        self._runs = False
 
     def start(self, model_uri: str | None, *, host: str, port: int, prefix: str) -> None:
         """Join or start a cluster, listen, and return when the first replica is ready.
@@ -75,13 +76,19 @@ class RayHost:
             serve.run(self._application(model_uri), name=_APPLICATION, route_prefix=prefix or "/")
         except RuntimeError as error:
             raise StoreUnavailable(f"Ray Serve did not start the service: {error}") from error
+        self._runs = True
 
     def wait(self) -> None:
         """Wait for an interrupt."""
         signal.pause()
 
     def stop(self) -> None:
-        """Stop the application after its requests are answered. Stop the cluster only if `start` started it."""
+        """Stop the application after its requests are answered. Stop the cluster only if `start` started it.
+
+        Do nothing if the application does not run: Ray stops a cluster of its own when the process ends.
+        """
+        if not self._runs:
+            return
         serve.delete(_APPLICATION)
         if self._cluster.address is not None:
             # Only now, because it stops the proxy at once and closes its connections.

@@ -71,6 +71,8 @@ class LocalHost:
         self._request_seconds = request_seconds
         # Not the thread's `join`: in Python 3.11, a signal that interrupts it makes a later `join` return at once.
         self._ended = threading.Event()
+        self._server: _Server | None = None
+        self._switch_seconds = sys.getswitchinterval()
 
     def start(self, model_uri: str | None, *, host: str, port: int, prefix: str) -> None:
         """Load a model, or the newest version for None, and answer requests. Those that come earlier wait.
@@ -84,7 +86,7 @@ class LocalHost:
         listening = listen(host, port)
         self._replica.deploy(model_uri)
         self._replica.keep_up()
-        self._server = _Server(
+        server = _Server(
             uvicorn.Config(
                 below(prefix, self._application),
                 loop="uvloop",
@@ -99,7 +101,8 @@ class LocalHost:
                 timeout_graceful_shutdown=int(self._request_seconds) + _STOP_MARGIN_SECONDS,
             )
         )
-        threading.Thread(target=self._run, args=(listening,), name="server", daemon=True).start()
+        threading.Thread(target=self._run, args=(server, listening), name="server", daemon=True).start()
+        self._server = server
 
     def wait(self) -> None:
         """Wait for an interrupt.
@@ -111,12 +114,14 @@ class LocalHost:
         raise StoreUnavailable("the server has ended: its log has the reason")
 
     def stop(self) -> None:
-        """Refuse new connections, answer open requests, and end."""
-        self._server.should_exit = True
-        self._ended.wait()
+        """Refuse new connections, answer open requests, and end. Without a server, do nothing."""
+        if self._server is not None:
+            self._server.should_exit = True
+            self._ended.wait()
+        sys.setswitchinterval(self._switch_seconds)
 
-    def _run(self, listening: socket.socket) -> None:
+    def _run(self, server: uvicorn.Server, listening: socket.socket) -> None:
         try:
-            self._server.run([listening])
+            server.run([listening])
         finally:
             self._ended.set()

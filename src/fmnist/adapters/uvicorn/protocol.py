@@ -1,35 +1,87 @@
-"""HTTP/1.1 with httptools, whose headers are bounded. On its own, httptools keeps headers of any size."""
+"""HTTP/1.1 with httptools, and what it lacks: limits of headers, and bodies of requests that ask for an upgrade."""
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 _MAX_HEADER_BYTES = 64 * 2**10
+# A client has this time to send its headers, from the connection or their first byte on.
+_HEADER_SECONDS = 15.0
+_FRAMING = (b"content-length", b"transfer-encoding")
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """Refuses a request that sends more than 64 KiB without an end of its headers, or between pieces of its body."""
+    """One connection. It refuses more than 64 KiB without an end of the headers, or between pieces of a body.
+
+    A request ends when its client leaves. An upgrade is ignored: the request is answered as if nobody had asked for it.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._unused = 0
+        self._late: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._is_repeated_head = False
 
     @property
     def is_idle(self) -> bool:
         """Whether no request is being answered."""
         return self.cycle is None or self.cycle.response_complete
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the headers of the first request."""
+        super().connection_made(transport)
+        self._wait_for_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the request of a client that has left."""
+        super().connection_lost(exc)
+        self._end_waiting()
+        if self._task is not None:
+            self._task.cancel()
+
     def data_received(self, data: bytes) -> None:
         """Parse bytes of the client."""
         self._unused += len(data)
-        super().data_received(data)
-        if self._unused > _MAX_HEADER_BYTES and not self.transport.is_closing():
-            self.send_400_response("The headers are too long.")
+        self._unset_keepalive_if_required()
+        if self.is_idle and self._late is None:
+            self._wait_for_headers()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+        else:
+            if self._unused > _MAX_HEADER_BYTES and not self.transport.is_closing():
+                self.send_400_response("The headers are too long.")
+
+    def on_message_begin(self) -> None:
+        """Start a request."""
+        if not self._is_repeated_head:
+            super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Note the path."""
+        if not self._is_repeated_head:
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Note a header."""
+        if not self._is_repeated_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Start the request, if its headers were not too long."""
-        self._check_headers()
+        """Answer the request, if its headers were not too long."""
+        if self._is_repeated_head:
+            self._is_repeated_head = False
+            return
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > _MAX_HEADER_BYTES:
+            raise ValueError("the headers are too long")  # the parser makes it a bad request
         self._unused = 0
+        self._end_waiting()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -38,10 +90,40 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Note the end of the request."""
+        """Note the end of the request. With an upgrade, the body is still to come."""
         self._unused = 0
-        super().on_message_complete()
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
-    def _check_headers(self) -> None:
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > _MAX_HEADER_BYTES:
-            raise ValueError("the headers are too long")  # the parser makes it a bad request
+    def _parse(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            # httptools takes a body for bytes of another protocol. So the rest goes to a new parser, after a head that
+            # has nothing but the length of the body.
+            framing = b"".join(b"%b: %b\r\n" % pair for pair in self.headers if pair[0] in _FRAMING)
+            self.parser = httptools.HttpRequestParser(self)
+            self._is_repeated_head = True
+            self._parse(b"POST / HTTP/1.1\r\n" + framing + b"\r\n" + data[upgrade.args[0] :])
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._task = self.loop.create_task(cycle.run_asgi(_cancellable(app)))
+        self._task.add_done_callback(self.tasks.discard)
+        self.tasks.add(self._task)
+
+    def _wait_for_headers(self) -> None:
+        self._late = self.loop.call_later(_HEADER_SECONDS, self.timeout_keep_alive_handler)
+
+    def _end_waiting(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
+def _cancellable(app: ASGIApp) -> Any:
+    async def cancellable(scope: Scope, receive: Receive, send: Send) -> None:
+        # uvicorn would log the cancellation as a fault of the application.
+        with suppress(asyncio.CancelledError):
+            await app(scope, receive, send)
+
+    return cancellable

@@ -83,6 +83,7 @@ def replica_settings(settings: Settings) -> ReplicaSettings:
     return ReplicaSettings(
         max_batch=settings.request_max_length,
         max_waiting=settings.request_queue_images,
+        max_seconds=settings.request_timeout_seconds / 3,
         poll_seconds=settings.model_poll_seconds,
     )
 

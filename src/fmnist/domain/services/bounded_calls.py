@@ -1,6 +1,5 @@
 """Calls that may hang, such as to a store behind a network. The wait is limited, and hanging calls do not pile up."""
 
-import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
@@ -41,7 +40,7 @@ class BoundedCalls:
         return future.result()
 
 
-def settle(future: "Future[Any] | asyncio.Future[Any]", call: Callable[[], object]) -> None:
+def settle(future: "Future[Any]", call: Callable[[], object]) -> None:
     """Make the call, and set its result or its error on the future."""
     try:
         future.set_result(call())

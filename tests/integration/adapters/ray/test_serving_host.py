@@ -77,5 +77,9 @@ def test_proxy_waits_longer_than_the_service(asked: list[str], monkeypatch: pyte
 def test_requests_are_answered_before_anything_else_stops(
     asked: list[str], cluster: ClusterSettings, expected: list[str]
 ) -> None:
-    host(cluster).stop()
+    started = host(cluster)
+    started.stop()  # nothing runs yet
+    assert asked == []
+    started._runs = True
+    started.stop()
     assert asked == expected

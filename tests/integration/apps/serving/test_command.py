@@ -35,7 +35,9 @@ ENVIRONMENT = {
     "no_proxy": "[::1]",
     "SSL_CERT_FILE": "/absent/authorities.pem",
     "PYTHONWARNINGS": "error",
-    "REQUEST_QUEUE_IMAGES": "12000",  # of all requests that are open when the service ends
+    # The requests that are open when the service ends must all be admitted, on a slow machine too.
+    "REQUEST_QUEUE_IMAGES": "12000",
+    "REQUEST_TIMEOUT_SECONDS": "200",
 }
 
 
@@ -97,6 +99,33 @@ def test_after_sigterm_to_the_whole_group_running_requests_are_answered(served: 
     assert psutil.wait_procs(family, timeout=30)[1] == []
 
 
+@pytest.mark.parametrize(
+    ("number", "code", "told"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGHUP, 129, "hung up")]
+)
+def test_interrupt_ends_a_service_that_is_idle(models: Models, number: int, code: int, told: str) -> None:
+    started = Served(models.command, free_port(), "--model", uri(GOOD[0]))
+    try:
+        wait_until(lambda: started.printed("serving "), "the service is up")
+    finally:
+        ended = started.end(number)
+    assert (ended, started.lines[-1]) == (code, f"{told}\n")
+
+
+def test_predictions_and_metrics_of_one_process_need_a_key(models: Models) -> None:
+    command = replace(models.command, variables={**models.command.variables, "FMNIST_API_KEYS": "s3cr3t"})
+    started = Served(command, free_port(), "--model", uri(GOOD[0]))
+    headers = {"Content-Type": "application/octet-stream"}
+    try:
+        wait_until(lambda: started.printed("serving "), "the service is up")
+        with httpx.Client(base_url=started.url, trust_env=False) as client:
+            for key, expected in ({}, 401), ({"X-API-Key": "s3cr3t"}, 200):
+                answer = client.post("/predict", content=bytes(784), headers={**headers, **key})
+                assert (answer.status_code, client.get("/metrics", headers=key).status_code) == (expected, expected)
+            assert client.get("/health").status_code == 200
+    finally:
+        started.end(signal.SIGTERM)
+
+
 def test_missing_model_ends_the_command_at_once(models: Models) -> None:
     assert uri(99) in Here(models.command).refused("serve", "--model", uri(99))
 
@@ -118,9 +147,8 @@ def test_port_in_use_is_named(models: Models, compute: str) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        assert "Address already in use" in Here(models.command).refused(
-            "serve", "--compute", compute, "--model", uri(GOOD[0]), "--port", port
-        )
+        refused = Here(models.command).refused("serve", "--compute", compute, "--model", uri(GOOD[0]), "--port", port)
+    assert refused == f"cannot listen on port {port} of 127.0.0.1: Address already in use; choose another port"
 
 
 def test_cluster_that_serves_already_is_not_changed(on_ray: Cluster, models: Models) -> None:

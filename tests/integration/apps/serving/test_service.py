@@ -84,16 +84,24 @@ def test_serving_imports_no_torch(service: Host) -> None:
 
 
 def test_waiting_requests_share_a_batch(service: Host) -> None:
-    body = json.dumps({"images": [[0] * 784] * 50}).encode()
     before = {name: service.metric(name) for name in (IMAGES, BATCHES, REQUESTS)}
-    with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(lambda _: service.client.post("/predict", content=body, headers=JSON), range(48)))
-    assert {answer.status_code for answer in answers} == {200}
-    # Requests of earlier tests may be counted only now. They were sent one at a time.
-    wait_until(lambda: service.metric(IMAGES) - before[IMAGES] >= 48 * 50, "the images are counted")
-    now = {name: service.metric(name) - before[name] for name in before}
-    assert now[REQUESTS] >= 48
-    assert now[BATCHES] < now[REQUESTS]
+    asked = 0
+
+    def ask(images: int) -> int:
+        return service.client.post("/predict", content=PIXELS * images, headers=OCTETS).status_code
+
+    def some_shared() -> bool:
+        nonlocal asked
+        # The small requests wait while the model classifies the large one.
+        sizes = [800, *[10] * 15]
+        with ThreadPoolExecutor(len(sizes)) as pool:
+            assert set(pool.map(ask, sizes)) == {200}
+        asked += sum(sizes)
+        # Requests of earlier tests may be counted only now. They were sent one at a time.
+        wait_until(lambda: service.metric(IMAGES) - before[IMAGES] >= asked, "the images are counted")
+        return service.metric(BATCHES) - before[BATCHES] < service.metric(REQUESTS) - before[REQUESTS]
+
+    wait_until(some_shared, "requests have shared a batch")
     assert f'model_uri="{uri(GOOD[0])}"' in service.metrics()
 
 

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
 @given(sizes=st.lists(st.integers(1, 12), min_size=1, max_size=20), max_batch=st.integers(1, 12))
 def test_each_request_gets_its_own_answers_in_batches_of_limited_size(sizes: list[int], max_batch: int) -> None:
     model = Model()
-    queue = BatchQueue(model, max_batch=max_batch, max_waiting=1000)
+    queue = BatchQueue(model, max_batch=max_batch, max_waiting=1000, max_seconds=60)
     requests = [request(7 * number, size) for number, size in enumerate(sizes)]
 
     async def work() -> None:
@@ -78,7 +78,7 @@ def test_each_request_gets_its_own_answers_in_batches_of_limited_size(sizes: lis
 
 def test_requests_that_wait_share_the_next_batch() -> None:
     model = Model()
-    queue = BatchQueue(model, max_batch=100, max_waiting=1000)
+    queue = BatchQueue(model, max_batch=100, max_waiting=1000, max_seconds=60)
 
     async def work() -> None:
         asked = await all_waiting(queue, [request(0, 2)] * 10)
@@ -92,7 +92,7 @@ def test_requests_that_wait_share_the_next_batch() -> None:
 def test_requests_that_arrive_together_share_a_batch() -> None:
     model = Model()
     model.go.set()
-    queue = BatchQueue(model, max_batch=100, max_waiting=1000)
+    queue = BatchQueue(model, max_batch=100, max_waiting=1000, max_seconds=60)
 
     async def work() -> None:
         await asyncio.gather(*(queue.answer(request(0, 2)) for _ in range(10)))
@@ -111,23 +111,70 @@ def test_only_a_long_batch_leaves_the_event_loop(monkeypatch: pytest.MonkeyPatch
         clock.now += clock.seconds_per_image * len(images)
         return MODEL, np.zeros((len(images), 10), np.float32)
 
-    queue = BatchQueue(classify, max_batch=100, max_waiting=1000)
+    queue = BatchQueue(classify, max_batch=100, max_waiting=1000, max_seconds=60)
 
     async def work() -> None:
         for size in (1, 1, 4, 6):
             await queue.answer(request(0, size))
-        clock.seconds_per_image = 0.001  # a slower model
+        clock.seconds_per_image = 0.001
+        queue.forget_speed()  # a slower model serves now
         for size in (1, 1):
             await queue.answer(request(0, size))
 
     run(work)
-    # Nothing is known before the first batch, nor of the slower model before its first.
-    assert in_loop == [False, True, True, False, True, False]
+    # Nothing is known before the first batch of a model.
+    assert in_loop == [False, True, True, False, False, False]
+
+
+def test_slow_model_is_not_asked_for_more_than_it_can_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(batches, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    model = Model()
+
+    def classify(images: Images, requests: int) -> Answer:
+        clock.now += 0.1 * len(images)
+        return model(images, requests)
+
+    queue = BatchQueue(classify, max_batch=1000, max_waiting=1000, max_seconds=3)
+
+    async def work() -> None:
+        (first,) = await all_waiting(queue, [request(0, 1)])
+        model.go.set()
+        await first
+        model.go.clear()
+        asked = await all_waiting(queue, [request(0, 1), *[request(0, 6)] * 5])
+        with pytest.raises(Problem, match="30 images wait for the model, of at most 30"):
+            await queue.answer(request(0, 1))
+        model.go.set()
+        await asyncio.gather(*asked)
+
+    run(work)
+    # A batch takes at most a second.
+    assert [images for images, _ in model.batches] == [1, 1, 6, 6, 6, 6, 6]
+
+
+def test_batch_that_cannot_start_fails_and_the_next_one_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model()
+    model.go.set()
+    queue = BatchQueue(model, max_batch=100, max_waiting=1000, max_seconds=60)
+
+    def fail(*_: object) -> NoReturn:
+        raise RuntimeError("can't start new thread")
+
+    async def work() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(queue._thread, "submit", fail)
+            with pytest.raises(RuntimeError, match="can't start"):
+                await queue.answer(request(0, 1))
+        await queue.answer(request(0, 1))
+
+    run(work)
+    assert model.batches == [(1, 1)]
 
 
 def test_request_past_the_limit_is_refused_and_the_others_are_answered() -> None:
     model = Model()
-    queue = BatchQueue(model, max_batch=10, max_waiting=10)
+    queue = BatchQueue(model, max_batch=10, max_waiting=10, max_seconds=60)
 
     async def work() -> None:
         # The first does not wait, because its batch has started.
@@ -147,7 +194,7 @@ def test_request_past_the_limit_is_refused_and_the_others_are_answered() -> None
 
 def test_request_of_more_than_the_limit_may_wait_alone() -> None:
     model = Model()
-    queue = BatchQueue(model, max_batch=10, max_waiting=10)
+    queue = BatchQueue(model, max_batch=10, max_waiting=10, max_seconds=60)
 
     async def work() -> None:
         asked = await all_waiting(queue, [request(0, 1), request(0, 50)])
@@ -160,7 +207,7 @@ def test_request_of_more_than_the_limit_may_wait_alone() -> None:
 
 def test_request_whose_client_left_makes_room() -> None:
     model = Model()
-    queue = BatchQueue(model, max_batch=10, max_waiting=10)
+    queue = BatchQueue(model, max_batch=10, max_waiting=10, max_seconds=60)
 
     async def work() -> None:
         running, leaving = await all_waiting(queue, [request(0, 1), request(0, 10)])
@@ -178,7 +225,7 @@ def test_request_whose_client_left_makes_room() -> None:
 
 def test_failed_batch_fails_each_of_its_requests_and_no_later_one() -> None:
     model = Model(StoreUnavailable("no model serves yet"))
-    queue = BatchQueue(model, max_batch=10, max_waiting=100)
+    queue = BatchQueue(model, max_batch=10, max_waiting=100, max_seconds=60)
 
     async def work() -> None:
         asked = await all_waiting(queue, [request(0, 1)] * 3)

@@ -39,4 +39,5 @@ def test_other_paths_are_not_found(path: str) -> None:
     answer = get("/fashion", path)
     assert answer.status_code == 404
     assert answer.json()["detail"] == "all routes are below /fashion"
+    assert answer.headers["connection"] == "close"
     assert answer.json()["request_id"] == answer.headers["x-request-id"]

@@ -1,6 +1,8 @@
 """The server of one process over real sockets: the limit of headers, and requests that are open at its end."""
 
+import asyncio
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -10,6 +12,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from fmnist.adapters.listening import listen
+from fmnist.adapters.uvicorn import protocol
 from fmnist.adapters.uvicorn.host import LocalHost
 from fmnist.domain.model.errors import StoreUnavailable
 
@@ -93,6 +96,79 @@ def test_bodies_are_not_limited_by_the_headers(port: int) -> None:
     head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer = exchange(port, head, chunk * 5000, b"0\r\n\r\n")
     assert str(5000 * 1024).encode() in answer
+
+
+UPGRADE = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+
+
+@pytest.mark.parametrize(
+    "body", [b"Content-Length: 5\r\n\r\nhello", b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"]
+)
+@pytest.mark.parametrize("whole", [True, False])
+def test_upgrade_is_ignored_and_the_body_is_read(port: int, body: bytes, whole: bool) -> None:
+    """Java's clients ask for HTTP/2 with each first request."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        if whole:
+            connection.sendall(UPGRADE + body)
+        else:
+            head, _, rest = body.partition(b"\r\n\r\n")
+            connection.sendall(UPGRADE + head + b"\r\n\r\n")
+            connection.sendall(rest)
+        assert answered(connection) == b"5"
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nyes")
+        assert answered(connection) == b"3"
+
+
+def answered(connection: socket.socket) -> bytes:
+    """Read one chunked answer, and return its body."""
+    answer = b""
+    while not answer.endswith(b"\r\n0\r\n\r\n"):
+        piece = connection.recv(65536)
+        assert piece, answer
+        answer += piece
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    return answer.split(b"\r\n")[-4]
+
+
+def test_connection_without_headers_is_closed(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "_HEADER_SECONDS", 0.1)
+    for sent in (b"", b"GET / HTTP/1.1\r\nHost: x\r\n"):
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+            connection.sendall(sent)
+            assert connection.recv(65536) == b""
+
+
+def test_request_of_a_client_that_left_is_cancelled() -> None:
+    cancelled, asked = threading.Event(), threading.Event()
+
+    async def wait(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    replica: Any = NoReplica()
+    host, port = LocalHost(replica, wait, request_seconds=5), free_port()
+    host.start(None, host="127.0.0.1", port=port, prefix="")
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert asked.wait(30)
+        assert cancelled.wait(30)
+    finally:
+        host.stop()
+
+
+def test_all_interfaces_include_both_families() -> None:
+    with listen("::", 0) as listening:
+        for address in ("127.0.0.1", "::1"):
+            socket.create_connection((address, listening.getsockname()[1]), timeout=30).close()
+
+
+def test_host_that_was_not_started_is_stopped_at_once() -> None:
+    replica: Any = NoReplica()
+    LocalHost(replica, echo, request_seconds=5).stop()
 
 
 def test_requests_that_arrived_before_the_end_are_answered() -> None:
