@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -34,8 +34,8 @@ class BatchQueue:
     """A queue of images before one model. Use it from one event loop only, but for `forget_speed`.
 
     A batch starts as soon as the last one has ended, with the requests that wait by then. So a client that is alone
-    never waits, and many clients get large batches. A batch that should take less than half a millisecond runs in the
-    event loop, because handing it over would cost as much.
+    never waits, and many clients get large batches. One request that should take less than half a millisecond is
+    classified in the event loop, because handing it over would cost as much.
 
     Args:
         classify: called with a uint8 batch (n, 28, 28) and the number of its requests.
@@ -116,7 +116,7 @@ class BatchQueue:
         work: asyncio.Future[Answer] = loop.create_future()
         try:
             images = batch[0].images if len(batch) == 1 else np.concatenate([request.images for request in batch])
-            if self._is_short(size):
+            if self._is_short(batch):
                 work.set_result(self._timed(images, len(batch)))
             else:
                 work = loop.run_in_executor(self._thread, self._timed, images, len(batch))
@@ -127,8 +127,10 @@ class BatchQueue:
     def _fits(self, size: int) -> bool:
         return size <= self._max_batch and size * (self._seconds_per_image or 0) <= _LONG_SECONDS
 
-    def _is_short(self, size: int) -> bool:
-        return self._seconds_per_image is not None and size * self._seconds_per_image < _SHORT_SECONDS
+    def _is_short(self, batch: Sequence[_Request]) -> bool:
+        if len(batch) != 1 or self._seconds_per_image is None:
+            return False
+        return len(batch[0].images) * self._seconds_per_image < _SHORT_SECONDS
 
     def _timed(self, images: Images, requests: int) -> Answer:
         started = time.perf_counter()
@@ -137,7 +139,7 @@ class BatchQueue:
         return answer
 
     def _finish(self, batch: list[_Request], work: "asyncio.Future[Answer]") -> None:
-        is_next_short = self._is_short(self._waiting)
+        is_next_short = self._is_short(self._requests)
         if not is_next_short:  # the model works while the answers are written
             self._start_batch()
         end, error = 0, work.exception()

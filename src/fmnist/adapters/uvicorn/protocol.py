@@ -5,7 +5,6 @@ from contextlib import suppress
 from typing import Any
 
 import httptools
-from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 _MAX_HEADER_BYTES = 64 * 2**10
@@ -120,8 +119,8 @@ class BoundedHttp(HttpToolsProtocol):
             self._late = None
 
 
-def _cancellable(app: ASGIApp) -> Any:
-    async def cancellable(scope: Scope, receive: Receive, send: Send) -> None:
+def _cancellable(app: Any) -> Any:
+    async def cancellable(scope: Any, receive: Any, send: Any) -> None:
         # uvicorn would log the cancellation as a fault of the application.
         with suppress(asyncio.CancelledError):
             await app(scope, receive, send)
