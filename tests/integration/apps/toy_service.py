@@ -30,6 +30,9 @@ class OneModel(Serving):
     def status(self) -> ServingStatus:
         return ServingStatus(desired="newest", served=self.model, reload_error=self.reload_error)
 
+    def check_room(self) -> None:
+        pass
+
     async def answer(self, images: Images) -> tuple[ServedModel, Probabilities]:
         assert self.model is not None
         return self.model, self.model.prediction.probabilities(images)

@@ -103,7 +103,12 @@ def test_after_sigterm_to_the_whole_group_running_requests_are_answered(served: 
     ("number", "code", "told"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGHUP, 129, "hung up")]
 )
 def test_interrupt_ends_a_service_that_is_idle(models: Models, number: int, code: int, told: str) -> None:
-    started = Served(models.command, free_port(), "--model", uri(GOOD[0]))
+    # `nohup` passes an ignored SIGHUP on to its processes.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        started = Served(models.command, free_port(), "--model", uri(GOOD[0]))
+    finally:
+        signal.signal(signal.SIGHUP, before)
     try:
         wait_until(lambda: started.printed("serving "), "the service is up")
     finally:

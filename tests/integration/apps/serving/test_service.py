@@ -219,7 +219,6 @@ def test_metrics_have_the_names_and_labels_of_ray(in_process: Local, on_ray: Clu
 
 def series(host: Host) -> dict[str, set[str]]:
     """The names of all metrics of the service, with the names of their labels."""
-    found = re.findall(
-        r"^(ray_(?:fmnist|serve_num_http_requests|serve_http_request)\w+)\{([^}]*)\}", host.metrics(), re.M
-    )
+    ours = r"^(ray_(?:fmnist|serve_num_http_requests|serve_http_request)\w+)\{(.*)\} "
+    found = re.findall(ours, host.metrics(), re.MULTILINE)
     return {name: set(re.findall(r'(\w+)="', labels)) for name, labels in found}
