@@ -20,6 +20,7 @@ Answer = tuple[ServedModel, Probabilities]
 
 _RETRY_SECONDS = "1"
 _SHORT_SECONDS = 0.0005
+_MOST_SLOWER = 1.25
 # Requests share a batch up to this time, so that the first of them does not wait long for the last.
 _LONG_SECONDS = 1.0
 
@@ -41,7 +42,7 @@ class BatchQueue:
         classify: called with a uint8 batch (n, 28, 28) and the number of its requests.
         max_batch: most images in a batch. A larger request makes a batch of its own.
         max_waiting: most images that may wait. A request may exceed it if none waits.
-        max_seconds: longest time that images should wait, by the speed of the last batch.
+        max_seconds: longest time that images should wait, by the speed of the last batches.
     """
 
     def __init__(
@@ -135,7 +136,9 @@ class BatchQueue:
     def _timed(self, images: Images, requests: int) -> Answer:
         started = time.perf_counter()
         answer = self._classify(images, requests)
-        self._seconds_per_image = (time.perf_counter() - started) / len(images)
+        found, before = (time.perf_counter() - started) / len(images), self._seconds_per_image
+        # One batch that was held up says little. A model that stays slow is known after a few batches.
+        self._seconds_per_image = found if before is None else min(found, _MOST_SLOWER * before)
         return answer
 
     def _finish(self, batch: list[_Request], work: "asyncio.Future[Answer]") -> None:

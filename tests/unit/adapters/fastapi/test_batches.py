@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
@@ -151,6 +152,40 @@ def test_slow_model_is_not_asked_for_more_than_it_can_answer_in_time(monkeypatch
     run(work)
     # A batch takes at most a second.
     assert [images for images, _ in model.batches] == [1, 1, 6, 6, 6, 6, 6]
+
+
+def test_one_batch_that_is_held_up_does_not_shorten_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=0.0, seconds=0.001)
+    monkeypatch.setattr(batches, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+
+    def classify(images: Images, requests: int) -> Answer:
+        clock.now += clock.seconds
+        return MODEL, np.zeros((len(images), 10), np.float32)
+
+    queue = BatchQueue(classify, max_batch=1000, max_waiting=1000, max_seconds=1)
+
+    async def accepted() -> int:
+        """The number of images that may wait beside one."""
+        queue._waiting = 1
+        room = 0
+        with suppress(Problem):
+            while True:
+                queue.check_room(room + 1)
+                room += 1
+        queue._waiting = 0
+        return room
+
+    async def work() -> None:
+        await queue.answer(request(0, 1))
+        assert await accepted() == 999
+        clock.seconds = 1
+        await queue.answer(request(0, 1))
+        assert await accepted() == 799
+        for _ in range(40):
+            await queue.answer(request(0, 1))
+        assert await accepted() == 0
+
+    run(work)
 
 
 def test_batch_that_cannot_start_fails_and_the_next_one_starts(monkeypatch: pytest.MonkeyPatch) -> None:
