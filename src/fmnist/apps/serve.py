@@ -72,11 +72,11 @@ def serve(
             service = container.host()
             stack.callback(_stop, service)
             service.start(model, host=host, port=port, prefix=prefix)
-        _tell(container, url, next(iter(settings.api_keys), None))
-        service.wait()
+        _tell(container, url, next(iter(settings.api_keys), None))  # pragma: no cover - runs in a child process
+        service.wait()  # pragma: no cover - runs in a child process
 
 
-def _tell(container: Any, url: str, key: str | None) -> None:
+def _tell(container: Any, url: str, key: str | None) -> None:  # pragma: no cover - runs in a child process
     """Say what is served, and where. With a key, the service gives the reason of a fault."""
     with container.client(url, api_key=key, direct=True) as client:
         info = client.info()

@@ -80,7 +80,7 @@ class RayHost:
 
     def wait(self) -> None:
         """Wait for an interrupt."""
-        signal.pause()
+        signal.pause()  # pragma: no cover - runs in a child process
 
     def stop(self) -> None:
         """Stop the application after its requests are answered. Stop the cluster only if `start` started it.

@@ -1,0 +1,97 @@
+"""A replica: what it asks of the domain's service, and what it counts."""
+
+import asyncio
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fmnist.adapters.fastapi import replica as module
+from fmnist.adapters.fastapi.metrics import ServingMetrics
+from fmnist.adapters.fastapi.replica import Replica, ReplicaSettings
+from fmnist.adapters.prometheus.meter import PrometheusMeter
+from fmnist.domain.model.errors import StoreUnavailable
+from tests.unit.adapters.fastapi.support import grey_model, greys
+
+
+class Domain:
+    """Takes the place of `ModelServing`."""
+
+    def __init__(self) -> None:
+        self.current = grey_model()
+        self.status = "the status"
+        self.deployed: list[str | None] = []
+        self.polled: list[float | None] = []
+        self.polled_again = threading.Event()
+
+    def deploy(self, uri: str | None) -> None:
+        self.deployed.append(uri)
+        self.observe(uri, None)
+
+    def poll(self, max_age: float | None) -> None:
+        self.polled.append(max_age)
+        if len(self.polled) == 1:
+            raise RuntimeError("a fault of the first poll")
+        self.polled_again.set()
+        threading.Event().wait()  # no third one
+
+
+@pytest.fixture
+def domain() -> Domain:
+    return Domain()
+
+
+@pytest.fixture
+def meter() -> PrometheusMeter:
+    return PrometheusMeter()
+
+
+@pytest.fixture
+def replica(domain: Domain, meter: PrometheusMeter) -> Replica:
+    def serving(observe: Any) -> Any:
+        domain.observe = observe  # type: ignore[attr-defined]
+        return domain
+
+    settings = ReplicaSettings(max_batch=10, max_waiting=10, max_seconds=10, poll_seconds=7)
+    return Replica(serving, ServingMetrics(meter), settings)
+
+
+def test_images_are_classified_by_the_current_model_and_counted(
+    replica: Replica, domain: Domain, meter: PrometheusMeter
+) -> None:
+    replica.check_room()
+    model, rows = asyncio.run(replica.answer(greys(3, 4)))
+    assert model is domain.current
+    assert rows.argmax(axis=1).tolist() == [3, 4]
+    assert 'ray_fmnist_images_total{model_uri="models:/dev.greys/3"} 2.0' in meter.page().decode()
+
+
+def test_without_a_model_there_is_no_answer(replica: Replica, domain: Domain) -> None:
+    domain.current = None  # type: ignore[assignment]
+    with pytest.raises(StoreUnavailable, match="no model serves yet"):
+        asyncio.run(replica.answer(greys(3)))
+
+
+def test_deploy_is_handed_on_and_its_reload_is_counted(
+    replica: Replica, domain: Domain, meter: PrometheusMeter
+) -> None:
+    asyncio.run(replica.answer(greys(3)))
+    assert replica._queue._seconds_per_image is not None
+    replica.deploy("models:/dev.greys/4")
+    assert domain.deployed == ["models:/dev.greys/4"]
+    assert replica.status() == domain.status
+    assert 'ray_fmnist_reloads_total{model_uri="models:/dev.greys/4",outcome="succeeded"} 1.0' in meter.page().decode()
+    # The speed of the model before says nothing of the next one.
+    assert replica._queue._seconds_per_image is None
+
+
+def test_polls_go_on_after_an_error(
+    replica: Replica, domain: Domain, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=pauses.append))
+    replica.keep_up()
+    assert domain.polled_again.wait(30)
+    assert (pauses, domain.polled) == ([7, 7], [7, 7])
+    assert "checking for a newer model failed; the next check is in 7 s" in caplog.text
