@@ -11,7 +11,7 @@ from fmnist.domain.services.serving.load import ServedModel
 
 _MILLISECONDS = [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000]
 _IMAGES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000]
-_METHODS = ("GET", "POST", "HEAD", "OPTIONS")
+_METHODS = ("GET", "POST", "OPTIONS")  # HEAD is counted as GET
 _CONFIDENCES = [f"{low / 10:.1f}-{(low + 1) / 10:.1f}" for low in range(10)]
 
 
