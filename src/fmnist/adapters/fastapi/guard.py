@@ -5,9 +5,9 @@ It answers `HEAD` like `GET`, but without the body.
 
 import asyncio
 import logging
+import random
 import re
 import time
-import uuid
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -86,4 +86,5 @@ def request_id_of(scope: Scope) -> bytes:
     for name, value in scope["headers"]:
         if name == REQUEST_ID_HEADER and _REQUEST_ID.fullmatch(value):
             return bytes(value)
-    return uuid.uuid4().hex.encode()
+    # Not `uuid4`: its system call gives the GIL away, and another thread may keep it for milliseconds.
+    return b"%032x" % random.getrandbits(128)
