@@ -25,7 +25,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 class RequestGuard:
     """Wraps an application. It answers every exception, unless the response has already started.
 
-    With `metrics`, it counts the requests, and logs them for debugging.
+    It logs the requests for debugging. With `metrics`, it counts them.
     """
 
     def __init__(self, app: ASGIApp, gate: Gate, timeout_seconds: float, metrics: RequestMetrics | None = None) -> None:
@@ -66,11 +66,12 @@ class RequestGuard:
             problem = error if isinstance(error, Problem) else self._last_resort(scope, error, late=deadline.expired())
             await problem_reply(scope, problem)(scope, receive, send_with_id)
         finally:
-            if self._metrics is not None and status:
-                path, method = getattr(scope.get("route"), "path_format", None), scope["method"]
-                route = "" if path is None else f"{scope.get('root_path', '')}{path}"
-                milliseconds = 1000 * (time.perf_counter() - began)
-                self._metrics.request(route, method, status, milliseconds)
+            if status:
+                method, milliseconds = scope["method"], 1000 * (time.perf_counter() - began)
+                if self._metrics is not None:
+                    path = getattr(scope.get("route"), "path_format", None)
+                    route = "" if path is None else f"{scope.get('root_path', '')}{path}"
+                    self._metrics.request(route, method, status, milliseconds)
                 logger.debug("%s %s %d %.1f ms %s", method, scope["path"], status, milliseconds, request_id.decode())
 
     def _last_resort(self, scope: Scope, error: Exception, *, late: bool) -> Problem:
