@@ -67,12 +67,16 @@ class RequestGuard:
             await problem_reply(scope, problem)(scope, receive, send_with_id)
         finally:
             if status:
-                method, milliseconds = scope["method"], 1000 * (time.perf_counter() - began)
-                if self._metrics is not None:
-                    path = getattr(scope.get("route"), "path_format", None)
-                    route = "" if path is None else f"{scope.get('root_path', '')}{path}"
-                    self._metrics.request(route, method, status, milliseconds)
-                logger.debug("%s %s %d %.1f ms %s", method, scope["path"], status, milliseconds, request_id.decode())
+                self._note(scope, status, 1000 * (time.perf_counter() - began))
+
+    def _note(self, scope: Scope, status: int, milliseconds: float) -> None:
+        method = scope["method"]
+        if self._metrics is not None:
+            path = getattr(scope.get("route"), "path_format", None)
+            route = "" if path is None else f"{scope.get('root_path', '')}{path}"
+            self._metrics.request(route, method, status, milliseconds)
+        request_id = scope["state"]["request_id"]
+        logger.debug("%s %s %d %.1f ms %s", method, scope["path"], status, milliseconds, request_id)
 
     def _last_resort(self, scope: Scope, error: Exception, *, late: bool) -> Problem:
         if late:
