@@ -26,7 +26,7 @@ from fmnist.domain.model.training.presets import PRESETS
 from fmnist.domain.model.training.run import Progress, TrainingSpec, best_epoch
 
 _BARE_EPOCHS = 4
-_VALIDATION_BATCH = 1000
+_VALIDATION_BATCH = 1000  # the images of each validation step, whose graph the warm-up compiles too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
