@@ -66,6 +66,16 @@ def test_quick_run_measures_everything_on_a_bare_machine(bare: Path, official_fi
     assert {"date", "python", "torch", "lightning"} <= figures["machine"].keys()
 
 
+def test_a_run_that_fails_is_told_and_adds_no_figures(official_files: Path, tmp_path: Path) -> None:
+    output = tmp_path / "gpu.json"
+    arguments = ("--raw", str(official_files), "--quick", "--presets", "speedrun", "--output", str(output))
+    done = run(sys.executable, str(GPU), *arguments, "--seeds", str(2**32))
+    assert done.returncode == 1
+    assert "it ended with status 1" in done.stderr
+    assert done.stderr.endswith("1 runs failed\n")
+    assert not output.exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
