@@ -47,7 +47,10 @@ def train(
     run_name: Annotated[str | None, typer.Option(help="Name of the run.  \\[default: architecture and time]")] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help=f"Recipe: {', '.join(PRESETS)}, or a TOML file.  \\[default: FMNIST_PRESET, else fast]"),
+        typer.Option(
+            help=f"Recipe: {', '.join(PRESETS)}, or a TOML file. speedrun, small-1m and best are meant for a GPU.  "
+            "\\[default: FMNIST_PRESET, else fast]"
+        ),
     ] = None,
     model: Annotated[
         str | None,
