@@ -35,7 +35,8 @@ class BatchQueue:
     """A queue of images before one model. Use it from one event loop only, but for `forget_speed`.
 
     A batch starts as soon as the last one has ended, with the requests that wait by then. So a client that is alone
-    never waits, and many clients get large batches. One request that should take less than half a millisecond is
+    never waits, and many clients get large batches. A full batch is handed over while the last one still runs, so that
+    the model never waits for the event loop. One request that should take less than half a millisecond is
     classified in the event loop, because handing it over would cost as much.
 
     Args:
@@ -55,7 +56,8 @@ class BatchQueue:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
         self._requests: deque[_Request] = deque()
         self._waiting = 0
-        self._is_busy = False
+        self._running = 0  # batches that are handed over, and not answered yet
+        self._is_scheduled = False
         self._seconds_per_image: float | None = None
 
     def forget_speed(self) -> None:
@@ -87,7 +89,7 @@ class BatchQueue:
         request = _Request(images, asyncio.get_running_loop().create_future())
         self._requests.append(request)
         self._waiting += len(images)
-        if not self._is_busy:
+        if self._may_start():
             self._start_soon()
         try:
             return await request.answer
@@ -97,10 +99,20 @@ class BatchQueue:
                 self._waiting -= len(images)
             raise
 
+    def _may_start(self) -> bool:
+        # A second one only if it is full: a later one may be larger.
+        return not self._running or (self._running == 1 and self._waiting >= self._max_batch)
+
     def _start_soon(self) -> None:
         # Not at once, so that requests which arrived together share a batch.
-        self._is_busy = True
-        asyncio.get_running_loop().call_soon(self._start_batch)
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            asyncio.get_running_loop().call_soon(self._start)
+
+    def _start(self) -> None:
+        self._is_scheduled = False
+        while self._requests and self._may_start():
+            self._start_batch()
 
     def _start_batch(self) -> None:
         batch: list[_Request] = []
@@ -110,9 +122,7 @@ class BatchQueue:
             batch.append(request)
             size += len(request.images)
         self._waiting -= size
-        self._is_busy = bool(batch)
-        if not batch:
-            return
+        self._running += 1
         loop = asyncio.get_running_loop()
         work: asyncio.Future[Answer] = loop.create_future()
         try:
@@ -142,9 +152,10 @@ class BatchQueue:
         return answer
 
     def _finish(self, batch: list[_Request], work: "asyncio.Future[Answer]") -> None:
-        is_next_short = self._is_short(self._requests)
+        self._running -= 1
+        is_next_short = not self._running and self._is_short(self._requests)
         if not is_next_short:  # the model works while the answers are written
-            self._start_batch()
+            self._start()
         end, error = 0, work.exception()
         for request in batch:
             start, end = end, end + len(request.images)
