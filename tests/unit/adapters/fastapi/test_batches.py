@@ -229,19 +229,19 @@ def test_request_past_the_limit_is_refused_and_the_others_are_answered() -> None
 
 def test_one_full_batch_is_handed_over_while_another_runs() -> None:
     model = Model()
-    queue = BatchQueue(model, max_batch=10, max_waiting=10, max_seconds=60)
+    queue = BatchQueue(model, max_batch=10, max_waiting=20, max_seconds=60)
 
     async def work() -> None:
         asked = await all_waiting(queue, [request(0, 1), request(0, 6), request(0, 5)])
-        queue.check_room(5)  # the request of 6 images no longer waits
-        asked += await all_waiting(queue, [request(0, 5)])
-        with pytest.raises(Problem):  # ten images wait, because two batches are handed over already
+        queue.check_room(15)  # the request of 6 images no longer waits
+        asked += await all_waiting(queue, [request(0, 5), request(0, 10)])
+        with pytest.raises(Problem):  # two batches are handed over already, so 20 images wait
             queue.check_room(1)
         model.go.set()
         await asyncio.gather(*asked)
 
     run(work)
-    assert model.batches == [(1, 1), (6, 1), (10, 2)]
+    assert model.batches == [(1, 1), (6, 1), (10, 2), (10, 1)]
 
 
 def test_request_of_more_than_the_limit_may_wait_alone() -> None:
