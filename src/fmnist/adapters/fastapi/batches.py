@@ -127,7 +127,7 @@ class BatchQueue:
         work: asyncio.Future[Answer] = loop.create_future()
         try:
             images = batch[0].images if len(batch) == 1 else np.concatenate([request.images for request in batch])
-            if self._is_short(batch):
+            if self._running == 1 and self._is_short(batch):
                 work.set_result(self._timed(images, len(batch)))
             else:
                 work = loop.run_in_executor(self._thread, self._timed, images, len(batch))
