@@ -45,11 +45,15 @@ def main() -> None:
         parser.error(str(error))
     import torch
 
+    from fmnist.adapters.torch.compilation import has_compiler
+
     if not torch.cuda.is_available() and not options.quick:
         parser.error(
             f"torch {torch.__version__} finds no GPU: look at nvidia-smi, and install a torch that is built for CUDA. "
             "--quick tests this command without a GPU"
         )
+    if torch.cuda.is_available() and not has_compiler():
+        parser.error("no C compiler: compiled steps need gcc or clang, or the one that CC names")
     if options.check:
         check(options)
     else:
@@ -95,15 +99,17 @@ def measured(preset: str, epochs: int, seed: int, *, raw: Path, quick: bool) -> 
     }
     command = [sys.executable, str(HERE / "gpu_run.py"), json.dumps(job)]
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=LIMIT_SECONDS)
-    except subprocess.TimeoutExpired:
+        told = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=LIMIT_SECONDS).stdout
+    except subprocess.TimeoutExpired as error:
         print(f"  it did not end within {LIMIT_SECONDS} s", file=sys.stderr)
+        told = error.stdout or b""
     except subprocess.CalledProcessError as error:
         print(f"  it ended with status {error.returncode}", file=sys.stderr)
-    else:
-        figures: Run = json.loads(done.stdout.splitlines()[-1])
-        return figures | {"commit": _commit()}
-    return None
+        told = error.stdout
+    # The figures of the training come first, and once more with the ratio to the bare loop.
+    lines = [line for line in told.splitlines(keepends=True) if line.endswith(b"}\n")]
+    figures: Run = json.loads(lines[-1]) if lines else {}
+    return {**figures, "commit": _commit()} if figures else None
 
 
 def _commit() -> str | None:

@@ -74,6 +74,7 @@ def first_step(
     architecture: Architecture, variant: Variant, data: LabeledImages, device: torch.device
 ) -> dict[str, torch.Tensor]:
     """Return the logits and the gradient of a network's first step, as flat float64 on the CPU."""
+    torch.compiler.reset()  # torch compiles one function for a few networks only
     torch.manual_seed(0)
     network = build_network(architecture).to(device).train()
     layout = torch.channels_last if variant.channels_last else torch.contiguous_format

@@ -170,6 +170,7 @@ def ray_head(name: str, port: int, dashboard_port: int, directory: Path, variabl
             **variables,
             **RAY_ON_LOOPBACK,
             "RAY_ADDRESS": "",  # do not join another cluster
+            "RAY_worker_niceness": "0",  # as on the clusters that fmnist starts
             "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # there is no other node to drain to
             # A job that calls `python` needs the one of this environment.
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),

@@ -17,11 +17,11 @@ GPU = Path(__file__).parents[3] / "benchmarks" / "gpu.py"
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment with numpy, torch, lightning and pyarrow, what they require, and nothing else."""
+    """The Python of an environment with numpy, torch and lightning, what they require, and nothing else."""
     directory = tmp_path_factory.mktemp("bare")
     venv.create(directory, symlinks=True)
     (packages,) = directory.glob("lib/python*/site-packages")
-    waiting, known = ["numpy", "torch", "lightning", "pyarrow"], set()
+    waiting, known = ["numpy", "torch", "lightning"], set()
     while waiting:
         if (name := waiting.pop()) in known:
             continue

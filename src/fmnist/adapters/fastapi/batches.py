@@ -42,8 +42,9 @@ class BatchQueue:
     Args:
         classify: called with a uint8 batch (n, 28, 28) and the number of its requests.
         max_batch: most images in a batch. A larger request makes a batch of its own.
-        max_waiting: most images that may wait. A request may exceed it if none waits.
-        max_seconds: longest time that images should wait, by the speed of the last batches.
+        max_waiting: most images that may wait, beside the batches that are handed over. A request may exceed it if none
+            waits.
+        max_seconds: longest time that images should wait for that, by the speed of the last batches.
     """
 
     def __init__(

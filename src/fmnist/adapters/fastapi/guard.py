@@ -76,7 +76,7 @@ class RequestGuard:
             route = "" if path is None else f"{scope.get('root_path', '')}{path}"
             self._metrics.request(route, method, status, milliseconds)
         request_id = scope["state"]["request_id"]
-        logger.debug("%s %s %d %.1f ms %s", method, scope["path"], status, milliseconds, request_id)
+        logger.debug("%s %r %d %.1f ms %s", method, scope["path"], status, milliseconds, request_id)
 
     def _last_resort(self, scope: Scope, error: Exception, *, late: bool) -> Problem:
         if late:

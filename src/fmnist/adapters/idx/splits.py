@@ -1,4 +1,4 @@
-"""Divides the official files into `train`, `val` and `test`. Every data version and benchmark uses this cut."""
+"""Divides the official files into `train`, `val` and `test`. Builds of data versions and benchmarks use this cut."""
 
 from pathlib import Path
 

@@ -75,7 +75,7 @@ class RayCompute(Compute):
             train = partial(_train, trainer, progress)
             threading.Thread(target=settle, args=(training, train), name="ray-train", daemon=True).start()
             try:
-                _pass_on(progress, on_progress)
+                _pass_on(progress, on_progress, training)
             except BaseException as error:
                 # Do not kill it if the cluster is lost: then the training is lost too.
                 _end(training, kill=not isinstance(error, ray.exceptions.RayError))
@@ -182,18 +182,20 @@ def _train(trainer: TorchTrainer, progress: Queue) -> "ray.train.Result":
             progress.put(None)
 
 
-def _pass_on(progress: Queue, on_progress: OnProgress) -> None:
+def _pass_on(progress: Queue, on_progress: OnProgress, training: "Future[ray.train.Result]") -> None:
     """Pass workers' progress to the caller, in its thread, until the queue ends. Raise an error that they send."""
     reached: tuple[int, int] | None = None
-    patience: float | None = _SILENCE_SECONDS
+    warned = False
     while True:
         try:
-            report: Progress | FmnistError | None = progress.get(timeout=patience)
+            report: Progress | FmnistError | None = progress.get(timeout=_SILENCE_SECONDS)
         except Empty:
-            logger.warning("no worker has started after %d s: %s", _SILENCE_SECONDS, _shares())
-            patience = None
+            if training.done():  # its last message was lost
+                return
+            if reached is None and not warned:
+                logger.warning("no worker has started after %d s: %s", _SILENCE_SECONDS, _shares())
+                warned = True
             continue
-        patience = None
         if report is None:
             return
         if isinstance(report, FmnistError):

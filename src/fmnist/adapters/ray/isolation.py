@@ -158,7 +158,7 @@ def _start(make: Callable[[], Compute]) -> tuple[SpawnProcess, Connection]:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Let the terminal's signals wait, here and in a child that starts meanwhile: it has no handlers yet."""
+    """Let the terminal's signals wait in a child that starts meanwhile: it has no handlers yet."""
     resource_tracker.ensure_running()  # its start would end the wait
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_THE_TERMINAL)
     try:

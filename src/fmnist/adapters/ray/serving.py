@@ -96,7 +96,7 @@ def application(parts: ReplicaParts, model_uri: str | None) -> Any:
         ray_actor_options={"num_cpus": 0.5},
         autoscaling_config=AutoscalingConfig(min_replicas=1, max_replicas=3, target_ongoing_requests=2),
         # The replica itself refuses predictions. In Serve's queue, health checks would wait behind them.
-        max_ongoing_requests=parts.replica.max_waiting + parts.replica.max_batch + _OTHER_REQUESTS,
+        max_ongoing_requests=parts.replica.max_waiting + 2 * parts.replica.max_batch + _OTHER_REQUESTS,
         # For a Serve config that limits Serve's own queue.
         backpressure_config=BackpressureConfig(status_code=429, retry_after_s=1),
         graceful_shutdown_timeout_s=parts.request_seconds + _DRAIN_MARGIN_SECONDS,

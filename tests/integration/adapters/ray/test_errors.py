@@ -38,10 +38,9 @@ class Reports:
 
     def __init__(self, *things: object) -> None:
         self._things: Iterator[object] = iter(things)
-        self.timeouts: list[float | None] = []
 
-    def get(self, timeout: float | None) -> object:
-        self.timeouts.append(timeout)
+    def get(self, timeout: float) -> object:
+        assert timeout == _SILENCE_SECONDS
         thing = next(self._things)
         if isinstance(thing, Empty | ray.exceptions.RayError):
             raise thing
@@ -73,9 +72,9 @@ class Sent:
             raise self._lost
 
 
-def passed_on(reports: Reports) -> list[Progress]:
+def passed_on(reports: Reports, training: "Future[Any] | None" = None) -> list[Progress]:
     heard: list[Progress] = []
-    _pass_on(reports, heard.append)
+    _pass_on(reports, heard.append, Future() if training is None else training)
     return heard
 
 
@@ -135,6 +134,11 @@ def test_queue_that_is_lost_is_an_error() -> None:
         passed_on(Reports(Progress(0, 1, 1, 1), RayActorError()))
 
 
+def test_reports_end_with_the_training_even_if_its_last_message_is_lost() -> None:
+    report = Progress(0, 1, 1, 1)
+    assert passed_on(Reports(report, Empty()), ended()) == [report]
+
+
 @pytest.mark.parametrize("error", [None, ray.train.TrainingFailedError("of another kind")])
 @pytest.mark.parametrize("lost", [None, RayActorError()])
 def test_end_of_training_ends_the_reports(error: Exception | None, lost: Exception | None) -> None:
@@ -156,10 +160,9 @@ def test_training_that_waits_for_resources_says_so_once(
 ) -> None:
     monkeypatch.setattr(ray, "cluster_resources", lambda: total)
     monkeypatch.setattr(ray, "available_resources", lambda: {"CPU": 1.0})
-    reports = Reports(Empty(), Progress(0, 1, 1, 1), None)
+    reports = Reports(Empty(), Empty(), Progress(0, 1, 1, 1), Empty(), None)
     with caplog.at_level(logging.WARNING, "fmnist"):
         passed_on(reports)
-    assert reports.timeouts == [_SILENCE_SECONDS, None, None]
     (warning,) = caplog.messages
     assert warning.startswith("no worker has started after")
     assert f"the cluster has {shares}, and training waits for enough of them" in warning
