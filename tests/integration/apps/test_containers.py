@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from dependency_injector import containers, providers
 
@@ -29,6 +30,7 @@ from fmnist.apps.containers.smoke import SmokeContainer
 from fmnist.apps.containers.storage import checkpoint_storage
 from fmnist.apps.containers.train import TrainContainer
 from fmnist.apps.settings import Settings
+from fmnist.apps.train import _container
 from fmnist.domain.model.data.dataset import DatasetVersion
 from fmnist.domain.model.training.recipe import Recipe
 from fmnist.domain.model.training.run import TrainingResult, TrainingSpec
@@ -116,6 +118,15 @@ def test_compute_is_chosen_by_name(settings: Settings) -> None:
         name: type(TrainContainer(settings=settings, compute_name=name).compute()).__name__ for name in ("ray", "local")
     }
     assert names == {"ray": "IsolatedCompute", "local": "LocalCompute"}
+
+
+def test_training_on_ray_starts_its_process_at_once(settings: Settings) -> None:
+    before = set(psutil.Process().children())
+    container = _container(settings, "ray")
+    try:
+        assert any("spawn_main" in " ".join(child.cmdline()) for child in set(psutil.Process().children()) - before)
+    finally:
+        container.compute().close()
 
 
 def test_promotions_to_one_production_model_wait_for_each_other(settings: Settings) -> None:
