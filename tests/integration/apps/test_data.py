@@ -46,10 +46,14 @@ def test_registry_without_a_version_says_to_build_one(tmp_path: Path, data: Here
 def test_show_prints_the_content_of_a_version(data: Here, settings: RegistrySettings) -> None:
     dataset = DvcDataRegistry(settings).resolve("1.0.0")
     told = data.told("data", "show", "1.0.0")
-    assert f"train\t40\t{dataset.file('train').md5}\t{dataset.file('train').uri}\n" in told
+    assert f"train\t40\t{dataset.files('train')[0].md5}\t{dataset.files('train')[0].uri}\n" in told
     shown = data.json("data", "show", "1.0.0")
     assert (shown["version"], shown["commit"], shown["digest"]) == (dataset.version, dataset.commit, dataset.digest)
-    assert shown["splits"]["val"] == {"images": 20, "md5": dataset.file("val").md5, "uri": dataset.file("val").uri}
+    assert shown["splits"]["val"] == {
+        "images": 20,
+        "md5": dataset.files("val")[0].md5,
+        "uri": dataset.files("val")[0].uri,
+    }
     assert shown["normalization"] == {"mean": dataset.normalization.mean, "std": dataset.normalization.std}
 
 
@@ -90,7 +94,7 @@ def test_verify_reads_every_split_and_fails_on_a_damaged_one(tmp_path: Path) -> 
         "val: 20 images",
         "test: 20 images",
     ]
-    damaged = Path(DvcDataRegistry(settings).resolve().file("val").uri)
+    damaged = Path(DvcDataRegistry(settings).resolve().files("val")[0].uri)
     damaged.chmod(0o644)
     damaged.write_bytes(damaged.read_bytes()[:-1])
     code, out, err = data("data", "verify")

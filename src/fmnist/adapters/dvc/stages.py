@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from dvc.utils.serialize import YAMLFileCorruptedError, parse_yaml
 
-from fmnist.adapters.dvc.settings import RegistryPaths
+from fmnist.adapters.dvc.settings import RegistryPaths, part_paths
 from fmnist.adapters.idx.files import (
     RAW_FILES,
     TEST_IMAGES,
@@ -44,12 +44,20 @@ def download(raw: Path, checkout: Path) -> None:
         shutil.copyfile(raw / file.name, target / file.name)
 
 
-def process(checkout: Path) -> None:
+def split_paths(files: int) -> dict[str, list[str]]:
+    """Return the paths of the Parquet files by split name, where `train` has so many files."""
+    return {name: part_paths(path, files if name == "train" else 1) for name, path in PATHS.splits().items()}
+
+
+def process(checkout: Path, files: int = 1) -> None:
     """Write `train`, `val` and `test` as Parquet. `val` is a stratified part of the 60,000 training images.
+
+    `train` is cut into so many files. Their rows, in the order of the files, are those of the one file.
 
     Raises:
         CorruptData: an official file is damaged.
-        InvalidSetting: `params.yaml` cannot be read, lacks a value, or has a `val_size` that cannot be stratified.
+        InvalidSetting: `params.yaml` cannot be read, lacks a value, or has a `val_size` that cannot be stratified; or
+            there are more files than images.
     """
     raw = checkout / RAW
     try:
@@ -64,16 +72,21 @@ def process(checkout: Path) -> None:
         "val": LabeledImages(data.images[chosen], data.labels[chosen]),
         "test": read_labeled_images(raw / TEST_IMAGES.name, raw / TEST_LABELS.name),
     }
-    for name, path in PATHS.splits().items():
-        write_split(splits[name], checkout / path)
-        logger.info("%s: %d images in %s", name, len(splits[name]), path)
+    if files > len(splits["train"]):
+        raise InvalidSetting(f"{files} files: expected at most {len(splits['train'])}, the number of images of 'train'")
+    for name, paths in split_paths(files).items():
+        for path, rows in zip(paths, splits[name].cut(len(paths)), strict=True):
+            write_split(rows, checkout / path)
+            logger.info("%s: %d images in %s", name, len(rows), path)
 
 
-def analyze(checkout: Path) -> None:
-    """Write `metadata.json` from the Parquet files."""
+def analyze(checkout: Path, files: int = 1) -> None:
+    """Write `metadata.json` from the Parquet files, as many as `process` wrote."""
     splits = {}
-    for name, path in PATHS.splits().items():
-        splits[name] = to_labeled_images(parse_split(name, path, (checkout / path).read_bytes()))
+    for name, paths in split_paths(files).items():
+        splits[name] = LabeledImages.joined(
+            [to_labeled_images(parse_split(name, path, (checkout / path).read_bytes())) for path in paths]
+        )
     (checkout / PATHS.metadata).write_text(json.dumps(describe(splits), indent=2) + "\n", encoding="utf-8")
 
 

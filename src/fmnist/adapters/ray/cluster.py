@@ -85,8 +85,9 @@ def join_cluster(settings: ClusterSettings) -> None:
             )
     except Exception as error:  # Ray raises a plain Exception if its raylet does not start
         raise StoreUnavailable(_no_cluster(settings, error)) from error
-    for name in ("ray.data", "ray.train"):
-        logging.getLogger(name).setLevel(logging.INFO if settings.verbose else logging.ERROR)
+    # Ray Data logs the error of a task with a long trace, before it raises it.
+    for name, level in (("ray.data", logging.CRITICAL), ("ray.train", logging.ERROR)):
+        logging.getLogger(name).setLevel(logging.INFO if settings.verbose else level)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def train(object_store: ObjectStore, bucket: str, tmp_path: Path) -> SplitFile:
     settings = make_dvc_registry(
         tmp_path, {"1.0.0": _CONTENT}, remote_url=f"s3://{bucket}", s3=s3_settings(object_store)
     )
-    return DvcDataRegistry(settings).resolve("1.0.0").file("train")
+    return DvcDataRegistry(settings).resolve("1.0.0").files("train")[0]
 
 
 def read(file: SplitFile, s3: S3Settings) -> Any:
