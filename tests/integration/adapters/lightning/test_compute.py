@@ -62,6 +62,13 @@ class TestLocalCompute(ComputeContract):
         assert all(torch.equal(first[name], again[name]) for name in first)
         assert not all(torch.equal(first[name], other[name]) for name in first)
 
+    def test_weights_do_not_depend_on_the_number_of_files(
+        self, compute: LocalCompute, registry: MemoryDataRegistry, finished: FinishedFit
+    ) -> None:
+        one = registry.add("2.0.0", toy_splits(train=320, val=100, test=100))
+        again = compute.fit(self.spec, one, uuid4().hex, lambda _: None)
+        assert list(again.history) == list(finished.result.history)
+
     def test_each_epoch_has_its_own_augmentation_and_order(self) -> None:
         splits = toy_splits(train=64, val=10, test=10)
         spec = TrainingSpec(recipe=SPEC.recipe.override(batch_size=64, shift=0, erase=0))
