@@ -36,7 +36,7 @@ from fmnist.domain.model.training.recipe import Recipe
 from fmnist.domain.model.training.run import Progress, TrainingSpec
 
 RESULTS = Path(__file__).parent / "results" / "data.jsonl"
-TIMES, STEPS, STORE_BYTES = 10, 50, 2**30
+TIMES, STEPS, STORE_BYTES = 10, 20, 2**30
 
 
 def main() -> None:
@@ -64,6 +64,7 @@ def main() -> None:
             finally:
                 cluster.shutdown()
             record["cases"][files] = json.loads(told.splitlines()[-1])
+            print(f"{files} files: {record['cases'][files]}", flush=True)
     rows = [["files", "images", "read s", "first step s", "driver MiB", "worker MiB", "reading task MiB"]]
     for files, case in record["cases"].items():
         seconds = ", ".join(f"{value:.2f}" for value in case["read"])
