@@ -1,5 +1,6 @@
 """Shared by the benchmarks: the machine's description, and the form of tables and results."""
 
+import itertools
 import json
 import os
 import platform
@@ -42,6 +43,11 @@ def print_table(rows: list[list[str]]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def intervals(ends: list[float]) -> list[float]:
+    """Return the seconds of each epoch except the first, which includes one-time work."""
+    return [after - before for before, after in itertools.pairwise(ends)]
 
 
 def append(path: Path, record: dict[str, Any]) -> None:

@@ -5,7 +5,6 @@ Each subject runs in its own process, because imports count. It prints one JSON 
 
 import contextlib
 import importlib.util
-import itertools
 import json
 import resource
 import sys
@@ -22,6 +21,8 @@ def product(started: float, compute: str, *flags: str) -> dict[str, Any]:
 
     Only the progress display is replaced, by one that also records the times of reports.
     """
+    from reporting import intervals
+
     import fmnist.apps.progress
     from fmnist.__main__ import main
     from fmnist.apps.process import exit_of
@@ -50,7 +51,7 @@ def product(started: float, compute: str, *flags: str) -> dict[str, Any]:
         except SystemExit as end:
             if end.code != (exit_of(KeyboardInterrupt())[1] if FIRST_STEP in flags else 0):
                 raise
-    return {"first_step": times["steps"][0] - started, "epochs": _intervals(times["epochs"])}
+    return {"first_step": times["steps"][0] - started, "epochs": intervals(times["epochs"])}
 
 
 def has_gpu() -> bool:
@@ -110,65 +111,22 @@ def _import_as_a_worker() -> tuple[float, float]:
 
 
 def bare_loop(_: float, epochs: str, images_to_train_on: str) -> dict[str, Any]:
-    """Train `fast` in a plain PyTorch loop, with the same network, data, augmentation, optimizer and validation."""
+    """Train `fast` in a plain PyTorch loop."""
     import os
 
     import torch
-    from torch.nn import functional
+    from bare_loop import train_bare
 
-    from fmnist.adapters.lightning.optimization import build_optimizer, build_schedule
-    from fmnist.adapters.torch.augmentation import augment
-    from fmnist.adapters.torch.memory import keep_freed_memory
-    from fmnist.adapters.torch.networks import build_network
     from fmnist.apps.containers.train import TrainContainer
     from fmnist.apps.settings import load_environment
     from fmnist.domain.model.training.presets import PRESETS
 
     registry = TrainContainer(settings=load_environment(), compute_name="local").data_registry()
     dataset = registry.resolve()
-    recipe = PRESETS["fast"].override(max_epochs=int(epochs))
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    torch.manual_seed(0)
-    splits = {
-        "train": registry.read(dataset, "train").head(int(images_to_train_on)),
-        "val": registry.read(dataset, "val"),
-    }
-    keep_freed_memory()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    images = {name: torch.tensor(split.images).to(device) for name, split in splits.items()}
-    labels = {name: torch.tensor(split.labels).long().to(device) for name, split in splits.items()}
-    network = build_network(recipe.architecture).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    half = torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda" and recipe.precision == "bfloat16")
-    optimizer = build_optimizer(recipe, network)
-    size = recipe.batch_size
-    steps = len(labels["train"]) // size
-    schedule = build_schedule(recipe, optimizer, steps)
-    mean, std = dataset.normalization.mean, dataset.normalization.std
-
-    def inputs(batch: torch.Tensor) -> torch.Tensor:
-        normalized = batch.unsqueeze(1).float().div_(255).sub_(mean).div_(std)
-        return normalized.contiguous(memory_format=torch.channels_last)
-
-    ends = []
-    for epoch in range(recipe.max_epochs):
-        network.train()
-        augmented = augment(images["train"], recipe, epoch=epoch, seed=0, epoch_seed=epoch)
-        order = torch.randperm(len(labels["train"])).to(device)
-        for step in range(steps):
-            rows = order[step * size : (step + 1) * size]
-            with half:
-                logits = network(inputs(augmented[rows]))
-                loss = functional.cross_entropy(logits, labels["train"][rows], label_smoothing=recipe.label_smoothing)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-        network.eval()
-        with torch.no_grad(), half:
-            chunks = zip(torch.split(images["val"], 1000), torch.split(labels["val"], 1000), strict=True)
-            correct = sum(int((network(inputs(batch)).argmax(1) == answers).sum()) for batch, answers in chunks)
-        ends.append(time.time())
-    return {"epochs": _intervals(ends), "val_acc": correct / len(labels["val"])}
+    train = registry.read(dataset, "train").head(int(images_to_train_on))
+    splits = {"train": train, "val": registry.read(dataset, "val")}
+    return train_bare(PRESETS["fast"].override(max_epochs=int(epochs)), dataset.normalization, splits)
 
 
 def learn(_: float, preset: str, seed: str, epochs: str, enough: str) -> dict[str, Any]:
@@ -228,11 +186,6 @@ SUBJECTS: dict[str, Callable[..., dict[str, Any]]] = {
     "bare-loop": bare_loop,
     "learn": learn,
 }
-
-
-def _intervals(ends: list[float]) -> list[float]:
-    """Return the seconds of each epoch except the first, which includes one-time work."""
-    return [after - before for before, after in itertools.pairwise(ends)]
 
 
 def _state_directory() -> Path:

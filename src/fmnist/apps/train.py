@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 import typer
 
 from fmnist.apps.outputs import AsJson, examples, print_json
-from fmnist.apps.process import begin
+from fmnist.apps.process import begin, uninterrupted
 from fmnist.apps.terminal import stderr
 from fmnist.domain.model.errors import InvalidSetting
 from fmnist.domain.model.files import read_toml
@@ -20,6 +20,7 @@ from fmnist.domain.model.training.recipe import ARCHITECTURES, Recipe
 from fmnist.domain.model.training.run import TrainingSpec
 
 if TYPE_CHECKING:
+    from fmnist.apps.containers.train import TrainContainer
     from fmnist.apps.progress import TrainingProgress
     from fmnist.apps.settings import Settings
     from fmnist.domain.model.training.run import TrainingResult
@@ -46,7 +47,10 @@ def train(
     run_name: Annotated[str | None, typer.Option(help="Name of the run.  \\[default: architecture and time]")] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help=f"Recipe: {', '.join(PRESETS)}, or a TOML file.  \\[default: FMNIST_PRESET, else fast]"),
+        typer.Option(
+            help=f"Recipe: {', '.join(PRESETS)}, or a TOML file. speedrun, small-1m and best are meant for a GPU.  "
+            "\\[default: FMNIST_PRESET, else fast]"
+        ),
     ] = None,
     model: Annotated[
         str | None,
@@ -152,9 +156,7 @@ def _start(
             f"(or RAY_NUM_WORKERS) and --gpu-per-worker {spec.gpu_per_worker:g}, or use --compute ray"
         )
     with _loading():
-        from fmnist.apps.containers.train import TrainContainer
-
-        container = TrainContainer(settings=settings, compute_name=compute)
+        container = _container(settings, compute)
         service, provenance = container.training_run(), container.provenance()
     logger.info("state directory %s", settings.fmnist_home)
     run_name = run_name or f"{spec.recipe.architecture}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
@@ -168,19 +170,32 @@ def _start(
 def _resume(settings: "Settings", run_id: str) -> "TrainingResult":
     with _loading():
         from fmnist.apps.containers.models import ModelsContainer
-        from fmnist.apps.containers.train import TrainContainer
 
         # A run is resumed on the compute it started on, which has its checkpoints.
         record: RunRecord = ModelsContainer(settings=settings).tracker().get(run_id)
         compute = record.tags.get(_COMPUTE_TAG)
-        if compute not in get_args(_Compute):
+        if compute is None or compute not in get_args(_Compute):
             raise InvalidSetting(f"run {run_id} cannot be resumed: it was not begun by fmnist train")
-        service = TrainContainer(settings=settings, compute_name=compute).training_run()
+        service = _container(settings, compute).training_run()
     logger.info("state directory %s", settings.fmnist_home)
     best = max((value for _, value in record.history.get("val_acc", ())), default=0.0)
     with _progress(best) as progress, _stdout_kept():
         result: TrainingResult = service.resume(run_id, progress)
     return result
+
+
+def _container(settings: "Settings", compute: str) -> "TrainContainer":
+    started = {}
+    if compute == "ray":
+        from fmnist.apps.containers.ray_compute import ray_compute
+
+        # Its process imports torch and Ray while this one imports the rest.
+        started["ray_compute"] = ray_compute(settings)
+        with uninterrupted():
+            started["ray_compute"].start()
+    from fmnist.apps.containers.train import TrainContainer
+
+    return TrainContainer(settings=settings, compute_name=compute, **started)
 
 
 def _loading() -> AbstractContextManager[object]:

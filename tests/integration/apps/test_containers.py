@@ -26,7 +26,8 @@ from fmnist.apps.containers.promote import PromoteContainer
 from fmnist.apps.containers.serve import ServeContainer
 from fmnist.apps.containers.serve_ray import RayServeContainer
 from fmnist.apps.containers.smoke import SmokeContainer
-from fmnist.apps.containers.train import TrainContainer, checkpoint_storage
+from fmnist.apps.containers.storage import checkpoint_storage
+from fmnist.apps.containers.train import TrainContainer
 from fmnist.apps.settings import Settings
 from fmnist.domain.model.data.dataset import DatasetVersion
 from fmnist.domain.model.training.recipe import Recipe

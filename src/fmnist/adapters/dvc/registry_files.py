@@ -9,13 +9,14 @@ from pathlib import PurePosixPath
 from fmnist.adapters.dvc.settings import parts_pattern
 from fmnist.adapters.dvc.stages import PARAMS, PATHS, RAW, split_paths
 from fmnist.adapters.idx.files import RAW_FILES
+from fmnist.adapters.idx.splits import SEED, VAL_SIZE
 
 DVC_FILE = "dvc.yaml"
 
-PARAMS_YAML = """\
+PARAMS_YAML = f"""\
 # Images of `val`, the same number of every class, drawn from the 60,000 training images with this seed.
-val_size: 5000
-seed: 0
+val_size: {VAL_SIZE}
+seed: {SEED}
 """
 
 

@@ -8,23 +8,14 @@ import reprlib
 import shutil
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 from dvc.utils.serialize import YAMLFileCorruptedError, parse_yaml
 
 from fmnist.adapters.dvc.settings import RegistryPaths, part_paths
-from fmnist.adapters.idx.files import (
-    RAW_FILES,
-    TEST_IMAGES,
-    TEST_LABELS,
-    TRAIN_IMAGES,
-    TRAIN_LABELS,
-    read_labeled_images,
-)
+from fmnist.adapters.idx.files import RAW_FILES
+from fmnist.adapters.idx.splits import read_splits
 from fmnist.adapters.parquet.files import parse_split, write_split
 from fmnist.adapters.parquet.schema import to_labeled_images
-from fmnist.domain.model.data.dataset import LabeledImages, Labels
-from fmnist.domain.model.data.images import CLASS_NAMES
+from fmnist.domain.model.data.dataset import LabeledImages
 from fmnist.domain.model.data.metadata import describe
 from fmnist.domain.model.errors import InvalidSetting
 from fmnist.domain.model.text import words_of
@@ -50,7 +41,7 @@ def split_paths(files: int) -> dict[str, list[str]]:
 
 
 def process(checkout: Path, files: int = 1) -> None:
-    """Write `train`, `val` and `test` as Parquet. `val` is a stratified part of the 60,000 training images.
+    """Write `train`, `val` and `test` as Parquet.
 
     `train` is cut into so many files. Their rows, in the order of the files, are those of the one file.
 
@@ -59,19 +50,12 @@ def process(checkout: Path, files: int = 1) -> None:
         InvalidSetting: `params.yaml` cannot be read, lacks a value, or has a `val_size` that cannot be stratified; or
             there are more files than images.
     """
-    raw = checkout / RAW
     try:
         text = (checkout / PARAMS).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidSetting(f"{PARAMS} cannot be read: {error}") from error
     val_size, seed = parse_params(text)
-    data = read_labeled_images(raw / TRAIN_IMAGES.name, raw / TRAIN_LABELS.name)
-    chosen = stratified_choice(data.labels, val_size, seed)
-    splits = {
-        "train": LabeledImages(data.images[~chosen], data.labels[~chosen]),
-        "val": LabeledImages(data.images[chosen], data.labels[chosen]),
-        "test": read_labeled_images(raw / TEST_IMAGES.name, raw / TEST_LABELS.name),
-    }
+    splits = read_splits(checkout / RAW, val_size, seed)
     if files > len(splits["train"]):
         raise InvalidSetting(f"{files} files: expected at most {len(splits['train'])}, the number of images of 'train'")
     for name, paths in split_paths(files).items():
@@ -109,24 +93,3 @@ def parse_params(text: str) -> tuple[int, int]:
             )
         values.append(value)
     return values[0], values[1]
-
-
-def stratified_choice(labels: Labels, size: int, seed: int) -> npt.NDArray[np.bool_]:
-    """Return a mask with `size` true rows, the same number for each class. The same seed gives the same mask.
-
-    Raises:
-        InvalidSetting: `size` does not divide by the number of classes, or leaves a class empty on either side.
-    """
-    each, rest = divmod(size, len(CLASS_NAMES))
-    most = int(np.bincount(labels, minlength=len(CLASS_NAMES)).min()) - 1
-    if rest or not 1 <= each <= most:
-        raise InvalidSetting(
-            f"val_size {size}: expected a multiple of {len(CLASS_NAMES)} from {len(CLASS_NAMES)} "
-            f"to {most * len(CLASS_NAMES)}"
-        )
-    # numpy keeps the stream of RandomState stable, unlike newer generators: each release draws the same rows.
-    random = np.random.RandomState(seed)
-    chosen = np.zeros(len(labels), dtype=np.bool_)
-    for label in range(len(CLASS_NAMES)):
-        chosen[random.permutation(np.flatnonzero(labels == label))[:each]] = True
-    return chosen

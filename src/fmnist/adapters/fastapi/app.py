@@ -42,7 +42,8 @@ def create_app(serving: Serving, settings: HttpSettings, meter: ExportedMeter | 
         exception_handlers=dict(PROBLEM_HANDLERS),
         middleware=[guard],
     )
-    app.include_router(predict_route(serving, settings, ImageFormats(settings)))
+    # Not in a router to include: FastAPI would match each request twice.
+    app.router.routes.append(predict_route(serving, settings, ImageFormats(settings)))
     app.include_router(service_routes(serving, settings))
     app.include_router(inference_routes(serving, settings))
     app.include_router(metadata_routes(serving, settings))

@@ -5,9 +5,9 @@ It answers `HEAD` like `GET`, but without the body.
 
 import asyncio
 import logging
+import random
 import re
 import time
-import uuid
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,7 +25,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 class RequestGuard:
     """Wraps an application. It answers every exception, unless the response has already started.
 
-    With `metrics`, it counts the requests, and logs them for debugging.
+    It logs the requests for debugging. With `metrics`, it counts them.
     """
 
     def __init__(self, app: ASGIApp, gate: Gate, timeout_seconds: float, metrics: RequestMetrics | None = None) -> None:
@@ -66,12 +66,17 @@ class RequestGuard:
             problem = error if isinstance(error, Problem) else self._last_resort(scope, error, late=deadline.expired())
             await problem_reply(scope, problem)(scope, receive, send_with_id)
         finally:
-            if self._metrics is not None and status:
-                path, method = getattr(scope.get("route"), "path_format", None), scope["method"]
-                route = "" if path is None else f"{scope.get('root_path', '')}{path}"
-                milliseconds = 1000 * (time.perf_counter() - began)
-                self._metrics.request(route, method, status, milliseconds)
-                logger.debug("%s %s %d %.1f ms %s", method, scope["path"], status, milliseconds, request_id.decode())
+            if status:
+                self._note(scope, status, 1000 * (time.perf_counter() - began))
+
+    def _note(self, scope: Scope, status: int, milliseconds: float) -> None:
+        method = scope["method"]
+        if self._metrics is not None:
+            path = getattr(scope.get("route"), "path_format", None)
+            route = "" if path is None else f"{scope.get('root_path', '')}{path}"
+            self._metrics.request(route, method, status, milliseconds)
+        request_id = scope["state"]["request_id"]
+        logger.debug("%s %s %d %.1f ms %s", method, scope["path"], status, milliseconds, request_id)
 
     def _last_resort(self, scope: Scope, error: Exception, *, late: bool) -> Problem:
         if late:
@@ -86,4 +91,5 @@ def request_id_of(scope: Scope) -> bytes:
     for name, value in scope["headers"]:
         if name == REQUEST_ID_HEADER and _REQUEST_ID.fullmatch(value):
             return bytes(value)
-    return uuid.uuid4().hex.encode()
+    # Not `uuid4`: its system call gives the GIL away, and another thread may keep it for milliseconds.
+    return b"%032x" % random.getrandbits(128)

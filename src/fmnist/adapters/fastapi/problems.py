@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -64,18 +63,12 @@ def _as_problem(error: Exception) -> Problem:
             return Problem(422, "invalid_images", str(error))
         case StoreUnavailable():
             return Problem(503, "not_ready", NO_MODEL)
-        case RequestValidationError():
-            return Problem(422, "invalid_parameter", "; ".join(map(_parameter, error.errors())))
         case HTTPException():
             phrase = HTTPStatus(error.status_code).phrase
             return Problem(error.status_code, phrase.lower().replace(" ", "_"), phrase, error.headers)
     raise AssertionError("PROBLEM_HANDLERS has only these types") from error
 
 
-def _parameter(error: Mapping[str, Any]) -> str:
-    return f"{' '.join(map(str, error['loc']))}: {error['msg']}"
-
-
 PROBLEM_HANDLERS: Mapping[int | type[Exception], Any] = dict.fromkeys(
-    (Problem, InvalidImages, StoreUnavailable, RequestValidationError, HTTPException), _problem
+    (Problem, InvalidImages, StoreUnavailable, HTTPException), _problem
 )

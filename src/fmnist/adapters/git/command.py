@@ -55,6 +55,8 @@ def _run(command: Sequence[str], cwd: Path | None, env: Mapping[str, str], silen
             start_new_session=True,  # no terminal, so that ssh does not prompt
         )
     except FileNotFoundError as error:
+        if cwd is not None and not cwd.is_dir():
+            raise StoreUnavailable(f"there is no directory {cwd}") from error
         raise StoreUnavailable(f"{command[0]} is not on this machine: install it") from error
     with process:
         try:

@@ -1,6 +1,7 @@
 """A `Meter` that keeps its metrics in this process, and writes them in Prometheus' text format."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
@@ -32,7 +33,7 @@ class PrometheusMeter(ExportedMeter):
 
 class _Metric(Metric):
     def __init__(self, series: Callable[..., Any], add: Callable[[Any, float], None]) -> None:
-        self._series = series
+        self._series = cache(series)  # prometheus_client checks the labels anew each time
         self._add = add
 
     def add(self, value: float, *labels: str) -> None:

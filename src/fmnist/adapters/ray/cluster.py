@@ -40,6 +40,7 @@ _JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it in a process that `ray job s
 # Ray reads these when it starts. A variable that is already set wins.
 _ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",  # Ray's default delays every report by 2 s
+    "RAY_worker_niceness": "0",  # Ray's default is 15, and on few cores its own processes then delay every step
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",

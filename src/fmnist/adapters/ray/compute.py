@@ -1,11 +1,11 @@
 """`Compute` on Ray: Ray Data reads, Ray Train and Lightning fit, and a task predicts."""
 
 import logging
-import math
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -73,9 +73,10 @@ class RayCompute(Compute):
             trainer = self._trainer(spec, dataset, run_id, progress := _progress_queue())
             # In another thread, because in the main thread Ray would replace the SIGINT handler permanently.
             training: Future[ray.train.Result] = Future()
-            threading.Thread(target=settle, args=(training, trainer.fit), name="ray-train", daemon=True).start()
+            train = partial(_train, trainer, progress)
+            threading.Thread(target=settle, args=(training, train), name="ray-train", daemon=True).start()
             try:
-                _pass_on(progress, on_progress, training)
+                _pass_on(progress, on_progress)
             except BaseException as error:
                 # Do not kill it if the cluster is lost: then the training is lost too.
                 _end(training, kill=not isinstance(error, ray.exceptions.RayError))
@@ -171,25 +172,29 @@ def check_gpus(spec: TrainingSpec, there: float) -> None:
         )
 
 
-def _pass_on(progress: Queue, on_progress: OnProgress, training: "Future[ray.train.Result]") -> None:
-    """Pass workers' progress to the caller, in its thread, until training is over. Raise an error that they send."""
+def _train(trainer: TorchTrainer, progress: Queue) -> "ray.train.Result":
+    """Train, and end the queue of reports."""
+    try:
+        return trainer.fit()
+    finally:
+        with suppress(ray.exceptions.RayError):  # without a cluster, who waits for reports gets an error anyway
+            progress.put(None)
+
+
+def _pass_on(progress: Queue, on_progress: OnProgress) -> None:
+    """Pass workers' progress to the caller, in its thread, until the queue ends. Raise an error that they send."""
     reached: tuple[int, int] | None = None
-    patience_ends = time.monotonic() + _SILENCE_SECONDS
+    patience: float | None = _SILENCE_SECONDS
     while True:
-        over = training.done()
         try:
-            report: Progress | FmnistError = progress.get(timeout=0.1)
+            report: Progress | FmnistError | None = progress.get(timeout=patience)
         except Empty:
-            if over:
-                return
-            if reached is None and time.monotonic() > patience_ends:
-                logger.warning("no worker has started after %d s: %s", _SILENCE_SECONDS, _shares())
-                patience_ends = math.inf
+            logger.warning("no worker has started after %d s: %s", _SILENCE_SECONDS, _shares())
+            patience = None
             continue
-        except ray.exceptions.RayError:
-            if over:
-                return
-            raise
+        patience = None
+        if report is None:
+            return
         if isinstance(report, FmnistError):
             raise report
         if reached is not None and (report.epoch, report.step) < reached:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from logging.handlers import QueueHandler
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from types import FrameType
@@ -34,6 +35,7 @@ from fmnist.ports.model_store import TrainedWeights
 _T = TypeVar("_T")
 logger = logging.getLogger(__name__)
 
+_OF_THE_TERMINAL = (signal.SIGINT, signal.SIGHUP)  # a terminal sends them to both processes
 _END_SECONDS = 15  # for a driver to stop its cluster after SIGTERM
 
 
@@ -63,7 +65,7 @@ class RayComputeFactory:
 
 
 class IsolatedCompute(Compute):
-    """A compute in a child process, which starts at the first call and ends with this process.
+    """A compute in a child process, which starts with `start` or the first call, and ends with this process.
 
     Args:
         make: makes the compute, in the child. Its `str()` names the compute in the message about a lost child.
@@ -73,6 +75,10 @@ class IsolatedCompute(Compute):
         self._make = make
         self._driver: tuple[SpawnProcess, Connection] | None = None
         self._dismissed: SpawnProcess | None = None
+
+    def start(self) -> None:
+        """Start the child process, which makes the compute beside the caller's other work."""
+        self._running()
 
     def prepare(self, spec: TrainingSpec, dataset: DatasetVersion) -> None:
         self._call(Compute.prepare, spec, dataset)
@@ -91,11 +97,7 @@ class IsolatedCompute(Compute):
             self._dismissed = None
 
     def _call(self, method: Callable[..., _T], *arguments: object, on_progress: OnProgress | None = None) -> _T:
-        if self._driver is None:
-            self.close()  # wait for an earlier child to end, because two would share a machine
-            self._driver = _start(self._make)
-            atexit.register(self.close)
-        process, pipe = self._driver
+        process, pipe = self._running()
         try:
             with self._lost_with(process):
                 pipe.send((method.__name__, arguments))
@@ -116,6 +118,13 @@ class IsolatedCompute(Compute):
             raise heard.error
         result: _T = heard.value
         return result
+
+    def _running(self) -> tuple[SpawnProcess, Connection]:
+        if self._driver is None:
+            self.close()  # wait for an earlier child to end, because two would share a machine
+            self._driver = _start(self._make)
+            atexit.register(self.close)
+        return self._driver
 
     def _dismiss(self) -> None:
         if self._driver is not None:
@@ -141,10 +150,21 @@ def _start(make: Callable[[], Compute]) -> tuple[SpawnProcess, Connection]:
     levels = {name: logging.getLogger(name).level for name in ("", "fmnist")}
     process = context.Process(target=_drive, args=(make, theirs, levels), name="compute-driver", daemon=True)
     # PYTHONSAFEPATH keeps the working directory out of the child's path; spawn then copies our sys.path.
-    with exported({"PYTHONSAFEPATH": "1"}):
+    with exported({"PYTHONSAFEPATH": "1"}), _interrupts_held():
         process.start()
     theirs.close()  # an open copy here would hide the end of the child
     return process, ours
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Let the terminal's signals wait, here and in a child that starts meanwhile: it has no handlers yet."""
+    resource_tracker.ensure_running()  # its start would end the wait
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_THE_TERMINAL)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _ToParent(QueueHandler):  # pragma: no cover - runs in a child process
@@ -165,8 +185,9 @@ def _drive(  # pragma: no cover - runs in a child process
     make: Callable[[], Compute], pipe: Connection, levels: dict[str, int]
 ) -> None:
     """Answer the parent's calls in the child process, until the parent ends or sends SIGTERM."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _pass_over)  # a terminal sends them to both processes; the parent decides what to do
+    for number in _OF_THE_TERMINAL:
+        signal.signal(number, _pass_over)  # the parent decides what to do
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_THE_TERMINAL)
     signal.signal(signal.SIGTERM, _interrupt)
     threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
     sys.stdout = sys.stderr  # the parent's standard output is for its result

@@ -102,7 +102,8 @@ def application(parts: ReplicaParts, model_uri: str | None) -> Any:
         graceful_shutdown_timeout_s=parts.request_seconds + _DRAIN_MARGIN_SECONDS,
         graceful_shutdown_wait_loop_s=0.5,
         health_check_period_s=5,
-        logging_config=LoggingConfig(log_level=parts.log_level),
+        # Its access log takes a fifth of the time of a small request. The metrics count the requests.
+        logging_config=LoggingConfig(log_level=parts.log_level, enable_access_log=False),
     )
     return deployment.bind(parts, model_uri)
 

@@ -131,7 +131,9 @@ def _wide_resnet(depth: int, width: int) -> nn.Module:
 _BUILDERS: Mapping[Architecture, Callable[[], nn.Module]] = {
     "cnn": lambda: _cnn(16, 32, 56),  # 59k parameters
     "cnn-wide": lambda: _cnn(32, 64, 128),  # 279k parameters
+    "cnn-large": lambda: _cnn(64, 128, 256),  # 1.1M parameters
     "resnet18": lambda: _resnet18(_imagenet_stem()),
     "resnet18-3x3": lambda: _resnet18(nn.Sequential(*_convolved(1, 64))),
+    "wrn-16-2": lambda: _wide_resnet(16, 2),  # 0.7M parameters
     "wrn-40-4": lambda: _wide_resnet(40, 4),  # 8.9M parameters
 }

@@ -8,19 +8,8 @@ from dependency_injector import containers, providers
 
 from fmnist.adapters.dvc.registry import DvcDataRegistry
 from fmnist.adapters.dvc.settings import RegistryPaths, RegistrySettings
-from fmnist.adapters.parquet.storage import S3Settings
+from fmnist.apps.containers.storage import s3_settings
 from fmnist.apps.settings import Settings
-
-
-def s3_settings(settings: Settings) -> S3Settings:
-    """Return the S3 settings for data."""
-    secret = settings.aws_secret_access_key
-    return S3Settings(
-        endpoint_url=settings.aws_endpoint_url,
-        access_key_id=settings.aws_access_key_id,
-        secret_access_key=secret.get_secret_value() if secret else None,
-        verify_tls=not settings.aws_no_verify_ssl,
-    )
 
 
 def registry_settings(settings: Settings) -> RegistrySettings:

@@ -10,13 +10,8 @@ from fmnist.adapters.filelock.lock import RunLock
 from fmnist.adapters.git.command import run
 from fmnist.adapters.jinja2.report_page import render_report
 from fmnist.adapters.lightning.compute import LocalCompute
-from fmnist.adapters.parquet.files import SplitReader
-from fmnist.adapters.parquet.storage import S3Settings, Storage
-from fmnist.adapters.ray.isolation import IsolatedCompute, RayComputeFactory
-from fmnist.adapters.ray.settings import ClusterSettings
-from fmnist.adapters.ray.storage import CheckpointStorage
-from fmnist.apps.containers.base import s3_settings
 from fmnist.apps.containers.models import ModelsContainer
+from fmnist.apps.containers.ray_compute import ray_compute
 from fmnist.apps.process import uninterrupted
 from fmnist.apps.settings import UNKNOWN, Settings
 from fmnist.domain.model.errors import StoreUnavailable
@@ -29,15 +24,6 @@ from fmnist.ports.tracker import Tracker
 logger = logging.getLogger(__name__)
 
 
-def checkpoint_storage(settings: Settings) -> CheckpointStorage:
-    """Return the storage of Ray's checkpoints. S3 has the data's credentials, and its own endpoint."""
-    if settings.ray_storage_url is None:
-        return CheckpointStorage(settings.ray_storage_location)
-    data = s3_settings(settings)
-    s3 = S3Settings(settings.ray_storage_url, data.access_key_id, data.secret_access_key, data.verify_tls)
-    return CheckpointStorage(settings.ray_storage_location, s3)
-
-
 def commit_of_this_code(settings: Settings) -> str:
     """Return the Git commit of the checkout with this code, or of the image if there is no checkout."""
     here = Path(__file__)
@@ -47,15 +33,6 @@ def commit_of_this_code(settings: Settings) -> str:
         return run(["git", "rev-parse", "HEAD"], cwd=here.parent).strip()
     except StoreUnavailable:
         return settings.git_commit
-
-
-def _ray_compute(settings: Settings) -> IsolatedCompute:
-    factory = RayComputeFactory(
-        cluster=ClusterSettings(address=settings.ray_address, verbose=settings.verbose),
-        reader=SplitReader(Storage(s3_settings(settings))),
-        storage=checkpoint_storage(settings),
-    )
-    return IsolatedCompute(factory)
 
 
 def _local_compute(settings: Settings, registry: DataRegistry) -> LocalCompute:
@@ -99,9 +76,10 @@ class TrainContainer(ModelsContainer):
     """The training run. `compute_name` chooses the compute: `ray` or `local`."""
 
     compute_name = providers.Dependency(instance_of=str)
+    ray_compute = providers.Singleton(ray_compute, settings=ModelsContainer.settings)
     compute = providers.Selector(
         compute_name,
-        ray=providers.Singleton(_ray_compute, settings=ModelsContainer.settings),
+        ray=ray_compute,
         local=providers.Singleton(
             _local_compute, settings=ModelsContainer.settings, registry=ModelsContainer.data_registry
         ),

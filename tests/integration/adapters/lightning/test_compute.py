@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from fmnist.adapters.lightning.batches import Batch, ShuffledBatches, TensorSplit
 from fmnist.adapters.lightning.compute import LocalCompute
-from fmnist.adapters.lightning.module import ImageClassification, has_compiler
+from fmnist.adapters.lightning.module import ImageClassification
 from fmnist.adapters.lightning.optimization import build_optimizer, build_schedule
 from fmnist.adapters.memory.registry import MemoryDataRegistry
 from fmnist.adapters.torch.networks import build_network
 from fmnist.domain.model.data.dataset import DatasetVersion
 from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.errors import InvalidSetting, OutOfMemory, StoreUnavailable, TrainingFailed
+from fmnist.domain.model.training.presets import PRESETS
 from fmnist.domain.model.training.recipe import ARCHITECTURES, Architecture, Recipe
 from fmnist.domain.model.training.run import TrainingSpec, best_epoch
 from fmnist.ports.compute import FitResult
@@ -84,6 +85,12 @@ class TestLocalCompute(ComputeContract):
         assert list(first) != list(second)
         assert all(torch.equal(first[key], second[key].flip(1)) for key in first)
 
+    def test_a_checkpoint_has_each_weight_once(self) -> None:
+        splits = toy_splits(train=64, val=10, test=10)
+        spec = TrainingSpec(recipe=SPEC.recipe)
+        module = ImageClassification(spec, Normalization(mean=0.3, std=0.3), splits["train"], splits["val"])
+        assert set(module.state_dict()) == {f"network.{name}" for name in module.network.state_dict()}
+
     def test_too_few_images_are_refused_also_if_the_metadata_gives_no_sizes(self, tmp_path: Path) -> None:
         registry = MemoryDataRegistry()
         one = registry.add("1.0.0", toy_splits(train=1, val=10, test=10))
@@ -91,6 +98,17 @@ class TestLocalCompute(ComputeContract):
         spec = TrainingSpec(recipe=SPEC.recipe.override(architecture="resnet18"))
         with pytest.raises(InvalidSetting, match="resnet18 needs at least 2 images per worker and step, found 1"):
             LocalCompute(registry, tmp_path, threads=1).fit(spec, unknown, "run", lambda _: None)
+
+    @pytest.mark.parametrize("preset", ["speedrun", "small-1m", "best"])
+    def test_presets_for_a_gpu_also_train_on_a_cpu(
+        self, compute: LocalCompute, dataset: DatasetVersion, preset: str
+    ) -> None:
+        recipe = PRESETS[preset].override(max_epochs=1)
+        spec = TrainingSpec(recipe=recipe, limit_train=16, limit_val=10)
+        result = compute.fit(spec, dataset, uuid4().hex, lambda _: None)
+        (metrics,) = result.history
+        assert np.isfinite(metrics["train_loss"])
+        assert result.weights.architecture == recipe.architecture
 
     def test_random_state_of_the_caller_is_not_changed(self, compute: LocalCompute, dataset: DatasetVersion) -> None:
         torch.manual_seed(17)
@@ -219,18 +237,6 @@ def test_learning_rate_is_scheduled_for_any_number_of_steps(epochs: int, steps: 
         optimizer.step()
         planned.step()
     assert all(0 <= rate <= 0.1 + 1e-9 for rate in rates)
-
-
-def test_c_compiler_is_that_of_cc_or_else_gcc_or_clang(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("CC", raising=False)
-    assert not has_compiler()
-    (tmp_path / "gcc").touch(mode=0o755)
-    assert has_compiler()
-    monkeypatch.setenv("CC", "my-cc")
-    assert not has_compiler()
-    (tmp_path / "my-cc").touch(mode=0o755)
-    assert has_compiler()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")

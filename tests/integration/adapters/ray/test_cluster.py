@@ -211,7 +211,8 @@ def test_processes_of_ray_survive_a_closed_terminal_and_only_this_process_gets_t
         with _signals_kept():
             begun.append(ray._private.services.ConsolePopen(["sleep", "60"]))
             begun[0].send_signal(signal.SIGHUP)
-            os.kill(os.getpid(), signal.SIGHUP)
+            # To this thread, which holds it back. Another thread would take it at an unknown time.
+            signal.pthread_kill(threading.get_ident(), signal.SIGHUP)
 
     try:
         with pytest.raises(HungUp):

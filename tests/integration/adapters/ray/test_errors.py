@@ -13,9 +13,8 @@ from ray.exceptions import RayActorError, RayTaskError
 from ray.util.queue import Empty
 
 from fmnist.adapters.parquet.files import SplitReader
-from fmnist.adapters.ray import compute as compute_module
 from fmnist.adapters.ray.cluster import cluster_in_use
-from fmnist.adapters.ray.compute import RayCompute, _pass_on
+from fmnist.adapters.ray.compute import _SILENCE_SECONDS, RayCompute, _pass_on, _train
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.domain.model.errors import CorruptData, FmnistError, OutOfMemory, StoreUnavailable, TrainingFailed
@@ -39,18 +38,44 @@ class Reports:
 
     def __init__(self, *things: object) -> None:
         self._things: Iterator[object] = iter(things)
+        self.timeouts: list[float | None] = []
 
-    def get(self, timeout: float) -> object:
-        assert timeout < 1
+    def get(self, timeout: float | None) -> object:
+        self.timeouts.append(timeout)
         thing = next(self._things)
         if isinstance(thing, Empty | ray.exceptions.RayError):
             raise thing
         return thing
 
 
-def passed_on(reports: Reports, training: "Future[Any]") -> list[Progress]:
+class Trainer:
+    """Replaces Ray's trainer."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self._error = error
+
+    def fit(self) -> str:
+        if self._error is not None:
+            raise self._error
+        return "a result"
+
+
+class Sent:
+    """Replaces Ray's queue. With an error, it is lost."""
+
+    def __init__(self, lost: Exception | None) -> None:
+        self._lost = lost
+        self.sent: list[object] = []
+
+    def put(self, report: object) -> None:
+        self.sent.append(report)
+        if self._lost is not None:
+            raise self._lost
+
+
+def passed_on(reports: Reports) -> list[Progress]:
     heard: list[Progress] = []
-    _pass_on(reports, heard.append, training)
+    _pass_on(reports, heard.append)
     return heard
 
 
@@ -95,21 +120,31 @@ def test_failed_training_tells_its_cause(
 
 def test_error_that_a_worker_sends_is_raised_while_the_others_train() -> None:
     with pytest.raises(OutOfMemory, match="too small"):
-        passed_on(Reports(Progress(0, 1, 0, 1), OutOfMemory("too small")), Future())
+        passed_on(Reports(Progress(0, 1, 0, 1), OutOfMemory("too small")))
 
 
 def test_epoch_that_is_repeated_after_a_lost_worker_is_told(caplog: pytest.LogCaptureFixture) -> None:
     reports = [Progress(1, 3, 0, 8), Progress(1, 3, 4, 8), Progress(1, 3, 0, 8), Progress(1, 3, 4, 8)]
     with caplog.at_level(logging.WARNING, "fmnist"):
-        assert passed_on(Reports(*reports, Empty()), ended()) == reports
+        assert passed_on(Reports(*reports, None)) == reports
     assert caplog.messages == ["a worker was lost; training restarts from the beginning of epoch 2"]
 
 
-def test_queue_that_is_lost_after_the_training_loses_no_report() -> None:
-    report = Progress(0, 1, 1, 1)
-    assert passed_on(Reports(report, RayActorError()), ended()) == [report]
+def test_queue_that_is_lost_is_an_error() -> None:
     with pytest.raises(RayActorError):
-        passed_on(Reports(report, RayActorError()), Future())
+        passed_on(Reports(Progress(0, 1, 1, 1), RayActorError()))
+
+
+@pytest.mark.parametrize("error", [None, ray.train.TrainingFailedError("of another kind")])
+@pytest.mark.parametrize("lost", [None, RayActorError()])
+def test_end_of_training_ends_the_reports(error: Exception | None, lost: Exception | None) -> None:
+    trainer, reports = Trainer(error), Sent(lost)
+    if error is None:
+        assert _train(trainer, reports) == "a result"
+    else:
+        with pytest.raises(ray.train.TrainingFailedError):
+            _train(trainer, reports)
+    assert reports.sent == [None]
 
 
 @pytest.mark.parametrize(
@@ -121,9 +156,10 @@ def test_training_that_waits_for_resources_says_so_once(
 ) -> None:
     monkeypatch.setattr(ray, "cluster_resources", lambda: total)
     monkeypatch.setattr(ray, "available_resources", lambda: {"CPU": 1.0})
-    monkeypatch.setattr(compute_module, "_SILENCE_SECONDS", -1)
-    with caplog.at_level(logging.WARNING, "fmnist"), pytest.raises(StopIteration):
-        passed_on(Reports(Empty(), Empty()), Future())
+    reports = Reports(Empty(), Progress(0, 1, 1, 1), None)
+    with caplog.at_level(logging.WARNING, "fmnist"):
+        passed_on(reports)
+    assert reports.timeouts == [_SILENCE_SECONDS, None, None]
     (warning,) = caplog.messages
     assert warning.startswith("no worker has started after")
     assert f"the cluster has {shares}, and training waits for enough of them" in warning

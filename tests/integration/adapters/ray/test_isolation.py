@@ -107,6 +107,19 @@ def children() -> set[int]:
     return {process.pid for process in psutil.Process().children() if "spawn_main" in " ".join(process.cmdline())}
 
 
+def test_start_begins_the_child_that_later_calls_use_and_an_early_interrupt_of_the_terminal_spares_it(
+    compute: IsolatedCompute, toys: DatasetVersion, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = children()
+    compute.start()
+    (child,) = children() - before
+    for number in (signal.SIGINT, signal.SIGHUP):
+        os.kill(child, number)
+    with caplog.at_level(logging.WARNING, logger.name):
+        compute.prepare(seeded(0), toys)
+    assert f"in process {child}, " in caplog.text
+
+
 def test_fit_in_the_child_reports_and_returns_as_in_this_process(
     compute: IsolatedCompute, toys: DatasetVersion
 ) -> None:

@@ -112,6 +112,7 @@ def cluster(
         **command.environment,
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "fmnist.apps.serve:proxy_middleware",
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+        "LOG_LEVEL": "DEBUG",  # logs each request
         "RAY_AUTH_MODE": "disabled",  # it listens only on loopback, for some minutes
         **(variables or {}),
     }

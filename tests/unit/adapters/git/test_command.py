@@ -47,6 +47,11 @@ def test_error_of_a_failing_command_has_its_reason_but_not_its_arguments(tmp_pat
         run(["git", "-c", "core.askPass=", "ls-remote", str(tmp_path)])
 
 
+def test_a_missing_directory_is_named_and_not_taken_for_a_missing_program(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match=f"^there is no directory {tmp_path}/gone$"):
+        run(["git", "status"], cwd=tmp_path / "gone")
+
+
 def test_a_missing_program_is_named() -> None:
     with pytest.raises(StoreUnavailable, match="no-such-program is not on this machine"):
         run(["no-such-program"])

@@ -18,25 +18,17 @@ _FAST = Recipe(
     precision="bfloat16",
 )
 
+_BEST = _FAST.override(architecture="wrn-40-4", batch_size=256, max_epochs=80, shift=2, erase=8, compile=True)
+
 PRESETS: Mapping[str, Recipe] = {
     "fast": _FAST,
     # Fewer than 300,000 parameters, some minutes on two cores.
     "small": _FAST.override(architecture="cnn-wide", max_epochs=12),
-    # For a GPU.
-    "best": Recipe(
-        architecture="wrn-40-4",
-        optimizer="sgd",
-        schedule="one_cycle",
-        batch_size=256,
-        lr=0.2,
-        max_epochs=100,
-        weight_decay=5e-4,
-        label_smoothing=0.1,
-        flip=True,
-        shift=2,
-        erase=8,
-        precision="bfloat16",
-        compile=True,
-    ),
+    # The next three are designed for a GPU, and not yet measured on one. The shortest training to 94 %.
+    "speedrun": _FAST.override(architecture="cnn-large", batch_size=512, lr=0.5, max_epochs=10, compile=True),
+    # At most a million parameters.
+    "small-1m": _BEST.override(architecture="wrn-16-2", max_epochs=150),
+    # Within 8 minutes on an H100, if it trains 9,200 images/s.
+    "best": _BEST,
     "resnet18": Recipe(),
 }

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self, get_args
 from fmnist.domain.model.data.images import SIDE
 from fmnist.domain.model.validation import check, check_choice, check_count, check_types, known_fields
 
-Architecture = Literal["cnn", "cnn-wide", "resnet18", "resnet18-3x3", "wrn-40-4"]
+Architecture = Literal["cnn", "cnn-wide", "cnn-large", "resnet18", "resnet18-3x3", "wrn-16-2", "wrn-40-4"]
 Optimizer = Literal["adamw", "sgd"]
 Schedule = Literal["constant", "one_cycle"]
 Precision = Literal["float32", "bfloat16"]
