@@ -101,7 +101,8 @@ class RayCompute(Compute):
     def _trainer(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, progress: Queue) -> TorchTrainer:
         workers, gpus = spec.num_workers, spec.gpu_per_worker
         # They are read now, because workers may reserve all CPUs and block later reads.
-        train, val = (read_split(self.reader, dataset.files(split)) for split in ("train", "val"))
+        train = read_split(self.reader, dataset.files("train"), spec.limit_train)
+        val = read_split(self.reader, dataset.files("val"), spec.limit_val)
         spec.check_splits({"train": len(train), "val": len(val)})
         cpus = cpus_per_worker(free_cpus(), workers)
         task = WorkerTask(

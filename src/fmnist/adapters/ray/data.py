@@ -1,6 +1,8 @@
 """Splits in Ray's object store: Ray Data reads their files in parallel, and each worker takes its own rows."""
 
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -8,12 +10,16 @@ from typing import Any
 import ray
 import ray.data
 from ray.data.block import BlockMetadata
+from ray.data.exceptions import ExecutionTimeoutError
+from ray.util.annotations import RayDeprecationWarning
 
 from fmnist.adapters.parquet.files import SplitReader
 from fmnist.adapters.parquet.schema import to_labeled_images
-from fmnist.adapters.ray.cluster import free_cpus
+from fmnist.adapters.ray.cluster import RETRIES, node_cpus
 from fmnist.domain.model.data.dataset import LabeledImages, SplitFile, part_rows
-from fmnist.domain.model.errors import FmnistError
+from fmnist.domain.model.errors import FmnistError, StoreUnavailable
+
+_TASKS_PER_NODE = 2  # a task needs about four times the size of its file
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,9 @@ class StoredSplit:
         """Fetch one of `parts` consecutive parts of the first `limit` rows. Only the blocks with its rows are fetched.
 
         `equal` drops rows so that all parts are equally long, as data-parallel steps need.
+
+        Raises:
+            FmnistError: a lost block cannot be read again.
         """
         rows = len(self) if limit is None else min(limit, len(self))
         start, stop = part_rows(rows - rows % parts if equal else rows, parts, part)
@@ -44,7 +53,8 @@ class StoredSplit:
             if low < high:
                 wanted.append((block, low, high - low))
             first += size
-        tables = ray.get([block for block, _, _ in wanted])
+        with _own_errors():
+            tables = ray.get([block for block, _, _ in wanted])
         return LabeledImages.joined(
             [to_labeled_images(table.slice(low, n)) for table, (_, low, n) in zip(tables, wanted, strict=True)]
         )
@@ -53,10 +63,11 @@ class StoredSplit:
 class SplitSource(ray.data.Datasource):  # type: ignore[misc]  # ray is not typed here
     """A split's files as a source for Ray Data, one task for each file. A task compares the hash before it parses."""
 
-    def __init__(self, reader: SplitReader, files: Sequence[SplitFile]) -> None:
+    def __init__(self, reader: SplitReader, files: Sequence[SplitFile], limit: int | None) -> None:
         super().__init__()
         self._reader = reader
         self._files = files
+        self._limit = limit
 
     def estimate_inmemory_data_size(self) -> None:
         """Leave the size open: only the number of tasks would depend on it."""
@@ -66,33 +77,36 @@ class SplitSource(ray.data.Datasource):  # type: ignore[misc]  # ray is not type
     ) -> list[ray.data.ReadTask]:
         """Return a task for each file."""
         unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
-        return [ray.data.ReadTask(partial(_tables, self._reader, file), unknown) for file in self._files]
+        return [ray.data.ReadTask(partial(_tables, self._reader, file, self._limit), unknown) for file in self._files]
 
 
-def read_split(reader: SplitReader, files: Sequence[SplitFile]) -> StoredSplit:
+def read_split(reader: SplitReader, files: Sequence[SplitFile], limit: int | None = None) -> StoredSplit:
     """Read the files of a split in parallel, on all nodes, and wait for them. The rows never come to this process.
+
+    Only the first `limit` rows of each file are kept.
 
     Raises:
         FmnistError: a file cannot be read, as `SplitReader` says.
+        StoreUnavailable: no file was read for a long time (30 minutes, by Ray's default).
     """
     context = ray.data.DataContext.get_current().copy()
     context.execution_options.preserve_order = True  # otherwise a block's place depends on when its task ends
     context.enable_progress_bars = False
-    with ray.data.DataContext.current(context):
+    # By default, half: above that, tasks start one at a time. Nothing else fills the store before training.
+    context.override_object_store_memory_limit_fraction = 1.0
+    with ray.data.DataContext.current(context), warnings.catch_warnings(), _own_errors():
+        warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated", RayDeprecationWarning)
         data = ray.data.read_datasource(
-            SplitSource(reader, files),
+            SplitSource(reader, files, limit),
             override_num_blocks=len(files),
             # A task needs no CPU, because it runs again if a node with blocks is lost, while waiting workers hold all
             # CPUs. So a limit keeps a machine from reading hundreds of files at once.
             num_cpus=0,
-            concurrency=min(len(files), max(1, int(sum(free_cpus())))),
+            concurrency=min(len(files), _TASKS_PER_NODE * len(node_cpus())),
+            # Ray Data's default is to try for ever. No other argument sets it.
+            ray_remote_args={"max_retries": RETRIES},
         )
-        try:
-            bundles = list(data.materialize().iter_internal_ref_bundles())
-        except ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, _Failure):
-                raise error.cause.args[0] from error
-            raise
+        bundles = list(data.materialize().iter_internal_ref_bundles())
     stored = [entry for bundle in bundles for entry in bundle.blocks]
     return StoredSplit([entry.ref for entry in stored], [entry.metadata.num_rows for entry in stored])
 
@@ -101,8 +115,23 @@ class _Failure(Exception):
     """Holds the error of a task. Ray Data appends its own advice to the text of an error, but not to what one holds."""
 
 
-def _tables(reader: SplitReader, file: SplitFile) -> Iterable[Any]:  # pragma: no cover - runs in a Ray worker
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    """Raise the error that a reading task held, in place of Ray's."""
     try:
-        return [reader.table(file)]
+        yield
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, _Failure):
+            raise error.cause.args[0] from error
+        raise
+    except ExecutionTimeoutError as error:
+        raise StoreUnavailable(f"the data cannot be read: {error}; check that the disk or store answers") from error
+
+
+def _tables(  # pragma: no cover - runs in a Ray worker
+    reader: SplitReader, file: SplitFile, limit: int | None
+) -> Iterable[Any]:
+    try:
+        return [reader.table(file).slice(0, limit)]
     except FmnistError as error:
         raise _Failure(error) from error

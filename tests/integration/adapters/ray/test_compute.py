@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import fields, replace
+from pathlib import Path
 from uuid import uuid4
 
 import psutil
@@ -14,6 +15,7 @@ import ray
 import torch
 
 from fmnist.adapters.ray.compute import RayCompute
+from fmnist.adapters.torch.weights import load_tensors
 from fmnist.domain.model.data.dataset import DatasetVersion
 from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.errors import CorruptData, InvalidSetting, OutOfMemory, TrainingFailed
@@ -51,6 +53,9 @@ class TestRayCompute(ComputeContract):
         assert (len(one.files("train")), len(dataset.files("train"))) == (1, 3)
         again = compute.fit(self.spec, one, uuid4().hex, ignore)
         assert list(again.history) == list(finished.result.history)
+        ours, theirs = (load_tensors(Path(result.weights.path)) for result in (finished.result, again))
+        assert list(ours) == list(theirs)
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 def ignore(_: Progress) -> None:

@@ -3,7 +3,11 @@
 import dataclasses
 import hashlib
 import os
+import select
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +16,12 @@ import ray
 
 from fmnist.adapters.parquet.files import SplitReader, write_split
 from fmnist.adapters.parquet.storage import Storage
-from fmnist.adapters.ray.cluster import join_cluster
+from fmnist.adapters.ray.cluster import cluster_in_use, join_cluster
 from fmnist.adapters.ray.compute import RayCompute
-from fmnist.adapters.ray.data import StoredSplit, read_split
+from fmnist.adapters.ray.data import StoredSplit, _tables, read_split
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.domain.model.data.dataset import LabeledImages, SplitFile
-from fmnist.domain.model.errors import CorruptData
+from fmnist.domain.model.errors import CorruptData, StoreUnavailable
 from fmnist.testing.data import toy_images
 
 # The first file is much larger, so the others are read before it is.
@@ -105,16 +109,69 @@ def test_missing_file_is_named(files: list[SplitFile], tmp_path: Path) -> None:
         read_split(SplitReader(), [files[0], lost, *files[2:]])
 
 
+def test_file_of_several_blocks_keeps_the_order_of_its_rows(
+    files: list[SplitFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray.data.DataContext.get_current(), "target_max_block_size", 2**20)
+    cut = read_split(SplitReader(), files)
+    assert len(cut.blocks) > 10
+    for part in range(3):
+        assert_rows(cut.part(part, 3, None, equal=True), 6670 * part, 6670 * (part + 1))
+
+
+def test_limit_keeps_other_rows_out_of_the_store(files: list[SplitFile]) -> None:
+    limited = read_split(SplitReader(), files[:2], 500)
+    assert list(limited.sizes) == [500, 3]
+    assert_rows(limited.part(0, 1, 500, equal=False), 0, 500)
+    (place,) = ray.experimental.get_object_locations(limited.blocks[:1]).values()
+    assert place["object_size"] < 2 * 500 * 785
+
+
+def test_error_of_a_lost_block_that_is_read_again_keeps_its_type(files: list[SplitFile]) -> None:
+    damaged = dataclasses.replace(files[0], md5="0" * 32)
+    again = ray.remote(_tables).remote(SplitReader(), damaged, None)
+    with pytest.raises(CorruptData, match="is damaged") as failure:
+        StoredSplit([again], [SIZES[0]]).part(0, 1, None, equal=True)
+    assert damaged.uri in str(failure.value)
+
+
+@pytest.fixture
+def sent_by_value() -> Iterator[None]:
+    """Sends the classes below to Ray's workers, which cannot import them."""
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    yield
+    ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
 class Meeting(Storage):
-    """A storage on whose disk two files lie at the ends of a pipe: neither can be opened without the other."""
+    """A storage that gives no file before the readers of all files with a pipe are there."""
 
     def read(self, file: SplitFile) -> bytes:
-        with Path(file.uri).with_name("pipe").open("rb" if file.uri.endswith("0.parquet") else "wb"):
+        own = Path(file.uri).with_suffix(".pipe")
+        with ExitStack() as opened:
+            pipes = {path: opened.enter_context(path.open("r+b", buffering=0)) for path in own.parent.glob("*.pipe")}
+            pipes.pop(own).write(b".")
+            for pipe in pipes.values():
+                assert select.select([pipe], [], [], 60)[0], "nobody reads the other file"
             return super().read(file)
 
 
-def test_files_are_read_at_the_same_time(files: list[SplitFile], monkeypatch: pytest.MonkeyPatch) -> None:
-    os.mkfifo(Path(files[0].uri).with_name("pipe"))
-    monkeypatch.setattr("fmnist.adapters.ray.data.free_cpus", lambda: [1.0, 1.0])
-    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+@pytest.mark.usefixtures("sent_by_value")
+def test_files_are_read_at_the_same_time(files: list[SplitFile]) -> None:
+    for file in files[:2]:
+        os.mkfifo(Path(file.uri).with_suffix(".pipe"))
     assert list(read_split(SplitReader(Meeting()), files[:2]).sizes) == list(SIZES[:2])
+
+
+class Deadly(Storage):
+    """A storage that ends the process of its reader."""
+
+    def read(self, file: SplitFile) -> bytes:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+
+@pytest.mark.usefixtures("sent_by_value")
+def test_file_whose_reading_always_ends_its_process_is_given_up(files: list[SplitFile]) -> None:
+    with pytest.raises(StoreUnavailable, match="was lost"), cluster_in_use(ClusterSettings()):
+        read_split(SplitReader(Deadly()), files[1:2])
