@@ -96,8 +96,9 @@ format: setup ## Format the code, and fix what the linter can fix.
 bench-train: setup ## Measure training: overhead, scaling, and time to 90 % accuracy. Takes hours; see --only.
 	$(BIN)/python benchmarks/training.py
 
-bench-data: setup ## Measure the time from a Parquet file to a tensor.
+bench-data: setup ## Measure the time from Parquet files to tensors.
 	$(BIN)/python benchmarks/data.py
+	$(BIN)/python benchmarks/data_files.py
 
 bench-serve: setup ## Measure the service against other servers and the bare model. Takes half an hour.
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'

@@ -72,7 +72,7 @@ def through_the_product(path: Path) -> Callable[[], torch.Tensor]:
     """Return a function that reads the file as a training run reads a split."""
     digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
     file = SplitFile(split="train", uri=str(path), md5=digest)
-    return lambda: torch.tensor(SplitReader()(file).images)
+    return lambda: torch.tensor(SplitReader()([file]).images)
 
 
 def row_by_row(path: Path) -> torch.Tensor:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from dvc.repo import Repo
 
-from fmnist.adapters.dvc.settings import RegistryPaths, RegistrySettings
+from fmnist.adapters.dvc.settings import RegistryPaths, RegistrySettings, part_paths
 from fmnist.adapters.parquet.files import write_split
 from fmnist.adapters.parquet.storage import S3Settings
 from fmnist.domain.model.address import Address
@@ -25,10 +25,12 @@ def make_dvc_registry(
     legacy: Collection[str] = (),
     remote_url: str | None = None,
     s3: S3Settings | None = None,
+    files: Mapping[str, int] | None = None,
 ) -> RegistrySettings:
     """Make a DVC data registry with these versions in about 1 s: a bare repository and a store, both in `directory`.
 
     Versions named in `legacy` have the layout of 1.x: nested lists, int64 labels, metadata tracked by DVC.
+    The train split of a version named in `files` has so many files.
     `remote_url` puts the data elsewhere, such as `s3://BUCKET` in the store of `s3`, and the repository names it.
 
         settings = make_dvc_registry(tmp_path, {"1.0.0": toy_splits(train=200)})
@@ -48,7 +50,7 @@ def make_dvc_registry(
             }
     with Repo(str(work)) as project:
         for version, splits in versions.items():
-            _write_version(project, work, paths, splits, legacy=version in legacy)
+            _write_version(project, work, splits, (files or {}).get(version, 1), legacy=version in legacy)
             project.push()
             git(work, "add", "--all")
             git(work, *_IDENTITY, "commit", "--quiet", "--allow-empty", "--message", version)
@@ -79,16 +81,15 @@ def git(directory: Path, *arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=directory, check=True, capture_output=True, text=True).stdout
 
 
-def _write_version(
-    project: Repo, work: Path, paths: RegistryPaths, splits: Mapping[str, LabeledImages], *, legacy: bool
-) -> None:
-    for split, path in paths.splits().items():
-        pointer = work / f"{path}.dvc"
-        if split not in splits and pointer.exists():
-            git(work, "rm", "--quiet", "--force", str(pointer))
-    tracked = [str(work / paths.splits()[split]) for split in splits]
+def _write_version(project: Repo, work: Path, splits: Mapping[str, LabeledImages], files: int, *, legacy: bool) -> None:
+    paths, tracked = RegistryPaths(), list[str]()
+    for pointer in work.glob("data/**/*.parquet.dvc"):
+        git(work, "rm", "--quiet", "--force", str(pointer))
     for split, data in splits.items():
-        (write_legacy_split if legacy else write_split)(data, work / paths.splits()[split])
+        parts = part_paths(paths.splits()[split], files if split == "train" else 1)
+        for path, rows in zip(parts, data.cut(len(parts)), strict=True):
+            (write_legacy_split if legacy else write_split)(rows, work / path)
+            tracked.append(str(work / path))
     metadata = work / paths.metadata
     metadata.write_text(json.dumps(describe(splits)), encoding="utf-8")
     if legacy:

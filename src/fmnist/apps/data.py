@@ -17,7 +17,7 @@ from fmnist.domain.model.text import printable
 
 if TYPE_CHECKING:
     from fmnist.apps.containers.data import DataContainer
-    from fmnist.domain.model.data.dataset import DatasetVersion
+    from fmnist.domain.model.data.dataset import DatasetVersion, SplitFile
 
 logger = logging.getLogger(__name__)
 
@@ -25,11 +25,16 @@ app = typer.Typer(help="Build, list, resolve, show and verify data versions.", n
 stage = typer.Typer(help="Steps of the data registry's pipeline, run by its dvc.yaml.", no_args_is_help=True)
 app.add_typer(stage, name="stage", hidden=True)
 
+_Files = Annotated[int, typer.Option(min=1, help="Number of files of the train split, of equal size.")]
 _Version = Annotated[str, typer.Argument(help="Data version, such as 1.0.0; latest is the newest version.")]
 
 
 @app.command(
-    epilog=examples("fmnist data build", "fmnist data build --version 1.1.0 --source ~/Downloads/fashion-mnist")
+    epilog=examples(
+        "fmnist data build",
+        "fmnist data build --version 1.1.0 --source ~/Downloads/fashion-mnist",
+        "fmnist data build --version 1.2.0 --files 4",
+    )
 )
 def build(
     version: Annotated[
@@ -39,12 +44,13 @@ def build(
         Path | None,
         typer.Option(help="Directory with the four official .gz files.  \\[default: FMNIST_RAW_DIR, else a download]"),
     ] = None,
+    files: _Files = 1,
 ) -> None:
     """Build a data version from the official files, and add it to the data registry (DVC_REPO_URL or local)."""
     container = _container()
     settings = container.settings()
     logger.info("state directory %s", settings.fmnist_home)
-    built = container.builder(source=source).build(version)
+    built = container.builder(source=source).build(version, files)
     typer.echo(f"{built.tag} {'built in' if built.new else 'is already in'} {built.registry}")
 
 
@@ -102,8 +108,7 @@ def show(version: _Version = "latest", *, as_json: AsJson = False) -> None:
                 "source": dataset.source,
                 "digest": dataset.digest,
                 "splits": {
-                    name: {"images": images.get(name, "?"), "md5": file.md5, "uri": file.uri}
-                    for name, file in dataset.splits.items()
+                    name: {"images": images.get(name, "?"), **_listed(files)} for name, files in dataset.splits.items()
                 },
                 "normalization": {"mean": normalization.mean, "std": normalization.std},
                 "class_names": dataset.class_names,
@@ -115,7 +120,11 @@ def show(version: _Version = "latest", *, as_json: AsJson = False) -> None:
     typer.echo(printable(f"classes: {', '.join(dataset.class_names)}"))
     _print_table(
         ("split", "images", "md5", "uri"),
-        [(name, images.get(name, "?"), file.md5, file.uri) for name, file in dataset.splits.items()],
+        [
+            (name, "" if place else images.get(name, "?"), file.md5, file.uri)
+            for name, files in dataset.splits.items()
+            for place, file in enumerate(files)
+        ],
     )
 
 
@@ -133,7 +142,9 @@ def verify(version: _Version = "latest") -> None:
             failures.append(str(error))
             typer.echo(f"{split}: DAMAGED")
         else:
-            typer.echo(f"{split}: {len(data)} images, md5 {dataset.file(split).md5}, as expected")
+            files = dataset.files(split)
+            hashes = f"md5 {files[0].md5}" if len(files) == 1 else f"md5 of {len(files)} files"
+            typer.echo(f"{split}: {len(data)} images, {hashes}, as expected")
     if failures:
         raise CorruptData(f"{dataset.version} is damaged: {'; '.join(failures)}")
 
@@ -145,15 +156,21 @@ def download() -> None:
 
 
 @stage.command()
-def process() -> None:
+def process(files: _Files = 1) -> None:
     """Write the three splits as Parquet into this clone of a data registry, as params.yaml there says."""
-    _container().process(Path.cwd())
+    _container().process(Path.cwd(), files)
 
 
 @stage.command()
-def analyze() -> None:
+def analyze(files: _Files = 1) -> None:
     """Write metadata.json of the splits into this clone of a data registry."""
-    _container().analyze(Path.cwd())
+    _container().analyze(Path.cwd(), files)
+
+
+def _listed(files: "Sequence[SplitFile]") -> dict[str, object]:
+    """Return a split's file for JSON, or the list of its files if there are several."""
+    listed = [{"md5": file.md5, "uri": file.uri} for file in files]
+    return {"files": listed} if len(listed) > 1 else {**listed[0]}
 
 
 def _container() -> "DataContainer":

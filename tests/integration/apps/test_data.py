@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fmnist.adapters.dvc.registry import DvcDataRegistry
-from fmnist.adapters.dvc.settings import RegistryPaths, RegistrySettings
+from fmnist.adapters.dvc.settings import RegistryPaths, RegistrySettings, part_paths
 from fmnist.adapters.idx.files import RAW_FILES
 from fmnist.adapters.parquet.files import write_split
 from fmnist.domain.model.data.metadata import describe
@@ -22,7 +22,8 @@ DEFAULT = {"DVC_REPO_URL": "", "DVC_REMOTE_URL": ""}
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> RegistrySettings:
-    return make_dvc_registry(tmp_path_factory.mktemp("registry"), {"1.0.0": toy_splits(), "1.1.0": toy_splits(seed=1)})
+    versions = {"1.0.0": toy_splits(), "0.9.0": toy_splits(), "1.1.0": toy_splits(seed=1)}
+    return make_dvc_registry(tmp_path_factory.mktemp("registry"), versions, files={"0.9.0": 3})
 
 
 @pytest.fixture
@@ -32,9 +33,9 @@ def data(tmp_path: Path, settings: RegistrySettings) -> Here:
 
 
 def test_versions_are_listed_newest_first(data: Here) -> None:
-    assert data.told("data", "versions") == "fashion-mnist-v1.1.0\nfashion-mnist-v1.0.0\n"
+    assert data.told("data", "versions") == "fashion-mnist-v1.1.0\nfashion-mnist-v1.0.0\nfashion-mnist-v0.9.0\n"
     listed = data.json("data", "versions")
-    assert listed == ["fashion-mnist-v1.1.0", "fashion-mnist-v1.0.0"]
+    assert listed == ["fashion-mnist-v1.1.0", "fashion-mnist-v1.0.0", "fashion-mnist-v0.9.0"]
 
 
 def test_registry_without_a_version_says_to_build_one(tmp_path: Path, data: Here) -> None:
@@ -46,11 +47,27 @@ def test_registry_without_a_version_says_to_build_one(tmp_path: Path, data: Here
 def test_show_prints_the_content_of_a_version(data: Here, settings: RegistrySettings) -> None:
     dataset = DvcDataRegistry(settings).resolve("1.0.0")
     told = data.told("data", "show", "1.0.0")
-    assert f"train\t40\t{dataset.file('train').md5}\t{dataset.file('train').uri}\n" in told
+    assert f"train\t40\t{dataset.files('train')[0].md5}\t{dataset.files('train')[0].uri}\n" in told
     shown = data.json("data", "show", "1.0.0")
     assert (shown["version"], shown["commit"], shown["digest"]) == (dataset.version, dataset.commit, dataset.digest)
-    assert shown["splits"]["val"] == {"images": 20, "md5": dataset.file("val").md5, "uri": dataset.file("val").uri}
+    assert shown["splits"]["val"] == {
+        "images": 20,
+        "md5": dataset.files("val")[0].md5,
+        "uri": dataset.files("val")[0].uri,
+    }
     assert shown["normalization"] == {"mean": dataset.normalization.mean, "std": dataset.normalization.std}
+
+
+def test_show_and_verify_have_every_file_of_a_split(data: Here, settings: RegistrySettings) -> None:
+    files = DvcDataRegistry(settings).resolve("0.9.0").files("train")
+    lines = data.told("data", "show", "0.9.0").splitlines()
+    assert [line.split("\t") for line in lines if line.startswith("train\t")] == [
+        ["train", "" if place else "40", file.md5, file.uri] for place, file in enumerate(files)
+    ]
+    shown = data.json("data", "show", "0.9.0")["splits"]
+    assert shown["train"] == {"images": 40, "files": [{"md5": file.md5, "uri": file.uri} for file in files]}
+    assert set(shown["val"]) == {"images", "md5", "uri"}
+    assert data.told("data", "verify", "0.9.0").splitlines()[0] == "train: 40 images, md5 of 3 files, as expected"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +107,7 @@ def test_verify_reads_every_split_and_fails_on_a_damaged_one(tmp_path: Path) -> 
         "val: 20 images",
         "test: 20 images",
     ]
-    damaged = Path(DvcDataRegistry(settings).resolve().file("val").uri)
+    damaged = Path(DvcDataRegistry(settings).resolve().files("val")[0].uri)
     damaged.chmod(0o644)
     damaged.write_bytes(damaged.read_bytes()[:-1])
     code, out, err = data("data", "verify")
@@ -105,7 +122,10 @@ def test_an_unknown_version_is_bad_input(data: Here) -> None:
         assert data("data", command, "9.9.9") == (
             2,
             "",
-            "error: the data registry has no version '9.9.9': it has fashion-mnist-v1.1.0, fashion-mnist-v1.0.0\n",
+            (
+                "error: the data registry has no version '9.9.9': it has fashion-mnist-v1.1.0, fashion-mnist-v1.0.0, "
+                "fashion-mnist-v0.9.0\n"
+            ),
         )
 
 
@@ -142,8 +162,10 @@ def test_download_stage_copies_the_official_files(tmp_path: Path, data: Here, of
 def test_analyze_stage_describes_the_splits(tmp_path: Path, data: Here) -> None:
     splits, paths = toy_splits(), RegistryPaths()
     for name, path in paths.splits().items():
-        write_split(splits[name], tmp_path / path)
-    assert data.told("data", "stage", "analyze") == ""
+        parts = part_paths(path, 3 if name == "train" else 1)
+        for part, rows in zip(parts, splits[name].cut(len(parts)), strict=True):
+            write_split(rows, tmp_path / part)
+    assert data.told("data", "stage", "analyze", "--files", "3") == ""
     written = json.loads((tmp_path / paths.metadata).read_text())
     assert written == json.loads(json.dumps(describe(splits)))
 

@@ -26,7 +26,7 @@ def damaged_registry(toy_registry: RegistrySettings, command: Command) -> None:
     store = command.home / "store"
     shutil.copytree(str(toy_registry.remote_url), store)
     command.registry = RegistrySettings(repo=toy_registry.repo, remote_url=str(store))
-    file = Path(DvcDataRegistry(command.registry).resolve().file("train").uri)
+    file = Path(DvcDataRegistry(command.registry).resolve().files("train")[0].uri)
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.chmod(0o644)

@@ -26,7 +26,7 @@ from fmnist.adapters.dvc.config import (
     write_config,
 )
 from fmnist.adapters.dvc.git import tagged_commits
-from fmnist.adapters.dvc.registry_files import COMMITTED, DVC_FILE, DVC_YAML, IGNORE_FILES, PARAMS_YAML, POINTERS
+from fmnist.adapters.dvc.registry_files import COMMITTED, DVC_FILE, IGNORE_FILES, PARAMS_YAML, POINTERS, dvc_yaml
 from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.dvc.stages import PARAMS, parse_params
 from fmnist.adapters.git.command import git, is_local, run, source_name
@@ -66,8 +66,10 @@ class RegistryBuilder:
         self._downloads = downloads
         self._source = source
 
-    def build(self, version: str) -> Built:
-        """Build a version, unless the registry has it already. A version never changes.
+    def build(self, version: str, files: int = 1) -> Built:
+        """Build a version whose train split has so many files, unless the registry has the version already.
+
+        A version never changes.
 
         Raises:
             InvalidSetting: `version` is not a semantic version, or there is no place for the data.
@@ -83,7 +85,7 @@ class RegistryBuilder:
         with tempfile.TemporaryDirectory(prefix="fmnist-build-") as scratch:
             check_place(scratch)  # DVC's cache lies in it
             work = _Checkout(Path(scratch, "registry"), raw, self._settings)
-            work.start(None if absent else self._settings.repo)
+            work.start(None if absent else self._settings.repo, files)
             work.make(tag)
             new = self._publish(work, tag, first=absent)
         logger.info("%s is in %s", tag, name)
@@ -132,29 +134,32 @@ class _Checkout:
         self._settings = settings
         self._source = source_name(settings.repo)
 
-    def start(self, repo: Address | None) -> None:
-        """Clone the registry, or start an empty one, and write the current pipeline files into it."""
+    def start(self, repo: Address | None, files: int) -> None:
+        """Clone the registry, or start an empty one, and write the current pipeline files into it.
+
+        `files` is the number of files of the train split.
+        """
         if repo is None:
             run(["git", "init", "--quiet", f"--initial-branch={_BRANCH}", str(self._path)])
         else:
             clone(repo, self._path, "--no-checkout")
-        files = self._committed_files()
-        if any(file.startswith(".dvc/") for file in files):
+        committed = self._committed_files()
+        if any(file.startswith(".dvc/") for file in committed):
             remote = self._remote_of_the_registry()
             (self._path / ".dvc").mkdir()
         else:
             remote = self._start_project()
         write_config(self._path / ".dvc/config.local", {remote_section(_UPLOAD_REMOTE): remote})
         for file in [PARAMS, *IGNORE_FILES]:
-            if file in files:
+            if file in committed:
                 self._write(file, git(self._path, "cat-file", "blob", f"HEAD:{file}"))
-        if PARAMS not in files:
+        if PARAMS not in committed:
             self._write(PARAMS, PARAMS_YAML)
         try:
             parse_params((self._path / PARAMS).read_text(encoding="utf-8"))
         except InvalidSetting as error:
             raise InvalidSetting(f"{self._source}: {error}") from error
-        self._write(DVC_FILE, DVC_YAML)
+        self._write(DVC_FILE, dvc_yaml(files))
 
     def _committed_files(self) -> set[str]:
         """Return the registry's files. They stay in the index, and so in the next commit."""

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from dvc.utils.serialize import YAMLFileCorruptedError, parse_yaml
 
-from fmnist.adapters.dvc.settings import RegistryPaths
+from fmnist.adapters.dvc.settings import RegistryPaths, part_paths
 from fmnist.adapters.idx.files import RAW_FILES
 from fmnist.adapters.idx.splits import read_splits
 from fmnist.adapters.parquet.files import parse_split, write_split
 from fmnist.adapters.parquet.schema import to_labeled_images
+from fmnist.domain.model.data.dataset import LabeledImages
 from fmnist.domain.model.data.metadata import describe
 from fmnist.domain.model.errors import InvalidSetting
 from fmnist.domain.model.text import words_of
@@ -34,12 +35,20 @@ def download(raw: Path, checkout: Path) -> None:
         shutil.copyfile(raw / file.name, target / file.name)
 
 
-def process(checkout: Path) -> None:
+def split_paths(files: int) -> dict[str, list[str]]:
+    """Return the paths of the Parquet files by split name, where `train` has so many files."""
+    return {name: part_paths(path, files if name == "train" else 1) for name, path in PATHS.splits().items()}
+
+
+def process(checkout: Path, files: int = 1) -> None:
     """Write `train`, `val` and `test` as Parquet.
+
+    `train` is cut into so many files. Their rows, in the order of the files, are those of the one file.
 
     Raises:
         CorruptData: an official file is damaged.
-        InvalidSetting: `params.yaml` cannot be read, lacks a value, or has a `val_size` that cannot be stratified.
+        InvalidSetting: `params.yaml` cannot be read, lacks a value, or has a `val_size` that cannot be stratified; or
+            there are more files than images.
     """
     try:
         text = (checkout / PARAMS).read_text(encoding="utf-8")
@@ -47,16 +56,21 @@ def process(checkout: Path) -> None:
         raise InvalidSetting(f"{PARAMS} cannot be read: {error}") from error
     val_size, seed = parse_params(text)
     splits = read_splits(checkout / RAW, val_size, seed)
-    for name, path in PATHS.splits().items():
-        write_split(splits[name], checkout / path)
-        logger.info("%s: %d images in %s", name, len(splits[name]), path)
+    if files > len(splits["train"]):
+        raise InvalidSetting(f"{files} files: expected at most {len(splits['train'])}, the number of images of 'train'")
+    for name, paths in split_paths(files).items():
+        for path, rows in zip(paths, splits[name].cut(len(paths)), strict=True):
+            write_split(rows, checkout / path)
+            logger.info("%s: %d images in %s", name, len(rows), path)
 
 
-def analyze(checkout: Path) -> None:
-    """Write `metadata.json` from the Parquet files."""
+def analyze(checkout: Path, files: int = 1) -> None:
+    """Write `metadata.json` from the Parquet files, as many as `process` wrote."""
     splits = {}
-    for name, path in PATHS.splits().items():
-        splits[name] = to_labeled_images(parse_split(name, path, (checkout / path).read_bytes()))
+    for name, paths in split_paths(files).items():
+        splits[name] = LabeledImages.joined(
+            [to_labeled_images(parse_split(name, path, (checkout / path).read_bytes())) for path in paths]
+        )
     (checkout / PATHS.metadata).write_text(json.dumps(describe(splits), indent=2) + "\n", encoding="utf-8")
 
 

@@ -29,9 +29,16 @@ class MemoryDataRegistry(DataRegistry):
         self._content: dict[str, LabeledImages] = {}
 
     def add(
-        self, version: str, splits: Mapping[str, LabeledImages], metadata: Mapping[str, Any] | None = None
+        self,
+        version: str,
+        splits: Mapping[str, LabeledImages],
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        files: int = 1,
     ) -> DatasetVersion:
         """Add a version to the registry and return it. Without `metadata`, it is computed from the splits.
+
+        The train split has `files` files.
 
         Raises:
             InvalidSetting: it is not a semantic version, or the registry has it already.
@@ -39,17 +46,22 @@ class MemoryDataRegistry(DataRegistry):
         tag = full_tag(version)
         if tag in self._versions:
             raise InvalidSetting(f"{tag} is in the registry already, and versions never change: choose another")
-        files = {name: SplitFile(name, f"memory://{tag}/{name}", _md5(data)) for name, data in splits.items()}
+        content = {
+            SplitFile(name, f"memory://{tag}/{name}/{place}", _md5(rows)): rows
+            for name, data in splits.items()
+            for place, rows in enumerate(data.cut(files if name == "train" else 1))
+        }
+        listed = {name: tuple(file for file in content if file.split == name) for name in splits}
         dataset = DatasetVersion(
             version=tag,
-            commit=hashlib.sha1(repr((tag, files)).encode(), usedforsecurity=False).hexdigest(),
-            splits=files,
+            commit=hashlib.sha1(repr((tag, listed)).encode(), usedforsecurity=False).hexdigest(),
+            splits=listed,
             metadata=describe(splits) if metadata is None else metadata,
             source="memory://",
             paths={**{name: f"{name}.parquet" for name in splits}, "metadata": "metadata.json"},
         )
         self._versions[tag] = dataset
-        self._content.update({files[name].uri: data for name, data in splits.items()})
+        self._content.update({file.uri: rows for file, rows in content.items()})
         return dataset
 
     def versions(self) -> list[str]:
@@ -65,12 +77,14 @@ class MemoryDataRegistry(DataRegistry):
         return dataset
 
     def read(self, dataset: DatasetVersion, split: str) -> LabeledImages:
-        file = dataset.file(split)
+        return LabeledImages.joined([self._read(file) for file in dataset.files(split)])
+
+    def _read(self, file: SplitFile) -> LabeledImages:
         data = self._content.get(file.uri)
         if data is None:
-            raise CorruptData(f"split {split!r} is not at {file.uri}")
+            raise CorruptData(f"split {file.split!r} is not at {file.uri}")
         if _md5(data) != file.md5:
-            raise CorruptData(f"split {split!r} at {file.uri} is damaged: its MD5 is not {file.md5}")
+            raise CorruptData(f"split {file.split!r} at {file.uri} is damaged: its MD5 is not {file.md5}")
         return data
 
 

@@ -4,7 +4,7 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path, PurePosixPath
 
@@ -13,7 +13,7 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from fmnist.adapters.mlflow.connection import MlflowConnection, all_pages
 from fmnist.adapters.mlflow.errors import translated
-from fmnist.domain.model.data.dataset import DatasetVersion
+from fmnist.domain.model.data.dataset import DatasetVersion, SplitFile
 from fmnist.domain.model.errors import RunNotFound
 from fmnist.ports.tracker import RunRecord, RunStatus, Tracker
 
@@ -139,8 +139,13 @@ class MlflowTracker(Tracker):
 
 
 def _training_input(dataset: DatasetVersion) -> DatasetInput:
-    files = {file.split: {"uri": file.uri, "md5": file.md5} for file in dataset.splits.values()}
+    splits = {split: _recorded(files) for split, files in dataset.splits.items()}
     # Only MLflow's "code" source needs no file. Its tags say where the data is.
-    source = {"tags": {"registry": dataset.source, "commit": dataset.commit, "splits": files}}
+    source = {"tags": {"registry": dataset.source, "commit": dataset.commit, "splits": splits}}
     entity = Dataset(name=dataset.version, digest=dataset.digest, source_type="code", source=json.dumps(source))
     return DatasetInput(entity, [InputTag("mlflow.data.context", "training")])
+
+
+def _recorded(files: Sequence[SplitFile]) -> dict[str, object]:
+    """Return what is recorded of a split. Of several files it is only their number, because MLflow limits the text."""
+    return {"files": len(files)} if len(files) > 1 else {"uri": files[0].uri, "md5": files[0].md5}

@@ -1,5 +1,9 @@
-"""Reads and writes a split as a Parquet file. A reader holds only plain settings, so it can be sent to a Ray worker."""
+"""Reads and writes the Parquet files of a split.
 
+A reader holds only plain settings, so it can be sent to a Ray worker.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,18 +22,18 @@ class SplitReader:
 
     storage: Storage = field(default_factory=Storage)
 
-    def __call__(self, file: SplitFile) -> LabeledImages:
-        """Return the split's images and labels, checked.
+    def __call__(self, files: Sequence[SplitFile]) -> LabeledImages:
+        """Return the images and labels of a split's files, checked, in the order of the files.
 
         Raises:
-            CorruptData: the file does not exist, or has wrong bytes, columns, dtypes or labels. The message names split
+            CorruptData: a file does not exist, or has wrong bytes, columns, dtypes or labels. The message names split
                 and URI.
             StoreUnavailable: the disk or store does not answer, or denies access.
         """
-        return to_labeled_images(self.table(file))
+        return LabeledImages.joined([to_labeled_images(self.table(file)) for file in files])
 
     def table(self, file: SplitFile) -> pa.Table:
-        """Return the split as the canonical table (`schema.SCHEMA`). It raises what a call raises."""
+        """Return one file as the canonical table (`schema.SCHEMA`). It raises what a call raises."""
         return parse_split(file.split, file.uri, self.storage.read(file))
 
 

@@ -28,13 +28,16 @@ from fmnist.domain.model.text import words_of
 
 RETRIES = 3  # for work that was lost with a worker or a node
 
-_OBJECT_STORE_BYTES = 512 * 2**20  # the dataset takes 43 MB; Ray's default is 30 % of the machine
+_OBJECT_STORE_BYTES = 512 * 2**20  # the dataset takes 43 MB; larger data spill. Ray's default is 30 % of the machine
 
 _PROBE_SECONDS = 10
 _RAY_SCRATCH = "RAY_TMPDIR"  # a variable of Ray
 _SOCKET = "/session_2000-01-01_00-00-00_000000_4194304/sockets/plasma_store"
 _LONGEST_SOCKET = 107  # bytes, on Linux
 _PACKAGE = Path(__file__).parents[2]
+_JOB_SERVER = "a job server, for `ray job submit`"
+# Ray Data and Ray Train need a process that is itself part of the cluster.
+_OTHER_SERVERS = {"http": _JOB_SERVER, "https": _JOB_SERVER, "ray": "a server for Ray Client, which cannot train"}
 _JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it in a process that `ray job submit` started
 
 # Ray reads these when it starts. A variable that is already set wins.
@@ -53,29 +56,28 @@ def join_cluster(settings: ClusterSettings) -> None:
     Workers of an existing cluster get the code that runs here, and not their installed version.
 
     Raises:
-        InvalidSetting: the address is that of a job server.
+        InvalidSetting: the address is that of a job server or of Ray Client.
         StoreUnavailable: no cluster answers at the address, or none starts here.
     """
     if ray.is_initialized():
         return
-    if (settings.address or "").startswith(("http://", "https://")):
+    scheme = (settings.address or "").partition("://")[0]
+    if server := _OTHER_SERVERS.get(scheme):
         raise InvalidSetting(
-            f"RAY_ADDRESS {settings.address} is a job server, for `ray job submit`; to train on that cluster from "
-            "here, set RAY_ADDRESS to the head node's HOST:6379"
+            f"RAY_ADDRESS {settings.address} is {server}; to train on that cluster from here, set RAY_ADDRESS to the "
+            "head node's HOST:6379"
         )
     set_defaults(_ENVIRONMENT)
     if not settings.metrics:
         # From a process's second cluster on, threads of the metrics exporter keep running after `ray.shutdown`.
         set_defaults({"RAY_enable_metrics_collection": "0"})
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"job_config": DriverPaths()}
     try:
         if settings.address:
             _probe(settings.address)
             options["runtime_env"] = _own_code()
         else:
             options |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES, "_temp_dir": scratch()}
-        if "://" not in (settings.address or ""):  # with ray://, the driver is a process on the cluster
-            options["job_config"] = DriverPaths()
         with _signals_kept():
             ray.init(
                 # "local", because without an address Ray would join a cluster of an earlier `ray start`.
@@ -86,8 +88,9 @@ def join_cluster(settings: ClusterSettings) -> None:
             )
     except Exception as error:  # Ray raises a plain Exception if its raylet does not start
         raise StoreUnavailable(_no_cluster(settings, error)) from error
-    for name in ("ray.data", "ray.train"):
-        logging.getLogger(name).setLevel(logging.INFO if settings.verbose else logging.ERROR)
+    # Ray Data logs the error of a task with a long trace, before it raises it.
+    for name, level in (("ray.data", logging.CRITICAL), ("ray.train", logging.ERROR)):
+        logging.getLogger(name).setLevel(logging.INFO if settings.verbose else level)
 
 
 @contextmanager
@@ -201,7 +204,7 @@ def _remove(scratch: str) -> None:
 
 def _probe(address: str) -> None:
     """Check within seconds that something listens. Ray itself tries for minutes, and then ends the process."""
-    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    host, colon, port = address.rpartition(":")
     if colon and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), timeout=_PROBE_SECONDS).close()
 

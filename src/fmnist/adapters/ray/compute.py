@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from fmnist.adapters.ray.cluster import (
     join_cluster,
     node_cpus,
 )
-from fmnist.adapters.ray.data import PartPerWorker, start_reading, to_dataset
+from fmnist.adapters.ray.data import read_split
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.adapters.ray.worker import WorkerTask, train_worker
@@ -88,22 +89,21 @@ class RayCompute(Compute):
         ray.shutdown()
 
     def predict(self, weights: TrainedWeights, dataset: DatasetVersion, split: str) -> SplitPredictions:
-        file, classifier = dataset.file(split), WeightsClassifier.of(weights, dataset)
+        files, classifier = dataset.files(split), WeightsClassifier.of(weights, dataset)
         join_cluster(self.cluster)
         # On our own cluster, use all CPUs. On a shared one, a node may never have all of its CPUs free.
         cpus = 1 if self.cluster.address else max(1, int(max(node_cpus())))
         task = ray.remote(num_cpus=cpus, max_retries=RETRIES)(_predict)
         with cluster_in_use(self.cluster):
-            predictions: SplitPredictions = ray.get(task.remote(classifier, self.reader, file))
+            predictions: SplitPredictions = ray.get(task.remote(classifier, self.reader, files))
         return predictions
 
     def _trainer(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, progress: Queue) -> TorchTrainer:
         workers, gpus = spec.num_workers, spec.gpu_per_worker
-        # Both reads run in parallel. They are materialized, because workers may reserve all CPUs and block lazy reads.
-        reading = {
-            "train": start_reading(self.reader, dataset.file("train"), spec.limit_train, workers, equal=True),
-            "val": start_reading(self.reader, dataset.file("val"), spec.limit_val, workers, equal=False),
-        }
+        # They are read now, because workers may reserve all CPUs and block later reads.
+        train = read_split(self.reader, dataset.files("train"), spec.limit_train)
+        val = read_split(self.reader, dataset.files("val"), spec.limit_val)
+        spec.check_splits({"train": len(train), "val": len(val)})
         cpus = cpus_per_worker(free_cpus(), workers)
         task = WorkerTask(
             spec=spec,
@@ -111,6 +111,8 @@ class RayCompute(Compute):
             progress=progress,
             threads=max(1, int(cpus)),
             storage=self.storage,
+            train=train,
+            val=val,
         )
         return TorchTrainer(
             # Bound with partial, not passed as its config: Ray's controller would unpickle a config, and would have to
@@ -130,8 +132,6 @@ class RayCompute(Compute):
                 checkpoint_config=ray.train.CheckpointConfig(num_to_keep=1),  # the newest one holds the best weights
                 failure_config=ray.train.FailureConfig(max_failures=RETRIES),
             ),
-            datasets={split: to_dataset(parts) for split, parts in reading.items()},
-            dataset_config=PartPerWorker(),
         )
 
     def _result(self, spec: TrainingSpec, training: "Future[ray.train.Result]") -> FitResult:
@@ -229,9 +229,9 @@ def _shares() -> str:
 
 
 def _predict(  # pragma: no cover - runs in a Ray worker
-    classifier: WeightsClassifier, reader: SplitReader, file: SplitFile
+    classifier: WeightsClassifier, reader: SplitReader, files: Sequence[SplitFile]
 ) -> SplitPredictions:
-    return answer(classifier(), reader(file))
+    return answer(classifier(), reader(files))
 
 
 def _progress_queue() -> Queue:

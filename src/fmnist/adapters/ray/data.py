@@ -1,69 +1,137 @@
-"""Splits as Ray Datasets: read once, in parallel, and verified. Each worker always gets the same part."""
+"""Splits in Ray's object store: Ray Data reads their files in parallel, and each worker takes its own rows."""
 
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import pyarrow as pa
 import ray
 import ray.data
-import ray.train
+from ray.data.block import BlockMetadata
+from ray.data.exceptions import ExecutionTimeoutError
+from ray.util.annotations import RayDeprecationWarning
 
 from fmnist.adapters.parquet.files import SplitReader
 from fmnist.adapters.parquet.schema import to_labeled_images
-from fmnist.adapters.ray.cluster import RETRIES
-from fmnist.domain.model.data.dataset import LabeledImages, SplitFile
-from fmnist.domain.model.training.run import check_share
+from fmnist.adapters.ray.cluster import RETRIES, node_cpus
+from fmnist.domain.model.data.dataset import LabeledImages, SplitFile, part_rows
+from fmnist.domain.model.errors import FmnistError, StoreUnavailable
+
+_TASKS_PER_NODE = 2  # a task needs about four times the size of its file
 
 
-def start_reading(reader: SplitReader, file: SplitFile, limit: int | None, parts: int, *, equal: bool) -> list[Any]:
-    """Start a task that reads the first `limit` rows of a split and cuts them into `parts`; return their references.
+@dataclass(frozen=True, slots=True)
+class StoredSplit:
+    """A split in the object store, in blocks of rows. Whoever has it can read it, on any node.
 
-    `equal` drops rows so that all parts are equally long, as data-parallel steps need.
+    Attributes:
+        blocks: references to canonical tables, in the order of the split's rows.
+        sizes: the number of rows of each block.
     """
-    # It needs no CPU, because it runs again if a node with parts is lost, while waiting workers hold all CPUs.
-    task = ray.remote(num_returns=parts, num_cpus=0, max_retries=RETRIES)(_read_parts)
-    references = task.remote(reader, file, limit, parts, equal=equal)
-    return list(references) if parts > 1 else [references]
+
+    blocks: Sequence["ray.ObjectRef[Any]"]
+    sizes: Sequence[int]
+
+    def __len__(self) -> int:
+        return sum(self.sizes)
+
+    def part(self, part: int, parts: int, limit: int | None, *, equal: bool) -> LabeledImages:
+        """Fetch one of `parts` consecutive parts of the first `limit` rows. Only the blocks with its rows are fetched.
+
+        `equal` drops rows so that all parts are equally long, as data-parallel steps need.
+
+        Raises:
+            FmnistError: a lost block cannot be read again.
+        """
+        rows = len(self) if limit is None else min(limit, len(self))
+        start, stop = part_rows(rows - rows % parts if equal else rows, parts, part)
+        wanted, first = [], 0
+        for block, size in zip(self.blocks, self.sizes, strict=True):
+            low, high = max(start - first, 0), min(stop - first, size)
+            if low < high:
+                wanted.append((block, low, high - low))
+            first += size
+        with _own_errors():
+            tables = ray.get([block for block, _, _ in wanted])
+        return LabeledImages.joined(
+            [to_labeled_images(table.slice(low, n)) for table, (_, low, n) in zip(tables, wanted, strict=True)]
+        )
 
 
-def to_dataset(references: list[Any]) -> ray.data.Dataset:
-    """Wait for the parts, and return them as a dataset with one block each. Raise Ray's error if a part failed."""
-    ray.wait(references, num_returns=len(references), fetch_local=False)
-    ray.get(references[0])
-    return ray.data.from_arrow_refs(references)
+class SplitSource(ray.data.Datasource):  # type: ignore[misc]  # ray is not typed here
+    """A split's files as a source for Ray Data, one task for each file. A task compares the hash before it parses."""
+
+    def __init__(self, reader: SplitReader, files: Sequence[SplitFile], limit: int | None) -> None:
+        super().__init__()
+        self._reader = reader
+        self._files = files
+        self._limit = limit
+
+    def estimate_inmemory_data_size(self) -> None:
+        """Leave the size open: only the number of tasks would depend on it."""
+
+    def get_read_tasks(
+        self, parallelism: int, per_task_row_limit: int | None = None, data_context: object = None
+    ) -> list[ray.data.ReadTask]:
+        """Return a task for each file."""
+        unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
+        return [ray.data.ReadTask(partial(_tables, self._reader, file, self._limit), unknown) for file in self._files]
 
 
-class PartPerWorker(ray.train.DataConfig):  # type: ignore[misc]  # ray is not typed here
-    """Gives the worker of rank k the k-th block of each dataset, not the nearest one, so that runs are repeatable."""
+def read_split(reader: SplitReader, files: Sequence[SplitFile], limit: int | None = None) -> StoredSplit:
+    """Read the files of a split in parallel, on all nodes, and wait for them. The rows never come to this process.
 
-    def configure(  # pragma: no cover - runs in a Ray worker
-        self,
-        datasets: dict[str, ray.data.Dataset],
-        world_size: int,
-        worker_handles: list[Any] | None,
-        worker_node_ids: list[str] | None,
-        **kwargs: object,
-    ) -> list[dict[str, ray.data.DataIterator]]:
-        parts = {name: dataset.split(world_size) for name, dataset in datasets.items()}
-        return [{name: parts[name][rank].iterator() for name in parts} for rank in range(world_size)]
+    Only the first `limit` rows of each file are kept.
+
+    Raises:
+        FmnistError: a file cannot be read, as `SplitReader` says.
+        StoreUnavailable: no file was read for a long time (30 minutes, by Ray's default).
+    """
+    context = ray.data.DataContext.get_current().copy()
+    context.execution_options.preserve_order = True  # otherwise a block's place depends on when its task ends
+    context.enable_progress_bars = False
+    # By default, half: above that, tasks start one at a time. Nothing else fills the store before training.
+    context.override_object_store_memory_limit_fraction = 1.0
+    with ray.data.DataContext.current(context), warnings.catch_warnings(), _own_errors():
+        warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated", RayDeprecationWarning)
+        data = ray.data.read_datasource(
+            SplitSource(reader, files, limit),
+            override_num_blocks=len(files),
+            # A task needs no CPU, because it runs again if a node with blocks is lost, while waiting workers hold all
+            # CPUs. So a limit keeps a machine from reading hundreds of files at once.
+            num_cpus=0,
+            concurrency=min(len(files), _TASKS_PER_NODE * len(node_cpus())),
+            # Ray Data's default is to try for ever. No other argument sets it.
+            ray_remote_args={"max_retries": RETRIES},
+        )
+        bundles = list(data.materialize().iter_internal_ref_bundles())
+    stored = [entry for bundle in bundles for entry in bundle.blocks]
+    return StoredSplit([entry.ref for entry in stored], [entry.metadata.num_rows for entry in stored])
 
 
-def own_part(name: str) -> LabeledImages:  # pragma: no cover - runs in a Ray worker
-    """Return this worker's part of a split. Only a worker may call it."""
-    shard = ray.train.get_dataset_shard(name)
-    return to_labeled_images(pa.concat_tables(shard.iter_batches(batch_size=None, batch_format="pyarrow")))
+class _Failure(Exception):
+    """Holds the error of a task. Ray Data appends its own advice to the text of an error, but not to what one holds."""
 
 
-def part_sizes(rows: int, parts: int, *, equal: bool) -> list[int]:
-    """Return the number of rows of each part. If not `equal`, the first parts get one row more where needed."""
-    size, longer = divmod(rows, parts)
-    return [size + (0 if equal else int(rank < longer)) for rank in range(parts)]
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    """Raise the error that a reading task held, in place of Ray's."""
+    try:
+        yield
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, _Failure):
+            raise error.cause.args[0] from error
+        raise
+    except ExecutionTimeoutError as error:
+        raise StoreUnavailable(f"the data cannot be read: {error}; check that the disk or store answers") from error
 
 
-def _read_parts(reader: SplitReader, file: SplitFile, limit: int | None, parts: int, *, equal: bool) -> Any:
-    table = reader.table(file).slice(0, limit)
-    check_share(table.num_rows, file.split, parts)
-    tables, start = [], 0
-    for size in part_sizes(table.num_rows, parts, equal=equal):
-        tables.append(table.slice(start, size))
-        start += size
-    return tables if parts > 1 else tables[0]
+def _tables(  # pragma: no cover - runs in a Ray worker
+    reader: SplitReader, file: SplitFile, limit: int | None
+) -> Iterable[Any]:
+    try:
+        return [reader.table(file).slice(0, limit)]
+    except FmnistError as error:
+        raise _Failure(error) from error

@@ -8,7 +8,7 @@ class ClusterSettings:
     """How to reach Ray.
 
     Attributes:
-        address: address of an existing cluster (`auto`, `HOST:PORT`, `ray://...`); None starts one for this process.
+        address: address of an existing cluster (`auto`, `HOST:PORT`); None starts one for this process.
         verbose: show all logs of Ray and of its workers, to find errors.
         forward_logs: show what workers print. `verbose` includes it.
         metrics: export Ray's metrics from this process, and from a cluster that it starts.

@@ -12,7 +12,7 @@ from ray.train import Checkpoint
 from ray.util.queue import Queue
 
 from fmnist.adapters.lightning.checkpoint import History
-from fmnist.adapters.ray.data import own_part
+from fmnist.adapters.ray.data import StoredSplit
 from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.errors import BadInput, CorruptData, FmnistError, OutOfMemory, TrainingFailed
@@ -27,6 +27,7 @@ class WorkerTask:
         progress: queue to the driver, for `Progress`, or for an error that must stop all workers.
         threads: CPU threads of torch.
         storage: storage of the checkpoints.
+        train, val: the splits. Each worker fetches its own rows of them.
     """
 
     spec: TrainingSpec
@@ -34,6 +35,8 @@ class WorkerTask:
     progress: Queue
     threads: int
     storage: CheckpointStorage
+    train: StoredSplit
+    val: StoredSplit
 
 
 def train_worker(task: WorkerTask) -> FmnistError | None:  # pragma: no cover - runs in a Ray worker
@@ -65,25 +68,27 @@ def _fit(task: WorkerTask, resume_from: Path | None) -> None:  # pragma: no cove
     # Not at the top: the driver imports this module too, and Lightning takes seconds.
     from fmnist.adapters.lightning.fitting import fit_network
 
-    is_first = ray.train.get_context().get_world_rank() == 0
+    context = ray.train.get_context()
+    rank, workers = context.get_world_rank(), context.get_world_size()
 
     def save(directory: Path, history: History) -> None:
         # Every worker must report, and waits for the others. Only rank 0 has a checkpoint.
         with task.storage.in_use("cannot be written"):
-            ray.train.report(dict(history.epochs[-1]), checkpoint=Checkpoint(directory) if is_first else None)
+            ray.train.report(dict(history.epochs[-1]), checkpoint=Checkpoint(directory) if rank == 0 else None)
 
     fit_network(
         task.spec,
         task.normalization,
-        own_part("train"),
-        own_part("val"),
+        # By rank, not by node, so that runs are repeatable.
+        task.train.part(rank, workers, task.spec.limit_train, equal=True),
+        task.val.part(rank, workers, task.spec.limit_val, equal=False),
         resume_from=resume_from,
         save=save,
         on_progress=task.progress.put,
         trainer_options={
             # A worker without a GPU of its own must not use one of the machine.
             "accelerator": "gpu" if ray.train.torch.get_device().type == "cuda" else "cpu",
-            **_parallel(ray.train.get_context().get_world_size()),
+            **_parallel(workers),
         },
     )
 

@@ -77,7 +77,7 @@ class ComputeContract:
         """One fit by `spec`. It cannot read the test split."""
         run_id, reports = uuid4().hex, list[Progress]()
         nowhere = SplitFile(split="test", uri="/nowhere/test.parquet", md5="0" * 32)
-        untested = replace(dataset, splits={**dataset.splits, "test": nowhere})
+        untested = replace(dataset, splits={**dataset.splits, "test": (nowhere,)})
         return FinishedFit(run_id, reports, compute.fit(cls.spec, untested, run_id, reports.append))
 
     def disturb(self, report: Progress) -> None:
@@ -153,7 +153,9 @@ class ComputeContract:
                 compute.prepare(spec, version)
 
     def test_what_can_be_trained_is_prepared_again_and_again(self, compute: Compute, dataset: DatasetVersion) -> None:
-        nowhere = {split: replace(file, uri="/nowhere") for split, file in dataset.splits.items()}
+        nowhere = {
+            split: tuple(replace(file, uri="/nowhere") for file in files) for split, files in dataset.splits.items()
+        }
         for _ in range(2):
             compute.prepare(SPEC, replace(dataset, splits=nowhere))
 

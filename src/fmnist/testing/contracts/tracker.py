@@ -12,7 +12,7 @@ DATASET = DatasetVersion(
     version="fashion-mnist-v1.0.0",
     commit="0123456789abcdef0123456789abcdef01234567",
     splits={
-        split: SplitFile(split=split, uri=f"s3://bucket/{split}.parquet", md5=f"{index:032x}")
+        split: (SplitFile(split=split, uri=f"s3://bucket/{split}.parquet", md5=f"{index:032x}"),)
         for index, split in enumerate(("train", "val", "test"))
     },
     metadata={},

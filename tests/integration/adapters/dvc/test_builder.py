@@ -95,6 +95,26 @@ def test_the_same_files_give_the_same_bytes_in_the_next_version(
     assert list(scratch.iterdir()) == []
 
 
+def test_many_files_have_the_rows_of_one_and_leave_nothing_to_the_next_version(
+    copy: RegistrySettings, official_files: Path, tmp_path: Path, scratch: Path
+) -> None:
+    # A part that was tracked by hand would become one of the new version.
+    stale = f"outs:\n- md5: {'0' * 32}\n  size: 1\n  hash: md5\n  path: part-2.parquet\n"
+    folder = "data/fashion-mnist/processed/train"
+    change_files(str(copy.repo), tmp_path / "work", {f"{folder}/part-2.parquet.dvc": stale})
+    git(tmp_path / "work", "push", "--quiet")
+    registry = DvcDataRegistry(copy)
+    assert RegistryBuilder(copy, tmp_path / "unused", official_files).build("1.1.0", files=3).new
+    one, many = registry.resolve("1.0.0"), registry.resolve("1.1.0")
+    assert [len(dataset.files("train")) for dataset in (one, many)] == [1, 3]
+    assert (many.files("val"), many.files("test"), many.metadata) == (one.files("val"), one.files("test"), one.metadata)
+    np.testing.assert_array_equal(registry.read(many, "train").images, registry.read(one, "train").images)
+    np.testing.assert_array_equal(registry.read(many, "train").labels, registry.read(one, "train").labels)
+    assert RegistryBuilder(copy, tmp_path / "unused", official_files).build("1.2.0").new
+    assert registry.resolve("1.2.0").digest == one.digest
+    assert list(scratch.iterdir()) == []
+
+
 def test_a_repository_that_refuses_the_tag_does_not_get_the_branch(
     official_files: Path, tmp_path: Path, scratch: Path
 ) -> None:

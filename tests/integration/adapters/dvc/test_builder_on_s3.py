@@ -39,7 +39,7 @@ def test_version_is_built_into_s3_and_read_back_from_the_repository_s_remote(
     registry = DvcDataRegistry(as_others_read)
     dataset = registry.resolve("1.0.0")
     for split in dataset.splits:
-        assert dataset.file(split).uri.startswith(f"{settings.remote_url}/files/md5/")
+        assert dataset.files(split)[0].uri.startswith(f"{settings.remote_url}/files/md5/")
         check_split(dataset.metadata, split, registry.read(dataset, split))
     everything_committed = git(tmp_path / "registry.git", "log", "--patch", "--all")
     assert f"endpointurl = {settings.s3.endpoint_url}" in everything_committed

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from fmnist.adapters.dvc.registry import DvcDataRegistry
 from fmnist.adapters.dvc.settings import RegistryPaths, RegistrySettings
 from fmnist.domain.model.address import Address
-from fmnist.domain.model.data.dataset import DatasetVersion
+from fmnist.domain.model.data.dataset import SplitFile
 from fmnist.domain.model.errors import CorruptData, InvalidSetting, SplitNotFound, StoreUnavailable
-from fmnist.testing.contracts.data_registry import CONTENT, DataRegistryContract
+from fmnist.testing.contracts.data_registry import CONTENT, FILES, DataRegistryContract
 from fmnist.testing.data import toy_splits
 from stack.services import HOST, free_ports, git_server
 from tests.integration.security.tls import copy
@@ -29,7 +29,7 @@ from tests.integration.support import change_files, git, make_dvc_registry
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> RegistrySettings:
-    return make_dvc_registry(tmp_path_factory.mktemp("template"), CONTENT)
+    return make_dvc_registry(tmp_path_factory.mktemp("template"), CONTENT, files=FILES)
 
 
 @pytest.fixture
@@ -54,15 +54,15 @@ class TestDvcDataRegistry(DataRegistryContract):
         git(tmp_path, "init", "--quiet", "--bare", "empty.git")
         return DvcDataRegistry(RegistrySettings(repo=Address(str(tmp_path / "empty.git"))))
 
-    def damage(self, registry: DvcDataRegistry, dataset: DatasetVersion, split: str) -> None:
-        path = Path(dataset.file(split).uri)
+    def damage(self, registry: DvcDataRegistry, file: SplitFile) -> None:
+        path = Path(file.uri)
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1
         path.chmod(0o644)
         path.write_bytes(content)
 
-    def lose(self, registry: DvcDataRegistry, dataset: DatasetVersion, split: str) -> None:
-        Path(dataset.file(split).uri).unlink()
+    def lose(self, registry: DvcDataRegistry, file: SplitFile) -> None:
+        Path(file.uri).unlink()
 
 
 def test_dvc_variables_of_the_user_do_not_affect_reading(
@@ -75,7 +75,7 @@ def test_dvc_variables_of_the_user_do_not_affect_reading(
 
 def test_data_store_of_the_repository_is_used_without_a_setting(template: RegistrySettings) -> None:
     registry = DvcDataRegistry(dataclasses.replace(template, remote_url=None))
-    assert registry.resolve().file("train").uri.startswith(f"{template.remote_url}/")
+    assert registry.resolve().files("train")[0].uri.startswith(f"{template.remote_url}/")
 
 
 def test_a_git_url_works_like_a_path_and_leaves_no_clone_behind(
@@ -153,13 +153,13 @@ def test_a_split_must_have_the_size_that_the_registry_records(
     registry: DvcDataRegistry, settings: RegistrySettings, tmp_path: Path
 ) -> None:
     dataset = registry.resolve("1.10.0")
-    file = dataset.file("train")
+    file = dataset.files("train")[0]
     assert file.size == Path(file.uri).stat().st_size
     pointer = f"{settings.paths.splits()['train']}.dvc"
     text = f"outs:\n- md5: {file.md5}\n  hash: md5\n  path: train.parquet\n"
     repo = _with_commit(settings, tmp_path, {pointer: text})
     without = DvcDataRegistry(dataclasses.replace(settings, repo=Address(repo)))
-    assert without.resolve("9.0.0").file("train").size is None
+    assert without.resolve("9.0.0").files("train")[0].size is None
     assert len(without.read(without.resolve("9.0.0"), "train")) == len(registry.read(dataset, "train"))
 
 
@@ -208,12 +208,12 @@ def test_a_registry_that_dvc_cannot_read_is_named_with_the_cause(settings: Regis
 
 def test_remote_that_the_repository_lacks_gets_the_url_of_the_settings(settings: RegistrySettings) -> None:
     dataset = DvcDataRegistry(dataclasses.replace(settings, remote="minikube")).resolve()
-    assert dataset.file("train").uri.startswith(f"{settings.remote_url}/")
+    assert dataset.files("train")[0].uri.startswith(f"{settings.remote_url}/")
 
 
 def test_s3_uri_is_returned_without_a_request_to_the_store(settings: RegistrySettings) -> None:
     dataset = DvcDataRegistry(dataclasses.replace(settings, remote_url="s3://bucket/prefix")).resolve()
-    assert dataset.file("train").uri.startswith("s3://bucket/prefix/files/md5/")
+    assert dataset.files("train")[0].uri.startswith("s3://bucket/prefix/files/md5/")
 
 
 @hypothesis.settings(max_examples=10, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
@@ -227,7 +227,7 @@ def test_a_registry_in_a_directory_with_any_name_is_read(settings: RegistrySetti
         dataclasses.replace(settings, repo=Address(str(home / "registry.git")), remote_url=str(home / "store"))
     )
     dataset = registry.resolve()
-    assert dataset.file("train").uri.startswith(f"{home}/store/")
+    assert dataset.files("train")[0].uri.startswith(f"{home}/store/")
     assert len(registry.read(dataset, "train")) > 0
 
 

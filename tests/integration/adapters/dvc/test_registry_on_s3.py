@@ -78,7 +78,7 @@ def test_endpoint_of_the_repository_s_remote_is_used_without_a_setting(
     nowhere_named = dataclasses.replace(template.s3, endpoint_url=None)
     registry = DvcDataRegistry(dataclasses.replace(template, remote_url=None, s3=nowhere_named))
     dataset = registry.resolve()
-    assert dataset.file("train").endpoint == object_store.endpoint_url
+    assert dataset.files("train")[0].endpoint == object_store.endpoint_url
     assert len(registry.read(dataset, "train")) == len(CONTENT["1.10.0"]["train"])
 
 
@@ -112,7 +112,7 @@ def test_error_for_an_unreadable_store_comes_soon_and_without_the_secret(
         with pytest.raises(StoreUnavailable, match=complaint) as refusal:
             registry.read(dataset, "train")
         assert time.monotonic() - began < 20
-    assert f"'train' at {dataset.file('train').uri}" in str(refusal.value)
+    assert f"'train' at {dataset.files('train')[0].uri}" in str(refusal.value)
     assert str(s3.secret_access_key) not in str(refusal.value)
 
 
@@ -125,7 +125,7 @@ def test_missing_bucket_is_not_reported_as_damaged_data(template: RegistrySettin
 
 
 def _place(dataset: DatasetVersion, split: str) -> dict[str, str]:
-    address = urlsplit(dataset.file(split).uri)
+    address = urlsplit(dataset.files(split)[0].uri)
     assert re.fullmatch(r"/files/md5/../.{30}", address.path)
     return {"Bucket": address.netloc, "Key": address.path.lstrip("/")}
 

@@ -1,3 +1,4 @@
+import json
 from threading import Event
 from typing import NoReturn
 
@@ -36,6 +37,16 @@ def test_run_whose_dataset_cannot_be_recorded_does_not_stay_running(
     with pytest.raises(StoreUnavailable, match=r"fails on a new run 'unlucky': .*the disk is full"):
         tracker.start("unlucky", {"kind": "unlucky"}, dataset)
     assert [run.status for run in tracker.find({"kind": "unlucky"})] == [RunStatus.FAILED]
+
+
+def test_data_of_many_files_fit_into_the_record_of_a_run(connection: MlflowConnection) -> None:
+    dataset = MemoryDataRegistry().add("1.0.0", toy_splits(train=1000), files=1000)
+    run_id = MlflowTracker(connection).start("many", {}, dataset)
+    (recorded,) = connection.client().get_run(run_id).inputs.dataset_inputs
+    assert recorded.dataset.digest == dataset.digest
+    splits = json.loads(recorded.dataset.source)["tags"]["splits"]
+    assert splits["train"] == {"files": 1000}
+    assert splits["val"] == {"uri": dataset.files("val")[0].uri, "md5": dataset.files("val")[0].md5}
 
 
 def test_system_metrics_are_recorded_on_request_and_continue_after_a_resume(

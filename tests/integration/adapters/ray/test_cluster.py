@@ -57,9 +57,8 @@ def test_worker_gets_the_most_cpus_that_fit_on_one_node(nodes: list[float], work
 
 def test_error_for_a_missing_cluster_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ray.is_initialized", lambda: False)
-    for address in ("127.0.0.1:1", "ray://127.0.0.1:1"):
-        with pytest.raises(StoreUnavailable, match=rf"no Ray cluster at {address}: .*check RAY_ADDRESS"):
-            join_cluster(ClusterSettings(address=address))
+    with pytest.raises(StoreUnavailable, match=r"no Ray cluster at 127.0.0.1:1: .*check RAY_ADDRESS"):
+        join_cluster(ClusterSettings(address="127.0.0.1:1"))
 
 
 def test_directory_that_cannot_be_created_is_named_before_anything_starts(tmp_path: Path) -> None:
@@ -91,10 +90,18 @@ def test_workers_of_another_cluster_get_the_code_that_runs_here_or_the_job_s_own
     assert options["runtime_env"] == sent
 
 
-def test_address_of_the_job_server_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("address", "server"),
+    [
+        ("http://127.0.0.1:8265", "a job server, for `ray job submit`"),
+        ("https://127.0.0.1:8265", "a job server, for `ray job submit`"),
+        ("ray://127.0.0.1:10001", "a server for Ray Client, which cannot train"),
+    ],
+)
+def test_address_of_another_server_is_refused(monkeypatch: pytest.MonkeyPatch, address: str, server: str) -> None:
     monkeypatch.setattr("ray.is_initialized", lambda: False)
-    with pytest.raises(InvalidSetting, match=r"is a job server, for `ray job submit`.*the head node's HOST:6379"):
-        join_cluster(ClusterSettings(address="http://127.0.0.1:8265"))
+    with pytest.raises(InvalidSetting, match=rf"{address} is {server};.*the head node's HOST:6379"):
+        join_cluster(ClusterSettings(address=address))
 
 
 @pytest.mark.parametrize(

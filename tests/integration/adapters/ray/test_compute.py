@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import fields, replace
+from pathlib import Path
 from uuid import uuid4
 
 import psutil
@@ -14,11 +15,13 @@ import ray
 import torch
 
 from fmnist.adapters.ray.compute import RayCompute
+from fmnist.adapters.torch.weights import load_tensors
 from fmnist.domain.model.data.dataset import DatasetVersion
 from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.errors import CorruptData, InvalidSetting, OutOfMemory, TrainingFailed
 from fmnist.domain.model.training.run import Progress, TrainingSpec
 from fmnist.ports.compute import Compute
+from fmnist.ports.data_registry import DataRegistry
 from fmnist.testing.contracts.compute import SPEC, ComputeContract, FinishedFit
 
 TWO_WORKERS = replace(SPEC, num_workers=2, recipe=SPEC.recipe.override(batch_size=16))
@@ -43,9 +46,29 @@ class TestRayCompute(ComputeContract):
         super().test_interrupted_fit_goes_on_to_the_same_weights(compute, dataset, finished)
         assert self.killed
 
+    def test_weights_do_not_depend_on_the_number_of_files(
+        self, compute: Compute, dataset: DatasetVersion, registry: DataRegistry, finished: FinishedFit
+    ) -> None:
+        one = registry.resolve("1.0.0")
+        assert (len(one.files("train")), len(dataset.files("train"))) == (1, 3)
+        again = compute.fit(self.spec, one, uuid4().hex, ignore)
+        assert list(again.history) == list(finished.result.history)
+        ours, theirs = (load_tensors(Path(result.weights.path)) for result in (finished.result, again))
+        assert list(ours) == list(theirs)
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
 
 def ignore(_: Progress) -> None:
     pass
+
+
+def test_fewer_images_than_workers_are_found_when_the_metadata_does_not_say_so(
+    compute: RayCompute, dataset: DatasetVersion
+) -> None:
+    unknown = replace(dataset, metadata={name: part for name, part in dataset.metadata.items() if name != "splits"})
+    spec = replace(SPEC, num_workers=102, limit_train=None, limit_val=None)
+    with pytest.raises(InvalidSetting, match="101 images of 'val' are too few for 102 workers"):
+        compute.fit(spec, unknown, uuid4().hex, ignore)
 
 
 @pytest.mark.soak

@@ -1,19 +1,17 @@
 """Ray reads splits directly from S3, and its reading task verifies them. Failures of the store become domain errors."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from fmnist.adapters.dvc.registry import DvcDataRegistry
 from fmnist.adapters.parquet.files import SplitReader
-from fmnist.adapters.parquet.schema import to_labeled_images
 from fmnist.adapters.parquet.storage import S3Settings, Storage
 from fmnist.adapters.ray.cluster import join_cluster
-from fmnist.adapters.ray.data import start_reading, to_dataset
+from fmnist.adapters.ray.data import StoredSplit, read_split
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.domain.model.data.dataset import SplitFile
 from fmnist.domain.model.errors import CorruptData, FmnistError, StoreUnavailable
@@ -26,23 +24,21 @@ _CONTENT = toy_splits(train=101)
 
 
 @pytest.fixture
-def train(object_store: ObjectStore, bucket: str, tmp_path: Path) -> SplitFile:
+def train(object_store: ObjectStore, bucket: str, tmp_path: Path) -> Sequence[SplitFile]:
     settings = make_dvc_registry(
-        tmp_path, {"1.0.0": _CONTENT}, remote_url=f"s3://{bucket}", s3=s3_settings(object_store)
+        tmp_path, {"1.0.0": _CONTENT}, remote_url=f"s3://{bucket}", s3=s3_settings(object_store), files={"1.0.0": 3}
     )
-    return DvcDataRegistry(settings).resolve("1.0.0").file("train")
+    return DvcDataRegistry(settings).resolve("1.0.0").files("train")
 
 
-def read(file: SplitFile, s3: S3Settings) -> Any:
+def read(files: Sequence[SplitFile], s3: S3Settings) -> StoredSplit:
     join_cluster(ClusterSettings())
-    return to_dataset(start_reading(SplitReader(Storage(s3)), file, None, 2, equal=False))
+    return read_split(SplitReader(Storage(s3)), files)
 
 
 @pytest.mark.usefixtures("compute")
-def test_split_arrives_complete_and_in_order(train: SplitFile, object_store: ObjectStore) -> None:
-    dataset = read(train, s3_settings(object_store))
-    tables = dataset.iter_batches(batch_size=None, batch_format="pyarrow")
-    found = to_labeled_images(pa.concat_tables(tables))
+def test_split_arrives_complete_and_in_order(train: Sequence[SplitFile], object_store: ObjectStore) -> None:
+    found = read(train, s3_settings(object_store)).part(0, 1, None, equal=False)
     np.testing.assert_array_equal(found.images, _CONTENT["train"].images)
     np.testing.assert_array_equal(found.labels, _CONTENT["train"].labels)
 
@@ -59,7 +55,7 @@ def test_split_arrives_complete_and_in_order(train: SplitFile, object_store: Obj
     ids=["damaged", "no bucket", "wrong secret", "dead"],
 )
 def test_failure_in_the_reading_task_becomes_a_domain_error(
-    train: SplitFile,
+    train: Sequence[SplitFile],
     object_store: ObjectStore,
     change: dict[str, str],
     wrong: dict[str, str],
@@ -68,5 +64,5 @@ def test_failure_in_the_reading_task_becomes_a_domain_error(
 ) -> None:
     s3 = s3_settings(object_store)
     with pytest.raises(error, match=complaint) as failure:
-        read(dataclasses.replace(train, **change), dataclasses.replace(s3, **wrong))
+        read([*train[:2], dataclasses.replace(train[2], **change)], dataclasses.replace(s3, **wrong))
     assert str(s3.secret_access_key) not in str(failure.value)

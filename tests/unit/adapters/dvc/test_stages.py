@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmnist.adapters.dvc.registry_files import DVC_YAML, PARAMS_YAML
+from fmnist.adapters.dvc.registry_files import PARAMS_YAML, dvc_yaml
 from fmnist.adapters.dvc.settings import RegistryPaths
 from fmnist.adapters.dvc.stages import analyze, download, parse_params, process
 from fmnist.adapters.idx.files import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, read_labeled_images
@@ -71,12 +71,54 @@ def test_the_pipeline_tracks_single_files_and_keeps_the_metadata_in_git() -> Non
         "data/fashion-mnist/processed/test/test.parquet",
         "data/fashion-mnist/metadata.json: {cache: false}",
     ):
-        assert f"\n      - {path}" in DVC_YAML
+        assert f"\n      - {path}" in dvc_yaml(1)
 
 
-@pytest.mark.parametrize("line", [line for line in DVC_YAML.splitlines() if "cmd:" in line])
-def test_no_value_of_a_registry_is_in_a_command_of_the_pipeline(line: str) -> None:
-    assert re.fullmatch(r" +cmd: fmnist data stage [a-z]+", line)
+@pytest.mark.parametrize("files", [1, 12])
+def test_no_value_of_a_registry_is_in_a_command_of_the_pipeline(files: int) -> None:
+    commands = [line for line in dvc_yaml(files).splitlines() if "cmd:" in line]
+    assert len(commands) == 3
+    for line in commands:
+        assert re.fullmatch(rf" +cmd: fmnist data stage [a-z]+( --files {files})?", line)
+    assert ("--files" in dvc_yaml(files)) == (files > 1)
+
+
+def test_the_pipeline_tracks_every_file_of_many() -> None:
+    paths = re.findall(r"\n      - data/fashion-mnist/processed/(.*)", dvc_yaml(11).partition("analyze:")[0])
+    assert paths == [
+        *(f"train/part-000{part:02d}.parquet" for part in range(11)),
+        "val/val.parquet",
+        "test/test.parquet",
+    ]
+
+
+def test_the_rows_of_many_files_are_those_of_one(tmp_path: Path) -> None:
+    raw = _official(tmp_path / "raw")
+    trains, metadata = [], []
+    for files in (1, 11):
+        checkout = tmp_path / f"checkout-{files}"
+        checkout.mkdir()
+        (checkout / "params.yaml").write_text("val_size: 50\nseed: 3\n")
+        download(raw, checkout)
+        process(checkout, files)
+        analyze(checkout, files)
+        # In the order of their names, as a registry reads them.
+        found = sorted((checkout / RegistryPaths().train).parent.glob("*.parquet"))
+        assert len(found) == files
+        trains.append([to_labeled_images(parse_split("train", str(path), path.read_bytes())) for path in found])
+        metadata.append((checkout / RegistryPaths().metadata).read_text())
+    (one,), parts = trains
+    assert [len(part) for part in parts] == [14] * 7 + [13] * 4
+    assert np.array_equal(np.concatenate([part.images for part in parts]), one.images)
+    assert np.array_equal(np.concatenate([part.labels for part in parts]), one.labels)
+    assert metadata[0] == metadata[1]
+
+
+def test_more_files_than_images_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("val_size: 50\nseed: 3\n")
+    download(_official(tmp_path / "raw"), tmp_path)
+    with pytest.raises(InvalidSetting, match="151 files: expected at most 150, the number of images of 'train'"):
+        process(tmp_path, 151)
 
 
 def test_the_parameters_of_a_build_are_two_numbers() -> None:

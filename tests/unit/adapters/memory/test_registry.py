@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 
 from fmnist.adapters.memory.registry import MemoryDataRegistry
-from fmnist.domain.model.data.dataset import DatasetVersion, LabeledImages
+from fmnist.domain.model.data.dataset import LabeledImages, SplitFile
 from fmnist.domain.model.errors import CorruptData, InvalidSetting
-from fmnist.testing.contracts.data_registry import CONTENT, DataRegistryContract
+from fmnist.testing.contracts.data_registry import CONTENT, FILES, DataRegistryContract
 from fmnist.testing.data import toy_splits
 
 
@@ -16,20 +16,19 @@ class TestMemoryDataRegistry(DataRegistryContract):
     def registry(self) -> MemoryDataRegistry:
         registry = MemoryDataRegistry()
         for version, splits in CONTENT.items():
-            registry.add(version, splits)
+            registry.add(version, splits, files=FILES.get(version, 1))
         return registry
 
     @pytest.fixture
     def empty_registry(self) -> MemoryDataRegistry:
         return MemoryDataRegistry()
 
-    def damage(self, registry: MemoryDataRegistry, dataset: DatasetVersion, split: str) -> None:
-        uri = dataset.file(split).uri
-        data = registry._content[uri]
-        registry._content[uri] = LabeledImages(data.images ^ 1, data.labels)
+    def damage(self, registry: MemoryDataRegistry, file: SplitFile) -> None:
+        data = registry._content[file.uri]
+        registry._content[file.uri] = LabeledImages(data.images ^ 1, data.labels)
 
-    def lose(self, registry: MemoryDataRegistry, dataset: DatasetVersion, split: str) -> None:
-        del registry._content[dataset.file(split).uri]
+    def lose(self, registry: MemoryDataRegistry, file: SplitFile) -> None:
+        del registry._content[file.uri]
 
 
 def test_a_version_never_changes() -> None:
@@ -62,6 +61,6 @@ def test_equal_content_has_an_equal_digest_in_any_version() -> None:
 def test_a_dataset_of_another_registry_is_not_read() -> None:
     registry = MemoryDataRegistry()
     dataset = registry.add("1.0.0", toy_splits())
-    elsewhere = dataclasses.replace(dataset.file("train"), uri="memory://elsewhere")
+    elsewhere = dataclasses.replace(dataset.files("train")[0], uri="memory://elsewhere")
     with pytest.raises(CorruptData, match="memory://elsewhere"):
-        registry.read(dataclasses.replace(dataset, splits={"train": elsewhere}), "train")
+        registry.read(dataclasses.replace(dataset, splits={"train": (elsewhere,)}), "train")

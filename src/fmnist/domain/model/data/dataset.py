@@ -24,7 +24,7 @@ Labels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class SplitFile:
-    """One split's Parquet file: its URI (a path or `s3://...`) and the MD5 that its bytes must have.
+    """A Parquet file of a split: its URI (a path or `s3://...`) and the MD5 that its bytes must have.
 
     `endpoint` is the S3 endpoint that the registry gives for an `s3://` URI; a reader's own settings override it.
     `size` is the size in bytes that the registry gives, if any.
@@ -44,15 +44,17 @@ class DatasetVersion:
     Attributes:
         version: the Git tag, such as `fashion-mnist-v1.0.0`.
         commit: the full Git SHA of the tag at the time it was resolved.
-        splits: the files by split name: always `train` and `val`, and `test` in newer versions.
+        splits: the files by split name: always `train` and `val`, and `test` in newer versions. The rows of a split are
+            those of its files, in this order.
         metadata: the parsed `metadata.json` of that commit.
         source: path or Git URL of the registry, without credentials, for lineage.
-        paths: the splits' paths inside the registry. The key `metadata` has the path of `metadata.json`.
+        paths: the splits' paths inside the registry; for several files, the pattern that they match. The key `metadata`
+            has the path of `metadata.json`.
     """
 
     version: str
     commit: str
-    splits: Mapping[str, SplitFile]
+    splits: Mapping[str, tuple[SplitFile, ...]]
     metadata: Mapping[str, Any]
     source: str
     paths: Mapping[str, str]
@@ -81,12 +83,12 @@ class DatasetVersion:
 
     @property
     def digest(self) -> str:
-        """A hash of the splits' contents. It is equal for two versions exactly if every split has the same bytes."""
-        lines = sorted(f"{file.split} {file.md5}" for file in self.splits.values())
+        """A hash of the splits' contents. It is equal for two versions exactly if every split has the same files."""
+        lines = sorted(" ".join((split, *(file.md5 for file in files))) for split, files in self.splits.items())
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
 
-    def file(self, split: str) -> SplitFile:
-        """Return the file of `split`.
+    def files(self, split: str) -> tuple[SplitFile, ...]:
+        """Return the files of `split`, in the order of its rows.
 
         Raises:
             SplitNotFound: this version has no such split.
@@ -109,6 +111,13 @@ def _flaw(name: object, names: Sequence[object]) -> str | None:
     if any("\ud800" <= letter <= "\udfff" for letter in name):
         return f"{name!r}, which is not valid Unicode,"
     return f"{name!r} twice" if names.count(name) > 1 else None
+
+
+def part_rows(rows: int, parts: int, part: int) -> tuple[int, int]:
+    """Return where a part of consecutive rows starts and stops. The first parts get one row more where needed."""
+    size, longer = divmod(rows, parts)
+    start = part * size + min(part, longer)
+    return start, start + size + int(part < longer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,4 +151,28 @@ class LabeledImages:
 
     def head(self, limit: int | None) -> "LabeledImages":
         """Return the first `limit` rows, or all when `limit` is None."""
-        return self if limit is None else LabeledImages(self.images[:limit], self.labels[:limit])
+        return self if limit is None else self.rows(0, limit)
+
+    def rows(self, start: int, stop: int) -> "LabeledImages":
+        """Return these rows, which share the memory of all."""
+        return LabeledImages(self.images[start:stop], self.labels[start:stop])
+
+    def cut(self, parts: int) -> list["LabeledImages"]:
+        """Return the parts by `part_rows`. They share the memory of all rows."""
+        return [self.rows(*part_rows(len(self), parts, part)) for part in range(parts)]
+
+    @classmethod
+    def joined(cls, parts: list["LabeledImages"]) -> "LabeledImages":
+        """Return the rows of all parts in their order, in one array. A single part is returned as it is.
+
+        `parts` is empty afterwards: each part is dropped as soon as it is copied, so that no row is in memory twice.
+        """
+        if len(parts) == 1:
+            return parts.pop()
+        rows = sum(len(part) for part in parts)
+        images, labels, start = np.empty((rows, SIDE, SIDE), np.uint8), np.empty(rows, np.uint8), 0
+        while parts:
+            part = parts.pop(0)
+            images[start : start + len(part)], labels[start : start + len(part)] = part.images, part.labels
+            start += len(part)
+        return cls(images, labels)

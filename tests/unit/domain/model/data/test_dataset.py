@@ -5,11 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fmnist.domain.model.data.dataset import DatasetVersion, LabeledImages, SplitFile
+from fmnist.domain.model.data.dataset import DatasetVersion, LabeledImages, SplitFile, part_rows
 from fmnist.domain.model.data.images import CLASS_NAMES
 from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.errors import CorruptData, SplitNotFound
+from fmnist.testing.data import toy_images
 
 CLASSES = {str(label): name for label, name in enumerate(CLASS_NAMES)}
 
@@ -18,7 +21,7 @@ def dataset(md5: str = "a" * 32, classes: Any = CLASSES) -> DatasetVersion:
     return DatasetVersion(
         version="fashion-mnist-v1.0.0",
         commit="0" * 40,
-        splits={split: SplitFile(split, f"/{split}.parquet", md5) for split in ("train", "val")},
+        splits={split: (SplitFile(split, f"/{split}.parquet", md5),) for split in ("train", "val")},
         metadata={
             "schema": {"features": {"label": {"classes": classes}}},
             "metrics": {"train": {"pixel_mean": 0.286, "pixel_std": 0.353}},
@@ -67,25 +70,70 @@ def test_class_names_may_be_any_text() -> None:
 
 
 def test_error_for_a_missing_split_lists_the_existing_ones() -> None:
-    assert dataset().file("val").uri == "/val.parquet"
+    assert [file.uri for file in dataset().files("val")] == ["/val.parquet"]
     with pytest.raises(SplitNotFound, match="has no split 'test': it has train, val"):
-        dataset().file("test")
+        dataset().files("test")
 
 
 def test_the_digest_depends_only_on_the_bytes_of_the_splits() -> None:
     one = dataset()
-    moved = {split: dataclasses.replace(file, uri="s3://elsewhere") for split, file in reversed(one.splits.items())}
+    moved = {
+        split: (dataclasses.replace(file, uri="s3://elsewhere"),) for split, (file,) in reversed(one.splits.items())
+    }
     assert dataclasses.replace(one, version="v2", splits=moved, metadata={}).digest == one.digest
     assert dataset(md5="b" * 32).digest != one.digest
-    swapped = {
-        "train": dataclasses.replace(one.file("train"), md5="1" * 32),
-        "val": dataclasses.replace(one.file("val"), md5="2" * 32),
+
+
+def test_the_digest_of_single_files_is_that_of_earlier_releases() -> None:
+    assert dataset().digest == "2c49671d82c700858c04afb414a05fa5"
+
+
+def test_the_digest_depends_on_the_split_the_order_and_the_number_of_files() -> None:
+    versions = [
+        (["1"], ["2"]),
+        (["2"], ["1"]),
+        (["1", "2"], ["3"]),
+        (["2", "1"], ["3"]),
+        (["1"], ["2", "3"]),
+        (["1", "2", "3"], ["3"]),
+        (["1", "2"], ["4"]),
+    ]
+    digests = {
+        dataclasses.replace(
+            dataset(),
+            splits={
+                split: tuple(SplitFile(split, "/file", digit * 32) for digit in digits)
+                for split, digits in zip(("train", "val"), version, strict=True)
+            },
+        ).digest
+        for version in versions
     }
-    other = {
-        "train": dataclasses.replace(one.file("train"), md5="2" * 32),
-        "val": dataclasses.replace(one.file("val"), md5="1" * 32),
-    }
-    assert dataclasses.replace(one, splits=swapped).digest != dataclasses.replace(one, splits=other).digest
+    assert len(digests) == len(versions)
+
+
+@given(st.integers(0, 300), st.integers(1, 40))
+def test_parts_are_consecutive_and_almost_equal(total: int, parts: int) -> None:
+    bounds = [part_rows(total, parts, part) for part in range(parts)]
+    assert [row for start, stop in bounds for row in range(start, stop)] == list(range(total))
+    sizes = [stop - start for start, stop in bounds]
+    assert sizes == sorted(sizes, reverse=True)
+    assert max(sizes) - min(sizes) <= 1
+
+
+@given(st.integers(1, 12))
+def test_parts_that_are_joined_are_the_whole_again(parts: int) -> None:
+    whole = rows(10) if parts <= 10 else toy_images(parts)
+    pieces = whole.cut(parts)
+    again = LabeledImages.joined(pieces)
+    assert pieces == []
+    np.testing.assert_array_equal(again.images, whole.images)
+    np.testing.assert_array_equal(again.labels, whole.labels)
+    assert again.images.flags.c_contiguous
+
+
+def test_single_part_is_not_copied() -> None:
+    whole = rows(3)
+    assert LabeledImages.joined([whole]) is whole
 
 
 @pytest.mark.parametrize(
