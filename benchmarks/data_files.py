@@ -57,7 +57,8 @@ def main() -> None:
         measure(address, Path(folder), int(files), options.rounds, memory=options.memory)
         return
 
-    set_defaults({"RAY_worker_niceness": "0"})  # as in the clusters that fmnist starts; it must be set before a node is
+    # As in the clusters that fmnist starts. A node reads it when it starts.
+    set_defaults({"RAY_worker_niceness": "0"})
     record: dict[str, Any] = {"machine": machine("fmnist", "pyarrow", "ray", "torch"), "cases": {}}
     with tempfile.TemporaryDirectory(prefix="fmnist-benchmark-") as temporary:
         write_cases(Path(temporary), (1, options.files))
@@ -67,11 +68,12 @@ def main() -> None:
             command = [sys.executable, __file__, "--case", cluster.address, temporary, str(files)]
             try:
                 case = outcome([*command, f"--rounds={options.rounds}"])
+                print(f"{files} files: {case}", flush=True)
                 case["peaks"] = outcome([*command, "--rounds=1", "--memory"])["peaks"]
             finally:
                 cluster.shutdown()
             record["cases"][files] = case
-            print(f"{files} files: {record['cases'][files]}", flush=True)
+            print(f"{files} files: {case['peaks']}", flush=True)
     rows = [["files", "images", "read s", "first step s", "driver MiB", "worker MiB", "reading task MiB"]]
     for files, case in record["cases"].items():
         seconds = ", ".join(f"{value:.2f}" for value in case["read"])
@@ -144,7 +146,8 @@ def measure(address: str, folder: Path, files: int, rounds: int, *, memory: bool
             compute.close()
     if not first:
         sys.exit(f"{files} files: the training ended before its first report of progress")
-    print(json.dumps({"images": images, "read": read, "first_step": first[0], "peaks": peaks.bytes}))
+    times = {"images": images, "read": read, "first_step": first[0]}
+    print(json.dumps({"peaks": peaks.bytes} if memory else times))
 
 
 class Peaks:

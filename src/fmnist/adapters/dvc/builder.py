@@ -171,9 +171,9 @@ class _Checkout:
             self._write(PARAMS, PARAMS_YAML)
         try:
             val_size, _ = parse_params((self._path / PARAMS).read_text(encoding="utf-8"))
-            check_files(files, max(TRAINING_IMAGES - val_size, 1))  # a stage refuses a val_size that is too large
         except InvalidSetting as error:
             raise InvalidSetting(f"{self._source}: {error}") from error
+        check_files(files, max(TRAINING_IMAGES - val_size, 1))  # a stage refuses a val_size that is too large
         self._write(DVC_FILE, dvc_yaml(files))
 
     def _committed_files(self) -> set[str]:
