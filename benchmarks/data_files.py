@@ -2,7 +2,8 @@
 
 The images are those of `train` and `val`, ten times. Each case is a process of its own. It reads the split some times,
 and then starts a training of two workers, one on each node. The training stops after some steps, when all of its data
-are in memory. Both nodes are on this machine, and have one CPU each.
+are in memory. Memory is sampled in a second process, which reads once, because sampling takes time from what is
+measured. Both nodes are on this machine, and have one CPU each.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from ray.cluster_utils import Cluster
 from reporting import append, machine, print_table
 
 from fmnist.adapters.dvc.registry import DvcDataRegistry
+from fmnist.adapters.environment import set_defaults
 from fmnist.adapters.parquet.files import SplitReader, write_split
 from fmnist.adapters.ray.cluster import join_cluster
 from fmnist.adapters.ray.compute import RayCompute
@@ -45,26 +48,32 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="number of reads of each case (default: 3)")
     parser.add_argument("--output", type=Path, default=RESULTS, help="file to append results to, as JSON lines")
     parser.add_argument("--case", nargs=3, help=argparse.SUPPRESS)  # how it calls itself
+    parser.add_argument("--memory", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error(f"--rounds {options.rounds}: expected at least 1")
     if options.case:
         address, folder, files = options.case
-        measure(address, Path(folder), int(files), options.rounds)
+        measure(address, Path(folder), int(files), options.rounds, memory=options.memory)
         return
 
+    # As in the clusters that fmnist starts. A node reads it when it starts.
+    set_defaults({"RAY_worker_niceness": "0"})
     record: dict[str, Any] = {"machine": machine("fmnist", "pyarrow", "ray", "torch"), "cases": {}}
     with tempfile.TemporaryDirectory(prefix="fmnist-benchmark-") as temporary:
         write_cases(Path(temporary), (1, options.files))
         for files in (1, options.files):
             cluster = Cluster(initialize_head=True, head_node_args=node(include_dashboard=False))
             cluster.add_node(**node())
-            command = [sys.executable, __file__, f"--rounds={options.rounds}"]
-            command += ["--case", cluster.address, temporary, str(files)]
+            command = [sys.executable, __file__, "--case", cluster.address, temporary, str(files)]
             try:
-                told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+                case = outcome([*command, f"--rounds={options.rounds}"])
+                print(f"{files} files: {case}", flush=True)
+                case["peaks"] = outcome([*command, "--rounds=1", "--memory"])["peaks"]
             finally:
                 cluster.shutdown()
-            record["cases"][files] = json.loads(told.splitlines()[-1])
-            print(f"{files} files: {record['cases'][files]}", flush=True)
+            record["cases"][files] = case
+            print(f"{files} files: {case['peaks']}", flush=True)
     rows = [["files", "images", "read s", "first step s", "driver MiB", "worker MiB", "reading task MiB"]]
     for files, case in record["cases"].items():
         seconds = ", ".join(f"{value:.2f}" for value in case["read"])
@@ -75,6 +84,12 @@ def main() -> None:
     print(json.dumps(record["machine"]))
     print_table(rows)
     append(options.output, record)
+
+
+def outcome(command: list[str]) -> Any:
+    """Run a case and return what it prints last."""
+    told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return json.loads(told.splitlines()[-1])
 
 
 def node(**more: Any) -> dict[str, Any]:
@@ -102,16 +117,16 @@ def split_file(path: Path) -> SplitFile:
         return SplitFile("train", str(path), hashlib.file_digest(file, "md5").hexdigest())
 
 
-def measure(address: str, folder: Path, files: int, rounds: int) -> None:
-    """Measure one case in this process, and print the result as JSON."""
+def measure(address: str, folder: Path, files: int, rounds: int, *, memory: bool) -> None:
+    """Measure one case in this process, and print the result as JSON. `memory` samples memory, and makes it slower."""
     real, cluster = registry().resolve(), ClusterSettings(address=address)
     train = tuple(split_file(path) for path in sorted((folder / str(files)).iterdir()))
     # Without the metadata's number of images, which is that of the real split.
     metadata = {name: value for name, value in real.metadata.items() if name != "splits"}
     dataset = replace(real, splits={**real.splits, "train": train}, metadata=metadata)
     join_cluster(cluster)
-    reader, read = SplitReader(), []
-    with Peaks() as peaks:
+    reader, read, peaks = SplitReader(), [], Peaks()
+    with peaks if memory else nullcontext():
         for _ in range(rounds):
             started = time.perf_counter()
             images = len(read_split(reader, dataset.files("train")))
@@ -124,12 +139,15 @@ def measure(address: str, folder: Path, files: int, rounds: int) -> None:
             if progress.step >= STEPS:
                 raise KeyboardInterrupt
 
-        compute = RayCompute(cluster, reader, CheckpointStorage(str(folder / "checkpoints")))
+        compute = RayCompute(cluster, reader, CheckpointStorage(str(folder / f"checkpoints-{memory}")))
         try:
             compute.fit(spec, dataset, f"files-{files}", stop)
         except KeyboardInterrupt:
             compute.close()
-    print(json.dumps({"images": images, "read": read, "first_step": first[0], "peaks": peaks.bytes}))
+    if not first:
+        sys.exit(f"{files} files: the training ended before its first report of progress")
+    times = {"images": images, "read": read, "first_step": first[0]}
+    print(json.dumps({"peaks": peaks.bytes} if memory else times))
 
 
 class Peaks:

@@ -25,7 +25,8 @@ app = typer.Typer(help="Build, list, resolve, show and verify data versions.", n
 stage = typer.Typer(help="Steps of the data registry's pipeline, run by its dvc.yaml.", no_args_is_help=True)
 app.add_typer(stage, name="stage", hidden=True)
 
-_Files = Annotated[int, typer.Option(min=1, help="Number of files of the train split, of equal size.")]
+_MOST_FILES = 1000
+_Files = Annotated[int, typer.Option(min=1, max=_MOST_FILES)]
 _Version = Annotated[str, typer.Argument(help="Data version, such as 1.0.0; latest is the newest version.")]
 
 
@@ -44,7 +45,12 @@ def build(
         Path | None,
         typer.Option(help="Directory with the four official .gz files.  \\[default: FMNIST_RAW_DIR, else a download]"),
     ] = None,
-    files: _Files = 1,
+    files: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=_MOST_FILES, help="Number of files of the train split, of almost equal size.  \\[default: 1]"
+        ),
+    ] = None,
 ) -> None:
     """Build a data version from the official files, and add it to the data registry (DVC_REPO_URL or local)."""
     container = _container()

@@ -138,6 +138,16 @@ def test_an_existing_version_is_not_built_again(data: Here, settings: RegistrySe
     assert data.told("data", "build", "--version", "1.1.0") == f"fashion-mnist-v1.1.0 is already in {settings.repo}\n"
 
 
+def test_an_existing_version_with_another_number_of_files_is_refused(data: Here, settings: RegistrySettings) -> None:
+    build = ("data", "build", "--version", "0.9.0", "--files")
+    assert data.told(*build, "3") == f"fashion-mnist-v0.9.0 is already in {settings.repo}\n"
+    for files in ("1", "4"):
+        refusal = data.refused(*build, files)
+        assert f"fashion-mnist-v0.9.0 is already in {settings.repo}" in refusal
+        assert f"the number of files of its train split is 3, not {files}" in refusal
+        assert "choose another --version" in refusal
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -26,11 +26,13 @@ from fmnist.adapters.dvc.config import (
     write_config,
 )
 from fmnist.adapters.dvc.git import tagged_commits
+from fmnist.adapters.dvc.registry import DvcDataRegistry
 from fmnist.adapters.dvc.registry_files import COMMITTED, DVC_FILE, IGNORE_FILES, PARAMS_YAML, POINTERS, dvc_yaml
 from fmnist.adapters.dvc.settings import RegistrySettings
-from fmnist.adapters.dvc.stages import PARAMS, parse_params
+from fmnist.adapters.dvc.stages import PARAMS, check_files, parse_params
 from fmnist.adapters.git.command import git, is_local, run, source_name
 from fmnist.adapters.git.remote import clone, push
+from fmnist.adapters.idx.files import TRAINING_IMAGES
 from fmnist.adapters.idx.sources import raw_directory
 from fmnist.domain.model.address import Address, without_credentials
 from fmnist.domain.model.data.data_version import full_tag
@@ -66,13 +68,14 @@ class RegistryBuilder:
         self._downloads = downloads
         self._source = source
 
-    def build(self, version: str, files: int = 1) -> Built:
+    def build(self, version: str, files: int | None = None) -> Built:
         """Build a version whose train split has so many files, unless the registry has the version already.
 
-        A version never changes.
+        A version never changes. None files are one in a new version, and any number in one that exists.
 
         Raises:
-            InvalidSetting: `version` is not a semantic version, or there is no place for the data.
+            InvalidSetting: `version` is not a semantic version, or exists with another number of files; or there are
+                more files than images, or there is no place for the data.
             CorruptData: an official file has the wrong content.
             StoreUnavailable: no source has the official files, or the registry or its store cannot be written.
         """
@@ -80,16 +83,27 @@ class RegistryBuilder:
         absent = is_local(self._settings.repo) and not Path(name).exists()
         if not absent and tag in tagged_commits(self._settings.repo):
             logger.info("%s is in %s already", tag, name)
+            self._check_files(tag, files)
             return Built(tag, name, new=False)
         raw = raw_directory(self._downloads, self._source)
         with tempfile.TemporaryDirectory(prefix="fmnist-build-") as scratch:
             check_place(scratch)  # DVC's cache lies in it
             work = _Checkout(Path(scratch, "registry"), raw, self._settings)
-            work.start(None if absent else self._settings.repo, files)
+            work.start(None if absent else self._settings.repo, 1 if files is None else files)
             work.make(tag)
             new = self._publish(work, tag, first=absent)
+        if not new:
+            self._check_files(tag, files)
         logger.info("%s is in %s", tag, name)
         return Built(tag, name, new=new)
+
+    def _check_files(self, tag: str, files: int | None) -> None:
+        """Refuse an existing version whose train split has another number of files."""
+        if files is not None and (found := len(DvcDataRegistry(self._settings).resolve(tag).files("train"))) != files:
+            raise InvalidSetting(
+                f"{tag} is already in {source_name(self._settings.repo)}, and the number of files of its train split "
+                f"is {found}, not {files}: a version never changes, so choose another --version"
+            )
 
     def _publish(self, work: "_Checkout", tag: str, *, first: bool) -> bool:
         """Publish the version; return False if another process published the same version first."""
@@ -156,9 +170,10 @@ class _Checkout:
         if PARAMS not in committed:
             self._write(PARAMS, PARAMS_YAML)
         try:
-            parse_params((self._path / PARAMS).read_text(encoding="utf-8"))
+            val_size, _ = parse_params((self._path / PARAMS).read_text(encoding="utf-8"))
         except InvalidSetting as error:
             raise InvalidSetting(f"{self._source}: {error}") from error
+        check_files(files, max(TRAINING_IMAGES - val_size, 1))  # a stage refuses a val_size that is too large
         self._write(DVC_FILE, dvc_yaml(files))
 
     def _committed_files(self) -> set[str]:

@@ -31,7 +31,7 @@ from fmnist.domain.model.data.dataset import SplitFile
 from fmnist.domain.model.errors import CorruptData, InvalidSetting, StoreUnavailable
 
 _MOST_LISTED = 10  # files in a message
-_LISTING_BYTES = 2**26  # of the list of a directory: about half a million files
+_LISTING_BYTES = 2**23  # of the list of a directory: about a hundred thousand files
 _MD5 = re.compile("[0-9a-f]{32}")
 
 _Key = tuple[str, ...]  # the names of a path inside the registry
@@ -71,7 +71,7 @@ class Project:
                 raise CorruptData(
                     f"{pattern} of {self._what} is a directory: name its files by a pattern such as {pattern}/*.parquet"
                 )
-            elif _matches(key, wanted[: len(key)]):
+            elif len(key) < len(wanted) and _matches(key, wanted[: len(key)]):
                 found |= self._listing(split, key, entry)
         matching = [wanted] if wanted in found else sorted(key for key in found if _matches(key, wanted))
         if not matching and self.read_git(pattern) is not None:

@@ -16,7 +16,7 @@ from fmnist.adapters.parquet.files import SplitReader
 from fmnist.adapters.parquet.storage import Storage
 from fmnist.domain.model.data.data_version import choose, newest_first
 from fmnist.domain.model.data.dataset import REQUIRED_SPLITS, SPLITS, DatasetVersion, LabeledImages, SplitFile
-from fmnist.domain.model.errors import CorruptData, SplitNotFound
+from fmnist.domain.model.errors import CorruptData, InvalidSetting, SplitNotFound
 from fmnist.ports.data_registry import DataRegistry
 
 
@@ -71,6 +71,10 @@ class DvcDataRegistry(DataRegistry):
             files = project.files("metadata", path)
             if not files:
                 raise CorruptData(f"{where} does not exist: correct DVC_METRICS_PATH or choose another version")
+            if len(files) > 1:
+                raise InvalidSetting(
+                    f"DVC_METRICS_PATH {path} matches {len(files)} files of {tag} in {self._source}: name one of them"
+                )
             content = self._storage.read(files[0])
         try:
             metadata = json.loads(content)

@@ -56,8 +56,7 @@ def process(checkout: Path, files: int = 1) -> None:
         raise InvalidSetting(f"{PARAMS} cannot be read: {error}") from error
     val_size, seed = parse_params(text)
     splits = read_splits(checkout / RAW, val_size, seed)
-    if files > len(splits["train"]):
-        raise InvalidSetting(f"{files} files: expected at most {len(splits['train'])}, the number of images of 'train'")
+    check_files(files, len(splits["train"]))
     for name, paths in split_paths(files).items():
         for path, rows in zip(paths, splits[name].cut(len(paths)), strict=True):
             write_split(rows, checkout / path)
@@ -69,9 +68,19 @@ def analyze(checkout: Path, files: int = 1) -> None:
     splits = {}
     for name, paths in split_paths(files).items():
         splits[name] = LabeledImages.joined(
-            [to_labeled_images(parse_split(name, path, (checkout / path).read_bytes())) for path in paths]
+            to_labeled_images(parse_split(name, path, (checkout / path).read_bytes())) for path in paths
         )
     (checkout / PATHS.metadata).write_text(json.dumps(describe(splits), indent=2) + "\n", encoding="utf-8")
+
+
+def check_files(files: int, images: int) -> None:
+    """Check that a train split of so many images can have so many files.
+
+    Raises:
+        InvalidSetting: there are more files than images.
+    """
+    if files > images:
+        raise InvalidSetting(f"{files} files: expected at most {images}, the number of images of 'train'")
 
 
 def parse_params(text: str) -> tuple[int, int]:

@@ -49,6 +49,8 @@ TEST_IMAGES = RawFile(
 TEST_LABELS = RawFile(
     "t10k-labels-idx1-ubyte.gz", 10_008, "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"
 )
+TRAINING_IMAGES = 60_000
+"""The number of images of `TRAIN_IMAGES`."""
 RAW_FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 _LONGEST = max(file.size for file in RAW_FILES)
 

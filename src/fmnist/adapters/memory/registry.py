@@ -77,7 +77,7 @@ class MemoryDataRegistry(DataRegistry):
         return dataset
 
     def read(self, dataset: DatasetVersion, split: str) -> LabeledImages:
-        return LabeledImages.joined([self._read(file) for file in dataset.files(split)])
+        return LabeledImages.joined(self._read(file) for file in dataset.files(split))
 
     def _read(self, file: SplitFile) -> LabeledImages:
         data = self._content.get(file.uri)

@@ -30,7 +30,7 @@ class SplitReader:
                 and URI.
             StoreUnavailable: the disk or store does not answer, or denies access.
         """
-        return LabeledImages.joined([to_labeled_images(self.table(file)) for file in files])
+        return LabeledImages.joined(to_labeled_images(self.table(file)) for file in files)
 
     def table(self, file: SplitFile) -> pa.Table:
         """Return one file as the canonical table (`schema.SCHEMA`). It raises what a call raises."""

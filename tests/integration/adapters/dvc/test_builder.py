@@ -155,6 +155,16 @@ def test_a_failed_stage_gives_its_reason_and_imports_and_changes_nothing_of_the_
     assert list(scratch.iterdir()) == []
 
 
+def test_more_files_than_images_are_refused_before_the_pipeline_runs(
+    official_files: Path, tmp_path: Path, scratch: Path
+) -> None:
+    settings = RegistrySettings(repo=Address(str(tmp_path / "registry.git")), remote_url=str(tmp_path / "store"))
+    with pytest.raises(InvalidSetting, match=r"^55001 files: expected at most 55000, the number of images of 'train'"):
+        RegistryBuilder(settings, tmp_path / "unused", official_files).build("1.0.0", files=55_001)
+    assert not Path(str(settings.repo)).exists()
+    assert list(scratch.iterdir()) == []
+
+
 def test_a_wrong_official_file_is_named_and_leaves_no_registry(
     official_files: Path, tmp_path: Path, scratch: Path
 ) -> None:

@@ -16,7 +16,7 @@ from fmnist.adapters.dvc.settings import RegistryPaths, RegistrySettings
 from fmnist.adapters.parquet.files import write_split
 from fmnist.domain.model.address import Address
 from fmnist.domain.model.data.dataset import LabeledImages
-from fmnist.domain.model.errors import CorruptData, SplitNotFound
+from fmnist.domain.model.errors import CorruptData, InvalidSetting, SplitNotFound
 from fmnist.testing.data import toy_splits
 from tests.integration.support import git, make_dvc_registry
 
@@ -172,6 +172,21 @@ def test_list_of_a_directory_is_verified_too(settings: RegistrySettings) -> None
     listing.unlink()
     with pytest.raises(CorruptData, match=rf"'train' is not at {listing}: push it"):
         registry(settings).resolve("2.0.0")
+
+
+def test_list_of_a_directory_that_is_as_deep_as_the_pattern_is_not_read(settings: RegistrySettings) -> None:
+    track(settings, parts(), [FOLDER])
+    for listing in Path(settings.remote_url or "").rglob("*.dir"):
+        listing.unlink()
+    with pytest.raises(SplitNotFound, match="no split 'train'"):
+        registry(settings, train="data/fashion-mnist/processed/trai?").resolve("2.0.0")
+
+
+def test_several_files_of_metadata_are_refused(settings: RegistrySettings) -> None:
+    track(settings, parts())
+    pattern = f"{FOLDER}/part-0000[0-2].parquet"
+    with pytest.raises(InvalidSetting, match=r"^DVC_METRICS_PATH .* matches 3 files of .*: name one of them$"):
+        registry(settings, metadata=pattern).resolve("2.0.0")
 
 
 @pytest.mark.parametrize(

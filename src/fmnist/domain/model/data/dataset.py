@@ -1,7 +1,7 @@
 """A data version, resolved once: the location of its splits, the hash of their bytes, and its metadata."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,17 +162,28 @@ class LabeledImages:
         return [self.rows(*part_rows(len(self), parts, part)) for part in range(parts)]
 
     @classmethod
-    def joined(cls, parts: list["LabeledImages"]) -> "LabeledImages":
+    def joined(cls, parts: Iterable["LabeledImages"]) -> "LabeledImages":
         """Return the rows of all parts in their order, in one array. A single part is returned as it is.
 
-        `parts` is empty afterwards: each part is dropped as soon as it is copied, so that no row is in memory twice.
+        Each part is copied before the one after the next is asked for. So at most two parts are in memory beside the
+        array, if `parts` makes them one by one.
+
+        Raises:
+            CorruptData: there is no part.
         """
-        if len(parts) == 1:
-            return parts.pop()
-        rows = sum(len(part) for part in parts)
-        images, labels, start = np.empty((rows, SIDE, SIDE), np.uint8), np.empty(rows, np.uint8), 0
-        while parts:
-            part = parts.pop(0)
-            images[start : start + len(part)], labels[start : start + len(part)] = part.images, part.labels
-            start += len(part)
-        return cls(images, labels)
+        last, images, labels = None, bytearray(), bytearray()  # these grow in place
+        for part in parts:
+            if last is not None:
+                _append(last, images, labels)
+            last = part
+        if last is None:
+            raise CorruptData("no images: expected at least one")
+        if not labels:
+            return last
+        _append(last, images, labels)
+        return cls(np.frombuffer(images, np.uint8).reshape(-1, SIDE, SIDE), np.frombuffer(labels, np.uint8))
+
+
+def _append(part: LabeledImages, images: bytearray, labels: bytearray) -> None:
+    images.extend(part.images.reshape(-1).data)
+    labels.extend(part.labels.data)

@@ -1,6 +1,8 @@
 """A data version checks its metadata, and labelled images are checked once, when they are made."""
 
 import dataclasses
+import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -123,12 +125,29 @@ def test_parts_are_consecutive_and_almost_equal(total: int, parts: int) -> None:
 @given(st.integers(1, 12))
 def test_parts_that_are_joined_are_the_whole_again(parts: int) -> None:
     whole = rows(10) if parts <= 10 else toy_images(parts)
-    pieces = whole.cut(parts)
-    again = LabeledImages.joined(pieces)
-    assert pieces == []
+    again = LabeledImages.joined(iter(whole.cut(parts)))
     np.testing.assert_array_equal(again.images, whole.images)
     np.testing.assert_array_equal(again.labels, whole.labels)
     assert again.images.flags.c_contiguous
+
+
+def test_parts_are_dropped_one_by_one_while_they_are_joined() -> None:
+    made = list[weakref.ref[Any]]()
+
+    def parts() -> Iterator[LabeledImages]:
+        for _ in range(5):
+            pixels = np.zeros((1, 28, 28), np.uint8)
+            made.append(weakref.ref(pixels))
+            yield LabeledImages(pixels, np.zeros(1, np.uint8))
+            del pixels
+            assert sum(reference() is not None for reference in made) == 1
+
+    assert len(LabeledImages.joined(parts())) == 5
+
+
+def test_joining_no_part_is_refused() -> None:
+    with pytest.raises(CorruptData, match="no images"):
+        LabeledImages.joined([])
 
 
 def test_single_part_is_not_copied() -> None:
