@@ -63,15 +63,19 @@ class Project:
             CorruptData: the path is that of a directory or of a file in Git, or a directory's list of files is damaged.
             StoreUnavailable: the store of a directory's list of files does not answer.
         """
-        wanted, found = _key(pattern), dict[_Key, DataIndexEntry]()
-        for key, entry in self._tracked():
+        wanted, tracked = _key(pattern), dict(self._tracked())
+        found = {key: entry for key, entry in tracked.items() if not _is_directory(entry)}
+        if wanted in found:
+            return (self._file(split, "/".join(wanted), found[wanted]),)
+        for key, entry in tracked.items():
             if not _is_directory(entry):
-                found[key] = entry
-            elif key == wanted:
+                continue
+            if key == wanted:
                 raise CorruptData(
                     f"{pattern} of {self._what} is a directory: name its files by a pattern such as {pattern}/*.parquet"
                 )
-            elif len(key) < len(wanted) and _matches(key, wanted[: len(key)]):
+            # A directory above an output of its own has no hash. Earlier versions could leave a pointer like that.
+            if entry.hash_info is not None and len(key) < len(wanted) and _matches(key, wanted[: len(key)]):
                 found |= self._listing(split, key, entry)
         matching = [wanted] if wanted in found else sorted(key for key in found if _matches(key, wanted))
         if not matching and self.read_git(pattern) is not None:

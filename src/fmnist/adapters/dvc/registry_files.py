@@ -32,11 +32,11 @@ IGNORE_FILES = sorted({str(PurePosixPath(path).parent / ".gitignore") for path i
 
 POINTERS = (
     *(f"{path}.dvc" for path in (*_RAW_PATHS, *_SPLIT_PATHS, PATHS.metadata)),
-    *(f"{PurePosixPath(path).parent}.dvc" for path in _SPLIT_PATHS),
+    *sorted({f"{above}.dvc" for path in (*_RAW_PATHS, *_SPLIT_PATHS) for above in PurePosixPath(path).parents[:-1]}),
     *(f":(glob){parts_pattern(path)}.dvc" for path in _SPLIT_PATHS),
 )
-"""Pointer files that `dvc add` would write for outputs of stages, or for the folder or parts of a split. DVC refuses a
-file that has both. A part of an earlier version would become one of the new version."""
+"""Pointer files that `dvc add` would write for outputs of stages, for a folder above them, or for parts of a split. DVC
+refuses a file that has both. A part of an earlier version would become one of the new version."""
 
 COMMITTED = (DVC_FILE, "dvc.lock", PARAMS, PATHS.metadata, *IGNORE_FILES)
 """The files that a build commits."""

@@ -97,6 +97,24 @@ def test_default_file_wins_over_parts_beside_it(settings: RegistrySettings, trac
     assert_train(registry(settings), [SPLITS["val"]], f"{FOLDER}/train.parquet")
 
 
+@pytest.mark.parametrize("above", [FOLDER, "data/fashion-mnist/processed"])
+def test_a_pointer_that_was_left_for_a_directory_above_hides_no_file(settings: RegistrySettings, above: str) -> None:
+    """Earlier versions left it there, when a stage began to make the file."""
+    splits = {name: f"data/fashion-mnist/processed/{name}/{name}.parquet" for name in SPLITS}
+    track(settings, {splits["train"]: SPLITS["val"]})
+    made = {name: DvcDataRegistry(settings).resolve("2.0.0").files(name)[0] for name in SPLITS}
+    work = Path(str(settings.repo))
+    git(work, "rm", "--quiet", *(f"{path}.dvc" for path in splits.values()))
+    outs = [{"path": splits[name], "hash": "md5", "md5": file.md5, "size": file.size} for name, file in made.items()]
+    (work / "dvc.yaml").write_text(json.dumps({"stages": {"make": {"cmd": "make", "outs": [*splits.values()]}}}))
+    (work / "dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": {"make": {"cmd": "make", "outs": outs}}}))
+    # Its list is in no store.
+    pointer = {"outs": [{"md5": f"{'0' * 32}.dir", "hash": "md5", "path": Path(above).name}]}
+    (work / f"{above}.dvc").write_text(json.dumps(pointer))
+    commit(work)
+    assert_train(registry(settings), [SPLITS["val"]], splits["train"])
+
+
 def test_names_without_zeros_are_ordered_as_text(settings: RegistrySettings) -> None:
     track(settings, parts("part-{}.parquet"))
     order = (0, 1, 10, *range(2, 10))

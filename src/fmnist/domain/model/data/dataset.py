@@ -186,4 +186,4 @@ class LabeledImages:
 
 def _append(part: LabeledImages, images: bytearray, labels: bytearray) -> None:
     images.extend(part.images.reshape(-1).data)
-    labels.extend(part.labels.data)
+    labels.extend(np.ascontiguousarray(part.labels).data)
