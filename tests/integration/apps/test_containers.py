@@ -24,10 +24,10 @@ from fmnist.apps.containers.evaluate import EvaluateContainer
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.containers.predict import PredictContainer
 from fmnist.apps.containers.promote import PromoteContainer
+from fmnist.apps.containers.ray_compute import checkpoint_storage
 from fmnist.apps.containers.serve import ServeContainer
 from fmnist.apps.containers.serve_ray import RayServeContainer
 from fmnist.apps.containers.smoke import SmokeContainer
-from fmnist.apps.containers.storage import checkpoint_storage
 from fmnist.apps.containers.train import TrainContainer
 from fmnist.apps.settings import Settings
 from fmnist.apps.train import _container

@@ -16,14 +16,14 @@ _FRAMING = (b"content-length", b"transfer-encoding")
 class BoundedHttp(HttpToolsProtocol):
     """One connection. It refuses more than 64 KiB without an end of the headers, or between pieces of a body.
 
-    An upgrade is ignored: the request is answered as if nobody had asked for it. Ray Serve uses this class too. It ends
-    the request of a client that has left by itself.
+    A request ends when its client leaves. An upgrade is ignored: the request is answered as if nobody had asked for it.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._unused = 0
         self._late: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
         self._is_repeated_head = False
 
     @property
@@ -37,9 +37,11 @@ class BoundedHttp(HttpToolsProtocol):
         self._wait_for_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing more."""
+        """End the request of a client that has left."""
         super().connection_lost(exc)
         self._end_waiting()
+        if self._task is not None:
+            self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Parse bytes of the client."""
@@ -103,8 +105,10 @@ class BoundedHttp(HttpToolsProtocol):
             self._is_repeated_head = True
             self._parse(b"POST / HTTP/1.1\r\n" + framing + b"\r\n" + data[upgrade.args[0] :])
 
-    def _should_upgrade_to_ws(self) -> bool:
-        return False
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._task = self.loop.create_task(cycle.run_asgi(_cancellable(app)))
+        self._task.add_done_callback(self.tasks.discard)
+        self.tasks.add(self._task)
 
     def _wait_for_headers(self) -> None:
         self._late = self.loop.call_later(_HEADER_SECONDS, self.timeout_keep_alive_handler)
@@ -113,26 +117,6 @@ class BoundedHttp(HttpToolsProtocol):
         if self._late is not None:
             self._late.cancel()
             self._late = None
-
-
-class EndingHttp(BoundedHttp):
-    """One connection, whose request ends when the client leaves before the answer."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._task: asyncio.Task[None] | None = None
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """End the request that is being answered."""
-        is_answered = self.is_idle
-        super().connection_lost(exc)
-        if self._task is not None and not is_answered:
-            self._task.cancel()
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._task = self.loop.create_task(cycle.run_asgi(_cancellable(app)))
-        self._task.add_done_callback(self.tasks.discard)
-        self.tasks.add(self._task)
 
 
 def _cancellable(app: Any) -> Any:

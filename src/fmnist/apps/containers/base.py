@@ -8,7 +8,7 @@ from dependency_injector import containers, providers
 
 from fmnist.adapters.dvc.registry import DvcDataRegistry
 from fmnist.adapters.dvc.settings import RegistryPaths, RegistrySettings
-from fmnist.apps.containers.storage import s3_settings
+from fmnist.apps.containers.s3 import s3_settings
 from fmnist.apps.settings import Settings
 
 

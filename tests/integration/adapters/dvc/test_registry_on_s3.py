@@ -13,7 +13,7 @@ from fmnist.adapters.dvc.registry import DvcDataRegistry
 from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.parquet import storage
 from fmnist.domain.model.address import Address
-from fmnist.domain.model.data.dataset import DatasetVersion
+from fmnist.domain.model.data.dataset import SplitFile
 from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.testing.contracts.data_registry import CONTENT, DataRegistryContract
 from fmnist.testing.data import toy_splits
@@ -54,14 +54,14 @@ class TestDvcDataRegistryOnS3(DataRegistryContract):
         git(tmp_path, "init", "--quiet", "--bare", "empty.git")
         return DvcDataRegistry(dataclasses.replace(template, repo=Address(str(tmp_path / "empty.git"))))
 
-    def damage(self, registry: DvcDataRegistry, dataset: DatasetVersion, split: str) -> None:
-        client, place = self._store.client(), _place(dataset, split)
+    def damage(self, registry: DvcDataRegistry, file: SplitFile) -> None:
+        client, place = self._store.client(), _place(file)
         content = bytearray(client.get_object(**place)["Body"].read())
         content[len(content) // 2] ^= 1
         client.put_object(**place, Body=bytes(content))
 
-    def lose(self, registry: DvcDataRegistry, dataset: DatasetVersion, split: str) -> None:
-        self._store.client().delete_object(**_place(dataset, split))
+    def lose(self, registry: DvcDataRegistry, file: SplitFile) -> None:
+        self._store.client().delete_object(**_place(file))
 
 
 def test_legacy_version_with_metadata_in_s3_loads(object_store: ObjectStore, bucket: str, tmp_path: Path) -> None:
@@ -124,8 +124,8 @@ def test_missing_bucket_is_not_reported_as_damaged_data(template: RegistrySettin
         registry.read(registry.resolve(), "train")
 
 
-def _place(dataset: DatasetVersion, split: str) -> dict[str, str]:
-    address = urlsplit(dataset.files(split)[0].uri)
+def _place(file: SplitFile) -> dict[str, str]:
+    address = urlsplit(file.uri)
     assert re.fullmatch(r"/files/md5/../.{30}", address.path)
     return {"Bucket": address.netloc, "Key": address.path.lstrip("/")}
 
