@@ -15,7 +15,7 @@ from fmnist.adapters.parquet import storage
 from fmnist.domain.model.address import Address
 from fmnist.domain.model.data.dataset import SplitFile
 from fmnist.domain.model.errors import StoreUnavailable
-from fmnist.testing.contracts.data_registry import CONTENT, DataRegistryContract
+from fmnist.testing.contracts.data_registry import CONTENT, FILES, DataRegistryContract
 from fmnist.testing.data import toy_splits
 from stack.services import ObjectStore
 from tests.integration.services import s3_settings
@@ -28,7 +28,7 @@ _TEMPLATE = "registry-template"
 def template(object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> RegistrySettings:
     object_store.make_buckets([_TEMPLATE])
     directory, s3 = tmp_path_factory.mktemp("template"), s3_settings(object_store)
-    return make_dvc_registry(directory, CONTENT, remote_url=f"s3://{_TEMPLATE}", s3=s3)
+    return make_dvc_registry(directory, CONTENT, remote_url=f"s3://{_TEMPLATE}", s3=s3, files=FILES)
 
 
 @pytest.fixture
