@@ -106,7 +106,7 @@ def measured(preset: str, epochs: int, seed: int, *, raw: Path, quick: bool) -> 
     except subprocess.CalledProcessError as error:
         print(f"  it ended with status {error.returncode}", file=sys.stderr)
         told = error.stdout
-    # The figures of the training come first, and once more with the ratio to the bare loop.
+    # A run prints its figures before the bare loop, and again with the ratio to it.
     lines = [line for line in told.splitlines(keepends=True) if line.endswith(b"}\n")]
     figures: Run = json.loads(lines[-1]) if lines else {}
     return {**figures, "commit": _commit()} if figures else None

@@ -74,8 +74,8 @@ class RegistryBuilder:
         A version never changes. None files are one in a new version, and any number in one that exists.
 
         Raises:
-            InvalidSetting: `version` is not a semantic version, or exists with another number of files; or there are
-                more files than images, or there is no place for the data.
+            InvalidSetting: `version` is not a semantic version, or exists with another number of files. Also if there
+                are more files than images, or no place for the data.
             CorruptData: an official file has the wrong content.
             StoreUnavailable: no source has the official files, or the registry or its store cannot be written.
         """
