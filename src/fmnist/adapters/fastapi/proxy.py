@@ -27,9 +27,9 @@ _CLIENT_GONE = 499
 
 def proxy_middleware(settings: HttpSettings) -> list[Middleware]:
     """Return the proxy's middleware, with the keys and limits of the service. Serve calls it before it listens."""
-    # h11 refuses headers of more than 64 KiB. The other parser has no limit, and headers come before the check of the
-    # key. Ray Serve has no option for the parser and leaves the choice to uvicorn.
-    HTTP_PROTOCOLS["auto"] = HTTP_PROTOCOLS["h11"]
+    # It bounds headers, which come before the check of the key. Of uvicorn's own parsers, httptools does not, and h11
+    # is slow. Ray Serve has no option for the parser and leaves the choice to uvicorn.
+    HTTP_PROTOCOLS["auto"] = "fmnist.adapters.uvicorn.protocol:BoundedHttp"
     return [Middleware(ProxyGuard, settings=settings)]
 
 

@@ -12,7 +12,7 @@ import uvicorn
 from fmnist.adapters.fastapi.prefix import below
 from fmnist.adapters.fastapi.replica import Replica
 from fmnist.adapters.listening import listen
-from fmnist.adapters.uvicorn.protocol import BoundedHttp
+from fmnist.adapters.uvicorn.protocol import EndingHttp
 from fmnist.domain.model.errors import StoreUnavailable
 
 # Longer than the idle time of most load balancers and connection pools, which then close first.
@@ -51,7 +51,7 @@ class _Server(uvicorn.Server):
         for each in listening:
             poll.register(each, select.POLLIN)
         for connection in self.server_state.connections:
-            assert isinstance(connection, BoundedHttp)
+            assert isinstance(connection, EndingHttp)
             if connection.is_idle:
                 poll.register(connection.transport.get_extra_info("socket"), select.POLLIN)
         return bool(poll.poll(0))
@@ -90,7 +90,7 @@ class LocalHost:
             uvicorn.Config(
                 below(prefix, self._application),
                 loop="uvloop",
-                http=BoundedHttp,
+                http=EndingHttp,
                 ws="none",
                 lifespan="off",
                 log_config=None,

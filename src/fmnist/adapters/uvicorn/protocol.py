@@ -10,21 +10,25 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 _MAX_HEADER_BYTES = 64 * 2**10
 # A client has this time to send its headers, from the connection or their first byte on.
 _HEADER_SECONDS = 15.0
+# Requests that may wait for the answer of an earlier one. Clients hardly ever send a request before that answer.
+_MOST_WAITING = 8
 _FRAMING = (b"content-length", b"transfer-encoding")
 
 
 class BoundedHttp(HttpToolsProtocol):
     """One connection. It refuses more than 64 KiB without an end of the headers, or between pieces of a body.
 
-    A request ends when its client leaves. An upgrade is ignored: the request is answered as if nobody had asked for it.
+    If more than eight requests wait for an earlier one, it closes after these (RFC 9112, section 9.3.2). An upgrade is
+    ignored: the request is answered as if nobody had asked for it. Ray Serve uses this class too, and itself ends the
+    request of a client that has left.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._unused = 0
         self._late: asyncio.TimerHandle | None = None
-        self._task: asyncio.Task[None] | None = None
         self._is_repeated_head = False
+        self._is_full = False
 
     @property
     def is_idle(self) -> bool:
@@ -37,14 +41,14 @@ class BoundedHttp(HttpToolsProtocol):
         self._wait_for_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the request of a client that has left."""
+        """Wait for nothing more."""
         super().connection_lost(exc)
         self._end_waiting()
-        if self._task is not None:
-            self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Parse bytes of the client."""
+        if self._is_full:
+            return
         self._unused += len(data)
         self._unset_keepalive_if_required()
         if self.is_idle and self._late is None:
@@ -52,13 +56,19 @@ class BoundedHttp(HttpToolsProtocol):
         try:
             self._parse(data)
         except httptools.HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
+            if self._is_full:
+                self.cycle.keep_alive = False
+            else:
+                self.send_400_response("Invalid HTTP request received.")
         else:
             if self._unused > _MAX_HEADER_BYTES and not self.transport.is_closing():
                 self.send_400_response("The headers are too long.")
 
     def on_message_begin(self) -> None:
-        """Start a request."""
+        """Start a request, if not too many wait."""
+        if len(self.pipeline) >= _MOST_WAITING:
+            self._is_full = True
+            raise ValueError("too many requests wait")  # it stops the parser
         if not self._is_repeated_head:
             super().on_message_begin()
 
@@ -105,10 +115,8 @@ class BoundedHttp(HttpToolsProtocol):
             self._is_repeated_head = True
             self._parse(b"POST / HTTP/1.1\r\n" + framing + b"\r\n" + data[upgrade.args[0] :])
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._task = self.loop.create_task(cycle.run_asgi(_cancellable(app)))
-        self._task.add_done_callback(self.tasks.discard)
-        self.tasks.add(self._task)
+    def _should_upgrade_to_ws(self) -> bool:
+        return False
 
     def _wait_for_headers(self) -> None:
         self._late = self.loop.call_later(_HEADER_SECONDS, self.timeout_keep_alive_handler)
@@ -117,6 +125,26 @@ class BoundedHttp(HttpToolsProtocol):
         if self._late is not None:
             self._late.cancel()
             self._late = None
+
+
+class EndingHttp(BoundedHttp):
+    """One connection, whose request ends when the client leaves before the answer."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._task: asyncio.Task[None] | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the request that is being answered."""
+        is_answered = self.is_idle
+        super().connection_lost(exc)
+        if self._task is not None and not is_answered:
+            self._task.cancel()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._task = self.loop.create_task(cycle.run_asgi(_cancellable(app)))
+        self._task.add_done_callback(self.tasks.discard)
+        self.tasks.add(self._task)
 
 
 def _cancellable(app: Any) -> Any:

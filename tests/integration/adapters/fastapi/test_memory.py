@@ -1,4 +1,4 @@
-"""Memory that clients can make Ray Serve's HTTP server hold: limited with a key, and none without a key."""
+"""Memory that clients can make the HTTP servers of both hosts hold: limited with a key, and none without a key."""
 
 import json
 import socket
@@ -22,6 +22,7 @@ import uvicorn
 from fmnist.adapters.fastapi.app import create_app
 from fmnist.adapters.fastapi.proxy import proxy_middleware
 from fmnist.adapters.fastapi.settings import HttpSettings
+from fmnist.adapters.uvicorn.protocol import EndingHttp
 from tests.unit.adapters.fastapi.support import GreyServing, grey_model
 
 settings = HttpSettings(version="1", api_keys=({KEY!r},), max_buffered_bytes={BOUND})
@@ -30,8 +31,10 @@ application = create_app(GreyServing(grey_model()), settings)
 if sys.argv[1] == "proxy":
     served = proxy.cls(application, **proxy.kwargs)
     gate = served.gate
+    parser = "auto"  # as Ray Serve's proxy, after its middleware is made
 else:
     served = application
+    parser = EndingHttp
     gate = application.user_middleware[0].kwargs["gate"]
 
 async def counted(scope, receive, send):
@@ -43,7 +46,7 @@ async def counted(scope, receive, send):
 
 listening = socket.create_server(("127.0.0.1", 0))
 print(listening.getsockname()[1], flush=True)
-config = uvicorn.Config(counted, lifespan="off", access_log=False, log_level=None, log_config=None)
+config = uvicorn.Config(counted, http=parser, lifespan="off", access_log=False, log_level=None, log_config=None)
 uvicorn.Server(config).run([listening])
 """
 
