@@ -40,7 +40,9 @@ class BatchQueue:
     classified in the event loop, because handing it over would cost as much.
 
     Args:
-        classify: called with a uint8 batch (n, 28, 28) and the number of its requests.
+        classify: called with a uint8 batch (n, 28, 28), by up to two threads. One prepares the next batch while the
+            model is busy with the other's, and waits for the model then.
+        observe: called with each answer, the number of its requests, and the seconds that it took.
         max_batch: most images in a batch. A larger request makes a batch of its own.
         max_waiting: most images that may wait, beside the batches that are handed over. A request may exceed it if none
             waits.
@@ -48,18 +50,26 @@ class BatchQueue:
     """
 
     def __init__(
-        self, classify: Callable[[Images, int], Answer], *, max_batch: int, max_waiting: int, max_seconds: float
+        self,
+        classify: Callable[[Images], Answer],
+        observe: Callable[[Answer, int, float], None],
+        *,
+        max_batch: int,
+        max_waiting: int,
+        max_seconds: float,
     ) -> None:
         self._classify = classify
+        self._observe = observe
         self._max_batch = max_batch
         self._max_waiting = max_waiting
         self._max_seconds = max_seconds
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
+        self._thread = ThreadPoolExecutor(max_workers=2, thread_name_prefix="inference")
         self._requests: deque[_Request] = deque()
         self._waiting = 0
         self._running = 0  # batches that are handed over, and not answered yet
         self._is_scheduled = False
         self._seconds_per_image: float | None = None
+        self._last_end = 0.0
 
     def forget_speed(self) -> None:
         """Forget how fast the model is, because another one serves now."""
@@ -146,8 +156,12 @@ class BatchQueue:
 
     def _timed(self, images: Images, requests: int) -> Answer:
         started = time.perf_counter()
-        answer = self._classify(images, requests)
-        found, before = (time.perf_counter() - started) / len(images), self._seconds_per_image
+        answer = self._classify(images)
+        end = time.perf_counter()
+        seconds = end - max(started, self._last_end)  # the model takes one batch after the other
+        self._last_end = end
+        self._observe(answer, requests, seconds)
+        found, before = seconds / len(images), self._seconds_per_image
         # One batch that was held up says little. A model that stays slow is known after a few batches.
         self._seconds_per_image = found if before is None else min(found, _MOST_SLOWER * before)
         return answer

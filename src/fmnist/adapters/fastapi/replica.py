@@ -54,6 +54,7 @@ class Replica(Serving):
         self._poll_seconds = settings.poll_seconds
         self._queue = BatchQueue(
             self._classify,
+            self._observe,
             max_batch=settings.max_batch,
             max_waiting=settings.max_waiting,
             max_seconds=settings.max_seconds,
@@ -89,11 +90,12 @@ class Replica(Serving):
         self._metrics.reload(uri, error)
         self._queue.forget_speed()
 
-    def _classify(self, images: Images, requests: int) -> Answer:
+    def _classify(self, images: Images) -> Answer:
         model = self._serving.current
         if model is None:
             raise StoreUnavailable("no model serves yet")
-        started = time.perf_counter()
-        probabilities = model.prediction.probabilities(images)
-        self._metrics.batch(model, requests, probabilities, 1000 * (time.perf_counter() - started))
-        return model, probabilities
+        return model, model.prediction.probabilities(images)
+
+    def _observe(self, answer: Answer, requests: int, seconds: float) -> None:
+        model, probabilities = answer
+        self._metrics.batch(model, requests, probabilities, 1000 * seconds)

@@ -1,6 +1,7 @@
 """An ONNX model as a `Classifier` on the CPU. It imports neither torch nor MLflow, so that serving needs neither."""
 
 import os
+import threading
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ _NO_FOLDER = os.devnull
 
 
 class OnnxClassifier(Classifier):
-    """Runs an ONNX model on `threads` threads (0 means all cores). Many threads may call it.
+    """Runs an ONNX model on `threads` threads (0 means all cores). Many threads may call it. It answers one at a time.
 
     Raises:
         CorruptModel: the bytes are not an ONNX model, or it has other inputs and outputs. `logits` raises it too, if
@@ -47,6 +48,8 @@ class OnnxClassifier(Classifier):
             # On untrusted bytes, it raises its own errors, and those of protobuf and UTF-8.
             raise CorruptModel(f"ONNX Runtime {onnxruntime.__version__} cannot load the model: {error}") from error
         self._info = info
+        # Calls at the same time would take more cores than `threads`.
+        self._turn = threading.Lock()
 
     @property
     def info(self) -> ModelInfo:
@@ -54,7 +57,8 @@ class OnnxClassifier(Classifier):
 
     def logits(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         try:
-            outputs: list[npt.NDArray[np.float32]] = self._session.run([OUTPUT], {INPUT: inputs})
+            with self._turn:
+                outputs: list[npt.NDArray[np.float32]] = self._session.run([OUTPUT], {INPUT: inputs})
         except _RUN_ERRORS as error:
             raise no_answer(len(inputs), error) from error
         return outputs[0]

@@ -1,6 +1,7 @@
 """The queue before the model: batches, answers in order, and the limit of images that wait."""
 
 import asyncio
+import itertools
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -30,12 +31,19 @@ class Model:
         self.batches: list[tuple[int, int]] = []
         self._error = error
 
-    def __call__(self, images: Images, requests: int) -> Answer:
+    def __call__(self, images: Images) -> Answer:
         assert self.go.wait(30)
-        self.batches.append((len(images), requests))
         if self._error is not None:
             raise self._error
         return MODEL, images[:, 0, :1].astype(np.float32)
+
+    def observe(self, answer: Answer, requests: int, seconds: float) -> None:
+        assert seconds >= 0
+        self.batches.append((len(answer[1]), requests))
+
+
+def ignore(answer: Answer, requests: int, seconds: float) -> None:
+    """Observe nothing."""
 
 
 def request(first: int, count: int) -> Images:
@@ -62,7 +70,7 @@ def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
 @given(sizes=st.lists(st.integers(1, 12), min_size=1, max_size=20), max_batch=st.integers(1, 12))
 def test_each_request_gets_its_own_answers_in_batches_of_limited_size(sizes: list[int], max_batch: int) -> None:
     model = Model()
-    queue = BatchQueue(model, max_batch=max_batch, max_waiting=1000, max_seconds=60)
+    queue = BatchQueue(model, model.observe, max_batch=max_batch, max_waiting=1000, max_seconds=60)
     requests = [request(7 * number, size) for number, size in enumerate(sizes)]
 
     async def work() -> None:
@@ -80,7 +88,7 @@ def test_each_request_gets_its_own_answers_in_batches_of_limited_size(sizes: lis
 def test_requests_that_wait_share_the_next_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "_LONG_SECONDS", 1e9)  # the model seems slow, because it waits for this test
     model = Model()
-    queue = BatchQueue(model, max_batch=100, max_waiting=1000, max_seconds=60)
+    queue = BatchQueue(model, model.observe, max_batch=100, max_waiting=1000, max_seconds=60)
 
     async def work() -> None:
         asked = await all_waiting(queue, [request(0, 2)] * 10)
@@ -94,7 +102,7 @@ def test_requests_that_wait_share_the_next_batch(monkeypatch: pytest.MonkeyPatch
 def test_requests_that_arrive_together_share_a_batch() -> None:
     model = Model()
     model.go.set()
-    queue = BatchQueue(model, max_batch=100, max_waiting=1000, max_seconds=60)
+    queue = BatchQueue(model, model.observe, max_batch=100, max_waiting=1000, max_seconds=60)
 
     async def work() -> None:
         await asyncio.gather(*(queue.answer(request(0, 2)) for _ in range(10)))
@@ -108,12 +116,12 @@ def test_only_a_long_batch_leaves_the_event_loop(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(batches, "time", SimpleNamespace(perf_counter=lambda: clock.now))
     in_loop = []
 
-    def classify(images: Images, requests: int) -> Answer:
+    def classify(images: Images) -> Answer:
         in_loop.append(threading.current_thread() is threading.main_thread())
         clock.now += clock.seconds_per_image * len(images)
         return MODEL, np.zeros((len(images), 10), np.float32)
 
-    queue = BatchQueue(classify, max_batch=100, max_waiting=1000, max_seconds=60)
+    queue = BatchQueue(classify, ignore, max_batch=100, max_waiting=1000, max_seconds=60)
 
     async def work() -> None:
         for size in (1, 1, 4, 6):
@@ -133,11 +141,11 @@ def test_slow_model_is_not_asked_for_more_than_it_can_answer_in_time(monkeypatch
     monkeypatch.setattr(batches, "time", SimpleNamespace(perf_counter=lambda: clock.now))
     model = Model()
 
-    def classify(images: Images, requests: int) -> Answer:
+    def classify(images: Images) -> Answer:
         clock.now += 0.1 * len(images)
-        return model(images, requests)
+        return model(images)
 
-    queue = BatchQueue(classify, max_batch=1000, max_waiting=1000, max_seconds=3)
+    queue = BatchQueue(classify, model.observe, max_batch=1000, max_waiting=1000, max_seconds=3)
 
     async def work() -> None:
         (first,) = await all_waiting(queue, [request(0, 1)])
@@ -155,15 +163,41 @@ def test_slow_model_is_not_asked_for_more_than_it_can_answer_in_time(monkeypatch
     assert [images for images, _ in model.batches] == [1, 1, 6, 6, 6, 6, 6]
 
 
+def test_time_of_a_batch_is_without_the_wait_for_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(batches, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    both, first_ended, order = threading.Barrier(2, timeout=30), threading.Event(), itertools.count()
+    times: list[float] = []
+
+    def classify(images: Images) -> Answer:
+        is_second = next(order)
+        both.wait()
+        assert not is_second or first_ended.wait(30)  # the model takes one batch at a time
+        clock.now += 3
+        return MODEL, np.zeros((len(images), 10), np.float32)
+
+    def observe(answer: Answer, requests: int, seconds: float) -> None:
+        times.append(seconds)
+        first_ended.set()
+
+    queue = BatchQueue(classify, observe, max_batch=10, max_waiting=20, max_seconds=60)
+
+    async def work() -> None:
+        await asyncio.gather(*await all_waiting(queue, [request(0, 10), request(0, 10)]))
+
+    run(work)
+    assert times == [3, 3]
+
+
 def test_one_batch_that_is_held_up_does_not_shorten_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now=0.0, seconds=0.001)
     monkeypatch.setattr(batches, "time", SimpleNamespace(perf_counter=lambda: clock.now))
 
-    def classify(images: Images, requests: int) -> Answer:
+    def classify(images: Images) -> Answer:
         clock.now += clock.seconds
         return MODEL, np.zeros((len(images), 10), np.float32)
 
-    queue = BatchQueue(classify, max_batch=1000, max_waiting=1000, max_seconds=1)
+    queue = BatchQueue(classify, ignore, max_batch=1000, max_waiting=1000, max_seconds=1)
 
     async def accepted() -> int:
         """The number of images that may wait beside one."""
@@ -192,7 +226,7 @@ def test_one_batch_that_is_held_up_does_not_shorten_the_queue(monkeypatch: pytes
 def test_batch_that_cannot_start_fails_and_the_next_one_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Model()
     model.go.set()
-    queue = BatchQueue(model, max_batch=100, max_waiting=1000, max_seconds=60)
+    queue = BatchQueue(model, model.observe, max_batch=100, max_waiting=1000, max_seconds=60)
 
     def fail(*_: object) -> NoReturn:
         raise RuntimeError("can't start new thread")
@@ -210,7 +244,7 @@ def test_batch_that_cannot_start_fails_and_the_next_one_starts(monkeypatch: pyte
 
 def test_request_past_the_limit_is_refused_and_the_others_are_answered() -> None:
     model = Model()
-    queue = BatchQueue(model, max_batch=20, max_waiting=10, max_seconds=60)
+    queue = BatchQueue(model, model.observe, max_batch=20, max_waiting=10, max_seconds=60)
 
     async def work() -> None:
         # The first does not wait, because its batch has started.
@@ -231,7 +265,7 @@ def test_request_past_the_limit_is_refused_and_the_others_are_answered() -> None
 def test_one_full_batch_is_handed_over_while_another_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "_LONG_SECONDS", 1e9)  # the model seems slow, because it waits for this test
     model = Model()
-    queue = BatchQueue(model, max_batch=10, max_waiting=20, max_seconds=60)
+    queue = BatchQueue(model, model.observe, max_batch=10, max_waiting=20, max_seconds=60)
 
     async def work() -> None:
         asked = await all_waiting(queue, [request(0, 1), request(0, 6), request(0, 5)])
@@ -243,12 +277,12 @@ def test_one_full_batch_is_handed_over_while_another_runs(monkeypatch: pytest.Mo
         await asyncio.gather(*asked)
 
     run(work)
-    assert model.batches == [(1, 1), (6, 1), (10, 2), (10, 1)]
+    assert sorted(model.batches) == [(1, 1), (6, 1), (10, 1), (10, 2)]
 
 
 def test_request_of_more_than_the_limit_may_wait_alone() -> None:
     model = Model()
-    queue = BatchQueue(model, max_batch=10, max_waiting=10, max_seconds=60)
+    queue = BatchQueue(model, model.observe, max_batch=10, max_waiting=10, max_seconds=60)
 
     async def work() -> None:
         asked = await all_waiting(queue, [request(0, 1), request(0, 50)])
@@ -261,7 +295,7 @@ def test_request_of_more_than_the_limit_may_wait_alone() -> None:
 
 def test_request_whose_client_left_makes_room() -> None:
     model = Model()
-    queue = BatchQueue(model, max_batch=20, max_waiting=10, max_seconds=60)
+    queue = BatchQueue(model, model.observe, max_batch=20, max_waiting=10, max_seconds=60)
 
     async def work() -> None:
         running, leaving = await all_waiting(queue, [request(0, 1), request(0, 10)])
@@ -279,7 +313,7 @@ def test_request_whose_client_left_makes_room() -> None:
 
 def test_failed_batch_fails_each_of_its_requests_and_no_later_one() -> None:
     model = Model(StoreUnavailable("no model serves yet"))
-    queue = BatchQueue(model, max_batch=10, max_waiting=100, max_seconds=60)
+    queue = BatchQueue(model, model.observe, max_batch=10, max_waiting=100, max_seconds=60)
 
     async def work() -> None:
         asked = await all_waiting(queue, [request(0, 1)] * 3)
