@@ -87,6 +87,19 @@ class TestLocalCompute(ComputeContract):
         assert list(first) != list(second)
         assert all(torch.equal(first[key], second[key].flip(1)) for key in first)
 
+    def test_coarse_epochs_train_on_images_of_half_the_side(self) -> None:
+        splits = toy_splits(train=64, val=10, test=10)
+        spec = TrainingSpec(recipe=PRESETS["sprint"])
+        module = ImageClassification(spec, Normalization(mean=0.3, std=0.3), splits["train"], splits["val"])
+        shapes: list[torch.Size] = []
+        module.network.register_forward_pre_hook(lambda _, inputs: shapes.append(inputs[0].shape))
+        module.on_train_epoch_start()
+        for epoch in (0, 1):
+            module.trainer = SimpleNamespace(current_epoch=epoch, global_rank=0)  # type: ignore[assignment]
+            (batch,) = module.train_dataloader()
+            module.training_step(batch, 0)
+        assert shapes == [(64, 1, 14, 14), (64, 1, 28, 28)]
+
     def test_a_checkpoint_has_each_weight_once(self) -> None:
         splits = toy_splits(train=64, val=10, test=10)
         spec = TrainingSpec(recipe=SPEC.recipe)
