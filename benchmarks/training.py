@@ -100,7 +100,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=20_000, help="images per epoch, at most 55000 (default: 20000)")
     parser.add_argument("--seeds", type=int, default=5, help="seeds of target and presets (default: 5)")
     parser.add_argument("--presets", choices=PRESETS, nargs="+", default=["fast"], help="names (default: fast)")
-    parser.add_argument("--target-epochs", type=int, default=2, help="epochs of `fast` to 90 %% (default: 2)")
     parser.add_argument("--baseline-epochs", type=int, default=8, help="epochs of resnet18; 0: none (default: 8)")
     parser.add_argument("--output", type=Path, default=RESULTS, help="file to append results to, as JSON lines")
     return parser.parse_args()
@@ -108,7 +107,7 @@ def _options() -> argparse.Namespace:
 
 def _measure(part: str, environment: dict[str, str], options: argparse.Namespace) -> Any:
     if part == "target":
-        return to_target(environment, options.target_epochs, options.seeds, options.baseline_epochs)
+        return to_target(environment, options.seeds, options.baseline_epochs)
     if part == "presets":
         return of_presets(environment, options.presets, options.seeds)
     if part == "start":

@@ -107,7 +107,10 @@ class ImageClassification(lightning.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> torch.Tensor:
         images, labels = batch
-        logits = self._logits(self.inputs(images))
+        inputs = self.inputs(images)
+        if self.current_epoch < (self._spec.recipe.coarse_epochs or 0):
+            inputs = functional.avg_pool2d(inputs, 2)
+        logits = self._logits(inputs)
         loss = functional.cross_entropy(logits, labels, label_smoothing=self._spec.recipe.label_smoothing)
         self._tallies["train"].add(logits.detach(), labels, loss.detach())
         return loss

@@ -1,7 +1,9 @@
+from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -84,6 +86,19 @@ class TestLocalCompute(ComputeContract):
         assert len(first) == 64
         assert list(first) != list(second)
         assert all(torch.equal(first[key], second[key].flip(1)) for key in first)
+
+    def test_coarse_epochs_train_on_images_of_half_the_side(self) -> None:
+        splits = toy_splits(train=64, val=10, test=10)
+        spec = TrainingSpec(recipe=PRESETS["sprint"])
+        module = ImageClassification(spec, Normalization(mean=0.3, std=0.3), splits["train"], splits["val"])
+        shapes: list[torch.Size] = []
+        module.network.register_forward_pre_hook(lambda _, inputs: shapes.append(inputs[0].shape))
+        module.on_train_epoch_start()
+        for epoch in (0, 1):
+            module.trainer = SimpleNamespace(current_epoch=epoch, global_rank=0)  # type: ignore[assignment]
+            (batch,) = module.train_dataloader()
+            module.training_step(batch, 0)
+        assert shapes == [(64, 1, 14, 14), (64, 1, 28, 28)]
 
     def test_a_checkpoint_has_each_weight_once(self) -> None:
         splits = toy_splits(train=64, val=10, test=10)
@@ -237,6 +252,28 @@ def test_learning_rate_is_scheduled_for_any_number_of_steps(epochs: int, steps: 
         optimizer.step()
         planned.step()
     assert all(0 <= rate <= 0.1 + 1e-9 for rate in rates)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_training_continues_from_checkpoints_of_optimizers_that_were_not_fused(optimizer: str) -> None:
+    recipe = Recipe(optimizer=optimizer, lr=0.1)  # type: ignore[arg-type]
+
+    def stepped(state: dict[str, Any] | None = None) -> tuple[torch.nn.Linear, torch.optim.Optimizer]:
+        layer = torch.nn.Linear(1, 1)
+        torch.nn.init.ones_(layer.weight)
+        planned = build_optimizer(recipe, layer)
+        if state:
+            planned.load_state_dict(deepcopy(state))  # it would share the tensors
+        layer.weight.grad = torch.ones_like(layer.weight)
+        planned.step()
+        return layer, planned
+
+    state = stepped()[1].state_dict()
+    assert state["param_groups"][0]["fused"]
+    (expected, _), before = stepped(state), {"fused": None, "foreach": None}
+    older, _ = stepped({**state, "param_groups": [{**state["param_groups"][0], **before}]})
+    torch.testing.assert_close(older.weight, expected.weight)
+    assert older.weight < 1
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")

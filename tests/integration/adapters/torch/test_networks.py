@@ -22,7 +22,9 @@ def test_networks_have_the_documented_size(architecture: Architecture, parameter
     assert size_of(architecture) == parameters
 
 
-@pytest.mark.parametrize(("preset", "most"), [("fast", 60_000), ("small", 300_000), ("small-1m", 1_000_000)])
+@pytest.mark.parametrize(
+    ("preset", "most"), [("fast", 60_000), ("sprint", 60_000), ("small", 300_000), ("small-1m", 1_000_000)]
+)
 def test_small_presets_keep_their_limit(preset: str, most: int) -> None:
     assert size_of(PRESETS[preset].architecture) <= most
 

@@ -32,6 +32,7 @@ class Recipe:
         flip: whether each training image is mirrored left to right in every other epoch.
         shift: largest shift of a training image along either axis, in pixels.
         erase: side, in pixels, of a square that is made black at a random place in each training image.
+        coarse_epochs: number of first epochs on images of half the side, which take half of the time; None is 0.
         precision: number format of the network on a GPU; a CPU always computes in float32.
         compile: whether the network is compiled first; on a GPU only.
     """
@@ -47,6 +48,7 @@ class Recipe:
     flip: bool = False
     shift: int = 0
     erase: int = 0
+    coarse_epochs: int | None = None  # optional, because runs of earlier versions lack it
     precision: Precision = "float32"
     compile: bool = False
 
@@ -64,11 +66,14 @@ class Recipe:
         check(0 <= self.label_smoothing < 1, "label_smoothing", "in [0, 1)", self.label_smoothing)
         for name, pixels in (("shift", self.shift), ("erase", self.erase)):
             check_count(name, pixels, least=0, most=SIDE - 1)
+        if self.coarse_epochs is not None:
+            check_count("coarse_epochs", self.coarse_epochs, least=0, most=self.max_epochs - 1)
 
     @property
     def least_batch(self) -> int:
         """Smallest batch of a training step that the architecture can use, in images."""
-        return _LEAST_BATCH.get(self.architecture, 1)
+        # The last layers of `cnn` have one value for each coarse image, too.
+        return max(_LEAST_BATCH.get(self.architecture, 1), 2 if self.coarse_epochs else 1)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
