@@ -62,7 +62,7 @@ def place_of(uri: str, s3: S3Settings) -> Place:
     if uri.startswith(_S3):
         return _Bucket(s3)
     if "://" in uri:
-        raise InvalidImages(f"{without_credentials(uri)}: expected a path or an {_S3} address")
+        raise InvalidImages(f"expected a path or an {_S3} address")
     return _Disk()
 
 
