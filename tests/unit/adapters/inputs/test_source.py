@@ -327,9 +327,9 @@ def test_a_path_that_is_not_a_file_is_refused_by_name(tmp_path: Path) -> None:
     assert refusal("gs://bucket/file") == "expected a path or an s3:// address"
     with pytest.raises(InvalidImages, match="is not a path: embedded null byte"):
         rows_of("a\0b")
-    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png")).touch()
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/empty/\xff.png")).touch()
     with pytest.raises(InvalidImages, match="is not valid Unicode"):
-        rows_of(tmp_path)
+        rows_of(tmp_path / "empty")
 
 
 def test_too_large_picture_or_device_is_refused(tmp_path: Path) -> None:
