@@ -40,6 +40,14 @@ class TestFileImageSourceOnS3(ImageSourceContract):
     def store_of_the_test(self, object_store: ObjectStore) -> None:
         self._store = object_store
 
+    @pytest.fixture
+    def source(self, object_store: ObjectStore) -> FileImageSource:
+        return FileImageSource(s3_settings(object_store))
+
+    @pytest.fixture
+    def folder(self, bucket: str) -> str:
+        return f"s3://{bucket}/in"
+
     def put(self, source: ImageSource, uri: str, data: LabeledImages, bad: Sequence[int] = ()) -> None:
         put(self._store, uri, parquet(data, bad, id=np.arange(len(data))))
 
