@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = examples(
     "fmnist predict shoe.png coat.jpg",
-    "fmnist predict pictures/ fashion-mnist_test.csv s3://bucket/images.parquet",
+    "fmnist predict pictures/ 's3://bucket/images/*.parquet'",
     "fmnist predict --split test --index 0-4,17",
     "fmnist predict --model models:/prod.fashion-mnist-classifier@champion --top-k 3 --json batch.npy",
 )
