@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fmnist.domain.model.batch.answers import AnsweredRows
-from fmnist.domain.model.batch.manifest import AnsweringModel, Manifest, answer_file, unreadable_file
+from fmnist.domain.model.batch.manifest import MANIFEST, AnsweringModel, Manifest, answer_file, unreadable_file
 from fmnist.domain.model.data.dataset import Labels
 from fmnist.domain.model.data.image_rows import InputPart, UnreadableRow
 from fmnist.domain.model.errors import InvalidSetting
@@ -27,13 +27,13 @@ class MemoryBatchOutput(BatchOutput):
     def manifest(self) -> Manifest | None:
         if not self.files:
             return None
-        content = self.files.get("manifest.json")
-        if not isinstance(content, str):
-            raise InvalidSetting(f"{self.place} is not empty, and has no manifest.json: choose another directory")
+        content = self.files.get(MANIFEST)
+        if not isinstance(content, bytes):
+            raise InvalidSetting(f"{self.place} is not empty, and has no {MANIFEST}: choose another directory")
         return Manifest.from_json(content).only(self.files)
 
     def record(self, manifest: Manifest) -> None:
-        self.files["manifest.json"] = manifest.to_json()
+        self.files[MANIFEST] = manifest.to_json().encode()
 
     def write_part(
         self, part: InputPart, model: AnsweringModel, class_names: Sequence[str], answers: Iterable[AnsweredRows]

@@ -53,10 +53,14 @@ class RayBatchPrediction(BatchPrediction):
                 raise StoreUnavailable(f"no part was answered for a long time: {error}") from error
 
 
-def cluster_gpus(cluster: ClusterSettings) -> float:
-    """Return the number of GPUs of the cluster, which this joins or starts."""
+def has_gpus(cluster: ClusterSettings) -> bool:
+    """Return whether the cluster, which this joins or starts, has GPUs."""
     join_cluster(cluster)
-    return float(ray.cluster_resources().get("GPU", 0))
+    return _gpus() > 0
+
+
+def _gpus() -> int:
+    return int(ray.cluster_resources().get("GPU", 0))
 
 
 def _dataset(parts: Sequence[InputPart], source: ImageSource, classifier: ClassifierFactory) -> "ray.data.Dataset":
@@ -64,7 +68,7 @@ def _dataset(parts: Sequence[InputPart], source: ImageSource, classifier: Classi
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
     context.target_max_block_size = _BLOCK_BYTES
-    nodes, gpus = node_cpus(), int(ray.cluster_resources().get("GPU", 0))
+    nodes, gpus = node_cpus(), _gpus()
     with ray.data.DataContext.current(context), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated", RayDeprecationWarning)
         return ray.data.read_datasource(

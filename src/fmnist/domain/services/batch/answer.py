@@ -31,7 +31,7 @@ def pieces(source: ImageSource, part: InputPart) -> Iterator[Piece]:
         if before is not None:
             yield Piece(part.name, before, is_last=False)
         before = rows
-    yield Piece(part.name, before or _NOTHING, is_last=True)
+    yield Piece(part.name, _NOTHING if before is None else before, is_last=True)
 
 
 class Answering:

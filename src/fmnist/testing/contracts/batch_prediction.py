@@ -1,0 +1,156 @@
+"""The contract of every `BatchPrediction`, on any hardware."""
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from fmnist.adapters.memory.classifier import MeanClassifier
+from fmnist.adapters.memory.image_source import MemoryImageSource
+from fmnist.domain.model.batch.answers import AnsweredRows
+from fmnist.domain.model.data.image_rows import ImageRows, InputPart, UnreadableRow
+from fmnist.domain.model.data.images import PIXELS
+from fmnist.domain.model.errors import CorruptModel, InvalidImages
+from fmnist.domain.services.prediction import Prediction
+from fmnist.ports.batch_prediction import BatchPrediction
+from fmnist.ports.model_store import Classifier
+from fmnist.testing.data import toy_images, toy_info
+
+SIZES = {"a": 95, "nothing": 0, "c": 1, "d": 40}
+
+
+def toy_rows(n: int, seed: int = 0) -> ImageRows:
+    """Return `n` rows with labels, paths and an id column."""
+    data = toy_images(max(n, 1), seed)
+    return ImageRows(
+        images=data.images[:n],
+        rows=np.arange(n),
+        paths=tuple(f"picture {row}.png" for row in range(n)),
+        labels=data.labels[:n],
+        ids={"sku": tuple(f"sku-{seed}-{row}" for row in range(n))},
+    )
+
+
+def toy_source(at_a_time: int = 10) -> MemoryImageSource:
+    """Return a source with files of these `SIZES`."""
+    files = {name: toy_rows(n, seed) for seed, (name, n) in enumerate(SIZES.items())}
+    return MemoryImageSource(files, at_a_time)
+
+
+def toy_classifier() -> Classifier:
+    """Return a classifier that knows toy images well, but is not always right."""
+    data, info = toy_images(100), toy_info()
+    inputs = info.normalization.apply(data.images).reshape(-1, PIXELS)
+    means = np.stack([inputs[data.labels == label].mean(axis=0) for label in range(10)])
+    means[9] = means[8]  # the last class is never the answer
+    return MeanClassifier(means, info, temperature=100)
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedSource(MemoryImageSource):
+    """A source whose last part breaks off after its first rows."""
+
+    def read(self, part: InputPart) -> Iterator[ImageRows]:
+        """Read a part; raise InvalidImages in the last one."""
+        # Not super(): a dataclass with slots is a new class.
+        for rows in MemoryImageSource.read(self, part):
+            yield rows
+            if part.name == "d":
+                raise InvalidImages("d: the file is cut off")
+
+
+def _broken_classifier() -> Classifier:
+    raise CorruptModel("the golden batch differs")
+
+
+class _Mute(MeanClassifier):
+    def logits(self, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        raise CorruptModel(f"the model fails on {len(inputs)} images")
+
+
+def _mute_classifier() -> Classifier:
+    return _Mute(np.zeros((10, PIXELS), np.float32), toy_info())
+
+
+class BatchPredictionContract:
+    """Subclass it as `Test...` and supply the fixture. Its scope may be larger."""
+
+    @pytest.fixture
+    def prediction(self) -> BatchPrediction:
+        """The prediction under test."""
+        raise NotImplementedError
+
+    def test_all_rows_are_answered_in_order_and_each_part_ends_once(self, prediction: BatchPrediction) -> None:
+        source = toy_source()
+        answers = answers_of(prediction, source)
+        assert list(answers) == list(SIZES)
+        expected = Prediction(toy_classifier())
+        for name, rows in source.files.items():
+            found = answers[name]
+            assert [each.is_last for each in found] == [False] * (len(found) - 1) + [True]
+            assert np.concatenate([each.rows for each in found]).tolist() == list(range(SIZES[name]))
+            probabilities = np.concatenate([each.probabilities for each in found])
+            assert probabilities.dtype == np.float32
+            np.testing.assert_allclose(probabilities, expected.probabilities(rows.images), atol=1e-6)
+
+    def test_what_the_input_has_beside_images_passes_through(self, prediction: BatchPrediction) -> None:
+        source = toy_source()
+        for name, found in answers_of(prediction, source).items():
+            rows = source.files[name]
+            assert sum((each.paths or () for each in found), ()) == rows.paths
+            assert sum((each.ids.get("sku", ()) for each in found), ()) == rows.ids["sku"]
+            labels = [label for each in found if each.labels is not None for label in each.labels]
+            assert rows.labels is not None
+            assert labels == list(rows.labels)
+
+    def test_unreadable_rows_pass_through_in_their_place(self, prediction: BatchPrediction) -> None:
+        rows = toy_rows(25)
+        kept = np.delete(np.arange(25), [3, 24])
+        bad = (UnreadableRow(3, "picture 3.png", "damaged"), UnreadableRow(24, None, "no image"))
+        holed = replace(
+            rows,
+            images=rows.images[kept],
+            rows=kept,
+            paths=None,
+            labels=None,
+            ids={},
+            unreadable=bad,
+        )
+        found = answers_of(prediction, MemoryImageSource({"a": holed}, at_a_time=8))["a"]
+        assert [row for each in found for row in each.rows] == kept.tolist()
+        assert [row for each in found for row in each.unreadable] == list(bad)
+        assert {each.labels is None and each.paths is None for each in found} == {True}
+
+    def test_part_that_cannot_be_read_is_an_error_after_the_parts_before_it(self, prediction: BatchPrediction) -> None:
+        source = DamagedSource(toy_source().files, 10)
+        seen: list[AnsweredRows] = []
+        with pytest.raises(InvalidImages, match="d: the file is cut off"):
+            seen.extend(_answer(prediction, source))  # it keeps what came before the error
+        assert [each.part for each in seen if each.is_last] == ["a", "nothing", "c"]
+
+    @pytest.mark.parametrize("classifier", [_broken_classifier, _mute_classifier])
+    def test_model_that_does_not_answer_is_an_error(self, prediction: BatchPrediction, classifier: object) -> None:
+        source = toy_source()
+        with pytest.raises(CorruptModel, match=r"the golden batch differs|the model fails"):
+            list(prediction.answer(source.parts(["a"]), source, classifier))  # type: ignore[arg-type]
+
+    def test_work_that_is_stopped_can_be_begun_anew(self, prediction: BatchPrediction) -> None:
+        source = toy_source(at_a_time=1)
+        with closing(_answer(prediction, source)) as answers:
+            next(answers)
+        assert list(answers_of(prediction, source)) == list(SIZES)
+
+
+def _answer(prediction: BatchPrediction, source: MemoryImageSource) -> Generator[AnsweredRows]:
+    return prediction.answer(source.parts(list(source.files)), source, toy_classifier)
+
+
+def answers_of(prediction: BatchPrediction, source: MemoryImageSource) -> dict[str, list[AnsweredRows]]:
+    """Return the answers for all files of a source, by their names."""
+    found: dict[str, list[AnsweredRows]] = {}
+    for each in _answer(prediction, source):
+        found.setdefault(each.part, []).append(each)
+    return found
