@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fmnist.domain.model.data.dataset import LabeledImages
-from fmnist.domain.model.data.images import PIXELS, SIDE
+from fmnist.domain.model.data.images import PIXELS, SIDE, Images
 from fmnist.domain.model.errors import CorruptData
 
 # The type fixed_size_binary(784) does not tell the image's shape and dtype.
@@ -36,12 +36,16 @@ def to_labeled_images(table: pa.Table) -> LabeledImages:
     Raises:
         CorruptData: there is no row, or a label is outside 0-9.
     """
-    images = _in_one_piece(table.column("image"))
     labels = _in_one_piece(table.column("label")).to_numpy()
+    return LabeledImages(to_images(_in_one_piece(table.column("image"))), labels)
+
+
+def to_images(column: pa.Array) -> Images:
+    """Return a canonical column `image` as uint8 (n, 28, 28), without a copy. A null has any value."""
     # A slice keeps its parent's buffer, so start and end count rows from the start of that buffer.
-    pixels = np.frombuffer(images.buffers()[1] or b"", dtype=np.uint8)
-    pixels = pixels[images.offset * PIXELS : (images.offset + len(images)) * PIXELS]
-    return LabeledImages(pixels.reshape(-1, SIDE, SIDE), labels)
+    pixels = np.frombuffer(column.buffers()[1] or b"", dtype=np.uint8)
+    pixels = pixels[column.offset * PIXELS : (column.offset + len(column)) * PIXELS]
+    return pixels.reshape(-1, SIDE, SIDE)
 
 
 def canonical(table: pa.Table) -> pa.Table:
@@ -55,7 +59,7 @@ def canonical(table: pa.Table) -> pa.Table:
             raise CorruptData(f"no column {name!r}: found {', '.join(table.column_names) or 'none'}")
     _check_layout(table.schema)
     images, labels = (_in_one_piece(table.column(name)) for name in SCHEMA.names)
-    result = pa.table([_images(images), _labels(labels)], schema=SCHEMA)
+    result = pa.table([canonical_images(images), _labels(labels)], schema=SCHEMA)
     to_labeled_images(result)  # raises for no row, or for a label outside 0-9
     return result
 
@@ -72,7 +76,8 @@ def _check_layout(schema: pa.Schema) -> None:
             raise CorruptData(f"metadata {key.decode()} is {found.decode()}, expected {expected.decode()}")
 
 
-def _images(column: pa.Array) -> pa.Array:
+def canonical_images(column: pa.Array) -> pa.Array:
+    """Convert a column `image`, as `canonical` does. `CorruptData` tells a wrong type or length, or a null."""
     _refuse_nulls(column, "image")
     if column.type == pa.binary(PIXELS):
         return column

@@ -147,16 +147,21 @@ def way_advice(s3: S3Settings, error: Exception) -> str | None:
     return None
 
 
+def s3_advice(s3: S3Settings, error: Exception) -> str:
+    """Return what to check if S3 denies access or does not answer."""
+    if isinstance(error, PermissionError):
+        return "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, and the permissions of that key"
+    return way_advice(s3, error) or "check that the store runs, and the AWS_... variables"
+
+
 def _unreadable(file: SplitFile, s3: S3Settings, error: Exception) -> StoreUnavailable:
     where = advice = ""
     if file.uri.startswith("s3://"):
         where = f" (endpoint {without_credentials(s3.endpoint_url or 'of AWS')})"
-        if isinstance(error, PermissionError):
-            advice = "; check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, and the permissions of that key"
-        elif isinstance(error, FileNotFoundError):
+        if isinstance(error, FileNotFoundError):
             advice = "; correct the URL of the DVC remote (DVC_REMOTE_URL), or AWS_ENDPOINT_URL"
         else:
-            advice = f"; {way_advice(s3, error) or 'check that the store runs, and the AWS_... variables'}"
+            advice = f"; {s3_advice(s3, error)}"
     reason = without_credentials(str(error)) or type(error).__name__
     return StoreUnavailable(f"split {file.split!r} at {file.uri} cannot be read{where}: {reason}{advice}")
 

@@ -20,12 +20,12 @@ from fmnist.domain.model.files import read_file
 
 _NPY_MAGIC = b"\x93NUMPY"
 # A photograph of 32 megapixels takes 100 MB when decoded. A larger one is of no use here, and may be an attack.
-_MAX_PIXELS = 32_000_000
-_MAX_PICTURE_BYTES = 8 * _MAX_PIXELS  # uncompressed RGBA with 16 bits for each channel
+MOST_PIXELS = 32_000_000
+MOST_PICTURE_BYTES = 8 * MOST_PIXELS  # uncompressed RGBA with 16 bits for each channel
 _MAX_NPY_BYTES = 1_000_000_000
-_PNG = b"\x89PNG\r\n\x1a\n"
+PNG = b"\x89PNG\r\n\x1a\n"
 # libjpeg writes a progressive JPEG in at most 18 scans. Decoding a scan visits all pixels, but it may be only 30 bytes.
-_JPEG, _SCAN, _END, _MAX_SCANS = b"\xff\xd8", b"\xff\xda", b"\xff\xd9", 20
+JPEG, _SCAN, _END, _MAX_SCANS = b"\xff\xd8", b"\xff\xda", b"\xff\xd9", 20
 # Markers that libjpeg reads as the start of a segment with a length, or as the end.
 _MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")
 # Pillow handles each segment in Python, which is slow. Photographs have dozens.
@@ -67,9 +67,9 @@ def decode_picture(content: bytes | bytearray, max_pixels: int) -> Images:
         UnreadablePicture: it is not PNG or JPEG, or is damaged.
         InvalidImages: it has more than `max_pixels` pixels, which is checked before decoding, or is an animation.
     """
-    if content.startswith(_JPEG):
+    if content.startswith(JPEG):
         _check_scans(content)
-    elif content.startswith(_PNG):
+    elif content.startswith(PNG):
         _check_chunks(content)
     try:
         with warnings.catch_warnings():
@@ -110,7 +110,7 @@ def _check_scans(jpeg: bytes | bytearray) -> None:
 
 
 def _check_chunks(png: bytes | bytearray) -> None:
-    position = len(_PNG)
+    position = len(PNG)
     for _ in range(_MAX_CHUNKS):
         if position >= len(png) or png[position + 4 : position + 8] == b"IEND":
             return
@@ -123,12 +123,12 @@ def _read(path: Path) -> Images:
     if path.exists() and not path.is_file():
         raise InvalidImages("not a regular file")
     with path.open("rb") as file:
-        start = file.read(len(_PNG))
+        start = file.read(len(PNG))
     if start.startswith(_NPY_MAGIC):
         return _read_array(path)
-    if not start.startswith((_PNG, _JPEG)):
+    if not start.startswith((PNG, JPEG)):
         raise InvalidImages("not a PNG, JPEG or .npy file")
-    return decode_picture(read_file(path, _MAX_PICTURE_BYTES), _MAX_PIXELS)
+    return decode_picture(read_file(path, MOST_PICTURE_BYTES), MOST_PIXELS)
 
 
 def _read_array(path: Path) -> Images:

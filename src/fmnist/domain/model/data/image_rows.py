@@ -1,13 +1,15 @@
 """Rows of input files on their way to a model: the parts of an input, and consecutive rows of a part."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fmnist.domain.model.data.dataset import Labels
-from fmnist.domain.model.data.images import Images
+from fmnist.domain.model.data.images import CLASS_NAMES, SIDE, Images
+from fmnist.domain.model.errors import InvalidImages
 
 MOST_ROWS = 1000
 """The most rows that a source gives at a time."""
@@ -65,3 +67,43 @@ class ImageRows:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+
+def divide_rows(
+    start: int,
+    images: Images,
+    faults: dict[int, str],
+    labels: npt.NDArray[Any] | None = None,
+    paths: Sequence[str | None] | None = None,
+    ids: Mapping[str, Sequence[object]] | None = None,
+) -> ImageRows:
+    """Return consecutive rows, numbered from `start`, of which those in `faults` are unreadable.
+
+    `faults` has a reason by position, and `images` any value there. Rows whose label is not 0-9 become faults.
+    """
+    if labels is not None:
+        for row in np.flatnonzero((labels < 0) | (labels >= len(CLASS_NAMES))).tolist():
+            faults.setdefault(row, f"label {labels[row]}: expected 0-{len(CLASS_NAMES) - 1}")
+    kept = np.setdiff1d(np.arange(len(images)), list(faults))
+    places: list[int] = kept.tolist()
+    return ImageRows(
+        images=images[kept] if faults else images,
+        rows=kept + start,
+        paths=None if paths is None else tuple(paths[row] for row in places),
+        labels=None if labels is None else labels[kept].astype(np.uint8),
+        ids={name: tuple(values[row] for row in places) for name, values in (ids or {}).items()},
+        unreadable=tuple(
+            UnreadableRow(start + row, None if paths is None else paths[row], faults[row]) for row in sorted(faults)
+        ),
+    )
+
+
+def read_one_by_one(count: int, image: Callable[[int], Images]) -> tuple[Images, dict[int, str]]:
+    """Return the images of so many rows, and the reasons of those for which `image` raises `InvalidImages`."""
+    images, faults = np.zeros((count, SIDE, SIDE), np.uint8), dict[int, str]()
+    for row in range(count):
+        try:
+            images[row] = image(row)
+        except InvalidImages as error:
+            faults[row] = str(error)
+    return images, faults

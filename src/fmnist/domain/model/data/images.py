@@ -65,16 +65,23 @@ def images_from_bytes(raw: bytes | bytearray | memoryview) -> Images:
 
 def images_from_array(array: npt.NDArray[Any]) -> Images:
     """Return an integer array as a batch, in the layouts of `decode_images`."""
-    if array.dtype.kind not in "iu":
-        raise InvalidImages(f"images must be integers 0-255, found dtype {array.dtype.name}")
-    if not (array.shape in _ONE_IMAGE or array.shape[1:] in (*_ONE_IMAGE, (1, SIDE, SIDE))):
-        raise InvalidImages(f"images of shape {array.shape}: expected {_LAYOUTS}")
-    batch = array.reshape(-1, SIDE, SIDE)
-    if len(batch) == 0:
+    if count_images(array.shape, array.dtype) == 0:
         raise InvalidImages("no images: expected at least one")
+    batch = array.reshape(-1, SIDE, SIDE)
     if batch.dtype != np.uint8:
         _check_range(batch)
     return np.ascontiguousarray(batch, dtype=np.uint8)
+
+
+def count_images(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """Return the number of images of an array of this shape, or raise `InvalidImages` as `decode_images` does."""
+    if dtype.kind not in "iu":
+        raise InvalidImages(f"images must be integers 0-255, found dtype {dtype.name}")
+    if shape in _ONE_IMAGE:
+        return 1
+    if shape[1:] in (*_ONE_IMAGE, (1, SIDE, SIDE)):
+        return shape[0]
+    raise InvalidImages(f"images of shape {shape}: expected {_LAYOUTS}")
 
 
 def images_from_sequence(images: Sequence[object]) -> Images:
