@@ -22,7 +22,7 @@ class MemoryBatchOutput(BatchOutput):
 
     @property
     def place(self) -> str:
-        return "/memory"
+        return "/memory/answers"
 
     def manifest(self) -> Manifest | None:
         if not self.files:

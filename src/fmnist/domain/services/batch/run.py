@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from fmnist.domain.model.batch.answers import AnsweredRows, PartCount
-from fmnist.domain.model.batch.manifest import AnsweringModel, FinishedPart, Manifest
+from fmnist.domain.model.batch.manifest import AnsweringModel, FinishedPart, Manifest, answer_file
 from fmnist.domain.model.data.image_rows import InputPart
 from fmnist.domain.model.errors import InvalidSetting
 from fmnist.domain.services.batch.report import BatchReport
@@ -81,13 +82,14 @@ class BatchRun:
         Raises:
             InvalidImages: an input cannot be read, or is of no known kind.
             InvalidSetting: the output is of something else or of another model, an input has changed since its answers
-                were written, or an input is an output.
+                were written, or the output is inside an input.
             ModelNotFound, CorruptModel: the model does not exist, or does not load.
             CorruptData: the counts of rows do not add up.
             StoreUnavailable: a disk, store or cluster does not answer.
         """
+        _refuse_around(inputs, self.output.place)
         parts = self.source.parts(inputs)
-        _check(parts, self.output.place)
+        _refuse_shared(parts)
         earlier = self.output.manifest()
         version = self.store.resolve(uri)
         package = self.store.download(version)
@@ -140,11 +142,19 @@ class BatchRun:
         return manifest
 
 
-def _check(parts: Sequence[InputPart], place: str) -> None:
-    """Refuse an output inside of the input: a second run would answer the answers."""
+def _refuse_around(inputs: Sequence[str], place: str) -> None:
+    """Refuse inputs that hold the output: a second run would find answers among its input."""
+    for text in inputs:
+        base = text.rstrip("/") if "://" in text else str(Path(text).absolute())
+        if f"{place}/".startswith(f"{base}/"):
+            raise InvalidSetting(f"the output {place} is inside the input {text}: write to another directory")
+
+
+def _refuse_shared(parts: Sequence[InputPart]) -> None:
+    taken = dict[str, str]()
     for part in parts:
-        if part.uri == place or part.uri.startswith(f"{place}/"):
-            raise InvalidSetting(f"{part.uri} is inside the output {place}: write to another directory")
+        if (other := taken.setdefault(answer_file(part.name), part.name)) != part.name:
+            raise InvalidSetting(f"the answers for {part.name} and {other} would be one file: answer them separately")
 
 
 @dataclass(slots=True)
