@@ -32,6 +32,9 @@ class AnsweringModel:
     version: int
     artifact: str
 
+    def __str__(self) -> str:
+        return f"{self.uri} (artifact {self.artifact})"
+
 
 @dataclass(frozen=True, slots=True)
 class FinishedPart:
@@ -75,10 +78,8 @@ class Manifest:
             InvalidSetting: another model has answered, or an input has changed since. The message says which.
         """
         if model != self.model:
-            of = f"artifact {self.model.artifact}" if model.uri == self.model.uri else self.model.uri
-            found = f"artifact {model.artifact}" if model.uri == self.model.uri else model.uri
             raise InvalidSetting(
-                f"the output has answers of {of}, found {found}: continue with the same model, or {_OTHER}"
+                f"the output has answers of {self.model}, found {model}: continue with the same model, or {_OTHER}"
             )
         for part in parts:
             done = self.parts.get(part.name)

@@ -1,6 +1,7 @@
 """The manifest: what is missing, what is refused, and the names of files."""
 
 import json
+import re
 
 import pytest
 
@@ -28,14 +29,11 @@ def test_missing_parts_are_those_without_answers_in_the_order_of_the_input() -> 
 
 
 @pytest.mark.parametrize(
-    ("other", "said"),
-    [
-        (AnsweringModel("models:/dev.toy/4", 4, "m-2"), r"answers of models:/dev\.toy/3, found models:/dev\.toy/4"),
-        (AnsweringModel("models:/dev.toy/3", 3, "m-2"), r"answers of models:/dev\.toy/3, artifact m-1, found .* m-2"),
-    ],
+    "other", [AnsweringModel("models:/dev.toy/4", 4, "m-1"), AnsweringModel("models:/dev.toy/3", 3, "m-2")]
 )
-def test_another_model_is_refused_also_under_the_same_name(other: AnsweringModel, said: str) -> None:
-    with pytest.raises(InvalidSetting, match=said):
+def test_another_model_is_refused_also_under_the_same_name(other: AnsweringModel) -> None:
+    said = f"answers of models:/dev.toy/3 (artifact m-1), found {other.uri} (artifact {other.artifact})"
+    with pytest.raises(InvalidSetting, match=re.escape(said)):
         Manifest(MODEL).missing(other, PARTS)
 
 
