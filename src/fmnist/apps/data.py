@@ -43,7 +43,10 @@ def build(
     ] = "1.0.0",
     source: Annotated[
         Path | None,
-        typer.Option(help="Directory with the four official .gz files.  \\[default: FMNIST_RAW_DIR, else a download]"),
+        typer.Option(
+            help="Directory with the four official .gz files, or with Kaggle's or Hugging Face's copy of them.  "
+            "\\[default: FMNIST_RAW_DIR, else a download]"
+        ),
     ] = None,
     files: Annotated[
         int | None,
@@ -52,7 +55,7 @@ def build(
         ),
     ] = None,
 ) -> None:
-    """Build a data version from the official files, and add it to the data registry (DVC_REPO_URL or local)."""
+    """Build a data version from the official files or a copy, in the data registry (DVC_REPO_URL or local)."""
     container = _container()
     settings = container.settings()
     logger.info("state directory %s", settings.fmnist_home)

@@ -1,4 +1,4 @@
-"""`fmnist predict`: classifies picture files, or images of a split, with any registered model."""
+"""`fmnist predict`: classifies images of files, or of a split, with any registered model."""
 
 import re
 from dataclasses import asdict, dataclass
@@ -10,27 +10,34 @@ import typer
 from fmnist.apps.outputs import AsJson, examples, print_json
 from fmnist.apps.process import begin
 from fmnist.apps.terminal import stderr, stdout
-from fmnist.domain.model.errors import InvalidSetting
+from fmnist.domain.model.errors import InvalidImages, InvalidSetting
 
 if TYPE_CHECKING:
     from fmnist.apps.containers.predict import PredictContainer
+    from fmnist.domain.model.data.image_rows import InputPart
     from fmnist.domain.model.data.images import Images
     from fmnist.domain.model.model import ModelInfo
     from fmnist.domain.services.prediction import ClassPrediction, Prediction
+    from fmnist.ports.image_source import ImageSource
 
 EXAMPLES = examples(
     "fmnist predict shoe.png coat.jpg",
+    "fmnist predict pictures/ 's3://bucket/images/*.parquet'",
     "fmnist predict --split test --index 0-4,17",
     "fmnist predict --model models:/prod.fashion-mnist-classifier@champion --top-k 3 --json batch.npy",
 )
 
+_MOST_IMAGES = 1000  # of files: this command shows each one
 _INDEX = re.compile(r"[0-9]{1,9}")
 
 
 def predict(
     files: Annotated[
-        list[Path] | None,
-        typer.Argument(help="PNG or JPEG pictures, or .npy batches. Garments must be light on a dark background."),
+        list[str] | None,
+        typer.Argument(
+            help="Files, folders, patterns or s3:// addresses: PNG, JPEG, .npy, IDX, Kaggle's CSV, Parquet. "
+            "Garments must be light on a dark background."
+        ),
     ] = None,
     model: Annotated[
         str | None,
@@ -48,50 +55,72 @@ def predict(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Classify pictures, and show the confidence of each answer."""
+    """Classify up to 1000 images, and show the confidence of each answer."""
     settings = begin()
     if bool(files) == bool(split):
-        raise InvalidSetting("give either picture files or --split, such as: fmnist predict --split test --index 0-4")
+        raise InvalidSetting("give either files or --split, such as: fmnist predict --split test --index 0-4")
     with stderr().status("loading the model"):
         from fmnist.apps.containers.predict import PredictContainer
 
         container = PredictContainer(settings=settings)
-        chosen = _Chosen.from_files(container, files) if files else None
+        chosen = _Chosen.from_files(container.image_source(), files) if files else None
         uri = model or container.find_version(uri=None).uri
         prediction: Prediction = container.prediction(uri)
         chosen = chosen or _Chosen.from_split(container, prediction.info, str(split), index)
     answers = prediction.top_k(chosen.images, top_k)
+    truths = [None if label is None else prediction.info.class_names[label] for label in chosen.labels]
     if as_json:
-        _print_answers(uri, chosen, answers)
+        _print_answers(uri, chosen.names, answers, truths)
     else:
-        _print_pictures(uri, chosen, answers, listed=bool(files) or top_k > 1)
+        _print_pictures(uri, chosen, answers, truths, listed=bool(files) or top_k > 1)
 
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """The images to classify, uint8 (n, 28, 28), with a name and, if known, the true class of each."""
+    """The images to classify, uint8 (n, 28, 28), with a name and, if known, the label of each."""
 
     names: list[str]
     images: "Images"
-    truths: list[str] | None
+    labels: list[int | None]
 
     @classmethod
-    def from_files(cls, container: "PredictContainer", files: list[Path]) -> Self:
+    def from_files(cls, source: "ImageSource", files: list[str]) -> Self:
         import numpy as np
 
-        names, batches = [], []
-        for path in files:
-            batches.append(batch := container.read_image_file()(path))
-            names += [str(path)] if len(batch) == 1 else [f"{path}[{row}]" for row in range(len(batch))]
-        return cls(names, np.concatenate(batches), None)
+        names, images, labels = list[str](), list["Images"](), list[int | None]()
+        for text in files:
+            for part in source.parts([text]):
+                first = len(names)
+                for rows in source.read(part):
+                    for bad in rows.unreadable[:1]:
+                        raise InvalidImages(f"{_name(text, part, bad.row)}: {bad.reason}")
+                    names += [_name(text, part, row) for row in rows.rows.tolist()]
+                    images.append(rows.images)
+                    labels += [None] * len(rows) if rows.labels is None else rows.labels.tolist()
+                    if len(names) > _MOST_IMAGES:
+                        raise InvalidSetting(
+                            f"more than {_MOST_IMAGES} images: fmnist predict shows each one; "
+                            "for more, run fmnist predict-batch"
+                        )
+                if len(names) == first + 1:
+                    names[first] = names[first].removesuffix("[0]")
+        if not names:
+            raise InvalidImages(f"no images in {', '.join(files)}: expected at least one")
+        return cls(names, np.concatenate(images), labels)
 
     @classmethod
     def from_split(cls, container: "PredictContainer", info: "ModelInfo", split: str, index: str) -> Self:
         registry = container.data_registry()
         data = registry.read(registry.resolve(info.lineage["dvc_data_version"]), split)
         rows = parse_indices(index, len(data))
-        truths = [info.class_names[label] for label in data.labels[rows]]
-        return cls([f"{split}[{row}]" for row in rows], data.images[rows], truths)
+        return cls([f"{split}[{row}]" for row in rows], data.images[rows], data.labels[rows].tolist())
+
+
+def _name(text: str, part: "InputPart", row: int) -> str:
+    """Return the name of a row. It begins as the user named the file or folder."""
+    name = f"{part.uri}/{part.pictures[row]}" if part.pictures else f"{part.uri}[{row}]"
+    path = text if "://" in text else str(Path(text).absolute())
+    return text.rstrip("/") + name.removeprefix(path) if name.startswith(path) else name
 
 
 def parse_indices(text: str, length: int) -> list[int]:
@@ -111,23 +140,26 @@ def parse_indices(text: str, length: int) -> list[int]:
     return rows
 
 
-def _print_answers(uri: str, chosen: _Chosen, answers: list[list["ClassPrediction"]]) -> None:
+def _print_answers(
+    uri: str, names: list[str], answers: list[list["ClassPrediction"]], truths: list[str | None]
+) -> None:
     rows: list[dict[str, Any]] = []
-    for row, (name, ranked) in enumerate(zip(chosen.names, answers, strict=True)):
-        truth = {"truth": chosen.truths[row]} if chosen.truths else {}
+    for name, ranked, true in zip(names, answers, truths, strict=True):
+        truth = {} if true is None else {"truth": true}
         rows.append({"image": name, "predictions": [asdict(answer) for answer in ranked], **truth})
     print_json({"model_uri": uri, "images": rows})
 
 
-def _print_pictures(uri: str, chosen: _Chosen, answers: list[list["ClassPrediction"]], *, listed: bool) -> None:
+def _print_pictures(
+    uri: str, chosen: _Chosen, answers: list[list["ClassPrediction"]], truths: list[str | None], *, listed: bool
+) -> None:
     """Draw the images with their best class. `listed` adds a line per image with its name and the top classes."""
     from fmnist.apps.pictures import Answer, draw_answers
 
     console = stdout()
     console.print(f"model {uri}\n", soft_wrap=True)
     captions = [
-        Answer(ranked[0].class_name, ranked[0].confidence, chosen.truths[row] if chosen.truths else None)
-        for row, ranked in enumerate(answers)
+        Answer(ranked[0].class_name, ranked[0].confidence, truth) for ranked, truth in zip(answers, truths, strict=True)
     ]
     draw_answers(console, chosen.images, captions)
     if listed:

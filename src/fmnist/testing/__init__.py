@@ -5,7 +5,7 @@ from fmnist.adapters.memory.batch_prediction import MemoryBatchPrediction
 from fmnist.adapters.memory.classifier import MeanClassifier
 from fmnist.adapters.memory.compute import MemoryCompute
 from fmnist.adapters.memory.desired_state import MemoryDesiredState
-from fmnist.adapters.memory.image_source import MemoryImageSource
+from fmnist.adapters.memory.image_source import MemoryFile, MemoryImageSource
 from fmnist.adapters.memory.model_store import MemoryModelStore
 from fmnist.adapters.memory.registry import MemoryDataRegistry
 from fmnist.adapters.memory.serving_memory import MemoryServingMemory
@@ -19,6 +19,7 @@ __all__ = [
     "MemoryCompute",
     "MemoryDataRegistry",
     "MemoryDesiredState",
+    "MemoryFile",
     "MemoryImageSource",
     "MemoryModelStore",
     "MemoryServingMemory",

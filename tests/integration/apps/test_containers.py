@@ -38,6 +38,7 @@ from fmnist.domain.services.training.run import TrainingRun
 from fmnist.ports.compute import Compute
 from fmnist.ports.data_registry import DataRegistry
 from fmnist.ports.desired_state import DesiredState
+from fmnist.ports.image_source import ImageSource
 from fmnist.ports.model_store import ModelStore
 from fmnist.ports.tracker import RunStatus, Tracker
 from fmnist.testing.data import toy_splits
@@ -48,6 +49,7 @@ PORTS = {
     "model_store": ModelStore,
     "compute": Compute,
     "desired_state": DesiredState,
+    "image_source": ImageSource,
 }
 # Calling these runs the app's work, so they are only resolved.
 WORK = {

@@ -8,18 +8,24 @@ import pytest
 from PIL import Image
 
 from fmnist.adapters.dvc.registry import DvcDataRegistry
+from fmnist.testing.data import toy_images
 from tests.integration.apps.conftest import Trained
 from tests.integration.apps.here import Here
+from tests.unit.adapters.inputs.files import KINDS, csv
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ([], "give either picture files or --split"),
-        (["picture.png", "--split", "test"], "give either picture files or --split"),
+        ([], "give either files or --split"),
+        (["picture.png", "--split", "test"], "give either files or --split"),
         (["absent.png"], "absent.png: No such file or directory"),
-        (["."], ".: not a regular file"),
-        (["text.png"], "text.png: not a PNG, JPEG or .npy file"),
+        (["empty"], "empty: no file is there"),
+        (["text.png"], "text.png: not a PNG or JPEG picture"),
+        (["text"], "text: not a file of a known kind"),
+        (["bad.csv"], "bad.csv[1]: 1 values, expected 785"),
+        (["none.npy"], "no images in none.npy: expected at least one"),
+        (["many.npy"], "more than 1000 images: fmnist predict shows each one; for more, run fmnist predict-batch"),
         (["wide.npy"], "wide.npy: images of shape (3, 29, 28): expected one of (n, 28, 28)"),
         (["--split", "tset"], "has no split 'tset': it has train, val, test"),
         (["--split", "test", "--index", "four"], "--index 'four' is not of the form 0-4,17"),
@@ -39,8 +45,13 @@ from tests.integration.apps.here import Here
 def test_unusable_images_and_models_are_bad_input(
     there: Here, trained: Trained, arguments: list[str], complaint: str
 ) -> None:
-    (trained.command.home / "text.png").write_text("no picture")
-    np.save(trained.command.home / "wide.npy", np.zeros((3, 29, 28), np.uint8))
+    home = trained.command.home
+    (home / "empty").mkdir(exist_ok=True)
+    for name in ("text", "text.png"):
+        (home / name).write_text("no picture")
+    (home / "bad.csv").write_bytes(csv(toy_images(1)) + b"no image\n")
+    for name, shape in (("wide", (3, 29, 28)), ("none", (0, 28, 28)), ("many", (1001, 28, 28))):
+        np.save(home / f"{name}.npy", np.zeros(shape, np.uint8))
     assert complaint in there.refused("predict", *arguments)
 
 
@@ -74,6 +85,33 @@ def test_files_get_the_same_predictions_as_their_images_in_the_split(there: Here
     assert [image["predictions"] for image in (png, *batch)] == [expected[0], *expected]
     assert jpeg["predictions"][0]["class_id"] == expected[0][0]["class_id"]
     assert "truth" not in png
+
+
+def test_every_kind_of_file_gets_the_answers_of_the_split_with_its_labels(there: Here, trained: Trained) -> None:
+    home, registry = trained.command.home, DvcDataRegistry(trained.command.registry)
+    data = registry.read(registry.resolve(), "val").rows(0, 3)
+    expected = [image["predictions"] for image in as_json(there, "--split", "val", "--index", "0-2")]
+    truths = [image["truth"] for image in as_json(there, "--split", "val", "--index", "0-2")]
+    for number, kind in enumerate(KINDS):
+        folder = home / f"kind-{number}"
+        folder.mkdir()
+        for end, content in KINDS[kind](data).items():
+            (folder / f"data{end}").write_bytes(content)
+        answers = as_json(there, folder.name)
+        assert [answer["predictions"] for answer in answers] == expected
+        assert [answer["truth"] for answer in answers] == truths
+        name = f"{folder.name}/data{next(iter(KINDS[kind](data)))}"
+        assert [answer["image"] for answer in answers] == [f"{name}[0]", f"{name}[1]", f"{name}[2]"]
+
+
+def test_pictures_of_a_folder_are_named_below_it(there: Here, trained: Trained) -> None:
+    folder = trained.command.home / "pictures"
+    folder.mkdir()
+    for name in ("b.png", "a.jpg"):
+        Image.new("L", (28, 28)).save(folder / name)
+    assert [answer["image"] for answer in as_json(there, "pictures/")] == ["pictures/a.jpg", "pictures/b.png"]
+    assert [answer["image"] for answer in as_json(there, "pictures/b.png")] == ["pictures/b.png"]
+    assert [answer["image"] for answer in as_json(there, str(folder / "b.png"))] == [str(folder / "b.png")]
 
 
 def test_split_is_that_of_the_model_s_own_data_version(there: Here, trained: Trained) -> None:

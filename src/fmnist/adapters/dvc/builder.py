@@ -60,7 +60,7 @@ class RegistryBuilder:
     Args:
         settings: the registry; a local one that does not exist is created. A first build needs `remote_url`.
         downloads: folder that caches the official files between builds.
-        source: the user's own directory with the official files. If given, nothing is downloaded.
+        source: the user's own directory with the official files or a copy. If given, nothing is downloaded.
     """
 
     def __init__(self, settings: RegistrySettings, downloads: Path, source: Path | None = None) -> None:
@@ -75,7 +75,7 @@ class RegistryBuilder:
 
         Raises:
             InvalidSetting: `version` is not a semantic version, or exists with another number of files. Also if there
-                are more files than images, or no place for the data.
+                are more files than images, no place for the data, or other data in a copy.
             CorruptData: an official file has the wrong content.
             StoreUnavailable: no source has the official files, or the registry or its store cannot be written.
         """

@@ -8,9 +8,11 @@ import reprlib
 import shutil
 from pathlib import Path
 
+import numpy as np
 from dvc.utils.serialize import YAMLFileCorruptedError, parse_yaml
 
 from fmnist.adapters.dvc.settings import RegistryPaths, part_paths
+from fmnist.adapters.idx.copies import in_digest_order
 from fmnist.adapters.idx.files import RAW_FILES
 from fmnist.adapters.idx.splits import read_splits
 from fmnist.adapters.parquet.files import parse_split, write_split
@@ -64,13 +66,19 @@ def process(checkout: Path, files: int = 1) -> None:
 
 
 def analyze(checkout: Path, files: int = 1) -> None:
-    """Write `metadata.json` from the Parquet files, as many as `process` wrote."""
+    """Write `metadata.json` from the Parquet files, as many as `process` wrote.
+
+    It says so if the rows are not in the official order.
+    """
     splits = {}
     for name, paths in split_paths(files).items():
         splits[name] = LabeledImages.joined(
             to_labeled_images(parse_split(name, path, (checkout / path).read_bytes())) for path in paths
         )
-    (checkout / PATHS.metadata).write_text(json.dumps(describe(splits), indent=2) + "\n", encoding="utf-8")
+    metadata, test = describe(splits), splits["test"]
+    if np.array_equal(in_digest_order(test).images, test.images):
+        metadata["dataset"]["row_order"] = "SHA-256 of image and label"
+    (checkout / PATHS.metadata).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
 
 
 def check_files(files: int, images: int) -> None:

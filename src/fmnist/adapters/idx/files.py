@@ -5,6 +5,7 @@ import hashlib
 import math
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,12 +25,14 @@ class RawFile:
     """An official file, with the length in bytes and the SHA-256 of its content.
 
     Both describe the IDX data *inside* the gzip file, because distributors compress the same data differently: Debian's
-    files have another gzip header than those of the dataset's own site.
+    files have another gzip header than those of the dataset's own site. `sorted_sha256` is that of the same data when
+    the rows are sorted as in `copies`.
     """
 
     name: str
     size: int
     sha256: str
+    sorted_sha256: str = ""
 
     @property
     def most_packed(self) -> int:
@@ -38,21 +41,41 @@ class RawFile:
 
 
 TRAIN_IMAGES = RawFile(
-    "train-images-idx3-ubyte.gz", 47_040_016, "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"
+    "train-images-idx3-ubyte.gz",
+    47_040_016,
+    "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    "76862cbcec2d02d64b1f930e0931cbc70a0f48b35aeba71e00aa67f9cbe2e1c4",
 )
 TRAIN_LABELS = RawFile(
-    "train-labels-idx1-ubyte.gz", 60_008, "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"
+    "train-labels-idx1-ubyte.gz",
+    60_008,
+    "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    "930c0b6afcc09f8edeb92e31d7040663a0b108f8acdedc29481c4a7d2e7ff756",
 )
 TEST_IMAGES = RawFile(
-    "t10k-images-idx3-ubyte.gz", 7_840_016, "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"
+    "t10k-images-idx3-ubyte.gz",
+    7_840_016,
+    "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    "305a0a1ca16d70c3071589fe5fd97d513c357a7b1c1d7dc86aac945c09263daa",
 )
 TEST_LABELS = RawFile(
-    "t10k-labels-idx1-ubyte.gz", 10_008, "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"
+    "t10k-labels-idx1-ubyte.gz",
+    10_008,
+    "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    "e825d3384613c8110dc358cf838a3e798ecfc06046ac3d92e4896f08187beafe",
 )
 TRAINING_IMAGES = 60_000
 """The number of images of `TRAIN_IMAGES`."""
 RAW_FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 _LONGEST = max(file.size for file in RAW_FILES)
+
+
+def are_sorted(directory: Path, files: Sequence[RawFile]) -> bool:
+    """Return whether all files hold the official data with their rows sorted, as `copies` writes them."""
+    return all(
+        hashlib.sha256(_decompress(directory / file.name, file.size)).hexdigest() == file.sorted_sha256
+        for file in files
+    )
 
 
 def check_file(path: Path, file: RawFile) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from fmnist.adapters.idx import debian, website
-from fmnist.adapters.idx.files import RAW_FILES, RawFile, check_file
+from fmnist.adapters.idx.copies import KNOWN, find_copy, restore
+from fmnist.adapters.idx.files import RAW_FILES, RawFile, are_sorted, check_file
 from fmnist.domain.model.errors import CorruptData, InvalidSetting, StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -31,16 +32,24 @@ def raw_directory(
 
     Args:
         downloads: directory for downloads. Good files of an earlier download are reused.
-        source: a directory with all the files. If given, nothing is downloaded or written.
+        source: a directory with all the files, or with a copy as in `copies`. If given, nothing is downloaded. Only a
+            copy is written, to a folder of `downloads`.
         files: the official files to get.
         fetches: sources by name, in the order in which they are tried.
 
     Raises:
-        InvalidSetting: a file is missing in `source`.
+        InvalidSetting: a file is missing in `source`, or it has a copy of other data.
         CorruptData: a file in `source` has the wrong content.
         StoreUnavailable: no source has the files, or `downloads` is not writable.
     """
     if source is not None:
+        if _absent(source, files) and (copy := find_copy(source)) is not None:
+            logger.info("Restoring the raw files from the copy in %s", source)
+            source = downloads / "restored"
+            try:
+                restore(copy, source)
+            except OSError as error:
+                raise StoreUnavailable(f"cannot write to {source}: {error}") from error
         _check_source(source, files)
         logger.info("Using the raw files in %s", source)
         return source
@@ -53,14 +62,22 @@ def raw_directory(
 
 
 def _check_source(source: Path, files: Sequence[RawFile]) -> None:
-    absent = [file.name for file in files if not (source / file.name).is_file()]
-    if absent:
+    if absent := _absent(source, files):
         raise InvalidSetting(
-            f"the source directory {source} lacks {', '.join(absent)}: it must hold the four official .gz files; "
+            f"the source directory {source} lacks {', '.join(absent)}: it must hold the four official .gz files, or "
+            f"{' or '.join(' and '.join(patterns.values()) for patterns in KNOWN)}; "
             "to download them, leave out --source and unset FMNIST_RAW_DIR"
         )
-    for file in files:
-        check_file(source / file.name, file)
+    try:
+        for file in files:
+            check_file(source / file.name, file)
+    except CorruptData:
+        if not are_sorted(source, files):
+            raise
+
+
+def _absent(source: Path, files: Sequence[RawFile]) -> list[str]:
+    return [file.name for file in files if not (source / file.name).is_file()]
 
 
 def _have(downloads: Path, file: RawFile) -> bool:

@@ -59,9 +59,11 @@ def unpacked(file: BinaryIO) -> BinaryIO:
 
 
 def _header(file: BinaryIO, magic: bytes, dimensions: int) -> tuple[int, ...]:
-    start = _read(file, 4 * (1 + dimensions))
-    if not start.startswith(magic) or len(start) < 4 * (1 + dimensions):
-        raise InvalidImages(f"it starts with {start[:4].hex() or 'nothing'}, expected an IDX header {magic.hex()}")
+    size = 4 * (1 + dimensions)
+    start = _read(file, size)
+    if not start.startswith(magic) or len(start) < size:
+        found = start[:4].hex() or "nothing"
+        raise InvalidImages(f"it starts with {found}, expected an IDX header {magic.hex()} of {size} bytes")
     return struct.unpack(f">{dimensions}I", start[4:])
 
 

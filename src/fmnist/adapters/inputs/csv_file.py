@@ -14,6 +14,7 @@ from fmnist.domain.model.errors import InvalidImages
 _PIXELS = tuple(f"pixel{number}" for number in range(1, PIXELS + 1))
 _LABEL = "label"
 _LONGEST = 100_000  # bytes of a line; 784 pixels take at most 3135
+_LINES_AT_ONCE = 50  # their numbers stay in the processor's cache, which is twice as fast as 1000 lines
 _COMMA = ord(",")
 _PIXEL = {str(value).encode(): value for value in range(256)}
 _CLASS = {str(value).encode(): value for value in range(len(CLASS_NAMES))}
@@ -76,17 +77,20 @@ def _labels(texts: Sequence[bytes], faults: dict[int, str]) -> npt.NDArray[np.in
 
 def _images(texts: Sequence[bytes], faults: dict[int, str]) -> npt.NDArray[np.uint8]:
     """Return the pixels of rows, each as 784 numbers with commas between them. Bad rows are added to `faults`."""
-    pixels = _numbers(b",".join(texts) + b",")
-    if pixels is None:
-        pixels = np.zeros(len(texts) * PIXELS, np.uint8)
-        for row, text in enumerate(texts):
+    images = np.zeros((len(texts), PIXELS), np.uint8)
+    for start in range(0, len(texts), _LINES_AT_ONCE):
+        some = texts[start : start + _LINES_AT_ONCE]
+        if (pixels := _numbers(b",".join(some) + b",")) is not None:
+            images[start : start + len(some)] = pixels.reshape(-1, PIXELS)
+            continue
+        for row, text in enumerate(some, start):
             fields = [field.strip() for field in text.split(b",")]
             if (bad := next((place for place, field in enumerate(fields) if field not in _PIXEL), None)) is not None:
                 found = fields[bad][:20].decode(errors="replace")
                 faults.setdefault(row, f"{_PIXELS[bad]} is {found!r}: expected an integer 0-255")
             else:
-                pixels[row * PIXELS : (row + 1) * PIXELS] = [_PIXEL[field] for field in fields]
-    return pixels.reshape(-1, SIDE, SIDE)
+                images[row] = [_PIXEL[field] for field in fields]
+    return images.reshape(-1, SIDE, SIDE)
 
 
 def _numbers(text: bytes) -> npt.NDArray[np.uint8] | None:

@@ -62,7 +62,7 @@ def place_of(uri: str, s3: S3Settings) -> Place:
     if uri.startswith(_S3):
         return _Bucket(s3)
     if "://" in uri:
-        raise InvalidImages(f"{without_credentials(uri)}: expected a path or an {_S3} address")
+        raise InvalidImages(f"expected a path or an {_S3} address")
     return _Disk()
 
 
@@ -151,9 +151,17 @@ class _Bucket(Place):
         for start in range(0, len(uris), _OBJECTS_AT_ONCE):
             some = list(uris[start : start + _OBJECTS_AT_ONCE])
             for content in self._store.cat_ranges(some, 0, most + 1, on_error="return"):
-                if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
-                    raise content
-                yield content if len(content) <= most else OSError(errno.EFBIG, f"longer than {most} bytes")
+                yield _object(content, most)
+
+
+def _object(content: bytes | Exception, most: int) -> bytes | OSError:
+    if isinstance(content, OSError) and content.errno == errno.EINVAL:
+        return b""  # an empty object has no range
+    if isinstance(content, FileNotFoundError):
+        return content
+    if isinstance(content, Exception):
+        raise content
+    return content if len(content) <= most else OSError(errno.EFBIG, f"longer than {most} bytes")
 
 
 def _listed(statuses: dict[str, dict[str, Any]]) -> list[Found]:

@@ -1,6 +1,6 @@
-"""Reads PNG, JPEG and `.npy` files as uint8 batches, and encodes pictures.
+"""Decodes PNG and JPEG pictures as uint8 images, and encodes pictures.
 
-It detects the type of a file from the content, and checks limits first.
+It detects the type of a picture from the content, and checks limits first.
 
 Fashion-MNIST shows light articles on black. A picture on white is read as it is and never inverted, because a guess
 would be wrong for some pictures. The caller must decide.
@@ -9,20 +9,16 @@ would be wrong for some pictures. The caller must decide.
 import io
 import re
 import warnings
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from fmnist.domain.model.data.images import SIDE, Images, decode_images
+from fmnist.domain.model.data.images import SIDE, Images
 from fmnist.domain.model.errors import InvalidImages
-from fmnist.domain.model.files import read_file
 
-_NPY_MAGIC = b"\x93NUMPY"
 # A photograph of 32 megapixels takes 100 MB when decoded. A larger one is of no use here, and may be an attack.
 MOST_PIXELS = 32_000_000
 MOST_PICTURE_BYTES = 8 * MOST_PIXELS  # uncompressed RGBA with 16 bits for each channel
-_MAX_NPY_BYTES = 1_000_000_000
 PNG = b"\x89PNG\r\n\x1a\n"
 # libjpeg writes a progressive JPEG in at most 18 scans. Decoding a scan visits all pixels, but it may be only 30 bytes.
 JPEG, _SCAN, _END, _MAX_SCANS = b"\xff\xd8", b"\xff\xda", b"\xff\xd9", 20
@@ -40,28 +36,11 @@ class UnreadablePicture(InvalidImages):
     """The content is not PNG or JPEG, or it is damaged."""
 
 
-def read_image_file(path: str | Path) -> Images:
-    """Return the images of one file, uint8 (n, 28, 28).
-
-    A picture becomes one grey image, as in Fashion-MNIST: its longer side is scaled to 28 pixels, and the shorter one
-    is padded with black on both sides. Transparent pixels become black. An array holds images in any layout of
-    `decode_images`; nothing in it is unpickled.
-
-    Raises:
-        InvalidImages: the file does not exist, is unreadable or too large, or is not a picture or array of images.
-    """
-    try:
-        return _read(Path(path))
-    except InvalidImages as error:
-        raise InvalidImages(f"{path}: {error}") from error
-    except OSError as error:
-        raise InvalidImages(f"{path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise InvalidImages(f"{str(path)!r} is not a path: {error}") from error
-
-
 def decode_picture(content: bytes | bytearray, max_pixels: int) -> Images:
-    """Return the image of a PNG or JPEG in memory, uint8 (1, 28, 28), converted as `read_image_file` does.
+    """Return the image of a PNG or JPEG, uint8 (1, 28, 28), in grey as in Fashion-MNIST.
+
+    The picture's longer side is scaled to 28 pixels, and the shorter one is padded with black on both sides.
+    Transparent pixels become black.
 
     Raises:
         UnreadablePicture: it is not PNG or JPEG, or is damaged.
@@ -116,36 +95,6 @@ def _check_chunks(png: bytes | bytearray) -> None:
             return
         position += 12 + int.from_bytes(png[position : position + 4], "big")
     raise UnreadablePicture(f"a PNG of more than {_MAX_CHUNKS} chunks")
-
-
-def _read(path: Path) -> Images:
-    # Check before opening, because opening a pipe would wait for its writer.
-    if path.exists() and not path.is_file():
-        raise InvalidImages("not a regular file")
-    with path.open("rb") as file:
-        start = file.read(len(PNG))
-    if start.startswith(_NPY_MAGIC):
-        return _read_array(path)
-    if not start.startswith((PNG, JPEG)):
-        raise InvalidImages("not a PNG, JPEG or .npy file")
-    return decode_picture(read_file(path, MOST_PICTURE_BYTES), MOST_PIXELS)
-
-
-def _read_array(path: Path) -> Images:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            # Memory-mapped, so that a header with a too large size is refused before memory is allocated.
-            mapped = np.lib.format.open_memmap(path, mode="r")
-    except OSError:
-        raise
-    except Exception as error:
-        # The header is a Python literal, and Python's parser may raise many types.
-        raise InvalidImages(f"not a readable .npy file of numbers ({type(error).__name__})") from error
-    if mapped.nbytes > _MAX_NPY_BYTES:
-        raise InvalidImages(f"an array of {mapped.nbytes} bytes, expected at most {_MAX_NPY_BYTES}")
-    # A copy, so that a later change of the file does not change the images.
-    return np.array(decode_images(mapped))
 
 
 def _read_picture(source: io.BytesIO, max_pixels: int) -> Images:

@@ -2,8 +2,10 @@
 
 from dependency_injector import providers
 
-from fmnist.adapters.pillow.files import read_image_file
+from fmnist.adapters.inputs.source import FileImageSource
 from fmnist.apps.containers.models import ModelsContainer
+from fmnist.apps.containers.s3 import s3_settings
+from fmnist.apps.settings import Settings
 from fmnist.domain.services.prediction import Prediction
 from fmnist.ports.model_store import ModelStore
 
@@ -13,8 +15,12 @@ def _load_prediction(uri: str, store: ModelStore) -> Prediction:
     return Prediction(store.download(store.resolve(uri)).load())
 
 
+def _image_source(settings: Settings) -> FileImageSource:
+    return FileImageSource(s3_settings(settings))
+
+
 class PredictContainer(ModelsContainer):
     """`prediction(uri)` loads a model."""
 
     prediction = providers.Factory(_load_prediction, store=ModelsContainer.model_store)
-    read_image_file = providers.Object(read_image_file)
+    image_source = providers.Factory(_image_source, settings=ModelsContainer.settings)

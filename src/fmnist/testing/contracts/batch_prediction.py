@@ -1,16 +1,15 @@
 """The contract of every `BatchPrediction`, on any hardware."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from fmnist.adapters.memory.classifier import MeanClassifier
-from fmnist.adapters.memory.image_source import MemoryImageSource
+from fmnist.adapters.memory.image_source import MemoryFile, MemoryImageSource
 from fmnist.domain.model.batch.answers import AnsweredRows
-from fmnist.domain.model.data.image_rows import ImageRows, InputPart, UnreadableRow
+from fmnist.domain.model.data.image_rows import ImageRows, InputPart
 from fmnist.domain.model.data.images import PIXELS
 from fmnist.domain.model.errors import CorruptModel, InvalidImages
 from fmnist.domain.services.prediction import Prediction
@@ -19,27 +18,27 @@ from fmnist.ports.model_store import Classifier
 from fmnist.testing.data import toy_images, toy_info
 
 SIZES = {"a": 95, "nothing": 0, "c": 1, "d": 40}
-UNREADABLE = (UnreadableRow(3, "picture 3.png", "damaged"), UnreadableRow(24, None, "no image"))
+_FAULTS = {3: "damaged", 94: "no image"}
 
 
-def toy_rows(n: int, seed: int = 0) -> ImageRows:
-    """Return `n` rows with labels, paths and an id column."""
+def toy_file(n: int, seed: int = 0, faults: Mapping[int, str] | None = None) -> MemoryFile:
+    """Return a file of `n` rows with labels, paths and an id column."""
     data = toy_images(max(n, 1), seed)
-    return ImageRows(
+    return MemoryFile(
         images=data.images[:n],
-        rows=np.arange(n),
-        paths=tuple(f"picture {row}.png" for row in range(n)),
         labels=data.labels[:n],
-        ids={"sku": tuple(f"sku-{seed}-{row}" for row in range(n))},
+        faults=faults or {},
+        paths=[f"picture {row}.png" for row in range(n)],
+        ids={"sku": [f"sku-{seed}-{row}" for row in range(n)]},
     )
 
 
-def toy_source(at_a_time: int = 10) -> MemoryImageSource:
-    """Return a source with files of these `SIZES`. In `a`, the rows `UNREADABLE` are added."""
-    files = {name: toy_rows(n, seed) for seed, (name, n) in enumerate(SIZES.items())}
-    readable = np.delete(np.arange(SIZES["a"] + len(UNREADABLE)), [each.row for each in UNREADABLE])
-    files["a"] = replace(files["a"], rows=readable, unreadable=UNREADABLE)
-    return MemoryImageSource(files, at_a_time)
+def toy_source(source: MemoryImageSource | None = None) -> MemoryImageSource:
+    """Add files of these `SIZES` to a source. Two rows of the first one are unreadable."""
+    source = source or MemoryImageSource(at_a_time=10)
+    for seed, (name, n) in enumerate(SIZES.items()):
+        source.files[name] = toy_file(n, seed, _FAULTS if name == "a" else None)
+    return source
 
 
 def toy_classifier() -> Classifier:
@@ -51,14 +50,12 @@ def toy_classifier() -> Classifier:
     return MeanClassifier(means, info, temperature=100)
 
 
-@dataclass(frozen=True, slots=True)
 class DamagedSource(MemoryImageSource):
     """A source whose last part breaks off after its first rows."""
 
     def read(self, part: InputPart) -> Iterator[ImageRows]:
         """Read a part; raise InvalidImages in the last one."""
-        # Not super(): a dataclass with slots is a new class.
-        for rows in MemoryImageSource.read(self, part):
+        for rows in super().read(part):
             yield rows
             if part.name == "d":
                 raise InvalidImages("d: the file is cut off")
@@ -83,22 +80,23 @@ class BatchPredictionContract:
         answers = answers_of(prediction, source)
         assert list(answers) == list(SIZES)
         expected = Prediction(toy_classifier())
-        for name, rows in source.files.items():
-            found = answers[name]
+        for name, file in source.files.items():
+            found, kept = answers[name], [row for row in range(SIZES[name]) if row not in file.faults]
             assert [each.is_last for each in found] == [False] * (len(found) - 1) + [True]
-            assert [row for each in found for row in each.rows] == list(rows.rows)
-            assert [row for each in found for row in each.unreadable] == list(rows.unreadable)
+            assert [row for each in found for row in each.rows] == kept
+            assert {row.row: row.reason for each in found for row in each.unreadable} == file.faults
             probabilities = np.concatenate([each.probabilities for each in found])
             assert probabilities.dtype == np.float32
-            np.testing.assert_allclose(probabilities, expected.probabilities(rows.images), atol=1e-6)
-            assert sum((each.paths or () for each in found), ()) == rows.paths
-            assert sum((each.ids.get("sku", ()) for each in found), ()) == rows.ids["sku"]
-            assert rows.labels is not None
+            np.testing.assert_allclose(probabilities, expected.probabilities(file.images[kept]), atol=1e-6)
+            assert file.paths is not None
+            assert [path for each in found for path in each.paths or ()] == [file.paths[row] for row in kept]
+            assert [sku for each in found for sku in each.ids.get("sku", ())] == [file.ids["sku"][row] for row in kept]
+            assert file.labels is not None
             labels = [label for each in found if each.labels is not None for label in each.labels]
-            assert labels == list(rows.labels)
+            assert labels == [file.labels[row] for row in kept]
 
     def test_part_that_cannot_be_read_is_an_error_after_the_parts_before_it(self, prediction: BatchPrediction) -> None:
-        source = DamagedSource(toy_source().files, 10)
+        source = toy_source(DamagedSource(at_a_time=10))
         seen: list[AnsweredRows] = []
         with pytest.raises(InvalidImages, match="d: the file is cut off"):
             seen.extend(_answer(prediction, source))  # it keeps what came before the error
@@ -110,7 +108,7 @@ class BatchPredictionContract:
             list(prediction.answer(source.parts(["a"]), source, _broken_classifier))
 
     def test_work_that_is_stopped_can_be_begun_anew(self, prediction: BatchPrediction) -> None:
-        source = toy_source(at_a_time=1)
+        source = toy_source()
         with closing(_answer(prediction, source)) as answers:
             next(answers)
         assert list(answers_of(prediction, source)) == list(SIZES)

@@ -6,14 +6,13 @@ import struct
 import time
 import zlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from fmnist.adapters.pillow.files import UnreadablePicture, decode_picture, read_image_file
+from fmnist.adapters.pillow.files import UnreadablePicture, decode_picture
 from fmnist.domain.model.errors import InvalidImages
 from tests.unit.adapters.pillow.pngs import DEPTHS, chunk, png
 
@@ -226,15 +225,3 @@ def test_a_png_has_a_chunk_limit(part: bytes) -> None:
 
 def test_bytes_after_a_png_do_not_count_as_chunks() -> None:
     assert decode_picture(encoded("PNG") + bytes(1_000_000), 1000).shape == (1, 28, 28)
-
-
-def test_too_large_file_or_device_is_refused(tmp_path: Path) -> None:
-    huge = tmp_path / "huge.png"
-    huge.write_bytes(encoded("PNG"))
-    with huge.open("r+b") as file:
-        file.truncate(10**9)
-    with pytest.raises(InvalidImages, match="longer than 256000000 bytes"):
-        read_image_file(huge)
-    for device in ("/dev/zero", "/dev/null"):
-        with pytest.raises(InvalidImages, match="not a regular file"):
-            read_image_file(device)

@@ -10,7 +10,7 @@ import pytest
 from fmnist.adapters.memory.image_source import MemoryImageSource
 from fmnist.adapters.threads.batch_prediction import LocalBatchPrediction
 from fmnist.domain.model.data.image_rows import ImageRows, InputPart
-from fmnist.testing.contracts.batch_prediction import BatchPredictionContract, toy_classifier, toy_rows
+from fmnist.testing.contracts.batch_prediction import BatchPredictionContract, toy_classifier, toy_file
 
 
 class TestLocalBatchPrediction(BatchPredictionContract):
@@ -20,19 +20,20 @@ class TestLocalBatchPrediction(BatchPredictionContract):
 
 
 class EndlessSource(MemoryImageSource):
-    """One file without an end."""
+    """Files without an end."""
 
     def read(self, part: InputPart) -> Iterator[ImageRows]:
         while True:
             reads.append(part.name)
-            yield toy_rows(1)
+            yield from super().read(part)
 
 
 reads: list[str] = []
 
 
 def test_it_reads_ahead_a_little_and_stops_with_its_caller() -> None:
-    source = EndlessSource({"a": toy_rows(1)})
+    source = EndlessSource()
+    source.files["a"] = toy_file(1)
     before = set(threading.enumerate())
     with closing(LocalBatchPrediction().answer(source.parts(["a"]), source, toy_classifier)) as answers:
         next(answers)
