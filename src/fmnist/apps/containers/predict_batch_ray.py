@@ -17,4 +17,4 @@ def on_ray(settings: Settings) -> dict[str, Any]:
     """
     cluster = ClusterSettings(address=settings.ray_address, verbose=settings.verbose)
     store = MlflowModelStore(mlflow_connection(settings), threads=1, on_gpu=partial(has_gpus, cluster))
-    return {"prediction": RayBatchPrediction(cluster), "model_store": store}
+    return {"batch_prediction": RayBatchPrediction(cluster), "model_store": store}
