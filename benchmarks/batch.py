@@ -1,6 +1,6 @@
 """Measures batch prediction in this process against bare ONNX Runtime with as many threads, in turns.
 
-The bare loop gets normalized inputs and drops its answers. `predict-batch` reads Parquet, normalizes, answers and writes.
+The bare loop gets normalized inputs and drops its answers. `predict-batch` reads Parquet, normalizes, and writes too.
 """
 
 import argparse
