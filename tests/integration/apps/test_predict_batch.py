@@ -4,6 +4,8 @@ import gzip
 import json
 import signal
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 
 from fmnist.adapters.parquet.files import write_split
 from fmnist.adapters.pillow.files import encode_picture
+from fmnist.domain.model.data.dataset import LabeledImages
 from fmnist.testing.data import toy_images
 from tests.integration.apps.command import Command
 from tests.integration.apps.conftest import Trained
@@ -122,3 +125,34 @@ def test_interrupted_run_is_finished_by_the_same_command(trained: Trained, tmp_p
     assert result["new_parts"] <= 25 - done + 1  # one may have been written, and not recorded yet
     whole = probabilities(tmp_path / "out" / "00.parquet")
     np.testing.assert_allclose(probabilities(tmp_path / "out" / "24.parquet"), whole, atol=1e-6)
+
+
+PEAK = """\
+import resource, sys
+from fmnist.__main__ import main
+try:
+    main(sys.argv[1:])
+except SystemExit as ended:
+    print("peak", ended.code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr)
+"""
+
+
+@pytest.mark.soak
+def test_memory_is_the_same_for_60_thousand_and_1_200_thousand_rows(trained: Trained, tmp_path: Path) -> None:
+    write_split(toy_images(60_000), tmp_path / "few" / "images.parquet")
+    write_split(LabeledImages.joined([toy_images(60_000)] * 20), tmp_path / "many" / "images.parquet")
+    peaks = []
+    for name in ("few", "many"):
+        done = subprocess.run(
+            [sys.executable, "-c", PEAK, "predict-batch", str(tmp_path / name), str(tmp_path / f"{name}-answers")],
+            env=trained.command.environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        _, code, peak = done.stderr.splitlines()[-1].split()
+        assert code == "0", done.stderr
+        peaks.append(int(peak))
+    assert pq.read_metadata(tmp_path / "many-answers" / "images.parquet").num_rows == 1_200_000
+    assert peaks[1] < peaks[0] + 100, f"{peaks} MiB: the images alone have 45 and 900"
