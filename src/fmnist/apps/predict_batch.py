@@ -9,7 +9,7 @@ import typer
 
 from fmnist.apps.outputs import AsJson, examples, print_json
 from fmnist.apps.process import begin, leaving_at_once
-from fmnist.apps.terminal import print_pairs, stderr
+from fmnist.apps.terminal import print_pairs, stderr, stdout
 
 if TYPE_CHECKING:
     from fmnist.apps.containers.predict_batch import PredictBatchContainer
@@ -108,7 +108,9 @@ def _print(result: "BatchResult") -> None:
         ("parts", f"{result.parts:,}, of which {result.new_parts:,} in this run"),
         ("rows", f"{result.rows:,}, of which {result.new_rows:,} in this run{speed}"),
         ("unreadable rows", f"{result.unreadable:,}" + (", see *.unreadable.jsonl" if result.unreadable else "")),
-        ("answers", result.place),
-        *([("report", result.report)] if result.report else []),
     ]
     print_pairs(pairs)
+    # Not in the columns, which would fold a long path.
+    for name, path in (("answers", result.place), ("report", result.report)):
+        if path:
+            stdout().print(f"{name} {path}", soft_wrap=True)

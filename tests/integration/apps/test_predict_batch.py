@@ -62,7 +62,7 @@ def test_every_kind_of_file_gets_the_same_answers(there: Here, trained: Trained,
 
     told = there.told("predict-batch", str(inputs), str(out))
     assert "5, of which 0 in this run" in told
-    assert f"report           {out}/report/report.html" in told
+    assert told.endswith(f"answers {out}\nreport {out}/report/report.html\n")
 
 
 def test_unreadable_rows_are_listed_and_the_rest_is_answered(there: Here, inputs: Path, tmp_path: Path) -> None:

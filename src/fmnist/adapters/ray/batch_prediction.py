@@ -18,6 +18,7 @@ from ray.data.block import BlockMetadata
 from ray.data.exceptions import ExecutionTimeoutError
 from ray.util.annotations import RayDeprecationWarning
 
+from fmnist.adapters.environment import set_defaults
 from fmnist.adapters.ray.cluster import RETRIES, cluster_in_use, join_cluster, node_cpus
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.domain.model.batch.answers import AnsweredRows
@@ -41,7 +42,7 @@ class RayBatchPrediction(BatchPrediction):
     def answer(
         self, parts: Sequence[InputPart], source: ImageSource, classifier: ClassifierFactory
     ) -> Generator[AnsweredRows]:
-        join_cluster(self.cluster)
+        _join(self.cluster)
         with cluster_in_use(self.cluster):
             try:
                 for row in _dataset(parts, source, classifier).iter_rows():
@@ -55,8 +56,15 @@ class RayBatchPrediction(BatchPrediction):
 
 def has_gpus(cluster: ClusterSettings) -> bool:
     """Return whether the cluster, which this joins or starts, has GPUs."""
-    join_cluster(cluster)
+    _join(cluster)
     return _gpus() > 0
+
+
+def _join(cluster: ClusterSettings) -> None:
+    if not cluster.verbose:
+        # Ray's core would warn on stderr that an actor's model cannot be sent again once this process has ended.
+        set_defaults({"RAY_BACKEND_LOG_LEVEL": "fatal"})
+    join_cluster(cluster)
 
 
 def _gpus() -> int:
