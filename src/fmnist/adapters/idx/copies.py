@@ -64,7 +64,7 @@ def restore(copy: Mapping[str, list[Path]], target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target, prefix=".incoming-") as scratch:
         for split, files in _OFFICIAL.items():
             for file, data in zip(files, content[split], strict=True):
-                Path(scratch, file.name).write_bytes(gzip.compress(data, mtime=0))
+                Path(scratch, file.name).write_bytes(gzip.compress(data, compresslevel=1, mtime=0))
         for written in sorted(Path(scratch).iterdir()):
             written.replace(target / written.name)
 

@@ -102,12 +102,18 @@ class _Disk(Place):
     def find(self, text: str) -> tuple[str, list[Found]]:
         path = str(Path(text).absolute())
         if os.path.isdir(path):  # noqa: PTH112 - it also says no for a path that cannot be
-            return path.rstrip("/"), [self.stat(file) for file in sorted(_walk(path))]
+            return path.rstrip("/"), [self._one_of(file) for file in sorted(_walk(path))]
         if not _WILD.intersection(path) or os.path.lexists(path):
             return path.rpartition("/")[0], [self.stat(path)]
         there = glob.glob(path, recursive=True)  # noqa: PTH207 - a path has no way to its own pattern
         found = sorted(file for file in there if not Path(file).is_dir())
-        return _base_of(path), [self.stat(file) for file in found]
+        return _base_of(path), [self._one_of(file) for file in found]
+
+    def _one_of(self, path: str) -> Found:
+        try:
+            return self.stat(path)
+        except OSError as error:  # whose path is otherwise lost: the user named a folder or pattern
+            raise InvalidImages(f"{path}: {error.strerror or error}") from error
 
     def stat(self, uri: str) -> Found:
         status = Path(uri).stat()

@@ -24,8 +24,8 @@ def test_a_copy_in_the_official_order_gives_the_official_version(
 ) -> None:
     for split, data in official(official_files).items():
         for number, part in enumerate(data.cut(2)):
-            write_split(part, tmp_path / f"copy/{split}-{number:05}-of-00002.parquet")
-    assert RegistryBuilder(copy, tmp_path / "raw", tmp_path / "copy").build("1.1.0").new
+            write_split(part, tmp_path / f"dataset/{split}-{number:05}-of-00002.parquet")
+    assert RegistryBuilder(copy, tmp_path / "raw", tmp_path / "dataset").build("1.1.0").new
     registry = DvcDataRegistry(copy)
     first, second = registry.resolve("1.0.0"), registry.resolve("1.1.0")
     assert (second.digest, second.metadata) == (first.digest, first.metadata)
@@ -34,7 +34,7 @@ def test_a_copy_in_the_official_order_gives_the_official_version(
 def test_a_shuffled_copy_gives_the_same_images_in_an_order_that_its_metadata_names(
     copy: RegistrySettings, official_files: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "copy").mkdir()
+    (tmp_path / "dataset").mkdir()
     number = [str(value).encode() for value in range(256)]
     for split, data in official(official_files).items():
         lines = [b",".join([b"label", *(b"pixel%d" % pixel for pixel in range(1, 785))])]
@@ -42,8 +42,8 @@ def test_a_shuffled_copy_gives_the_same_images_in_an_order_that_its_metadata_nam
             b",".join([number[data.labels[row]], *map(number.__getitem__, data.images[row].tobytes())])
             for row in np.random.default_rng(0).permutation(len(data)).tolist()
         ]
-        (tmp_path / f"copy/fashion-mnist_{split}.csv").write_bytes(b"\n".join(lines))
-    assert RegistryBuilder(copy, tmp_path / "raw", tmp_path / "copy").build("1.1.0").new
+        (tmp_path / f"dataset/fashion-mnist_{split}.csv").write_bytes(b"\n".join(lines))
+    assert RegistryBuilder(copy, tmp_path / "raw", tmp_path / "dataset").build("1.1.0").new
     registry = DvcDataRegistry(copy)
     first, second = registry.resolve("1.0.0"), registry.resolve("1.1.0")
     assert second.digest != first.digest

@@ -324,6 +324,7 @@ def test_a_path_that_is_not_a_file_is_refused_by_name(tmp_path: Path) -> None:
     assert refusal("x" * 300) == "File name too long"
     os.mkfifo(tmp_path / "pipe")
     assert refusal(tmp_path / "pipe") == "not a regular file"
+    assert refusal(tmp_path) == f"{tmp_path}/pipe: not a regular file"
     assert refusal("gs://bucket/file") == "expected a path or an s3:// address"
     with pytest.raises(InvalidImages, match="is not a path: embedded null byte"):
         rows_of("a\0b")
