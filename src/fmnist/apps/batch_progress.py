@@ -50,7 +50,7 @@ class BatchProgressBar:
         """Show one report."""
         now = self._clock()
         if self.last is None:
-            self._started = now  # the model loads before it, and a cluster starts
+            self._started = self._told = now  # the model loads before it, and a cluster starts
         self.last = report
         seconds = now - self._started
         speed = report.rows / seconds if seconds > 0 else 0.0

@@ -19,12 +19,12 @@ def lines(reports: list[tuple[float, BatchProgress]]) -> list[str]:
 
 
 def test_a_line_every_ten_seconds_has_rate_and_time_left() -> None:
-    reports = [(5.0, BatchProgress(0, 10, 1000, 600_000))]
-    reports += [(5.0 + second, BatchProgress(second, 10, 10_000 * second, 600_000)) for second in range(1, 31)]
+    reports = [(5.0, BatchProgress(0, 30, 1000, 600_000))]
+    reports += [(5.0 + second, BatchProgress(second, 30, 10_000 * second, 600_000)) for second in range(1, 31)]
     assert lines(reports) == [
-        "50,000 of 600,000 images, 10,000 images/s, 55 s left, 5 of 10 parts",
-        "150,000 of 600,000 images, 10,000 images/s, 45 s left, 15 of 10 parts",
-        "250,000 of 600,000 images, 10,000 images/s, 35 s left, 25 of 10 parts",
+        "100,000 of 600,000 images, 10,000 images/s, 50 s left, 10 of 30 parts",
+        "200,000 of 600,000 images, 10,000 images/s, 40 s left, 20 of 30 parts",
+        "300,000 of 600,000 images, 10,000 images/s, 30 s left, 30 of 30 parts",
     ]
 
 
