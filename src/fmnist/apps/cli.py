@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from fmnist import __version__
-from fmnist.apps import data, deploy, evaluate, predict, promote, serve, smoke, train
+from fmnist.apps import data, deploy, evaluate, predict, predict_batch, promote, serve, smoke, train
 from fmnist.apps.process import ReportingGroup
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.add_typer(data.app, name="data")
 app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
+app.command("predict-batch", epilog=predict_batch.EXAMPLES)(predict_batch.predict_batch)
 app.add_typer(promote.app, name="promote")
 app.command("deploy", epilog=deploy.EXAMPLES)(deploy.deploy)
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)

@@ -1,5 +1,7 @@
 """Tools for tests of other packages: in-memory adapters, toy data, and in `contracts` the test suites of the ports."""
 
+from fmnist.adapters.memory.batch_output import MemoryBatchOutput
+from fmnist.adapters.memory.batch_prediction import MemoryBatchPrediction
 from fmnist.adapters.memory.classifier import MeanClassifier
 from fmnist.adapters.memory.compute import MemoryCompute
 from fmnist.adapters.memory.desired_state import MemoryDesiredState
@@ -12,6 +14,8 @@ from fmnist.testing.data import toy_images, toy_splits
 
 __all__ = [
     "MeanClassifier",
+    "MemoryBatchOutput",
+    "MemoryBatchPrediction",
     "MemoryCompute",
     "MemoryDataRegistry",
     "MemoryDesiredState",

@@ -23,6 +23,8 @@ from fmnist.apps.containers.deploy import DeployContainer
 from fmnist.apps.containers.evaluate import EvaluateContainer
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.containers.predict import PredictContainer
+from fmnist.apps.containers.predict_batch import PredictBatchContainer
+from fmnist.apps.containers.predict_batch_ray import on_ray
 from fmnist.apps.containers.promote import PromoteContainer
 from fmnist.apps.containers.ray_compute import checkpoint_storage
 from fmnist.apps.containers.serve import ServeContainer
@@ -35,6 +37,8 @@ from fmnist.domain.model.data.dataset import DatasetVersion
 from fmnist.domain.model.training.recipe import Recipe
 from fmnist.domain.model.training.run import TrainingResult, TrainingSpec
 from fmnist.domain.services.training.run import TrainingRun
+from fmnist.ports.batch_output import BatchOutput
+from fmnist.ports.batch_prediction import BatchPrediction
 from fmnist.ports.compute import Compute
 from fmnist.ports.data_registry import DataRegistry
 from fmnist.ports.desired_state import DesiredState
@@ -50,11 +54,12 @@ PORTS = {
     "compute": Compute,
     "desired_state": DesiredState,
     "image_source": ImageSource,
+    "batch_prediction": BatchPrediction,
 }
 # Calling these runs the app's work, so they are only resolved.
 WORK = {
     *("prediction", "find_version", "download", "process", "analyze"),
-    *("application", "address_of", "client", "service"),
+    *("application", "address_of", "client", "service", "output", "batch_run"),
 }
 
 
@@ -93,6 +98,7 @@ def test_lineage_of_a_laptop_is_marked(settings: Settings) -> None:
         (DeployContainer, {}),
         (EvaluateContainer, {}),
         (PredictContainer, {}),
+        (PredictBatchContainer, {}),
         (ModelsContainer, {}),
         (PromoteContainer, {}),
         (ServeContainer, {}),
@@ -120,6 +126,14 @@ def test_compute_is_chosen_by_name(settings: Settings) -> None:
         name: type(TrainContainer(settings=settings, compute_name=name).compute()).__name__ for name in ("ray", "local")
     }
     assert names == {"ray": "IsolatedCompute", "local": "LocalCompute"}
+
+
+def test_batch_prediction_on_ray_replaces_the_hardware_and_the_store(settings: Settings) -> None:
+    container = PredictBatchContainer(settings=settings, **on_ray(settings))
+    run = container.batch_run(output=container.output(place="answers"))
+    assert BatchOutput in type(run.output).__mro__
+    assert type(run.prediction).__name__ == "RayBatchPrediction"
+    assert run.store is container.model_store()
 
 
 def test_training_on_ray_starts_its_process_at_once(settings: Settings) -> None:

@@ -19,10 +19,11 @@ class MemoryFile:
     labels: Labels | None = None
     faults: Mapping[int, str] = field(default_factory=dict)
     ids: Mapping[str, Sequence[object]] = field(default_factory=dict)
+    paths: Sequence[str] | None = None
 
 
 class MemoryImageSource(ImageSource):
-    """Files by path; a folder is the beginning of a path. It knows no patterns.
+    """Files by path; a folder is the beginning of a path. It knows no patterns, and gives `at_a_time` rows at a time.
 
     Example:
         >>> source = MemoryImageSource()
@@ -31,8 +32,9 @@ class MemoryImageSource(ImageSource):
         ['a']
     """
 
-    def __init__(self) -> None:
+    def __init__(self, at_a_time: int = MOST_ROWS) -> None:
         self.files: dict[str, MemoryFile] = {}
+        self._at_a_time = at_a_time
 
     def parts(self, inputs: Sequence[str]) -> tuple[InputPart, ...]:
         made = dict[str, InputPart]()
@@ -49,14 +51,15 @@ class MemoryImageSource(ImageSource):
 
     def read(self, part: InputPart) -> Iterator[ImageRows]:
         file = self.files[part.uri]
-        for start in range(0, len(file.images), MOST_ROWS):
-            rows = slice(start, start + MOST_ROWS)
+        for start in range(0, len(file.images), self._at_a_time):
+            rows = slice(start, start + self._at_a_time)
             yield divide_rows(
                 start,
                 file.images[rows],
-                {row - start: reason for row, reason in file.faults.items() if start <= row < start + MOST_ROWS},
+                {row - start: reason for row, reason in file.faults.items() if start <= row < start + self._at_a_time},
                 None if file.labels is None else file.labels[rows],
-                ids={name: values[rows] for name, values in file.ids.items()},
+                None if file.paths is None else file.paths[rows],
+                {name: values[rows] for name, values in file.ids.items()},
             )
 
 

@@ -1,7 +1,7 @@
 """Models in MLflow's registry. A model is saved in a run, without pickle. Only saving imports torch."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,14 +32,16 @@ class MlflowModelStore(ModelStore):
 
     Args:
         threads: threads of ONNX Runtime, which runs the models; 0 means all cores.
-        gpu: run models with torch instead if this machine has a GPU.
+        on_gpu: tells whether models run on a GPU: then they run with torch instead. By default they never do.
     """
 
-    def __init__(self, connection: MlflowConnection, threads: int = 0, *, gpu: bool = False) -> None:
+    def __init__(
+        self, connection: MlflowConnection, threads: int = 0, *, on_gpu: Callable[[], bool] = lambda: False
+    ) -> None:
         self._connection = connection
         self._uri = connection.tracking_uri
         self._threads = threads
-        self._gpu = gpu
+        self._on_gpu = on_gpu
 
     def save(
         self,
@@ -66,7 +68,7 @@ class MlflowModelStore(ModelStore):
         return self._register(name, logged.artifact_location, run_id, info.lineage, card, logged.model_id)
 
     def download(self, version: ModelVersion) -> ModelPackage:
-        on_gpu = self._gpu and _gpu_is_here()
+        on_gpu = self._on_gpu()
         files = TORCH_FORM if on_gpu else ONNX_FORM
         with tempfile.TemporaryDirectory(prefix="fmnist-model-") as scratch:
             try:
@@ -166,8 +168,8 @@ class MlflowModelStore(ModelStore):
             )
 
 
-def _gpu_is_here() -> bool:
-    """Return whether there is a GPU. Importing torch takes seconds, so the driver's device is checked first."""
+def gpu_is_here() -> bool:
+    """Return whether this machine has a GPU. Importing torch takes seconds, so the driver's device is checked first."""
     if Path("/dev/nvidiactl").exists() and find_spec("torch"):  # pragma: no cover - needs a GPU
         import torch
 

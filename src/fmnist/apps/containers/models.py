@@ -3,7 +3,7 @@
 from dependency_injector import providers
 
 from fmnist.adapters.mlflow.connection import MlflowConnection
-from fmnist.adapters.mlflow.model_store import MlflowModelStore
+from fmnist.adapters.mlflow.model_store import MlflowModelStore, gpu_is_here
 from fmnist.adapters.mlflow.tracker import MlflowTracker
 from fmnist.apps.containers.base import BaseContainer
 from fmnist.apps.settings import Settings
@@ -41,6 +41,6 @@ class ModelsContainer(BaseContainer):
 
     connection = providers.Factory(mlflow_connection, settings=BaseContainer.settings)
     tracker = providers.Singleton(_tracker, settings=BaseContainer.settings, connection=connection)
-    model_store = providers.Singleton(MlflowModelStore, connection=connection, gpu=True)
+    model_store = providers.Singleton(MlflowModelStore, connection=connection, on_gpu=providers.Object(gpu_is_here))
     find_version = providers.Callable(_find_registered, settings=BaseContainer.settings, store=model_store)
     source = providers.Factory(_source, settings=BaseContainer.settings)

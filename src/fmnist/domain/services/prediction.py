@@ -70,7 +70,8 @@ class Prediction:
         """Return probabilities float32 (n, classes) for a uint8 batch (n, 28, 28), at most 1000 images at a time."""
         normalization = self.info.normalization
         pieces = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
-        return np.concatenate([softmax(self._classifier.logits(normalization.apply(piece))) for piece in pieces])
+        none = np.empty((0, len(self.info.class_names)), np.float32)
+        return np.concatenate([none, *(softmax(self._classifier.logits(normalization.apply(each))) for each in pieces)])
 
 
 def answer(classifier: Classifier, data: LabeledImages) -> SplitPredictions:

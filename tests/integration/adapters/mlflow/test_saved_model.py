@@ -100,9 +100,9 @@ def test_torch_and_onnx_give_the_same_predictions(
 def test_classifier_on_a_cpu_imports_no_torch(saved: ModelVersion, connection: MlflowConnection) -> None:
     code = (
         "import sys, numpy; from fmnist.adapters.mlflow.connection import MlflowConnection; "
-        "from fmnist.adapters.mlflow.model_store import MlflowModelStore; "
+        "from fmnist.adapters.mlflow.model_store import MlflowModelStore, gpu_is_here; "
         "from fmnist.domain.model.address import Address; "
-        "store = MlflowModelStore(MlflowConnection(Address(sys.argv[1])), gpu=True); "
+        "store = MlflowModelStore(MlflowConnection(Address(sys.argv[1])), on_gpu=gpu_is_here); "
         "classifier = store.download(store.resolve(sys.argv[2])).load(); "
         "print(classifier.logits(numpy.zeros((1, 1, 28, 28), 'float32')).shape, 'torch' in sys.modules)"
     )

@@ -5,6 +5,7 @@ Calibration of Modern Neural Networks", sections 2 (reliability diagrams) and 4.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -55,6 +56,14 @@ class Reliability:
             right=np.bincount(index[right], minlength=bins),
             confidence=np.divide(total, count, out=np.zeros(bins), where=count > 0),
         )
+
+    @classmethod
+    def joined(cls, pieces: Sequence[Self]) -> Self:
+        """Return the bins of all answers, from those of at least one piece."""
+        count: Confusion = np.sum([piece.count for piece in pieces], axis=0)
+        right: Confusion = np.sum([piece.right for piece in pieces], axis=0)
+        total: FloatArray = np.sum([piece.count * piece.confidence for piece in pieces], axis=0)
+        return cls(count, right, np.divide(total, count, out=np.zeros(len(count)), where=count > 0))
 
     @property
     def accuracy(self) -> FloatArray:

@@ -24,7 +24,8 @@ REPEATED = (
 )
 DEVICE_TAG = "device"
 SECONDS_METRIC, SPEED_METRIC = "training_seconds", "training_images_per_second"
-_MISTAKES = 24
+MISTAKES = 24
+"""The most mistakes that a report shows."""
 _OF_GPUS = {"precision", "compile", "gpu_per_worker"}
 
 
@@ -50,10 +51,11 @@ class Mistake:
     """An image that was classified wrongly.
 
     Attributes:
-        row: row of the image in the split.
+        row: row of the image in the split, or in the file `part`.
         image: uint8 (28, 28).
         truth, answer: true and predicted label, 0-9.
         confidence: probability of the answer, in [0, 1].
+        part: name of the image's file; None for a split.
     """
 
     row: int
@@ -61,6 +63,7 @@ class Mistake:
     truth: int
     answer: int
     confidence: float
+    part: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +205,7 @@ RenderReport = Callable[[str, ModelReport], Mapping[str, bytes]]
 def _most_confident_mistakes(answers: SplitPredictions) -> tuple[Mistake, ...]:
     predicted, confidence = answers.probabilities.argmax(axis=1), answers.probabilities.max(axis=1)
     wrong = np.flatnonzero(predicted != answers.labels)
-    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:_MISTAKES]
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES]
     return tuple(
         Mistake(
             row=int(row),

@@ -68,7 +68,7 @@ class ModelEvaluation:
         report = ModelReport(
             info=classifier.info,
             measured=Measurement.of(split, dataset.version, dataset.digest, answers),
-            story=self._story(model),
+            story=training_story(self.tracker, model),
             source=dataset.source,
             counts=split_sizes(dataset.metadata),
         )
@@ -76,15 +76,6 @@ class ModelEvaluation:
         folder = f"evaluations/{dataset.version}-{split}"
         logged = self._log(model, folder, files)
         return EvaluatedModel(model=model, report=report, files=files, logged_to=folder if logged else None)
-
-    def _story(self, model: ModelVersion) -> TrainingStory | None:
-        if not model.run_id:
-            return None
-        try:
-            return story_of(self.tracker.get(model.run_id))
-        except FmnistError as error:
-            logger.warning("the report has no learning curves: %s", error)
-            return None
 
     def _log(self, model: ModelVersion, folder: str, files: Mapping[str, bytes]) -> bool:
         if not model.run_id:
@@ -135,6 +126,17 @@ def measured_dataset(
 def report_files(render: RenderReport, uri: str, report: ModelReport) -> dict[str, bytes]:
     """Draw the report, and add the model card to its files."""
     return {**render(uri, report), CARD_FILE: model_card(report).encode()}
+
+
+def training_story(tracker: Tracker, model: ModelVersion) -> TrainingStory | None:
+    """Return the training of the model; None, with a warning, if its run cannot be read."""
+    if not model.run_id:
+        return None
+    try:
+        return story_of(tracker.get(model.run_id))
+    except FmnistError as error:
+        logger.warning("the report has no learning curves: %s", error)
+        return None
 
 
 def story_of(record: RunRecord) -> TrainingStory | None:

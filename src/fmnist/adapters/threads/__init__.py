@@ -1,0 +1,1 @@
+"""Threads of this process: `BatchPrediction` without a cluster."""

@@ -1,0 +1,1 @@
+"""Values of a batch prediction: answered rows, and the manifest of an output."""

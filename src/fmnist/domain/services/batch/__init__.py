@@ -1,0 +1,1 @@
+"""Answers any number of images with a registered model."""
