@@ -184,8 +184,10 @@ def test_training_run_works_on_fakes_that_override_providers(fakes: TrainContain
 
 def test_signal_while_the_run_starts_does_not_leave_it_running(fakes: TrainContainer) -> None:
     class Interrupted(MemoryTracker):
-        def start(self, name: str, tags: Mapping[str, str], dataset: DatasetVersion | None = None) -> str:
-            run_id = super().start(name, tags, dataset)
+        def start(
+            self, name: str, tags: Mapping[str, str], dataset: DatasetVersion | None = None, parent: str | None = None
+        ) -> str:
+            run_id = super().start(name, tags, dataset, parent)
             signal.raise_signal(signal.SIGINT)
             return run_id
 
