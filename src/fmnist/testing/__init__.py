@@ -6,6 +6,7 @@ from fmnist.adapters.memory.desired_state import MemoryDesiredState
 from fmnist.adapters.memory.model_store import MemoryModelStore
 from fmnist.adapters.memory.registry import MemoryDataRegistry
 from fmnist.adapters.memory.serving_memory import MemoryServingMemory
+from fmnist.adapters.memory.study import MemoryStudy
 from fmnist.adapters.memory.tracker import MemoryTracker
 from fmnist.testing.data import toy_images, toy_splits
 
@@ -16,6 +17,7 @@ __all__ = [
     "MemoryDesiredState",
     "MemoryModelStore",
     "MemoryServingMemory",
+    "MemoryStudy",
     "MemoryTracker",
     "toy_images",
     "toy_splits",
