@@ -10,7 +10,12 @@ from fmnist.domain.model.tuning.trial import Trial, TrialState
 from fmnist.ports.study import Study
 
 SPACE = SearchSpace(
-    {"lr": Range(0.01, 1.0, log=True), "shift": Range(0, 2), "flip": Choices((True, False)), "architecture": Choices(("a", "b"))}
+    {
+        "lr": Range(0.01, 1.0, log=True),
+        "shift": Range(0, 2),
+        "flip": Choices((True, False)),
+        "architecture": Choices(("a", "b")),
+    }
 )
 START = {"lr": 0.1, "shift": 1, "flip": True, "architecture": "b"}
 EPOCHS = 8

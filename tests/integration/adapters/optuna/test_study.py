@@ -62,5 +62,5 @@ def test_unusable_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "studies.db").write_text("this is no database, and " * 100)
     with pytest.raises(StoreUnavailable, match=r"the study cannot be kept in .*studies.db: .*not a database"):
         OptunaStudy(tmp_path / "studies.db", "toy", SPACE, START, EPOCHS)
-    with pytest.raises(StoreUnavailable, match="cannot be kept in /dev/null/studies.db"):
+    with pytest.raises(StoreUnavailable, match=r"cannot be kept in /dev/null/studies\.db"):
         OptunaStudy(Path("/dev/null/studies.db"), "toy", SPACE, START, EPOCHS)

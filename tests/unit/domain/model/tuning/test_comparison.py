@@ -47,7 +47,9 @@ def test_swapped_recipes_turn_the_sign_of_the_interval(one: tuple[float, ...], o
 def test_a_clear_difference_is_better_and_its_opposite_is_worse() -> None:
     found = Comparison.of(study(t0=[0.900, 0.902, 0.901], t3=[0.5, 0.930, 0.931, 0.932]))
     assert found.verdict is Verdict.BETTER
-    assert str(found).startswith("Trial 3 beats the starting recipe beyond noise: +3.00 points on val (95 % interval +2")
+    assert str(found).startswith(
+        "Trial 3 beats the starting recipe beyond noise: +3.00 points on val (95 % interval +2"
+    )
     worse = Comparison.of(study(t0=[0.900, 0.902, 0.901], t3=[0.99, 0.830, 0.831, 0.832]))
     assert worse.verdict is Verdict.WORSE
     assert "No trial beats the starting recipe. The best finalist, trial 3, is worse: -7.00 points" in str(worse)
@@ -65,7 +67,9 @@ def test_the_seed_of_the_search_counts_for_the_start_only() -> None:
     assert [arm.accuracies for arm in found.finalists] == [(0.91, 0.92)]
 
 
-@pytest.mark.parametrize("trials", [study(t0=[0.9]), study(t0=[0.9, 0.9], t1=[0.9, 0.9]), study(t0=[0.9], t1=[0.9] * 3)])
+@pytest.mark.parametrize(
+    "trials", [study(t0=[0.9]), study(t0=[0.9, 0.9], t1=[0.9, 0.9]), study(t0=[0.9], t1=[0.9] * 3)]
+)
 def test_with_less_than_two_seeds_nothing_is_known(trials: list[Trial]) -> None:
     found = Comparison.of(trials)
     assert (found.verdict, found.best, found.interval) == (Verdict.UNKNOWN, None, None)

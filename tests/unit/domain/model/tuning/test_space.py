@@ -19,7 +19,9 @@ def space(text: str) -> SearchSpace:
 
 
 def test_ranges_and_choices_are_read() -> None:
-    found = space('lr = {low = 1e-2, high = 1, log = true}\nshift = {low = 0, high = 2}\narchitecture = ["cnn", "cnn-wide"]')
+    found = space(
+        'lr = {low = 1e-2, high = 1, log = true}\nshift = {low = 0, high = 2}\narchitecture = ["cnn", "cnn-wide"]'
+    )
     assert found.dimensions == {
         "lr": Range(0.01, 1.0, log=True),
         "shift": Range(0, 2),
