@@ -47,8 +47,8 @@ class TuningProgress:
         if not self._console.is_terminal and trial.state is not TrialState.RUNNING:
             accuracy = "" if trial.accuracy is None else f"  val acc {trial.accuracy:.2%}"
             self._console.print(
-                f"{_name(trial)} {trial.state}{accuracy}  {self._epochs(trial)} epochs  {trial.seconds:.0f} s  "
-                f"{self._task.described(trial)}",
+                f"trial {_name(trial)} {trial.state}{accuracy}  {self._epochs(trial)} epochs  {trial.seconds:.0f} s  "
+                f"changes: {self._task.described(trial)}",
                 soft_wrap=True,
             )
 

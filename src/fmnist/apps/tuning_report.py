@@ -24,7 +24,7 @@ def print_result(result: TuningResult, directory: Path) -> None:
                 f"{arm.mean:.2%}",
                 f"{100 * arm.spread:.2f} points",
                 str(len(arm.accuracies)),
-                result.task.describe(result.search[arm.number]),
+                result.task.described(result.search[arm.number]),
             )
         console.print(table)
         console.print()

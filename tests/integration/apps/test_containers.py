@@ -29,6 +29,7 @@ from fmnist.apps.containers.serve import ServeContainer
 from fmnist.apps.containers.serve_ray import RayServeContainer
 from fmnist.apps.containers.smoke import SmokeContainer
 from fmnist.apps.containers.train import TrainContainer
+from fmnist.apps.containers.tune import TuneContainer
 from fmnist.apps.settings import Settings
 from fmnist.apps.train import _container
 from fmnist.domain.model.data.dataset import DatasetVersion
@@ -98,6 +99,8 @@ def test_lineage_of_a_laptop_is_marked(settings: Settings) -> None:
         (SmokeContainer, {}),
         (TrainContainer, {"compute_name": "ray"}),
         (TrainContainer, {"compute_name": "local"}),
+        (TuneContainer, {"compute_name": "ray"}),
+        (TuneContainer, {"compute_name": "local"}),
     ],
 )
 def test_every_provider_resolves_without_a_connection(

@@ -1,6 +1,7 @@
 """Draws the figures of a study's report, each as an `<svg>` element in the theme's colours."""
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -26,19 +27,19 @@ def history(trials: Sequence[Trial]) -> str:
     """Draw the accuracy of each trial of the search, and the best so far."""
     with new_figure(3.4) as figure:
         axes = figure.add_subplot()
-        seen = [trial for trial in trials if trial.accuracy is not None]
-        pruned = [trial for trial in seen if trial.state is not TrialState.COMPLETE]
-        complete = [trial for trial in seen if trial.state is TrialState.COMPLETE]
-        _points(axes, [(trial.number, trial) for trial in pruned], "x", INK, "ended early")
-        _points(axes, [(trial.number, trial) for trial in complete], "o", BLUE, "complete")
-        best, steps = 0.0, []
-        for trial in complete:
-            best = max(best, trial.accuracy or 0.0)
-            steps.append((trial.number, best))
-        axes.step(*zip(*steps, strict=True), where="post", color=ORANGE, label="best so far")
+        complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+        early = [trial for trial in trials if trial.state is not TrialState.COMPLETE]
+        found = [trial.accuracy or 0.0 for trial in complete]
+        # The scale is that of complete trials. Those that ended early are far below.
+        floor = min(found) - max(0.01, max(found) - min(found)) / 2
+        _points(axes, [(trial.number, max(floor, trial.accuracy or 0.0)) for trial in early], "x", INK, "ended early")
+        _points(axes, [(trial.number, trial.accuracy or 0.0) for trial in complete], "o", BLUE, "complete")
+        numbers, best = [trial.number for trial in complete], list(accumulate(found, max))
+        axes.step(numbers, best, where="post", color=ORANGE, label="best so far")
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
         axes.set_xlabel("trial")
-        _accuracy_axis(axes, figure_legend=True)
+        _accuracy_axis(axes)
+        figure.legend(loc="outside upper center", ncols=3)
         return to_svg(figure)
 
 
@@ -46,20 +47,16 @@ def accuracy_and_time(complete: Sequence[Trial]) -> str:
     """Draw the accuracy of each complete trial against its training time, and mark the starting recipe."""
     with new_figure(3.4) as figure:
         axes = figure.add_subplot()
-        others = [(trial.seconds, trial) for trial in complete if trial.number != START]
-        _points(axes, others, "o", BLUE, "trial")
-        _points(axes, [(trial.seconds, trial) for trial in complete if trial.number == START], "D", ORANGE, "start")
-        for trial in complete:
-            axes.annotate(
-                str(trial.number),
-                (trial.seconds, trial.accuracy or 0.0),
-                xytext=(4, 3),
-                textcoords="offset points",
-                fontsize=7.5,
-            )
+        points = {trial.number: (trial.seconds, trial.accuracy or 0.0) for trial in complete}
+        _points(axes, [point for number, point in points.items() if number != START], "o", BLUE, "trial")
+        _points(axes, [point for number, point in points.items() if number == START], "D", ORANGE, "start")
+        for number, point in points.items():
+            axes.annotate(str(number), point, xytext=(4, 3), textcoords="offset points", fontsize=7.5)
+        axes.margins(x=0.08)  # room for the numbers
         axes.set_xlim(left=0)
         axes.set_xlabel("training time in seconds")
-        _accuracy_axis(axes, figure_legend=True)
+        _accuracy_axis(axes)
+        figure.legend(loc="outside upper center", ncols=3)
         return to_svg(figure)
 
 
@@ -70,7 +67,7 @@ def importance(shares: Mapping[str, float]) -> str:
         axes = figure.add_subplot()
         bars = axes.barh([name for name, _ in ranked], [share for _, share in ranked], color=BLUE, height=0.65)
         axes.bar_label(bars, [f"{share:.0%}" for _, share in ranked], padding=3, fontsize=8)
-        axes.set_xlim(0, 1.05 * max(1e-9, *shares.values()) * 1.1)
+        axes.set_xlim(0, 1.15 * max(shares.values()))  # room for the number of the longest bar
         axes.xaxis.set_visible(False)
         axes.spines[:].set_visible(False)
         return to_svg(figure)
@@ -96,17 +93,13 @@ def finalists(found: Comparison) -> str:
         return to_svg(figure)
 
 
-def _points(axes: Axes, points: Sequence[tuple[float, Trial]], marker: str, colour: str, label: str) -> None:
+def _points(axes: Axes, points: Sequence[tuple[float, float]], marker: str, colour: str, label: str) -> None:
     if points:
-        accuracies = [trial.accuracy for _, trial in points]
-        axes.plot([at for at, _ in points], accuracies, marker, color=colour, markersize=5, alpha=0.75, label=label)
+        axes.plot(*zip(*points, strict=True), marker, color=colour, markersize=5, alpha=0.75, label=label)
 
 
-def _accuracy_axis(axes: Axes, *, figure_legend: bool) -> None:
+def _accuracy_axis(axes: Axes) -> None:
     axes.set_ylabel("accuracy on val")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     axes.grid(axis="y")
     axes.spines[:].set_color(FAINT)
-    if figure_legend:
-        assert axes.figure is not None
-        axes.figure.legend(loc="outside upper center", ncols=3)

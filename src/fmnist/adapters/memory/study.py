@@ -19,7 +19,8 @@ class MemoryStudy(Study):
     def __init__(self, space: SearchSpace, start: Mapping[str, Value], before: "MemoryStudy | None" = None) -> None:
         self._space = space
         self._start = start
-        self._kept = dict(before._kept) if before else dict[tuple[int, int], Trial]()  # noqa: SLF001 - of our own kind
+        earlier = before.trials() if before else []
+        self._kept = {(trial.number, trial.seed): trial for trial in earlier}
         self._left = [one for one in self._kept.values() if one.state is TrialState.RUNNING]
 
     def ask(self) -> Trial:

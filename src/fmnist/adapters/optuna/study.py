@@ -154,5 +154,6 @@ class OptunaStudy(Study):
 def _distribution(dimension: Range | Choices) -> BaseDistribution:
     if isinstance(dimension, Choices):
         return CategoricalDistribution(dimension.values)
-    kind = IntDistribution if isinstance(dimension.low, int) else FloatDistribution
-    return kind(dimension.low, dimension.high, log=dimension.log)
+    if isinstance(dimension.low, int):
+        return IntDistribution(dimension.low, int(dimension.high), log=dimension.log)
+    return FloatDistribution(dimension.low, dimension.high, log=dimension.log)

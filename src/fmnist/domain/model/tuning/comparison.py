@@ -86,7 +86,9 @@ class Comparison:
         The best is chosen among the finalists, so each has its share of the error (Bonferroni; Dunn 1961, "Multiple
         comparisons among means"). Then the interval also holds for the best.
         """
-        return self.best and welch_interval(self.best, self.start, 1 - _ERROR / len(self.finalists))
+        if self.best is None:
+            return None
+        return welch_interval(self.best, self.start, 1 - _ERROR / len(self.finalists))
 
     @property
     def verdict(self) -> Verdict:
