@@ -37,10 +37,8 @@ def print_result(result: TuningResult, directory: Path) -> None:
             ("study", result.study),
             ("trials", f"{len(result.search)}: " + ", ".join(f"{count} {state}" for state, count in states.items())),
             ("time", f"{result.seconds / 60:.1f} minutes"),
-            (
-                "recipe",
-                f"{shown(directory / RECIPE_FILE)}, {'the starting recipe' if number == START else f'trial {number}'}",
-            ),
+            ("chosen", "the starting recipe" if number == START else f"trial {number}"),
+            ("recipe", shown(directory / RECIPE_FILE)),
             ("report", shown(directory / PAGE_FILE)),
             ("run", result.run_id),
         ]
