@@ -26,7 +26,7 @@ class Budget:
     seeds: int = 5
 
     def __post_init__(self) -> None:
-        check(self.trials or self.seconds, "a budget", "trials or a time", "neither")
+        check((self.trials, self.seconds) != (None, None), "a budget", "trials or a time", "neither")
         if self.trials is not None:
             check_count("trials", self.trials, least=2)
         if self.seconds is not None:
