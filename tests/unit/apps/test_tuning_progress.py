@@ -25,7 +25,7 @@ def test_each_ended_trial_has_one_line_without_a_terminal() -> None:
     ]
 
 
-@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (60, 12)])
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (100, 30)])
 def test_table_fits_on_the_terminal_and_keeps_start_and_best(width: int, height: int) -> None:
     written = StringIO()
     console = Console(file=written, width=width, height=height, force_terminal=True, color_system=None)

@@ -11,7 +11,9 @@ from uuid import uuid4
 import psutil
 import pytest
 
-from fmnist.adapters.ray.compute import RayCompute
+from fmnist.adapters.parquet.files import SplitReader
+from fmnist.adapters.ray.settings import ClusterSettings
+from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.adapters.ray.trials import RayTrials
 from fmnist.domain.model.data.dataset import DatasetVersion
 from fmnist.domain.model.errors import TrainingFailed
@@ -19,10 +21,12 @@ from fmnist.domain.model.training.run import Progress
 from fmnist.testing.contracts.compute import SPEC, ComputeContract
 
 
-@pytest.fixture(scope="session")
-def trials(compute: RayCompute) -> Iterator[RayTrials]:
-    """It shares the cluster of the folder's conftest, which ends it."""
-    return RayTrials(cluster=compute.cluster, reader=compute.reader, storage=compute.storage)
+@pytest.fixture(scope="module")
+def trials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayTrials]:
+    storage = CheckpointStorage(str(tmp_path_factory.mktemp("checkpoints")))
+    trials = RayTrials(cluster=ClusterSettings(), reader=SplitReader(), storage=storage)
+    yield trials
+    trials.close()
 
 
 class TestRayTrials(ComputeContract):
