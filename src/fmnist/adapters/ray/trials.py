@@ -15,8 +15,10 @@ from fmnist.adapters.ray.cluster import RETRIES, cluster_in_use, node_cpus
 from fmnist.adapters.ray.compute import RayCompute
 from fmnist.domain.model.data.dataset import DatasetVersion, LabeledImages
 from fmnist.domain.model.errors import FmnistError, TrainingFailed
+from fmnist.domain.model.evaluation.report import SplitPredictions
 from fmnist.domain.model.training.run import Progress, TrainingSpec
 from fmnist.ports.compute import FitResult, OnProgress
+from fmnist.ports.model_store import TrainedWeights
 
 _END_SECONDS = 5  # for a training to end at its next report, before its process is killed
 _REPORT_SECONDS = 1.0
@@ -50,6 +52,13 @@ class RayTrials(RayCompute):
         if isinstance(answer, FmnistError):
             raise answer
         return answer
+
+    def predict(self, weights: TrainedWeights, dataset: DatasetVersion, split: str) -> SplitPredictions:
+        # The task may need all CPUs, and idle processes hold some.
+        while self._idle:
+            self._all.remove(trainer := self._idle.pop())
+            ray.kill(trainer)
+        return RayCompute.predict(self, weights, dataset, split)
 
     def close(self) -> None:
         # Kill them first: a thread that still waits for one would never return from a Ray that is shut down.
