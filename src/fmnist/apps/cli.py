@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from fmnist import __version__
-from fmnist.apps import data, deploy, evaluate, predict, predict_batch, promote, serve, smoke, train
+from fmnist.apps import data, deploy, evaluate, predict, predict_batch, promote, serve, smoke, train, tune
 from fmnist.apps.process import ReportingGroup
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.command("train", epilog=train.EXAMPLES)(train.train)
+app.command("tune", epilog=tune.EXAMPLES)(tune.tune)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.command("predict-batch", epilog=predict_batch.EXAMPLES)(predict_batch.predict_batch)

@@ -208,6 +208,11 @@ class Settings(BaseSettings):
         return self.fmnist_home / "checkpoints"
 
     @property
+    def studies(self) -> Path:
+        """The directory of searches for recipes: their database, recipes and reports."""
+        return self.fmnist_home / "studies"
+
+    @property
     def verbose(self) -> bool:
         """Whether to show details for debugging."""
         return self.log_level == "DEBUG"

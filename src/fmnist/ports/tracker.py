@@ -25,6 +25,7 @@ class RunRecord:
     Attributes:
         history: all logged values by metric name, as (step, value) pairs in the order of logging.
         started: seconds since 1970 (UTC).
+        parent: id of the run that this run is a part of; None for a run of its own.
     """
 
     run_id: str
@@ -34,6 +35,7 @@ class RunRecord:
     tags: Mapping[str, str]
     history: Mapping[str, tuple[tuple[int, float], ...]]
     started: float
+    parent: str | None = None
 
 
 class Tracker(Protocol):
@@ -42,10 +44,16 @@ class Tracker(Protocol):
     """
 
     @abstractmethod
-    def start(self, name: str, tags: Mapping[str, str], dataset: DatasetVersion | None = None) -> str:
+    def start(
+        self, name: str, tags: Mapping[str, str], dataset: DatasetVersion | None = None, parent: str | None = None
+    ) -> str:
         """Open a run with status RUNNING, and return its id.
 
-        The data version of its training is recorded with it, with source and digest.
+        The data version of its training is recorded with it, with source and digest. `parent` is the id of the run
+        that this run is a part of.
+
+        Raises:
+            RunNotFound: there is no run `parent`.
         """
 
     @abstractmethod

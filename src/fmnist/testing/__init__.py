@@ -9,6 +9,7 @@ from fmnist.adapters.memory.image_source import MemoryFile, MemoryImageSource
 from fmnist.adapters.memory.model_store import MemoryModelStore
 from fmnist.adapters.memory.registry import MemoryDataRegistry
 from fmnist.adapters.memory.serving_memory import MemoryServingMemory
+from fmnist.adapters.memory.study import MemoryStudy
 from fmnist.adapters.memory.tracker import MemoryTracker
 from fmnist.testing.data import toy_images, toy_splits
 
@@ -23,6 +24,7 @@ __all__ = [
     "MemoryImageSource",
     "MemoryModelStore",
     "MemoryServingMemory",
+    "MemoryStudy",
     "MemoryTracker",
     "toy_images",
     "toy_splits",

@@ -31,6 +31,7 @@ from fmnist.apps.containers.serve import ServeContainer
 from fmnist.apps.containers.serve_ray import RayServeContainer
 from fmnist.apps.containers.smoke import SmokeContainer
 from fmnist.apps.containers.train import TrainContainer
+from fmnist.apps.containers.tune import TuneContainer
 from fmnist.apps.settings import Settings
 from fmnist.apps.train import _container
 from fmnist.domain.model.data.dataset import DatasetVersion
@@ -106,6 +107,8 @@ def test_lineage_of_a_laptop_is_marked(settings: Settings) -> None:
         (SmokeContainer, {}),
         (TrainContainer, {"compute_name": "ray"}),
         (TrainContainer, {"compute_name": "local"}),
+        (TuneContainer, {"compute_name": "ray"}),
+        (TuneContainer, {"compute_name": "local"}),
     ],
 )
 def test_every_provider_resolves_without_a_connection(
@@ -200,8 +203,10 @@ def test_training_run_works_on_fakes_that_override_providers(fakes: TrainContain
 
 def test_signal_while_the_run_starts_does_not_leave_it_running(fakes: TrainContainer) -> None:
     class Interrupted(MemoryTracker):
-        def start(self, name: str, tags: Mapping[str, str], dataset: DatasetVersion | None = None) -> str:
-            run_id = super().start(name, tags, dataset)
+        def start(
+            self, name: str, tags: Mapping[str, str], dataset: DatasetVersion | None = None, parent: str | None = None
+        ) -> str:
+            run_id = super().start(name, tags, dataset, parent)
             signal.raise_signal(signal.SIGINT)
             return run_id
 

@@ -1,22 +1,11 @@
-"""Renders the report on a model: one self-contained page without scripts, and the figures as files.
+"""Renders the report on a model."""
 
-With Jinja, the template is readable HTML, and every value in it is escaped.
-"""
-
-import base64
 from collections.abc import Mapping
-from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
+from fmnist.adapters.jinja2.page import render_page
 from fmnist.adapters.matplotlib.figures import draw
-from fmnist.adapters.matplotlib.theme import as_file, in_page
-from fmnist.adapters.pillow.files import encode_picture
-from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.errors import ReportFailed
 from fmnist.domain.model.evaluation.report import REPEATED, ModelReport
-from fmnist.domain.model.text import one_line
 
 _CONFUSIONS = 5
 
@@ -28,17 +17,9 @@ def render_report(uri: str, report: ModelReport) -> Mapping[str, bytes]:
         ReportFailed: a library cannot draw it.
     """
     try:
-        return _rendered(uri, report)
-    except Exception as error:
-        raise ReportFailed(f"the report of {uri} cannot be drawn: {type(error).__name__}: {error}") from error
-
-
-def _rendered(uri: str, report: ModelReport) -> Mapping[str, bytes]:
-    figures = draw(report)
-    page = (
-        _environment()
-        .get_template("report.html")
-        .render(
+        return render_page(
+            "report.html",
+            draw(report),
             uri=uri,
             report=report,
             measured=report.measured,
@@ -47,37 +28,6 @@ def _rendered(uri: str, report: ModelReport) -> Mapping[str, bytes]:
             classes=report.measured.classes(report.info.class_names),
             confusions=report.measured.confusions(_CONFUSIONS),
             repeated=REPEATED,
-            # Safe: we draw these from numbers and escaped names.
-            figures={name: Markup(in_page(svg)) for name, svg in figures.items()},  # noqa: S704
         )
-    )
-    return {"report.html": page.encode(), **{f"{name}.svg": as_file(svg) for name, svg in figures.items()}}
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("fmnist.adapters.jinja2"),
-        autoescape=True,
-        finalize=_shown,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": _percent, "interval": _interval, "data_uri": _data_uri}
-    return environment
-
-
-def _shown(value: Any) -> Any:
-    return one_line(value) if type(value) is str else value  # a figure is Markup: its line breaks stay
-
-
-def _percent(share: float, digits: int = 1) -> str:
-    return f"{share:.{digits}%}"
-
-
-def _interval(bounds: tuple[float, float]) -> str:
-    return f"{100 * bounds[0]:.1f} to {bounds[1]:.1%}"
-
-
-def _data_uri(image: Images) -> str:
-    return "data:image/png;base64," + base64.b64encode(encode_picture(image, "PNG")).decode()
+    except Exception as error:
+        raise ReportFailed(f"the report of {uri} cannot be drawn: {type(error).__name__}: {error}") from error

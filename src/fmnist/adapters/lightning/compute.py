@@ -2,17 +2,24 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from fmnist.adapters.lightning.checkpoint import BEST, History, KeptCheckpoints
-from fmnist.domain.model.data.dataset import DatasetVersion
+from fmnist.domain.model.data.dataset import DatasetVersion, LabeledImages
 from fmnist.domain.model.data.metadata import split_sizes
 from fmnist.domain.model.errors import InvalidSetting
 from fmnist.domain.model.evaluation.report import SplitPredictions
 from fmnist.domain.model.training.run import TrainingSpec
 from fmnist.domain.services.prediction import answer
 from fmnist.ports.compute import Compute, FitResult, OnProgress
-from fmnist.ports.data_registry import DataRegistry
 from fmnist.ports.model_store import TrainedWeights
+
+
+class SplitReading(Protocol):
+    """The part of a `DataRegistry` that reads."""
+
+    def read(self, dataset: DatasetVersion, split: str) -> LabeledImages:
+        """Return a split, as a registry does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +31,7 @@ class LocalCompute(Compute):
         threads: CPU threads of torch.
     """
 
-    registry: DataRegistry
+    registry: SplitReading
     checkpoints: Path
     threads: int
 

@@ -14,6 +14,7 @@ from fmnist.ports.tracker import RunRecord, RunStatus, Tracker
 class _Run:
     name: str
     dataset: DatasetVersion | None
+    parent: str | None = None
     status: RunStatus = RunStatus.RUNNING
     started: float = field(default_factory=time.time)
     params: dict[str, str] = field(default_factory=dict)
@@ -28,9 +29,13 @@ class MemoryTracker(Tracker):
     def __init__(self) -> None:
         self._runs: dict[str, _Run] = {}
 
-    def start(self, name: str, tags: Mapping[str, str], dataset: DatasetVersion | None = None) -> str:
+    def start(
+        self, name: str, tags: Mapping[str, str], dataset: DatasetVersion | None = None, parent: str | None = None
+    ) -> str:
+        if parent is not None:
+            self._run(parent)
         run_id = uuid.uuid4().hex
-        self._runs[run_id] = _Run(name, dataset, tags=dict(tags))
+        self._runs[run_id] = _Run(name, dataset, parent, tags=dict(tags))
         return run_id
 
     def set_status(self, run_id: str, status: RunStatus) -> None:
@@ -69,6 +74,7 @@ class MemoryTracker(Tracker):
             tags=dict(run.tags),
             history={name: tuple(values) for name, values in run.history.items()},
             started=run.started,
+            parent=run.parent,
         )
 
     def find(self, tags: Mapping[str, str]) -> list[RunRecord]:

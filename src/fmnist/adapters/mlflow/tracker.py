@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from fmnist.adapters.mlflow.connection import MlflowConnection, all_pages
 from fmnist.adapters.mlflow.errors import translated
@@ -34,10 +35,15 @@ class MlflowTracker(Tracker):
         self._system_metrics = system_metrics
         self._monitors: dict[str, SystemMetricsMonitor] = {}
 
-    def start(self, name: str, tags: Mapping[str, str], dataset: DatasetVersion | None = None) -> str:
+    def start(
+        self, name: str, tags: Mapping[str, str], dataset: DatasetVersion | None = None, parent: str | None = None
+    ) -> str:
+        if parent is not None:
+            self.get(parent)  # MLflow accepts any text
         experiment, client = self._connection.ensure_experiment(), self._connection.client()
+        family = {} if parent is None else {MLFLOW_PARENT_RUN_ID: parent}
         with translated(self._uri, f"a new run {name!r}"):
-            run_id = str(client.create_run(experiment, run_name=name, tags=dict(tags)).info.run_id)
+            run_id = str(client.create_run(experiment, run_name=name, tags={**tags, **family}).info.run_id)
             if dataset is not None:
                 try:
                     client.log_inputs(run_id, [_training_input(dataset)])
@@ -125,6 +131,7 @@ class MlflowTracker(Tracker):
             tags={name: value for name, value in run.data.tags.items() if not name.startswith("mlflow.")},
             history={name: self._history(run_id, name) for name in run.data.metrics},
             started=run.info.start_time / 1000,
+            parent=run.data.tags.get(MLFLOW_PARENT_RUN_ID),
         )
 
     def _history(self, run_id: str, metric: str) -> tuple[tuple[int, float], ...]:

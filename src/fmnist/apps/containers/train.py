@@ -9,7 +9,7 @@ from dependency_injector import providers
 from fmnist.adapters.filelock.lock import RunLock
 from fmnist.adapters.git.command import run
 from fmnist.adapters.jinja2.report_page import render_report
-from fmnist.adapters.lightning.compute import LocalCompute
+from fmnist.adapters.lightning.compute import LocalCompute, SplitReading
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.containers.ray_compute import ray_compute
 from fmnist.apps.process import uninterrupted
@@ -35,7 +35,8 @@ def commit_of_this_code(settings: Settings) -> str:
         return settings.git_commit
 
 
-def _local_compute(settings: Settings, registry: DataRegistry) -> LocalCompute:
+def local_compute(settings: Settings, registry: SplitReading) -> LocalCompute:
+    """Return the compute of this process, which may use all CPUs of it."""
     return LocalCompute(registry, settings.checkpoint_directory, threads=len(os.sched_getaffinity(0)))
 
 
@@ -81,7 +82,7 @@ class TrainContainer(ModelsContainer):
         compute_name,
         ray=ray_compute,
         local=providers.Singleton(
-            _local_compute, settings=ModelsContainer.settings, registry=ModelsContainer.data_registry
+            local_compute, settings=ModelsContainer.settings, registry=ModelsContainer.data_registry
         ),
     )
     lock = providers.Factory(_run_lock, settings=ModelsContainer.settings, compute_name=compute_name)

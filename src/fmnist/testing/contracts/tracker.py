@@ -83,6 +83,14 @@ class TrackerContract:
         tracker.log_artifact(run_id, "figures/confusion.png", b"\x89PNG")
         assert tracker.get(run_id).status == RunStatus.RUNNING
 
+    def test_run_tells_its_parent_and_an_unknown_parent_is_named(self, tracker: Tracker, run_id: str) -> None:
+        child = tracker.start("child", {"kind": "child"}, DATASET, parent=run_id)
+        assert tracker.get(child).parent == run_id
+        assert tracker.get(child).tags == {"kind": "child"}
+        assert tracker.get(run_id).parent is None
+        with pytest.raises(RunNotFound, match="no-such-run"):
+            tracker.start("orphan", {}, parent="no-such-run")
+
     def test_find_wants_every_tag_and_gives_the_newest_first(self, tracker: Tracker) -> None:
         workflow = uuid.uuid4().hex
         older = tracker.start("older", {"argo_workflow_uid": workflow, "stage": "ci"})

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from fmnist.domain.model.data.dataset import DatasetVersion
 from fmnist.domain.model.data.metadata import split_sizes
-from fmnist.domain.model.errors import BadInput, CorruptData, FmnistError, InvalidSetting, ReportFailed, TrainingFailed
+from fmnist.domain.model.errors import BadInput, CorruptData, InvalidSetting, ReportFailed, TrainingFailed
 from fmnist.domain.model.evaluation.card import model_card
 from fmnist.domain.model.evaluation.report import DEVICE_TAG, ModelReport, RenderReport, TrainingStory
 from fmnist.domain.model.model import ModelInfo, ModelVersion
 from fmnist.domain.model.training.run import Lineage, TrainingResult, TrainingSpec, best_epoch
-from fmnist.domain.services.bounded_calls import BoundedCalls
 from fmnist.domain.services.evaluation.evaluate import report_files
+from fmnist.domain.services.training.ending import mark_ended
 from fmnist.domain.services.training.epoch_log import EpochLog
 from fmnist.domain.services.training.final_measurement import FinalMeasurement
 from fmnist.ports.compute import Compute, FitResult, OnProgress
@@ -32,8 +32,6 @@ REPORT_FOLDER = "report"  # among the run's artifacts
 
 # Steps after training, as the message after an outage lists them.
 _FINAL_METRICS, _MODEL, _REPORT, _END = "the metrics of the chosen epoch", "the model", "its report", "its final status"
-
-_MARK_SECONDS = 20  # a process that is told to end often has 30 s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,12 +167,7 @@ class TrainingRun:
         return result
 
     def _abandon(self, run_id: str, reason: BaseException, unrecorded: list[str], *, resumable: bool) -> None:
-        status = RunStatus.KILLED if isinstance(reason, KeyboardInterrupt) else RunStatus.FAILED
-        try:
-            BoundedCalls().run("its status", lambda: self.tracker.set_status(run_id, status), _MARK_SECONDS)
-        except FmnistError as error:
-            # The error that ended the run is raised after this, and says more.
-            logger.warning("run %s could not be marked %s: %s", run_id, status, error)
+        mark_ended(self.tracker, run_id, reason)
         if any(unrecorded):
             logger.warning("not recorded for run %s: %s", run_id, "; ".join(filter(None, unrecorded)))
         if resumable and not isinstance(reason, _LASTING):

@@ -83,7 +83,7 @@ def test_an_outage_until_the_end_lists_what_is_missing_and_resuming_records_it(
 def test_a_tracker_that_hangs_does_not_delay_an_interrupted_process(
     house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("fmnist.domain.services.training.run._MARK_SECONDS", 0.1)
+    monkeypatch.setattr("fmnist.domain.services.training.ending._MARK_SECONDS", 0.1)
     forever = threading.Event()
     monkeypatch.setattr(house.tracker, "set_status", lambda *_: forever.wait())
     house.train_until(1, KeyboardInterrupt())

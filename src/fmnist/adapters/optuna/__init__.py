@@ -1,0 +1,1 @@
+"""Optuna: the search of `fmnist tune`. It provides the `Study`."""

@@ -1,0 +1,1 @@
+"""A search for a better recipe, and the comparison of what it found."""
