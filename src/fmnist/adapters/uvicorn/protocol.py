@@ -15,6 +15,10 @@ _MOST_WAITING = 8
 _FRAMING = (b"content-length", b"transfer-encoding")
 
 
+class _TooManyWait(Exception):
+    """More requests wait on a connection than are allowed."""
+
+
 class BoundedHttp(HttpToolsProtocol):
     """One connection. It refuses more than 64 KiB without an end of the headers, or between pieces of a body.
 
@@ -55,8 +59,9 @@ class BoundedHttp(HttpToolsProtocol):
             self._wait_for_headers()
         try:
             self._parse(data)
-        except httptools.HttpParserError:
-            if self._is_full:
+        except httptools.HttpParserError as error:
+            if isinstance(error.__context__, _TooManyWait):
+                self._is_full = True
                 self.cycle.keep_alive = False
             else:
                 self.send_400_response("Invalid HTTP request received.")
@@ -67,8 +72,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Start a request, if not too many wait."""
         if len(self.pipeline) >= _MOST_WAITING:
-            self._is_full = True
-            raise ValueError("too many requests wait")  # it stops the parser
+            raise _TooManyWait  # it stops the parser
         if not self._is_repeated_head:
             super().on_message_begin()
 
