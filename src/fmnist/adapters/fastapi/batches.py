@@ -157,9 +157,10 @@ class BatchQueue:
     def _timed(self, images: Images, requests: int) -> Answer:
         started = time.perf_counter()
         answer = self._classify(images)
-        end = time.perf_counter()
-        seconds = end - max(started, self._last_end)  # the model takes one batch after the other
-        self._last_end = end
+        # The model takes one batch after the other. The other thread may end meanwhile, so look at its end first.
+        begin = max(started, self._last_end)
+        self._last_end = end = time.perf_counter()
+        seconds = end - begin
         self._observe(answer, requests, seconds)
         found, before = seconds / len(images), self._seconds_per_image
         # One batch that was held up says little. A model that stays slow is known after a few batches.

@@ -71,10 +71,11 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Start a request, if not too many wait."""
+        if self._is_repeated_head:
+            return
         if len(self.pipeline) >= _MOST_WAITING:
             raise _TooManyWait  # it stops the parser
-        if not self._is_repeated_head:
-            super().on_message_begin()
+        super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
         """Note the path."""
