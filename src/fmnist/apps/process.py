@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FAILED, BAD_INPUT = 1, 2
+_AGAIN_SECONDS = 0.05
 
 
 class Terminated(KeyboardInterrupt):
@@ -67,6 +69,8 @@ def take_signals() -> None:
         # Under `nohup`, SIGHUP is ignored and must stay so.
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _interrupt)
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = _raise_again
 
 
 def exit_of(interrupt: KeyboardInterrupt) -> tuple[str, int]:
@@ -110,6 +114,17 @@ def _interrupt(number: int, _: FrameType | None) -> NoReturn:
     for other in _INTERRUPTS:
         signal.signal(other, signal.SIG_IGN)
     raise _INTERRUPTS[signal.Signals(number)]
+
+
+def _raise_again(dropped: "sys.UnraisableHookArgs") -> None:
+    """Send a signal again whose interrupt Python dropped. It does so in callbacks, such as those of each import."""
+    for number, interrupt in _INTERRUPTS.items():
+        if type(dropped.exc_value) is interrupt:
+            signal.signal(number, _interrupt)
+            # Raised in this hook, it would be dropped too.
+            threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), number)).start()
+            return
+    sys.__unraisablehook__(dropped)
 
 
 @contextmanager

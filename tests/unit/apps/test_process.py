@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -98,6 +100,31 @@ def test_each_signal_interrupts_once_and_not_the_clean_up(number: signal.Signals
     assert type(interrupt.value) is error
     for each, _ in INTERRUPTS:
         os.kill(os.getpid(), each)
+
+
+IN_A_CALLBACK = """
+import signal, sys, time, weakref
+from fmnist.apps.process import take_signals
+
+class Lock: ...
+
+take_signals()
+lock = Lock()
+callback = weakref.ref(lock, lambda _: signal.raise_signal(int(sys.argv[1])))
+try:
+    del lock  # Python drops what a callback raises
+    time.sleep(60)
+except KeyboardInterrupt as error:
+    print(type(error).__name__)
+"""
+
+
+@pytest.mark.parametrize(("number", "error"), INTERRUPTS)
+def test_signal_during_a_callback_is_not_lost(number: signal.Signals, error: type[BaseException]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_CALLBACK, str(int(number))], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert (done.stdout, done.stderr) == (f"{error.__name__}\n", "")
 
 
 def test_process_under_nohup_survives_its_terminal() -> None:
