@@ -17,7 +17,7 @@ import fsspec
 from fmnist.adapters.parquet.storage import S3Settings, s3_advice, s3fs_options, unavailable
 from fmnist.domain.model.address import without_credentials
 from fmnist.domain.model.errors import InvalidImages, StoreUnavailable
-from fmnist.domain.model.files import read_file
+from fmnist.domain.model.files import absolute, read_file
 from fmnist.domain.model.text import words_of
 
 _S3 = "s3://"
@@ -100,7 +100,7 @@ def _failures() -> tuple[type[Exception], ...]:
 
 class _Disk(Place):
     def find(self, text: str) -> tuple[str, list[Found]]:
-        path = str(Path(text).absolute())
+        path = absolute(text)
         if os.path.isdir(path):  # noqa: PTH112 - it also says no for a path that cannot be
             return path.rstrip("/"), [self._one_of(file) for file in sorted(_walk(path))]
         if not _WILD.intersection(path) or os.path.lexists(path):

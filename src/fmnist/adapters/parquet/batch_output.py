@@ -28,6 +28,7 @@ from fmnist.domain.model.data.dataset import Labels
 from fmnist.domain.model.data.image_rows import InputPart
 from fmnist.domain.model.errors import CorruptData, InvalidSetting, StoreUnavailable
 from fmnist.domain.model.evaluation.metrics import Probabilities
+from fmnist.domain.model.files import absolute
 from fmnist.domain.model.text import words_of
 from fmnist.ports.batch_output import BatchOutput
 
@@ -41,7 +42,7 @@ class ParquetBatchOutput(BatchOutput):
 
     def __init__(self, place: str, s3: S3Settings) -> None:
         self._in_s3 = place.startswith(_S3)
-        self._place = place.rstrip("/") if self._in_s3 else str(Path(place).absolute())
+        self._place = place.rstrip("/") if self._in_s3 else absolute(place)
         self._root = self._place.removeprefix(_S3)
         self._s3 = s3
 

@@ -143,6 +143,7 @@ def test_names_are_those_below_the_common_root(tmp_path: Path) -> None:
     assert names("b/c/y[1].parquet") == ["y[1].parquet"]
     assert names("*/x.parquet") == ["a/x.parquet", "b/x.parquet"]
     assert names("**/y*.parquet") == ["b/c/y[1].parquet"]
+    assert names("a/../b/x.parquet", "a") == ["b/x.parquet", "a/x.parquet"]
 
 
 def test_links_are_followed_once(tmp_path: Path) -> None:

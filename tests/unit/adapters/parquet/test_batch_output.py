@@ -174,6 +174,10 @@ def test_rows_are_not_kept_until_the_end(output: ParquetBatchOutput, monkeypatch
     assert pq.ParquetFile(f"{output.place}/folder/a.csv.parquet").num_row_groups == 10
 
 
+def test_place_has_no_way_back(tmp_path: Path) -> None:
+    assert ParquetBatchOutput(f"{tmp_path}/in/../out", S3Settings()).place == f"{tmp_path}/out"
+
+
 def test_file_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "answers").write_text("mine")
     with pytest.raises(InvalidSetting, match="is a file: name a directory"):

@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from fmnist.domain.model.batch.answers import AnsweredRows, PartCount
 from fmnist.domain.model.batch.manifest import AnsweringModel, FinishedPart, Manifest, answer_file
 from fmnist.domain.model.data.image_rows import InputPart
 from fmnist.domain.model.errors import InvalidSetting
+from fmnist.domain.model.files import absolute
 from fmnist.domain.services.batch.report import BatchReport
 from fmnist.ports.batch_output import BatchOutput
 from fmnist.ports.batch_prediction import BatchPrediction
@@ -89,7 +89,7 @@ class BatchRun:
         """
         _refuse_around(inputs, self.output.place)
         parts = self.source.parts(inputs)
-        _refuse_shared(parts)
+        _check_names(parts)
         earlier = self.output.manifest()
         version = self.store.resolve(uri)
         package = self.store.download(version)
@@ -145,14 +145,16 @@ class BatchRun:
 def _refuse_around(inputs: Sequence[str], place: str) -> None:
     """Refuse inputs that hold the output: a second run would find answers among its input."""
     for text in inputs:
-        base = (text if "://" in text else str(Path(text).absolute())).rstrip("/")
+        base = (text if "://" in text else absolute(text)).rstrip("/")
         if f"{place}/".startswith(f"{base}/"):
             raise InvalidSetting(f"the output {place} is inside the input {text}: write to another directory")
 
 
-def _refuse_shared(parts: Sequence[InputPart]) -> None:
+def _check_names(parts: Sequence[InputPart]) -> None:
     taken = dict[str, str]()
     for part in parts:
+        if ".." in part.name.split("/"):
+            raise InvalidSetting(f"the answers for {part.uri} would be outside of the output: name it without '..'")
         if (other := taken.setdefault(answer_file(part.name), part.name)) != part.name:
             raise InvalidSetting(f"the answers for {part.name} and {other} would be one file: answer them separately")
 

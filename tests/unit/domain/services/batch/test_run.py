@@ -194,7 +194,7 @@ def test_nothing_is_written_without_an_input(world: World) -> None:
     assert world.output.files == {}
 
 
-@pytest.mark.parametrize("around", ["/memory", "/", "/memory/answers", "/memory/"])
+@pytest.mark.parametrize("around", ["/memory", "/", "/memory/answers", "/memory/", "/memory/answers/../../memory"])
 def test_output_in_the_input_is_refused(world: World, around: str) -> None:
     with pytest.raises(InvalidSetting, match=f"the output /memory/answers is inside the input {around}:"):
         world.run(around)
@@ -204,6 +204,13 @@ def test_parts_whose_answers_would_be_one_file_are_refused(world: World) -> None
     world.source = source_of({"a": toy_file(1), "a.parquet": toy_file(1)})
     with pytest.raises(InvalidSetting, match="would be one file"):
         world.run()
+
+
+def test_answers_outside_of_the_output_are_refused(world: World) -> None:
+    world.source = source_of({"in/../a": toy_file(1)})
+    with pytest.raises(InvalidSetting, match="would be outside of the output"):
+        world.run("in")
+    assert world.output.files == {}
 
 
 def test_rows_that_get_lost_fail_the_run_and_the_part_stays_missing(world: World) -> None:
