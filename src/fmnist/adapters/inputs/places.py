@@ -60,6 +60,8 @@ class Place(Protocol):
 def place_of(uri: str, s3: S3Settings) -> Place:
     """Return the place of a path or `s3://` URI."""
     if uri.startswith(_S3):
+        if uri.removeprefix(_S3)[:1] in {"", "/"}:
+            raise InvalidImages(f"no bucket is named: expected {_S3}BUCKET/PATH")
         return _Bucket(s3)
     if "://" in uri:
         raise InvalidImages(f"expected a path or an {_S3} address")

@@ -38,10 +38,16 @@ _UNFINISHED = ".unfinished"  # folder of temporary files, on the disk of the out
 
 
 class ParquetBatchOutput(BatchOutput):
-    """A directory, or an `s3://bucket/prefix`. It opens nothing before a method is called."""
+    """A directory, or an `s3://bucket/prefix`. It opens nothing before a method is called.
+
+    Raises:
+        InvalidSetting: it is another kind of URI, or names no bucket.
+    """
 
     def __init__(self, place: str, s3: S3Settings) -> None:
         self._in_s3 = place.startswith(_S3)
+        if "://" in place and (not self._in_s3 or place.removeprefix(_S3)[:1] in {"", "/"}):
+            raise InvalidSetting(f"the output {without_credentials(place)}: expected a path or {_S3}BUCKET/PATH")
         self._place = place.rstrip("/") if self._in_s3 else absolute(place)
         self._root = self._place.removeprefix(_S3)
         self._s3 = s3

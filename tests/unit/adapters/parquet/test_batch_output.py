@@ -174,6 +174,12 @@ def test_rows_are_not_kept_until_the_end(output: ParquetBatchOutput, monkeypatch
     assert pq.ParquetFile(f"{output.place}/folder/a.csv.parquet").num_row_groups == 10
 
 
+@pytest.mark.parametrize("place", ["gs://bucket/a", "file:///tmp/a", "http://host/a", "s3://", "s3:///a"])
+def test_uri_of_another_kind_is_refused(place: str) -> None:
+    with pytest.raises(InvalidSetting, match=f"the output {place}: expected a path or s3://BUCKET/PATH"):
+        ParquetBatchOutput(place, S3Settings())
+
+
 def test_place_has_no_way_back(tmp_path: Path) -> None:
     assert ParquetBatchOutput(f"{tmp_path}/in/../out", S3Settings()).place == f"{tmp_path}/out"
 
