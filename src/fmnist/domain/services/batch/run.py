@@ -94,8 +94,10 @@ class BatchRun:
         version = self.store.resolve(uri)
         package = self.store.download(version)
         model = AnsweringModel(version.uri, version.version, package.uuid)
-        manifest = earlier or Manifest(model)
+        manifest, names = earlier or Manifest(model), {part.name for part in parts}
         missing = manifest.missing(model, parts)
+        # The report covers the parts of one run: after a run with fewer parts, it does not cover all.
+        manifest = replace(manifest, reported=manifest.reported and names >= manifest.parts.keys())
         info = package.load().info  # a damaged model fails before anything is written
         self.output.record(manifest)
         started = time.perf_counter()
@@ -108,7 +110,7 @@ class BatchRun:
         if labeled and not manifest.reported:
             files = self.report.files(parts, manifest, self.output, self.source, version, info)
             self.output.write_files({f"{REPORT}/{path}": content for path, content in files.items()})
-            self.output.record(replace(manifest, reported=True))
+            self.output.record(replace(manifest, reported=names >= manifest.parts.keys()))
         done, new = ([manifest.parts[part.name] for part in some] for some in (parts, missing))
         return BatchResult(
             model_uri=model.uri,

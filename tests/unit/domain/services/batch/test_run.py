@@ -285,6 +285,12 @@ def test_report_that_was_interrupted_is_made_by_the_second_run(world: World) -> 
     assert "report/report.html" in world.output.files
 
 
+def test_report_covers_the_parts_of_the_last_run(world: World) -> None:
+    for given in (("a",), ("b",), ("a",), ("a", "b"), ("a", "b")):
+        world.run(*given)
+    assert [report.measured.images for _, report in world.reports] == [10, 7, 10, 17]
+
+
 def test_report_covers_the_parts_with_labels(world: World) -> None:
     world.source.files["b"] = replace(world.source.files["b"], labels=None)
     world.run()
