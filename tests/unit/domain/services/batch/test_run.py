@@ -286,8 +286,8 @@ def test_report_that_was_interrupted_is_made_by_the_second_run(world: World) -> 
 
 
 def test_report_covers_the_parts_of_the_last_run(world: World) -> None:
-    for given in (("a",), ("b",), ("a",), ("a", "b"), ("a", "b")):
-        world.run(*given)
+    for inputs in (("a",), ("b",), ("a",), ("a", "b"), ("a", "b")):
+        world.run(*inputs)
     assert [report.measured.images for _, report in world.reports] == [10, 7, 10, 17]
 
 
