@@ -166,6 +166,33 @@ def test_hugging_face_paths_and_further_columns_come_along(tmp_path: Path) -> No
     assert rows.paths is None
 
 
+def test_large_numbers_of_a_column_keep_their_type(tmp_path: Path) -> None:
+    hashes = pa.array([1, None, 2**64 - 1, *range(9)], pa.uint64())
+    (rows,) = rows_of(write(tmp_path / "a.parquet", parquet(FEW, hash=hashes)))
+    assert pa.array(rows.ids["hash"]) == hashes
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([2**60] * 12, pa.timestamp("ms")),
+        pa.array([b"\xff"] * 12).view(pa.string()),
+    ],
+)
+def test_a_column_without_python_values_is_refused_by_name(tmp_path: Path, column: pa.Array) -> None:
+    path = write(tmp_path / "a.parquet", parquet(FEW, extra=column))
+    assert refusal(path).startswith("column 'extra' cannot be read: ")
+
+
+@pytest.mark.parametrize("name", ["image", "label", "extra"])
+def test_columns_of_one_name_are_refused(tmp_path: Path, name: str) -> None:
+    images = pa.array([image.tobytes() for image in FEW.images], pa.binary(784))
+    columns = [("image", images), ("label", pa.array(FEW.labels)), (name, images), ("extra", images)]
+    names, arrays = zip(*columns, strict=True)
+    path = write(tmp_path / "a.parquet", stored(pa.table(list(arrays), list(names))))
+    assert refusal(path) == f"several columns {name!r}, expected different names"
+
+
 def test_a_file_without_labels_has_none(tmp_path: Path) -> None:
     text = csv(FEW).replace(b"label,", b"number,", 1)
     (rows,) = rows_of(write(tmp_path / "a.csv", text))

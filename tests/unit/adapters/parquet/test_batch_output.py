@@ -198,3 +198,9 @@ def test_directory_that_cannot_be_written_is_named() -> None:
 def test_output_of_part_is_named_after_it(output: ParquetBatchOutput) -> None:
     write(output, answers(part="b.parquet"), replace(PART, name="b.parquet"))
     assert {path.name for path in Path(output.place).iterdir()} == {"b.parquet", "b.unreadable.jsonl"}
+
+
+def test_large_numbers_are_written(output: ParquetBatchOutput) -> None:
+    write(output, with_ids(extra=[np.uint64(1), None, np.uint64(2**64 - 1)]))
+    column = read(output)["extra"]
+    assert (str(column.type), column.to_pylist()) == ("uint64", [1, None, 2**64 - 1])
