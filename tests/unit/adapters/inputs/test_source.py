@@ -226,6 +226,22 @@ def test_bad_lines_of_a_csv_file_are_unreadable_rows(tmp_path: Path) -> None:
     np.testing.assert_array_equal(rows.images, FEW.images[6:])
 
 
+@pytest.mark.parametrize("bad", [b"", b",x"])
+def test_one_rule_for_the_numbers_of_a_csv_file_whatever_stands_beside_them(tmp_path: Path, bad: bytes) -> None:
+    header, first, *others = csv(FEW, id=[f"{row}" for row in range(12)]).splitlines()
+    label, *pixels, _ = first.split(b",")
+    zeros = b",".join([b"0" + label, *(pixel.rjust(3, b"0") for pixel in pixels), b"0"])
+    spaces = b",".join([b" " + label + b" ", *(b" " + pixel + b" " for pixel in pixels), b"0"])
+    quotes = b",".join(b'"' + field + b'"' for field in [label, *pixels, b'a, ""b""'])
+    path = write(tmp_path / "a.csv", b"\n".join([header, zeros, spaces, quotes, others[0] + bad]))
+    (rows,) = rows_of(path)
+    np.testing.assert_array_equal(rows.images[:3], FEW.images[[0, 0, 0]])
+    assert rows.labels is not None
+    assert rows.labels[:3].tolist() == [int(label)] * 3
+    assert rows.ids["id"][:3] == ("0", "0", 'a, "b"')
+    assert len(rows.unreadable) == len(bad) // 2
+
+
 def test_bad_values_of_parquet_are_unreadable_rows(tmp_path: Path) -> None:
     images = [image.tolist() for image in FEW.images]
     images[0] = None
@@ -297,6 +313,7 @@ PACKED = gzip.compress(idx(FEW.images))
         (b"hello", "not a file of a known kind"),
         (b"label,pixel1,pixel2\n1,2,3\n", "not a file of a known kind"),
         (csv(FEW).replace(b"pixel7,", b"pixel8,", 1), "not a file of a known kind"),
+        (csv(FEW, label=range(12)), "several columns 'label', expected different names"),
         (csv(FEW) + b"1," * 60_000, "a line of at least 100000 bytes"),
         (idx(FEW.labels), "a file of labels: give the file of its images"),
         (idx(FEW.images)[:5000], "it ends after 6 of 12 rows"),
