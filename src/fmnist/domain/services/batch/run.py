@@ -89,6 +89,7 @@ class BatchRun:
         """
         _refuse_around(inputs, self.output.place)
         parts = self.source.parts(inputs)
+        _refuse_within(parts, self.output.place)
         _check_names(parts)
         earlier = self.output.manifest()
         version = self.store.resolve(uri)
@@ -150,6 +151,14 @@ def _refuse_around(inputs: Sequence[str], place: str) -> None:
         base = (text if "://" in text else absolute(text)).rstrip("/")
         if f"{place}/".startswith(f"{base}/"):
             raise InvalidSetting(f"the output {place} is inside the input {text}: write to another directory")
+
+
+def _refuse_within(parts: Sequence[InputPart], place: str) -> None:
+    """Refuse files of the output, which a pattern may find."""
+    for part in parts:
+        for uri in (part.uri, *(f"{part.uri}/{name}" for name in part.pictures)):
+            if uri.startswith(f"{place}/"):
+                raise InvalidSetting(f"the input {uri} is inside the output {place}: write to another directory")
 
 
 def _check_names(parts: Sequence[InputPart]) -> None:

@@ -200,6 +200,13 @@ def test_output_in_the_input_is_refused(world: World, around: str) -> None:
         world.run(around)
 
 
+def test_input_in_the_output_is_refused(world: World) -> None:
+    world.source = source_of({"/memory/answers/a.parquet": toy_file(1)})
+    with pytest.raises(InvalidSetting, match=r"the input /memory/answers/a\.parquet is inside the output"):
+        world.run()
+    assert world.output.files == {}
+
+
 def test_parts_whose_answers_would_be_one_file_are_refused(world: World) -> None:
     world.source = source_of({"a": toy_file(1), "a.parquet": toy_file(1)})
     with pytest.raises(InvalidSetting, match="would be one file"):
