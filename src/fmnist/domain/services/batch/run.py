@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from fmnist.domain.model.batch.answers import AnsweredRows, PartCount
 from fmnist.domain.model.batch.manifest import AnsweringModel, FinishedPart, Manifest, answer_file
@@ -142,6 +142,7 @@ class BatchRun:
                 done = FinishedPart(part.fingerprint, count.rows, count.unreadable, count.labeled, seconds)
                 manifest = manifest.with_part(part.name, done)
                 self.output.record(manifest)
+                course.finish_part()
         return manifest
 
 
@@ -179,18 +180,30 @@ class _Course:
     on_progress: OnBatchProgress
     done: int = 0
     rows: int = 0
+    expected: int | None = field(init=False)
+    _is_exact: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        known = [part.rows for part in self.missing if part.rows is not None]
+        self.expected = sum(known) if len(known) == len(self.missing) else None
+        self._is_exact = self.expected is not None
 
     def watching(self, answers: Iterable[AnsweredRows]) -> Iterator[AnsweredRows]:
-        """Yield the answers, and tell of each after it was written."""
+        """Yield the answers, and tell of each after it was written, but not of the last ones of a part."""
         for answered in answers:
-            yield answered
             self.rows += len(answered.rows) + len(answered.unreadable)
-            self.done += answered.is_last
-            before = self.parts - len(self.missing)
-            self.on_progress(BatchProgress(before + self.done, self.parts, self.rows, self._expected()))
+            yield answered
+            if not answered.is_last:
+                self._tell()
 
-    def _expected(self) -> int | None:
-        known = [part.rows for part in self.missing if part.rows is not None]
-        if len(known) == len(self.missing):
-            return sum(known)
-        return max(self.rows, self.rows * len(self.missing) // self.done) if self.done else None
+    def finish_part(self) -> None:
+        """Tell that a part is done. Rows of unfinished parts would make the estimate too high."""
+        self.done += 1
+        if not self._is_exact:
+            self.expected = self.rows * len(self.missing) // self.done
+        self._tell()
+
+    def _tell(self) -> None:
+        expected = self.expected and max(self.expected, self.rows)
+        done = self.parts - len(self.missing) + self.done
+        self.on_progress(BatchProgress(done, self.parts, self.rows, expected))

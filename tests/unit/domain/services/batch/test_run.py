@@ -93,6 +93,13 @@ def source_of(
     return source
 
 
+class Unsized(MemoryImageSource):
+    """Does not know the number of rows."""
+
+    def parts(self, inputs: Sequence[str]) -> tuple[InputPart, ...]:
+        return tuple(replace(part, rows=None) for part in super().parts(inputs))
+
+
 class Refusing(MemoryBatchPrediction):
     """Answers nothing: it must not be asked."""
 
@@ -245,14 +252,11 @@ def test_progress_counts_this_run_and_estimates_the_rest(world: World) -> None:
         (1, 10, 32),
         (1, 20, 32),
         (2, 25, 32),
+        (3, 32, 32),
     ]
 
 
 def test_progress_without_known_sizes_assumes_equal_parts(world: World) -> None:
-    class Unsized(MemoryImageSource):
-        def parts(self, inputs: Sequence[str]) -> tuple[InputPart, ...]:
-            return tuple(replace(part, rows=None) for part in super().parts(inputs))
-
     world.source = source_of(world.source.files, 10, Unsized)
     world.run()
     assert [(each.rows, each.expected) for each in world.progress] == [
@@ -260,7 +264,14 @@ def test_progress_without_known_sizes_assumes_equal_parts(world: World) -> None:
         (20, None),
         (25, 75),
         (35, 52),
+        (42, 42),
     ]
+
+
+def test_rows_of_an_unfinished_part_do_not_change_the_estimate(world: World) -> None:
+    world.source = source_of(world.source.files, 10, Unsized)
+    world.run("a", "c")
+    assert [(each.rows, each.expected) for each in world.progress] == [(10, 20), (20, 20), (30, 30), (35, 35)]
 
 
 def test_labels_give_the_report_that_an_evaluation_gives(world: World) -> None:
