@@ -19,6 +19,8 @@ from fmnist.ports.model_store import ClassifierFactory, ModelStore
 
 logger = logging.getLogger(__name__)
 
+_RECORD_SECONDS = 1.0  # a manifest of 10,000 parts is 2.6 MB, so not after each part
+
 REPORT = "report"
 """Folder of the evaluation report in an output."""
 
@@ -133,16 +135,22 @@ class BatchRun:
         class_names: Sequence[str],
         course: "_Course",
     ) -> Manifest:
-        with closing(self.prediction.answer(missing, self.source, classifier)) as answers:
-            watched = course.watching(answers)
-            for part in missing:
-                count, started = PartCount(part), time.perf_counter()
-                self.output.write_part(part, manifest.model, class_names, count.passing(watched))
-                seconds = time.perf_counter() - started
-                done = FinishedPart(part.fingerprint, count.rows, count.unreadable, count.labeled, seconds)
-                manifest = manifest.with_part(part.name, done)
-                self.output.record(manifest)
-                course.finish_part()
+        recorded = time.perf_counter()
+        try:
+            with closing(self.prediction.answer(missing, self.source, classifier)) as answers:
+                watched = course.watching(answers)
+                for part in missing:
+                    count, started = PartCount(part), time.perf_counter()
+                    self.output.write_part(part, manifest.model, class_names, count.passing(watched))
+                    seconds = time.perf_counter() - started
+                    done = FinishedPart(part.fingerprint, count.rows, count.unreadable, count.labeled, seconds)
+                    manifest = manifest.with_part(part.name, done)
+                    if time.perf_counter() - recorded >= _RECORD_SECONDS:
+                        self.output.record(manifest)
+                        recorded = time.perf_counter()
+                    course.finish_part()
+        finally:
+            self.output.record(manifest)
         return manifest
 
 

@@ -18,10 +18,12 @@ from fmnist.adapters.memory.model_store import MemoryModelStore
 from fmnist.adapters.memory.tracker import MemoryTracker
 from fmnist.adapters.threads.batch_prediction import LocalBatchPrediction
 from fmnist.domain.model.batch.answers import AnsweredRows
+from fmnist.domain.model.batch.manifest import Manifest
 from fmnist.domain.model.data.image_rows import InputPart, UnreadableRow
 from fmnist.domain.model.data.images import PIXELS
 from fmnist.domain.model.errors import CorruptData, InvalidImages, InvalidSetting, ModelNotFound
 from fmnist.domain.model.evaluation.report import ModelReport
+from fmnist.domain.services.batch import run as run_module
 from fmnist.domain.services.batch.report import BatchReport
 from fmnist.domain.services.batch.run import BatchProgress, BatchResult, BatchRun
 from fmnist.domain.services.prediction import Prediction
@@ -156,6 +158,26 @@ def test_interrupted_run_is_finished_by_a_second_one_that_does_what_is_missing(w
     before = dict(world.output.files)
     assert world.run().new_parts == 0
     assert world.output.files == before
+
+
+@pytest.mark.parametrize(("seconds", "times"), [(0.0, 4), (float("inf"), 1)])
+def test_parts_are_recorded_from_time_to_time_and_at_the_end(
+    world: World, monkeypatch: pytest.MonkeyPatch, seconds: float, times: int
+) -> None:
+    recorded = []
+
+    class Watched(MemoryBatchOutput):
+        def record(self, manifest: Manifest) -> None:
+            super().record(manifest)
+            recorded.append(list(manifest.parts))
+
+    monkeypatch.setattr(run_module, "_RECORD_SECONDS", seconds)
+    world.output = Watched()
+    world.run()
+    first, *others, with_report = recorded
+    assert first == []
+    assert len(others) == times
+    assert others[-1] == with_report == ["c", "a", "b"]
 
 
 def test_further_input_is_added(world: World) -> None:
