@@ -146,6 +146,10 @@ def test_names_are_those_below_the_common_root(tmp_path: Path) -> None:
     assert names("a/../b/x.parquet", "a") == ["b/x.parquet", "a/x.parquet"]
 
 
+def test_a_folder_named_like_labels_keeps_its_files(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(images_of(write(tmp_path / "labels-idx1/a.parquet", parquet(FEW))), FEW.images)
+
+
 def test_links_are_followed_once(tmp_path: Path) -> None:
     write(tmp_path / "blobs/1", parquet(FEW))
     (tmp_path / "in").mkdir()
