@@ -124,6 +124,18 @@ def test_missing_values_take_the_type_of_the_others_also_of_later_ones(
     assert not list(Path(output.place).rglob(".*"))
 
 
+def test_missing_values_alone_do_not_write_the_file_again(
+    output: ParquetBatchOutput, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def again(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(answer_table, "_GROUP", 1)
+    monkeypatch.setattr(answer_table.AnswerFile, "_widen", again)
+    write(output, with_ids(extra=["a", None, "b", None]))
+    assert read(output)["extra"].to_pylist() == ["a", None, "b", None]
+
+
 @pytest.mark.parametrize("group", [1, 50_000])
 def test_column_of_text_and_numbers_is_refused(
     output: ParquetBatchOutput, group: int, monkeypatch: pytest.MonkeyPatch
