@@ -1,6 +1,7 @@
 """A batch prediction on fakes: a second run does what is missing, and refuses what does not fit."""
 
-from collections.abc import Generator, Mapping, Sequence
+import itertools
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +20,7 @@ from fmnist.adapters.memory.tracker import MemoryTracker
 from fmnist.adapters.threads.batch_prediction import LocalBatchPrediction
 from fmnist.domain.model.batch.answers import AnsweredRows
 from fmnist.domain.model.batch.manifest import Manifest
-from fmnist.domain.model.data.image_rows import InputPart, UnreadableRow
+from fmnist.domain.model.data.image_rows import ImageRows, InputPart, UnreadableRow
 from fmnist.domain.model.data.images import PIXELS
 from fmnist.domain.model.errors import CorruptData, InvalidImages, InvalidSetting, ModelNotFound
 from fmnist.domain.model.evaluation.report import ModelReport
@@ -309,6 +310,20 @@ def test_labels_give_the_report_that_an_evaluation_gives(world: World) -> None:
         assert mistake.truth == 9
         assert mistake.part is not None
         assert np.array_equal(mistake.image, world.source.files[mistake.part].images[mistake.row])
+
+
+def test_mistakes_that_are_gone_from_the_input_are_left_out(world: World) -> None:
+    class Shorter(MemoryImageSource):
+        reads = 0
+
+        def read(self, part: InputPart) -> Iterator[ImageRows]:
+            self.reads += 1
+            yield from itertools.islice(super().read(part), 1 if self.reads > len(self.files) else None)
+
+    world.source = source_of(world.source.files, 10, Shorter)
+    world.run()
+    ((_, report),) = world.reports
+    assert {(mistake.part, mistake.row) for mistake in report.measured.mistakes} == {("c", 9), ("a", 9)}
 
 
 def test_report_that_was_interrupted_is_made_by_the_second_run(world: World) -> None:
