@@ -143,7 +143,9 @@ class BatchRun:
                     count, started = PartCount(part), time.perf_counter()
                     self.output.write_part(part, manifest.model, class_names, count.passing(watched))
                     seconds = time.perf_counter() - started
-                    done = FinishedPart(part.fingerprint, count.rows, count.unreadable, count.labeled, seconds)
+                    done = FinishedPart(
+                        part.fingerprint, count.rows, count.unreadable, count.labeled, seconds, part.uri
+                    )
                     manifest = manifest.with_part(part.name, done)
                     if time.perf_counter() - recorded >= _RECORD_SECONDS:
                         self.output.record(manifest)
