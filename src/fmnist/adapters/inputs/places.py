@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
-import fsspec
-
-from fmnist.adapters.parquet.storage import S3Settings, s3_advice, s3fs_options, unavailable
+from fmnist.adapters.parquet.storage import S3Settings, s3_advice, s3_filesystem, unavailable
 from fmnist.domain.model.address import without_credentials
 from fmnist.domain.model.errors import InvalidImages, StoreUnavailable
 from fmnist.domain.model.files import absolute, read_file
@@ -136,8 +134,7 @@ class _Disk(Place):
 
 class _Bucket(Place):
     def __init__(self, s3: S3Settings) -> None:
-        self._store = fsspec.filesystem("s3", **s3fs_options(s3))
-        self._store.retries = 1  # botocore retries already, and s3fs would repeat that five times
+        self._store = s3_filesystem(s3)
 
     def find(self, text: str) -> tuple[str, list[Found]]:
         path = text.rstrip("/")

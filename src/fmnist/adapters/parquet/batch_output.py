@@ -13,14 +13,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from fmnist.adapters.parquet.answer_table import AnswerFile, labeled_columns
-from fmnist.adapters.parquet.storage import S3Settings, s3fs_options, unavailable, way_advice
+from fmnist.adapters.parquet.storage import S3Settings, s3_advice, s3_filesystem, unavailable
 from fmnist.domain.model.address import without_credentials
 from fmnist.domain.model.batch.answers import AnsweredRows
 from fmnist.domain.model.batch.manifest import MANIFEST, AnsweringModel, Manifest, answer_file, unreadable_file
@@ -145,9 +144,7 @@ class ParquetBatchOutput(BatchOutput):
     def _store(self) -> Any:
         if not self._in_s3:
             return LocalFileSystem()
-        store = fsspec.filesystem("s3", **s3fs_options(self._s3, _ATTEMPTS))
-        store.retries = 1  # botocore retries already, and s3fs would repeat that five times
-        return store
+        return s3_filesystem(self._s3, _ATTEMPTS)
 
     @contextmanager
     def _in_use(self, what: str, *further: type[Exception]) -> Iterator[None]:
@@ -163,6 +160,4 @@ class ParquetBatchOutput(BatchOutput):
             return "check its permissions and the free space"
         if isinstance(error, FileNotFoundError):
             return "create the bucket, or correct its name"
-        if isinstance(error, PermissionError):
-            return "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, and the permissions of that key"
-        return way_advice(self._s3, error) or "check that the store runs, and the AWS_... variables"
+        return s3_advice(self._s3, error)
