@@ -70,6 +70,8 @@ class FileImageSource(ImageSource):
                 yield from file[1]
 
     def _found(self, text: str) -> list[tuple[Place, str, Found]]:
+        if not text:
+            raise InvalidImages("the input '' is empty: expected a file, a folder, a pattern or an s3:// URI")
         with reported(text, self.s3):
             place = place_of(text, self.s3)
             base, files = place.find(text)

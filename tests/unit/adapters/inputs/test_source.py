@@ -376,6 +376,8 @@ def test_a_path_that_is_not_a_file_is_refused_by_name(tmp_path: Path) -> None:
     assert refusal(tmp_path) == f"{tmp_path}/pipe: not a regular file"
     assert refusal("gs://bucket/file") == "expected a path or an s3:// address"
     assert refusal("s3://") == refusal("s3:///file") == "no bucket is named: expected s3://BUCKET/PATH"
+    with pytest.raises(InvalidImages, match="the input '' is empty"):
+        rows_of("")
     with pytest.raises(InvalidImages, match="is not a path: embedded null byte"):
         rows_of("a\0b")
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/empty/\xff.png")).touch()

@@ -158,7 +158,7 @@ class BatchRun:
 
 def _refuse_around(inputs: Sequence[str], place: str) -> None:
     """Refuse inputs that hold the output: a second run would find answers among its input."""
-    for text in inputs:
+    for text in filter(None, inputs):
         base = (text if "://" in text else absolute(text)).rstrip("/")
         if f"{place}/".startswith(f"{base}/"):
             raise InvalidSetting(f"the output {place} is inside the input {text}: write to another directory")
