@@ -64,7 +64,7 @@ def predict_batch(
     with ExitStack() as stack:
         if where == "local":
             stack.enter_context(leaving_at_once())  # a thread may still read or answer
-        with stderr().status("loading the model"):
+        with stderr().status("finding the model"):
             container = _container(settings, where)
             uri = model or container.find_version(uri=None).uri
             run = container.batch_run(output=container.output(place=output))

@@ -1,5 +1,6 @@
 """Streams CSV files with a header and the columns `pixel1` to `pixel784`, such as Kaggle's copy of the dataset."""
 
+import csv
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
@@ -16,14 +17,14 @@ _LABEL = "label"
 _LONGEST = 100_000  # bytes of a line; 784 pixels take at most 3135
 _LINES_AT_ONCE = 50  # their numbers stay in the processor's cache, which is twice as fast as 1000 lines
 _COMMA = ord(",")
-_PIXEL = {str(value).encode(): value for value in range(256)}
-_CLASS = {str(value).encode(): value for value in range(len(CLASS_NAMES))}
+_PIXEL = {f"{value:0{width}}".encode(): value for width in (1, 2, 3) for value in range(256)}  # what `_numbers` reads
+_CLASS = {text: value for text, value in _PIXEL.items() if value < len(CLASS_NAMES)}
 
 
 def header(start: bytes) -> tuple[str, ...] | None:
     """Return the names of the columns if a file that starts so has all pixels side by side, or else None."""
     line = start.removeprefix(b"\xef\xbb\xbf").partition(b"\n")[0].decode(errors="replace").rstrip("\r")
-    names = tuple(name.strip().strip('"') for name in line.split(","))
+    names = tuple(name.strip() for name in _fields(line))
     first = names.index(_PIXELS[0]) if _PIXELS[0] in names else len(names)
     return names if names[first : first + PIXELS] == _PIXELS else None
 
@@ -33,6 +34,8 @@ def open_csv(file: BinaryIO) -> Iterator[ImageRows]:
     names = header(file.readline(_LONGEST))
     if names is None:
         raise InvalidImages(f"a CSV file needs the columns {_PIXELS[0]} to {_PIXELS[-1]}, side by side and in order")
+    if repeated := sorted(name for name in set(names) if names.count(name) > 1):
+        raise InvalidImages(f"several columns {repeated[0]!r}, expected different names")
     return _rows(file, names)
 
 
@@ -47,17 +50,33 @@ def _rows(file: BinaryIO, names: Sequence[str]) -> Iterator[ImageRows]:
             return
         faults, values = dict[int, str](), list[list[bytes]]()
         for row, line in enumerate(batch):
-            cut = line.split(b",", before)
-            cut = [*cut[:-1], *cut[-1].rsplit(b",", after)]
-            if line.count(b",") != len(names) - 1:
-                faults[row] = f"{line.count(b',') + 1} values, expected {len(names)}"
+            cut, found = _cut(line, before, after)
+            if found != len(names):
+                faults[row] = f"{found} values, expected {len(names)}"
                 cut = [b""] * before + [b",".join([b"0"] * PIXELS)] + [b""] * after
             values.append(cut)
         images = _images([cut.pop(before) for cut in values], faults)
         columns = {name: [cut[place] for cut in values] for place, name in enumerate(others)}
         labels = _labels(columns.pop(_LABEL), faults) if _LABEL in columns else None
-        ids = {name: [text.decode(errors="replace").strip('"') for text in column] for name, column in columns.items()}
+        ids = {name: [text.decode(errors="replace") for text in column] for name, column in columns.items()}
         yield divide_rows(start, images, faults, labels, ids=ids)
+
+
+def _cut(line: bytes, before: int, after: int) -> tuple[list[bytes], int]:
+    """Return the values of a line, with all pixels as one of them, and the number of values."""
+    if b'"' in line:
+        fields = [field.encode() for field in _fields(line.decode(errors="replace"))]
+        end = before + PIXELS
+        return [*fields[:before], b",".join(fields[before:end]), *fields[end:]], len(fields)
+    cut = line.split(b",", before)
+    return [*cut[:-1], *cut[-1].rsplit(b",", after)], line.count(b",") + 1
+
+
+def _fields(line: str) -> list[str]:
+    try:
+        return next(csv.reader([line], skipinitialspace=True), [])
+    except csv.Error:  # a line end within the line
+        return []
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
@@ -70,9 +89,9 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
 
 def _labels(texts: Sequence[bytes], faults: dict[int, str]) -> npt.NDArray[np.int64]:
     for row, text in enumerate(texts):
-        if text not in _CLASS:
+        if text.strip() not in _CLASS:
             faults.setdefault(row, f"label {text[:20].decode(errors='replace')!r}: expected 0-{len(CLASS_NAMES) - 1}")
-    return np.array([_CLASS.get(text, 0) for text in texts])
+    return np.array([_CLASS.get(text.strip(), 0) for text in texts])
 
 
 def _images(texts: Sequence[bytes], faults: dict[int, str]) -> npt.NDArray[np.uint8]:

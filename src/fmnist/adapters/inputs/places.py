@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
-import fsspec
-
-from fmnist.adapters.parquet.storage import S3Settings, s3_advice, s3fs_options, unavailable
+from fmnist.adapters.parquet.storage import S3Settings, s3_advice, s3_filesystem, unavailable
 from fmnist.domain.model.address import without_credentials
 from fmnist.domain.model.errors import InvalidImages, StoreUnavailable
-from fmnist.domain.model.files import read_file
+from fmnist.domain.model.files import absolute, read_file
 from fmnist.domain.model.text import words_of
 
 _S3 = "s3://"
@@ -60,6 +58,8 @@ class Place(Protocol):
 def place_of(uri: str, s3: S3Settings) -> Place:
     """Return the place of a path or `s3://` URI."""
     if uri.startswith(_S3):
+        if uri.removeprefix(_S3)[:1] in {"", "/"}:
+            raise InvalidImages(f"no bucket is named: expected {_S3}BUCKET/PATH")
         return _Bucket(s3)
     if "://" in uri:
         raise InvalidImages(f"expected a path or an {_S3} address")
@@ -100,7 +100,7 @@ def _failures() -> tuple[type[Exception], ...]:
 
 class _Disk(Place):
     def find(self, text: str) -> tuple[str, list[Found]]:
-        path = str(Path(text).absolute())
+        path = absolute(text)
         if os.path.isdir(path):  # noqa: PTH112 - it also says no for a path that cannot be
             return path.rstrip("/"), [self._one_of(file) for file in sorted(_walk(path))]
         if not _WILD.intersection(path) or os.path.lexists(path):
@@ -134,8 +134,7 @@ class _Disk(Place):
 
 class _Bucket(Place):
     def __init__(self, s3: S3Settings) -> None:
-        self._store = fsspec.filesystem("s3", **s3fs_options(s3))
-        self._store.retries = 1  # botocore retries already, and s3fs would repeat that five times
+        self._store = s3_filesystem(s3)
 
     def find(self, text: str) -> tuple[str, list[Found]]:
         path = text.rstrip("/")

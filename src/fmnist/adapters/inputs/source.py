@@ -45,7 +45,8 @@ class FileImageSource(ImageSource):
         root = os.path.commonpath([_key(base) for _, base, _ in found])
         there, parts, pictures = set(uris), dict[str, InputPart | None](), dict[str, list[Found]]()
         for place, base, file in found:
-            if _LABELS_NAME in file.uri and _twin(file.uri, _LABELS_NAME, _IMAGES_NAME) in there:
+            twin = _twin(file.uri, _LABELS_NAME, _IMAGES_NAME)
+            if twin != file.uri and twin in there:
                 continue
             with reported(file.uri, self.s3):
                 part = self._file(place, file, root)
@@ -69,6 +70,8 @@ class FileImageSource(ImageSource):
                 yield from file[1]
 
     def _found(self, text: str) -> list[tuple[Place, str, Found]]:
+        if not text:
+            raise InvalidImages("the input '' is empty: expected a file, a folder, a pattern or an s3:// URI")
         with reported(text, self.s3):
             place = place_of(text, self.s3)
             base, files = place.find(text)

@@ -91,7 +91,8 @@ class AnswerFile:
                 self._writer = self._open(self._path, table.schema)
             elif table.schema != self._writer.schema:
                 wider = pa.unify_schemas([self._writer.schema, table.schema], promote_options="permissive")
-                self._widen(wider)
+                if wider != self._writer.schema:
+                    self._widen(wider)
                 table = pa.concat_tables([table, wider.empty_table()], promote_options="permissive")
         except pa.ArrowTypeError as error:
             raise CorruptData(f"{self._part.uri} has a column of several types: {error}") from error

@@ -13,14 +13,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from fmnist.adapters.parquet.answer_table import AnswerFile, labeled_columns
-from fmnist.adapters.parquet.storage import S3Settings, s3fs_options, unavailable, way_advice
+from fmnist.adapters.parquet.storage import S3Settings, s3_advice, s3_filesystem, unavailable
 from fmnist.domain.model.address import without_credentials
 from fmnist.domain.model.batch.answers import AnsweredRows
 from fmnist.domain.model.batch.manifest import MANIFEST, AnsweringModel, Manifest, answer_file, unreadable_file
@@ -28,6 +27,7 @@ from fmnist.domain.model.data.dataset import Labels
 from fmnist.domain.model.data.image_rows import InputPart
 from fmnist.domain.model.errors import CorruptData, InvalidSetting, StoreUnavailable
 from fmnist.domain.model.evaluation.metrics import Probabilities
+from fmnist.domain.model.files import absolute
 from fmnist.domain.model.text import words_of
 from fmnist.ports.batch_output import BatchOutput
 
@@ -37,11 +37,17 @@ _UNFINISHED = ".unfinished"  # folder of temporary files, on the disk of the out
 
 
 class ParquetBatchOutput(BatchOutput):
-    """A directory, or an `s3://bucket/prefix`. It opens nothing before a method is called."""
+    """A directory, or an `s3://bucket/prefix`. It opens nothing before a method is called.
+
+    Raises:
+        InvalidSetting: it is another kind of URI, or names no bucket.
+    """
 
     def __init__(self, place: str, s3: S3Settings) -> None:
         self._in_s3 = place.startswith(_S3)
-        self._place = place.rstrip("/") if self._in_s3 else str(Path(place).absolute())
+        if "://" in place and (not self._in_s3 or place.removeprefix(_S3)[:1] in {"", "/"}):
+            raise InvalidSetting(f"the output {without_credentials(place)}: expected a path or {_S3}BUCKET/PATH")
+        self._place = place.rstrip("/") if self._in_s3 else absolute(place)
         self._root = self._place.removeprefix(_S3)
         self._s3 = s3
 
@@ -138,9 +144,7 @@ class ParquetBatchOutput(BatchOutput):
     def _store(self) -> Any:
         if not self._in_s3:
             return LocalFileSystem()
-        store = fsspec.filesystem("s3", **s3fs_options(self._s3, _ATTEMPTS))
-        store.retries = 1  # botocore retries already, and s3fs would repeat that five times
-        return store
+        return s3_filesystem(self._s3, _ATTEMPTS)
 
     @contextmanager
     def _in_use(self, what: str, *further: type[Exception]) -> Iterator[None]:
@@ -156,6 +160,4 @@ class ParquetBatchOutput(BatchOutput):
             return "check its permissions and the free space"
         if isinstance(error, FileNotFoundError):
             return "create the bucket, or correct its name"
-        if isinstance(error, PermissionError):
-            return "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, and the permissions of that key"
-        return way_advice(self._s3, error) or "check that the store runs, and the AWS_... variables"
+        return s3_advice(self._s3, error)

@@ -1,7 +1,7 @@
 """Streams Parquet files with a column `image`, in either of our layouts or in Hugging Face's, and perhaps `label`."""
 
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +32,8 @@ def open_parquet(file: BinaryIO) -> tuple[int, Iterator[ImageRows]]:
 def _check(schema: pa.Schema) -> None:
     if _IMAGE not in schema.names:
         raise InvalidImages(f"no column {_IMAGE!r}: found {', '.join(schema.names) or 'none'}")
+    if repeated := sorted(name for name in set(schema.names) if schema.names.count(name) > 1):
+        raise InvalidImages(f"several columns {repeated[0]!r}, expected different names")
     kind = schema.field(_IMAGE).type
     if not _has_pictures(kind):
         canonical_images(pa.array([], kind))
@@ -52,8 +54,10 @@ def _rows(parquet: pq.ParquetFile) -> Iterator[ImageRows]:
             labels = label.fill_null(0).to_numpy()
             for row in np.flatnonzero(label.is_null()).tolist():
                 faults.setdefault(row, "label is null")
-        paths = image.field("path").to_pylist() if has_pictures and "path" in _fields(image.type) else None
-        ids = {name: [_plain(value) for value in column.to_pylist()] for name, column in columns.items()}
+        paths = (
+            _values(f"{_IMAGE}.path", image.field("path")) if has_pictures and "path" in _fields(image.type) else None
+        )
+        ids = {name: _ids(name, column) for name, column in columns.items()}
         yield divide_rows(start, images, faults, labels, paths, ids)
         start += len(batch)
 
@@ -83,7 +87,7 @@ def _array(value: Any) -> Images:
 
 
 def _pictures(column: pa.StructArray) -> tuple[Images, dict[int, str]]:
-    contents = column.to_pylist()
+    contents = _values(_IMAGE, column)
     return read_one_by_one(len(column), lambda row: _picture(contents[row]))
 
 
@@ -100,6 +104,20 @@ def _has_pictures(kind: pa.DataType) -> bool:
 
 def _fields(kind: pa.DataType) -> dict[str, pa.DataType]:
     return {field.name: field.type for field in kind} if pa.types.is_struct(kind) else {}
+
+
+def _ids(name: str, column: pa.Array) -> list[object]:
+    values = _values(name, column)
+    if column.type == pa.uint64():  # Python's numbers do not tell the type, and half of these fit into no other
+        return [value if value is None else np.uint64(value) for value in values]
+    return [_plain(value) for value in values]
+
+
+def _values(name: str, column: pa.Array) -> list[Any]:
+    try:
+        return cast("list[Any]", column.to_pylist())
+    except (ValueError, OverflowError, KeyError) as error:  # text that is not UTF-8, or a time before the year 1
+        raise InvalidImages(f"column {name!r} cannot be read: {error}; leave it out") from error
 
 
 def _plain(value: object) -> object:

@@ -71,9 +71,7 @@ class Storage:
             if "://" not in file.uri:
                 with Path(file.uri).open("rb") as local:  # fsspec would split a path at `::`
                     return local.read(most)
-            filesystem, path = fsspec.core.url_to_fs(file.uri, **(s3fs_options(s3) if is_s3 else {}))
-            if is_s3:
-                filesystem.retries = 1  # botocore retries already, and s3fs would repeat that five times
+            filesystem, path = (s3_filesystem(s3), file.uri) if is_s3 else fsspec.core.url_to_fs(file.uri)
             if is_s3 or file.uri.startswith(("http://", "https://")):
                 # As a stream with our own limit, because a store may ignore a requested range.
                 stream = _stream(filesystem, path, most, is_s3=is_s3)
@@ -95,22 +93,25 @@ class Storage:
             raise _unreadable(file, s3, error) from error
 
 
-def s3fs_options(s3: S3Settings, attempts: int = 3) -> dict[str, Any]:
-    """Return options for fsspec's `s3` file system. It tries each request `attempts` times, with growing waits."""
-    return {
-        "key": s3.access_key_id,
-        "secret": s3.secret_access_key,
-        "endpoint_url": s3.endpoint_url,
-        "client_kwargs": {"verify": None if s3.verify_tls else False},  # None uses AWS_CA_BUNDLE, True does not
-        "config_kwargs": {
+def s3_filesystem(s3: S3Settings, attempts: int = 3) -> Any:
+    """Return fsspec's `s3` file system. It tries each request `attempts` times, with growing waits."""
+    store = fsspec.filesystem(
+        "s3",
+        key=s3.access_key_id,
+        secret=s3.secret_access_key,
+        endpoint_url=s3.endpoint_url,
+        client_kwargs={"verify": None if s3.verify_tls else False},  # None uses AWS_CA_BUNDLE, True does not
+        config_kwargs={
             "connect_timeout": CONNECT_SECONDS,
             "read_timeout": READ_SECONDS,
             "retries": {"mode": "standard", "total_max_attempts": attempts},
         },
         # fsspec would otherwise share connections and old listings between uses with the same settings.
-        "skip_instance_cache": True,
-        "use_listings_cache": False,
-    }
+        skip_instance_cache=True,
+        use_listings_cache=False,
+    )
+    store.retries = 1  # botocore retries already, and s3fs would repeat that five times
+    return store
 
 
 def unavailable() -> tuple[type[Exception], ...]:

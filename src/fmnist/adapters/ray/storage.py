@@ -10,7 +10,7 @@ import fsspec
 import pyarrow.fs
 
 from fmnist.adapters.lightning.checkpoint import make_writable
-from fmnist.adapters.parquet.storage import S3Settings, s3fs_options, unavailable, way_advice
+from fmnist.adapters.parquet.storage import S3Settings, s3_filesystem, unavailable, way_advice
 from fmnist.domain.model.address import without_credentials
 from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.domain.model.text import words_of
@@ -44,7 +44,7 @@ class CheckpointStorage:
         """
         if self.s3 is None:
             return None
-        return pyarrow.fs.PyFileSystem(_Objects(fsspec.filesystem("s3", **s3fs_options(self.s3, _ATTEMPTS))))
+        return pyarrow.fs.PyFileSystem(_Objects(s3_filesystem(self.s3, _ATTEMPTS)))
 
     def prepare(self) -> None:
         """Create the directory, and write to it or to the store, so that a wrong setting fails before training.
@@ -87,7 +87,7 @@ class CheckpointStorage:
 
     def _try_out(self) -> None:
         assert self.s3 is not None
-        store = fsspec.filesystem("s3", **s3fs_options(self.s3))
+        store = s3_filesystem(self.s3)
         # List first: some stores create a missing bucket at a write, and so would accept a wrong name.
         store.call_s3("list_objects_v2", Bucket=self._bucket, MaxKeys=1)
         store.pipe_file(f"{self.path}/.fmnist", b"")
@@ -98,7 +98,7 @@ class _Objects(pyarrow.fs.FSSpecHandler):  # type: ignore[misc]  # pyarrow is no
 
     def __init__(self, store: fsspec.AbstractFileSystem) -> None:
         super().__init__(store)
-        store.retries = 1  # botocore retries already, and s3fs would repeat that five times
+        store.retries = 1  # also after pickling, see `s3_filesystem`
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _Objects, (self.fs,)

@@ -1,11 +1,17 @@
 """Reads files that a person named. The path may also be a pipe without a writer, or a device without an end."""
 
 import errno
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
 
 _MOST_BYTES = 20_000  # a TOML table of a dozen names takes 500
+
+
+def absolute(path: str) -> str:
+    """Return the path as an absolute one without `..`, so that a beginning of it is a folder around it."""
+    return os.path.abspath(path)  # noqa: PTH100 - `Path.absolute` keeps `..`
 
 
 def read_file(path: Path, most: int) -> bytes:

@@ -143,6 +143,11 @@ def test_names_are_those_below_the_common_root(tmp_path: Path) -> None:
     assert names("b/c/y[1].parquet") == ["y[1].parquet"]
     assert names("*/x.parquet") == ["a/x.parquet", "b/x.parquet"]
     assert names("**/y*.parquet") == ["b/c/y[1].parquet"]
+    assert names("a/../b/x.parquet", "a") == ["b/x.parquet", "a/x.parquet"]
+
+
+def test_a_folder_named_like_labels_keeps_its_files(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(images_of(write(tmp_path / "labels-idx1/a.parquet", parquet(FEW))), FEW.images)
 
 
 def test_links_are_followed_once(tmp_path: Path) -> None:
@@ -163,6 +168,33 @@ def test_hugging_face_paths_and_further_columns_come_along(tmp_path: Path) -> No
     (rows,) = rows_of(write(tmp_path / "a.csv", csv(FEW, id=more["id"])))
     assert rows.ids == {"id": tuple(more["id"])}
     assert rows.paths is None
+
+
+def test_large_numbers_of_a_column_keep_their_type(tmp_path: Path) -> None:
+    hashes = pa.array([1, None, 2**64 - 1, *range(9)], pa.uint64())
+    (rows,) = rows_of(write(tmp_path / "a.parquet", parquet(FEW, hash=hashes)))
+    assert pa.array(rows.ids["hash"]) == hashes
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([2**60] * 12, pa.timestamp("ms")),
+        pa.array([b"\xff"] * 12).view(pa.string()),
+    ],
+)
+def test_a_column_without_python_values_is_refused_by_name(tmp_path: Path, column: pa.Array) -> None:
+    path = write(tmp_path / "a.parquet", parquet(FEW, extra=column))
+    assert refusal(path).startswith("column 'extra' cannot be read: ")
+
+
+@pytest.mark.parametrize("name", ["image", "label", "extra"])
+def test_columns_of_one_name_are_refused(tmp_path: Path, name: str) -> None:
+    images = pa.array([image.tobytes() for image in FEW.images], pa.binary(784))
+    columns = [("image", images), ("label", pa.array(FEW.labels)), (name, images), ("extra", images)]
+    names, arrays = zip(*columns, strict=True)
+    path = write(tmp_path / "a.parquet", stored(pa.table(list(arrays), list(names))))
+    assert refusal(path) == f"several columns {name!r}, expected different names"
 
 
 def test_a_file_without_labels_has_none(tmp_path: Path) -> None:
@@ -196,6 +228,22 @@ def test_bad_lines_of_a_csv_file_are_unreadable_rows(tmp_path: Path) -> None:
     (rows,) = rows_of(path)
     assert rows.rows.tolist() == list(range(6, 12))
     np.testing.assert_array_equal(rows.images, FEW.images[6:])
+
+
+@pytest.mark.parametrize("bad", [b"", b",x"])
+def test_one_rule_for_the_numbers_of_a_csv_file_whatever_stands_beside_them(tmp_path: Path, bad: bytes) -> None:
+    header, first, *others = csv(FEW, id=[f"{row}" for row in range(12)]).splitlines()
+    label, *pixels, _ = first.split(b",")
+    zeros = b",".join([b"0" + label, *(pixel.rjust(3, b"0") for pixel in pixels), b"0"])
+    spaces = b",".join([b" " + label + b" ", *(b" " + pixel + b" " for pixel in pixels), b"0"])
+    quotes = b",".join(b'"' + field + b'"' for field in [label, *pixels, b'a, ""b""'])
+    path = write(tmp_path / "a.csv", b"\n".join([header, zeros, spaces, quotes, others[0] + bad]))
+    (rows,) = rows_of(path)
+    np.testing.assert_array_equal(rows.images[:3], FEW.images[[0, 0, 0]])
+    assert rows.labels is not None
+    assert rows.labels[:3].tolist() == [int(label)] * 3
+    assert rows.ids["id"][:3] == ("0", "0", 'a, "b"')
+    assert len(rows.unreadable) == len(bad) // 2
 
 
 def test_bad_values_of_parquet_are_unreadable_rows(tmp_path: Path) -> None:
@@ -269,6 +317,7 @@ PACKED = gzip.compress(idx(FEW.images))
         (b"hello", "not a file of a known kind"),
         (b"label,pixel1,pixel2\n1,2,3\n", "not a file of a known kind"),
         (csv(FEW).replace(b"pixel7,", b"pixel8,", 1), "not a file of a known kind"),
+        (csv(FEW, label=range(12)), "several columns 'label', expected different names"),
         (csv(FEW) + b"1," * 60_000, "a line of at least 100000 bytes"),
         (idx(FEW.labels), "a file of labels: give the file of its images"),
         (idx(FEW.images)[:5000], "it ends after 6 of 12 rows"),
@@ -326,6 +375,9 @@ def test_a_path_that_is_not_a_file_is_refused_by_name(tmp_path: Path) -> None:
     assert refusal(tmp_path / "pipe") == "not a regular file"
     assert refusal(tmp_path) == f"{tmp_path}/pipe: not a regular file"
     assert refusal("gs://bucket/file") == "expected a path or an s3:// address"
+    assert refusal("s3://") == refusal("s3:///file") == "no bucket is named: expected s3://BUCKET/PATH"
+    with pytest.raises(InvalidImages, match="the input '' is empty"):
+        rows_of("")
     with pytest.raises(InvalidImages, match="is not a path: embedded null byte"):
         rows_of("a\0b")
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/empty/\xff.png")).touch()

@@ -124,6 +124,18 @@ def test_missing_values_take_the_type_of_the_others_also_of_later_ones(
     assert not list(Path(output.place).rglob(".*"))
 
 
+def test_missing_values_alone_do_not_write_the_file_again(
+    output: ParquetBatchOutput, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def again(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(answer_table, "_GROUP", 1)
+    monkeypatch.setattr(answer_table.AnswerFile, "_widen", again)
+    write(output, with_ids(extra=["a", None, "b", None]))
+    assert read(output)["extra"].to_pylist() == ["a", None, "b", None]
+
+
 @pytest.mark.parametrize("group", [1, 50_000])
 def test_column_of_text_and_numbers_is_refused(
     output: ParquetBatchOutput, group: int, monkeypatch: pytest.MonkeyPatch
@@ -174,6 +186,16 @@ def test_rows_are_not_kept_until_the_end(output: ParquetBatchOutput, monkeypatch
     assert pq.ParquetFile(f"{output.place}/folder/a.csv.parquet").num_row_groups == 10
 
 
+@pytest.mark.parametrize("place", ["gs://bucket/a", "file:///tmp/a", "http://host/a", "s3://", "s3:///a"])
+def test_uri_of_another_kind_is_refused(place: str) -> None:
+    with pytest.raises(InvalidSetting, match=f"the output {place}: expected a path or s3://BUCKET/PATH"):
+        ParquetBatchOutput(place, S3Settings())
+
+
+def test_place_has_no_way_back(tmp_path: Path) -> None:
+    assert ParquetBatchOutput(f"{tmp_path}/in/../out", S3Settings()).place == f"{tmp_path}/out"
+
+
 def test_file_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "answers").write_text("mine")
     with pytest.raises(InvalidSetting, match="is a file: name a directory"):
@@ -188,3 +210,9 @@ def test_directory_that_cannot_be_written_is_named() -> None:
 def test_output_of_part_is_named_after_it(output: ParquetBatchOutput) -> None:
     write(output, answers(part="b.parquet"), replace(PART, name="b.parquet"))
     assert {path.name for path in Path(output.place).iterdir()} == {"b.parquet", "b.unreadable.jsonl"}
+
+
+def test_large_numbers_are_written(output: ParquetBatchOutput) -> None:
+    write(output, with_ids(extra=[np.uint64(1), None, np.uint64(2**64 - 1)]))
+    column = read(output)["extra"]
+    assert (str(column.type), column.to_pylist()) == ("uint64", [1, None, 2**64 - 1])

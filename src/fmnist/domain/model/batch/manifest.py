@@ -41,11 +41,12 @@ class FinishedPart:
     """A part whose answers are written.
 
     Attributes:
-        fingerprint: that of the input when it was read.
+        fingerprint: that of the input when it was listed.
         rows: rows of the part, with unreadable ones.
         unreadable: rows that could not be read.
         labeled: whether there are answered rows with labels.
         seconds: time for the part.
+        uri: that of the input; None in manifests of earlier releases.
     """
 
     fingerprint: str
@@ -53,6 +54,7 @@ class FinishedPart:
     unreadable: int
     labeled: bool
     seconds: float
+    uri: str | None = None
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -75,7 +77,8 @@ class Manifest:
         """Return the parts that have no answers yet, in their order.
 
         Raises:
-            InvalidSetting: another model has answered, or an input has changed since. The message says which.
+            InvalidSetting: another model has answered, or an input has changed since, or has the name of another one.
+                The message says which.
         """
         if model != self.model:
             raise InvalidSetting(
@@ -83,6 +86,10 @@ class Manifest:
             )
         for part in parts:
             done = self.parts.get(part.name)
+            if done is not None and done.uri not in {None, part.uri}:
+                raise InvalidSetting(
+                    f"the answers {answer_file(part.name)} are those of {done.uri}, not of {part.uri}: {_OTHER}"
+                )
             if done is not None and done.fingerprint != part.fingerprint:
                 raise InvalidSetting(f"{part.uri} has changed since its answers were written: {_OTHER}")
         return [part for part in parts if part.name not in self.parts]

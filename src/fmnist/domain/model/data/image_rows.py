@@ -54,7 +54,7 @@ class ImageRows:
         rows: int64 (n,), 0-based positions in the part's file, or in `InputPart.pictures`.
         paths: where the input has paths: those of pictures below the part's folder, or of Hugging Face's `image.path`.
         labels: uint8 (n,), 0-9, where the input has labels.
-        ids: further columns of the input by name. Each has n values of type str, int, float, bytes or None.
+        ids: further columns of the input by name. Each has n values of type str, int, np.uint64, float, bytes or None.
         unreadable: the rows between them that could not be read.
     """
 

@@ -106,7 +106,7 @@ class Measurement:
             digest=digest,
             evaluation=Evaluation.of(answers.labels, answers.probabilities),
             reliability=Reliability.of(answers.labels, answers.probabilities),
-            mistakes=_most_confident_mistakes(answers),
+            mistakes=_mistakes(answers),
             images_per_second=len(answers.labels) / max(answers.seconds, 1e-9),
         )
 
@@ -202,10 +202,15 @@ RenderReport = Callable[[str, ModelReport], Mapping[str, bytes]]
 """Draws the report of the model at a URI. Returns the files by relative path, with `report.html`."""
 
 
-def _most_confident_mistakes(answers: SplitPredictions) -> tuple[Mistake, ...]:
+def most_confident_mistakes(labels: Labels, probabilities: Probabilities) -> npt.NDArray[np.int64]:
+    """Return the rows of at most `MISTAKES` mistakes: the most confident first; among equal ones, the first."""
+    confidence = probabilities.max(axis=1)
+    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
+    return wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES]
+
+
+def _mistakes(answers: SplitPredictions) -> tuple[Mistake, ...]:
     predicted, confidence = answers.probabilities.argmax(axis=1), answers.probabilities.max(axis=1)
-    wrong = np.flatnonzero(predicted != answers.labels)
-    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES]
     return tuple(
         Mistake(
             row=int(row),
@@ -214,5 +219,5 @@ def _most_confident_mistakes(answers: SplitPredictions) -> tuple[Mistake, ...]:
             answer=int(predicted[row]),
             confidence=float(confidence[row]),
         )
-        for row in worst
+        for row in most_confident_mistakes(answers.labels, answers.probabilities)
     )

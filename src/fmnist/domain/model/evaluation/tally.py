@@ -17,7 +17,7 @@ from fmnist.domain.model.evaluation.metrics import (
     log_loss,
     summarize,
 )
-from fmnist.domain.model.evaluation.report import MISTAKES
+from fmnist.domain.model.evaluation.report import MISTAKES, most_confident_mistakes
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,9 @@ class Tally:
         self._loss += log_loss(labels, probabilities) * len(labels)
         self._confusion += confusion_matrix(labels, predicted, probabilities.shape[1])
         self._bins = [Reliability.joined([*self._bins, Reliability.of(labels, probabilities)])]
-        wrong = np.flatnonzero(predicted != labels)
         found = [
             WrongAnswer(part, int(rows[at]), int(labels[at]), int(predicted[at]), float(confidence[at]))
-            for at in wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES]
+            for at in most_confident_mistakes(labels, probabilities)
         ]
         self.worst = sorted([*self.worst, *found], key=lambda each: -each.confidence)[:MISTAKES]
 

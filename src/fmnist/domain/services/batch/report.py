@@ -40,7 +40,7 @@ class BatchReport:
     ) -> dict[str, bytes]:
         """Return the report's files over the labeled ones of `parts`, as `fmnist evaluate` makes them; {} without any.
 
-        Images of the most confident mistakes are read from the source once more.
+        Images of the most confident mistakes are read from the source once more. Those that are gone are left out.
         """
         labeled = [part for part in parts if manifest.parts[part.name].labeled]
         tally = Tally()
@@ -59,7 +59,7 @@ class BatchReport:
                 digest=hashlib.sha256("\n".join(each.fingerprint for each in done).encode()).hexdigest()[:32],
                 evaluation=tally.evaluation,
                 reliability=tally.reliability,
-                mistakes=tuple(_mistake(each, images) for each in tally.worst),
+                mistakes=tuple(_mistake(each, images) for each in tally.worst if (each.part, each.row) in images),
                 images_per_second=sum(each.rows for each in done) / max(sum(each.seconds for each in done), 1e-9),
             ),
             story=training_story(self.tracker, model),

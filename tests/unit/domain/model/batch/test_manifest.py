@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -43,12 +44,18 @@ def test_changed_input_is_refused_by_its_name() -> None:
         manifest.missing(MODEL, [InputPart("a", "/data/a", "f2")])
 
 
+def test_another_input_of_the_same_name_is_refused() -> None:
+    manifest = Manifest(MODEL).with_part("a", replace(DONE, uri="/other/a"))
+    with pytest.raises(InvalidSetting, match=r"the answers a\.parquet are those of /other/a, not of /data/a:"):
+        manifest.missing(MODEL, PARTS)
+
+
 def test_another_part_makes_the_report_incomplete() -> None:
     assert not Manifest(MODEL, {}, reported=True).with_part("a", DONE).reported
 
 
 def test_json_says_the_files_and_that_the_counts_add_up() -> None:
-    written = Manifest(MODEL, reported=True).with_part("pictures/a.csv", DONE)
+    written = Manifest(MODEL, reported=True).with_part("pictures/a.csv", replace(DONE, uri="/data/pictures/a.csv"))
     assert Manifest.from_json(written.to_json()) == written
     assert json.loads(written.to_json())["parts"]["pictures/a.csv"] == {
         "answers": "pictures/a.csv.parquet",
@@ -59,6 +66,7 @@ def test_json_says_the_files_and_that_the_counts_add_up() -> None:
         "unreadable": 2,
         "labeled": False,
         "seconds": 1.5,
+        "uri": "/data/pictures/a.csv",
     }
 
 

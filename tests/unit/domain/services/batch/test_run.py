@@ -1,6 +1,7 @@
 """A batch prediction on fakes: a second run does what is missing, and refuses what does not fit."""
 
-from collections.abc import Generator, Mapping, Sequence
+import itertools
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,10 +19,12 @@ from fmnist.adapters.memory.model_store import MemoryModelStore
 from fmnist.adapters.memory.tracker import MemoryTracker
 from fmnist.adapters.threads.batch_prediction import LocalBatchPrediction
 from fmnist.domain.model.batch.answers import AnsweredRows
-from fmnist.domain.model.data.image_rows import InputPart, UnreadableRow
+from fmnist.domain.model.batch.manifest import Manifest
+from fmnist.domain.model.data.image_rows import ImageRows, InputPart, UnreadableRow
 from fmnist.domain.model.data.images import PIXELS
 from fmnist.domain.model.errors import CorruptData, InvalidImages, InvalidSetting, ModelNotFound
 from fmnist.domain.model.evaluation.report import ModelReport
+from fmnist.domain.services.batch import run as run_module
 from fmnist.domain.services.batch.report import BatchReport
 from fmnist.domain.services.batch.run import BatchProgress, BatchResult, BatchRun
 from fmnist.domain.services.prediction import Prediction
@@ -93,6 +96,13 @@ def source_of(
     return source
 
 
+class Unsized(MemoryImageSource):
+    """Does not know the number of rows."""
+
+    def parts(self, inputs: Sequence[str]) -> tuple[InputPart, ...]:
+        return tuple(replace(part, rows=None) for part in super().parts(inputs))
+
+
 class Refusing(MemoryBatchPrediction):
     """Answers nothing: it must not be asked."""
 
@@ -151,6 +161,26 @@ def test_interrupted_run_is_finished_by_a_second_one_that_does_what_is_missing(w
     assert world.output.files == before
 
 
+@pytest.mark.parametrize(("seconds", "times"), [(0.0, 4), (float("inf"), 1)])
+def test_parts_are_recorded_from_time_to_time_and_at_the_end(
+    world: World, monkeypatch: pytest.MonkeyPatch, seconds: float, times: int
+) -> None:
+    recorded = []
+
+    class Watched(MemoryBatchOutput):
+        def record(self, manifest: Manifest) -> None:
+            super().record(manifest)
+            recorded.append(list(manifest.parts))
+
+    monkeypatch.setattr(run_module, "_RECORD_SECONDS", seconds)
+    world.output = Watched()
+    world.run()
+    first, *others, with_report = recorded
+    assert first == []
+    assert len(others) == times
+    assert others[-1] == with_report == ["c", "a", "b"]
+
+
 def test_further_input_is_added(world: World) -> None:
     assert world.run("a").new_parts == 1
     result = world.run()
@@ -194,16 +224,30 @@ def test_nothing_is_written_without_an_input(world: World) -> None:
     assert world.output.files == {}
 
 
-@pytest.mark.parametrize("around", ["/memory", "/", "/memory/answers", "/memory/"])
+@pytest.mark.parametrize("around", ["/memory", "/", "/memory/answers", "/memory/", "/memory/answers/../../memory"])
 def test_output_in_the_input_is_refused(world: World, around: str) -> None:
     with pytest.raises(InvalidSetting, match=f"the output /memory/answers is inside the input {around}:"):
         world.run(around)
+
+
+def test_input_in_the_output_is_refused(world: World) -> None:
+    world.source = source_of({"/memory/answers/a.parquet": toy_file(1)})
+    with pytest.raises(InvalidSetting, match=r"the input /memory/answers/a\.parquet is inside the output"):
+        world.run()
+    assert world.output.files == {}
 
 
 def test_parts_whose_answers_would_be_one_file_are_refused(world: World) -> None:
     world.source = source_of({"a": toy_file(1), "a.parquet": toy_file(1)})
     with pytest.raises(InvalidSetting, match="would be one file"):
         world.run()
+
+
+def test_answers_outside_of_the_output_are_refused(world: World) -> None:
+    world.source = source_of({"in/../a": toy_file(1)})
+    with pytest.raises(InvalidSetting, match="would be outside of the output"):
+        world.run("in")
+    assert world.output.files == {}
 
 
 def test_rows_that_get_lost_fail_the_run_and_the_part_stays_missing(world: World) -> None:
@@ -231,14 +275,11 @@ def test_progress_counts_this_run_and_estimates_the_rest(world: World) -> None:
         (1, 10, 32),
         (1, 20, 32),
         (2, 25, 32),
+        (3, 32, 32),
     ]
 
 
 def test_progress_without_known_sizes_assumes_equal_parts(world: World) -> None:
-    class Unsized(MemoryImageSource):
-        def parts(self, inputs: Sequence[str]) -> tuple[InputPart, ...]:
-            return tuple(replace(part, rows=None) for part in super().parts(inputs))
-
     world.source = source_of(world.source.files, 10, Unsized)
     world.run()
     assert [(each.rows, each.expected) for each in world.progress] == [
@@ -246,7 +287,14 @@ def test_progress_without_known_sizes_assumes_equal_parts(world: World) -> None:
         (20, None),
         (25, 75),
         (35, 52),
+        (42, 42),
     ]
+
+
+def test_rows_of_an_unfinished_part_do_not_change_the_estimate(world: World) -> None:
+    world.source = source_of(world.source.files, 10, Unsized)
+    world.run("a", "c")
+    assert [(each.rows, each.expected) for each in world.progress] == [(10, 20), (20, 20), (30, 30), (35, 35)]
 
 
 def test_labels_give_the_report_that_an_evaluation_gives(world: World) -> None:
@@ -264,6 +312,20 @@ def test_labels_give_the_report_that_an_evaluation_gives(world: World) -> None:
         assert np.array_equal(mistake.image, world.source.files[mistake.part].images[mistake.row])
 
 
+def test_mistakes_that_are_gone_from_the_input_are_left_out(world: World) -> None:
+    class Shorter(MemoryImageSource):
+        reads = 0
+
+        def read(self, part: InputPart) -> Iterator[ImageRows]:
+            self.reads += 1
+            yield from itertools.islice(super().read(part), 1 if self.reads > len(self.files) else None)
+
+    world.source = source_of(world.source.files, 10, Shorter)
+    world.run()
+    ((_, report),) = world.reports
+    assert {(mistake.part, mistake.row) for mistake in report.measured.mistakes} == {("c", 9), ("a", 9)}
+
+
 def test_report_that_was_interrupted_is_made_by_the_second_run(world: World) -> None:
     def interrupted(_: Mapping[str, bytes]) -> None:
         raise KeyboardInterrupt
@@ -276,6 +338,12 @@ def test_report_that_was_interrupted_is_made_by_the_second_run(world: World) -> 
     result = world.run()
     assert (result.new_parts, result.report) == (0, "/memory/answers/report/report.html")
     assert "report/report.html" in world.output.files
+
+
+def test_report_covers_the_parts_of_the_last_run(world: World) -> None:
+    for inputs in (("a",), ("b",), ("a",), ("a", "b"), ("a", "b")):
+        world.run(*inputs)
+    assert [report.measured.images for _, report in world.reports] == [10, 7, 10, 17]
 
 
 def test_report_covers_the_parts_with_labels(world: World) -> None:
