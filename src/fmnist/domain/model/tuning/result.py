@@ -114,7 +114,8 @@ class TuningResult:
             [
                 f"# Trial {number} of the study {self.study}{', the starting recipe' if number == START else ''}.\n",
                 f"# {self.verdict()}\n",
-                *(f"{name} = {json.dumps(value)}\n" for name, value in values.items()),
+                # TOML has no null.
+                *(f"{name} = {json.dumps(value)}\n" for name, value in values.items() if value is not None),
             ]
         )
 
