@@ -42,6 +42,20 @@ def test_trial_of_a_killed_process_is_asked_again(tmp_path: Path) -> None:
     assert OptunaStudy(file, "toy", SPACE, START, EPOCHS).ask() == left
 
 
+@pytest.mark.parametrize("earlier", [0, 1])
+def test_trial_of_a_process_that_was_killed_between_two_values_is_no_trial(tmp_path: Path, earlier: int) -> None:
+    file = tmp_path / "studies.db"
+    study = OptunaStudy(file, "toy", SPACE, START, EPOCHS)
+    for _ in range(earlier):
+        study.tell(replace(study.ask(), state=TrialState.FAILED))
+    study._study.ask().suggest_float("lr", 0.01, 1.0, log=True)
+    again = OptunaStudy(file, "toy", SPACE, START, EPOCHS)
+    assert len(again.trials()) == earlier
+    asked = again.ask()
+    assert (asked.number, asked.values == START) == (earlier, earlier == 0)
+    assert OptunaStudy(file, "toy", SPACE, START, EPOCHS).ask() == asked
+
+
 def test_continued_studies_do_not_begin_with_the_same_random_values_again(tmp_path: Path) -> None:
     rates = []
     for _ in range(4):
