@@ -43,7 +43,7 @@ class OptunaStudy(Study):
     Args:
         name: name of the study in the file.
         start: values of the starting recipe.
-        epochs: epochs of each trial. A trial can end after a quarter and after a half of them.
+        epochs: epochs of each trial. A trial can end after a quarter of them, rounded up, and after twice that.
     """
 
     def __init__(self, file: Path, name: str, space: SearchSpace, start: Mapping[str, Value], epochs: int) -> None:
@@ -58,7 +58,7 @@ class OptunaStudy(Study):
                 study_name=name,
                 direction="maximize",
                 load_if_exists=True,
-                pruner=SuccessiveHalvingPruner(min_resource=max(1, epochs // 4), reduction_factor=2),
+                pruner=SuccessiveHalvingPruner(min_resource=-(-epochs // 4), reduction_factor=2),
             )
             known = self._study.get_trials(deepcopy=False)
             for one in known:
@@ -121,10 +121,10 @@ class OptunaStudy(Study):
     def importance(self) -> Mapping[str, float]:
         from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
-        complete = [one.value for one in self._all() if one.state is OptunaState.COMPLETE]
-        if len(complete) < _LEAST_COMPLETE or len({*complete}) == 1:
-            return {}
         with self._translated():
+            complete = [one.value for one in self._all() if one.state is OptunaState.COMPLETE]
+            if len(complete) < _LEAST_COMPLETE or len({*complete}) == 1:
+                return {}
             return get_param_importances(self._study, evaluator=FanovaImportanceEvaluator(seed=0))
 
     def _all(self) -> list[FrozenTrial]:

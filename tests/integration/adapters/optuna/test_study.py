@@ -66,6 +66,23 @@ def test_continued_studies_do_not_begin_with_the_same_random_values_again(tmp_pa
     assert len(set(rates)) == 4
 
 
+def test_trial_that_falls_behind_ends_at_a_quarter_of_its_epochs_rounded_up(tmp_path: Path) -> None:
+    study = OptunaStudy(tmp_path / "studies.db", "toy", SPACE, START, epochs=10)
+    for accuracy in (0.9, 0.9, 0.1):
+        trial, judged = study.ask(), list[bool]()
+        for epoch in range(4):
+            trial = trial.after(epoch, accuracy)
+            judged.append(study.report(trial))
+    assert judged.index(True) + 1 == 3
+
+
+def test_lost_storage_is_named(tmp_path: Path) -> None:
+    study = OptunaStudy(tmp_path / "studies.db", "toy", SPACE, START, EPOCHS)
+    (tmp_path / "studies.db").write_text("this is no database, and " * 100)
+    with pytest.raises(StoreUnavailable, match="cannot be kept"):
+        study.importance()
+
+
 def test_studies_of_one_file_do_not_mix(tmp_path: Path) -> None:
     one, other = (OptunaStudy(tmp_path / "studies.db", name, SPACE, START, EPOCHS) for name in ("one", "other"))
     one.ask()
