@@ -104,12 +104,8 @@ class SearchSpace:
 
 def _dimension(name: str, given: Any) -> Range | Choices:
     if isinstance(given, list):
-        check(
-            len(given) > 1 and all(given.count(value) == 1 for value in given),
-            name,
-            "two or more different values",
-            given,
-        )
+        differ = len(given) > 1 and all(given.count(value) == 1 for value in given)
+        check(differ, name, "two or more different values", given)
         for value in given:
             _check_value(name, value)
         return Choices(tuple(given))
