@@ -123,9 +123,10 @@ class RayTrials(RayCompute):
         trainer = self._new_trainer()
         ready = trainer.__ray_ready__.remote()
         for seconds in count(1):
-            if ray.wait([ready], timeout=1)[0]:
-                break
+            started, _ = ray.wait([ready], timeout=1)
             self._check_open()
+            if started:
+                break
             if seconds == SILENCE_SECONDS:
                 logger.warning("run %s has not started after %d s: %s", run_id, seconds, free_shares())
             if self._idle:  # other work may hold the rest of the cluster for ever
