@@ -24,8 +24,8 @@ def print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
-def check_output_dir(directory: Path | None) -> None:
-    """Create the directory and test writing to it, before any work starts.
+def check_output_dir(directory: Path | None, called: str = "--output-dir") -> None:
+    """Create the directory and test writing to it, before any work starts. A message calls it `called`.
 
     Raises:
         InvalidSetting: it cannot be created or written.
@@ -36,7 +36,7 @@ def check_output_dir(directory: Path | None) -> None:
             with tempfile.TemporaryFile(dir=directory):
                 pass
         except OSError as error:
-            raise InvalidSetting(f"--output-dir {directory} cannot be created or written: {error}") from error
+            raise InvalidSetting(f"{called} {directory} cannot be created or written: {error}") from error
 
 
 def write_report(directory: Path | None, outputs: Mapping[str, str], document: Mapping[str, object]) -> None:
@@ -45,13 +45,14 @@ def write_report(directory: Path | None, outputs: Mapping[str, str], document: M
 
 
 def write_outputs(directory: Path | None, outputs: Mapping[str, str | bytes]) -> None:
-    """Write one file per output, if there is a directory.
+    """Write one file per output, if there is a directory, which is made if it is absent.
 
     Raises:
         StoreUnavailable: the files cannot be written.
     """
     if directory is not None:
         try:
+            directory.mkdir(exist_ok=True)
             for name, value in outputs.items():
                 # An argument that was not UTF-8 has surrogates, which cannot be encoded.
                 data = value.encode(errors="backslashreplace") if isinstance(value, str) else value

@@ -2,14 +2,14 @@
 
 import re
 import sys
-from contextlib import redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from fmnist.apps.outputs import AsJson, check_output_dir, examples, print_json, write_outputs
-from fmnist.apps.process import begin
+from fmnist.apps.process import begin, leaving_at_once
 from fmnist.apps.terminal import stderr
 from fmnist.apps.train import read_recipe
 from fmnist.domain.model.errors import InvalidSetting
@@ -19,6 +19,7 @@ from fmnist.domain.model.training.recipe import Recipe
 from fmnist.domain.model.tuning.budget import Budget
 from fmnist.domain.model.tuning.result import RECIPE_FILE, TuningTask
 from fmnist.domain.model.tuning.space import SearchSpace
+from fmnist.domain.model.validation import check
 
 if TYPE_CHECKING:
     from fmnist.domain.model.tuning.result import TuningResult
@@ -55,7 +56,10 @@ def tune(
     ] = None,
     minutes: Annotated[
         float | None,
-        typer.Option(help="Minutes of the whole study.  \\[default: 15; no limit if --trials is given]"),
+        typer.Option(
+            help="Minutes of the whole study. A trial that runs then goes on to its end.  \\[default: 15; no limit if "
+            "--trials is given]"
+        ),
     ] = None,
     seeds: Annotated[
         int, typer.Option(help="Seeds to train the finalists and the starting recipe on, as far as time allows.")
@@ -76,26 +80,25 @@ def tune(
     settings.require_data_contract()
     start = preset or settings.fmnist_preset
     recipe = read_recipe(start)
-    if trials is None and minutes is None:
-        minutes = _DEFAULT_MINUTES
     task = TuningTask(
         label=re.sub(r"[^\w.-]", "_", Path(start).stem),
         start=recipe,
-        space=_read_space(space or _DEFAULT_SPACE, recipe),
-        budget=Budget(trials=trials, seconds=None if minutes is None else 60 * minutes, seeds=seeds),
+        space=_read_space(space or _default_space(start, recipe), recipe),
+        budget=_budget(trials, minutes, seeds),
         data_version=settings.dvc_data_version,
     )
+    check_output_dir(settings.studies, called="the folder of studies")
     with stderr().status("loading torch and mlflow"):
         from fmnist.apps.containers.tune import TuneContainer
         from fmnist.apps.tuning_progress import TuningProgress
 
         container = TuneContainer(settings=settings, compute_name=compute)
         service, provenance = container.tuning(), container.provenance()
-    # Ray prints events of cluster nodes to stdout.
-    with TuningProgress(stderr(), task) as progress, redirect_stdout(sys.stderr):
+    # A training that was given up would abort the interpreter at its end. Ray needs that end, and prints to stdout.
+    ending = leaving_at_once() if compute == "local" else nullcontext()
+    with ending, TuningProgress(stderr(), task) as progress, redirect_stdout(sys.stderr):
         tuned: TunedRecipe = service.tune(task, provenance, progress)
     directory = settings.studies / tuned.result.study
-    check_output_dir(directory)
     write_outputs(directory, tuned.files)
     if as_json:
         print_json(_summary(tuned.result, directory))
@@ -103,6 +106,28 @@ def tune(
         from fmnist.apps.tuning_report import print_result
 
         print_result(tuned.result, directory)
+
+
+def _budget(trials: int | None, minutes: float | None, seeds: int) -> Budget:
+    if trials is None and minutes is None:
+        minutes = _DEFAULT_MINUTES
+    seconds = None
+    if minutes is not None:
+        seconds = 60 * minutes
+        check(0 < seconds < float("inf"), "--minutes", "a finite number above 0", f"{minutes:g}")
+    try:
+        return Budget(trials=trials, seconds=seconds, seeds=seeds)
+    except InvalidSetting as error:  # it begins with the field, which is the name of the option
+        raise InvalidSetting(f"--{error}") from error
+
+
+def _default_space(preset: str, start: Recipe) -> Path:
+    if start.optimizer != "sgd":
+        raise InvalidSetting(
+            f"the default search space is for the optimizer sgd, and the preset {preset} has {start.optimizer}: pass a "
+            "file with learning rates for it to --space, or another --preset"
+        )
+    return _DEFAULT_SPACE
 
 
 def _read_space(file: Path, start: Recipe) -> SearchSpace:
@@ -128,7 +153,7 @@ def _summary(result: "TuningResult", directory: Path) -> dict[str, Any]:
         "trials": [
             {
                 "number": trial.number,
-                "state": trial.state,
+                "state": result.state(trial),
                 "val_acc": trial.accuracy,
                 "epochs": len(trial.accuracies),
                 "seconds": round(trial.seconds, 1),

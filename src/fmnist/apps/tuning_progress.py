@@ -76,7 +76,7 @@ class TuningProgress:
 
     def _caption(self) -> str:
         minutes, seconds = divmod(int(time.monotonic() - self._began), 60)
-        best, search = self._best(), sum(trial.seed == 0 for trial in self._trials.values())
+        best, search = self._best(), sum(trial.seed == 0 for trial in list(self._trials.values()))
         leader = f", best of the search {_name(best)} with {best.accuracy:.2%}" if best else ""
         budget = self._task.budget
         limits = [f"{budget.trials} trials"] if budget.trials else []
@@ -84,7 +84,7 @@ class TuningProgress:
         return f"{search} trials{leader}; {minutes}:{seconds:02} since the start, budget {' and '.join(limits)}"
 
     def _best(self) -> Trial | None:
-        complete = [one for one in self._trials.values() if one.seed == 0 and one.state is TrialState.COMPLETE]
+        complete = [one for one in list(self._trials.values()) if one.seed == 0 and one.state is TrialState.COMPLETE]
         return max(complete, key=lambda trial: trial.accuracy or 0.0, default=None)
 
     def _epochs(self, trial: Trial) -> str:

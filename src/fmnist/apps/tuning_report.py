@@ -30,7 +30,7 @@ def print_result(result: TuningResult, directory: Path) -> None:
         console.print()
     console.print(result.verdict())
     console.print()
-    states = Counter(trial.state for trial in result.search)
+    states = Counter(result.state(trial) for trial in result.search)
     number = result.chosen.number
     print_pairs(
         [

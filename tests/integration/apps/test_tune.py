@@ -58,10 +58,10 @@ def test_study_is_interrupted_continued_and_gives_a_recipe(command: Command, tun
         (("--space", "absent.toml"), "space file absent.toml cannot be used: .*No such file"),
         (("--space", "quick.toml"), "space file quick.toml cannot be used: .*cannot be searched: expected some of lr"),
         (("--preset", "absent.toml"), "preset 'absent.toml' is none of fast"),
-        (("--trials", "1"), "trials must be at least 2, found 1"),
-        (("--minutes", "0"), "a time must be above 0, found 0"),
-        (("--minutes", "nan"), "a time must be above 0, found nan"),
-        (("--seeds", "1"), "seeds must be at least 2, found 1"),
+        (("--trials", "1"), "--trials must be at least 2, found 1"),
+        (("--minutes", "-1"), "--minutes must be a finite number above 0, found -1"),
+        (("--minutes", "nan"), "--minutes must be a finite number above 0, found nan"),
+        (("--seeds", "1"), "--seeds must be at least 2, found 1"),
     ],
 )
 def test_impossible_search_is_refused_in_one_line(
@@ -70,3 +70,15 @@ def test_impossible_search_is_refused_in_one_line(
     before = sorted(command.home.iterdir())
     assert re.search(said, Here(command).refused(*tune, *arguments))
     assert sorted(command.home.iterdir()) == before
+
+
+def test_default_space_is_refused_for_another_optimizer(command: Command) -> None:
+    said = Here(command).refused("tune", "--preset", "resnet18", "--trials", "2")
+    assert "is for the optimizer sgd, and the preset resnet18 has adamw: pass a file" in said
+
+
+def test_folder_that_cannot_be_made_is_named_before_the_search(command: Command, tune: tuple[str, ...]) -> None:
+    (command.home / "studies").touch()
+    said = Here(command).refused(*tune, "--trials", "2")
+    assert re.search("the folder of studies .*/studies cannot be created or written", said)
+    assert command.runs() == []

@@ -23,7 +23,7 @@ def render_tuning(result: TuningResult) -> Mapping[str, bytes]:
             result=result,
             task=result.task,
             comparison=result.comparison,
-            states=Counter(str(trial.state) for trial in result.search),
+            states=Counter(result.state(trial) for trial in result.search),
             ranked=ranked,
             recipe=result.recipe_toml().splitlines(),
         )

@@ -43,7 +43,7 @@ class OptunaStudy(Study):
     Args:
         name: name of the study in the file.
         start: values of the starting recipe.
-        epochs: epochs of each trial. A trial can end after a quarter and after a half of them.
+        epochs: epochs of each trial. A trial can end after a quarter of them, rounded up, and after twice that.
     """
 
     def __init__(self, file: Path, name: str, space: SearchSpace, start: Mapping[str, Value], epochs: int) -> None:
@@ -58,12 +58,15 @@ class OptunaStudy(Study):
                 study_name=name,
                 direction="maximize",
                 load_if_exists=True,
-                pruner=SuccessiveHalvingPruner(min_resource=max(1, epochs // 4), reduction_factor=2),
+                pruner=SuccessiveHalvingPruner(min_resource=-(-epochs // 4), reduction_factor=2),
             )
             known = self._study.get_trials(deepcopy=False)
+            for one in known:
+                if one.state is OptunaState.RUNNING and not self._is_whole(one):
+                    self._study.tell(one.number, state=OptunaState.FAIL)
             # With one seed for all processes, each would begin with the same random values.
             self._study.sampler = TPESampler(n_startup_trials=_RANDOM_TRIALS, constant_liar=True, seed=len(known))
-            if not known:
+            if not self._search() and not any(one.state is OptunaState.WAITING for one in known):
                 self._study.enqueue_trial(dict(start))
             self._live = dict[int, optuna.Trial]()
             self._left = [number for number, one in enumerate(self._search()) if one.state is OptunaState.RUNNING]
@@ -118,10 +121,10 @@ class OptunaStudy(Study):
     def importance(self) -> Mapping[str, float]:
         from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
-        complete = [one.value for one in self._all() if one.state is OptunaState.COMPLETE]
-        if len(complete) < _LEAST_COMPLETE or len({*complete}) == 1:
-            return {}
         with self._translated():
+            complete = [one.value for one in self._all() if one.state is OptunaState.COMPLETE]
+            if len(complete) < _LEAST_COMPLETE or len({*complete}) == 1:
+                return {}
             return get_param_importances(self._study, evaluator=FanovaImportanceEvaluator(seed=0))
 
     def _all(self) -> list[FrozenTrial]:
@@ -129,7 +132,11 @@ class OptunaStudy(Study):
 
     def _search(self) -> list[FrozenTrial]:
         """Return the trials of the search. The place in this list is our number."""
-        return [one for one in self._all() if _REPEATS not in one.user_attrs]
+        return [one for one in self._all() if _REPEATS not in one.user_attrs and self._is_whole(one)]
+
+    def _is_whole(self, one: FrozenTrial) -> bool:
+        """Return whether a trial has all values. Optuna commits each alone, and a process may be killed between two."""
+        return self._space.keys() <= one.params.keys()
 
     def _trial(self, one: FrozenTrial, number: int) -> Trial:
         return Trial(

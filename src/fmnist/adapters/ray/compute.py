@@ -44,7 +44,7 @@ from fmnist.ports.model_store import TrainedWeights
 logger = logging.getLogger(__name__)
 
 _END_SECONDS = 10  # for the training thread to end after its controller was killed
-_SILENCE_SECONDS = 60  # if no worker starts within this time, a warning shows the free resources
+SILENCE_SECONDS = 60  # if no worker starts within this time, a warning shows the free resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,12 +188,12 @@ def _pass_on(progress: Queue, on_progress: OnProgress, training: "Future[ray.tra
     warned = False
     while True:
         try:
-            report: Progress | FmnistError | None = progress.get(timeout=_SILENCE_SECONDS)
+            report: Progress | FmnistError | None = progress.get(timeout=SILENCE_SECONDS)
         except Empty:
             if training.done():  # its last message was lost
                 return
             if reached is None and not warned:
-                logger.warning("no worker has started after %d s: %s", _SILENCE_SECONDS, _shares())
+                logger.warning("no worker has started after %d s: %s", SILENCE_SECONDS, free_shares())
                 warned = True
             continue
         if report is None:
@@ -222,7 +222,8 @@ def _end(training: "Future[ray.train.Result]", *, kill: bool) -> None:
         wait([training], timeout=0.2)
 
 
-def _shares() -> str:
+def free_shares() -> str:
+    """Return how much of the cluster is free, for a warning."""
     total, free = ray.cluster_resources(), ray.available_resources()
     shares = [f"{free.get(kind, 0):g} of {total[kind]:g} {kind}s" for kind in ("CPU", "GPU") if kind in total]
     return f"the cluster has {' and '.join(shares) or 'no CPUs'} free, and training waits for enough of them"

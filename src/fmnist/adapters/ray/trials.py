@@ -1,8 +1,11 @@
 """`Compute` for many trainings at a time: each one runs in one process of a Ray cluster, and Ray only executes them."""
 
+import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event
@@ -11,14 +14,16 @@ from typing import Any
 import ray
 
 from fmnist.adapters.lightning.compute import LocalCompute
-from fmnist.adapters.ray.cluster import RETRIES, cluster_in_use, node_cpus
-from fmnist.adapters.ray.compute import RayCompute
+from fmnist.adapters.ray.cluster import RETRIES, cluster_in_use
+from fmnist.adapters.ray.compute import SILENCE_SECONDS, RayCompute, free_shares
 from fmnist.domain.model.data.dataset import DatasetVersion, LabeledImages
-from fmnist.domain.model.errors import FmnistError, TrainingFailed
+from fmnist.domain.model.errors import FmnistError, StoreUnavailable, TrainingFailed
 from fmnist.domain.model.evaluation.report import SplitPredictions
 from fmnist.domain.model.training.run import Progress, TrainingSpec
 from fmnist.ports.compute import FitResult, OnProgress
 from fmnist.ports.model_store import TrainedWeights
+
+logger = logging.getLogger(__name__)
 
 _END_SECONDS = 5  # for a training to end at its next report, before its process is killed
 _REPORT_SECONDS = 1.0
@@ -35,12 +40,15 @@ class RayTrials(RayCompute):
     _idle: list[Any] = field(default_factory=list, init=False, repr=False)
     _all: list[Any] = field(default_factory=list, init=False, repr=False)
     _splits: dict[str, tuple[Any, Any]] = field(default_factory=dict, init=False, repr=False)
+    _closed: Event = field(default_factory=Event, init=False, repr=False)
 
     def places(self) -> int:
-        """Return how many trainings fit on the cluster, which `prepare` has joined."""
-        return max(1, int(_gpus() or sum(node_cpus())))
+        """Return how many trainings fit on what is free of the cluster, which `prepare` has joined; at least one."""
+        free, kinds = ray.available_resources(), ("CPU", "GPU") if _gpus() else ("CPU",)
+        return max(1, int(min(free.get(kind, 0) for kind in kinds)))
 
     def fit(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, on_progress: OnProgress) -> FitResult:
+        self._check_open()
         self.prepare(spec, dataset)
         with cluster_in_use(self.cluster):
             for _ in range(1 + RETRIES):
@@ -61,6 +69,7 @@ class RayTrials(RayCompute):
         return RayCompute.predict(self, weights, dataset, split)
 
     def close(self) -> None:
+        self._closed.set()
         # Kill them first: a thread that still waits for one would never return from a Ray that is shut down.
         for trainer in self._all:
             ray.kill(trainer)
@@ -73,16 +82,18 @@ class RayTrials(RayCompute):
         self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, on_progress: OnProgress
     ) -> FitResult | FmnistError:
         train, val = self._stored(dataset)
-        trainer = self._idle.pop() if self._idle else self._new_trainer()
+        trainer = self._trainer_for(run_id)
         training = trainer.fit.remote(spec, dataset, run_id, train, val)
         try:
             ended = False
             while not ended:
                 ended = bool(ray.wait([training], timeout=0)[0])
-                for report in ray.get(trainer.reports.remote()):
-                    on_progress(report)
+                for heard, report in ray.get(trainer.reports.remote()):
+                    if heard == run_id:  # and not of the training before, which was not wanted to its end
+                        on_progress(report)
             answer: FitResult | FmnistError = ray.get(training)
         except BaseException:
+            self._check_open()
             with suppress(ray.exceptions.RayError):
                 ray.get(trainer.end.remote())
                 if ray.wait([training], timeout=_END_SECONDS)[0]:
@@ -99,6 +110,30 @@ class RayTrials(RayCompute):
             train, val = (ray.put(self.reader(dataset.files(split))) for split in ("train", "val"))
             self._splits[dataset.digest] = train, val
         return self._splits[dataset.digest]
+
+    def _check_open(self) -> None:
+        """Raise StoreUnavailable after `close`. A call to Ray would start it again."""
+        if self._closed.is_set():
+            raise StoreUnavailable("the training ends, because its Ray cluster was left")
+
+    def _trainer_for(self, run_id: str) -> Any:
+        """Return an idle process, or a new one once the cluster has room for it."""
+        with suppress(IndexError):
+            return self._idle.pop()
+        trainer = self._new_trainer()
+        ready = trainer.__ray_ready__.remote()
+        for seconds in count(1):
+            started, _ = ray.wait([ready], timeout=1)
+            self._check_open()
+            if started:
+                break
+            if seconds == SILENCE_SECONDS:
+                logger.warning("run %s has not started after %d s: %s", run_id, seconds, free_shares())
+            if self._idle:  # other work may hold the rest of the cluster for ever
+                self._all.remove(trainer)
+                ray.kill(trainer)
+                return self._trainer_for(run_id)
+        return trainer
 
     def _new_trainer(self) -> Any:
         gpus = min(1, _gpus())
@@ -121,25 +156,24 @@ class _Trainer:  # pragma: no cover - runs in a Ray worker
 
     def __init__(self, checkpoints: Path) -> None:
         self._checkpoints = checkpoints
-        self._reports = SimpleQueue[Progress]()
+        self._reports = SimpleQueue[tuple[str, Progress]]()
         self._end = Event()
 
     def fit(
         self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, train: LabeledImages, val: LabeledImages
     ) -> FitResult | FmnistError | None:
         self._end.clear()
-        self._reports = SimpleQueue()
         compute = LocalCompute(_Splits({"train": train, "val": val}), self._checkpoints, threads=1)
         try:
-            return compute.fit(spec, dataset, run_id, self._hear)
+            return compute.fit(spec, dataset, run_id, partial(self._hear, run_id))
         except FmnistError as error:
             return error
         except _Ended:
             return None
 
-    def reports(self) -> list[Progress]:
-        """Return the reports since the last call, or wait a while for one."""
-        heard = list[Progress]()
+    def reports(self) -> list[tuple[str, Progress]]:
+        """Return the reports since the last call with their run's id, or wait a while for one."""
+        heard = list[tuple[str, Progress]]()
         with suppress(Empty):
             heard.append(self._reports.get(timeout=_REPORT_SECONDS))
             while True:
@@ -149,10 +183,10 @@ class _Trainer:  # pragma: no cover - runs in a Ray worker
     def end(self) -> None:
         self._end.set()
 
-    def _hear(self, report: Progress) -> None:
+    def _hear(self, run_id: str, report: Progress) -> None:
         if self._end.is_set():
             raise _Ended
-        self._reports.put(report)
+        self._reports.put((run_id, report))
 
 
 @dataclass(frozen=True, slots=True)

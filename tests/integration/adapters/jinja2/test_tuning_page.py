@@ -8,6 +8,7 @@ import pytest
 
 from fmnist.adapters.jinja2.tuning_page import render_tuning
 from fmnist.domain.model.errors import ReportFailed
+from fmnist.domain.model.tuning.trial import TrialState
 from tests.integration.adapters.jinja2.test_report_page import Page
 from tests.unit.hostile import MARKUP
 from tests.unit.studies import TASK, a_study
@@ -34,6 +35,14 @@ def test_young_study_has_a_page_without_what_is_not_known(trials: int, seeds: in
     files = render_tuning(a_study(trials, seeds))
     assert "Too few trials are complete to say." in Page(files["report.html"]).words
     assert ("finalists.svg" in files) is (seeds > 1)
+
+
+def test_trial_that_was_left_is_interrupted() -> None:
+    study = a_study()
+    left = replace(study.trials[-1], number=14, seed=0, state=TrialState.RUNNING)
+    words = Page(render_tuning(replace(study, trials=[*study.search, left]))["report.html"]).words
+    assert "1 interrupted" in words
+    assert "running" not in words
 
 
 def test_names_are_escaped() -> None:

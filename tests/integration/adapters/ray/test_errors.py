@@ -14,7 +14,7 @@ from ray.util.queue import Empty
 
 from fmnist.adapters.parquet.files import SplitReader
 from fmnist.adapters.ray.cluster import cluster_in_use
-from fmnist.adapters.ray.compute import _SILENCE_SECONDS, RayCompute, _pass_on, _train
+from fmnist.adapters.ray.compute import SILENCE_SECONDS, RayCompute, _pass_on, _train
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.domain.model.errors import CorruptData, FmnistError, OutOfMemory, StoreUnavailable, TrainingFailed
@@ -40,7 +40,7 @@ class Reports:
         self._things: Iterator[object] = iter(things)
 
     def get(self, timeout: float) -> object:
-        assert timeout == _SILENCE_SECONDS
+        assert timeout == SILENCE_SECONDS
         thing = next(self._things)
         if isinstance(thing, Empty | ray.exceptions.RayError):
             raise thing

@@ -3,20 +3,23 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from uuid import uuid4
 
 import psutil
 import pytest
+import ray
 
 from fmnist.adapters.parquet.files import SplitReader
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
-from fmnist.adapters.ray.trials import RayTrials
+from fmnist.adapters.ray.trials import RayTrials, _Trainer
 from fmnist.domain.model.data.dataset import DatasetVersion
-from fmnist.domain.model.errors import TrainingFailed
+from fmnist.domain.model.errors import StoreUnavailable, TrainingFailed
 from fmnist.domain.model.training.run import Progress
 from fmnist.testing.contracts.compute import SPEC, ComputeContract
 
@@ -27,6 +30,45 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayTrials]:
     trials = RayTrials(cluster=ClusterSettings(), reader=SplitReader(), storage=storage)
     yield trials
     trials.close()
+
+
+def test_reports_have_the_run_that_they_are_about(tmp_path: Path) -> None:
+    trainer, report = _Trainer(tmp_path), Progress(0, 1, 0, 1)
+    trainer._hear("pruned", report)
+    trainer._hear("next", report)
+    assert trainer.reports() == [("pruned", report), ("next", report)]
+
+
+def test_nothing_is_trained_after_the_end(dataset: DatasetVersion, tmp_path: Path) -> None:
+    storage = CheckpointStorage(str(tmp_path))
+    ended = RayTrials(cluster=ClusterSettings(), reader=SplitReader(), storage=storage)
+    ended.close()
+    with pytest.raises(StoreUnavailable, match="was left"):
+        ended.fit(SPEC, dataset, uuid4().hex, lambda _: None)
+    assert not ray.is_initialized()
+
+
+def test_trainings_share_what_other_work_leaves(trials: RayTrials, dataset: DatasetVersion) -> None:
+    trials.prepare(SPEC, dataset)
+    cpus = int(ray.cluster_resources()["CPU"])
+    assert trials.places() == cpus
+    other = ray.remote(num_cpus=cpus - 1)(_Other).remote()
+    ray.get(other.__ray_ready__.remote())
+    until = time.monotonic() + 60
+    while trials.places() != 1 and time.monotonic() < until:  # Ray tells it a little later
+        time.sleep(0.1)
+    assert trials.places() == 1
+    short = replace(SPEC, recipe=SPEC.recipe.override(max_epochs=1))
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            ends = [threads.submit(trials.fit, short, dataset, uuid4().hex, lambda _: None) for _ in range(2)]
+            assert len([end.result(timeout=120) for end in ends]) == 2
+    finally:
+        ray.kill(other)
+
+
+class _Other:
+    """Holds CPUs."""
 
 
 class TestRayTrials(ComputeContract):

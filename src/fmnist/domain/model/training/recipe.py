@@ -67,7 +67,9 @@ class Recipe:
         for name, pixels in (("shift", self.shift), ("erase", self.erase)):
             check_count(name, pixels, least=0, most=SIDE - 1)
         if self.coarse_epochs is not None:
-            check_count("coarse_epochs", self.coarse_epochs, least=0, most=self.max_epochs - 1)
+            check_count("coarse_epochs", self.coarse_epochs, least=0)
+            below = f"below max_epochs ({self.max_epochs})"
+            check(self.coarse_epochs < self.max_epochs, "coarse_epochs", below, self.coarse_epochs)
 
     @property
     def least_batch(self) -> int:

@@ -51,8 +51,10 @@ class Plan:
 
     @property
     def may_search(self) -> bool:
-        """Whether the budget has another trial of the search, and after it the comparison."""
+        """Whether the budget has another trial of the search, and after it the comparison. The start is always one."""
         search = [trial for trial in self.trials if trial.seed == 0]
+        if START not in {trial.number for trial in search}:
+            return True
         if self.budget.trials is not None and len(search) >= self.budget.trials:
             return False
         ended = [trial.seconds for trial in search if trial.state is not TrialState.RUNNING]

@@ -101,6 +101,10 @@ class TuningResult:
         """The recipe of the chosen trial."""
         return self.task.recipe_of(self.chosen)
 
+    def state(self, trial: Trial) -> str:
+        """Return the state of a trial as a word. A study at rest has no running trial, only interrupted ones."""
+        return "interrupted" if trial.state is TrialState.RUNNING else trial.state.value
+
     def verdict(self) -> str:
         """Return the verdict for people, with what to do if there is none."""
         more = " The same command with a larger budget continues this study."
@@ -114,7 +118,8 @@ class TuningResult:
             [
                 f"# Trial {number} of the study {self.study}{', the starting recipe' if number == START else ''}.\n",
                 f"# {self.verdict()}\n",
-                *(f"{name} = {json.dumps(value)}\n" for name, value in values.items()),
+                # TOML has no null.
+                *(f"{name} = {json.dumps(value)}\n" for name, value in values.items() if value is not None),
             ]
         )
 

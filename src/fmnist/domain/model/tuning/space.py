@@ -33,6 +33,10 @@ class Range:
     high: float
     log: bool = False
 
+    def __str__(self) -> str:
+        """Return the range as text for people."""
+        return f"{self.low:g} to {self.high:g}{', in orders of magnitude' if self.log else ''}"
+
     def nearest(self, value: float) -> float:
         """Return a number of the range near `value`, with three digits where the range allows it."""
         return value if isinstance(value, int) else min(max(float(f"{value:.3g}"), self.low), self.high)
@@ -49,6 +53,10 @@ class Choices:
     """Some values, without an order."""
 
     values: tuple[Value, ...]
+
+    def __str__(self) -> str:
+        """Return the choices as text for people."""
+        return ", ".join(map(str, self.values))
 
     def nearest(self, value: Value) -> Value:
         """Return the value: it is one of the choices."""
@@ -96,7 +104,8 @@ class SearchSpace:
 
 def _dimension(name: str, given: Any) -> Range | Choices:
     if isinstance(given, list):
-        check(len(given) > 1 and len({*map(repr, given)}) == len(given), name, "two or more different values", given)
+        differ = len(given) > 1 and all(given.count(value) == 1 for value in given)
+        check(differ, name, "two or more different values", given)
         for value in given:
             _check_value(name, value)
         return Choices(tuple(given))

@@ -115,10 +115,10 @@ class TrialRunner:
         except _Pruned:
             state = TrialState.PRUNED
         except (TrainingFailed, InvalidSetting) as error:
-            if trial.number == START:
+            if (trial.number, trial.seed) == (START, 0):
                 raise
             state = TrialState.FAILED
-            logger.warning("trial %d failed: %s", trial.number, error)
+            logger.warning("trial %d failed on seed %d: %s", trial.number, trial.seed, error)
         with self.lock:
             self._end(run_id, log, state, fit, self.clock() - began)
 

@@ -3,8 +3,10 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from fmnist.domain.model.data.dataset import DatasetVersion
 from fmnist.domain.model.errors import FmnistError, ReportFailed
@@ -158,8 +160,9 @@ class Tuning:
             work_side_by_side(lambda: runner.work(next_repeat), at_once, runner.stop)
         except BaseException as error:
             with self.uninterrupted():
-                for run_id in list(runner.running):
-                    mark_ended(self.tracker, run_id, error)
+                # At once: each may take until its limit, and a process that is told to end has little time.
+                with ThreadPoolExecutor(at_once) as threads:
+                    list(threads.map(partial(mark_ended, self.tracker, reason=error), list(runner.running)))
                 self.compute.close()
             raise
 

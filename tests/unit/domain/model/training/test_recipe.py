@@ -67,6 +67,11 @@ def test_a_recipe_refuses_and_names_an_impossible_value(name: str, value: object
     assert len(str(caught.value)) < 120
 
 
+def test_coarse_epochs_of_a_short_training_are_explained() -> None:
+    with pytest.raises(InvalidSetting, match=r"^coarse_epochs must be below max_epochs \(1\), found 1$"):
+        PRESETS["sprint"].override(max_epochs=1)
+
+
 def test_a_preset_file_changes_only_the_values_that_it_names() -> None:
     assert Recipe.from_mapping({}) == Recipe() == PRESETS["resnet18"]
     assert Recipe.from_mapping({"lr": 1, "flip": True}) == dataclasses.replace(Recipe(), lr=1.0, flip=True)

@@ -47,6 +47,12 @@ def test_search_ends_after_its_trials_and_repeats_are_none() -> None:
     assert not Plan(budget, [*trials, trial(2)], 0.0).may_search
 
 
+def test_start_that_was_interrupted_is_trained_whatever_was_spent() -> None:
+    """Without it, no trial of the study may be complete."""
+    trials = [trial(number, state=TrialState.PRUNED) for number in (1, 2)]
+    assert Plan(Budget(trials=2, seconds=100), trials, 1e9).may_search
+
+
 def test_search_leaves_time_for_the_start_and_the_best_on_three_seeds() -> None:
     # The comparison: two more seeds of the start, and three of trial 1, which takes twice as long: 480 s.
     budget, trials = Budget(seconds=1000), [trial(0), trial(1, 0.95, 120.0), trial(2, 0.5, 10.0)]

@@ -81,6 +81,12 @@ def test_a_finalist_that_failed_on_a_seed_is_left_out() -> None:
     assert [arm.number for arm in Comparison.of(trials).finalists] == [2]
 
 
+def test_start_that_failed_on_a_seed_is_compared_by_its_other_seeds() -> None:
+    trials = [*study(t0=[0.9, 0.91], t1=[0.9, 0.95, 0.95]), trial(0, 2, 0.1, TrialState.FAILED)]
+    found = Comparison.of(trials)
+    assert (found.start.accuracies, [arm.number for arm in found.finalists]) == ((0.9, 0.91), [1])
+
+
 def test_more_finalists_make_the_interval_wider() -> None:
     start, arms = [0.90, 0.91, 0.90], {"t1": [0.9, 0.93, 0.92, 0.93], "t2": [0.9, 0.91, 0.90, 0.92]}
     alone, among = (Comparison.of(study(t0=start, **dict(list(arms.items())[:count]))) for count in (1, 2))

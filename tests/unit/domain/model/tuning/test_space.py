@@ -39,6 +39,7 @@ def test_ranges_and_choices_are_read() -> None:
         ("lr = 0.1", r"lr must be \[a, b, ...\] or {low = a, high = b, log = true or false}, found 0.1"),
         ("lr = [0.1]", r"lr must be two or more different values, found \[0.1\]"),
         ("lr = [0.1, 0.1]", "lr must be two or more different values"),
+        ("lr = [1, 1.0]", "lr must be two or more different values"),
         ("lr = {low = 0.1}", "lr must be .*low = a, high = b.*, found {'low': 0.1}"),
         ("lr = {low = 0.1, high = 1, step = 2}", "lr must be .*found .*'step': 2"),
         ("lr = {low = 1.0, high = 0.1}", "lr must be a range whose low is below its high"),
@@ -92,6 +93,11 @@ def test_a_recipe_of_the_space_keeps_the_other_fields() -> None:
     values: dict[str, Any] = {"lr": 0.3, "flip": False}
     found = space("lr = [0.2, 0.3]\nflip = [true, false]").recipe(start, values)
     assert found == start.override(**values)
+
+
+def test_dimensions_are_shown_as_words() -> None:
+    found = space("lr = {low = 1e-2, high = 1, log = true}\nshift = {low = 0, high = 2}\nflip = [true, false]")
+    assert [*map(str, found.dimensions.values())] == ["0.01 to 1, in orders of magnitude", "0 to 2", "True, False"]
 
 
 def test_equal_spaces_have_equal_texts() -> None:

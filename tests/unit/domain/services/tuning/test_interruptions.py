@@ -3,6 +3,7 @@
 import signal
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,33 @@ def test_a_process_that_was_killed_leaves_nothing_that_stops_the_next(house: Tun
     assert house.study_run().run_id == parent
     assert RunStatus.RUNNING not in {run.status for run in house.tracker.find({})}
     assert [run.name for run in house.trial_runs()].count("trial-0") == 1
+
+
+def test_runs_of_trials_are_marked_at_the_same_time(tmp_path: Path) -> None:
+    """Each mark waits for the other, so one at a time would not end."""
+    together = threading.Barrier(2, timeout=10)
+
+    class Slow(MemoryTracker):
+        def set_status(self, run_id: str, status: RunStatus) -> None:
+            (run,) = (run for run in self.find({}) if run.run_id == run_id)
+            if status is RunStatus.KILLED and run.parent is not None:
+                together.wait()
+            super().set_status(run_id, status)
+
+    house, began = TuningHouse(tmp_path, tracker=Slow()), threading.Barrier(2, timeout=10)
+    strike = Strike(at=1)
+
+    def interrupt(spec: TrainingSpec, epoch: int) -> None:
+        if began.wait() == 0:
+            strike(spec, epoch)
+        else:
+            threading.Event().wait(0.5)
+
+    house.compute.before_epoch = interrupt
+    house.service = replace(house.service, at_once=lambda: 2)
+    with pytest.raises(KeyboardInterrupt):
+        house.tune()
+    assert {run.status for run in house.tracker.find({})} == {RunStatus.KILLED}
 
 
 def test_a_tracker_that_is_away_during_an_epoch_gets_it_later(tmp_path: Path) -> None:

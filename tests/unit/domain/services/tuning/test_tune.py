@@ -124,7 +124,19 @@ def test_trial_that_cannot_be_trained_fails_alone(house: TuningHouse, caplog: py
     failed = [trial for trial in found.search if trial.state is TrialState.FAILED]
     assert failed
     assert {run.status for run in house.trial_runs() if run.tags["trial_state"] == "failed"} == {RunStatus.FAILED}
-    assert f"trial {failed[0].number} failed: the loss is not finite" in caplog.text
+    assert f"trial {failed[0].number} failed on seed 0: the loss is not finite" in caplog.text
+    assert house.study_run().status is RunStatus.FINISHED
+
+
+def test_start_that_fails_on_another_seed_does_not_end_the_study(house: TuningHouse) -> None:
+    def diverge(spec: TrainingSpec, epoch: int) -> None:
+        if (spec.recipe, spec.seed) == (START, 1):
+            raise TrainingFailed("the loss is not finite")
+
+    house.compute.before_epoch, house.compute.formula = diverge, best_at_high_rates
+    found = house.tune(replace(TASK, budget=Budget(trials=12, seeds=3)))
+    assert [trial.seed for trial in found.trials if trial.state is TrialState.FAILED] == [1]
+    assert len(found.comparison.start.accuracies) == 2
     assert house.study_run().status is RunStatus.FINISHED
 
 
