@@ -69,9 +69,10 @@ class Prediction:
     def probabilities(self, images: Images) -> Probabilities:
         """Return probabilities float32 (n, classes) for a uint8 batch (n, 28, 28), at most 1000 images at a time."""
         normalization = self.info.normalization
+        if not len(images):
+            return np.empty((0, len(self.info.class_names)), np.float32)
         pieces = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
-        none = np.empty((0, len(self.info.class_names)), np.float32)
-        return np.concatenate([none, *(softmax(self._classifier.logits(normalization.apply(each))) for each in pieces)])
+        return np.concatenate([softmax(self._classifier.logits(normalization.apply(piece))) for piece in pieces])
 
 
 def answer(classifier: Classifier, data: LabeledImages) -> SplitPredictions:

@@ -126,9 +126,9 @@ def welch_interval(arm: Arm, other: Arm, confidence: float) -> tuple[float, floa
     squares = [each.spread**2 / len(each.accuracies) for each in (arm, other)]
     if not sum(squares):
         return difference, difference
-    freedom = sum(squares) ** 2 / sum(
-        square**2 / (len(each.accuracies) - 1) for square, each in zip(squares, (arm, other), strict=True)
-    )
+    # As shares: the square of a tiny number would be zero.
+    shares = [square / sum(squares) for square in squares]
+    freedom = 1 / sum(share**2 / (len(each.accuracies) - 1) for share, each in zip(shares, (arm, other), strict=True))
     half = t_quantile(confidence, freedom) * math.sqrt(sum(squares))
     return difference - half, difference + half
 
