@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
+from fmnist.apps.model_option import ModelUri
 from fmnist.apps.outputs import AsJson, examples, print_json
 from fmnist.apps.process import begin
 from fmnist.apps.terminal import stderr, stdout
@@ -39,13 +40,7 @@ def predict(
             "Garments must be light on a dark background."
         ),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Model, as models:/NAME/VERSION or models:/NAME@ALIAS.  "
-            "\\[default: newest version of the model MLFLOW_REGISTERED_MODEL_NAME]"
-        ),
-    ] = None,
+    model: ModelUri = None,
     split: Annotated[
         str | None,
         typer.Option(help="Split to classify instead of files: train, val or test of the model's data version."),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from fmnist.apps.model_option import ModelUri
 from fmnist.apps.outputs import AsJson, examples, print_json
 from fmnist.apps.process import begin, leaving_at_once
 from fmnist.apps.terminal import print_pairs, stderr, stdout
@@ -37,13 +38,7 @@ def predict_batch(
         str,
         typer.Argument(metavar="OUTPUT", help="Directory or s3:// URI for the answers: a Parquet file for each file."),
     ],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Model, as models:/NAME/VERSION or models:/NAME@ALIAS.  "
-            "\\[default: newest version of the model MLFLOW_REGISTERED_MODEL_NAME]"
-        ),
-    ] = None,
+    model: ModelUri = None,
     compute: Annotated[
         _Compute | None,
         typer.Option(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from fmnist.apps.model_option import ModelUri
 from fmnist.apps.outputs import examples
 from fmnist.apps.process import begin, leaving_at_once
 from fmnist.apps.terminal import stderr, stdout
@@ -38,13 +39,7 @@ def __getattr__(name: str) -> Any:
 
 
 def serve(
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Model, as models:/NAME/VERSION or models:/NAME@ALIAS.  "
-            "\\[default: newest version of the model MLFLOW_REGISTERED_MODEL_NAME]"
-        ),
-    ] = None,
+    model: ModelUri = None,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 or :: means all interfaces.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
     route_prefix: Annotated[str, typer.Option(help="Path prefix of all routes.")] = "/",
