@@ -7,6 +7,7 @@ from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.evaluation.calibration import Calibration
 from fmnist.domain.model.evaluation.metrics import softmax
 from fmnist.domain.model.evaluation.report import Measurement, ModelReport, SplitPredictions, TrainingStory
+from fmnist.domain.model.evaluation.robustness import SEVERITIES, Cell, Corruption, Detection, Robustness
 from fmnist.domain.model.model import ModelInfo
 from fmnist.domain.model.training.run import EPOCH_METRICS
 from fmnist.testing.data import toy_images
@@ -22,7 +23,7 @@ def a_measurement(split: str = "test", seed: int = 0, n: int = 300) -> Measureme
 
 
 def a_report() -> ModelReport:
-    """A report with all possible parts."""
+    """A report with all parts that training has numbers for."""
     data, rng = toy_images(200), np.random.default_rng(1)
     return ModelReport(
         info=ModelInfo(
@@ -51,4 +52,15 @@ def a_report() -> ModelReport:
         ),
         source="https://example.com/registry.git",
         counts={"train": 55_000, "val": 5_000, "test": 10_000},
+    )
+
+
+def a_robustness() -> Robustness:
+    """Answers that become worse with each severity."""
+    return Robustness(
+        clean=Cell(300, 270, 0.9, 0.01),
+        cells={each: [Cell(300, 270 - 40 * severity, 0.8, 0.1) for severity in SEVERITIES] for each in Corruption},
+        shares=np.linspace(0, 1, 300),
+        examples={each: toy_images(6).images for each in Corruption},
+        detections=[Detection("loud pictures", "energy", 0.875, 0.25)],
     )

@@ -1,5 +1,7 @@
 """`fmnist evaluate`: measures any registered model on a split, and writes the report that training writes."""
 
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,11 +15,13 @@ from fmnist.apps.terminal import print_pairs, stderr, stdout
 from fmnist.domain.model.data.dataset import MEASURED_SPLITS
 
 if TYPE_CHECKING:
+    from fmnist.domain.model.evaluation.robustness import Robustness
     from fmnist.domain.services.evaluation.evaluate import EvaluatedModel
 
 EXAMPLES = examples(
     "fmnist evaluate",
     "fmnist evaluate models:/dev.fashion-mnist-classifier/1 --output-dir report",
+    "fmnist evaluate --robustness --output-dir report",
     "fmnist evaluate models:/prod.fashion-mnist-classifier@champion --data-version 1.1.0 --json",
 )
 
@@ -47,6 +51,13 @@ def evaluate(
         Path | None, typer.Option(help=f"Directory for the output files: {_PAGE}, model_card.md and the figures.")
     ] = None,
     *,
+    robustness: Annotated[
+        bool,
+        typer.Option(
+            "--robustness",
+            help="Measure it on corrupted images and on pictures that show no article, too. It takes a minute or more.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure a registered model on a split, and report accuracy, mistakes and calibration.
@@ -61,7 +72,13 @@ def evaluate(
         container = EvaluateContainer(settings=settings)
         uri = model or container.find_version(uri=None).uri
         status.update(Text(f"evaluating {uri} on {split}"))
-        found: EvaluatedModel = container.evaluation().evaluate(uri, split=split, data_version=data_version)
+
+        def show(done: int, cells: int) -> None:
+            status.update(Text(f"evaluating {uri} on corrupted images of {split}, {done} of {cells} kinds done"))
+
+        found: EvaluatedModel = container.evaluation().evaluate(
+            uri, split=split, data_version=data_version, on_cell=show if robustness else None
+        )
     write_outputs(output_dir, found.files)
     if as_json:
         print_json(_summary(found, output_dir))
@@ -84,8 +101,20 @@ def _summary(found: "EvaluatedModel", directory: Path | None) -> dict[str, Any]:
             for each in measured.classes(found.report.info.class_names)
         },
         "confusion_matrix": measured.evaluation.confusion.tolist(),
+        **({"robustness": _robustness(found.report.robustness)} if found.report.robustness else {}),
         "logged_to": found.logged_to and f"runs:/{found.model.run_id}/{found.logged_to}",
         "written_to": str(directory / _PAGE) if directory else None,
+    }
+
+
+def _robustness(found: "Robustness") -> dict[str, Any]:
+    return {
+        "corruption_accuracy": found.accuracy,
+        "corruption_accuracy_interval": list(found.interval),
+        "relative_to_clean": found.relative,
+        "accuracy": {str(name): [cell.accuracy for cell in cells] for name, cells in found.cells.items()},
+        "ece": {str(name): [cell.ece for cell in cells] for name, cells in found.cells.items()},
+        "detections": [asdict(each) for each in found.detections],
     }
 
 
@@ -104,6 +133,7 @@ def _print(found: "EvaluatedModel", page: Path | None) -> None:
             ("log loss", f"{measured.evaluation.loss:.4f}"),
             ("calibration error", f"{measured.evaluation.ece:.2%}"),
             ("most frequent mistakes", told or "none"),
+            *_told(found.report.robustness),
         ]
     )
     console.print()
@@ -120,3 +150,16 @@ def _print(found: "EvaluatedModel", page: Path | None) -> None:
         console.print(f"report {page}", soft_wrap=True)
     if found.logged_to is not None:
         console.print(f"report runs:/{found.model.run_id}/{found.logged_to}/report.html", soft_wrap=True)
+
+
+def _told(found: "Robustness | None") -> Iterator[tuple[str, str]]:
+    if found is None:
+        return
+    low, high = found.interval
+    yield "corruption accuracy", f"{found.accuracy:.2%} (95 % interval {low:.1%}-{high:.1%})"
+    yield "relative to clean", f"{found.relative:.2%}"
+    worst = min(found.cells, key=lambda name: found.cells[name][-1].accuracy)
+    yield "worst corruption", f"{worst}, {found.cells[worst][-1].accuracy:.2%} in severity 5"
+    for each in found.detections:
+        name = f"{each.outside}, by {each.score}"
+        yield name, f"AUROC {each.auroc:.3f}, {each.false_alarms:.1%} false alarms"

@@ -61,3 +61,17 @@ def test_output_has_the_metrics_and_the_place_of_the_report(there: Here, trained
 )
 def test_impossible_evaluation_is_refused_in_one_line(there: Here, arguments: tuple[str, ...], said: str) -> None:
     assert said in there.refused("evaluate", *arguments)
+
+
+def test_robustness_is_printed_and_written_if_asked(there: Here, trained: Trained, tmp_path: Path) -> None:
+    found = there.json("evaluate", "--robustness", "--output-dir", str(tmp_path))["robustness"]
+    low, high = found["corruption_accuracy_interval"]
+    assert low <= found["corruption_accuracy"] <= high
+    assert {len(figures) for figures in found["accuracy"].values()} == {5}
+    assert len(found["detections"]) == 4
+    assert {path.name for path in tmp_path.iterdir()} == {*FILES, "robustness.svg"}
+    assert "## Robustness" in (tmp_path / "model_card.md").read_text()
+    told = there.told("evaluate", "--robustness")
+    assert "corruption accuracy" in told
+    assert "inverted pictures, by energy" in told
+    assert all(len(line) <= 80 for line in told.splitlines() if not line.startswith("report"))

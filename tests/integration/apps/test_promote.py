@@ -16,7 +16,7 @@ from fmnist.adapters.lightning.compute import LocalCompute
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.settings import Settings
 from fmnist.domain.model.data.dataset import DatasetVersion
-from fmnist.domain.model.training.recipe import Recipe
+from fmnist.domain.model.training.presets import PRESETS
 from fmnist.domain.model.training.run import TrainingSpec
 from fmnist.domain.services.training.run import Provenance, TrainingRun
 from fmnist.ports.compute import FitResult, OnProgress
@@ -26,7 +26,7 @@ from tests.integration.apps.here import Here
 from tests.integration.support import make_dvc_registry
 
 SOURCE, STAGING, PROD = (f"{stage}.fashion-mnist-classifier" for stage in ("dev", "staging", "prod"))
-SPEC = TrainingSpec(recipe=Recipe(batch_size=8, lr=0.02, max_epochs=8), seed=7)
+SPEC = TrainingSpec(recipe=PRESETS["fast"].override(batch_size=8, lr=0.02), seed=7)
 # Medium, bad and good: the number of classes that each model knows.
 KNOWN = (8, 4, 10)
 

@@ -11,6 +11,7 @@ from fmnist.adapters.matplotlib.theme import BLUE, FAINT, INK, ORANGE, label, ne
 from fmnist.domain.model.evaluation.calibration import Reliability
 from fmnist.domain.model.evaluation.metrics import Confusion
 from fmnist.domain.model.evaluation.report import ClassFigures, ModelReport, TrainingStory
+from fmnist.domain.model.evaluation.robustness import SEVERITIES, Robustness
 
 
 def draw(report: ModelReport) -> dict[str, str]:
@@ -21,7 +22,11 @@ def draw(report: ModelReport) -> dict[str, str]:
         "classes": classes(measured.classes(names)),
         "reliability": reliability(measured.reliability),
     }
-    return figures | ({} if report.story is None else {"learning_curves": learning_curves(report.story)})
+    if report.story is not None:
+        figures["learning_curves"] = learning_curves(report.story)
+    if report.robustness is not None:
+        figures["robustness"] = robustness(report.robustness)
+    return figures
 
 
 def confusion_matrix(confusion: Confusion, names: Sequence[str]) -> str:
@@ -118,6 +123,27 @@ def learning_curves(story: TrainingStory) -> str:
         lower.set_xlim(0.5, len(story.history) + 0.5)
         handles, labels = upper.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=2)
+        return to_svg(figure)
+
+
+def robustness(found: Robustness) -> str:
+    """Draw accuracy and mean confidence by severity, for each corruption and for all."""
+    panels = {str(name): (found.clean, *cells) for name, cells in found.cells.items()}
+    panels["mean"] = tuple(found.at(severity) for severity in (0, *SEVERITIES))
+    with new_figure(6.4) as figure:
+        grid = figure.subplots(4, 3, sharex=True, sharey=True).flat
+        for axes, (name, cells) in zip(grid, panels.items(), strict=True):
+            severities = range(len(cells))
+            axes.plot(severities, [c.accuracy for c in cells], color=BLUE, marker="o", markersize=3, label="accuracy")
+            confidence = [cell.confidence for cell in cells]
+            axes.plot(severities, confidence, color=ORANGE, linestyle=(0, (4, 2)), label="mean confidence")
+            axes.set_title(name, fontweight="bold" if name == "mean" else "normal")
+            axes.set_ylim(0, 1.03)
+            axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+            axes.set_xticks(severities)
+            axes.grid(axis="y")
+        figure.supxlabel("severity; 0 is the clean image", fontsize=9, color=INK)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2)
         return to_svg(figure)
 
 

@@ -3,6 +3,7 @@
 from dependency_injector import providers
 
 from fmnist.adapters.jinja2.report_page import render_report
+from fmnist.adapters.pillow.corruptions import corrupt
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.domain.services.evaluation.evaluate import ModelEvaluation
 
@@ -16,4 +17,5 @@ class EvaluateContainer(ModelsContainer):
         tracker=ModelsContainer.tracker,
         registry=ModelsContainer.data_registry,
         render=providers.Object(render_report),
+        corrupt=providers.Object(corrupt),
     )

@@ -4,6 +4,7 @@ from dependency_injector import providers
 
 from fmnist.adapters.filelock.lock import PromotionLock
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
+from fmnist.adapters.pillow.corruptions import corrupt
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.settings import Settings
 from fmnist.domain.model.promotion.stages import StagedName
@@ -40,6 +41,7 @@ class PromoteContainer(ModelsContainer):
         tracker=ModelsContainer.tracker,
         registry=ModelsContainer.data_registry,
         source=ModelsContainer.source,
+        corrupt=providers.Object(corrupt),
         lock=lock,
     )
     promotion = providers.Factory(

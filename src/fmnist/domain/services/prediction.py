@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from fmnist.domain.model.data.dataset import LabeledImages
 from fmnist.domain.model.data.images import Images, decode_images
@@ -68,11 +69,15 @@ class Prediction:
 
     def probabilities(self, images: Images) -> Probabilities:
         """Return probabilities float32 (n, classes) for a uint8 batch (n, 28, 28), at most 1000 images at a time."""
+        return softmax(self.logits(images))
+
+    def logits(self, images: Images) -> npt.NDArray[np.float32]:
+        """Return logits float32 (n, classes) for a uint8 batch (n, 28, 28), at most 1000 images at a time."""
         normalization = self.info.normalization
         if not len(images):
             return np.empty((0, len(self.info.class_names)), np.float32)
         pieces = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
-        return np.concatenate([softmax(self._classifier.logits(normalization.apply(piece))) for piece in pieces])
+        return np.concatenate([self._classifier.logits(normalization.apply(piece)) for piece in pieces])
 
 
 def answer(classifier: Classifier, data: LabeledImages) -> SplitPredictions:

@@ -14,7 +14,7 @@ from fmnist.domain.model.data.images import CLASS_NAMES
 from fmnist.domain.model.errors import ReportFailed
 from fmnist.domain.model.text import one_line
 from tests.unit.hostile import MARKUP, names, texts
-from tests.unit.reports import a_report
+from tests.unit.reports import a_report, a_robustness
 
 URI = "models:/dev.fashion-mnist-classifier/7"
 FIGURES = {"confusion_matrix.svg", "classes.svg", "reliability.svg", "learning_curves.svg"}
@@ -160,6 +160,17 @@ def test_model_without_mistakes_run_or_calibration_has_a_page() -> None:
     assert "most confident" not in words
     assert "Its run is not known" in words
     assert "accuracy on val" not in words
+
+
+def test_page_shows_robustness_if_it_was_measured() -> None:
+    found = a_robustness()
+    files = render_report(URI, replace(a_report(), robustness=found))
+    page = Page(files["report.html"])
+    assert set(files) == {"report.html", "robustness.svg", *FIGURES}
+    assert page.elements.count("img") == len(a_report().measured.mistakes) + sum(map(len, found.examples.values()))
+    assert "loud picturesenergy0.87525.0%" in page.words
+    assert all(f"{corruption} " in page.words for corruption in found.cells)
+    assert f"{found.accuracy:.2%}" in page.words
 
 
 @pytest.mark.parametrize("name", sorted(FIGURES))

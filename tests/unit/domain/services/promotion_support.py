@@ -15,6 +15,7 @@ from fmnist.adapters.memory.tracker import MemoryTracker
 from fmnist.domain.model.data.images import PIXELS, Images
 from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.domain.model.evaluation.metrics import Evaluation
+from fmnist.domain.model.evaluation.robustness import Corruption
 from fmnist.domain.model.model import ModelInfo, ModelVersion
 from fmnist.domain.model.promotion.policy import Mode, PromotionPolicy, Rule
 from fmnist.domain.model.promotion.records import AcceptanceRecord, DecisionRecord
@@ -37,6 +38,11 @@ STAGING, PROD = "staging.fashion-mnist-classifier", "prod.fashion-mnist-classifi
 SPLITS = toy_splits(train=50, val=10, test=100)
 EARLIER_SPLITS = toy_splits(train=50, val=50, test=0)
 POLICY = PromotionPolicy(max_class_drop=1.0, max_calibration_loss=1.0, max_latency_ratio=1e6, min_accuracy=0.0)
+
+
+def darker(images: Images, corruption: Corruption, severity: int) -> Images:
+    """Corrupt images: from severity 3 on, they are black."""
+    return images * (severity < 3)
 
 
 class FaultyStore(MemoryModelStore):
@@ -108,7 +114,7 @@ class House:
         self.registry.add("1.0.0", self.splits)
         self.registry.add("0.9.0", EARLIER_SPLITS)
         self.challengers = Challengers(self.store, self.tracker, SOURCE)
-        self.comparison = ModelComparison(self.store, self.tracker, self.registry, SOURCE, now=self.now)
+        self.comparison = ModelComparison(self.store, self.tracker, self.registry, SOURCE, darker, now=self.now)
         self.acceptance = AcceptanceTest(self.store, self.registry, SOURCE, now=self.now)
         self.promotion = ModelPromotion(self.store, SOURCE, now=self.now)
         self.rollback = ModelRollback(self.store, SOURCE, now=self.now)

@@ -4,9 +4,10 @@ Its headings follow Mitchell et al. 2019, "Model Cards for Model Reporting". It 
 """
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from fmnist.domain.model.evaluation.report import REPEATED, Measurement, ModelReport
+from fmnist.domain.model.evaluation.report import REPEATED, ModelReport
+from fmnist.domain.model.evaluation.robustness import SEVERITIES
 from fmnist.domain.model.markdown import code, table, words
 from fmnist.domain.model.training.recipe import Recipe
 from fmnist.domain.model.training.run import TrainingSpec
@@ -23,12 +24,13 @@ _RECIPE = (
 
 def model_card(report: ModelReport) -> str:
     """Write the card of a model."""
-    info, measured = report.info, report.measured
+    info = report.info
     sections = {
         f"# Fashion-MNIST classifier {code(info.architecture)}": _what(report),
         "## Results": _results(report),
         "## Data": _data(report),
-        "## Limits": _limits(measured, info.class_names),
+        "## Robustness": _robustness(report),
+        "## Limits": _limits(report),
         "## Training": _training(report),
         "## Lineage": table(("", ""), info.lineage.items()),
     }
@@ -97,7 +99,37 @@ def _data(report: ModelReport) -> str:
     return "\n".join([*lines, "* Fashion-MNIST: Xiao, Rasul and Vollgraf 2017, https://arxiv.org/abs/1708.07747"])
 
 
-def _limits(measured: Measurement, names: Sequence[str]) -> str:
+def _robustness(report: ModelReport) -> str:
+    if (found := report.robustness) is None:
+        return ""
+    rows = [
+        (str(corruption), *(_percent(cell.accuracy) for cell in (found.clean, *cells)))
+        for corruption, cells in found.cells.items()
+    ]
+    mean = ("mean", *(_percent(found.at(severity).accuracy) for severity in (0, *SEVERITIES)))
+    detections = [
+        (each.outside, each.score, f"{each.auroc:.3f}", _percent(each.false_alarms)) for each in found.detections
+    ]
+    accuracy = (
+        f"Mean corruption accuracy on {report.measured.split}: {_with_interval(found.accuracy, found.interval)}, which "
+        f"is {_percent(found.relative)} of the clean accuracy. By severity:"
+    )
+    outside = (
+        "Pictures that show no article, told apart by a score. False alarms: how many of them pass a threshold that "
+        "95 % of val pass."
+    )
+    return "\n\n".join(
+        [
+            accuracy,
+            table(("corruption", "clean", *map(str, SEVERITIES)), [*rows, mean]),
+            outside,
+            table(("pictures", "score", "AUROC", "false alarms"), detections),
+        ]
+    )
+
+
+def _limits(report: ModelReport) -> str:
+    measured, names = report.measured, report.info.class_names
     classes = sorted(measured.classes(names), key=lambda each: each.recall)
     weakest = ", ".join(f"{words(each.name)} {_percent(each.recall)}" for each in classes[:_WEAKEST])
     lines = [f"* Weakest classes, by recall: {weakest}."]
@@ -109,8 +141,9 @@ def _limits(measured: Measurement, names: Sequence[str]) -> str:
     lines += [
         "* It always answers with one of its classes, even for a picture of something else or of nothing.",
         "* It was not measured on photographs, other sizes, dark articles on a light background, or several articles.",
-        "* Its calibration was measured on pictures like those of the data only.",
     ]
+    if report.robustness is None:
+        lines.append("* Its calibration was measured on pictures like those of the data only.")
     return "\n".join(lines)
 
 

@@ -14,6 +14,7 @@ from fmnist.domain.model.data.dataset import Labels
 from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.evaluation.calibration import Calibration, Reliability
 from fmnist.domain.model.evaluation.metrics import Evaluation, PerClass, Probabilities, wilson_interval
+from fmnist.domain.model.evaluation.robustness import Robustness
 from fmnist.domain.model.model import ModelInfo
 
 REPEATED = (
@@ -187,6 +188,7 @@ class ModelReport:
         story: training of the model; None if its run is unknown or has no epochs.
         source: source of the data, such as the registry's path or URL.
         counts: images of each split of the data version.
+        robustness: measurement on corrupted images of the split; None unless it was asked for.
     """
 
     info: ModelInfo
@@ -196,6 +198,7 @@ class ModelReport:
     story: TrainingStory | None
     source: str
     counts: Mapping[str, int]
+    robustness: Robustness | None = None
 
 
 RenderReport = Callable[[str, ModelReport], Mapping[str, bytes]]

@@ -13,7 +13,9 @@ from fractions import Fraction
 from typing import Any, Self
 
 from fmnist.domain.model.data.images import CLASS_NAMES
+from fmnist.domain.model.evaluation.metrics import FloatArray
 from fmnist.domain.model.evaluation.paired_test import PairedComparison
+from fmnist.domain.model.evaluation.robustness import mean_interval
 from fmnist.domain.model.validation import check, check_types, known_fields
 
 TEST_LIMITS = frozenset({"max_latency_ms", "max_latency_ratio", "min_accuracy"})
@@ -72,6 +74,9 @@ class PromotionPolicy:
         confidence: confidence level of that interval. The level of McNemar's test is 1 minus it.
         max_class_drop: largest allowed loss of recall of any class, in [0, 1].
         max_calibration_loss: largest allowed rise of the expected calibration error, in [0, 1].
+        min_corruption_accuracy: required mean corruption accuracy, also without a champion, in [0, 1]; None: no rule.
+        max_corruption_drop: largest allowed fall of the mean corruption accuracy, in [0, 1], at the lower end of the
+            confidence interval; None: no rule.
         max_latency_ms: largest allowed median latency of a staged model for one image, in ms. With the default, a
             replica with 32 queued requests answers the last one after 16 s. That is half of the request timeout, 30 s.
             At the autoscaling target of 2 ongoing requests, a caller waits for 1 s. The network of `best` takes
@@ -89,6 +94,8 @@ class PromotionPolicy:
     confidence: float = 0.95
     max_class_drop: float = 0.05
     max_calibration_loss: float = 0.02
+    min_corruption_accuracy: float | None = None
+    max_corruption_drop: float | None = None
     max_latency_ms: float = 500.0
     max_latency_ratio: float | None = None
     min_accuracy: float = 0.6
@@ -101,6 +108,9 @@ class PromotionPolicy:
         check(0.5 < self.confidence < 1, "confidence", "between 0.5 and 1", self.confidence)
         for name in ("max_class_drop", "max_calibration_loss", "min_accuracy"):
             check(0 <= getattr(self, name) <= 1, name, "in [0, 1]", getattr(self, name))
+        for name in ("min_corruption_accuracy", "max_corruption_drop"):
+            share = getattr(self, name)
+            check(share is None or 0 <= share <= 1, name, "in [0, 1]", share)
         check(0 < self.max_latency_ms < math.inf, "max_latency_ms", "above 0", self.max_latency_ms)
         ratio = self.max_latency_ratio
         check(ratio is None or 0 < ratio < math.inf, "max_latency_ratio", "above 0", ratio)
@@ -157,6 +167,34 @@ class PromotionPolicy:
         """Apply the rules to both models' answers for the same images."""
         rules = (self._gain(comparison), self._noise(comparison), self._classes(comparison), self._ece(comparison))
         return Decision(Mode.EVALUATE, rules)
+
+    @property
+    def asks_for_corruptions(self) -> bool:
+        """Whether a comparison of answers also needs those for corrupted images."""
+        return (self.min_corruption_accuracy, self.max_corruption_drop) != (None, None)
+
+    def corruptions(self, challenger: FloatArray, champion: FloatArray | None) -> tuple[Rule, ...]:
+        """Apply the rules to answers for corrupted images.
+
+        Args:
+            challenger: for each image, share of the corruptions with a right answer, float64 (n,).
+            champion: the same of the champion, for the same images; None if there is none.
+        """
+        found, rules = float(challenger.mean()), list[Rule]()
+        if (least := self.min_corruption_accuracy) is not None:
+            figures = {"accuracy": found, "required": least}
+            reason = f"mean corruption accuracy {found:.2%}, {least:.2%} required"
+            rules.append(Rule("corruption accuracy", _decimal(found) >= _decimal(least), figures, reason))
+        if (allowed := self.max_corruption_drop) is not None and champion is not None:
+            low, high = mean_interval(challenger - champion, self.confidence)
+            before = float(champion.mean())
+            figures = {"champion": before, "challenger": found, "low": low, "high": high, "allowed": allowed}
+            reason = (
+                f"mean corruption accuracy {before:.2%} -> {found:.2%} ({self.confidence:.0%} interval of the change "
+                f"{_points(low)} to {_points(high)} points); the lower end must be at least {_points(-allowed)}"
+            )
+            rules.append(Rule("corruption drop", _decimal(low) >= -_decimal(allowed), figures, reason))
+        return tuple(rules)
 
     def latency(self, seconds: float, champion: float | None, unknown: str) -> Rule:
         """Judge the latency of a staged model for one image. Without the champion's latency, `unknown` says why."""

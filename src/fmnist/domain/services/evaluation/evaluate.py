@@ -17,8 +17,10 @@ from fmnist.domain.model.evaluation.report import (
     RenderReport,
     TrainingStory,
 )
+from fmnist.domain.model.evaluation.robustness import Corrupt
 from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.training.run import EPOCH_METRICS, best_epoch
+from fmnist.domain.services.evaluation.robustness import OnCell, measure_robustness
 from fmnist.domain.services.prediction import answer
 from fmnist.ports.data_registry import DataRegistry
 from fmnist.ports.model_store import ModelStore
@@ -50,11 +52,15 @@ class ModelEvaluation:
     tracker: Tracker
     registry: DataRegistry
     render: RenderReport
+    corrupt: Corrupt
 
-    def evaluate(self, uri: str, *, split: str = "test", data_version: str | None = None) -> EvaluatedModel:
+    def evaluate(
+        self, uri: str, *, split: str = "test", data_version: str | None = None, on_cell: OnCell | None = None
+    ) -> EvaluatedModel:
         """Measure the model on a split of `data_version` (None: the version it was trained on), and report.
 
-        The report is logged to the model's run. If that fails, a warning says why.
+        With `on_cell`, the model's robustness is measured too. The report is logged to the model's run. If that fails,
+        a warning says why.
 
         Raises:
             ModelNotFound, CorruptModel: the model does not exist, or does not load.
@@ -64,13 +70,19 @@ class ModelEvaluation:
         dataset = measured_dataset(self.registry, model, split, data_version)
         classifier = self.store.download(model).load()
         logger.info("evaluating %s on %s of %s", model.uri, split, dataset.version)
-        answers = answer(classifier, self.registry.read(dataset, split))
+        data = self.registry.read(dataset, split)
+        answers = answer(classifier, data)
+        robustness = None
+        if on_cell is not None:
+            val = data if split == "val" else self.registry.read(dataset, "val")
+            robustness = measure_robustness(classifier, data, val.images, self.corrupt, on_cell)
         report = ModelReport(
             info=classifier.info,
             measured=Measurement.of(split, dataset.version, dataset.digest, answers),
             story=training_story(self.tracker, model),
             source=dataset.source,
             counts=split_sizes(dataset.metadata),
+            robustness=robustness,
         )
         files = report_files(self.render, model.uri, report)
         folder = f"evaluations/{dataset.version}-{split}"

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fmnist.domain.model.data.dataset import DatasetVersion
+from fmnist.domain.model.data.dataset import DatasetVersion, LabeledImages
 from fmnist.domain.model.errors import MetricNotFound, Remedy
+from fmnist.domain.model.evaluation.metrics import FloatArray, Probabilities
 from fmnist.domain.model.evaluation.paired_test import PairedComparison
+from fmnist.domain.model.evaluation.robustness import Corrupt
 from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.promotion.policy import Decision, Mode, PromotionPolicy
 from fmnist.domain.model.promotion.records import DecisionRecord
 from fmnist.domain.model.promotion.stages import StagedName
 from fmnist.domain.services.evaluation.evaluate import measured_dataset
+from fmnist.domain.services.evaluation.robustness import corruption_shares
 from fmnist.domain.services.prediction import answer
 from fmnist.domain.services.promotion.state import Lock, PromotionState, now_utc
 from fmnist.ports.data_registry import DataRegistry
@@ -33,6 +36,7 @@ class ModelComparison:
     tracker: Tracker
     registry: DataRegistry
     source: StagedName
+    corrupt: Corrupt
     lock: Lock = nullcontext
     now: Callable[[], str] = now_utc
 
@@ -106,12 +110,27 @@ class ModelComparison:
         dataset: DatasetVersion,
         split: str,
     ) -> Decision:
-        logger.info("evaluating %s on %s of %s", challenger.uri, split, dataset.version)
         data = self.registry.read(dataset, split)
-        new = answer(self.store.download(challenger).load(), data).probabilities
+        new, robust = self._answers(challenger, policy, dataset, data, split)
         if champion is None:
             alone = PairedComparison.of(data.labels, new, new)
-            return policy.first(Mode.EVALUATE, {"accuracy": alone.challenger_accuracy, "ece": alone.challenger_ece})
-        logger.info("evaluating %s on the same images", champion.uri)
-        old = answer(self.store.download(champion).load(), data).probabilities
-        return policy.by_comparison(PairedComparison.of(data.labels, old, new))
+            figures = {"accuracy": alone.challenger_accuracy, "ece": alone.challenger_ece}
+            decision, champion_robust = policy.first(Mode.EVALUATE, figures), None
+        else:
+            old, champion_robust = self._answers(champion, policy, dataset, data, split)
+            decision = policy.by_comparison(PairedComparison.of(data.labels, old, new))
+        if robust is None:
+            return decision
+        return dataclasses.replace(decision, rules=decision.rules + policy.corruptions(robust, champion_robust))
+
+    def _answers(
+        self, model: ModelVersion, policy: PromotionPolicy, dataset: DatasetVersion, data: LabeledImages, split: str
+    ) -> tuple[Probabilities, FloatArray | None]:
+        """Return a model's answers for the images and, if the policy asks, its right ones for corrupted images."""
+        logger.info("evaluating %s on %s of %s", model.uri, split, dataset.version)
+        classifier = self.store.download(model).load()
+        probabilities = answer(classifier, data).probabilities
+        if not policy.asks_for_corruptions:
+            return probabilities, None
+        logger.info("evaluating %s on corrupted images", model.uri)
+        return probabilities, corruption_shares(classifier, data, self.corrupt)

@@ -10,7 +10,7 @@ from fmnist.domain.model.evaluation.report import SECONDS_METRIC, SPEED_METRIC, 
 from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.training.run import EPOCH_METRICS
 from fmnist.domain.services.evaluation.evaluate import ModelEvaluation, story_of
-from tests.unit.domain.services.promotion_support import House
+from tests.unit.domain.services.promotion_support import House, darker
 
 FOLDER = "evaluations/fashion-mnist-v1.0.0-test"
 
@@ -21,7 +21,7 @@ def draw(uri: str, report: ModelReport) -> Mapping[str, bytes]:
 
 @pytest.fixture
 def evaluation(promotions: House) -> ModelEvaluation:
-    return ModelEvaluation(promotions.store, promotions.tracker, promotions.registry, draw)
+    return ModelEvaluation(promotions.store, promotions.tracker, promotions.registry, draw, darker)
 
 
 def test_model_is_measured_on_the_split_of_its_own_data(promotions: House, evaluation: ModelEvaluation) -> None:

@@ -31,6 +31,23 @@ def test_both_models_are_measured_on_the_same_images(promotions: House) -> None:
     assert record.champion == f"models:/{PROD}/1"
 
 
+@pytest.mark.parametrize("least", [0.2, 0.5])
+def test_corrupted_images_count_if_the_policy_asks(promotions: House, least: float) -> None:
+    # Three severities of five are black in this house, and then one class of ten is right.
+    policy = replace(POLICY, min_corruption_accuracy=least, max_corruption_drop=0.0)
+    first = promotions.comparison.compare(promotions.train(5), policy, Mode.EVALUATE)
+    assert [rule.name for rule in first.rules] == ["champion", "corruption accuracy"]
+    assert first.rules[1].figures["accuracy"] == pytest.approx((2 * 0.5 + 3 * 0.1) / 5)
+    assert first.decision.promoted is (least < 0.26)
+    promotions.promote(promotions.train(5))
+    second = promotions.comparison.compare(promotions.train(9), policy, Mode.EVALUATE)
+    found = {rule.name: rule for rule in second.rules}
+    assert found["corruption accuracy"].passed is (least < 0.42)
+    assert found["corruption drop"].passed
+    third = promotions.comparison.compare(promotions.train(3), policy, Mode.EVALUATE)
+    assert not {rule.name: rule for rule in third.rules}["corruption drop"].passed
+
+
 def test_logged_metrics_do_not_count_if_models_are_measured(promotions: House) -> None:
     promotions.promote(promotions.train(9, val_acc=0.1))
     assert not promotions.compare(promotions.train(5, val_acc=0.99)).decision.promoted
