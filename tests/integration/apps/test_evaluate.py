@@ -11,12 +11,12 @@ from tests.integration.apps.here import Here
 
 FILES = {
     *("report.html", "model_card.md"),
-    *(f"{figure}.svg" for figure in ("classes", "confusion_matrix", "learning_curves", "reliability")),
+    *(f"{figure}.svg" for figure in ("classes", "confusion_matrix", "learning_curves", "reliability", "robustness")),
 }
 
 
 def test_newest_model_is_measured_as_training_measured_it(there: Here, trained: Trained, tmp_path: Path) -> None:
-    code, out, err = there("evaluate", "--json", "--output-dir", str(tmp_path / "new" / "report"))
+    code, out, err = there("evaluate", "--robustness", "--json", "--output-dir", str(tmp_path / "new" / "report"))
     assert code == 0, err
     found, run_id = json.loads(out), trained.result["run_id"]
     assert (found["model_uri"], found["split"], found["images"]) == (trained.result["model_uri"], "test", 50)
@@ -31,6 +31,12 @@ def test_newest_model_is_measured_as_training_measured_it(there: Here, trained: 
     assert {path.name for path in (tmp_path / "new" / "report").iterdir()} == FILES
     page = (tmp_path / "new" / "report" / "report.html").read_text()
     assert "Learning curves" in page
+    assert "## Robustness" in (tmp_path / "new" / "report" / "model_card.md").read_text()
+    robustness = found["robustness"]
+    low, high = robustness["corruption_accuracy_interval"]
+    assert low <= robustness["corruption_accuracy"] <= high
+    assert {len(figures) for figures in robustness["accuracy"].values()} == {5}
+    assert len(robustness["detections"]) == 4
     run = trained.command.only_run()
     stored = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/evaluations/fashion-mnist-v1.0.0-test/report.html")
     assert stored == page
@@ -39,10 +45,11 @@ def test_newest_model_is_measured_as_training_measured_it(there: Here, trained: 
 
 def test_output_has_the_metrics_and_the_place_of_the_report(there: Here, trained: Trained, tmp_path: Path) -> None:
     measured = ("evaluate", trained.result["model_uri"], "--split", "val", "--data-version", "0.9.0")
-    code, out, err = there(*measured, "--output-dir", str(tmp_path / "report"))
+    code, out, err = there(*measured, "--robustness", "--output-dir", str(tmp_path / "report"))
     assert code == 0, err
     assert "val of fashion-mnist-v0.9.0, 50 images" in out
     assert "Ankle boot" in out
+    assert "inverted pictures, by energy" in out
     assert f"report {tmp_path}/report/report.html\n" in out
     assert f"report runs:/{trained.result['run_id']}/evaluations/fashion-mnist-v0.9.0-val/report.html" in out
     assert all(len(line) <= 80 for line in out.splitlines() if not line.startswith("report"))
@@ -61,17 +68,3 @@ def test_output_has_the_metrics_and_the_place_of_the_report(there: Here, trained
 )
 def test_impossible_evaluation_is_refused_in_one_line(there: Here, arguments: tuple[str, ...], said: str) -> None:
     assert said in there.refused("evaluate", *arguments)
-
-
-def test_robustness_is_printed_and_written_if_asked(there: Here, trained: Trained, tmp_path: Path) -> None:
-    found = there.json("evaluate", "--robustness", "--output-dir", str(tmp_path))["robustness"]
-    low, high = found["corruption_accuracy_interval"]
-    assert low <= found["corruption_accuracy"] <= high
-    assert {len(figures) for figures in found["accuracy"].values()} == {5}
-    assert len(found["detections"]) == 4
-    assert {path.name for path in tmp_path.iterdir()} == {*FILES, "robustness.svg"}
-    assert "## Robustness" in (tmp_path / "model_card.md").read_text()
-    told = there.told("evaluate", "--robustness")
-    assert "corruption accuracy" in told
-    assert "inverted pictures, by energy" in told
-    assert all(len(line) <= 80 for line in told.splitlines() if not line.startswith("report"))
