@@ -69,7 +69,7 @@ test: setup ## Run the whole suite: unit, contract and integration tests. Show t
 soak: setup ## Run the long tests: many reloads under load, memory over many requests, long outages.
 	$(BIN)/pytest -m soak --durations 10
 
-lint: setup ## Check format, lint, types, import contracts, images, workflows and manifests.
+lint: setup ## Check format, lint, types, import contracts, images and workflows.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -81,7 +81,6 @@ lint: setup ## Check format, lint, types, import contracts, images, workflows an
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/actionlint
 	$(BIN)/zizmor --offline --quiet --no-progress .github
-	$(BIN)/pytest --quiet --no-header tests/unit/deploy
 
 images: ## Build the images fmnist-training and fmnist-serving with Docker; TORCH_INDEX works as in setup.
 	@for target in training serving; do \
