@@ -2,18 +2,17 @@
 
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from fmnist.apps.progress import Display
 from fmnist.domain.services.batch.run import BatchProgress
 
 _LINE_SECONDS = 10.0
 
 
-class BatchProgressBar:
+class BatchProgressBar(Display):
     """Call it with each report, inside its `with` block.
 
     Attributes:
@@ -25,7 +24,7 @@ class BatchProgressBar:
         self._console = console
         self._clock = clock
         self._started = self._told = clock()
-        self._bar = Progress(
+        self._bar = self._live = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),  # fits into 80 columns, with room for an echoed ^C
@@ -36,15 +35,6 @@ class BatchProgressBar:
             disable=not console.is_terminal,
         )
         self._task = self._bar.add_task("reading", total=None, rate="")
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
 
     def __call__(self, report: BatchProgress) -> None:
         """Show one report."""

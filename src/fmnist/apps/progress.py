@@ -1,21 +1,37 @@
 """Shows training progress: a live bar on a terminal, and one line per epoch. It writes to stderr only."""
 
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from fmnist.domain.model.training.run import Progress as Report
 
 
-class TrainingProgress:
+class Display:
+    """Shows `_live` on a terminal, inside its `with` block."""
+
+    _console: Console
+    _live: Live | Progress
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+
+class TrainingProgress(Display):
     """Call it with each report, inside its `with` block. `best` is the highest `val_acc` of earlier attempts."""
 
     def __init__(self, console: Console, best: float = 0.0) -> None:
         self._console = console
         self._best = best
-        self._bar = Progress(
+        self._bar = self._live = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),  # fits into 80 columns, with room for an echoed ^C
@@ -27,15 +43,6 @@ class TrainingProgress:
             disable=not console.is_terminal,
         )
         self._task = self._bar.add_task("starting workers, reading data", total=None, loss="")
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
 
     def __call__(self, report: Report) -> None:
         """Show one report."""

@@ -1,20 +1,19 @@
 """Shows the progress of a study: a live table of its trials on a terminal, and a line per trial elsewhere."""
 
 import time
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from fmnist.apps.progress import Display
 from fmnist.domain.model.tuning.result import TuningTask
 from fmnist.domain.model.tuning.trial import Trial, TrialState
 
 _OTHER_LINES = 6  # of the terminal, besides the rows: head, caption, and a log line or two
 
 
-class TuningProgress:
+class TuningProgress(Display):
     """Call it with each change of a trial, inside its `with` block. It writes to stderr only."""
 
     def __init__(self, console: Console, task: TuningTask) -> None:
@@ -29,17 +28,6 @@ class TuningProgress:
             redirect_stdout=False,
             redirect_stderr=False,
         )
-
-    def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._console.is_terminal:
-            self._live.stop()
 
     def __call__(self, trial: Trial) -> None:
         """Show a trial."""

@@ -1,8 +1,8 @@
 """`Compute` in this process, on one device: for quick work, for tests, and wherever no cluster is wanted."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from fmnist.adapters.lightning.checkpoint import BEST, History, KeptCheckpoints
 from fmnist.domain.model.data.dataset import DatasetVersion, LabeledImages
@@ -15,25 +15,20 @@ from fmnist.ports.compute import Compute, FitResult, OnProgress
 from fmnist.ports.model_store import TrainedWeights
 
 
-class SplitReading(Protocol):
-    """The part of a `DataRegistry` that reads."""
-
-    def read(self, dataset: DatasetVersion, split: str) -> LabeledImages:
-        """Return a split, as a registry does."""
-
-
 @dataclass(frozen=True, slots=True)
 class LocalCompute(Compute):
     """Trains and predicts in this process, with one worker, on the GPU if there is one.
 
     Args:
+        read: reads a split, as a `DataRegistry` does. Each one is read once, because a study trains on it many times.
         checkpoints: a directory. Each run keeps its newest checkpoint in a subdirectory named by the run's id.
         threads: CPU threads of torch.
     """
 
-    registry: SplitReading
+    read: Callable[[DatasetVersion, str], LabeledImages]
     checkpoints: Path
     threads: int
+    _kept: dict[tuple[str, str], LabeledImages] = field(default_factory=dict, init=False, repr=False)
 
     def prepare(self, spec: TrainingSpec, dataset: DatasetVersion) -> None:
         if spec.num_workers != 1:
@@ -48,8 +43,8 @@ class LocalCompute(Compute):
         from fmnist.adapters.lightning.fitting import fit_network
 
         self.prepare(spec, dataset)
-        train = self.registry.read(dataset, "train").head(spec.limit_train)
-        val = self.registry.read(dataset, "val").head(spec.limit_val)
+        train = self._split(dataset, "train").head(spec.limit_train)
+        val = self._split(dataset, "val").head(spec.limit_val)
         kept = KeptCheckpoints(self.checkpoints / run_id)
         kept.prepare()
 
@@ -73,10 +68,16 @@ class LocalCompute(Compute):
         weights = TrainedWeights(spec.recipe.architecture, str(newest / BEST))
         return FitResult(weights, history.epochs, history.seconds, history.device)
 
+    def _split(self, dataset: DatasetVersion, split: str) -> LabeledImages:
+        key = (dataset.digest, split)
+        if key not in self._kept:
+            self._kept[key] = self.read(dataset, split)
+        return self._kept[key]
+
     def close(self) -> None:
         """Do nothing, because `fit` leaves nothing open."""
 
     def predict(self, weights: TrainedWeights, dataset: DatasetVersion, split: str) -> SplitPredictions:
         from fmnist.adapters.torch.weights import WeightsClassifier
 
-        return answer(WeightsClassifier.of(weights, dataset)(), self.registry.read(dataset, split))
+        return answer(WeightsClassifier.of(weights, dataset)(), self._split(dataset, split))

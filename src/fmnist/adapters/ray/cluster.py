@@ -126,6 +126,11 @@ def free_cpus() -> list[float]:
     return free if sum(free) >= 1 else nodes
 
 
+def cluster_gpus() -> float:
+    """Return the GPUs of the cluster that this process has joined."""
+    return float(ray.cluster_resources().get("GPU", 0))
+
+
 def node_cpus() -> list[float]:
     """Return the CPUs of each live node of the cluster."""
     return [float(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]

@@ -20,6 +20,7 @@ from fmnist.adapters.lightning.checkpoint import BEST, History
 from fmnist.adapters.parquet.files import SplitReader
 from fmnist.adapters.ray.cluster import (
     RETRIES,
+    cluster_gpus,
     cluster_in_use,
     cpus_per_worker,
     free_cpus,
@@ -65,7 +66,7 @@ class RayCompute(Compute):
         self.storage.prepare()
         join_cluster(self.cluster)
         if self.cluster.address is None:
-            check_gpus(spec, ray.cluster_resources().get("GPU", 0))
+            check_gpus(spec, cluster_gpus())
 
     def fit(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, on_progress: OnProgress) -> FitResult:
         self.prepare(spec, dataset)

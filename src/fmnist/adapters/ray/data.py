@@ -1,7 +1,7 @@
 """Splits in Ray's object store: Ray Data reads their files in parallel, and each worker takes its own rows."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -60,14 +60,12 @@ class StoredSplit:
         )
 
 
-class SplitSource(ray.data.Datasource):  # type: ignore[misc]  # ray is not typed here
-    """A split's files as a source for Ray Data, one task for each file. A task compares the hash before it parses."""
+class _Calls(ray.data.Datasource):  # type: ignore[misc]  # ray is not typed here
+    """Calls that return tables, as a source for Ray Data, one task for each."""
 
-    def __init__(self, reader: SplitReader, files: Sequence[SplitFile], limit: int | None) -> None:
+    def __init__(self, calls: Sequence[Callable[[], Iterable[Any]]]) -> None:
         super().__init__()
-        self._reader = reader
-        self._files = files
-        self._limit = limit
+        self._calls = calls
 
     def estimate_inmemory_data_size(self) -> None:
         """Leave the size open: only the number of tasks would depend on it."""
@@ -75,9 +73,36 @@ class SplitSource(ray.data.Datasource):  # type: ignore[misc]  # ray is not type
     def get_read_tasks(
         self, parallelism: int, per_task_row_limit: int | None = None, data_context: object = None
     ) -> list[ray.data.ReadTask]:
-        """Return a task for each file."""
+        """Return a task for each call."""
         unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
-        return [ray.data.ReadTask(partial(_tables, self._reader, file, self._limit), unknown) for file in self._files]
+        return [ray.data.ReadTask(call, unknown) for call in self._calls]
+
+
+@contextmanager
+def quiet_and_in_order(**options: float) -> Iterator[None]:
+    """Let Ray Data, inside of the block, keep the order of blocks, show no progress and have these further options."""
+    context = ray.data.DataContext.get_current().copy()
+    context.execution_options.preserve_order = True  # otherwise a block's place depends on when its task ends
+    context.enable_progress_bars = False
+    for name, value in options.items():
+        setattr(context, name, value)
+    with ray.data.DataContext.current(context), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated", RayDeprecationWarning)
+        yield
+
+
+def read_calls(calls: Sequence[Callable[[], Iterable[Any]]]) -> "ray.data.Dataset":
+    """Return the tables of picklable calls, which are made on all nodes."""
+    return ray.data.read_datasource(
+        _Calls(calls),
+        override_num_blocks=len(calls),
+        # A task needs no CPU, because it runs, also again if a node with blocks is lost, while workers hold all CPUs.
+        # So a limit keeps a machine from reading hundreds of files at once.
+        num_cpus=0,
+        concurrency=min(len(calls), _TASKS_PER_NODE * len(node_cpus())),
+        # Ray Data's default is to try for ever. No other argument sets it.
+        ray_remote_args={"max_retries": RETRIES},
+    )
 
 
 def read_split(reader: SplitReader, files: Sequence[SplitFile], limit: int | None = None) -> StoredSplit:
@@ -89,23 +114,10 @@ def read_split(reader: SplitReader, files: Sequence[SplitFile], limit: int | Non
         FmnistError: a file cannot be read, as `SplitReader` says.
         StoreUnavailable: no file was read for a long time (30 minutes, by Ray's default).
     """
-    context = ray.data.DataContext.get_current().copy()
-    context.execution_options.preserve_order = True  # otherwise a block's place depends on when its task ends
-    context.enable_progress_bars = False
     # By default, half: above that, tasks start one at a time. Nothing else fills the store before training.
-    context.override_object_store_memory_limit_fraction = 1.0
-    with ray.data.DataContext.current(context), warnings.catch_warnings(), _own_errors():
-        warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated", RayDeprecationWarning)
-        data = ray.data.read_datasource(
-            SplitSource(reader, files, limit),
-            override_num_blocks=len(files),
-            # A task needs no CPU, because it runs again if a node with blocks is lost, while waiting workers hold all
-            # CPUs. So a limit keeps a machine from reading hundreds of files at once.
-            num_cpus=0,
-            concurrency=min(len(files), _TASKS_PER_NODE * len(node_cpus())),
-            # Ray Data's default is to try for ever. No other argument sets it.
-            ray_remote_args={"max_retries": RETRIES},
-        )
+    with quiet_and_in_order(override_object_store_memory_limit_fraction=1.0), _own_errors():
+        # A task compares the hash of its file before it parses it.
+        data = read_calls([partial(_tables, reader, file, limit) for file in files])
         bundles = list(data.materialize().iter_internal_ref_bundles())
     stored = [entry for bundle in bundles for entry in bundle.blocks]
     return StoredSplit([entry.ref for entry in stored], [entry.metadata.num_rows for entry in stored])

@@ -1,7 +1,6 @@
 """`Compute` for many trainings at a time: each one runs in one process of a Ray cluster, and Ray only executes them."""
 
 import logging
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,7 +13,7 @@ from typing import Any
 import ray
 
 from fmnist.adapters.lightning.compute import LocalCompute
-from fmnist.adapters.ray.cluster import RETRIES, cluster_in_use
+from fmnist.adapters.ray.cluster import RETRIES, cluster_gpus, cluster_in_use
 from fmnist.adapters.ray.compute import SILENCE_SECONDS, RayCompute, free_shares
 from fmnist.domain.model.data.dataset import DatasetVersion, LabeledImages
 from fmnist.domain.model.errors import FmnistError, StoreUnavailable, TrainingFailed
@@ -44,7 +43,7 @@ class RayTrials(RayCompute):
 
     def places(self) -> int:
         """Return how many trainings fit on what is free of the cluster, which `prepare` has joined; at least one."""
-        free, kinds = ray.available_resources(), ("CPU", "GPU") if _gpus() else ("CPU",)
+        free, kinds = ray.available_resources(), ("CPU", "GPU") if cluster_gpus() else ("CPU",)
         return max(1, int(min(free.get(kind, 0) for kind in kinds)))
 
     def fit(self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, on_progress: OnProgress) -> FitResult:
@@ -136,15 +135,11 @@ class RayTrials(RayCompute):
         return trainer
 
     def _new_trainer(self) -> Any:
-        gpus = min(1, _gpus())
+        gpus = min(1, cluster_gpus())
         kind = ray.remote(num_cpus=1, num_gpus=gpus, max_concurrency=3)(_Trainer)  # for its three methods
         trainer = kind.remote(Path(self.storage.path))
         self._all.append(trainer)
         return trainer
-
-
-def _gpus() -> float:
-    return float(ray.cluster_resources().get("GPU", 0))
 
 
 class _Ended(Exception):
@@ -163,7 +158,7 @@ class _Trainer:  # pragma: no cover - runs in a Ray worker
         self, spec: TrainingSpec, dataset: DatasetVersion, run_id: str, train: LabeledImages, val: LabeledImages
     ) -> FitResult | FmnistError | None:
         self._end.clear()
-        compute = LocalCompute(_Splits({"train": train, "val": val}), self._checkpoints, threads=1)
+        compute = LocalCompute(lambda _, split: {"train": train, "val": val}[split], self._checkpoints, threads=1)
         try:
             return compute.fit(spec, dataset, run_id, partial(self._hear, run_id))
         except FmnistError as error:
@@ -187,13 +182,3 @@ class _Trainer:  # pragma: no cover - runs in a Ray worker
         if self._end.is_set():
             raise _Ended
         self._reports.put((run_id, report))
-
-
-@dataclass(frozen=True, slots=True)
-class _Splits:  # pragma: no cover - runs in a Ray worker
-    """The splits of one data version, in memory."""
-
-    kept: Mapping[str, LabeledImages]
-
-    def read(self, dataset: DatasetVersion, split: str) -> LabeledImages:
-        return self.kept[split]

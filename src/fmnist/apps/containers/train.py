@@ -9,7 +9,7 @@ from dependency_injector import providers
 from fmnist.adapters.filelock.lock import RunLock
 from fmnist.adapters.git.command import run
 from fmnist.adapters.jinja2.report_page import render_report
-from fmnist.adapters.lightning.compute import LocalCompute, SplitReading
+from fmnist.adapters.lightning.compute import LocalCompute
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.containers.ray_compute import ray_compute
 from fmnist.apps.process import uninterrupted
@@ -35,9 +35,9 @@ def commit_of_this_code(settings: Settings) -> str:
         return settings.git_commit
 
 
-def local_compute(settings: Settings, registry: SplitReading) -> LocalCompute:
+def _local_compute(settings: Settings, registry: DataRegistry) -> LocalCompute:
     """Return the compute of this process, which may use all CPUs of it."""
-    return LocalCompute(registry, settings.checkpoint_directory, threads=len(os.sched_getaffinity(0)))
+    return LocalCompute(registry.read, settings.checkpoint_directory, threads=len(os.sched_getaffinity(0)))
 
 
 def _run_lock(settings: Settings, compute_name: str) -> RunLock:
@@ -78,13 +78,10 @@ class TrainContainer(ModelsContainer):
 
     compute_name = providers.Dependency(instance_of=str)
     ray_compute = providers.Singleton(ray_compute, settings=ModelsContainer.settings)
-    compute = providers.Selector(
-        compute_name,
-        ray=ray_compute,
-        local=providers.Singleton(
-            local_compute, settings=ModelsContainer.settings, registry=ModelsContainer.data_registry
-        ),
+    local_compute = providers.Singleton(
+        _local_compute, settings=ModelsContainer.settings, registry=ModelsContainer.data_registry
     )
+    compute = providers.Selector(compute_name, ray=ray_compute, local=local_compute)
     lock = providers.Factory(_run_lock, settings=ModelsContainer.settings, compute_name=compute_name)
     training_run = providers.Factory(
         _training_run,

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dependency_injector import providers
@@ -15,10 +14,9 @@ from fmnist.adapters.parquet.storage import Storage
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.apps.containers.s3 import s3_settings
-from fmnist.apps.containers.train import TrainContainer, local_compute
+from fmnist.apps.containers.train import TrainContainer
 from fmnist.apps.process import uninterrupted
 from fmnist.apps.settings import Settings
-from fmnist.domain.model.data.dataset import DatasetVersion, LabeledImages
 from fmnist.domain.model.tuning.result import TuningTask
 from fmnist.domain.services.tuning.tune import Tuning
 from fmnist.ports.compute import Compute
@@ -29,19 +27,6 @@ if TYPE_CHECKING:
     from fmnist.adapters.ray.trials import RayTrials
 
 
-@dataclass(frozen=True, slots=True)
-class _ReadOnce:
-    """Reads each split once, and keeps it for all trials. A study has one data version."""
-
-    registry: DataRegistry
-    kept: dict[str, LabeledImages] = field(default_factory=dict)
-
-    def read(self, dataset: DatasetVersion, split: str) -> LabeledImages:
-        if split not in self.kept:
-            self.kept[split] = self.registry.read(dataset, split)
-        return self.kept[split]
-
-
 def _ray_trials(settings: Settings) -> "RayTrials":
     from fmnist.adapters.ray.trials import RayTrials  # imports Ray, which trials in this process do not need
 
@@ -50,10 +35,6 @@ def _ray_trials(settings: Settings) -> "RayTrials":
         reader=SplitReader(Storage(s3_settings(settings))),
         storage=CheckpointStorage(str(settings.checkpoint_directory)),
     )
-
-
-def _one() -> int:
-    return 1
 
 
 def _tuning(
@@ -83,15 +64,7 @@ class TuneContainer(TrainContainer):
     """The search. `compute_name` chooses where trials run: `ray` or `local`."""
 
     ray_trials = providers.Singleton(_ray_trials, settings=TrainContainer.settings)
-    compute = providers.Selector(
-        TrainContainer.compute_name,
-        ray=ray_trials,
-        local=providers.Singleton(
-            local_compute,
-            settings=TrainContainer.settings,
-            registry=providers.Singleton(_ReadOnce, registry=TrainContainer.data_registry),
-        ),
-    )
+    compute = providers.Selector(TrainContainer.compute_name, ray=ray_trials, local=TrainContainer.local_compute)
     tuning = providers.Factory(
         _tuning,
         settings=TrainContainer.settings,
@@ -99,6 +72,6 @@ class TuneContainer(TrainContainer):
         tracker=TrainContainer.tracker,
         compute=compute,
         at_once=providers.Selector(
-            TrainContainer.compute_name, ray=ray_trials.provided.places, local=providers.Object(_one)
+            TrainContainer.compute_name, ray=ray_trials.provided.places, local=providers.Object(lambda: 1)
         ),
     )

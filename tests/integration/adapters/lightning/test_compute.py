@@ -43,7 +43,7 @@ class TestLocalCompute(ComputeContract):
     @pytest.fixture(scope="class")
     @classmethod
     def compute(cls, registry: MemoryDataRegistry, tmp_path_factory: pytest.TempPathFactory) -> LocalCompute:
-        return LocalCompute(registry, tmp_path_factory.mktemp("checkpoints"), threads=2)
+        return LocalCompute(registry.read, tmp_path_factory.mktemp("checkpoints"), threads=2)
 
     def test_more_workers_than_images_are_refused(self, compute: LocalCompute, dataset: DatasetVersion) -> None:
         with pytest.raises(InvalidSetting, match="in-process compute has one worker, found num_workers 2"):
@@ -112,7 +112,7 @@ class TestLocalCompute(ComputeContract):
         unknown = replace(one, metadata={name: part for name, part in one.metadata.items() if name != "splits"})
         spec = TrainingSpec(recipe=SPEC.recipe.override(architecture="resnet18"))
         with pytest.raises(InvalidSetting, match="resnet18 needs at least 2 images per worker and step, found 1"):
-            LocalCompute(registry, tmp_path, threads=1).fit(spec, unknown, "run", lambda _: None)
+            LocalCompute(registry.read, tmp_path, threads=1).fit(spec, unknown, "run", lambda _: None)
 
     @pytest.mark.parametrize("preset", ["speedrun", "small-1m", "best"])
     def test_presets_for_a_gpu_also_train_on_a_cpu(
@@ -200,7 +200,7 @@ def test_unwritable_checkpoint_directory_is_named_before_training(tmp_path: Path
     (tmp_path / "file").touch()
     registry = MemoryDataRegistry()
     dataset = registry.add("1.0.0", toy_splits())
-    compute = LocalCompute(registry, tmp_path / place, threads=1)
+    compute = LocalCompute(registry.read, tmp_path / place, threads=1)
     with pytest.raises(StoreUnavailable, match=f"cannot keep checkpoints in {tmp_path / place}: "):
         compute.prepare(SPEC, dataset)
 
@@ -280,7 +280,7 @@ def test_training_continues_from_checkpoints_of_optimizers_that_were_not_fused(o
 def test_a_gpu_trains_compiled_in_bfloat16_to_weights_that_a_cpu_reads(tmp_path: Path) -> None:
     registry = MemoryDataRegistry()
     dataset = registry.add("1.0.0", toy_splits(train=320, val=100, test=100))
-    compute = LocalCompute(registry, tmp_path, threads=2)
+    compute = LocalCompute(registry.read, tmp_path, threads=2)
     spec = replace(SPEC, recipe=SPEC.recipe.override(precision="bfloat16", compile=True))
     result = compute.fit(spec, dataset, uuid4().hex, lambda _: None)
     assert result.device == torch.cuda.get_device_name()
