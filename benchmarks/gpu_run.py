@@ -62,7 +62,7 @@ def measure(job: Job) -> Iterator[dict[str, Any]]:
     recipe = PRESETS[job.preset].override(max_epochs=job.epochs, batch_size=job.batch_size)
     spec, ends = TrainingSpec(recipe=recipe, seed=job.seed), []
     with tempfile.TemporaryDirectory(prefix="fmnist-benchmark-") as checkpoints:
-        compute = LocalCompute(registry, Path(checkpoints), threads=len(os.sched_getaffinity(0)))
+        compute = LocalCompute(registry.read, Path(checkpoints), threads=len(os.sched_getaffinity(0)))
         first_step = _warm_up(compute, spec, dataset) - job.started
 
         def watch(report: Progress) -> None:

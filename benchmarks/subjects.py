@@ -161,7 +161,7 @@ def learn(_: float, preset: str, seed: str, epochs: str, enough: str) -> dict[st
     dataset = registry.resolve()
     recipe = PRESETS[preset].override(max_epochs=int(epochs) or None)
     with tempfile.TemporaryDirectory(prefix="fmnist-benchmark-") as checkpoints:
-        compute = LocalCompute(registry, Path(checkpoints), threads=len(os.sched_getaffinity(0)))
+        compute = LocalCompute(registry.read, Path(checkpoints), threads=len(os.sched_getaffinity(0)))
         run_id = "learn"
         with contextlib.suppress(EnoughError):
             compute.fit(TrainingSpec(recipe=recipe, seed=int(seed)), dataset, run_id, watch)

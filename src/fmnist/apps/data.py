@@ -1,4 +1,4 @@
-"""`fmnist data`: builds, lists, pins, shows and verifies versions of the data."""
+"""`fmnist data`: builds, lists, pins, shows, verifies and audits versions of the data."""
 
 import logging
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from fmnist.apps import audit
 from fmnist.apps.outputs import AsJson, check_output_dir, examples, print_json, write_report
 from fmnist.apps.process import begin
 from fmnist.apps.terminal import stdout
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-app = typer.Typer(help="Build, list, resolve, show and verify data versions.", no_args_is_help=True)
+app = typer.Typer(help="Build, list, resolve, show, verify and audit data versions.", no_args_is_help=True)
 stage = typer.Typer(help="Steps of the data registry's pipeline, run by its dvc.yaml.", no_args_is_help=True)
 app.add_typer(stage, name="stage", hidden=True)
+app.command("audit", epilog=audit.EXAMPLES)(audit.audit)
 
 _MOST_FILES = 1000
 _Files = Annotated[int, typer.Option(min=1, max=_MOST_FILES)]

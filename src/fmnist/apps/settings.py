@@ -213,6 +213,11 @@ class Settings(BaseSettings):
         return self.fmnist_home / "studies"
 
     @property
+    def audits(self) -> Path:
+        """The directory of audits of data versions: their reports, and the predictions of their folds."""
+        return self.fmnist_home / "audits"
+
+    @property
     def verbose(self) -> bool:
         """Whether to show details for debugging."""
         return self.log_level == "DEBUG"

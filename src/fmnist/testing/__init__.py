@@ -6,6 +6,7 @@ from fmnist.adapters.memory.classifier import MeanClassifier
 from fmnist.adapters.memory.compute import MemoryCompute
 from fmnist.adapters.memory.desired_state import MemoryDesiredState
 from fmnist.adapters.memory.image_source import MemoryFile, MemoryImageSource
+from fmnist.adapters.memory.label_review import MemoryLabelReview
 from fmnist.adapters.memory.model_store import MemoryModelStore
 from fmnist.adapters.memory.registry import MemoryDataRegistry
 from fmnist.adapters.memory.serving_memory import MemoryServingMemory
@@ -22,6 +23,7 @@ __all__ = [
     "MemoryDesiredState",
     "MemoryFile",
     "MemoryImageSource",
+    "MemoryLabelReview",
     "MemoryModelStore",
     "MemoryServingMemory",
     "MemoryStudy",

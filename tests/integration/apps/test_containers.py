@@ -18,6 +18,7 @@ from fmnist.adapters.memory.tracker import MemoryTracker
 from fmnist.adapters.parquet.storage import S3Settings
 from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.apps.containers import train as train_container
+from fmnist.apps.containers.audit import AuditContainer
 from fmnist.apps.containers.data import DataContainer
 from fmnist.apps.containers.deploy import DeployContainer
 from fmnist.apps.containers.evaluate import EvaluateContainer
@@ -44,6 +45,7 @@ from fmnist.ports.compute import Compute
 from fmnist.ports.data_registry import DataRegistry
 from fmnist.ports.desired_state import DesiredState
 from fmnist.ports.image_source import ImageSource
+from fmnist.ports.label_review import LabelReview
 from fmnist.ports.model_store import ModelStore
 from fmnist.ports.tracker import RunStatus, Tracker
 from fmnist.testing.data import toy_splits
@@ -55,6 +57,7 @@ PORTS = {
     "compute": Compute,
     "desired_state": DesiredState,
     "image_source": ImageSource,
+    "label_review": LabelReview,
     "batch_prediction": BatchPrediction,
 }
 # Calling these runs the app's work, so they are only resolved.
@@ -95,6 +98,7 @@ def test_lineage_of_a_laptop_is_marked(settings: Settings) -> None:
 @pytest.mark.parametrize(
     ("kind", "given"),
     [
+        (AuditContainer, {}),
         (DataContainer, {}),
         (DeployContainer, {}),
         (EvaluateContainer, {}),

@@ -69,7 +69,7 @@ def trained(registry: RegistrySettings, tmp_path_factory: pytest.TempPathFactory
         container = ModelsContainer(settings=settings)
         data, tracker = container.data_registry(), container.tracker()
         for number, known in enumerate(KNOWN, 1):
-            compute = Forgetful(data, settings.checkpoint_directory, threads=1, known=known)
+            compute = Forgetful(data.read, settings.checkpoint_directory, threads=1, known=known)
             training = TrainingRun(data, tracker, compute, container.model_store(), SOURCE, lambda *_: {})
             provenance = Provenance(
                 argo_workflow_uid=f"workflow-{number}", docker_image_tag=f"image-{number}", git_commit="c0ffee"

@@ -35,7 +35,7 @@ def commit_of_this_code(settings: Settings) -> str:
         return settings.git_commit
 
 
-def _local_compute(settings: Settings, registry: DataRegistry) -> LocalCompute:
+def local_compute_of(settings: Settings, registry: DataRegistry) -> LocalCompute:
     """Return the compute of this process, which may use all CPUs of it."""
     return LocalCompute(registry.read, settings.checkpoint_directory, threads=len(os.sched_getaffinity(0)))
 
@@ -79,7 +79,7 @@ class TrainContainer(ModelsContainer):
     compute_name = providers.Dependency(instance_of=str)
     ray_compute = providers.Singleton(ray_compute, settings=ModelsContainer.settings)
     local_compute = providers.Singleton(
-        _local_compute, settings=ModelsContainer.settings, registry=ModelsContainer.data_registry
+        local_compute_of, settings=ModelsContainer.settings, registry=ModelsContainer.data_registry
     )
     compute = providers.Selector(compute_name, ray=ray_compute, local=local_compute)
     lock = providers.Factory(_run_lock, settings=ModelsContainer.settings, compute_name=compute_name)

@@ -1,0 +1,1 @@
+"""cleanlab: confident learning for `fmnist data audit`. It provides the `LabelReview`."""
