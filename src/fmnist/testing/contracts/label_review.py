@@ -22,7 +22,7 @@ class LabelReviewContract:
         truth = np.arange(200, dtype=np.uint8) % classes
         certainty = np.full(200, 0.8, np.float32)
         certainty[wrong] = np.linspace(0.95, 0.9, len(wrong))
-        probabilities = np.repeat((1 - certainty[:, np.newaxis]) / 9, 10, axis=1)
+        probabilities = np.asarray(np.repeat((1 - certainty[:, np.newaxis]) / 9, 10, axis=1), np.float32)
         probabilities[np.arange(200), truth] = certainty
         labels = truth.copy()
         labels[wrong] = (labels[wrong] + 1) % classes

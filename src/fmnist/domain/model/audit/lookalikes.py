@@ -99,13 +99,13 @@ def _coarse(images: Images) -> Floats:
     down, across = (_halving(centre - (SIDE - 1) / 2) for centre in _centres(images))
     small = (down @ pixels @ across.transpose(0, 2, 1)).reshape(len(images), -1)
     small -= small.mean(axis=1, keepdims=True)
-    return small / np.maximum(np.linalg.norm(small, axis=1, keepdims=True), _SMALL)
+    return np.asarray(small / np.maximum(np.linalg.norm(small, axis=1, keepdims=True), _SMALL), np.float32)
 
 
 def _halving(offsets: Floats) -> Floats:
     """Return matrices (n, 14, 28) that move an axis by offsets (n,), by linear interpolation, and halve it."""
     distance = np.abs(_PIXELS - (_PIXELS[:, np.newaxis] + offsets[:, np.newaxis, np.newaxis]))
-    return np.maximum(0, 1 - distance).reshape(len(offsets), SIDE // 2, 2, SIDE).mean(axis=2)
+    return np.asarray(np.maximum(0, 1 - distance).reshape(len(offsets), SIDE // 2, 2, SIDE).mean(axis=2), np.float32)
 
 
 def _centres(images: Images) -> tuple[Floats, Floats]:
@@ -117,6 +117,7 @@ def _centres(images: Images) -> tuple[Floats, Floats]:
 
 def _details(images: Images) -> Floats:
     """Return what remains of each image without the mean of the 3x3 pixels around each pixel, float32 (n, 28, 28)."""
-    padded = np.pad(images.astype(np.float32), ((0, 0), (1, 1), (1, 1)))
+    pixels = images.astype(np.float32)
+    padded = np.pad(pixels, ((0, 0), (1, 1), (1, 1)))
     around = sum(padded[:, y : y + SIDE, x : x + SIDE] for y, x in product(range(3), repeat=2))
-    return images - np.asarray(around, np.float32) / 9
+    return np.asarray(pixels - np.asarray(around) / 9, np.float32)

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fmnist.domain.model.audit.folds import Rows
 from fmnist.domain.model.audit.lookalikes import NEAR, Lookalikes
@@ -39,9 +40,9 @@ class DataAudit:
     doubted: Rows
 
     @cached_property
-    def right(self) -> "np.ndarray[Any, np.dtype[np.bool_]]":
+    def right(self) -> npt.NDArray[np.bool_]:
         """Whether the out-of-fold answer is the label, bool (n,)."""
-        return self.probabilities.argmax(axis=1) == self.data.labels
+        return np.asarray(self.probabilities.argmax(axis=1) == self.data.labels)
 
     def place(self, row: int) -> tuple[str, int]:
         """Return the split of an image, and its row there."""

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +53,7 @@ class OutOfFold:
             key = f"audit-{fold}-{hashlib.sha256(repr((digest, FOLDS, recipe)).encode()).hexdigest()[:16]}"
             found = self.recall(key)
             if found is None or found.shape != (held.sum(), 10):
-                found = self._predict_fold(data, held, key, lambda share, step=step: on_step(step, share))
+                found = self._predict_fold(data, held, key, partial(on_step, step))
                 self.keep(key, found)
                 self.discard(key)
             probabilities[held] = found
