@@ -105,8 +105,8 @@ def test_interrupted_run_is_finished_by_the_same_command(trained: Trained, tmp_p
     for number in range(25):
         write_split(data, tmp_path / "in" / f"{number:02}.parquet")
     command = Command(tmp_path, trained.command.registry, {"FMNIST_HOME": str(trained.command.home)})
-    given = ("predict-batch", str(tmp_path / "in"), str(tmp_path / "out"))
-    started = command.start(*given, "--compute", compute)
+    given = ("predict-batch", str(tmp_path / "in"), str(tmp_path / "out"), "--compute", compute)
+    started = command.start(*given)
     while not (tmp_path / "out" / "00.parquet").exists():
         assert started.process.poll() is None, started.end()
     family = psutil.Process(started.process.pid).children(recursive=True)
@@ -120,8 +120,7 @@ def test_interrupted_run_is_finished_by_the_same_command(trained: Trained, tmp_p
     assert 1 <= done < 25
     assert not (tmp_path / "out" / ".unfinished").exists()
 
-    # In this process for both: starting Ray again would take most of the time.
-    result = Here(command).json(*given, "--compute", "local")
+    result = Here(command).json(*given)
     assert (result["parts"], result["rows"]) == (25, 100_000)
     assert result["new_parts"] <= 25 - done + 1  # one may have been written, and not recorded yet
     whole = probabilities(tmp_path / "out" / "00.parquet")
