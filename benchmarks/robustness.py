@@ -1,4 +1,4 @@
-"""Compares registered models on corrupted images of `test`, and on pictures that show no article, such as digits.
+"""Compares registered models on corrupted images of `test`, and on other pictures, such as digits.
 
 Figures are those of `fmnist evaluate --robustness`. `FMNIST_HOME` names the state directory with the models.
 """

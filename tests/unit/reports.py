@@ -60,7 +60,7 @@ def a_robustness() -> Robustness:
     return Robustness(
         clean=Cell(300, 270, 0.9, 0.01),
         cells={each: [Cell(300, 270 - 40 * severity, 0.8, 0.1) for severity in SEVERITIES] for each in Corruption},
-        shares=np.linspace(0, 1, 300),
+        hits=np.arange(300) % 56,
         examples={each: toy_images(6).images for each in Corruption},
         detections=[Detection("loud pictures", "energy", 0.875, 0.25)],
     )

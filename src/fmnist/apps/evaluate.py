@@ -55,14 +55,16 @@ def evaluate(
         bool,
         typer.Option(
             "--robustness",
-            help="Measure it on corrupted images and on pictures that show no article, too. It takes a minute or more.",
+            help="Measure it on corrupted images and on pictures unlike those of the training, too. It takes a minute "
+            "or more.",
         ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure a registered model on a split, and report accuracy, mistakes and calibration.
 
-    The report is logged to the model's run, in evaluations/DATA_VERSION-SPLIT. It changes no metric, tag or alias.
+    The report is logged to the model's run, in evaluations/DATA_VERSION-SPLIT. With --robustness, the name of the
+    folder ends in -robustness. It changes no metric, tag or alias.
     """
     settings = begin()
     check_output_dir(output_dir)
@@ -74,7 +76,7 @@ def evaluate(
         status.update(Text(f"evaluating {uri} on {split}"))
 
         def show(done: int, cells: int) -> None:
-            status.update(Text(f"evaluating {uri} on corrupted images of {split}, {done} of {cells} kinds done"))
+            status.update(Text(f"evaluating {uri} on corrupted images of {split}, {done} of {cells}"))
 
         found: EvaluatedModel = container.evaluation().evaluate(
             uri, split=split, data_version=data_version, on_cell=show if robustness else None

@@ -26,7 +26,7 @@ def test_newest_model_is_measured_as_training_measured_it(there: Here, trained: 
     assert low <= found["metrics"]["test_acc"] <= high
     assert sum(map(sum, found["confusion_matrix"])) == 50
     assert len(found["classes"]) == 10
-    assert found["logged_to"] == f"runs:/{run_id}/evaluations/fashion-mnist-v1.0.0-test"
+    assert found["logged_to"] == f"runs:/{run_id}/evaluations/fashion-mnist-v1.0.0-test-robustness"
     assert found["written_to"] == str(tmp_path / "new" / "report" / "report.html")
     assert {path.name for path in (tmp_path / "new" / "report").iterdir()} == FILES
     page = (tmp_path / "new" / "report" / "report.html").read_text()
@@ -38,7 +38,9 @@ def test_newest_model_is_measured_as_training_measured_it(there: Here, trained: 
     assert {len(figures) for figures in robustness["accuracy"].values()} == {5}
     assert len(robustness["detections"]) == 4
     run = trained.command.only_run()
-    stored = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/evaluations/fashion-mnist-v1.0.0-test/report.html")
+    stored = mlflow.artifacts.load_text(
+        f"{run.info.artifact_uri}/evaluations/fashion-mnist-v1.0.0-test-robustness/report.html"
+    )
     assert stored == page
     assert run.data.metrics["test_acc"] == trained.result["metrics"]["test_acc"], "the run itself is not changed"
 
@@ -51,7 +53,7 @@ def test_output_has_the_metrics_and_the_place_of_the_report(there: Here, trained
     assert "Ankle boot" in out
     assert "inverted pictures, by energy" in out
     assert f"report {tmp_path}/report/report.html\n" in out
-    assert f"report runs:/{trained.result['run_id']}/evaluations/fashion-mnist-v0.9.0-val/report.html" in out
+    assert f"report runs:/{trained.result['run_id']}/evaluations/fashion-mnist-v0.9.0-val-robustness/report.html" in out
     assert all(len(line) <= 80 for line in out.splitlines() if not line.startswith("report"))
 
 

@@ -104,8 +104,8 @@ def _jpeg(images: Images, quality: float, _: np.random.Generator) -> Images:
 _CHANGES: Mapping[Corruption, tuple[_Change, tuple[float, ...]]] = {
     Corruption.NOISE: (_noise, (10, 20, 32, 46, 64)),
     Corruption.BLUR: (_blur, (0.5, 0.8, 1.1, 1.5, 2)),
-    Corruption.CONTRAST: (_contrast, (0.75, 0.5, 0.35, 0.25, 0.15)),
-    Corruption.BRIGHTNESS: (_brightness, (25, 50, 75, 100, 125)),
+    Corruption.CONTRAST: (_contrast, (0.95, 0.9, 0.8, 0.65, 0.5)),
+    Corruption.BRIGHTNESS: (_brightness, (5, 10, 20, 35, 60)),
     Corruption.SHIFT: (_shift, (1, 2, 3, 4, 5)),
     Corruption.ROTATION: (_rotation, (5, 10, 15, 22, 30)),
     Corruption.SCALE: (_scale, (26, 24, 22, 20, 18)),

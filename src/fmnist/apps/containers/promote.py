@@ -17,8 +17,8 @@ from fmnist.domain.services.promotion.rollback import ModelRollback
 from fmnist.domain.services.promotion.run import PromotionRun
 from fmnist.domain.services.promotion.trace import LineageTrace
 
-# Longer than any promotion takes, so that a second promotion waits for its turn.
-_PATIENCE_SECONDS = 900.0
+# Longer than any promotion takes, also with two large models on corrupted images. So a second one waits for its turn.
+_PATIENCE_SECONDS = 3600.0
 
 
 def _promotion_lock(settings: Settings, source: StagedName) -> PromotionLock:

@@ -20,8 +20,8 @@ IMAGES = np.clip(255 - 20 * _RIGHT[:, np.newaxis, :] - 9 * _DOWN[:, :, np.newaxi
 HASHES = {
     Corruption.NOISE: "2b1b9e89 62a66f69 9240b4ec 7f86e345 ceb65e27",
     Corruption.BLUR: "215d51e8 116e3260 204456d5 2e3e45f0 95fb7993",
-    Corruption.CONTRAST: "8c06737e 8c518e66 850f7c75 3a354eb2 b6b7e1ba",
-    Corruption.BRIGHTNESS: "e96c459c 54cf5380 21a7f3f7 21551ea3 b4db2667",
+    Corruption.CONTRAST: "cd73e908 3176ff2d 484b47b1 e181bcf2 8c518e66",
+    Corruption.BRIGHTNESS: "f2a04eb0 983b37d8 856f779c 494f4bff 94b3535f",
     Corruption.SHIFT: "398af41a 549b2786 e5aadf15 a2b47ab5 b4560270",
     Corruption.ROTATION: "b4ec84f8 3e01af3d 1ac743ae 3b616bca da72fc1c",
     Corruption.SCALE: "fff2f30c fd1aa4c5 5cf5c45f 2601f701 57e83b97",

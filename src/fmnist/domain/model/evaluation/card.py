@@ -115,8 +115,8 @@ def _robustness(report: ModelReport) -> str:
         f"is {_percent(found.relative)} of the clean accuracy. By severity:"
     )
     outside = (
-        "Pictures that show no article, told apart by a score. False alarms: how many of them pass a threshold that "
-        "95 % of val pass."
+        "Pictures unlike those of the training, told apart by a score. False alarms: how many of them pass a threshold "
+        "that 95 % of val pass."
     )
     return "\n\n".join(
         [
@@ -140,10 +140,14 @@ def _limits(report: ModelReport) -> str:
         lines.append(f"* Most frequent mistakes: {told}.")
     lines += [
         "* It always answers with one of its classes, even for a picture of something else or of nothing.",
-        "* It was not measured on photographs, other sizes, dark articles on a light background, or several articles.",
     ]
     if report.robustness is None:
-        lines.append("* Its calibration was measured on pictures like those of the data only.")
+        lines += [
+            "* It was not measured on photographs, other sizes, dark articles on a light ground, or several articles.",
+            "* Its calibration was measured on pictures like those of the data only.",
+        ]
+    else:
+        lines.append("* It was not measured on photographs or several articles.")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""How a model answers outside of its test set: for corrupted images, and for pictures that show no article.
+"""How a model answers outside of its test set: for corrupted images, and for pictures unlike those of the training.
 
 The grid follows Hendrycks and Dietterich 2019, "Benchmarking Neural Network Robustness to Common Corruptions and
 Perturbations": several kinds of corruption, each in five severities.
@@ -44,6 +44,9 @@ class Corruption(StrEnum):
     INVERSION = "inversion"
 
 
+CELLS = len(Corruption) * len(SEVERITIES)
+Hits = npt.NDArray[np.int64]
+
 Corrupt = Callable[[Images, Corruption, int], Images]
 """Corrupts images uint8 (n, 28, 28) by a severity of 0 (not at all) to 5. A row changes alike, whatever rows follow."""
 
@@ -85,7 +88,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """How well a score tells articles from pictures that show none.
+    """How well a score tells articles from other pictures.
 
     Attributes:
         outside: what these pictures are.
@@ -103,30 +106,31 @@ class Detection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Robustness:
-    """A model's answers for a split under all corruptions, and for pictures that show no article.
+    """A model's answers for a split under all corruptions, and for pictures unlike those of the training.
 
     Attributes:
         clean: the answers without a corruption.
         cells: for each corruption, those of severity 1 to 5.
-        shares: for each image, share of the cells with a correct answer, float64 (n,).
+        hits: for each image, number of cells with a correct answer, int64 (n,).
         examples: for each corruption, one image of the split in severity 0 to 5, uint8 (6, 28, 28).
     """
 
     clean: Cell
     cells: Mapping[Corruption, Sequence[Cell]]
-    shares: FloatArray
+    hits: Hits
     examples: Mapping[Corruption, Images]
     detections: Sequence[Detection]
 
     @property
     def accuracy(self) -> float:
         """Mean corruption accuracy: that of all cells, each with the same weight."""
-        return float(self.shares.mean())
+        return corruption_accuracy(self.hits)
 
     @property
     def interval(self) -> tuple[float, float]:
         """95 % interval of `accuracy` over the images, whose answers in different cells depend on each other."""
-        return mean_interval(self.shares)
+        low, high = mean_interval(self.hits / CELLS)
+        return max(0.0, low), min(1.0, high)
 
     @property
     def relative(self) -> float:
@@ -146,6 +150,11 @@ class Robustness:
         )
 
 
+def corruption_accuracy(hits: Hits) -> float:
+    """Return the mean corruption accuracy of hits int64 (n,), by one division: a figure on a limit meets it."""
+    return int(hits.sum()) / (CELLS * len(hits))
+
+
 def mean_interval(values: FloatArray, confidence: float = 0.95) -> tuple[float, float]:
     """Return the interval of the mean of values (n,), by the normal approximation of the central limit theorem."""
     half = NormalDist().inv_cdf((1 + confidence) / 2) * float(values.std()) / math.sqrt(len(values))
@@ -157,7 +166,7 @@ def scores(logits: npt.NDArray[np.float32]) -> dict[str, FloatArray]:
 
     Maximum probability: Hendrycks and Gimpel 2017, "A Baseline for Detecting Misclassified and Out-of-Distribution
     Examples in Neural Networks". Energy, with its sign turned: Liu et al. 2020, "Energy-based Out-of-distribution
-    Detection", equation 4 with temperature 1.
+    Detection", equation 4 with temperature 1. A model's logits are divided by its own temperature already.
     """
     exact = logits.astype(np.float64)
     highest = exact.max(axis=1)
@@ -175,7 +184,7 @@ def detect(
     Args:
         inside: of the measured split.
         val: of `val`, which chooses the thresholds.
-        outside: of pictures that show no article, by what they are.
+        outside: of pictures unlike those of the training, by what they are.
     """
     articles = scores(inside)
     thresholds = {name: np.quantile(values, 1 - INSIDE) for name, values in scores(val).items()}

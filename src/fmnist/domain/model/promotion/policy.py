@@ -13,9 +13,8 @@ from fractions import Fraction
 from typing import Any, Self
 
 from fmnist.domain.model.data.images import CLASS_NAMES
-from fmnist.domain.model.evaluation.metrics import FloatArray
 from fmnist.domain.model.evaluation.paired_test import PairedComparison
-from fmnist.domain.model.evaluation.robustness import mean_interval
+from fmnist.domain.model.evaluation.robustness import CELLS, Hits, corruption_accuracy, mean_interval
 from fmnist.domain.model.validation import check, check_types, known_fields
 
 TEST_LIMITS = frozenset({"max_latency_ms", "max_latency_ratio", "min_accuracy"})
@@ -168,26 +167,21 @@ class PromotionPolicy:
         rules = (self._gain(comparison), self._noise(comparison), self._classes(comparison), self._ece(comparison))
         return Decision(Mode.EVALUATE, rules)
 
-    @property
-    def asks_for_corruptions(self) -> bool:
-        """Whether a comparison of answers also needs those for corrupted images."""
-        return (self.min_corruption_accuracy, self.max_corruption_drop) != (None, None)
-
-    def corruptions(self, challenger: FloatArray, champion: FloatArray | None) -> tuple[Rule, ...]:
+    def corruptions(self, challenger: Hits, champion: Hits | None) -> tuple[Rule, ...]:
         """Apply the rules to answers for corrupted images.
 
         Args:
-            challenger: for each image, share of the corruptions with a right answer, float64 (n,).
+            challenger: for each image, number of corruptions with a right answer, int64 (n,).
             champion: the same of the champion, for the same images; None if there is none.
         """
-        found, rules = float(challenger.mean()), list[Rule]()
+        found, rules = corruption_accuracy(challenger), list[Rule]()
         if (least := self.min_corruption_accuracy) is not None:
             figures = {"accuracy": found, "required": least}
             reason = f"mean corruption accuracy {found:.2%}, {least:.2%} required"
             rules.append(Rule("corruption accuracy", _decimal(found) >= _decimal(least), figures, reason))
         if (allowed := self.max_corruption_drop) is not None and champion is not None:
-            low, high = mean_interval(challenger - champion, self.confidence)
-            before = float(champion.mean())
+            low, high = mean_interval((challenger - champion) / CELLS, self.confidence)
+            before = corruption_accuracy(champion)
             figures = {"champion": before, "challenger": found, "low": low, "high": high, "allowed": allowed}
             reason = (
                 f"mean corruption accuracy {before:.2%} -> {found:.2%} ({self.confidence:.0%} interval of the change "

@@ -85,7 +85,8 @@ class ModelEvaluation:
             robustness=robustness,
         )
         files = report_files(self.render, model.uri, report)
-        folder = f"evaluations/{dataset.version}-{split}"
+        # A folder of its own, because a later report without it would leave its figure behind.
+        folder = f"evaluations/{dataset.version}-{split}" + ("-robustness" if robustness else "")
         logged = self._log(model, folder, files)
         return EvaluatedModel(model=model, report=report, files=files, logged_to=folder if logged else None)
 

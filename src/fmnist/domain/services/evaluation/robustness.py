@@ -1,4 +1,4 @@
-"""Measures a model on corrupted images of a split, and on pictures that show no article."""
+"""Measures a model on corrupted images of a split, and on pictures unlike those of the training."""
 
 from collections.abc import Callable, Iterator
 
@@ -6,8 +6,8 @@ import numpy as np
 
 from fmnist.domain.model.data.dataset import LabeledImages
 from fmnist.domain.model.data.images import SIDE, Images
-from fmnist.domain.model.evaluation.metrics import FloatArray, softmax
-from fmnist.domain.model.evaluation.robustness import SEVERITIES, Cell, Corrupt, Corruption, Robustness, detect
+from fmnist.domain.model.evaluation.metrics import softmax
+from fmnist.domain.model.evaluation.robustness import SEVERITIES, Cell, Corrupt, Corruption, Hits, Robustness, detect
 from fmnist.domain.services.prediction import Prediction
 from fmnist.ports.model_store import Classifier
 
@@ -21,20 +21,20 @@ OnCell = Callable[[int, int], object]
 def measure_robustness(
     classifier: Classifier, data: LabeledImages, val: Images, corrupt: Corrupt, on_cell: OnCell
 ) -> Robustness:
-    """Classify a split under all corruptions, and pictures that show no article. `val` chooses their threshold."""
+    """Classify a split under all corruptions, and other pictures. `val` chooses the threshold that these must pass."""
     prediction = Prediction(classifier)
     clean = prediction.logits(data.images)
     cells: dict[Corruption, list[Cell]] = {corruption: [] for corruption in Corruption}
-    shares = np.zeros(len(data))
+    hits = np.zeros(len(data), np.int64)
     for corruption, cell, right in _grid(prediction, data, corrupt, on_cell):
         cells[corruption].append(cell)
-        shares += right
+        hits += right
     noise = np.random.default_rng(_SEED).integers(0, 256, (_NOISE_PICTURES, SIDE, SIDE), np.uint8)
     outside = {"noise": noise, "inverted pictures": 255 - data.images}
     return Robustness(
         clean=Cell.of(data.labels, softmax(clean)),
         cells=cells,
-        shares=shares / (len(Corruption) * len(SEVERITIES)),
+        hits=hits,
         examples={
             corruption: np.stack([corrupt(data.images[:1], corruption, severity)[0] for severity in (0, *SEVERITIES)])
             for corruption in Corruption
@@ -47,10 +47,10 @@ def measure_robustness(
     )
 
 
-def corruption_shares(classifier: Classifier, data: LabeledImages, corrupt: Corrupt) -> FloatArray:
-    """Return, for each image of a split, the share of all cells in which its answer is right, float64 (n,)."""
+def corruption_hits(classifier: Classifier, data: LabeledImages, corrupt: Corrupt) -> Hits:
+    """Return, for each image of a split, the number of cells with a right answer, int64 (n,)."""
     found = [right for _, _, right in _grid(Prediction(classifier), data, corrupt, lambda *_: None)]
-    return np.asarray(np.mean(found, axis=0, dtype=np.float64))
+    return np.asarray(np.sum(found, axis=0, dtype=np.int64))
 
 
 def _grid(

@@ -10,19 +10,19 @@ import numpy as np
 
 from fmnist.domain.model.data.dataset import DatasetVersion, LabeledImages
 from fmnist.domain.model.errors import MetricNotFound, Remedy
-from fmnist.domain.model.evaluation.metrics import FloatArray, Probabilities
+from fmnist.domain.model.evaluation.metrics import Probabilities
 from fmnist.domain.model.evaluation.paired_test import PairedComparison
-from fmnist.domain.model.evaluation.robustness import Corrupt
+from fmnist.domain.model.evaluation.robustness import Corrupt, Hits
 from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.promotion.policy import Decision, Mode, PromotionPolicy
 from fmnist.domain.model.promotion.records import DecisionRecord
 from fmnist.domain.model.promotion.stages import StagedName
 from fmnist.domain.services.evaluation.evaluate import measured_dataset
-from fmnist.domain.services.evaluation.robustness import corruption_shares
+from fmnist.domain.services.evaluation.robustness import corruption_hits
 from fmnist.domain.services.prediction import answer
 from fmnist.domain.services.promotion.state import Lock, PromotionState, now_utc
 from fmnist.ports.data_registry import DataRegistry
-from fmnist.ports.model_store import ModelStore
+from fmnist.ports.model_store import Classifier, ModelStore
 from fmnist.ports.tracker import Tracker
 
 logger = logging.getLogger(__name__)
@@ -111,26 +111,30 @@ class ModelComparison:
         split: str,
     ) -> Decision:
         data = self.registry.read(dataset, split)
-        new, robust = self._answers(challenger, policy, dataset, data, split)
+        judges_drop = champion is not None and policy.max_corruption_drop is not None
+        classifier, new = self._answers(challenger, dataset, data, split)
+        robust = old_robust = None
+        if judges_drop or policy.min_corruption_accuracy is not None:
+            robust = self._corrupted(challenger, classifier, data)
         if champion is None:
             alone = PairedComparison.of(data.labels, new, new)
             figures = {"accuracy": alone.challenger_accuracy, "ece": alone.challenger_ece}
-            decision, champion_robust = policy.first(Mode.EVALUATE, figures), None
+            decision = policy.first(Mode.EVALUATE, figures)
         else:
-            old, champion_robust = self._answers(champion, policy, dataset, data, split)
+            classifier, old = self._answers(champion, dataset, data, split)
             decision = policy.by_comparison(PairedComparison.of(data.labels, old, new))
+            old_robust = self._corrupted(champion, classifier, data) if judges_drop else None
         if robust is None:
             return decision
-        return dataclasses.replace(decision, rules=decision.rules + policy.corruptions(robust, champion_robust))
+        return dataclasses.replace(decision, rules=decision.rules + policy.corruptions(robust, old_robust))
 
     def _answers(
-        self, model: ModelVersion, policy: PromotionPolicy, dataset: DatasetVersion, data: LabeledImages, split: str
-    ) -> tuple[Probabilities, FloatArray | None]:
-        """Return a model's answers for the images and, if the policy asks, its right ones for corrupted images."""
+        self, model: ModelVersion, dataset: DatasetVersion, data: LabeledImages, split: str
+    ) -> tuple[Classifier, Probabilities]:
         logger.info("evaluating %s on %s of %s", model.uri, split, dataset.version)
         classifier = self.store.download(model).load()
-        probabilities = answer(classifier, data).probabilities
-        if not policy.asks_for_corruptions:
-            return probabilities, None
+        return classifier, answer(classifier, data).probabilities
+
+    def _corrupted(self, model: ModelVersion, classifier: Classifier, data: LabeledImages) -> Hits:
         logger.info("evaluating %s on corrupted images", model.uri)
-        return probabilities, corruption_shares(classifier, data, self.corrupt)
+        return corruption_hits(classifier, data, self.corrupt)

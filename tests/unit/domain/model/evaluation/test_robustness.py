@@ -10,6 +10,7 @@ from fmnist.domain.model.evaluation.robustness import (
     Corruption,
     Robustness,
     auroc,
+    corruption_accuracy,
     detect,
     mean_interval,
     scores,
@@ -43,11 +44,16 @@ def test_threshold_of_false_alarms_is_of_val_alone() -> None:
 
 def test_mean_over_cells_is_that_over_images_and_has_an_interval() -> None:
     cells = {corruption: [Cell(10, right, 0.5, 0.1) for right in (9, 8, 7, 6, 5)] for corruption in Corruption}
-    shares = np.array([1.0] * 5 + [0.4] * 5)
-    found = Robustness(clean=Cell(10, 10, 0.9, 0.05), cells=cells, shares=shares, examples={}, detections=[])
+    hits = np.array([55] * 5 + [22] * 5)
+    found = Robustness(clean=Cell(10, 10, 0.9, 0.05), cells=cells, hits=hits, examples={}, detections=[])
     assert found.accuracy == found.relative == pytest.approx(0.7)
     assert found.interval == pytest.approx((0.7 - 1.96 * 0.3 / 10**0.5, 0.7 + 1.96 * 0.3 / 10**0.5), abs=1e-4)
     assert (found.at(0), found.at(1).accuracy, found.at(5).accuracy) == (found.clean, 0.9, 0.5)
+
+
+@pytest.mark.parametrize("hits", range(56))
+def test_accuracy_is_exactly_the_share_of_hits(hits: int) -> None:
+    assert corruption_accuracy(np.full(10_000, hits)) == hits / 55
 
 
 def test_interval_of_equal_values_has_no_width() -> None:

@@ -175,23 +175,20 @@ def test_accuracy_of_one_class_may_fall_up_to_the_limit(fallen: int, promoted: b
 
 
 def test_corruption_rules_are_off_by_default_and_need_a_champion_or_a_limit() -> None:
-    shares = np.array([0.5, 0.7])
-    assert PromotionPolicy().corruptions(shares, shares) == ()
-    assert not PromotionPolicy().asks_for_corruptions
-    assert PromotionPolicy(max_corruption_drop=0.1).corruptions(shares, None) == ()
-    (rule,) = PromotionPolicy(min_corruption_accuracy=0.6).corruptions(shares, None)
+    hits = np.array([22, 44])  # of 55
+    assert PromotionPolicy().corruptions(hits, hits) == ()
+    assert PromotionPolicy(max_corruption_drop=0.1).corruptions(hits, None) == ()
+    (rule,) = PromotionPolicy(min_corruption_accuracy=0.6).corruptions(hits, None)
     assert (rule.passed, rule.reason) == (True, "mean corruption accuracy 60.00%, 60.00% required")
-    (rule,) = PromotionPolicy(min_corruption_accuracy=0.601).corruptions(shares, None)
+    (rule,) = PromotionPolicy(min_corruption_accuracy=0.601).corruptions(hits, None)
     assert not rule.passed
 
 
 @pytest.mark.parametrize(("allowed", "passed"), [(0.1, False), (0.2, True)])
 def test_corruption_accuracy_may_fall_at_the_lower_end_of_its_interval(allowed: float, passed: bool) -> None:
-    champion = np.tile([0.5, 0.7], 50)
-    challenger = champion - np.tile([0.0, 0.2], 50)  # 0.1 less in the mean, with an error of 0.01
-    policy = PromotionPolicy(max_corruption_drop=allowed)
-    assert policy.asks_for_corruptions
-    (rule,) = policy.corruptions(challenger, champion)
+    champion = np.tile([22, 44], 50)
+    challenger = champion - np.tile([0, 11], 50)  # 0.1 less in the mean, with an error of 0.01
+    (rule,) = PromotionPolicy(max_corruption_drop=allowed).corruptions(challenger, champion)
     assert (rule.name, rule.passed) == ("corruption drop", passed)
     assert rule.figures["low"] == pytest.approx(-0.1 - 1.96 * 0.01, abs=1e-5)
     assert f"must be at least {-100 * allowed:.2f}" in rule.reason

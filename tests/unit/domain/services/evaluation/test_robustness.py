@@ -6,7 +6,7 @@ import pytest
 from fmnist.domain.model.evaluation.report import ModelReport
 from fmnist.domain.model.evaluation.robustness import Corruption
 from fmnist.domain.services.evaluation.evaluate import ModelEvaluation
-from fmnist.domain.services.evaluation.robustness import corruption_shares, measure_robustness
+from fmnist.domain.services.evaluation.robustness import corruption_hits, measure_robustness
 from tests.unit.domain.services.promotion_support import SPLITS, House, darker
 
 
@@ -30,7 +30,7 @@ def test_every_corruption_is_measured_in_every_severity(promotions: House) -> No
     assert {(each.outside, each.score) for each in found.detections} == {
         (pictures, score) for pictures in ("noise", "inverted pictures") for score in ("maximum probability", "energy")
     }
-    np.testing.assert_allclose(corruption_shares(classifier, SPLITS["test"], darker), found.shares)
+    np.testing.assert_array_equal(corruption_hits(classifier, SPLITS["test"], darker), found.hits)
 
 
 @pytest.mark.parametrize("split", ["test", "val"])
