@@ -49,12 +49,15 @@ def best_at_low_rates(recipe: Recipe) -> float:
 
 
 class FormulaCompute(MemoryCompute):
-    """Accuracy rises over the epochs to that of a formula, and seeds add some noise. Each epoch takes 10 s."""
+    """Accuracy rises over the epochs to that of a formula, and seeds add some noise. Each epoch takes 10 s.
+
+    While `before_epoch` returns True, the training reports that it is still at the same step.
+    """
 
     def __init__(self, registry: MemoryDataRegistry, directory: Path) -> None:
         super().__init__(registry, directory)
         self.formula: Callable[[Recipe], float] = best_at_low_rates
-        self.before_epoch: Callable[[TrainingSpec, int], None] = lambda _, __: None
+        self.before_epoch: Callable[[TrainingSpec, int], bool | None] = lambda _, __: None
         self.now = 0.0
         self.fitted: list[TrainingSpec] = []
         self.closed = False
@@ -67,7 +70,8 @@ class FormulaCompute(MemoryCompute):
         self.fitted.append(spec)
         history = []
         for epoch in range(epochs := spec.recipe.max_epochs):
-            self.before_epoch(spec, epoch)
+            while self.before_epoch(spec, epoch):
+                on_progress(Progress(epoch, epochs, 0, 4))
             on_progress(Progress(epoch, epochs, 0, 4))
             self.now += 10
             noise = 0.002 * math.sin(12345.6 * spec.seed + 789 * spec.recipe.lr)

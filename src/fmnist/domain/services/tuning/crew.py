@@ -24,15 +24,17 @@ def work_side_by_side(work: Callable[[], None], threads: int, stop: threading.Ev
         KeyboardInterrupt: this thread was interrupted.
     """
     ends: list[Future[None]] = [Future() for _ in range(threads)]
-    for end in ends:
-        threading.Thread(target=settle, args=(end, work), name="trial", daemon=True).start()
+    started = list[Future[None]]()
     try:
+        for end in ends:  # an interrupt may come while they start
+            started.append(end)
+            threading.Thread(target=settle, args=(end, work), name="trial", daemon=True).start()
         ended = wait(ends, return_when=FIRST_EXCEPTION)
         if not ended.not_done and not any(end.exception() for end in ends):
             return
     except BaseException:
         stop.set()
-        wait(ends, _END_SECONDS)
+        wait(started, _END_SECONDS)
         raise
     stop.set()
     ended = wait(ends, _END_SECONDS)

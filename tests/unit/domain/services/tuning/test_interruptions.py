@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,16 +21,19 @@ from tests.unit.domain.services.tuning_support import TASK, TuningHouse
 
 
 class Strike:
-    """Interrupts the main thread at the n-th epoch of a study, as Ctrl-C does."""
+    """Interrupts the main thread at the n-th epoch of a study, as Ctrl-C does. The training then waits to be ended."""
 
     def __init__(self, at: int) -> None:
         self.left = at
 
-    def __call__(self, spec: TrainingSpec, epoch: int) -> None:
-        self.left -= 1
-        if self.left == 0:
+    def __call__(self, spec: TrainingSpec, epoch: int) -> bool:
+        if self.left:
+            self.left -= 1
+            if self.left:
+                return False
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-            threading.Event().wait(0.5)  # the main thread stops the others meanwhile
+        time.sleep(0.01)  # between two looks
+        return True
 
 
 def test_an_interrupt_marks_all_runs_and_the_next_process_finishes_the_study(tmp_path: Path) -> None:
