@@ -1,7 +1,7 @@
 """The audit app: out-of-fold models in this process, and cleanlab."""
 
-import shutil
 from collections.abc import Mapping
+from functools import partial
 
 from dependency_injector import providers
 
@@ -11,7 +11,7 @@ from fmnist.adapters.fold_files import FoldFiles
 from fmnist.adapters.jinja2.audit_page import render_audit
 from fmnist.adapters.memory.registry import MemoryDataRegistry
 from fmnist.apps.containers.models import ModelsContainer
-from fmnist.apps.containers.train import commit_of_this_code, local_compute_of
+from fmnist.apps.containers.train import commit_of_this_code, discard_checkpoints, local_compute_of
 from fmnist.apps.settings import Settings
 from fmnist.domain.model.data.dataset import DatasetVersion, LabeledImages
 from fmnist.domain.model.training.presets import PRESETS
@@ -36,7 +36,7 @@ def _auditing(settings: Settings, registry: DataRegistry, tracker: Tracker, revi
             open_fold=open_fold,
             recall=kept.recall,
             keep=kept.keep,
-            discard=lambda run_id: shutil.rmtree(settings.checkpoint_directory / run_id, ignore_errors=True),
+            discard=partial(discard_checkpoints, settings),
         )
 
     return DataAuditing(

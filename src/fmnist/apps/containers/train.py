@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 from pathlib import Path
 
 from dependency_injector import providers
@@ -38,6 +39,11 @@ def commit_of_this_code(settings: Settings) -> str:
 def local_compute_of(settings: Settings, registry: DataRegistry) -> LocalCompute:
     """Return the compute of this process, which may use all CPUs of it."""
     return LocalCompute(registry.read, settings.checkpoint_directory, threads=len(os.sched_getaffinity(0)))
+
+
+def discard_checkpoints(settings: Settings, run_id: str) -> None:
+    """Remove the checkpoints of a run that nobody resumes."""
+    shutil.rmtree(settings.checkpoint_directory / run_id, ignore_errors=True)
 
 
 def _run_lock(settings: Settings, compute_name: str) -> RunLock:

@@ -1,7 +1,7 @@
 """The tune app: a search for a better recipe, in this process or on Ray."""
 
-import shutil
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dependency_injector import providers
@@ -14,7 +14,7 @@ from fmnist.adapters.parquet.storage import Storage
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.storage import CheckpointStorage
 from fmnist.apps.containers.s3 import s3_settings
-from fmnist.apps.containers.train import TrainContainer
+from fmnist.apps.containers.train import TrainContainer, discard_checkpoints
 from fmnist.apps.process import uninterrupted
 from fmnist.apps.settings import Settings
 from fmnist.domain.model.tuning.result import TuningTask
@@ -44,9 +44,6 @@ def _tuning(
         start = task.space.values_of(task.start)
         return OptunaStudy(settings.studies / "studies.db", name, task.space, start, task.start.max_epochs)
 
-    def discard(run_id: str) -> None:
-        shutil.rmtree(settings.checkpoint_directory / run_id, ignore_errors=True)
-
     return Tuning(
         registry=registry,
         tracker=tracker,
@@ -54,7 +51,7 @@ def _tuning(
         open_study=open_study,
         render=render_tuning,
         at_once=at_once,
-        discard=discard,
+        discard=partial(discard_checkpoints, settings),
         uninterrupted=uninterrupted,
         lock=RunLock(settings.studies),
     )
