@@ -67,6 +67,7 @@ class Settings(BaseSettings):
     request_timeout_seconds: float = Field(default=30.0, gt=0, allow_inf_nan=False)
     model_poll_seconds: float | None = Field(default=None, ge=1)
     model_load_timeout_seconds: float = Field(default=120.0, gt=0)
+    drift_window_minutes: int = Field(default=60, ge=0, le=1440)
     normalization_check: Literal["strict", "recorded"] = "recorded"
     fmnist_api_keys: SecretStr | None = None
     fmnist_api_key: SecretStr | None = None

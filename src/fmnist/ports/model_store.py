@@ -11,6 +11,7 @@ import numpy.typing as npt
 from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.errors import CorruptModel
 from fmnist.domain.model.model import ModelInfo, ModelVersion
+from fmnist.domain.model.traffic.sketch import Sketch
 from fmnist.domain.model.training.recipe import Architecture
 
 
@@ -54,6 +55,7 @@ class ModelPackage:
         signature: input and output tensors as the store describes them, in JSON types only.
         created: when training registered the artifact, in seconds since 1970 (UTC).
         factory: makes the classifier from the content of the package.
+        reference: sketch of the model's `val` split; None for models of earlier releases.
     """
 
     version: ModelVersion
@@ -61,6 +63,7 @@ class ModelPackage:
     signature: Mapping[str, Any]
     created: float
     factory: ClassifierFactory
+    reference: Sketch | None = None
 
     def load(self) -> Classifier:
         """Make the classifier.
@@ -93,13 +96,14 @@ class ModelStore(Protocol):
         info: ModelInfo,
         golden: Images,
         *,
+        reference: Sketch | None = None,
         card: str | None = None,
     ) -> ModelVersion:
         """Store the model in the run and register it as the next version of `name`, tagged with its lineage.
 
         `golden` are images uint8 (n, 28, 28). The saved model's answers for them are stored with it, and compared when
-        it is loaded. `card` is the model card in Markdown. It is stored with the model, and shown with the version and
-        its copies.
+        it is loaded. `reference` is a sketch of its `val` split. `card` is the model card in Markdown. It is stored
+        with the model, and shown with the version and its copies.
 
         Raises:
             CorruptModel: the saved forms of the model give different answers.

@@ -9,6 +9,7 @@ from fmnist.domain.model.data.dataset import LabeledImages
 from fmnist.domain.model.data.images import CLASS_NAMES, SIDE
 from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.model import ModelInfo
+from fmnist.domain.model.traffic.sketch import Sketch, features_of
 
 _PATTERN_SEED = 20170825
 _NOISE = 40
@@ -31,6 +32,13 @@ def toy_splits(train: int = 40, val: int = 20, test: int = 20, seed: int = 0) ->
     """Return splits of these sizes without common pictures. A size of 0 leaves the split out."""
     sizes = {"train": train, "val": val, "test": test}
     return {name: toy_images(n, seed * len(sizes) + place) for place, (name, n) in enumerate(sizes.items()) if n}
+
+
+def toy_sketch(n: int = 30, seed: int = 0) -> Sketch:
+    """Return a sketch of `n` toy images, which a model of their class means classifies."""
+    images, means = toy_images(n, seed).images, toy_images(10).images
+    logits = -np.square(images[:, np.newaxis] - means[np.newaxis].astype(np.float32)).mean(axis=(2, 3)) / 500
+    return Sketch.of(features_of(images), logits)
 
 
 def toy_info(**changes: Any) -> ModelInfo:

@@ -14,6 +14,8 @@ from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.evaluation.metrics import Probabilities
+from fmnist.domain.model.traffic.drift import Drift
+from fmnist.domain.model.traffic.sketch import Sketch, TrafficWindow
 from fmnist.domain.services.serving.load import ServedModel
 from fmnist.domain.services.serving.reload import ServingStatus
 
@@ -36,6 +38,11 @@ class OneModel(Serving):
     async def answer(self, images: Images) -> tuple[ServedModel, Probabilities]:
         assert self.model is not None
         return self.model, self.model.prediction.probabilities(images)
+
+    async def drift(self) -> Drift:
+        assert self.model is not None
+        empty = TrafficWindow(Sketch.joined([]), None, None)
+        return Drift.of(self.model.version.uri, empty, self.model.package.reference)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 
 from fmnist.adapters.fastapi import descriptions
+from fmnist.adapters.fastapi.drift_route import drift_route
 from fmnist.adapters.fastapi.formats import ImageFormats
 from fmnist.adapters.fastapi.gate import Gate
 from fmnist.adapters.fastapi.guard import RequestGuard
@@ -47,6 +48,8 @@ def create_app(serving: Serving, settings: HttpSettings, meter: ExportedMeter | 
     app.include_router(service_routes(serving, settings))
     app.include_router(inference_routes(serving, settings))
     app.include_router(metadata_routes(serving, settings))
+    if settings.has_drift:
+        app.include_router(drift_route(serving, settings))
     if meter is not None:
         app.include_router(metrics_route(meter, settings))
     return app

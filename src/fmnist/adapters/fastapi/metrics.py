@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from fmnist.domain.model.evaluation.metrics import Probabilities
+from fmnist.domain.model.traffic.drift import Drift, Verdict
 from fmnist.domain.services.serving.load import ServedModel
 
 _MILLISECONDS = [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000]
@@ -16,11 +17,14 @@ _CONFIDENCES = [f"{low / 10:.1f}-{(low + 1) / 10:.1f}" for low in range(10)]
 
 
 class Metric(Protocol):
-    """A counter or histogram. Many threads may call it."""
+    """A counter, histogram or gauge. Many threads may call it."""
 
     @abstractmethod
     def add(self, value: float, *labels: str) -> None:
-        """Increase the counter by `value`, or observe `value`. Labels are in the order in which they were named."""
+        """Increase the counter by `value`, observe `value`, or set the gauge to it.
+
+        Labels are in the order in which they were named.
+        """
 
 
 class Meter(Protocol):
@@ -33,6 +37,10 @@ class Meter(Protocol):
     @abstractmethod
     def histogram(self, name: str, description: str, buckets: Sequence[float], labels: Sequence[str]) -> Metric:
         """Return a new histogram with these upper bounds."""
+
+    @abstractmethod
+    def gauge(self, name: str, description: str, labels: Sequence[str]) -> Metric:
+        """Return a new gauge."""
 
 
 class ExportedMeter(Meter, Protocol):
@@ -60,6 +68,35 @@ class RequestMetrics:
         labels = (route, method if method in _METHODS else "OTHER", self._application, str(status))
         self._requests.add(1, *labels)
         self._milliseconds.add(milliseconds, *labels)
+
+
+class DriftMetrics:
+    """Metrics of the window of recent traffic. All replicas of a service export the same values."""
+
+    def __init__(self, meter: Meter) -> None:
+        model = ("model_uri",)
+        self._images = meter.gauge("fmnist_window_images", "Images in the window of recent traffic.", model)
+        self._drifted = meter.gauge("fmnist_drifted", "Whether the window differs from the reference: 0 or 1.", model)
+        self._expected = meter.gauge("fmnist_expected_accuracy", "Accuracy expected from the confidences.", model)
+        statistic = ("model_uri", "statistic")
+        self._distance = meter.gauge("fmnist_drift_distance", "Jensen-Shannon distance from the reference.", statistic)
+        self._chance = meter.gauge("fmnist_drift_chance", "Distance that chance gives at this size.", statistic)
+        self._model_uri: str | None = None
+
+    def set(self, drift: Drift) -> None:
+        """Set all metrics. Those of a model that served before fall to 0 images, without drift."""
+        uri, sketch = drift.model_uri, drift.window.sketch
+        if self._model_uri not in (None, uri):
+            self._images.add(0, self._model_uri)
+            self._drifted.add(0, self._model_uri)
+        self._model_uri = uri
+        self._images.add(sketch.images, uri)
+        self._drifted.add(drift.verdict is Verdict.DRIFTED, uri)
+        if sketch.images:
+            self._expected.add(sketch.expected_accuracy()[0], uri)
+        for statistic, distance in drift.distances.items():
+            self._distance.add(distance.value, uri, statistic)
+            self._chance.add(distance.chance, uri, statistic)
 
 
 class ServingMetrics:

@@ -4,6 +4,8 @@ A bad configuration or a store that is down must never stop it. The status holds
 serving.
 """
 
+import asyncio
+import itertools
 import logging
 import threading
 import time
@@ -11,13 +13,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fmnist.adapters.fastapi.batches import Answer, BatchQueue
-from fmnist.adapters.fastapi.metrics import ServingMetrics
+from fmnist.adapters.fastapi.metrics import DriftMetrics, Meter, ServingMetrics
+from fmnist.adapters.fastapi.problems import Problem
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.errors import StoreUnavailable
+from fmnist.domain.model.evaluation.metrics import softmax
+from fmnist.domain.model.traffic.drift import Drift
+from fmnist.domain.services.serving.load import ServedModel
 from fmnist.domain.services.serving.reload import ModelServing, ReloadObserver, ServingStatus
+from fmnist.domain.services.serving.traffic import Traffic
 
 _RETRY_SECONDS = 15.0
+_PUBLISH_SECONDS = 5.0
+_JUDGED_EVERY = 6  # times of publishing
 
 logger = logging.getLogger(__name__)
 
@@ -44,13 +53,20 @@ class Replica(Serving):
 
     Args:
         serving: makes the domain's service from an observer of reloads.
+        traffic: notes what comes in; None keeps no window.
     """
 
     def __init__(
-        self, serving: Callable[[ReloadObserver], ModelServing], metrics: ServingMetrics, settings: ReplicaSettings
+        self,
+        serving: Callable[[ReloadObserver], ModelServing],
+        meter: Meter,
+        settings: ReplicaSettings,
+        traffic: Traffic | None,
     ) -> None:
         self._serving = serving(self._note_reload)
-        self._metrics = metrics
+        self._metrics = ServingMetrics(meter)
+        self._drift_metrics = DriftMetrics(meter)
+        self._traffic = traffic
         self._poll_seconds = settings.poll_seconds
         self._queue = BatchQueue(
             self._classify,
@@ -69,13 +85,23 @@ class Replica(Serving):
     async def answer(self, images: Images) -> Answer:
         return await self._queue.answer(images)
 
+    async def drift(self) -> Drift:
+        if self._traffic is None:
+            raise Problem(404, "not_found", "this service keeps no window of its traffic")
+        return await asyncio.to_thread(self._traffic.judge, self._model())
+
     def deploy(self, uri: str | None) -> None:
         """Load and serve a model; None is the newest version. It blocks. The result is in the status."""
         self._serving.deploy(uri)
 
     def keep_up(self) -> None:
-        """Start a thread that follows an alias, and repeats a load that failed for a temporary reason."""
+        """Start a thread that follows an alias, and repeats a load that failed for a temporary reason.
+
+        Another one publishes the traffic.
+        """
         threading.Thread(target=self._keep_up, name="keep up", daemon=True).start()
+        if self._traffic is not None:
+            threading.Thread(target=self._publish, args=(self._traffic,), name="traffic", daemon=True).start()
 
     def _keep_up(self) -> None:
         pause = self._poll_seconds or _RETRY_SECONDS
@@ -86,15 +112,34 @@ class Replica(Serving):
             except Exception:
                 logger.exception("checking for a newer model failed; the next check is in %s s", pause)
 
+    def _publish(self, traffic: Traffic) -> None:
+        for times in itertools.count(1):
+            time.sleep(_PUBLISH_SECONDS)
+            try:
+                model = self._serving.current
+                if model is None or times % _JUDGED_EVERY:
+                    traffic.publish()
+                else:
+                    self._drift_metrics.set(traffic.judge(model))
+            except Exception:
+                logger.exception("the window of traffic is not up to date; the next try is in %s s", _PUBLISH_SECONDS)
+
     def _note_reload(self, uri: str, error: str | None) -> None:
         self._metrics.reload(uri, error)
         self._queue.forget_speed()
 
     def _classify(self, images: Images) -> Answer:
+        model = self._model()
+        logits = model.prediction.logits(images)
+        if self._traffic is not None:
+            self._traffic.note(model, images, logits)
+        return model, softmax(logits)
+
+    def _model(self) -> ServedModel:
         model = self._serving.current
         if model is None:
             raise StoreUnavailable("no model serves yet")
-        return model, model.prediction.probabilities(images)
+        return model
 
     def _observe(self, answer: Answer, requests: int, seconds: float) -> None:
         model, probabilities = answer

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.evaluation.metrics import Probabilities
+from fmnist.domain.model.traffic.drift import Drift
 from fmnist.domain.services.serving.load import ServedModel
 from fmnist.domain.services.serving.reload import ServingStatus
 
@@ -33,4 +34,12 @@ class Serving(Protocol):
         Raises:
             StoreUnavailable: no model serves yet.
             Problem: too many images wait already (429).
+        """
+
+    @abstractmethod
+    async def drift(self) -> Drift:
+        """Compare the recent traffic of the model that serves with its reference.
+
+        Raises:
+            StoreUnavailable: no model serves yet, or the windows of the replicas do not answer.
         """

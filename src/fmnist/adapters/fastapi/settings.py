@@ -17,6 +17,7 @@ class HttpSettings:
         max_picture_pixels: most pixels (width x height) of a PNG or JPEG. A larger one is refused before decoding.
         body_timeout_seconds: time limit for a client to send its body.
         request_timeout_seconds: time limit of a whole request. A client cannot change it.
+        has_drift: whether the service has `/drift`.
         api_keys: each of them gives access to the prediction routes and to details of errors. Without keys, these are
             open to all. Keys are never shown.
     """
@@ -30,4 +31,5 @@ class HttpSettings:
     max_picture_pixels: int = 16_000_000
     body_timeout_seconds: float = 15.0
     request_timeout_seconds: float = 30.0
+    has_drift: bool = True
     api_keys: tuple[str, ...] = field(default=(), repr=False)

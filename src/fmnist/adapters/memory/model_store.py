@@ -10,6 +10,7 @@ from fmnist.adapters.memory.classifier import MeanClassifier, load_means
 from fmnist.domain.model.data.images import CLASS_NAMES, SIDE, Images
 from fmnist.domain.model.errors import CorruptModel, ModelNotFound
 from fmnist.domain.model.model import ModelInfo, ModelUri, ModelVersion, check_alias, check_model_name
+from fmnist.domain.model.traffic.sketch import Sketch
 from fmnist.ports.model_store import Classifier, ClassifierFactory, ModelPackage, ModelStore, TrainedWeights
 
 _SIGNATURE = {
@@ -26,6 +27,7 @@ class _Artifact:
     uuid: str
     created: float
     card: str | None
+    reference: Sketch | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,13 @@ class MemoryModelStore(ModelStore):
         info: ModelInfo,
         golden: Images,
         *,
+        reference: Sketch | None = None,
         card: str | None = None,
     ) -> ModelVersion:
         # A golden batch detects damage by a disk or by another runtime. There is neither here.
         del golden
         factory = partial(MeanClassifier, load_means(weights.path), info, weights.temperature)
-        artifact = _Artifact(factory, f"m-{uuid.uuid4().hex}", time.time(), card)
+        artifact = _Artifact(factory, f"m-{uuid.uuid4().hex}", time.time(), card, reference)
         return self._register(name, run_id, info.lineage, artifact)
 
     def download(self, version: ModelVersion) -> ModelPackage:
@@ -70,6 +73,7 @@ class MemoryModelStore(ModelStore):
             signature=_SIGNATURE,
             created=artifact.created,
             factory=artifact.factory,
+            reference=artifact.reference,
         )
 
     def resolve(self, uri: str) -> ModelVersion:

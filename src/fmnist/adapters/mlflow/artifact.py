@@ -1,7 +1,8 @@
 """fmnist's own files in a model artifact (layout version 1), written and strictly read back.
 
 The artifact's folder `extra_files` holds the ONNX form, `fmnist.json`, a golden batch with the model's answers, and the
-model card, which no program reads. This module imports neither torch nor MLflow.
+model card, which no program reads. Newer models have a sketch of `val`, too: see `reference`. This module imports
+neither torch nor MLflow.
 """
 
 import io
@@ -25,10 +26,18 @@ FOLDER = "extra_files"  # MLflow's name for it
 ONNX_FILE = "model.onnx"
 INFO_FILE = "fmnist.json"
 GOLDEN_FILE = "golden.npz"
+REFERENCE_FILE = "reference.json"
 PT2_FILE = "data/model.pt2"  # MLflow's name for it
 
 # By file name. Real files are far smaller; a larger file is refused before it is read.
-MAX_BYTES = {ONNX_FILE: 2**30, INFO_FILE: 2**20, GOLDEN_FILE: 2**24, "model.pt2": 2**30, "MLmodel": 2**20}
+MAX_BYTES = {
+    ONNX_FILE: 2**30,
+    INFO_FILE: 2**20,
+    GOLDEN_FILE: 2**24,
+    REFERENCE_FILE: 2**20,
+    "model.pt2": 2**30,
+    "MLmodel": 2**20,
+}
 _GOLDEN_UNPACKED = 2**26
 
 SAVE_TOLERANCE = 1e-4

@@ -31,6 +31,7 @@ _DESCRIPTION = (
 )
 ONNX_FORM = (f"{artifact.FOLDER}/{artifact.ONNX_FILE}", *_DESCRIPTION)
 TORCH_FORM = (artifact.PT2_FILE, *_DESCRIPTION)
+_REFERENCE = f"{artifact.FOLDER}/{artifact.REFERENCE_FILE}"
 _PART = 2**20
 
 
@@ -38,6 +39,8 @@ def download_artifact(
     connection: MlflowConnection, name: str, version: int, scratch: Path, files: Collection[str]
 ) -> Path:
     """Download files into `scratch`, and return it. `files` are paths inside of the artifact.
+
+    The reference of the traffic is downloaded too, if the artifact has one.
 
     Raises:
         ModelNotFound: no such version.
@@ -53,15 +56,17 @@ def download_artifact(
         for file in files:
             folder, _, last = file.rpartition("/")
             wanted.setdefault(folder, []).append(last)
+        there = set[str]()
         for folder, names in wanted.items():
-            _expect(f"{root}/{folder}".rstrip("/"), names, tracking_uri)
+            there |= {f"{folder}/{name}" for name in _expect(f"{root}/{folder}".rstrip("/"), names, tracking_uri)}
         repository = get_artifact_repository(root, tracking_uri=tracking_uri)
-        for file in files:
+        for file in [*files, *({_REFERENCE} & there)]:
             _fetch(repository, file, scratch)
     return scratch
 
 
-def _expect(folder: str, names: Collection[str], tracking_uri: str) -> None:
+def _expect(folder: str, names: Collection[str], tracking_uri: str) -> Collection[str]:
+    """Check that these files are there and not too large, and return the names of all files there."""
     # Listed first, because a failed download does not tell a missing file from an unreadable one.
     there = mlflow.artifacts.list_artifacts(folder, tracking_uri=tracking_uri)
     # MLflow would download everything inside of a folder that has a file's name.
@@ -74,6 +79,7 @@ def _expect(folder: str, names: Collection[str], tracking_uri: str) -> None:
         )
     for name in names:
         artifact.check_size(name, sizes[name] or 0)
+    return sizes.keys()
 
 
 def _fetch(repository: ArtifactRepository, file: str, scratch: Path) -> None:

@@ -17,9 +17,11 @@ from fmnist.adapters.mlflow.downloading import ONNX_FORM, TORCH_FORM, download_a
 from fmnist.adapters.mlflow.errors import translated
 from fmnist.adapters.mlflow.mlmodel import read_mlmodel
 from fmnist.adapters.mlflow.packed import PackedModel, PackedNetwork
+from fmnist.adapters.mlflow.reference import read_reference
 from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.errors import CorruptModel, ModelNotFound, RunNotFound
 from fmnist.domain.model.model import ModelInfo, ModelUri, ModelVersion, check_alias, check_model_name
+from fmnist.domain.model.traffic.sketch import Sketch
 from fmnist.ports.model_store import ClassifierFactory, ModelPackage, ModelStore, TrainedWeights
 
 _DESCRIPTION_LENGTH = 5000  # MLflow's database column for a version's description
@@ -51,6 +53,7 @@ class MlflowModelStore(ModelStore):
         info: ModelInfo,
         golden: Images,
         *,
+        reference: Sketch | None = None,
         card: str | None = None,
     ) -> ModelVersion:
         check_model_name(name)
@@ -63,7 +66,7 @@ class MlflowModelStore(ModelStore):
         model = Model(run_id=run_id)
         with tempfile.TemporaryDirectory(prefix="fmnist-model-") as scratch:
             # Built and checked before anything is stored, so that a bad model leaves nothing in MLflow.
-            folder = build_artifact(model, weights, info, golden, card, Path(scratch))
+            folder = build_artifact(model, weights, info, golden, reference, card, Path(scratch))
             logged = self._upload(run, model, folder, info)
         return self._register(name, logged.artifact_location, run_id, info.lineage, card, logged.model_id)
 
@@ -74,12 +77,15 @@ class MlflowModelStore(ModelStore):
             try:
                 folder = download_artifact(self._connection, version.name, version.version, Path(scratch), files)
                 uuid, signature, created = read_mlmodel(folder / MLMODEL_FILE_NAME)
+                reference = read_reference(folder)
                 factory: ClassifierFactory = (
                     PackedNetwork.read(folder) if on_gpu else PackedModel.read(folder, self._threads)
                 )
             except CorruptModel as error:
                 raise CorruptModel(f"{version.uri}: {error}") from error
-        return ModelPackage(version=version, uuid=uuid, signature=signature, created=created, factory=factory)
+        return ModelPackage(
+            version=version, uuid=uuid, signature=signature, created=created, factory=factory, reference=reference
+        )
 
     def resolve(self, uri: str) -> ModelVersion:
         wanted, client = ModelUri.parse(uri), self._connection.client(uri, missing=ModelNotFound)

@@ -11,6 +11,7 @@ from mlflow.types import Schema, TensorSpec
 from torch import nn
 
 from fmnist.adapters.mlflow import artifact
+from fmnist.adapters.mlflow.reference import reference_to_json
 from fmnist.adapters.onnx.classifier import OnnxClassifier
 from fmnist.adapters.onnx.export import export_onnx
 from fmnist.adapters.torch.classifier import TorchClassifier
@@ -19,11 +20,18 @@ from fmnist.adapters.torch.weights import load_network
 from fmnist.domain.model.data.images import SIDE, Images
 from fmnist.domain.model.evaluation.card import CARD_FILE
 from fmnist.domain.model.model import ModelInfo
+from fmnist.domain.model.traffic.sketch import Sketch
 from fmnist.ports.model_store import TrainedWeights
 
 
 def build_artifact(
-    model: Model, weights: TrainedWeights, info: ModelInfo, golden: Images, card: str | None, scratch: Path
+    model: Model,
+    weights: TrainedWeights,
+    info: ModelInfo,
+    golden: Images,
+    reference: Sketch | None,
+    card: str | None,
+    scratch: Path,
 ) -> Path:
     """Write all forms of the model below `scratch`, fill in `model` (its MLmodel), and return the artifact's folder.
 
@@ -39,6 +47,7 @@ def build_artifact(
         scratch / artifact.ONNX_FILE: onnx,
         scratch / artifact.INFO_FILE: artifact.info_to_json(info).encode(),
         scratch / artifact.GOLDEN_FILE: batch.to_bytes(),
+        **({} if reference is None else {scratch / artifact.REFERENCE_FILE: reference_to_json(reference).encode()}),
         **({} if card is None else {scratch / CARD_FILE: card.encode()}),
     }
     for path, content in files.items():

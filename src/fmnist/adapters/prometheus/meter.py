@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
 from fmnist.adapters.fastapi.metrics import ExportedMeter, Metric
 
@@ -26,6 +26,10 @@ class PrometheusMeter(ExportedMeter):
     def histogram(self, name: str, description: str, buckets: Sequence[float], labels: Sequence[str]) -> Metric:
         histogram = Histogram(f"{_PREFIX}{name}", description, labels, buckets=buckets, registry=self._registry)
         return _Metric(histogram.labels, Histogram.observe)
+
+    def gauge(self, name: str, description: str, labels: Sequence[str]) -> Metric:
+        gauge = Gauge(f"{_PREFIX}{name}", description, labels, registry=self._registry)
+        return _Metric(gauge.labels, Gauge.set)
 
     def page(self) -> bytes:
         return generate_latest(self._registry)

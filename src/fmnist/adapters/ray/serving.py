@@ -11,10 +11,10 @@ from ray import serve
 from ray.serve.config import AutoscalingConfig, BackpressureConfig
 from ray.serve.schema import LoggingConfig
 
-from fmnist.adapters.fastapi.metrics import ServingMetrics
 from fmnist.adapters.fastapi.replica import Replica, ReplicaSettings
 from fmnist.adapters.ray.serving_metrics import RayMeter
 from fmnist.domain.services.serving.reload import ModelServing, ReloadObserver
+from fmnist.domain.services.serving.traffic import Traffic
 
 DEPLOYMENT = "FashionMNISTClassifier"
 
@@ -31,6 +31,7 @@ class ReplicaParts:
     Attributes:
         serving: makes the domain's service from the application's name, the number of ONNX Runtime's threads, and an
             observer of reloads.
+        traffic: makes the traffic of a replica from the application's name; it may be None.
         http: makes the ASGI application of a replica.
         replica: settings of the replica.
         request_seconds: time limit of a request.
@@ -38,6 +39,7 @@ class ReplicaParts:
     """
 
     serving: Callable[[str, int, ReloadObserver], ModelServing]
+    traffic: Callable[[str], Traffic | None]
     http: Callable[[Replica], Any]
     replica: ReplicaSettings
     request_seconds: float
@@ -53,7 +55,7 @@ class RayReplica:  # pragma: no cover - runs in a Ray worker
         self._default_uri = model_uri
         name, threads = serve.get_replica_context().app_name, _threads()
         self._replica = Replica(
-            lambda observe: parts.serving(name, threads, observe), ServingMetrics(RayMeter()), parts.replica
+            lambda observe: parts.serving(name, threads, observe), RayMeter(), parts.replica, parts.traffic(name)
         )
         self._replica.keep_up()
 

@@ -1,31 +1,17 @@
-"""The memory that replicas of a deployment share: a detached actor on the head node, which survives lost replicas.
+"""The memory that replicas of a deployment share, on the head node.
 
-It lives as long as the cluster. It holds models as bytes, so that it need not import their classes.
+It holds models as bytes, so that it need not import their classes.
 """
 
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar
-
-import ray
-from ray.exceptions import GetTimeoutError, RayError
+from typing import Concatenate, ParamSpec, TypeVar
 
 from fmnist.adapters.memory.serving_memory import MemoryServingMemory
-from fmnist.domain.model.errors import StoreUnavailable
+from fmnist.adapters.ray.shared_actor import SharedActor
 from fmnist.ports.serving_memory import KeptModel, ServingMemory
 
 # Raise the number when the actor's methods change: an actor of an earlier release may still run on the cluster.
 _ACTOR = "serving-memory-2"
-_OPTIONS: dict[str, Any] = {
-    "namespace": "fmnist",
-    "lifetime": "detached",
-    "get_if_exists": True,
-    "max_restarts": -1,
-    "num_cpus": 0,
-    # On the head node, because any other node may go away. Without the head node there is no cluster.
-    "resources": {"node:__internal_head__": 0.001},
-}
-_ANSWER_SECONDS = 10
-
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -38,7 +24,7 @@ class RayServingMemory(ServingMemory):
     """
 
     def __init__(self, name: str, deploy: str) -> None:
-        self._name = name
+        self._actor = SharedActor(MemoryServingMemory, f"{_ACTOR}:{name}")
         self._deploy = deploy
 
     def expect(self, desired: str) -> None:
@@ -65,9 +51,5 @@ class RayServingMemory(ServingMemory):
     def _ask(
         self, method: Callable[Concatenate[MemoryServingMemory, _P], _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> _T:
-        try:
-            actor = ray.remote(MemoryServingMemory).options(name=f"{_ACTOR}:{self._name}", **_OPTIONS).remote()
-            answer: _T = ray.get(getattr(actor, method.__name__).remote(*args, **kwargs), timeout=_ANSWER_SECONDS)
-        except (RayError, GetTimeoutError, ValueError) as error:
-            raise StoreUnavailable(f"the replicas' shared memory on the head node does not answer: {error}") from error
+        answer: _T = self._actor.ask(method.__name__, *args, **kwargs)
         return answer

@@ -17,6 +17,9 @@ class RayMeter(Meter):  # pragma: no cover - runs in a Ray worker
     def histogram(self, name: str, description: str, buckets: Sequence[float], labels: Sequence[str]) -> Metric:
         return _Metric(labels, metrics.Histogram(name, description, list(buckets), tuple(labels)).observe)
 
+    def gauge(self, name: str, description: str, labels: Sequence[str]) -> Metric:
+        return _Metric(labels, metrics.Gauge(name, description, tuple(labels)).set)
+
 
 class _Metric(Metric):  # pragma: no cover - runs in a Ray worker
     def __init__(self, names: Sequence[str], add: Any) -> None:

@@ -11,12 +11,12 @@ from fmnist import __version__
 from fmnist.adapters.dvc.registry import DvcDataRegistry
 from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.fastapi.app import create_app
-from fmnist.adapters.fastapi.metrics import ServingMetrics
 from fmnist.adapters.fastapi.replica import Replica, ReplicaSettings
 from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.adapters.http.address import address_of
 from fmnist.adapters.http.service import HttpService
 from fmnist.adapters.memory.serving_memory import MemoryServingMemory
+from fmnist.adapters.memory.traffic_windows import MemoryTrafficWindows
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.prometheus.meter import PrometheusMeter
@@ -25,6 +25,7 @@ from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.settings import Settings
 from fmnist.domain.services.serving.load import ModelSources, NormalizationCheck
 from fmnist.domain.services.serving.reload import ModelServing
+from fmnist.domain.services.serving.traffic import Traffic
 from fmnist.ports.serving_memory import ServingMemory
 
 # More threads slow single images down. ADR 21 has the figures.
@@ -75,6 +76,7 @@ def http_settings(settings: Settings) -> HttpSettings:
         # The largest allowed request must fit.
         max_buffered_bytes=max(settings.request_buffer_bytes, settings.request_max_bytes),
         request_timeout_seconds=settings.request_timeout_seconds,
+        has_drift=settings.drift_window_minutes > 0,
     )
 
 
@@ -91,7 +93,9 @@ def replica_settings(settings: Settings) -> ReplicaSettings:
 def _local_host(settings: Settings, connection: MlflowConnection, registry: RegistrySettings) -> LocalHost:
     meter = PrometheusMeter()
     sources = sources_of(settings, connection, registry)(MemoryServingMemory(), LOCAL_THREADS)
-    replica = Replica(partial(ModelServing, sources), ServingMetrics(meter), replica_settings(settings))
+    minutes = settings.drift_window_minutes
+    traffic = Traffic(MemoryTrafficWindows(minutes)) if minutes else None
+    replica = Replica(partial(ModelServing, sources), meter, replica_settings(settings), traffic)
     http = replace(http_settings(settings), api_keys=settings.api_keys)
     return LocalHost(replica, create_app(replica, http, meter), request_seconds=settings.request_timeout_seconds)
 

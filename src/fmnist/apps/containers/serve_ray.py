@@ -22,11 +22,13 @@ from fmnist.adapters.ray.serving import ReplicaParts, application
 from fmnist.adapters.ray.serving_host import RayHost
 from fmnist.adapters.ray.serving_memory import RayServingMemory
 from fmnist.adapters.ray.settings import ClusterSettings
+from fmnist.adapters.ray.traffic_windows import RayTrafficWindows
 from fmnist.apps.containers.serve import ServeContainer, http_settings, replica_settings, sources_of
 from fmnist.apps.settings import Settings
 from fmnist.domain.model.errors import InvalidSetting
 from fmnist.domain.services.serving.load import ModelSources
 from fmnist.domain.services.serving.reload import ModelServing, ReloadObserver
+from fmnist.domain.services.serving.traffic import Traffic
 from fmnist.ports.serving_memory import ServingMemory
 
 
@@ -40,6 +42,11 @@ def model_serving(
 ) -> ModelServing:
     """Make the serving service for a replica of the application `name`. Called in the replica's process."""
     return ModelServing(sources(RayServingMemory(name, deploy), threads), observe)
+
+
+def traffic(name: str, *, minutes: int) -> Traffic | None:
+    """Make the traffic of a replica of the application `name`. Called in the replica's process."""
+    return Traffic(RayTrafficWindows(name, minutes)) if minutes else None
 
 
 def without_secrets(registry: RegistrySettings) -> RegistrySettings:
@@ -56,6 +63,7 @@ def _replica_parts(settings: Settings, connection: MlflowConnection, registry: R
             # New for each deployment, so that each deployment resolves an alias anew.
             deploy=uuid.uuid4().hex,
         ),
+        traffic=partial(traffic, minutes=settings.drift_window_minutes),
         http=partial(http_application, settings=http_settings(settings), has_keys=bool(settings.api_keys)),
         replica=replica_settings(settings),
         request_seconds=settings.request_timeout_seconds,

@@ -83,5 +83,5 @@ class Prediction:
 def answer(classifier: Classifier, data: LabeledImages) -> SplitPredictions:
     """Classify all images of a split, in its order, and measure the time."""
     prediction, started = Prediction(classifier), time.perf_counter()
-    probabilities = prediction.probabilities(data.images)
-    return SplitPredictions(data.images, data.labels, probabilities, time.perf_counter() - started)
+    logits = prediction.logits(data.images)
+    return SplitPredictions(data.images, data.labels, logits, time.perf_counter() - started)

@@ -12,7 +12,7 @@ from fmnist.domain.model.data.images import CLASS_NAMES, SIDE, Images
 from fmnist.domain.model.errors import CorruptModel, InvalidSetting, ModelNotFound
 from fmnist.domain.model.model import ModelInfo, ModelVersion
 from fmnist.ports.model_store import ModelStore, TrainedWeights
-from fmnist.testing.data import toy_info
+from fmnist.testing.data import toy_info, toy_sketch
 
 
 class ModelStoreContract:
@@ -63,7 +63,7 @@ class ModelStoreContract:
         cls, store: ModelStore, run_id: str, weights: TrainedWeights, info: ModelInfo, golden: Images
     ) -> ModelVersion:
         """The saved model that all tests share."""
-        return store.save(run_id, _new_name(), weights, info, golden, card="# A card\n")
+        return store.save(run_id, _new_name(), weights, info, golden, reference=toy_sketch(), card="# A card\n")
 
     @pytest.fixture
     def version(self, store: ModelStore, saved: ModelVersion) -> ModelVersion:
@@ -98,16 +98,13 @@ class ModelStoreContract:
         assert (outputs["dtype"], outputs["shape"]) == ("float32", [-1, len(CLASS_NAMES)])
         assert json.loads(json.dumps(package.signature)) == package.signature
         assert saved.created - 3600 < package.created < saved.created + 1
+        assert package.reference == toy_sketch()
 
     def test_package_travels_by_pickle(self, store: ModelStore, saved: ModelVersion, golden: Images) -> None:
         package = store.download(saved)
         travelled = pickle.loads(pickle.dumps(package))  # noqa: S301 - our own bytes, written on this line
-        assert (travelled.version, travelled.uuid, travelled.signature, travelled.created) == (
-            package.version,
-            package.uuid,
-            package.signature,
-            package.created,
-        )
+        names = ("version", "uuid", "signature", "created", "reference")
+        assert all(getattr(travelled, name) == getattr(package, name) for name in names)
         loaded = travelled.load()
         inputs = loaded.info.normalization.apply(golden)
         np.testing.assert_array_equal(loaded.logits(inputs), package.load().logits(inputs))

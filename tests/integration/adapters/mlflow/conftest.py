@@ -14,7 +14,7 @@ from fmnist.domain.model.address import Address
 from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.model import ModelInfo, ModelVersion
 from fmnist.ports.model_store import TrainedWeights
-from fmnist.testing.data import toy_info
+from fmnist.testing.data import toy_info, toy_sketch
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +55,9 @@ def golden() -> Images:
 def saved(
     store: MlflowModelStore, connection: MlflowConnection, cnn: TrainedWeights, info: ModelInfo, golden: Images
 ) -> ModelVersion:
-    return store.save(MlflowTracker(connection).start("training", {}), "dev.saved-model", cnn, info, golden)
+    return store.save(
+        MlflowTracker(connection).start("training", {}), "dev.saved-model", cnn, info, golden, reference=toy_sketch()
+    )
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from fmnist.adapters.mlflow.artifact import GOLDEN_FILE, INFO_FILE, ONNX_FILE
+from fmnist.adapters.mlflow.artifact import FOLDER, GOLDEN_FILE, INFO_FILE, ONNX_FILE, REFERENCE_FILE
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.downloading import ONNX_FORM, TORCH_FORM, download_artifact
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
@@ -55,12 +55,29 @@ def test_other_normalization_is_refused(load_newest: Callable[[], Classifier], s
         load_newest()
 
 
-@pytest.mark.parametrize("name", [ONNX_FILE, INFO_FILE, GOLDEN_FILE])
+@pytest.mark.parametrize("name", [ONNX_FILE, INFO_FILE, GOLDEN_FILE, REFERENCE_FILE])
 def test_damaged_file_is_refused(load_newest: Callable[[], Classifier], spoilable: Path, name: str) -> None:
     content = (spoilable / name).read_bytes()
     (spoilable / name).write_bytes(content[: len(content) // 2])
     with pytest.raises(CorruptModel):
         load_newest()
+
+
+def test_reference_with_other_counts_is_refused(store: MlflowModelStore, saved: ModelVersion, spoilable: Path) -> None:
+    document = json.loads((spoilable / REFERENCE_FILE).read_text())
+    document["counts"]["class"][0] += 1
+    (spoilable / REFERENCE_FILE).write_text(json.dumps(document))
+    with pytest.raises(CorruptModel, match=r"reference\.json is damaged: class has 10 bins"):
+        store.download(store.versions(saved.name)[0])
+
+
+def test_model_of_an_earlier_release_has_no_reference(
+    store: MlflowModelStore, saved: ModelVersion, spoilable: Path
+) -> None:
+    (spoilable / REFERENCE_FILE).unlink()
+    package = store.download(store.versions(saved.name)[0])
+    assert package.reference is None
+    package.load()
 
 
 @pytest.mark.parametrize("name", [ONNX_FILE, INFO_FILE, GOLDEN_FILE])
@@ -207,4 +224,7 @@ def test_only_the_named_files_are_downloaded(
         (spoilable.parent / name).write_text("")
     newest = store.versions(saved.name)[0]
     folder = download_artifact(connection, newest.name, newest.version, tmp_path / "fetched", files)
-    assert {str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file()} == set(files)
+    assert {str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file()} == {
+        *files,
+        f"{FOLDER}/{REFERENCE_FILE}",
+    }

@@ -22,6 +22,8 @@ from fmnist.domain.model.data.images import PIXELS, Images
 from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.domain.model.evaluation.metrics import Probabilities
 from fmnist.domain.model.model import ModelVersion
+from fmnist.domain.model.traffic.drift import Drift
+from fmnist.domain.model.traffic.sketch import Sketch, TrafficWindow
 from fmnist.domain.services.prediction import Prediction
 from fmnist.domain.services.serving.load import ServedModel
 from fmnist.domain.services.serving.reload import ServingStatus
@@ -41,7 +43,7 @@ def greys(*labels: int) -> Images:
     return np.stack([np.full((28, 28), 25 * label, np.uint8) for label in labels])
 
 
-def grey_model(version: int = 3, degraded: str | None = None) -> ServedModel:
+def grey_model(version: int = 3, degraded: str | None = None, reference: Sketch | None = None) -> ServedModel:
     info = toy_info()
     means = info.normalization.apply(greys(*range(10))).reshape(10, PIXELS)
     classifier = MeanClassifier(means, info)
@@ -51,6 +53,7 @@ def grey_model(version: int = 3, degraded: str | None = None) -> ServedModel:
         signature={"inputs": [{"name": "images", "type": "float32"}], "outputs": []},
         created=1_700_000_000.0,
         factory=lambda: classifier,
+        reference=reference,
     )
     return ServedModel(package, Prediction(classifier), degraded)
 
@@ -67,6 +70,7 @@ class GreyServing(Serving):
         self.is_full = False
         self.asked = 0
         self.before_answer: Callable[[], Any] | None = None
+        self.traffic = Sketch.joined([])
 
     def status(self) -> ServingStatus:
         return ServingStatus(desired="models:/dev.greys@champion", served=self.model, reload_error=self.reload_error)
@@ -84,6 +88,12 @@ class GreyServing(Serving):
         if self.model is None:
             raise StoreUnavailable("no model at store.internal:5000")
         return self.model, self.model.prediction.probabilities(images)
+
+    async def drift(self) -> Drift:
+        if self.model is None:
+            raise StoreUnavailable("no model at store.internal:5000")
+        reference = self.model.package.reference
+        return Drift.of(self.model.version.uri, TrafficWindow(self.traffic, 27_000_000, 27_000_005), reference)
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from fmnist.adapters.fastapi.metrics import ServingMetrics
+from fmnist.adapters.fastapi.metrics import DriftMetrics, ServingMetrics
 from fmnist.adapters.prometheus.meter import PrometheusMeter
+from fmnist.domain.model.traffic.drift import Drift
+from fmnist.domain.model.traffic.sketch import Sketch, TrafficWindow
+from fmnist.testing.data import toy_sketch
 from tests.unit.adapters.fastapi.support import SETTINGS, GreyServing, Service, grey_model, greys
 
 MODEL = 'model_uri="models:/dev.greys/3"'
@@ -55,6 +59,22 @@ def test_reloads_are_counted_by_outcome(meter: PrometheusMeter) -> None:
         f'ray_fmnist_reloads_total{{{MODEL},outcome="succeeded"}} 2.0',
         f'ray_fmnist_reloads_total{{{MODEL},outcome="failed"}} 1.0',
     ]
+
+
+def test_drift_is_exported_and_falls_when_another_model_serves(meter: PrometheusMeter) -> None:
+    metrics = DriftMetrics(meter)
+    window = TrafficWindow(toy_sketch(200, seed=1), 1, 2)
+    other = Sketch.of(np.zeros((500, 3), np.int64), np.zeros((500, 10), np.float32))
+    metrics.set(Drift.of("models:/dev.greys/3", window, other))
+    assert lines(meter, "ray_fmnist_drifted") == [f"ray_fmnist_drifted{{{MODEL}}} 1.0"]
+    assert lines(meter, "ray_fmnist_window_images") == [f"ray_fmnist_window_images{{{MODEL}}} 200.0"]
+    assert len(lines(meter, "ray_fmnist_drift_distance")) == len(lines(meter, "ray_fmnist_drift_chance")) == 7
+    assert lines(meter, "ray_fmnist_expected_accuracy") == [
+        f"ray_fmnist_expected_accuracy{{{MODEL}}} {window.sketch.expected_accuracy()[0]}"
+    ]
+    metrics.set(Drift.of("models:/dev.greys/4", TrafficWindow(Sketch.joined([]), None, None), other))
+    assert f"ray_fmnist_drifted{{{MODEL}}} 0.0" in lines(meter, "ray_fmnist_drifted")
+    assert f"ray_fmnist_window_images{{{MODEL}}} 0.0" in lines(meter, "ray_fmnist_window_images")
 
 
 def test_requests_are_counted_by_route_and_status(meter: PrometheusMeter) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from fmnist.adapters.fastapi import replica as module
-from fmnist.adapters.fastapi.metrics import ServingMetrics
 from fmnist.adapters.fastapi.replica import Replica, ReplicaSettings
+from fmnist.adapters.memory.traffic_windows import MemoryTrafficWindows
 from fmnist.adapters.prometheus.meter import PrometheusMeter
 from fmnist.domain.model.errors import StoreUnavailable
+from fmnist.domain.model.traffic.sketch import Statistic
+from fmnist.domain.services.serving.traffic import Traffic
 from tests.unit.adapters.fastapi.support import grey_model, greys
 
 
@@ -54,7 +56,7 @@ def replica(domain: Domain, meter: PrometheusMeter) -> Replica:
         return domain
 
     settings = ReplicaSettings(max_batch=10, max_waiting=10, max_seconds=10, poll_seconds=7)
-    return Replica(serving, ServingMetrics(meter), settings)
+    return Replica(serving, meter, settings, Traffic(MemoryTrafficWindows(60)))
 
 
 def test_images_are_classified_by_the_current_model_and_counted(
@@ -90,8 +92,46 @@ def test_polls_go_on_after_an_error(
     replica: Replica, domain: Domain, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=pauses.append))
+
+    def sleep(seconds: float) -> None:
+        if threading.current_thread().name == "traffic":
+            threading.Event().wait()
+        pauses.append(seconds)
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=sleep))
     replica.keep_up()
     assert domain.polled_again.wait(30)
     assert (pauses, domain.polled) == ([7, 7], [7, 7])
     assert "checking for a newer model failed; the next check is in 7 s" in caplog.text
+
+
+def test_window_has_what_was_answered(replica: Replica) -> None:
+    asyncio.run(replica.answer(greys(3, 4)))
+    asyncio.run(replica.answer(greys(3)))
+    found = asyncio.run(replica.drift())
+    assert (found.model_uri, found.window.sketch.images) == ("models:/dev.greys/3", 3)
+    assert found.window.sketch.counts[Statistic.CLASS][3:5] == (2, 1)
+
+
+def test_traffic_is_published_and_judged_after_an_error(
+    replica: Replica, domain: Domain, meter: PrometheusMeter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asyncio.run(replica.answer(greys(3, 4)))
+    publish, judged, ended = Traffic.publish, threading.Event(), threading.Event()
+
+    def fail_once(_: Traffic) -> None:
+        monkeypatch.setattr(Traffic, "publish", publish)
+        raise StoreUnavailable("the head node is away")
+
+    def sleep(_: float) -> None:
+        if "window_images{" in meter.page().decode():
+            judged.set()
+        if judged.is_set() or threading.current_thread().name != "traffic":
+            ended.wait()
+
+    monkeypatch.setattr(Traffic, "publish", fail_once)
+    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=sleep))
+    replica.keep_up()
+    assert judged.wait(30)
+    assert 'ray_fmnist_window_images{model_uri="models:/dev.greys/3"} 2.0' in meter.page().decode()
+    ended.set()

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fmnist.domain.model.data.dataset import Labels
 from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.evaluation.calibration import Calibration, Reliability
-from fmnist.domain.model.evaluation.metrics import Evaluation, PerClass, Probabilities, wilson_interval
+from fmnist.domain.model.evaluation.metrics import Evaluation, PerClass, Probabilities, softmax, wilson_interval
 from fmnist.domain.model.evaluation.robustness import Robustness
 from fmnist.domain.model.model import ModelInfo
 
@@ -37,14 +37,19 @@ class SplitPredictions:
     Attributes:
         images: uint8 (n, 28, 28), so that the split need not be read again.
         labels: uint8 (n,).
-        probabilities: float32 (n, classes).
+        logits: float32 (n, classes).
         seconds: time of the classification, without loading the classifier or reading the split.
     """
 
     images: Images
     labels: Labels
-    probabilities: Probabilities
+    logits: npt.NDArray[np.float32]
     seconds: float
+
+    @property
+    def probabilities(self) -> Probabilities:
+        """The probabilities, float32 (n, classes)."""
+        return softmax(self.logits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

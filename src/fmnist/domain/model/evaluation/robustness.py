@@ -168,12 +168,18 @@ def scores(logits: npt.NDArray[np.float32]) -> dict[str, FloatArray]:
     Examples in Neural Networks". Energy, with its sign turned: Liu et al. 2020, "Energy-based Out-of-distribution
     Detection", equation 4 with temperature 1. A model's logits are divided by its own temperature already.
     """
-    exact = logits.astype(np.float64)
-    highest = exact.max(axis=1)
     return {
         "maximum probability": softmax(logits).max(axis=1).astype(np.float64),
-        "energy": highest + np.log(np.exp(exact - highest[:, np.newaxis]).sum(axis=1)),
+        "energy": energies(logits),
     }
+
+
+def energies(logits: npt.NDArray[np.float32]) -> FloatArray:
+    """Return the energy of each row of logits (n, classes), with its sign turned: float64 (n,), as in `scores`."""
+    exact = logits.astype(np.float64)
+    highest = exact.max(axis=1)
+    summed: FloatArray = highest + np.log(np.exp(exact - highest[:, np.newaxis]).sum(axis=1))
+    return summed
 
 
 def detect(

@@ -3,11 +3,14 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
+import numpy as np
+
 from fmnist.domain.model.data.dataset import DatasetVersion
 from fmnist.domain.model.data.images import Images
-from fmnist.domain.model.evaluation.calibration import Calibration, tempered
+from fmnist.domain.model.evaluation.calibration import Calibration
 from fmnist.domain.model.evaluation.report import Measurement
 from fmnist.domain.model.model import GOLDEN_IMAGES
+from fmnist.domain.model.traffic.sketch import Sketch, features_of
 from fmnist.ports.compute import Compute
 from fmnist.ports.model_store import TrainedWeights
 
@@ -20,6 +23,7 @@ class FinalMeasurement:
         weights: the chosen weights, with the temperature in use.
         test: None if the data version has no test split.
         golden: the first images of `val`, uint8 (64, 28, 28) or fewer.
+        reference: sketch of `val`, with which the traffic of the served model is compared.
     """
 
     weights: TrainedWeights
@@ -27,6 +31,7 @@ class FinalMeasurement:
     val: Measurement
     test: Measurement | None
     golden: Images
+    reference: Sketch
 
     @classmethod
     def of(cls, compute: Compute, weights: TrainedWeights, dataset: DatasetVersion) -> Self:
@@ -34,7 +39,7 @@ class FinalMeasurement:
         val = compute.predict(weights, dataset, "val")
         calibration = Calibration.of(val.labels, val.probabilities)
         weights = replace(weights, temperature=calibration.applied)
-        val = replace(val, probabilities=tempered(val.probabilities, calibration.applied))
+        val = replace(val, logits=val.logits / np.float32(calibration.applied))
         test = None
         if "test" in dataset.splits:
             test = Measurement.of("test", dataset.version, dataset.digest, compute.predict(weights, dataset, "test"))
@@ -44,6 +49,7 @@ class FinalMeasurement:
             val=Measurement.of("val", dataset.version, dataset.digest, val),
             test=test,
             golden=val.images[:GOLDEN_IMAGES],
+            reference=Sketch.of(features_of(val.images), val.logits),
         )
 
     def metrics(self) -> dict[str, float]:

@@ -225,7 +225,13 @@ class TrainingRun:
             counts=split_sizes(dataset.metadata),
         )
         model = self._saved(run_id) or self.store.save(
-            run_id, self.model_name, final.weights, info, final.golden, card=model_card(report)
+            run_id,
+            self.model_name,
+            final.weights,
+            info,
+            final.golden,
+            reference=final.reference,
+            card=model_card(report),
         )
         left.remove(_MODEL)
         self._log_report(run_id, model.uri, report)

@@ -18,7 +18,7 @@ def test_mistakes_are_the_most_confident_ones_and_ties_go_to_the_first() -> None
     probabilities[:, 1] = 0.55
     probabilities[7, 1], probabilities[3, 0] = 0.9, 0.99
     images = np.arange(60, dtype=np.uint8)[:, None, None] * np.ones((1, 28, 28), dtype=np.uint8)
-    measured = Measurement.of("test", "v", "d", SplitPredictions(images, labels, probabilities, 2.0))
+    measured = Measurement.of("test", "v", "d", SplitPredictions(images, labels, np.log(probabilities), 2.0))
     assert [mistake.row for mistake in measured.mistakes] == [7, 0, 1, 2, *range(4, 7), *range(8, 25)]
     worst = measured.mistakes[0]
     assert (worst.truth, worst.answer, worst.confidence) == (0, 1, pytest.approx(0.9))

@@ -19,7 +19,7 @@ def test_metrics_do_not_depend_on_how_the_answers_are_cut(n: int, cuts: list[int
     logits = rng.standard_normal((n, 10)).astype(np.float32)
     logits[np.arange(n), data.labels] += 2
     probabilities = softmax(logits)
-    whole = Measurement.of("test", "1", "0", SplitPredictions(data.images, data.labels, probabilities, 1.0))
+    whole = Measurement.of("test", "1", "0", SplitPredictions(data.images, data.labels, logits, 1.0))
 
     tally, bounds = Tally(), [0, *sorted(min(cut, n) for cut in cuts), n]
     for start, stop in pairwise(bounds):

@@ -1,0 +1,103 @@
+"""The traffic of a replica: sketched in any number of batches, published, and kept while the windows are away."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from fmnist.adapters.memory.traffic_windows import MemoryTrafficWindows
+from fmnist.domain.model.errors import StoreUnavailable
+from fmnist.domain.model.traffic.sketch import Sketch, features_of
+from fmnist.domain.services.serving.traffic import Traffic
+from fmnist.testing.data import toy_images, toy_sketch
+from tests.unit.adapters.fastapi.support import grey_model
+
+IMAGES = toy_images(2500).images
+LOGITS = np.random.default_rng(0).normal(0, 3, (2500, 10)).astype(np.float32)
+URI = "models:/dev.greys/3"
+
+
+class Flaky(MemoryTrafficWindows):
+    """Fails while `is_down`."""
+
+    is_down = False
+
+    def add(self, model_uri: str, minute: int, sketch: Sketch) -> None:
+        if self.is_down:
+            raise StoreUnavailable("the head node is away")
+        super().add(model_uri, minute, sketch)
+
+
+class Clock:
+    now = 60_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def windows(clock: Clock) -> Flaky:
+    return Flaky(60, clock)
+
+
+@pytest.fixture
+def traffic(windows: Flaky, clock: Clock) -> Traffic:
+    return Traffic(windows, clock)
+
+
+def note(traffic: Traffic, *cuts: int, version: int = 3) -> None:
+    for start, stop in itertools.pairwise(cuts):
+        traffic.note(grey_model(version), IMAGES[start:stop], LOGITS[start:stop])
+
+
+def test_batches_of_any_size_give_the_window_of_all_images(traffic: Traffic, windows: Flaky) -> None:
+    note(traffic, 0, 1, 2, 900, 1900, 2500)
+    traffic.publish()
+    traffic.publish()
+    assert windows.window(URI).sketch == Sketch.of(features_of(IMAGES), LOGITS)
+
+
+def test_versions_and_minutes_are_kept_apart(traffic: Traffic, windows: Flaky, clock: Clock) -> None:
+    note(traffic, 0, 10)
+    clock.now += 60
+    note(traffic, 10, 30)
+    note(traffic, 30, 60, version=4)
+    traffic.publish()
+    assert (windows.window(URI).since, windows.window(URI).until) == (1000, 1001)
+    assert windows.window(URI).sketch.images == 30
+    assert windows.window("models:/dev.greys/4").sketch.images == 30
+
+
+def test_nothing_is_lost_while_the_windows_are_away(traffic: Traffic, windows: Flaky) -> None:
+    windows.is_down = True
+    for cuts in ((0, 10), (10, 1500)):
+        note(traffic, *cuts)
+        with pytest.raises(StoreUnavailable):
+            traffic.publish()
+    windows.is_down = False
+    note(traffic, 1500, 2500)
+    assert traffic.judge(grey_model()).window.sketch == Sketch.of(features_of(IMAGES), LOGITS)
+
+
+def test_memory_is_bounded_while_the_windows_are_away(traffic: Traffic, windows: Flaky, clock: Clock) -> None:
+    windows.is_down = True
+    for _ in range(300):
+        note(traffic, 0, 1)
+        clock.now += 60
+    with pytest.raises(StoreUnavailable):
+        traffic.publish()
+    assert len(traffic._unpublished) == 120
+    assert min(minute for _, minute in traffic._unpublished) == 1180
+
+
+def test_model_is_judged_with_its_own_reference(traffic: Traffic) -> None:
+    note(traffic, 0, 200)
+    model = grey_model(reference=toy_sketch(500))
+    found = traffic.judge(model)
+    assert (found.model_uri, found.reference) == (URI, toy_sketch(500))
+    assert found.distances
