@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from fmnist import __version__
-from fmnist.apps import data, deploy, evaluate, predict, predict_batch, promote, serve, smoke, train, tune
+from fmnist.apps import data, deploy, drift, evaluate, predict, predict_batch, promote, serve, smoke, train, tune
 from fmnist.apps.process import ReportingGroup
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("predict-batch", epilog=predict_batch.EXAMPLES)(predict_batch.predic
 app.add_typer(promote.app, name="promote")
 app.command("deploy", epilog=deploy.EXAMPLES)(deploy.deploy)
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
+app.command("drift", epilog=drift.EXAMPLES)(drift.drift)
 app.command("smoke", epilog=smoke.EXAMPLES)(smoke.smoke)
 
 

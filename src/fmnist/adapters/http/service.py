@@ -12,6 +12,7 @@ from fmnist.adapters.http.endpoint import HttpEndpoint, Reply
 from fmnist.adapters.pillow.files import encode_picture
 from fmnist.domain.model.data.images import PIXELS, SIDE, Images
 from fmnist.domain.model.errors import UnexpectedReply
+from fmnist.domain.model.traffic.report import DriftReport
 
 _PREDICT = "/predict"
 _INFER = "/v2/models/fashion-mnist-classifier/infer"
@@ -106,6 +107,10 @@ class HttpService(HttpEndpoint):
     def info(self) -> ServedInfo:
         """Return the served model, the desired model and the last reload error."""
         return self.ask("GET", "/info").expect(200).read(ServedInfo)
+
+    def drift(self) -> DriftReport:
+        """Return what the service says of its recent traffic."""
+        return self.ask("GET", "/drift").expect(200).read(DriftReport)
 
     def answers(self, form: str, images: Images, batch: int) -> Answers:
         """Return the predicted classes. A request holds `batch` images, or one image for PNG and JPEG."""

@@ -13,7 +13,7 @@ def test_document_has_verdict_distances_and_histograms() -> None:
     document = Service(serving).get("/drift").json()
     assert (document["model_uri"], document["images"]) == ("models:/dev.greys/3", 200)
     assert (document["verdict"], document["reason"], document["reference_images"]) == ("ok", None, 500)
-    assert (document["since"], document["until"]) == ("2021-05-03T00:00+00:00", "2021-05-03T00:05+00:00")
+    assert (document["since"], document["until"]) == ("2021-05-03T00:00Z", "2021-05-03T00:05Z")
     expected = document["expected_accuracy"]
     assert (expected["value"], expected["low"], expected["high"]) == serving.traffic.expected_accuracy()
     assert "overconfident" in expected["limit"]

@@ -45,12 +45,6 @@ EDGES: Mapping[Statistic, FloatArray] = {
 }
 """Edges of the bins, float64 (bins + 1,). The first and the last bin also count what lies beyond."""
 
-LIMIT = (
-    "It holds for pictures like those of the training. On corrupted or strange pictures the model is overconfident, "
-    "and its accuracy is lower than this."
-)
-"""Where the expected accuracy fails."""
-
 
 def features_of(images: Images) -> Features:
     """Return what a sketch needs of images uint8 (n, 28, 28): int64 (n, 3), sums of pixels, of squares, and ink."""
