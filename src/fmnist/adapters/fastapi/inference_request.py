@@ -17,7 +17,7 @@ from fmnist.domain.model.errors import InvalidImages
 
 INPUT = "images"
 OUTPUTS = ("class_id", "probabilities")
-_LARGE = 10**6
+_PIXELS = {float(pixel): pixel for pixel in range(256)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +87,10 @@ def _binary_images(tensors: memoryview, size: object, count: int, *, is_float: b
 
 
 def _with_integers(values: list[Any], levels: int = 2) -> list[Any]:
-    """Return images, rows or pixels with whole numbers as integers. FP32 in JSON is written as 7 or as 7.0."""
+    """Return images, rows or pixels, with an integer for each float that is a pixel. JSON writes FP32 as 7 or 7.0."""
     if levels and values and isinstance(values[0], list):
         return [_with_integers(each, levels - 1) if isinstance(each, list) else each for each in values]
-    # An integer of a huge number would take more memory than the number.
-    return [int(each) if type(each) is float and abs(each) < _LARGE and each.is_integer() else each for each in values]
+    return [_PIXELS.get(each, each) if type(each) is float else each for each in values]
 
 
 def _count(shape: object, max_images: int) -> int:
