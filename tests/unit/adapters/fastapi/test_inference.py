@@ -219,6 +219,13 @@ def test_a_tensor_that_does_not_match_its_shape_is_refused_with_a_reason(
     assert reply.detail == detail
 
 
+def test_deeply_nested_pixels_are_refused(service: Service) -> None:
+    deep: Any = [7.0]
+    for _ in range(900):
+        deep = [deep]
+    assert service.infer({"inputs": [tensor(greys(1), datatype="FP32", data=deep)]}).problem == (422, "invalid_images")
+
+
 def test_malformed_json_gets_an_error_in_the_protocol_s_form(service: Service) -> None:
     reply = service.post(INFER, b"{")
     assert reply.problem == (400, "malformed_json")

@@ -81,7 +81,7 @@ def images_from_floats(array: npt.NDArray[np.floating[Any]]) -> Images:
     """
     # A cast of any other value is wrong, so it is compared. For NaN and values outside the range it would warn.
     with np.errstate(invalid="ignore"):
-        batch = array.astype(np.uint8)
+        batch = array.astype(np.uint8, order="C")
         _refuse_first(batch != array, array)
     return batch
 
