@@ -23,7 +23,7 @@ Every error is `{detail, error_type, request_id}`. Send `x-request-id` to set th
 TAGS = [
     {"name": "prediction", "description": "Classify images."},
     {"name": "service", "description": "Information about the service, and whether it is ready."},
-    {"name": "inference protocol", "description": "Open Inference Protocol V2, REST with JSON tensors."},
+    {"name": "inference protocol", "description": "Open Inference Protocol V2, REST with JSON or binary tensors."},
 ]
 PREDICT = """
 Returns one prediction for each image, in the same order. `content-type` names the format: JSON is easy to try, and

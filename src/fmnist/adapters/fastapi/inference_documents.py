@@ -4,8 +4,10 @@ from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
+from fmnist.adapters.fastapi.binary_tensors import LENGTH_HEADER
 from fmnist.adapters.fastapi.documents import Numbers
 from fmnist.adapters.fastapi.example import example_image
+from fmnist.adapters.fastapi.formats import JSON, OCTETS
 
 
 class Server(TypedDict):
@@ -53,13 +55,20 @@ class Model(TypedDict):
     outputs: list[TensorMetadata]
 
 
+class BinaryParameters(TypedDict):
+    """How many bytes of the body, after the JSON object, are this tensor's."""
+
+    binary_data_size: int
+
+
 class OutputTensor(TypedDict):
-    """A tensor. Its data is one flat list, row by row."""
+    """A tensor. Its data is one flat list, row by row, or follows the JSON object as little-endian bytes."""
 
     name: str
     datatype: str
     shape: list[int]
-    data: Numbers
+    parameters: NotRequired[BinaryParameters]
+    data: NotRequired[Numbers]
 
 
 class Inference(TypedDict):
@@ -95,19 +104,29 @@ def answers(model: type[Any], *problems: int) -> dict[int | str, dict[str, Any]]
 
 
 _SHAPE = {"type": "array", "items": {"type": "integer"}, "minItems": 3, "maxItems": 3, "description": "[n, 28, 28]"}
+_FLAG = {"type": "boolean", "default": False}
 _TENSOR = {
     "type": "object",
     "properties": {
         "name": {"const": "images"},
-        "datatype": {"const": "UINT8"},
+        "datatype": {"enum": ["UINT8", "FP32"]},
         "shape": _SHAPE,
-        "data": {"type": "array", "description": "Integers 0-255, nested as the shape or flat."},
+        "data": {"type": "array", "description": "Whole numbers 0-255, nested as the shape or flat."},
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "binary_data_size": {"type": "integer", "description": "Bytes after the JSON object, instead of data."}
+            },
+        },
     },
-    "required": ["name", "datatype", "shape", "data"],
+    "required": ["name", "datatype", "shape"],
 }
 _OUTPUT = {
     "type": "object",
-    "properties": {"name": {"enum": ["class_id", "probabilities"]}},
+    "properties": {
+        "name": {"enum": ["class_id", "probabilities"]},
+        "parameters": {"type": "object", "properties": {"binary_data": _FLAG}},
+    },
     "required": ["name"],
 }
 _REQUEST = {
@@ -117,8 +136,24 @@ _REQUEST = {
         "id": {"type": "string", "description": "Returned in the response."},
         "inputs": {"type": "array", "items": _TENSOR, "minItems": 1, "maxItems": 1},
         "outputs": {"type": "array", "items": _OUTPUT, "description": "Requested outputs; both by default."},
+        "parameters": {"type": "object", "properties": {"binary_data_output": _FLAG}},
     },
     "required": ["inputs"],
 }
 _EXAMPLE = {"inputs": [{"name": "images", "datatype": "UINT8", "shape": [1, 28, 28], "data": [example_image()]}]}
-INFER_BODY = {"required": True, "content": {"application/json": {"schema": _REQUEST, "example": _EXAMPLE}}}
+_BINARY = {
+    "schema": {
+        "type": "string",
+        "format": "binary",
+        "description": "The JSON object, and after it the little-endian bytes of tensors with `binary_data_size`.",
+    }
+}
+_JSON_BYTES = {"description": "Length of the JSON object in bytes.", "schema": {"type": "integer", "minimum": 0}}
+INFER_OPENAPI = {
+    "parameters": [{"name": LENGTH_HEADER, "in": "header", **_JSON_BYTES}],
+    "requestBody": {
+        "required": True,
+        "content": {JSON: {"schema": _REQUEST, "example": _EXAMPLE}, OCTETS: _BINARY},
+    },
+}
+INFER_ANSWER = {"model": Inference, "content": {OCTETS: _BINARY}, "headers": {LENGTH_HEADER: _JSON_BYTES}}

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol V2 (KServe, Triton), with tensors in JSON: health, metadata and inference.
+"""The Open Inference Protocol V2 (KServe, Triton), with tensors in JSON or as bytes: health, metadata and inference.
 
 https://github.com/kserve/open-inference-protocol, `specification/protocol/inference_rest.md`
 """
@@ -6,14 +6,22 @@ https://github.com/kserve/open-inference-protocol, `specification/protocol/infer
 from functools import partial
 from typing import Annotated, Any
 
+import numpy as np
+import numpy.typing as npt
 from fastapi import APIRouter, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
 from fmnist.adapters.fastapi import inference_documents as documents
+from fmnist.adapters.fastapi.binary_tensors import (
+    EXTENSION,
+    LENGTH_HEADER,
+    check_content_type,
+    mixed_reply,
+    split_body,
+)
 from fmnist.adapters.fastapi.descriptions import problem_responses
 from fmnist.adapters.fastapi.documents import json_reply
-from fmnist.adapters.fastapi.formats import JSON, media_type_of
 from fmnist.adapters.fastapi.inference_documents import answers
 from fmnist.adapters.fastapi.inference_request import INPUT, InferenceRequest
 from fmnist.adapters.fastapi.keys import documented_keys
@@ -28,6 +36,7 @@ _MODEL = "/v2/models/{name}"
 _VERSION = "/v2/models/{name}/versions/{version}"
 # The protocol's name for models in ONNX.
 _PLATFORM = "onnx_onnxv1"
+_DATATYPES = {"class_id": "INT64", "probabilities": "FP32"}
 
 _Name = Annotated[str, Path(description="The model's name. `/` shows it.", examples=["fashion-mnist-classifier"])]
 _Version = Annotated[str, Path(description="The version that serves. The model's metadata shows it.", examples=["1"])]
@@ -40,7 +49,7 @@ def metadata_routes(serving: Serving, settings: HttpSettings) -> APIRouter:
 
     @router.get("/v2", summary="Server metadata", responses=answers(documents.Server))
     async def server() -> Response:
-        return json_reply(documents.Server(name="fmnist", version=settings.version, extensions=[]))
+        return json_reply(documents.Server(name="fmnist", version=settings.version, extensions=[EXTENSION]))
 
     @router.get("/v2/health/live", summary="Server live", responses=answers(documents.ServerLive))
     async def server_live() -> Response:
@@ -78,27 +87,31 @@ def inference_routes(serving: Serving, settings: HttpSettings) -> APIRouter:
 
     async def infer(request: Request, name: str, version: str | None) -> Response:
         _find(serving, settings.model_name, name, version)
-        _check_json(request)
+        check_content_type(request)
         serving.check_room()
-        asked = InferenceRequest.parse(await request.body(), settings.max_images)
+        asked = InferenceRequest.parse(
+            *split_body(await request.body(), request.headers.get(LENGTH_HEADER)), settings.max_images
+        )
         served, rows = await serving.answer(asked.images)
         # A reload may have replaced the model in between.
         _check_version(served, version)
+        arrays = {output: _array(output, rows) for output in asked.outputs}
         document = documents.Inference(
             model_name=name,
             model_version=str(served.version.version),
-            outputs=[_tensor(output, rows) for output in asked.outputs],
+            outputs=[_tensor(output, array, binary=asked.outputs[output]) for output, array in arrays.items()],
         )
         if asked.id is not None:
             document["id"] = asked.id
-        return json_reply(document)
+        return mixed_reply(document, [array.tobytes() for output, array in arrays.items() if asked.outputs[output]])
 
     options: dict[str, Any] = {
         "responses": {
             **problem_responses(settings, documents.InferenceError),
             **answers(documents.Inference, 404, 503),
+            200: documents.INFER_ANSWER,
         },
-        "openapi_extra": {"requestBody": documents.INFER_BODY},
+        "openapi_extra": documents.INFER_OPENAPI,
     }
 
     @router.post(f"{_MODEL}/infer", summary="Infer", **options)
@@ -128,14 +141,6 @@ def _check_version(model: ServedModel, version: str | None) -> None:
         raise Problem(404, "version_not_found", f"the only version that serves is {found!r}")
 
 
-def _check_json(request: Request) -> None:
-    """Refuse a body that is not JSON. Some clients of the protocol send JSON without a content type."""
-    media_type = media_type_of(request.headers.get("content-type", JSON))
-    if media_type != JSON or "inference-header-content-length" in request.headers:
-        detail = "only JSON tensors are accepted, as application/json: switch off the client's binary data"
-        raise Problem(415, "unsupported_media_type", detail)
-
-
 def _metadata(name: str, model: ServedModel) -> documents.Model:
     classes = len(model.prediction.info.class_names)
     return {
@@ -144,13 +149,21 @@ def _metadata(name: str, model: ServedModel) -> documents.Model:
         "platform": _PLATFORM,
         "inputs": [{"name": INPUT, "datatype": "UINT8", "shape": [-1, SIDE, SIDE]}],
         "outputs": [
-            {"name": "class_id", "datatype": "INT64", "shape": [-1]},
-            {"name": "probabilities", "datatype": "FP32", "shape": [-1, classes]},
+            {"name": "class_id", "datatype": _DATATYPES["class_id"], "shape": [-1]},
+            {"name": "probabilities", "datatype": _DATATYPES["probabilities"], "shape": [-1, classes]},
         ],
     }
 
 
-def _tensor(name: str, rows: Probabilities) -> documents.OutputTensor:
-    if name == "class_id":
-        return {"name": name, "datatype": "INT64", "shape": [len(rows)], "data": rows.argmax(axis=1)}
-    return {"name": name, "datatype": "FP32", "shape": list(rows.shape), "data": rows.ravel()}
+def _array(output: str, rows: Probabilities) -> npt.NDArray[Any]:
+    """Return an output in the byte order of binary tensors."""
+    return np.asarray(rows.argmax(axis=1), "<i8") if output == "class_id" else np.asarray(rows, "<f4")
+
+
+def _tensor(name: str, array: npt.NDArray[Any], *, binary: bool) -> documents.OutputTensor:
+    tensor = documents.OutputTensor(name=name, datatype=_DATATYPES[name], shape=list(array.shape))
+    if binary:
+        tensor["parameters"] = {"binary_data_size": array.nbytes}
+    else:
+        tensor["data"] = array.ravel()
+    return tensor

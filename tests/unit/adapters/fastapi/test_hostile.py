@@ -30,6 +30,7 @@ from tests.unit.adapters.fastapi.support import (
 
 TYPES = (JSON, "application/octet-stream", "application/x-npy", "image/png", "image/jpeg")
 LIMIT = 8 * 2**20
+FLOATS = b'{"inputs": [{"name": "images", "datatype": "FP32", "shape": [1, 28, 28], "data": [['
 WHOLE = [
     *bodies(greys(1, 2)).values(),
     (picture(greys(1)[0], "PNG"), "image/png"),
@@ -144,6 +145,7 @@ def jpeg_of_many_scans(scans: int) -> bytes:
         ),
         pytest.param(lambda: b'{"images": [' + b"1," * 10**6 + b"1]}", JSON, 422, id="a million images"),
         pytest.param(lambda: b'{"images": [[' + b"1," * 10**6 + b"1]]}", JSON, 422, id="an image of a million pixels"),
+        pytest.param(lambda: FLOATS + b"1.0," * 10**6 + b"1]]}]}", JSON, 422, id="an image of a million floats"),
         pytest.param(
             lambda: b'{"images": [[' + b"[]," * (LIMIT // 3 - 10) + b"1]]}", JSON, 400, id="millions of lists"
         ),

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol V2 as its clients use it. Unsupported parts are refused."""
+"""The Open Inference Protocol V2 as its clients use it, in JSON. `test_binary_tensors` has the binary extension."""
 
 import json
 from typing import Any
@@ -35,12 +35,13 @@ BAD_INPUTS = [
     {"inputs": [tensor(greys(1), name="secret")]},
     {"inputs": [tensor(greys(1), name=None)]},
 ]
+MUST = "must be an integer 0-255, found"
 BAD_SHAPES = (None, [], [1, 784], [1, 1, 28, 28], [0, 28, 28], [-1, 28, 28], [True, 28, 28], [1.0, 28, 28], "x")
 BAD_OUTPUTS = (["class_id"], [{}], [{"name": "secret"}], [{"name": ["x"]}], {}, "x", [{"name": "class_id"}] * 2)
 
 
 def test_server_metadata(service: Service) -> None:
-    assert service.get("/v2").json() == {"name": "fmnist", "version": "1.2.3", "extensions": []}
+    assert service.get("/v2").json() == {"name": "fmnist", "version": "1.2.3", "extensions": ["binary_tensor_data"]}
     assert service.get("/v2/health/live").json() == {"live": True}
     assert service.get("/v2/health/ready").json() == {"ready": True}
 
@@ -98,6 +99,16 @@ def test_images_are_answered_as_tensors(service: Service, serving: GreyServing, 
     assert probabilities == {"name": "probabilities", "datatype": "FP32", "shape": [2, 10]}
 
 
+def test_a_default_answer_has_these_bytes(service: Service) -> None:
+    reply = service.infer({"id": "7", **request(outputs=[{"name": "class_id"}])})
+    assert reply.body == (
+        b'{"model_name":"fashion-mnist-classifier","model_version":"3",'
+        b'"outputs":[{"name":"class_id","datatype":"INT64","shape":[1],"data":[4]}],"id":"7"}'
+    )
+    assert reply.headers["content-type"] == "application/json"
+    assert "inference-header-content-length" not in reply.headers
+
+
 def test_no_id_is_returned_if_the_request_has_none(service: Service) -> None:
     assert "id" not in service.infer(request()).json()
     assert service.infer(request(id="")).json()["id"] == ""
@@ -108,7 +119,7 @@ def test_no_id_is_returned_if_the_request_has_none(service: Service) -> None:
     [
         ([{"name": "class_id"}], ["class_id"]),
         (
-            [{"name": "probabilities", "parameters": {"binary_data": True}}, {"name": "class_id"}],
+            [{"name": "probabilities", "parameters": {"classification": 3}}, {"name": "class_id"}],
             ["probabilities", "class_id"],
         ),
         ([], ["class_id", "probabilities"]),
@@ -121,7 +132,7 @@ def test_only_the_requested_outputs_are_returned(service: Service, outputs: Any,
 
 
 def test_unknown_parameters_are_ignored(service: Service) -> None:
-    document = request(parameters={"binary_data_output": True, "priority": 1}, unknown=[1])
+    document = request(parameters={"priority": 1}, unknown=[1])
     document["inputs"][0]["parameters"] = {"content_type": "np"}
     assert service.infer(document).status == 200
 
@@ -142,32 +153,15 @@ def test_json_without_a_content_type_is_accepted(service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content_type", "headers"),
-    [
-        ("application/octet-stream", {"inference_header_content_length": "100"}),
-        ("application/json", {"inference_header_content_length": "100"}),
-        ("application/octet-stream", {}),
-        ("text/plain", {}),
-    ],
-)
-def test_binary_tensors_are_refused_with_what_to_do(
-    service: Service, content_type: str, headers: dict[str, str]
-) -> None:
-    reply = service.post(INFER, json.dumps(request()).encode(), content_type, **headers)
-    assert reply.problem == (415, "unsupported_media_type")
-    assert "switch off the client's binary data" in reply.detail
-
-
-@pytest.mark.parametrize(
     ("document", "detail"),
     [
         ([], "the body must be a JSON object"),
         *((document, "inputs must be a list of one tensor, whose name is 'images'") for document in BAD_INPUTS),
         (request(id=7), "id must be a string"),
-        ({"inputs": [tensor(greys(1), datatype="FP32")]}, "the datatype of inputs[0] must be 'UINT8'"),
+        ({"inputs": [tensor(greys(1), datatype="INT8")]}, "the datatype of inputs[0] must be 'UINT8' or 'FP32'"),
         (
-            {"inputs": [{**tensor(greys(1), parameters={"binary_data_size": 784}), "data": None}]},
-            "the data of inputs[0] must be a list of integers: binary tensors are not supported",
+            {"inputs": [tensor(greys(1), data=None)]},
+            "inputs[0] must have data, a list of pixels, or the parameter binary_data_size",
         ),
         *(
             (
@@ -204,6 +198,17 @@ def test_a_request_that_breaks_the_protocol_is_refused_with_a_reason(
         ({"data": [0] * 783 + [256]}, "images[0][783] must be an integer 0-255, found 256"),
         ({"data": [[[0] * 28] * 27 + [[0] * 27]]}, "images[0][27] has 27 values, expected 28"),
         ({"data": ["secret"] * 784}, "images[0][0] must be an integer 0-255, found a string"),
+        ({"data": [7.0] * 784}, "images[0][0] must be an integer 0-255, found a decimal number"),
+        *(
+            ({"datatype": "FP32", "data": [7.0] * 700 + [value] + [0] * 83}, f"images[0][700] {MUST} {found}")
+            for value, found in (
+                (7.5, "a decimal number"),
+                (-1.0, "a decimal number"),
+                (256, "256"),
+                (1e300, "a number far outside this range"),
+                (True, "a boolean"),
+            )
+        ),
     ],
 )
 def test_a_tensor_that_does_not_match_its_shape_is_refused_with_a_reason(
@@ -212,6 +217,13 @@ def test_a_tensor_that_does_not_match_its_shape_is_refused_with_a_reason(
     reply = service.infer({"inputs": [tensor(greys(1), **changes)]})
     assert reply.problem == (422, "invalid_images")
     assert reply.detail == detail
+
+
+def test_deeply_nested_pixels_are_refused(service: Service) -> None:
+    deep: Any = [7.0]
+    for _ in range(900):
+        deep = [deep]
+    assert service.infer({"inputs": [tensor(greys(1), datatype="FP32", data=deep)]}).problem == (422, "invalid_images")
 
 
 def test_malformed_json_gets_an_error_in_the_protocol_s_form(service: Service) -> None:

@@ -50,6 +50,14 @@ def test_every_outcome_of_a_prediction_is_described(document: Any, status: str) 
         assert document["paths"][path]["post"]["responses"][status]["description"]
 
 
+def test_binary_tensors_are_described_both_ways(document: Any) -> None:
+    infer = document["paths"]["/v2/models/{name}/infer"]["post"]
+    for described in (infer["requestBody"], infer["responses"]["200"]):
+        assert list(described["content"]) == ["application/json", "application/octet-stream"]
+    assert [each["name"] for each in infer["parameters"]] == ["name", "Inference-Header-Content-Length"]
+    assert list(infer["responses"]["200"]["headers"]) == ["Inference-Header-Content-Length"]
+
+
 def test_only_our_own_schemas_are_documented(document: Any) -> None:
     assert not {"HTTPValidationError", "ValidationError"} & document["components"]["schemas"].keys()
     tags = {tag["name"] for tag in document["tags"]}

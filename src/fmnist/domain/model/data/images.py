@@ -69,8 +69,21 @@ def images_from_array(array: npt.NDArray[Any]) -> Images:
         raise InvalidImages("no images: expected at least one")
     batch = array.reshape(-1, SIDE, SIDE)
     if batch.dtype != np.uint8:
-        _check_range(batch)
+        _refuse_first((batch < 0) | (batch > 255), batch)
     return np.ascontiguousarray(batch, dtype=np.uint8)
+
+
+def images_from_floats(array: npt.NDArray[np.floating[Any]]) -> Images:
+    """Return an array (n, 28, 28) of whole numbers 0-255 as a batch.
+
+    Raises:
+        InvalidImages: a value is not a whole number 0-255. The message has the position of the first one.
+    """
+    # A cast of any other value is wrong, so it is compared. For NaN and values outside the range it would warn.
+    with np.errstate(invalid="ignore"):
+        batch = array.astype(np.uint8, order="C")
+        _refuse_first(batch != array, array)
+    return batch
 
 
 def count_images(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
@@ -121,13 +134,12 @@ def _pixel_bytes(values: Sequence[object], where: str) -> bytes:
     raise AssertionError("unreachable: bytes() refused integers that are all in 0..255")
 
 
-def _check_range(batch: npt.NDArray[Any]) -> None:
-    outside = (batch < 0) | (batch > 255)
-    if outside.any():
-        image, row, column = (int(axis) for axis in np.argwhere(outside)[0])
-        raise InvalidImages(
-            f"images[{image}][{row}][{column}] must be an integer 0-255, found {_kind(int(batch[image, row, column]))}"
-        )
+def _refuse_first(bad: npt.NDArray[np.bool_], batch: npt.NDArray[Any]) -> None:
+    if bad.any():
+        image, row, column = (int(axis) for axis in np.argwhere(bad)[0])
+        value = batch[image, row, column].item()
+        found = _kind(int(value) if isinstance(value, float) and value.is_integer() else value)
+        raise InvalidImages(f"images[{image}][{row}][{column}] must be an integer 0-255, found {found}")
 
 
 def _kind(value: object) -> str:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmnist.domain.model.data.images import CLASS_NAMES, PIXELS, SIDE, Images, decode_images
+from fmnist.domain.model.data.images import CLASS_NAMES, PIXELS, SIDE, Images, decode_images, images_from_floats
 from fmnist.domain.model.errors import InvalidImages
 
 batches = st.builds(
@@ -88,6 +88,21 @@ def test_a_single_image_is_a_batch_of_one_in_any_integer_dtype(dtype: str) -> No
         decoded = decode_images(layout)
         assert_is_batch(decoded)
         np.testing.assert_array_equal(decoded.reshape(-1), image)
+
+
+@given(batches, st.sampled_from(["<f4", ">f4", "f8"]))
+def test_whole_floats_are_pixels(batch: Images, dtype: str) -> None:
+    decoded = images_from_floats(np.asfortranarray(batch, dtype))
+    assert_is_batch(decoded)
+    np.testing.assert_array_equal(decoded, batch)
+
+
+@given(st.floats(width=32).filter(lambda value: value not in range(256)))
+def test_any_other_float_is_refused_with_its_position(value: float) -> None:
+    images = np.zeros((2, SIDE, SIDE), np.float32)
+    images[1, 3, 5] = value
+    with pytest.raises(InvalidImages, match=r"^images\[1\]\[3\]\[5\] must be an integer 0-255, found .{1,40}$"):
+        images_from_floats(images)
 
 
 @given(st.binary(max_size=4) | st.integers(0, 3 * PIXELS).map(bytes))
