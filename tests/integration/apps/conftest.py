@@ -11,6 +11,11 @@ from typing import Any
 import pytest
 
 from fmnist.adapters.dvc.settings import RegistrySettings
+from fmnist.adapters.mlflow.connection import MlflowConnection
+from fmnist.adapters.mlflow.model_store import MlflowModelStore
+from fmnist.domain.model.address import Address
+from fmnist.domain.services.prediction import Prediction
+from fmnist.domain.services.serving.load import ServedModel
 from fmnist.testing.data import toy_splits
 from tests.integration.apps.command import PATIENCE_SECONDS, Command
 from tests.integration.apps.here import Here
@@ -102,3 +107,11 @@ def here(command: Command) -> Here:
 def there(trained: Trained) -> Here:
     """The command with the state directory of the finished run."""
     return Here(trained.command)
+
+
+@pytest.fixture(scope="session")
+def model(trained: Trained) -> ServedModel:
+    """The trained model, loaded as a service does."""
+    store = MlflowModelStore(MlflowConnection(tracking_uri=Address(f"sqlite:///{trained.command.home}/mlflow.db")))
+    package = store.download(store.resolve(trained.result["model_uri"]))
+    return ServedModel(package, Prediction(package.load()), degraded=None)

@@ -21,6 +21,7 @@ from fmnist.apps.containers import train as train_container
 from fmnist.apps.containers.audit import AuditContainer
 from fmnist.apps.containers.data import DataContainer
 from fmnist.apps.containers.deploy import DeployContainer
+from fmnist.apps.containers.drift import DriftContainer
 from fmnist.apps.containers.evaluate import EvaluateContainer
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.containers.predict import PredictContainer
@@ -101,6 +102,7 @@ def test_lineage_of_a_laptop_is_marked(settings: Settings) -> None:
         (AuditContainer, {}),
         (DataContainer, {}),
         (DeployContainer, {}),
+        (DriftContainer, {}),
         (EvaluateContainer, {}),
         (PredictContainer, {}),
         (PredictBatchContainer, {}),

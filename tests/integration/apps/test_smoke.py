@@ -5,23 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from fmnist.adapters.mlflow.connection import MlflowConnection
-from fmnist.adapters.mlflow.model_store import MlflowModelStore
-from fmnist.domain.model.address import Address
-from fmnist.domain.services.prediction import Prediction
 from fmnist.domain.services.serving.load import ServedModel
 from tests.integration.apps.conftest import Trained
 from tests.integration.apps.here import Here
 from tests.integration.apps.toy_service import SETTINGS, OneModel, service
 
 LIMIT = {"REQUEST_MAX_LENGTH": "40"}
-
-
-@pytest.fixture(scope="module")
-def model(trained: Trained) -> ServedModel:
-    store = MlflowModelStore(MlflowConnection(tracking_uri=Address(f"sqlite:///{trained.command.home}/mlflow.db")))
-    package = store.download(store.resolve(trained.result["model_uri"]))
-    return ServedModel(package, Prediction(package.load()), degraded=None)
 
 
 def test_good_service_passes_below_its_prefix(there: Here, model: ServedModel) -> None:

@@ -28,6 +28,7 @@ class OneModel(Serving):
     def __init__(self, model: ServedModel | None) -> None:
         self.model = model
         self.reload_error: str | None = None
+        self.traffic = Sketch.joined([])
 
     def status(self) -> ServingStatus:
         return ServingStatus(desired="newest", served=self.model, reload_error=self.reload_error)
@@ -41,8 +42,8 @@ class OneModel(Serving):
 
     async def drift(self) -> Drift:
         assert self.model is not None
-        empty = TrafficWindow(Sketch.joined([]), None, None)
-        return Drift.of(self.model.version.uri, empty, self.model.package.reference)
+        window = TrafficWindow(self.traffic, None, None)
+        return Drift.of(self.model.version.uri, window, self.model.package.reference)
 
 
 @contextmanager

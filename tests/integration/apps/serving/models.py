@@ -22,6 +22,7 @@ from fmnist.domain.model.address import Address
 from fmnist.domain.model.data.images import CLASS_NAMES
 from fmnist.domain.model.model import ModelInfo
 from fmnist.ports.model_store import TrainedWeights
+from fmnist.testing.data import toy_sketch
 from tests.integration.apps.command import Command
 
 NAME = "dev.fashion-mnist-classifier"
@@ -66,7 +67,9 @@ def make_models(command: Command) -> Models:
             metrics={"test_acc": 0.1},
         )
         golden = np.random.default_rng(0).integers(0, 256, (64, 28, 28), dtype=np.uint8)
-        saved = store.save(run, NAME, _weights(command.home, version), info, golden)
+        # The second one is like a model of an earlier release.
+        reference = toy_sketch(500) if version == GOOD[0] else None
+        saved = store.save(run, NAME, _weights(command.home, version), info, golden, reference=reference)
         assert saved.version == version
         return Path(connection.client().get_model_version_download_uri(NAME, str(version)).removeprefix("file://"))
 
