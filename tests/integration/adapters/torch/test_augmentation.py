@@ -46,7 +46,31 @@ def test_erasing_blackens_at_most_one_square() -> None:
     assert int(black.sum(dim=(1, 2)).min()) >= 9  # a corner: the center is never outside
 
 
-@pytest.mark.parametrize("recipe", [Recipe(flip=True), Recipe(shift=2), Recipe(erase=6)])
+def test_a_half_of_the_images_fades() -> None:
+    images = IMAGES.clone()
+    images[:, 0, :2] = torch.tensor([0, 255], dtype=torch.uint8)
+    faded = augment(images, Recipe(fade=100), epoch=0, seed=1, epoch_seed=2)
+    black, white = faded[:, 0, 0].int(), 255 - faded[:, 0, 1].int()
+    same = (faded == images).all(dim=(1, 2))
+    assert 60 < int(same.sum()) < 140
+    for found in (black, white):
+        assert torch.equal(found[same], torch.zeros_like(found[same]))
+        assert 90 < int(found.max()) <= 102  # rounding takes up to 2 levels of white
+    assert int(black.max()) <= 100
+    # Each image keeps the order of its pixels, and the levels between black and white are even.
+    expected = black[:, None, None] + images * (1 - (black + white)[:, None, None] / 255)
+    assert float((faded - expected).abs().max()) <= 2
+
+
+def test_the_strongest_fading_keeps_white_above_black() -> None:
+    images = torch.zeros(5000, 28, 28, dtype=torch.uint8)
+    images[:, :, 1] = 255
+    faded = augment(images, Recipe(fade=127), epoch=0, seed=1, epoch_seed=2).int()
+    assert int((faded[:, 0, 1] - faded[:, 0, 0]).min()) >= 0
+    assert int(faded[:, 0, 0].max()) == 127
+
+
+@pytest.mark.parametrize("recipe", [Recipe(flip=True), Recipe(shift=2), Recipe(erase=6), Recipe(fade=64)])
 def test_the_caller_s_images_and_random_state_are_not_changed(recipe: Recipe) -> None:
     before, state = IMAGES.clone(), torch.get_rng_state()
     augmented(recipe)
@@ -55,6 +79,6 @@ def test_the_caller_s_images_and_random_state_are_not_changed(recipe: Recipe) ->
 
 
 def test_equal_seeds_give_equal_epochs_and_others_do_not() -> None:
-    recipe = Recipe(flip=True, shift=2, erase=6)
+    recipe = Recipe(flip=True, shift=2, erase=6, fade=64)
     assert torch.equal(augmented(recipe), augmented(recipe))
     assert not torch.equal(augmented(recipe), augmented(recipe, epoch_seed=3))

@@ -18,6 +18,7 @@ recipes = st.builds(
     flip=st.booleans(),
     shift=st.integers(0, 27),
     erase=st.integers(0, 27),
+    fade=st.none() | st.integers(0, 127),
     coarse_epochs=st.none() | st.just(0),
     precision=st.sampled_from(["float32", "bfloat16"]),
     compile=st.booleans(),

@@ -17,6 +17,7 @@ Precision = Literal["float32", "bfloat16"]
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
 # Batch normalization needs two values per channel; the last layers of `resnet18` have one for each image.
 _LEAST_BATCH: Mapping[Architecture, int] = {"resnet18": 2}
+_MOST_FADED = 127  # black stays darker than white
 _LARGEST = 1e38  # the range of float32, in which networks compute, ends near this
 
 
@@ -32,6 +33,7 @@ class Recipe:
         flip: whether each training image is mirrored left to right in every other epoch.
         shift: largest shift of a training image along either axis, in pixels.
         erase: side, in pixels, of a square that is made black at a random place in each training image.
+        fade: most levels of 255 by which black rises and white falls in a half of the training images; None is 0.
         coarse_epochs: number of first epochs on images of half the side, which take half of the time; None is 0.
         precision: number format of the network on a GPU; a CPU always computes in float32.
         compile: whether the network is compiled first; on a GPU only.
@@ -48,7 +50,8 @@ class Recipe:
     flip: bool = False
     shift: int = 0
     erase: int = 0
-    coarse_epochs: int | None = None  # optional, because runs of earlier versions lack it
+    fade: int | None = None  # optional, because runs of earlier versions lack it, as the next one
+    coarse_epochs: int | None = None
     precision: Precision = "float32"
     compile: bool = False
 
@@ -66,6 +69,8 @@ class Recipe:
         check(0 <= self.label_smoothing < 1, "label_smoothing", "in [0, 1)", self.label_smoothing)
         for name, pixels in (("shift", self.shift), ("erase", self.erase)):
             check_count(name, pixels, least=0, most=SIDE - 1)
+        if self.fade is not None:
+            check_count("fade", self.fade, least=0, most=_MOST_FADED)
         if self.coarse_epochs is not None:
             check_count("coarse_epochs", self.coarse_epochs, least=0)
             below = f"below max_epochs ({self.max_epochs})"

@@ -53,6 +53,8 @@ def test_a_recipe_s_own_mapping_gives_it_back(recipe: Recipe) -> None:
         ("shift", -1),
         ("shift", 28),
         ("erase", 28),
+        ("fade", 128),
+        ("fade", -1),
         ("erase", 2.0),
         ("coarse_epochs", -1),
         ("coarse_epochs", 2),
