@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fmnist.adapters.fastapi.batches import Answer, BatchQueue
+from fmnist.adapters.fastapi.batches import Answer, BatchQueue, Watch
 from fmnist.adapters.fastapi.metrics import ServingMetrics
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.domain.model.data.images import Images
@@ -66,8 +66,8 @@ class Replica(Serving):
     def check_room(self) -> None:
         self._queue.check_room()
 
-    async def answer(self, images: Images) -> Answer:
-        return await self._queue.answer(images)
+    async def answer(self, images: Images, watch: Watch | None = None) -> Answer:
+        return await self._queue.answer(images, watch)
 
     def deploy(self, uri: str | None) -> None:
         """Load and serve a model; None is the newest version. It blocks. The result is in the status."""
