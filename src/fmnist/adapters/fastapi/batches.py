@@ -189,9 +189,9 @@ class BatchQueue:
             if error is not None:
                 request.answer.set_exception(error)
             else:
-                (model, probabilities), *times = work.result()
+                (model, probabilities), began, ended = work.result()
                 if request.watch is not None:
-                    request.watch((model, probabilities), *times)
+                    request.watch((model, probabilities), began, ended)
                 request.answer.set_result((model, probabilities[start:end]))
         if is_next_short:  # the answers come first
             self._start_soon()
