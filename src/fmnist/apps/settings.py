@@ -71,6 +71,7 @@ class Settings(BaseSettings):
     normalization_check: Literal["strict", "recorded"] = "recorded"
     fmnist_api_keys: SecretStr | None = None
     fmnist_api_key: SecretStr | None = None
+    otel_exporter_otlp_endpoint: str | None = None
 
     argo_workflow_uid: str | None = None
     docker_image_tag: str | None = None

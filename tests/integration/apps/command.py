@@ -18,7 +18,7 @@ from fmnist.adapters.dvc.settings import RegistrySettings
 PATIENCE_SECONDS = 400  # a training run takes 30 s on two idle cores, and several times that on busy ones
 # Variables that may be set on a test machine, but not on a laptop.
 _FOREIGN = re.compile(
-    r"(DVC|FMNIST|MLFLOW|RAY|AWS|ARGO|DOCKER_IMAGE|GIT)_.*|ENVIRONMENT|LOG_LEVEL|COLUMNS|FORCE_COLOR|TTY_COMPATIBLE"
+    r"(DVC|FMNIST|MLFLOW|RAY|AWS|ARGO|DOCKER_IMAGE|GIT|OTEL)_.*|ENVIRONMENT|LOG_LEVEL|COLUMNS|FORCE_COLOR|TTY_COMPATIBLE"
 )
 
 

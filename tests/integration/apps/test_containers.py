@@ -1,6 +1,9 @@
 """Each container wires its app: real adapters without a connection, or fakes that a test sets."""
 
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -252,3 +255,36 @@ def test_lock_of_promotions_is_the_same_for_every_spelling_of_the_tracker(settin
     assert len({lock.path for lock in locks}) == 1
     other = settings.model_copy(update={"mlflow_tracking_uri": "http://h:5001"})
     assert PromoteContainer(settings=other).lock().path != locks[0].path
+
+
+# What MLflow, FastAPI and Ray import of OpenTelemetry is theirs.
+TRACING_MODULES = """
+import sys, fastapi, mlflow, ray.serve
+
+theirs = set(sys.modules)
+from fmnist.apps.containers.serve import ServeContainer
+from fmnist.apps.containers.serve_ray import http_application, http_settings
+from fmnist.apps.settings import load_environment
+
+settings = load_environment(None)
+ServeContainer(settings=settings).host()
+http_application(None, settings=http_settings(settings), has_keys=False)
+print(*(name for name in {*sys.modules} - theirs if "opentelemetry" in name))
+"""
+
+
+@pytest.mark.parametrize("collector", ["", "http://127.0.0.1:9"])
+def test_serving_imports_opentelemetry_only_to_send_traces(tmp_path: Path, collector: str) -> None:
+    variables = {"FMNIST_HOME": str(tmp_path), "OTEL_EXPORTER_OTLP_ENDPOINT": collector}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", TRACING_MODULES],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    tracing = {"fmnist.adapters.opentelemetry.tracer", "opentelemetry.exporter.otlp.proto.http.trace_exporter"}
+    found = set(done.stdout.split())
+    assert tracing <= found if collector else not found

@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from fmnist.adapters.fastapi.app import create_app
+from fmnist.adapters.fastapi.batches import Watch
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.domain.model.data.images import Images
@@ -36,7 +37,7 @@ class OneModel(Serving):
     def check_room(self) -> None:
         pass
 
-    async def answer(self, images: Images) -> tuple[ServedModel, Probabilities]:
+    async def answer(self, images: Images, watch: Watch | None = None) -> tuple[ServedModel, Probabilities]:
         assert self.model is not None
         return self.model, self.model.prediction.probabilities(images)
 

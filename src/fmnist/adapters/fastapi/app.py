@@ -1,5 +1,9 @@
 """Makes the application. All of its parts belong to this one application; nothing is global."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
@@ -17,18 +21,25 @@ from fmnist.adapters.fastapi.problems import PROBLEM_HANDLERS
 from fmnist.adapters.fastapi.service_routes import service_routes
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
+from fmnist.adapters.fastapi.tracing import TracedServing, Tracer
 
 
-def create_app(serving: Serving, settings: HttpSettings, meter: ExportedMeter | None = None) -> FastAPI:
+def create_app(
+    serving: Serving, settings: HttpSettings, meter: ExportedMeter | None = None, tracer: Tracer | None = None
+) -> FastAPI:
     """Return the ASGI application over `serving`. It works with any `root_path` of its server.
 
-    With a meter, it counts its requests and has the route `/metrics`.
+    With a meter, it counts its requests and has the route `/metrics`. With a tracer, it traces predictions, and closes
+    the tracer at its end.
     """
+    if tracer is not None:
+        serving = TracedServing(serving)
     guard = Middleware(
         RequestGuard,
         gate=Gate(settings),
         timeout_seconds=settings.request_timeout_seconds,
         metrics=None if meter is None else RequestMetrics(meter, settings.application),
+        tracer=tracer,
     )
     app = FastAPI(
         title=descriptions.TITLE,
@@ -42,6 +53,7 @@ def create_app(serving: Serving, settings: HttpSettings, meter: ExportedMeter | 
         generate_unique_id_function=_operation_id,
         exception_handlers=dict(PROBLEM_HANDLERS),
         middleware=[guard],
+        lifespan=None if tracer is None else partial(_closing, tracer),
     )
     # Not in a router to include: FastAPI would match each request twice.
     app.router.routes.append(predict_route(serving, settings, ImageFormats(settings)))
@@ -53,6 +65,12 @@ def create_app(serving: Serving, settings: HttpSettings, meter: ExportedMeter | 
     if meter is not None:
         app.include_router(metrics_route(meter, settings))
     return app
+
+
+@asynccontextmanager
+async def _closing(tracer: Tracer, _: FastAPI) -> AsyncIterator[None]:
+    yield
+    tracer.close()
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -18,6 +18,9 @@ from fmnist.domain.services.serving.load import ServedModel
 Answer = tuple[ServedModel, Probabilities]
 """A model, and the probabilities float32 (n, classes) that it gave."""
 
+Watch = Callable[[Answer, float, float], None]
+"""Called with the answer of a whole batch, and when the model began and ended it, in seconds of `time.perf_counter`."""
+
 _RETRY_SECONDS = "1"
 _SHORT_SECONDS = 0.0005
 _MOST_SLOWER = 1.25
@@ -25,10 +28,14 @@ _MOST_SLOWER = 1.25
 _LONG_SECONDS = 1.0
 
 
+_Timed = tuple[Answer, float, float]
+
+
 @dataclass(eq=False, slots=True)
 class _Request:
     images: Images
     answer: "asyncio.Future[Answer]"
+    watch: Watch | None
 
 
 class BatchQueue:
@@ -90,14 +97,16 @@ class BatchQueue:
             detail = f"{self._waiting} images wait for the model, of at most {limit}: try again in a moment"
             raise Problem(429, "too_many_requests", detail, {"retry-after": _RETRY_SECONDS})
 
-    async def answer(self, images: Images) -> Answer:
+    async def answer(self, images: Images, watch: Watch | None = None) -> Answer:
         """Classify a uint8 batch (n, 28, 28), n >= 1. A cancelled call leaves the queue.
+
+        `watch` is called in the event loop, before this returns.
 
         Raises:
             Problem: too many images wait already (429).
         """
         self.check_room(len(images))
-        request = _Request(images, asyncio.get_running_loop().create_future())
+        request = _Request(images, asyncio.get_running_loop().create_future(), watch)
         self._requests.append(request)
         self._waiting += len(images)
         if self._may_start():
@@ -135,7 +144,7 @@ class BatchQueue:
         self._waiting -= size
         self._running += 1
         loop = asyncio.get_running_loop()
-        work: asyncio.Future[Answer] = loop.create_future()
+        work: asyncio.Future[_Timed] = loop.create_future()
         try:
             images = batch[0].images if len(batch) == 1 else np.concatenate([request.images for request in batch])
             if self._running == 1 and self._is_short(batch):
@@ -154,7 +163,7 @@ class BatchQueue:
             return False
         return len(batch[0].images) * self._seconds_per_image < _SHORT_SECONDS
 
-    def _timed(self, images: Images, requests: int) -> Answer:
+    def _timed(self, images: Images, requests: int) -> _Timed:
         started = time.perf_counter()
         answer = self._classify(images)
         # The model takes one batch after the other. The other thread may end meanwhile, so look at its end first.
@@ -165,9 +174,9 @@ class BatchQueue:
         found, before = seconds / len(images), self._seconds_per_image
         # One batch that was held up says little. A model that stays slow is known after a few batches.
         self._seconds_per_image = found if before is None else min(found, _MOST_SLOWER * before)
-        return answer
+        return answer, begin, end
 
-    def _finish(self, batch: list[_Request], work: "asyncio.Future[Answer]") -> None:
+    def _finish(self, batch: list[_Request], work: "asyncio.Future[_Timed]") -> None:
         self._running -= 1
         is_next_short = not self._running and self._is_short(self._requests)
         if not is_next_short:  # the model works while the answers are written
@@ -180,7 +189,9 @@ class BatchQueue:
             if error is not None:
                 request.answer.set_exception(error)
             else:
-                model, probabilities = work.result()
+                (model, probabilities), began, ended = work.result()
+                if request.watch is not None:
+                    request.watch((model, probabilities), began, ended)
                 request.answer.set_result((model, probabilities[start:end]))
         if is_next_short:  # the answers come first
             self._start_soon()

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fmnist.adapters.fastapi.gate import Gate
 from fmnist.adapters.fastapi.metrics import RequestMetrics
 from fmnist.adapters.fastapi.problems import Problem, problem_reply
+from fmnist.adapters.fastapi.tracing import Trace, Tracer, begin_trace
 
 logger = logging.getLogger(__name__)
 
@@ -25,14 +26,22 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 class RequestGuard:
     """Wraps an application. It answers every exception, unless the response has already started.
 
-    It logs the requests for debugging. With `metrics`, it counts them.
+    It logs the requests for debugging. With `metrics`, it counts them; with `tracer`, it traces predictions.
     """
 
-    def __init__(self, app: ASGIApp, gate: Gate, timeout_seconds: float, metrics: RequestMetrics | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        gate: Gate,
+        timeout_seconds: float,
+        metrics: RequestMetrics | None = None,
+        tracer: Tracer | None = None,
+    ) -> None:
         self._app = app
         self._gate = gate
         self._timeout_seconds = timeout_seconds
         self._metrics = metrics
+        self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -47,6 +56,7 @@ class RequestGuard:
             scope["method"] = "GET"
         send = self._gate.closing(scope, send)
         began, status = time.perf_counter(), 0
+        trace = None if self._tracer is None else begin_trace(self._tracer, scope)
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -66,15 +76,16 @@ class RequestGuard:
             problem = error if isinstance(error, Problem) else self._last_resort(scope, error, late=deadline.expired())
             await problem_reply(scope, problem)(scope, receive, send_with_id)
         finally:
-            if status:
-                self._note(scope, status, 1000 * (time.perf_counter() - began))
+            self._note(scope, status, 1000 * (time.perf_counter() - began), trace)
 
-    def _note(self, scope: Scope, status: int, milliseconds: float) -> None:
+    def _note(self, scope: Scope, status: int, milliseconds: float, trace: Trace | None) -> None:
+        if trace is not None:
+            trace.end(_route(scope), status)
+        if not status:
+            return
         method = scope["method"]
         if self._metrics is not None:
-            path = getattr(scope.get("route"), "path_format", None)
-            route = "" if path is None else f"{scope.get('root_path', '')}{path}"
-            self._metrics.request(route, method, status, milliseconds)
+            self._metrics.request(_route(scope), method, status, milliseconds)
         request_id = scope["state"]["request_id"]
         logger.debug("%s %r %d %.1f ms %s", method, scope["path"], status, milliseconds, request_id)
 
@@ -84,6 +95,11 @@ class RequestGuard:
             return Problem(503, "timeout", detail)
         logger.error("request %s failed", scope["state"]["request_id"], exc_info=error)
         return Problem(500, "internal_error", "the service failed: find the cause in its log by the request id")
+
+
+def _route(scope: Scope) -> str:
+    path = getattr(scope.get("route"), "path_format", None)
+    return "" if path is None else f"{scope.get('root_path', '')}{path}"
 
 
 def request_id_of(scope: Scope) -> bytes:

@@ -11,7 +11,7 @@ def below(prefix: str, app: ASGIApp) -> ASGIApp:
 
     async def prefixed(scope: Scope, receive: Receive, send: Send) -> None:
         scope = {**scope, "root_path": prefix}
-        if scope["path"] == prefix or scope["path"].startswith(f"{prefix}/"):
+        if scope["type"] == "lifespan" or scope["path"] == prefix or scope["path"].startswith(f"{prefix}/"):
             await app(scope, receive, send)
             return
         request_id = request_id_of(scope)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fmnist.adapters.fastapi.batches import Answer, BatchQueue
+from fmnist.adapters.fastapi.batches import Answer, BatchQueue, Watch
 from fmnist.adapters.fastapi.metrics import DriftMetrics, Meter, ServingMetrics
 from fmnist.adapters.fastapi.problems import Problem
 from fmnist.adapters.fastapi.serving import Serving
@@ -82,8 +82,8 @@ class Replica(Serving):
     def check_room(self) -> None:
         self._queue.check_room()
 
-    async def answer(self, images: Images) -> Answer:
-        return await self._queue.answer(images)
+    async def answer(self, images: Images, watch: Watch | None = None) -> Answer:
+        return await self._queue.answer(images, watch)
 
     async def drift(self) -> Drift:
         if self._traffic is None:

@@ -3,10 +3,9 @@
 from abc import abstractmethod
 from typing import Protocol
 
+from fmnist.adapters.fastapi.batches import Answer, Watch
 from fmnist.domain.model.data.images import Images
-from fmnist.domain.model.evaluation.metrics import Probabilities
 from fmnist.domain.model.traffic.drift import Drift
-from fmnist.domain.services.serving.load import ServedModel
 from fmnist.domain.services.serving.reload import ServingStatus
 
 
@@ -26,10 +25,10 @@ class Serving(Protocol):
         """
 
     @abstractmethod
-    async def answer(self, images: Images) -> tuple[ServedModel, Probabilities]:
+    async def answer(self, images: Images, watch: Watch | None = None) -> Answer:
         """Classify a whole uint8 batch (n, 28, 28), n >= 1, with one model.
 
-        Returns that model and the probabilities, float32 (n, classes).
+        Returns that model and the probabilities, float32 (n, classes). `watch` is called before.
 
         Raises:
             StoreUnavailable: no model serves yet.

@@ -59,16 +59,16 @@ def _erased(images: torch.Tensor, side: int, random: torch.Generator) -> torch.T
 
 
 def _faded(images: torch.Tensor, most: int, random: torch.Generator) -> torch.Tensor:
-    """Raise black and lower white by up to `most` levels each, in a random half of the images, as in a faded picture.
+    """Raise black and lower white by up to `most` levels each, in a random quarter of the images, as in faded pictures.
 
     It changes contrast and brightness. Howard 2013, "Some Improvements on Deep Convolutional Neural Network Based Image
     Classification", section 2.2, also changes both at random.
     """
     drawn = torch.rand(3, len(images), generator=random, device=images.device)
-    black, white = ((drawn[:2] * (most + 1)).clamp(max=most) * (drawn[2] < 0.5)).to(torch.int16)
+    black, white = ((drawn[:2] * (most + 1)).clamp(max=most) * (drawn[2] < 0.25)).to(torch.int16)
     # Of 128, rounded down, so that the lightest pixel stays at most 255 - white. All products fit into 16 bits.
     contrast = 128 - (128 * (black + white) + 254) // 255
-    faded = (images.to(torch.int16) * contrast[:, None, None] >> 7) + black[:, None, None]
+    faded: torch.Tensor = (images.to(torch.int16) * contrast[:, None, None] >> 7) + black[:, None, None]
     return faded.to(torch.uint8)
 
 

@@ -92,7 +92,7 @@ class LocalHost:
                 loop="uvloop",
                 http=EndingHttp,
                 ws="none",
-                lifespan="off",
+                lifespan="auto",
                 log_config=None,
                 access_log=False,
                 proxy_headers=False,

@@ -13,6 +13,7 @@ from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.fastapi.app import create_app
 from fmnist.adapters.fastapi.replica import Replica, ReplicaSettings
 from fmnist.adapters.fastapi.settings import HttpSettings
+from fmnist.adapters.fastapi.tracing import Tracer
 from fmnist.adapters.http.address import address_of
 from fmnist.adapters.http.service import HttpService
 from fmnist.adapters.memory.serving_memory import MemoryServingMemory
@@ -90,6 +91,15 @@ def replica_settings(settings: Settings) -> ReplicaSettings:
     )
 
 
+def tracer_of(settings: Settings) -> Tracer | None:
+    """Return what exports traces, or None if the settings name no collector. Then nothing of it is imported."""
+    if settings.otel_exporter_otlp_endpoint is None:
+        return None
+    from fmnist.adapters.opentelemetry.tracer import OtlpTracer
+
+    return OtlpTracer(__version__)
+
+
 def _local_host(settings: Settings, connection: MlflowConnection, registry: RegistrySettings) -> LocalHost:
     meter = PrometheusMeter()
     sources = sources_of(settings, connection, registry)(MemoryServingMemory(), LOCAL_THREADS)
@@ -97,7 +107,8 @@ def _local_host(settings: Settings, connection: MlflowConnection, registry: Regi
     traffic = Traffic(MemoryTrafficWindows(minutes)) if minutes else None
     replica = Replica(partial(ModelServing, sources), meter, replica_settings(settings), traffic)
     http = replace(http_settings(settings), api_keys=settings.api_keys)
-    return LocalHost(replica, create_app(replica, http, meter), request_seconds=settings.request_timeout_seconds)
+    app = create_app(replica, http, meter, tracer_of(settings))
+    return LocalHost(replica, app, request_seconds=settings.request_timeout_seconds)
 
 
 class ServeContainer(ModelsContainer):

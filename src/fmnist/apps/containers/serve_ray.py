@@ -23,7 +23,7 @@ from fmnist.adapters.ray.serving_host import RayHost
 from fmnist.adapters.ray.serving_memory import RayServingMemory
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.traffic_windows import RayTrafficWindows
-from fmnist.apps.containers.serve import ServeContainer, http_settings, replica_settings, sources_of
+from fmnist.apps.containers.serve import ServeContainer, http_settings, replica_settings, sources_of, tracer_of
 from fmnist.apps.settings import Settings
 from fmnist.domain.model.errors import InvalidSetting
 from fmnist.domain.services.serving.load import ModelSources
@@ -72,18 +72,21 @@ def _replica_parts(settings: Settings, connection: MlflowConnection, registry: R
 
 
 def http_application(serving: Serving, *, settings: HttpSettings, has_keys: bool) -> Any:
-    """Make the ASGI application of a replica, with the API keys of its environment. Called in the replica's process.
+    """Make the ASGI application of a replica. API keys and the collector of traces are those of its environment.
+
+    Called in the replica's process.
 
     Raises:
         InvalidSetting: there are keys where the service is deployed from, but not here.
     """
-    keys = Settings.load().api_keys
+    here = Settings.load()
+    keys = here.api_keys
     if has_keys and not keys:
         raise InvalidSetting(
             "FMNIST_API_KEYS is set where the service is deployed from, but not on the node that runs it: set it "
             "there too, because keys are not sent to nodes"
         )
-    return create_app(serving, replace(settings, api_keys=keys))
+    return create_app(serving, replace(settings, api_keys=keys), tracer=tracer_of(here))
 
 
 def _guard(settings: Settings) -> list[Any]:

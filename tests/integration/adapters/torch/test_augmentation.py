@@ -46,16 +46,16 @@ def test_erasing_blackens_at_most_one_square() -> None:
     assert int(black.sum(dim=(1, 2)).min()) >= 9  # a corner: the center is never outside
 
 
-def test_a_half_of_the_images_fades() -> None:
+def test_a_quarter_of_the_images_fades() -> None:
     images = IMAGES.clone()
     images[:, 0, :2] = torch.tensor([0, 255], dtype=torch.uint8)
     faded = augment(images, Recipe(fade=100), epoch=0, seed=1, epoch_seed=2)
     black, white = faded[:, 0, 0].int(), 255 - faded[:, 0, 1].int()
     same = (faded == images).all(dim=(1, 2))
-    assert 60 < int(same.sum()) < 140
+    assert 120 < int(same.sum()) < 180
     for found in (black, white):
         assert torch.equal(found[same], torch.zeros_like(found[same]))
-        assert 90 < int(found.max()) <= 102  # rounding takes up to 2 levels of white
+        assert 80 < int(found.max()) <= 102  # rounding takes up to 2 levels of white
     assert int(black.max()) <= 100
     # Each image keeps the order of its pixels, and the levels between black and white are even.
     expected = black[:, None, None] + images * (1 - (black + white)[:, None, None] / 255)

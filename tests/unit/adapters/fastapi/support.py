@@ -12,11 +12,13 @@ from fastapi import FastAPI
 from PIL import Image
 
 from fmnist.adapters.fastapi.app import create_app
+from fmnist.adapters.fastapi.batches import Watch
 from fmnist.adapters.fastapi.gate import Gate
 from fmnist.adapters.fastapi.metrics import ExportedMeter
 from fmnist.adapters.fastapi.problems import Problem
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
+from fmnist.adapters.fastapi.tracing import Tracer
 from fmnist.adapters.memory.classifier import MeanClassifier
 from fmnist.domain.model.data.images import PIXELS, Images
 from fmnist.domain.model.errors import StoreUnavailable
@@ -79,7 +81,7 @@ class GreyServing(Serving):
         if self.is_full:
             raise Problem(429, "too_many_requests", "many images wait", {"retry-after": "1"})
 
-    async def answer(self, images: Images) -> tuple[ServedModel, Probabilities]:
+    async def answer(self, images: Images, watch: Watch | None = None) -> tuple[ServedModel, Probabilities]:
         self.asked += 1
         if self.before_answer is not None:
             waiting = self.before_answer()
@@ -133,8 +135,9 @@ class Service:
         settings: HttpSettings = SETTINGS,
         root_path: str = "",
         meter: ExportedMeter | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
-        self.app: FastAPI = create_app(serving, settings, meter)
+        self.app: FastAPI = create_app(serving, settings, meter, tracer)
         self.gate: Gate = self.app.user_middleware[0].kwargs["gate"]  # type: ignore[assignment]
         self._root_path = root_path
 

@@ -21,6 +21,7 @@ LIMIT = 64 * 2**10
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer with the number of bytes of the body."""
+    assert scope["type"] == "http"
     count, more = 0, True
     while more:
         message = await receive()
@@ -151,6 +152,7 @@ def test_request_of_a_client_that_left_is_cancelled() -> None:
     cancelled, asked = threading.Event(), threading.Event()
 
     async def wait(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"
         asked.set()
         try:
             await asyncio.Event().wait()

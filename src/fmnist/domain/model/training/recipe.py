@@ -33,7 +33,7 @@ class Recipe:
         flip: whether each training image is mirrored left to right in every other epoch.
         shift: largest shift of a training image along either axis, in pixels.
         erase: side, in pixels, of a square that is made black at a random place in each training image.
-        fade: most levels of 255 by which black rises and white falls in a half of the training images; None is 0.
+        fade: most levels of 255 by which black rises and white falls in a quarter of the training images; None is 0.
         coarse_epochs: number of first epochs on images of half the side, which take half of the time; None is 0.
         precision: number format of the network on a GPU; a CPU always computes in float32.
         compile: whether the network is compiled first; on a GPU only.

@@ -1,0 +1,90 @@
+"""Traces of predictions: one span of the request, and below it one of each phase. The tracer decides who gets them.
+
+A request without a tracer does nothing here.
+"""
+
+import time
+from abc import abstractmethod
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Protocol
+
+from starlette.types import Scope
+
+from fmnist.adapters.fastapi.batches import Answer, Watch
+from fmnist.adapters.fastapi.serving import Serving
+from fmnist.domain.model.data.images import Images
+from fmnist.domain.model.traffic.drift import Drift
+from fmnist.domain.services.serving.reload import ServingStatus
+
+
+class Trace(Protocol):
+    """The trace of one request. Its phases follow each other without a gap. Times are those of `time.perf_counter`."""
+
+    @abstractmethod
+    def phase(self, name: str, began: float) -> None:
+        """End the last phase and begin the next one, at this time in seconds."""
+
+    @abstractmethod
+    def note(self, attributes: Mapping[str, str | int]) -> None:
+        """Add attributes to the request and to its last phase."""
+
+    @abstractmethod
+    def end(self, route: str, status: int) -> None:
+        """End the request and its last phase. Without a route, `route` is empty; without an answer, `status` is 0."""
+
+
+class Tracer(Protocol):
+    """Begins traces. It must not delay a request, whatever becomes of its traces."""
+
+    @abstractmethod
+    def begin(self, method: str, headers: Mapping[str, str], request_id: str) -> Trace:
+        """Begin the trace of a request, in the trace of the caller if the headers name one."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Send the last traces. It takes at most a few seconds."""
+
+
+_current: ContextVar[Trace] = ContextVar("trace")
+
+
+def begin_trace(tracer: Tracer, scope: Scope) -> Trace | None:
+    """Begin the trace of a prediction. Probes and scrapes, which are no POST, would only fill the store of traces."""
+    if scope["method"] != "POST":
+        return None
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    trace = tracer.begin(scope["method"], headers, scope["state"]["request_id"])
+    _current.set(trace)
+    return trace
+
+
+class TracedServing(Serving):
+    """Adds phases to the current trace: `decode`, `wait`, `inference`, `encode`. The routes call it in this order."""
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+
+    def status(self) -> ServingStatus:
+        return self._serving.status()
+
+    def check_room(self) -> None:
+        self._serving.check_room()
+        _current.get().phase("decode", time.perf_counter())
+
+    async def answer(self, images: Images, watch: Watch | None = None) -> Answer:
+        trace = _current.get()
+        trace.note({"fmnist.images": len(images)})
+        trace.phase("wait", time.perf_counter())
+
+        def inferred(batch: Answer, began: float, ended: float) -> None:
+            model, rows = batch
+            trace.phase("inference", began)
+            trace.note({"fmnist.model_uri": model.version.uri, "fmnist.model_version": model.version.version})
+            trace.note({"fmnist.batch_images": len(rows)})
+            trace.phase("encode", ended)
+
+        return await self._serving.answer(images, inferred)
+
+    async def drift(self) -> Drift:
+        return await self._serving.drift()

@@ -1,0 +1,1 @@
+"""OpenTelemetry: `tracer` sends the traces of predictions to a collector, by OTLP over HTTP."""
