@@ -76,6 +76,7 @@ def test_run_has_the_tags_and_params_that_the_platform_reads(trained: Trained) -
         "flip": "True",
         "shift": "0",
         "erase": "0",
+        "fade": "96",
         "precision": "bfloat16",
         "compile": "False",
         "seed": "7",

@@ -32,7 +32,7 @@ def _auditing(settings: Settings, registry: DataRegistry, tracker: Tracker, revi
     def models(dataset: DatasetVersion) -> OutOfFold:
         kept = FoldFiles(settings.audits / dataset.version / "folds")
         return OutOfFold(
-            recipe=PRESETS["fast"].override(max_epochs=4),
+            recipe=PRESETS["fast"].override(max_epochs=4, fade=0),
             open_fold=open_fold,
             recall=kept.recall,
             keep=kept.keep,

@@ -16,6 +16,7 @@ def test_mistakes_are_the_most_confident_ones_and_ties_go_to_the_first() -> None
     labels = np.zeros(60, dtype=np.uint8)
     probabilities = np.full((60, 10), 0.05, dtype=np.float32)
     probabilities[:, 1] = 0.55
+    probabilities[7], probabilities[3] = 0.1 / 9, 0.01 / 9
     probabilities[7, 1], probabilities[3, 0] = 0.9, 0.99
     images = np.arange(60, dtype=np.uint8)[:, None, None] * np.ones((1, 28, 28), dtype=np.uint8)
     measured = Measurement.of("test", "v", "d", SplitPredictions(images, labels, np.log(probabilities), 2.0))

@@ -46,6 +46,7 @@ def test_params_name_every_value_of_recipe_and_spec() -> None:
         "flip": "True",
         "shift": "0",
         "erase": "0",
+        "fade": "96",
         "precision": "bfloat16",
         "compile": "False",
         "seed": "0",
