@@ -115,6 +115,7 @@ def _robustness(found: "Robustness") -> dict[str, Any]:
         "corruption_accuracy_interval": list(found.interval),
         "relative_to_clean": found.relative,
         "accuracy": {str(name): [cell.accuracy for cell in cells] for name, cells in found.cells.items()},
+        "confidence": {str(name): [cell.confidence for cell in cells] for name, cells in found.cells.items()},
         "ece": {str(name): [cell.ece for cell in cells] for name, cells in found.cells.items()},
         "detections": [asdict(each) for each in found.detections],
     }

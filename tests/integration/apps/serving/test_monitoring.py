@@ -16,7 +16,7 @@ from tests.integration.apps.serving.test_service import OCTETS, PIXELS
 MONITORING = Path(__file__).parents[4] / "deploy" / "monitoring"
 # Prometheus itself makes this metric and these labels.
 OF_PROMETHEUS = {"up": {"job", "instance"}}
-FUNCTIONS = {"absent", "histogram_quantile", "increase", "rate", "sum", "vector"}
+FUNCTIONS = {"absent", "histogram_quantile", "increase", "max", "rate", "sum", "vector"}
 WORDS = {"and", "by", "group_left", "ignoring", "offset", "or", "unless"}
 
 
@@ -46,9 +46,10 @@ def exported(page: str) -> Mapping[str, set[str]]:
 
 @pytest.fixture
 def page(in_process: Local) -> Mapping[str, set[str]]:
-    """The metrics after a prediction, a refused request and a failed reload."""
+    """The metrics after a prediction that was judged, a refused request and a failed reload."""
     assert in_process.client.post("/predict", content=PIXELS, headers=OCTETS).status_code == 200
     assert in_process.client.post("/predict", content=b"", headers=OCTETS).status_code == 422
+    wait_until(lambda: "ray_fmnist_drift_distance{" in in_process.metrics(), "the window has been judged")
     in_process.choose(CORRUPT)
     wait_until(lambda: 'outcome="failed"' in in_process.metrics(), "a reload has failed")
     return exported(in_process.metrics())
