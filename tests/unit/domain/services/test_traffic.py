@@ -1,6 +1,7 @@
 """The traffic of a replica: sketched in any number of batches, published, and kept while the windows are away."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -101,3 +102,24 @@ def test_model_is_judged_with_its_own_reference(traffic: Traffic) -> None:
     found = traffic.judge(model)
     assert (found.model_uri, found.reference) == (URI, toy_sketch(500))
     assert found.distances
+
+
+@pytest.mark.soak
+def test_memory_stays_flat_over_a_million_updates(traffic: Traffic, windows: Flaky, clock: Clock) -> None:
+    model, image, logits = grey_model(), IMAGES[:1], LOGITS[:1]
+
+    def update(times: int) -> int:
+        for done in range(times):
+            traffic.note(model, image, logits)
+            if done % 1000 == 0:
+                clock.now += 5
+                traffic.publish()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        first = update(100_000)
+        assert update(900_000) < first + 2**20
+    finally:
+        tracemalloc.stop()
+    assert windows.window(URI).sketch.images > 500_000
