@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fmnist.apps.api_key_option import ApiKey, key_of
 from fmnist.apps.outputs import AsJson, check_output_dir, examples, print_json, write_outputs
 from fmnist.apps.process import begin
 from fmnist.apps.terminal import print_pairs, stderr, stdout
@@ -23,9 +24,7 @@ EXAMPLES = examples(
 
 def drift(
     url: Annotated[str, typer.Argument(help="URL of the service, including the route prefix.")],
-    api_key: Annotated[
-        str | None, typer.Option(help="API key of the service.  \\[default: value of FMNIST_API_KEY]")
-    ] = None,
+    api_key: ApiKey = None,
     output_dir: Annotated[
         Path | None, typer.Option(help="Directory for the output files: report.html and the figures.")
     ] = None,
@@ -41,9 +40,8 @@ def drift(
     with stderr().status("asking the service"):
         from fmnist.apps.containers.drift import DriftContainer
 
-        container, secret = DriftContainer(settings=settings), settings.fmnist_api_key
-        key = api_key if api_key is not None or secret is None else secret.get_secret_value()
-        with container.service(url, api_key=key) as service:
+        container = DriftContainer(settings=settings)
+        with container.service(url, api_key=key_of(api_key, settings)) as service:
             report: DriftReport = service.drift()
         files = container.render()(str(Address(url)), report) if output_dir else {}
     write_outputs(output_dir, files)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fmnist.apps.api_key_option import ApiKey, key_of
 from fmnist.apps.outputs import AsJson, examples
 from fmnist.apps.process import FAILED, begin
 from fmnist.domain.model.address import Address
@@ -24,9 +25,7 @@ EXAMPLES = examples(
 
 def smoke(
     url: Annotated[str, typer.Argument(help="URL of the service, including the route prefix.")],
-    api_key: Annotated[
-        str | None, typer.Option(help="API key for the prediction routes.  \\[default: value of FMNIST_API_KEY]")
-    ] = None,
+    api_key: ApiKey = None,
     images: Annotated[int, typer.Option(min=1, max=10_000, help="Number of images to send in each format.")] = 200,
     min_accuracy: Annotated[
         float, typer.Option(min=0, max=1, help="Minimum accuracy in each format, from 0 to 1.")
@@ -61,9 +60,7 @@ def smoke(
             raise InvalidSetting(
                 f"--model {model} names no version, but a service reports its version: give models:/NAME/VERSION"
             )
-        secret = settings.fmnist_api_key
-        # An empty key stays a key, and is refused: a test without one would not notice an open service.
-        key = api_key if api_key is not None or secret is None else secret.get_secret_value()
+        key = key_of(api_key, settings)
         container = SmokeContainer(settings=settings)
         with container.service(url, api_key=key, timeout=timeout) as service:
             report = SmokeTest(
