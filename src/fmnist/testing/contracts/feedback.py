@@ -1,5 +1,7 @@
 """The contract of every `Feedback`, wherever it is stored."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from fmnist.domain.model.traffic.feedback import Answer, Labelling, RealizedAccuracy, Refusal, TrueClass
@@ -59,6 +61,16 @@ class FeedbackContract:
         for _ in range(2):
             feedback.add([answer("a", 1), answer("a", 1)])
         assert feedback.label([TrueClass("a", 0, 1)], _NOW) == Labelling(accepted=1)
+
+    def test_of_labels_at_the_same_time_one_is_accepted(self, feedback: Feedback) -> None:
+        feedback.add([answer("a", *range(10))])
+        with ThreadPoolExecutor(4) as threads:
+            given = [TrueClass("a", index, class_id) for index in range(10) for class_id in range(4)]
+            outcomes = list(threads.map(lambda each: feedback.label([each], _NOW), given))
+        assert [outcome.refusal for outcome in outcomes] == [None] * 40
+        assert sum(outcome.accepted for outcome in outcomes) == 10
+        right = sum(o.accepted for o, each in zip(outcomes, given, strict=True) if each.index == each.class_id)
+        assert feedback.accuracy(_URI) == RealizedAccuracy.of(10, right)
 
     def test_oldest_answers_are_forgotten_with_their_labels(self, feedback: Feedback) -> None:
         feedback.add([answer("new", 1, 2, 3, 4, seconds=9), answer("old", 1, 2, 3, 4)])

@@ -44,9 +44,6 @@ class TestObjectFeedbackThatRestartsForEachCall(FeedbackContract):
         monkeypatch.setattr(feedback, "_catch_up", forget_and_catch_up)
         return feedback
 
-    def test_oldest_answers_are_forgotten_with_their_labels(self) -> None:  # type: ignore[override]
-        pytest.skip("a restart also forgets what it had forgotten")
-
 
 def test_restart_loses_nothing(place: Path) -> None:
     first = opened(place)
@@ -78,7 +75,7 @@ def test_objects_are_never_changed_and_their_number_is_bounded(place: Path, monk
         for path in place.iterdir():
             assert contents.setdefault(path.name, path.read_bytes()) == path.read_bytes()
         assert len(list(place.iterdir())) <= 6
-    assert len(contents) > 60
+    assert len(contents) > 40
     assert opened(place).accuracy(URI) == feedback.accuracy(URI) == other.accuracy(URI) == RealizedAccuracy.of(10, 3)
     assert len(feedback._book._known) == 10
 
