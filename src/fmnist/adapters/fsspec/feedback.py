@@ -78,11 +78,10 @@ class ObjectFeedback(Feedback):
 
     def _catch_up(self) -> None:
         """Read new objects of other processes. At the start, these are all objects of earlier ones."""
-        paths = {path.rpartition("/")[2]: path for path in self._store().find(self._root, maxdepth=1)}
-        there = {name for name in paths if _NAME.fullmatch(name)}
+        there = {name for name in self._names() if _NAME.fullmatch(name)}
         answers: list[Answer] = []
         labels: list[Label] = []
-        new = [paths[name] for name in sorted(there - (self._read or set()))]
+        new = [f"{self._root}/{name}" for name in sorted(there - (self._read or set()))]
         for path, content in zip(new, self._store().cat_ranges(new, None, None, on_error="return"), strict=True):
             if isinstance(content, FileNotFoundError):
                 continue  # another process has just replaced it
@@ -131,6 +130,14 @@ class ObjectFeedback(Feedback):
         unfinished.replace(folder / name)
         return name
 
+    def _names(self) -> Iterable[str]:
+        # Not fsspec's `walk`, which takes a folder that cannot be read for an empty one.
+        if self._is_s3:
+            return [path.removeprefix(f"{self._root}/") for path in self._store().find(self._root)]
+        with suppress(FileNotFoundError):
+            return [path.name for path in Path(self._root).iterdir()]
+        return []
+
     def _store(self) -> Any:
         if self._opened is None:
             self._opened = s3_filesystem(self._s3, _ATTEMPTS) if self._is_s3 else LocalFileSystem()
@@ -146,9 +153,17 @@ class ObjectFeedback(Feedback):
                 yield
             except _failures() as error:
                 self._closed_until = self._clock() + _PAUSE_SECONDS
-                advice = s3_advice(self._s3, error) if self._is_s3 else "check its permissions and the free space"
                 words = without_credentials(words_of(error))
-                raise StoreUnavailable(f"the feedback at {self._shown} is out of reach: {words}; {advice}") from error
+                raise StoreUnavailable(
+                    f"the feedback at {self._shown} is out of reach: {words}; {self._advice(error)}"
+                ) from error
+
+    def _advice(self, error: Exception) -> str:
+        if not self._is_s3:
+            return "check its permissions and the free space"
+        if isinstance(error, FileNotFoundError):
+            return "create the bucket, or correct its name"
+        return s3_advice(self._s3, error)
 
     @property
     def _shown(self) -> str:

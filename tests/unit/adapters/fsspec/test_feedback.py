@@ -116,6 +116,19 @@ def test_other_files_are_left_alone(place: Path) -> None:
     assert opened(place).accuracy(URI) is None
 
 
+def test_directory_that_cannot_be_listed_is_not_taken_for_an_empty_one(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(place).add([answer("a", 1)])
+
+    def refuse(_: Path) -> None:
+        raise PermissionError("not yours")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(StoreUnavailable, match="not yours"):
+        opened(place).accuracy(URI)
+
+
 def test_place_that_is_down_is_named_and_spared_for_a_while(tmp_path: Path) -> None:
     place, now = tmp_path / "file", 0.0
     place.write_text("in the way")
