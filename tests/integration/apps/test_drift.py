@@ -35,12 +35,12 @@ def test_verdict_and_distances_are_shown(there: Here, served: OneModel) -> None:
 
 def test_realized_accuracy_is_shown_where_there_are_labels(there: Here, served: OneModel, tmp_path: Path) -> None:
     with service(served) as url:
-        assert "realized" not in there("drift", url, "--output-dir", str(tmp_path / "without"))[1]
+        assert "realized accuracy" not in there("drift", url, "--output-dir", str(tmp_path / "without"))[1]
         served.realized = RealizedAccuracy.of(40, 38)
         _, out, _ = there("drift", url, "--output-dir", str(tmp_path / "with"))
         code, report, _ = there("drift", url, "--json")
     assert re.search(r"realized accuracy +95\.00% \(95 % interval 83\.5%-98\.6%\): 38 of 40 labelled images", out)
-    assert "realized" not in (tmp_path / "without" / "report.html").read_text()
+    assert "realized accuracy" not in (tmp_path / "without" / "report.html").read_text()
     assert "40 labelled images" in (tmp_path / "with" / "report.html").read_text()
     assert (code, json.loads(report)["realized_accuracy"]["right"]) == (0, 38)
 

@@ -1,7 +1,7 @@
 """Feedback as objects in a directory or in S3. An object is written once, and never changed.
 
-An object is one hand-over of answers, or the labels of one call: `MILLISECONDS-RANDOM.json`. The feedback is the union
-of all objects, in any order. Past 200 objects, one with all that is kept replaces them.
+An object is one hand-over of answers, or the labels of one call: `MILLISECONDS-RANDOM.jsonl`, with a value in each
+line. The feedback is the union of all objects, in any order. Past 200 objects, one with all that is kept replaces them.
 """
 
 import json
@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from fmnist.domain.model.traffic.feedback_book import FeedbackBook
 from fmnist.ports.feedback import Feedback
 
 _S3 = "s3://"
-_NAME = re.compile(r"\d{13}-[0-9a-f]{16}\.json")
+_NAME = re.compile(r"\d{13}-[0-9a-f]{16}\.jsonl")
 _MOST_OBJECTS = 200
 _ATTEMPTS = 2
 # Calls fail at once for so long after a failure. Otherwise they would queue up behind a store that hangs.
@@ -88,13 +87,14 @@ class ObjectFeedback(Feedback):
             if isinstance(content, Exception):
                 raise content
             try:
-                document = json.loads(content)
-                answers += [
-                    Answer(milliseconds, request_id, model_uri, tuple(classes), tuple(confidences))
-                    for milliseconds, request_id, model_uri, classes, confidences in document["answers"]
-                ]
-                labels += [Label(*label) for label in document["labels"]]
-            except (ValueError, TypeError, KeyError) as error:
+                for line in content.splitlines():
+                    kind, *values = json.loads(line)
+                    if kind == "answer":
+                        when, request_id, model_uri, classes, confidences = values
+                        answers.append(Answer(when, request_id, model_uri, tuple(classes), tuple(confidences)))
+                    else:
+                        labels.append(Label(*values))
+            except (ValueError, TypeError) as error:
                 raise ValueError(f"{path} is damaged, remove it: {words_of(error)}") from error
         # All answers before all labels, so that the order of the objects does not matter.
         self._book.merge(answers, labels)
@@ -114,17 +114,19 @@ class ObjectFeedback(Feedback):
                     self._store().rm_file(f"{self._root}/{name}")
 
     def _write(self, answers: Iterable[Answer], labels: Iterable[Label]) -> str:
-        name = f"{int(1000 * time.time()):013}-{secrets.token_hex(8)}.json"
-        document = {"answers": [astuple(each) for each in answers], "labels": [astuple(each) for each in labels]}
-        content = json.dumps(document, separators=(",", ":")).encode()
+        name = f"{int(1000 * time.time()):013}-{secrets.token_hex(8)}.jsonl"
+        # Line by line, because one call for all of them would stop the threads that answer for half a second.
+        content = "".join(f"{_line('answer', each)}\n" for each in answers) + "".join(
+            f"{_line('label', each)}\n" for each in labels
+        )
         if self._is_s3:
-            self._store().pipe_file(f"{self._root}/{name}", content)
+            self._store().pipe_file(f"{self._root}/{name}", content.encode())
             return name
         folder = Path(self._root)
         folder.mkdir(parents=True, exist_ok=True)
         unfinished = folder / f".{name}"
         with unfinished.open("wb") as file:
-            file.write(content)
+            file.write(content.encode())
             file.flush()
             os.fsync(file.fileno())  # otherwise the name may be on the disk before the content
         unfinished.replace(folder / name)
@@ -168,6 +170,10 @@ class ObjectFeedback(Feedback):
     @property
     def _shown(self) -> str:
         return without_credentials(self._place)
+
+
+def _line(kind: str, value: Answer | Label) -> str:
+    return json.dumps([kind, *(getattr(value, name) for name in value.__slots__)])
 
 
 def _failures() -> tuple[type[Exception], ...]:

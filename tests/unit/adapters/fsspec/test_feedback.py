@@ -101,17 +101,20 @@ def test_labels_at_the_same_time_of_two_processes_count_once(place: Path) -> Non
 def test_damaged_object_is_named(place: Path) -> None:
     opened(place).add([answer("a", 1)])
     (object_,) = place.iterdir()
-    object_.write_text(object_.read_text()[:-1])
+    object_.write_text(object_.read_text()[:-2])
     with pytest.raises(StoreUnavailable, match=rf"{object_.name} is damaged, remove it"):
         opened(place).add([answer("b", 1)])
-    object_.write_text(json.dumps({"answers": [[1]], "labels": []}))
+    object_.write_text(json.dumps(["answer", 1, "a", "b", 3]))
+    with pytest.raises(StoreUnavailable, match="is damaged"):
+        opened(place).accuracy(URI)
+    object_.write_text(json.dumps(["label", 1]))
     with pytest.raises(StoreUnavailable, match="is damaged"):
         opened(place).accuracy(URI)
 
 
 def test_other_files_are_left_alone(place: Path) -> None:
     (place / "folder").mkdir(parents=True)
-    for name in ("notes.txt", ".0000000000001-0123456789abcdef.json", "folder/0000000000001-0123456789abcdef.json"):
+    for name in ("notes.txt", ".0000000000001-0123456789abcdef.jsonl", "folder/0000000000001-0123456789abcdef.jsonl"):
         (place / name).write_text("no JSON")
     assert opened(place).accuracy(URI) is None
 

@@ -81,5 +81,5 @@ def test_memory_is_bounded_while_the_feedback_is_away(
         given.note(str(number), URI, ROWS)
         with pytest.raises(StoreUnavailable):
             given.publish()
-    assert [answer.request_id for answer in given._waiting] == ["25", "26", "27", "28", "29"]
+    assert [each[1] for each in given._waiting] == ["25", "26", "27", "28", "29"]
     assert given._images == 10

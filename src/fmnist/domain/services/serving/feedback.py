@@ -3,7 +3,8 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from fmnist.domain.model.traffic.feedback import MOST_IMAGES, Answer, Labelling,
 from fmnist.ports.feedback import Feedback
 
 _DIGITS = 6  # of a confidence
+_Given = tuple[int, str, str, Probabilities]
 
 
 class GivenAnswers:
@@ -26,17 +28,14 @@ class GivenAnswers:
         self._clock = clock
         self._lock = threading.Lock()
         self._publishing = threading.Lock()
-        self._waiting: deque[Answer] = deque()
+        self._waiting: deque[_Given] = deque()
         self._images = 0
 
     def note(self, request_id: str, model_uri: str, rows: Probabilities) -> None:
         """Note an answer with its probabilities float32 (n, classes), n >= 1. It waits for no store."""
-        classes = tuple(rows.argmax(axis=1).tolist())
-        confidences = tuple(rows.max(axis=1).astype(np.float64).round(_DIGITS).tolist())
-        given = Answer(int(1000 * self._clock()), request_id, model_uri, classes, confidences)
         with self._lock:
-            self._waiting.append(given)
-            self._images += len(classes)
+            self._waiting.append((int(1000 * self._clock()), request_id, model_uri, rows))
+            self._images += len(rows)
             self._bound()
 
     def publish(self) -> None:
@@ -53,7 +52,7 @@ class GivenAnswers:
             if not ready:
                 return
             try:
-                self._feedback.add(list(ready))
+                self._feedback.add(_answers(ready))
             except BaseException:
                 with self._lock:
                     self._waiting.extendleft(reversed(ready))
@@ -72,4 +71,14 @@ class GivenAnswers:
 
     def _bound(self) -> None:
         while self._images > MOST_IMAGES:  # feedback that stays away must not fill the memory
-            self._images -= len(self._waiting.popleft().classes)
+            self._images -= len(self._waiting.popleft()[-1])
+
+
+def _answers(given: Iterable[_Given]) -> list[Answer]:
+    # All at once, because numpy takes almost as long for one row as for many.
+    rows = np.concatenate([each[-1] for each in given])
+    classes = iter(rows.argmax(axis=1).tolist())
+    confidences = iter(rows.max(axis=1).astype(np.float64).round(_DIGITS).tolist())
+    return [
+        Answer(*head, tuple(islice(classes, len(own))), tuple(islice(confidences, len(own)))) for *head, own in given
+    ]
