@@ -80,5 +80,6 @@ def _answers(given: Iterable[_Given]) -> list[Answer]:
     classes = iter(rows.argmax(axis=1).tolist())
     confidences = iter(rows.max(axis=1).astype(np.float64).round(_DIGITS).tolist())
     return [
-        Answer(*head, tuple(islice(classes, len(own))), tuple(islice(confidences, len(own)))) for *head, own in given
+        Answer(when, request_id, uri, tuple(islice(classes, len(own))), tuple(islice(confidences, len(own))))
+        for when, request_id, uri, own in given
     ]
