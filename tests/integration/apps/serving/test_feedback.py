@@ -82,8 +82,9 @@ def test_answers_of_another_replica_are_found_within_seconds(on_ray: Cluster) ->
 
 def test_feedback_outlives_its_process(models: Models, in_process: Local) -> None:
     sent = predict(in_process)
-    assert tell(in_process, sent, 1).status_code == 200
+    assert tell(in_process, sent, 1).json() == {"accepted": 1, "ignored": 0}
     before = realized(in_process)
+    assert before["labelled"]
     with local(models, GOOD[0]) as another:
         assert realized(another) == before
         assert tell(another, sent, 2, 1).json() == {"accepted": 1, "ignored": 1}
