@@ -83,3 +83,20 @@ def test_memory_is_bounded_while_the_feedback_is_away(
             given.publish()
     assert [each[1] for each in given._waiting] == ["25", "26", "27", "28", "29"]
     assert given._images == 10
+
+
+def test_memory_is_bounded_when_answers_come_during_a_failing_hand_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_IMAGES", 10)
+
+    class Slow(MemoryFeedback):
+        def add(self, answers: Sequence[Answer]) -> None:
+            for number in range(5):
+                given.note(f"during {number}", URI, ROWS)
+            raise StoreUnavailable("the place is away")
+
+    given = GivenAnswers(Slow())
+    for number in range(5):
+        given.note(f"before {number}", URI, ROWS)
+    with pytest.raises(StoreUnavailable):
+        given.publish()
+    assert [each[1] for each in given._waiting] == [f"during {number}" for number in range(5)]

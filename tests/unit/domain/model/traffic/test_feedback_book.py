@@ -112,6 +112,14 @@ def test_label_of_an_earlier_answer_under_the_id_does_not_count() -> None:
     assert book.accuracy(late.model_uri) is None
 
 
+def test_label_means_the_newer_answer_when_the_older_one_came_late_and_is_forgotten() -> None:
+    book, newer = FeedbackBook(10), answer("a", 5, seconds=1)
+    for each in (newer, answer("a", 1, 2, 3, 4), answer("b", 1, 2, 3, 4, 5, 6, seconds=2)):
+        book.merge([each], [])
+    assert tell(book, TrueClass("a", 0, 5), 1) == Labelling(accepted=1)
+    assert book.accuracy(newer.model_uri) == RealizedAccuracy.of(1, 1)
+
+
 def test_memory_is_bounded_also_for_one_id() -> None:
     book = FeedbackBook(100)
     for number in range(1000):
