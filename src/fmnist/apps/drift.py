@@ -64,6 +64,10 @@ def _print(report: "DriftReport") -> None:
     if expected := report.expected_accuracy:
         interval = f"95 % interval {expected.low:.1%}-{expected.high:.1%}"
         rows.append(("expected accuracy", f"{expected.value:.2%} ({interval}). {expected.limit}"))
+    if realized := report.realized_accuracy:
+        interval = f"95 % interval {realized.low:.1%}-{realized.high:.1%}"
+        of = f"{realized.right:,} of {realized.labelled:,} labelled images"
+        rows.append(("realized accuracy", f"{realized.value:.2%} ({interval}): {of}"))
     print_pairs(rows)
     statistics = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("statistic", "distance", "by chance", ""):

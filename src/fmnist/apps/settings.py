@@ -68,6 +68,7 @@ class Settings(BaseSettings):
     model_poll_seconds: float | None = Field(default=None, ge=1)
     model_load_timeout_seconds: float = Field(default=120.0, gt=0)
     drift_window_minutes: int = Field(default=60, ge=0, le=1440)
+    feedback_place: str | None = None
     normalization_check: Literal["strict", "recorded"] = "recorded"
     fmnist_api_keys: SecretStr | None = None
     fmnist_api_key: SecretStr | None = None
@@ -87,7 +88,7 @@ class Settings(BaseSettings):
             raise ValueError(f"the path holds {' and '.join(odd)}: use a directory without them")
         return home
 
-    @field_validator("dvc_remote_url")
+    @field_validator("dvc_remote_url", "feedback_place")
     @classmethod
     def _absolute_place(cls, url: str | None) -> str | None:
         if url is None or url.startswith("s3://"):
@@ -122,7 +123,7 @@ class Settings(BaseSettings):
                 raise ValueError(str(error)) from error
         return address
 
-    @field_validator("dvc_remote_url", "aws_endpoint_url", "ray_storage_endpoint", "ray_address")
+    @field_validator("dvc_remote_url", "feedback_place", "aws_endpoint_url", "ray_storage_endpoint", "ray_address")
     @classmethod
     def _without_credentials(cls, address: str | None) -> str | None:
         # These values are stored where others read them, such as the registry's configuration. Some are `host:port`.

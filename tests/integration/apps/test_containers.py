@@ -1,6 +1,7 @@
 """Each container wires its app: real adapters without a connection, or fakes that a test sets."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 from dependency_injector import containers, providers
+from pydantic import SecretStr
 
 from fmnist.adapters.filelock.lock import PromotionLock
 from fmnist.adapters.git.command import git
@@ -42,6 +44,7 @@ from fmnist.apps.train import _container
 from fmnist.domain.model.data.dataset import DatasetVersion
 from fmnist.domain.model.training.recipe import Recipe
 from fmnist.domain.model.training.run import TrainingResult, TrainingSpec
+from fmnist.domain.services.serving.feedback import GivenAnswers
 from fmnist.domain.services.training.run import TrainingRun
 from fmnist.ports.batch_output import BatchOutput
 from fmnist.ports.batch_prediction import BatchPrediction
@@ -238,6 +241,17 @@ def test_proxy_requires_the_keys_and_does_not_show_them(monkeypatch: pytest.Monk
     (guard,) = RayServeContainer(settings=Settings.load()).proxy_middleware()
     assert guard.kwargs["settings"].api_keys == ("s3cr3t-key",)
     assert "s3cr3t" not in repr(guard)
+
+
+def test_replicas_get_the_place_of_feedback_without_keys(settings: Settings) -> None:
+    keys = {"aws_access_key_id": "the-key", "aws_secret_access_key": SecretStr("s3cr3t")}
+    told = settings.model_copy(update={"feedback_place": "s3://bucket/told", **keys})
+    parts = RayServeContainer(settings=told).parts()
+    assert not any(word in pickle.dumps(parts) for word in (b"s3cr3t", b"the-key"))
+    given = parts.given("fmnist")
+    assert isinstance(given, GivenAnswers)
+    assert pickle.loads(pickle.dumps(parts)).http.keywords["settings"].has_feedback
+    assert RayServeContainer(settings=settings).parts().given("fmnist") is None
 
 
 def test_lock_of_a_local_run_is_beside_its_checkpoints_with_any_ray_storage(settings: Settings) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fmnist.domain.model.traffic.feedback import RealizedAccuracy
 from fmnist.domain.model.traffic.sketch import Sketch, features_of
 from fmnist.domain.services.serving.load import ServedModel
 from fmnist.testing.data import toy_images
@@ -30,6 +31,19 @@ def test_verdict_and_distances_are_shown(there: Here, served: OneModel) -> None:
     assert re.search(r"verdict +drifted", out)
     assert re.search(r"pixel mean +0\.\d{3} +0\.\d{3} +drifted", out)
     assert "On corrupted or strange" in out
+
+
+def test_realized_accuracy_is_shown_where_there_are_labels(there: Here, served: OneModel, tmp_path: Path) -> None:
+    with service(served) as url:
+        assert "realized accuracy" not in there("drift", url, "--output-dir", str(tmp_path / "without"))[1]
+        served.realized = RealizedAccuracy.of(40, 38)
+        _, out, _ = there("drift", url, "--output-dir", str(tmp_path / "with"))
+        code, report, _ = there("drift", url, "--json")
+    shown = "realized accuracy 95.00% (95 % interval 83.5%-98.6%): 38 of 40 labelled images"
+    assert shown in " ".join(out.split())
+    assert "realized accuracy" not in (tmp_path / "without" / "report.html").read_text()
+    assert "40 labelled images" in (tmp_path / "with" / "report.html").read_text()
+    assert (code, json.loads(report)["realized_accuracy"]["right"]) == (0, 38)
 
 
 def test_page_is_self_contained_and_has_every_histogram(there: Here, served: OneModel, tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import uvicorn
 from starlette.applications import Starlette
@@ -16,6 +17,7 @@ from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.evaluation.metrics import Probabilities
 from fmnist.domain.model.traffic.drift import Drift
+from fmnist.domain.model.traffic.feedback import Labelling, RealizedAccuracy, TrueClass
 from fmnist.domain.model.traffic.sketch import Sketch, TrafficWindow
 from fmnist.domain.services.serving.load import ServedModel
 from fmnist.domain.services.serving.reload import ServingStatus
@@ -30,6 +32,7 @@ class OneModel(Serving):
         self.model = model
         self.reload_error: str | None = None
         self.traffic = Sketch.joined([])
+        self.realized: RealizedAccuracy | None = None
 
     def status(self) -> ServingStatus:
         return ServingStatus(desired="newest", served=self.model, reload_error=self.reload_error)
@@ -41,10 +44,16 @@ class OneModel(Serving):
         assert self.model is not None
         return self.model, self.model.prediction.probabilities(images)
 
+    def note(self, request_id: str, model: ServedModel, rows: Probabilities) -> None:
+        pass
+
+    async def label(self, given: Sequence[TrueClass]) -> Labelling:
+        raise AssertionError("this service takes no feedback")
+
     async def drift(self) -> Drift:
         assert self.model is not None
         window = TrafficWindow(self.traffic, None, None)
-        return Drift.of(self.model.version.uri, window, self.model.package.reference)
+        return replace(Drift.of(self.model.version.uri, window, self.model.package.reference), realized=self.realized)
 
 
 @contextmanager

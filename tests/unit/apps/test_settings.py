@@ -250,6 +250,7 @@ def test_error_for_an_address_with_two_hosts_names_only_its_variable(
     ("name", "value"),
     [
         ("DVC_REMOTE_URL", f"s3://user:{_SECRET}@host/store"),
+        ("FEEDBACK_PLACE", f"s3://user:{_SECRET}@host/store"),
         ("AWS_ENDPOINT_URL", f"http://user:{_SECRET}@host:9000"),
         ("RAY_STORAGE_ENDPOINT", f"user:{_SECRET}@host:9000"),
         ("RAY_ADDRESS", f"ray://user:{_SECRET}@host:10001"),
@@ -264,10 +265,11 @@ def test_password_in_an_address_that_others_can_read_is_refused(
     assert _SECRET not in str(refused.value)
 
 
+@pytest.mark.parametrize("name", ["DVC_REMOTE_URL", "FEEDBACK_PLACE"])
 @pytest.mark.parametrize("scheme", ["https", "ssh", "gs", "file"])
-def test_data_store_is_a_directory_or_s3(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
-    monkeypatch.setenv("DVC_REMOTE_URL", f"{scheme}://user:{_SECRET}@host/store")
-    with pytest.raises(InvalidSetting, match="DVC_REMOTE_URL: expected a directory or an s3:// address") as refused:
+def test_data_store_is_a_directory_or_s3(monkeypatch: pytest.MonkeyPatch, name: str, scheme: str) -> None:
+    monkeypatch.setenv(name, f"{scheme}://user:{_SECRET}@host/store")
+    with pytest.raises(InvalidSetting, match=f"{name}: expected a directory or an s3:// address") as refused:
         Settings.load()
     assert _SECRET not in str(refused.value)
 
@@ -276,6 +278,16 @@ def test_data_store_is_a_directory_or_s3(monkeypatch: pytest.MonkeyPatch, scheme
 def test_data_store_may_have_an_at_sign_in_its_path(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("DVC_REMOTE_URL", value)
     assert Settings.load().data_remote_url == (value if "://" in value else str(Path(value).absolute()))
+
+
+def test_feedback_has_no_place_by_default_and_a_relative_one_is_below_the_working_directory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert Settings.load().feedback_place is None
+    monkeypatch.setenv("FEEDBACK_PLACE", "told")
+    assert Settings.load().feedback_place == str(tmp_path / "told")
+    monkeypatch.setenv("FEEDBACK_PLACE", "s3://bucket/told")
+    assert Settings.load().feedback_place == "s3://bucket/told"
 
 
 @pytest.mark.parametrize(("flag", "expected"), [("", None), (" ", None), (" head:6379\r", "head:6379"), (None, None)])

@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 
 from fmnist.adapters.fastapi import descriptions
 from fmnist.adapters.fastapi.drift_route import drift_route
+from fmnist.adapters.fastapi.feedback_route import feedback_route
 from fmnist.adapters.fastapi.formats import ImageFormats
 from fmnist.adapters.fastapi.gate import Gate
 from fmnist.adapters.fastapi.guard import RequestGuard
@@ -62,6 +63,8 @@ def create_app(
     app.include_router(metadata_routes(serving, settings))
     if settings.has_drift:
         app.include_router(drift_route(serving, settings))
+    if settings.has_feedback:
+        app.include_router(feedback_route(serving, settings))
     if meter is not None:
         app.include_router(metrics_route(meter, settings))
     return app

@@ -95,6 +95,7 @@ def inference_routes(serving: Serving, settings: HttpSettings) -> APIRouter:
         served, rows = await serving.answer(asked.images)
         # A reload may have replaced the model in between.
         _check_version(served, version)
+        serving.note(request.state.request_id, served, rows)
         arrays = {output: _array(output, rows) for output in asked.outputs}
         document = documents.Inference(
             model_name=name,

@@ -8,6 +8,7 @@ import numpy as np
 
 from fmnist.domain.model.evaluation.metrics import Probabilities
 from fmnist.domain.model.traffic.drift import Drift, Verdict
+from fmnist.domain.model.traffic.feedback import RealizedAccuracy
 from fmnist.domain.services.serving.load import ServedModel
 
 _MILLISECONDS = [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000]
@@ -97,6 +98,25 @@ class DriftMetrics:
         for statistic, distance in drift.distances.items():
             self._distance.add(distance.value, uri, statistic)
             self._chance.add(distance.chance, uri, statistic)
+
+
+class FeedbackMetrics:
+    """Metrics of the labelled images among the last answers. All replicas of a service export the same values."""
+
+    def __init__(self, meter: Meter) -> None:
+        model = ("model_uri",)
+        self._labelled = meter.gauge("fmnist_labelled_images", "Images among the last answers with a label.", model)
+        self._realized = meter.gauge("fmnist_realized_accuracy", "Accuracy on the labelled images.", model)
+        self._model_uri: str | None = None
+
+    def set(self, model_uri: str, accuracy: RealizedAccuracy | None) -> None:
+        """Set both metrics. A model that served before falls to 0 images."""
+        if self._model_uri not in (None, model_uri):
+            self._labelled.add(0, self._model_uri)
+        self._model_uri = model_uri
+        self._labelled.add(accuracy.labelled if accuracy else 0, model_uri)
+        if accuracy:
+            self._realized.add(accuracy.value, model_uri)
 
 
 class ServingMetrics:

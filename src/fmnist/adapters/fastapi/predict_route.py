@@ -43,6 +43,7 @@ def predict_route(serving: Serving, settings: HttpSettings, formats: ImageFormat
         serving.check_room()  # before the body is decoded, which may cost more than the model
         images = await formats.decode(media_type, await request.body())
         model, rows = await serving.answer(images)
+        serving.note(request.state.request_id, model, rows)
         document = Predictions(
             predictions=_predictions(model, rows, query),
             model_uri=model.version.uri,

@@ -9,17 +9,20 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 from fmnist.adapters.fastapi.batches import Answer, BatchQueue, Watch
-from fmnist.adapters.fastapi.metrics import DriftMetrics, Meter, ServingMetrics
+from fmnist.adapters.fastapi.metrics import DriftMetrics, FeedbackMetrics, Meter, ServingMetrics
 from fmnist.adapters.fastapi.problems import Problem
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.errors import StoreUnavailable
-from fmnist.domain.model.evaluation.metrics import softmax
+from fmnist.domain.model.evaluation.metrics import Probabilities, softmax
 from fmnist.domain.model.traffic.drift import Drift
+from fmnist.domain.model.traffic.feedback import Labelling, RealizedAccuracy, TrueClass
+from fmnist.domain.services.serving.feedback import GivenAnswers
 from fmnist.domain.services.serving.load import ServedModel
 from fmnist.domain.services.serving.reload import ModelServing, ReloadObserver, ServingStatus
 from fmnist.domain.services.serving.traffic import Traffic
@@ -27,6 +30,7 @@ from fmnist.domain.services.serving.traffic import Traffic
 _RETRY_SECONDS = 15.0
 _PUBLISH_SECONDS = 5.0
 _JUDGED_EVERY = 6  # times of publishing
+_FEEDBACK_RETRY = "15"
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +58,7 @@ class Replica(Serving):
     Args:
         serving: makes the domain's service from an observer of reloads.
         traffic: notes what comes in; None keeps no window.
+        given: notes what goes out; None takes no feedback.
     """
 
     def __init__(
@@ -62,11 +67,16 @@ class Replica(Serving):
         meter: Meter,
         settings: ReplicaSettings,
         traffic: Traffic | None,
+        given: GivenAnswers | None = None,
     ) -> None:
         self._serving = serving(self._note_reload)
         self._metrics = ServingMetrics(meter)
         self._drift_metrics = DriftMetrics(meter)
         self._traffic = traffic
+        self._feedback_metrics = FeedbackMetrics(meter)
+        self._given = given
+        # Threads of its own: a place that hangs must not take those that decode images.
+        self._labelling = ThreadPoolExecutor(max_workers=2, thread_name_prefix="feedback")
         self._poll_seconds = settings.poll_seconds
         self._queue = BatchQueue(
             self._classify,
@@ -88,7 +98,31 @@ class Replica(Serving):
     async def drift(self) -> Drift:
         if self._traffic is None:
             raise Problem(404, "not_found", "this service keeps no window of its traffic")
-        return await asyncio.to_thread(self._traffic.judge, self._model())
+        drift = await asyncio.to_thread(self._traffic.judge, self._model())
+        return replace(drift, realized=await self._realized(drift.model_uri))
+
+    def note(self, request_id: str, model: ServedModel, rows: Probabilities) -> None:
+        if self._given is not None:
+            self._given.note(request_id, model.version.uri, rows)
+
+    async def label(self, given: Sequence[TrueClass]) -> Labelling:
+        if self._given is None:
+            raise Problem(404, "not_found", "this service takes no feedback")
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._labelling, self._given.label, given)
+        except StoreUnavailable as error:
+            logger.warning("feedback is refused: %s", error)
+            detail = "the place of the feedback does not answer: send it again later"
+            raise Problem(503, "feedback_unavailable", detail, {"retry-after": _FEEDBACK_RETRY}) from error
+
+    async def _realized(self, model_uri: str) -> RealizedAccuracy | None:
+        if self._given is None:
+            return None
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._labelling, self._given.accuracy, model_uri)
+        except StoreUnavailable as error:
+            logger.warning("the realized accuracy is unknown: %s", error)
+            return None
 
     def deploy(self, uri: str | None) -> None:
         """Load and serve a model; None is the newest version. It blocks. The result is in the status."""
@@ -97,11 +131,13 @@ class Replica(Serving):
     def keep_up(self) -> None:
         """Start a thread that follows an alias, and repeats a load that failed for a temporary reason.
 
-        Another one publishes the traffic.
+        Another one publishes the traffic, and a third one the answers.
         """
         threading.Thread(target=self._keep_up, name="keep up", daemon=True).start()
         if self._traffic is not None:
             threading.Thread(target=self._publish, args=(self._traffic,), name="traffic", daemon=True).start()
+        if self._given is not None:
+            threading.Thread(target=self._hand_over, args=(self._given,), name="answers", daemon=True).start()
 
     def _keep_up(self) -> None:
         pause = self._poll_seconds or _RETRY_SECONDS
@@ -123,6 +159,17 @@ class Replica(Serving):
                     self._drift_metrics.set(traffic.judge(model))
             except Exception:
                 logger.exception("the window of traffic is not up to date; the next try is in %s s", _PUBLISH_SECONDS)
+
+    def _hand_over(self, given: GivenAnswers) -> None:
+        for times in itertools.count(1):
+            time.sleep(_PUBLISH_SECONDS)
+            try:
+                given.publish()
+                model = self._serving.current
+                if model is not None and not times % _JUDGED_EVERY:
+                    self._feedback_metrics.set(model.version.uri, given.accuracy(model.version.uri))
+            except Exception:
+                logger.exception("answers wait for their place; the next try is in %s s", _PUBLISH_SECONDS)
 
     def _note_reload(self, uri: str, error: str | None) -> None:
         self._metrics.reload(uri, error)

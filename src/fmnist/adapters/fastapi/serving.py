@@ -1,11 +1,13 @@
 """The interface through which the HTTP application uses a model."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Protocol
 
 from fmnist.adapters.fastapi.batches import Answer, Watch
 from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.traffic.drift import Drift
+from fmnist.domain.model.traffic.feedback import Labelling, TrueClass
 from fmnist.domain.services.serving.reload import ServingStatus
 
 
@@ -33,6 +35,18 @@ class Serving(Protocol):
         Raises:
             StoreUnavailable: no model serves yet.
             Problem: too many images wait already (429).
+        """
+
+    @abstractmethod
+    def note(self, request_id: str, model: ServedModel, rows: Probabilities) -> None:
+        """Note an answer with its probabilities float32 (n, classes), for feedback on it."""
+
+    @abstractmethod
+    async def label(self, given: Sequence[TrueClass]) -> Labelling:
+        """Accept true classes 0-9 of answers: all of them, or none if one is refused.
+
+        Raises:
+            Problem: the feedback does not answer (503), or the service takes none (404).
         """
 
     @abstractmethod

@@ -18,6 +18,7 @@ class HttpSettings:
         body_timeout_seconds: time limit for a client to send its body.
         request_timeout_seconds: time limit of a whole request. A client cannot change it.
         has_drift: whether the service has `/drift`.
+        has_feedback: whether the service has `/feedback`.
         api_keys: each of them gives access to the prediction routes and to details of errors. Without keys, these are
             open to all. Keys are never shown.
     """
@@ -32,4 +33,5 @@ class HttpSettings:
     body_timeout_seconds: float = 15.0
     request_timeout_seconds: float = 30.0
     has_drift: bool = True
+    has_feedback: bool = False
     api_keys: tuple[str, ...] = field(default=(), repr=False)

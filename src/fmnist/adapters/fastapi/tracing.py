@@ -5,7 +5,7 @@ A request without a tracer does nothing here.
 
 import time
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Protocol
 
@@ -14,7 +14,10 @@ from starlette.types import Scope
 from fmnist.adapters.fastapi.batches import Answer, Watch
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.domain.model.data.images import Images
+from fmnist.domain.model.evaluation.metrics import Probabilities
 from fmnist.domain.model.traffic.drift import Drift
+from fmnist.domain.model.traffic.feedback import Labelling, TrueClass
+from fmnist.domain.services.serving.load import ServedModel
 from fmnist.domain.services.serving.reload import ServingStatus
 
 
@@ -88,3 +91,9 @@ class TracedServing(Serving):
 
     async def drift(self) -> Drift:
         return await self._serving.drift()
+
+    def note(self, request_id: str, model: ServedModel, rows: Probabilities) -> None:
+        self._serving.note(request_id, model, rows)
+
+    async def label(self, given: Sequence[TrueClass]) -> Labelling:
+        return await self._serving.label(given)

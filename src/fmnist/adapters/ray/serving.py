@@ -13,6 +13,7 @@ from ray.serve.schema import LoggingConfig
 
 from fmnist.adapters.fastapi.replica import Replica, ReplicaSettings
 from fmnist.adapters.ray.serving_metrics import RayMeter
+from fmnist.domain.services.serving.feedback import GivenAnswers
 from fmnist.domain.services.serving.reload import ModelServing, ReloadObserver
 from fmnist.domain.services.serving.traffic import Traffic
 
@@ -32,6 +33,7 @@ class ReplicaParts:
         serving: makes the domain's service from the application's name, the number of ONNX Runtime's threads, and an
             observer of reloads.
         traffic: makes the traffic of a replica from the application's name; it may be None.
+        given: makes the noted answers of a replica from the application's name; it may be None.
         http: makes the ASGI application of a replica.
         replica: settings of the replica.
         request_seconds: time limit of a request.
@@ -40,6 +42,7 @@ class ReplicaParts:
 
     serving: Callable[[str, int, ReloadObserver], ModelServing]
     traffic: Callable[[str], Traffic | None]
+    given: Callable[[str], GivenAnswers | None]
     http: Callable[[Replica], Any]
     replica: ReplicaSettings
     request_seconds: float
@@ -55,7 +58,11 @@ class RayReplica:  # pragma: no cover - runs in a Ray worker
         self._default_uri = model_uri
         name, threads = serve.get_replica_context().app_name, _threads()
         self._replica = Replica(
-            lambda observe: parts.serving(name, threads, observe), RayMeter(), parts.replica, parts.traffic(name)
+            lambda observe: parts.serving(name, threads, observe),
+            RayMeter(),
+            parts.replica,
+            parts.traffic(name),
+            parts.given(name),
         )
         self._replica.keep_up()
 

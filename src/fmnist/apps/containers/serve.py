@@ -14,6 +14,7 @@ from fmnist.adapters.fastapi.app import create_app
 from fmnist.adapters.fastapi.replica import Replica, ReplicaSettings
 from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.adapters.fastapi.tracing import Tracer
+from fmnist.adapters.fsspec.feedback import ObjectFeedback
 from fmnist.adapters.http.address import address_of
 from fmnist.adapters.http.service import HttpService
 from fmnist.adapters.memory.serving_memory import MemoryServingMemory
@@ -23,7 +24,9 @@ from fmnist.adapters.mlflow.model_store import MlflowModelStore
 from fmnist.adapters.prometheus.meter import PrometheusMeter
 from fmnist.adapters.uvicorn.host import LocalHost
 from fmnist.apps.containers.models import ModelsContainer
+from fmnist.apps.containers.s3 import s3_settings
 from fmnist.apps.settings import Settings
+from fmnist.domain.services.serving.feedback import GivenAnswers
 from fmnist.domain.services.serving.load import ModelSources, NormalizationCheck
 from fmnist.domain.services.serving.reload import ModelServing
 from fmnist.domain.services.serving.traffic import Traffic
@@ -78,6 +81,7 @@ def http_settings(settings: Settings) -> HttpSettings:
         max_buffered_bytes=max(settings.request_buffer_bytes, settings.request_max_bytes),
         request_timeout_seconds=settings.request_timeout_seconds,
         has_drift=settings.drift_window_minutes > 0,
+        has_feedback=settings.feedback_place is not None,
     )
 
 
@@ -105,7 +109,9 @@ def _local_host(settings: Settings, connection: MlflowConnection, registry: Regi
     sources = sources_of(settings, connection, registry)(MemoryServingMemory(), LOCAL_THREADS)
     minutes = settings.drift_window_minutes
     traffic = Traffic(MemoryTrafficWindows(minutes)) if minutes else None
-    replica = Replica(partial(ModelServing, sources), meter, replica_settings(settings), traffic)
+    place = settings.feedback_place
+    given = GivenAnswers(ObjectFeedback(place, s3_settings(settings))) if place else None
+    replica = Replica(partial(ModelServing, sources), meter, replica_settings(settings), traffic, given)
     http = replace(http_settings(settings), api_keys=settings.api_keys)
     app = create_app(replica, http, meter, tracer_of(settings))
     return LocalHost(replica, app, request_seconds=settings.request_timeout_seconds)

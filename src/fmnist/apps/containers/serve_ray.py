@@ -18,6 +18,8 @@ from fmnist.adapters.fastapi.proxy import proxy_middleware
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.adapters.mlflow.connection import MlflowConnection
+from fmnist.adapters.parquet.storage import S3Settings
+from fmnist.adapters.ray.feedback import RayFeedback
 from fmnist.adapters.ray.serving import ReplicaParts, application
 from fmnist.adapters.ray.serving_host import RayHost
 from fmnist.adapters.ray.serving_memory import RayServingMemory
@@ -26,6 +28,7 @@ from fmnist.adapters.ray.traffic_windows import RayTrafficWindows
 from fmnist.apps.containers.serve import ServeContainer, http_settings, replica_settings, sources_of, tracer_of
 from fmnist.apps.settings import Settings
 from fmnist.domain.model.errors import InvalidSetting
+from fmnist.domain.services.serving.feedback import GivenAnswers
 from fmnist.domain.services.serving.load import ModelSources
 from fmnist.domain.services.serving.reload import ModelServing, ReloadObserver
 from fmnist.domain.services.serving.traffic import Traffic
@@ -49,6 +52,11 @@ def traffic(name: str, *, minutes: int) -> Traffic | None:
     return Traffic(RayTrafficWindows(name, minutes)) if minutes else None
 
 
+def given(name: str, *, place: str | None, s3: S3Settings) -> GivenAnswers | None:
+    """Make the noted answers of a replica of the application `name`. Called in the replica's process."""
+    return GivenAnswers(RayFeedback(name, place, s3)) if place else None
+
+
 def without_secrets(registry: RegistrySettings) -> RegistrySettings:
     """Remove the S3 keys. The reader of the registry takes them from its own environment."""
     return replace(registry, s3=replace(registry.s3, access_key_id=None, secret_access_key=None))
@@ -64,6 +72,7 @@ def _replica_parts(settings: Settings, connection: MlflowConnection, registry: R
             deploy=uuid.uuid4().hex,
         ),
         traffic=partial(traffic, minutes=settings.drift_window_minutes),
+        given=partial(given, place=settings.feedback_place, s3=without_secrets(registry).s3),
         http=partial(http_application, settings=http_settings(settings), has_keys=bool(settings.api_keys)),
         replica=replica_settings(settings),
         request_seconds=settings.request_timeout_seconds,

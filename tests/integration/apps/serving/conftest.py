@@ -24,6 +24,8 @@ def models(toy_registry: RegistrySettings, tmp_path_factory: pytest.TempPathFact
         "REQUEST_TIMEOUT_SECONDS": "20",
         "REQUEST_QUEUE_IMAGES": "1000",
     }
+    # Both hosts share it.
+    impatient["FEEDBACK_PLACE"] = str(tmp_path_factory.mktemp("feedback"))
     return make_models(Command(tmp_path_factory.mktemp("models"), toy_registry, impatient))
 
 

@@ -3,8 +3,8 @@
 import asyncio
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,13 +20,16 @@ from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.adapters.fastapi.tracing import Tracer
 from fmnist.adapters.memory.classifier import MeanClassifier
+from fmnist.adapters.memory.feedback import MemoryFeedback
 from fmnist.domain.model.data.images import PIXELS, Images
 from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.domain.model.evaluation.metrics import Probabilities
 from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.traffic.drift import Drift
+from fmnist.domain.model.traffic.feedback import Labelling, TrueClass
 from fmnist.domain.model.traffic.sketch import Sketch, TrafficWindow
 from fmnist.domain.services.prediction import Prediction
+from fmnist.domain.services.serving.feedback import GivenAnswers
 from fmnist.domain.services.serving.load import ServedModel
 from fmnist.domain.services.serving.reload import ServingStatus
 from fmnist.ports.model_store import ModelPackage
@@ -34,7 +37,7 @@ from fmnist.testing.data import toy_info
 
 INFER = "/v2/models/fashion-mnist-classifier/infer"
 JSON = "application/json"
-SETTINGS = HttpSettings(version="1.2.3")
+SETTINGS = HttpSettings(version="1.2.3", has_feedback=True)
 # A message of a client that sends nothing more and stays connected.
 SILENCE = {"type": "silence"}
 GONE = {"type": "http.disconnect"}
@@ -73,6 +76,7 @@ class GreyServing(Serving):
         self.asked = 0
         self.before_answer: Callable[[], Any] | None = None
         self.traffic = Sketch.joined([])
+        self.given = GivenAnswers(MemoryFeedback())
 
     def status(self) -> ServingStatus:
         return ServingStatus(desired="models:/dev.greys@champion", served=self.model, reload_error=self.reload_error)
@@ -91,11 +95,19 @@ class GreyServing(Serving):
             raise StoreUnavailable("no model at store.internal:5000")
         return self.model, self.model.prediction.probabilities(images)
 
+    def note(self, request_id: str, model: ServedModel, rows: Probabilities) -> None:
+        self.given.note(request_id, model.version.uri, rows)
+
+    async def label(self, given: Sequence[TrueClass]) -> Labelling:
+        return self.given.label(given)
+
     async def drift(self) -> Drift:
         if self.model is None:
             raise StoreUnavailable("no model at store.internal:5000")
         reference = self.model.package.reference
-        return Drift.of(self.model.version.uri, TrafficWindow(self.traffic, 27_000_000, 27_000_005), reference)
+        uri = self.model.version.uri
+        drift = Drift.of(uri, TrafficWindow(self.traffic, 27_000_000, 27_000_005), reference)
+        return replace(drift, realized=self.given.accuracy(uri))
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fmnist.adapters.fastapi.metrics import DriftMetrics, ServingMetrics
+from fmnist.adapters.fastapi.metrics import DriftMetrics, FeedbackMetrics, ServingMetrics
 from fmnist.adapters.prometheus.meter import PrometheusMeter
 from fmnist.domain.model.traffic.drift import Drift
+from fmnist.domain.model.traffic.feedback import RealizedAccuracy
 from fmnist.domain.model.traffic.sketch import Sketch, TrafficWindow
 from fmnist.testing.data import toy_sketch
 from tests.unit.adapters.fastapi.support import SETTINGS, GreyServing, Service, grey_model, greys
@@ -75,6 +76,16 @@ def test_drift_is_exported_and_falls_when_another_model_serves(meter: Prometheus
     metrics.set(Drift.of("models:/dev.greys/4", TrafficWindow(Sketch.joined([]), None, None), other))
     assert f"ray_fmnist_drifted{{{MODEL}}} 0.0" in lines(meter, "ray_fmnist_drifted")
     assert f"ray_fmnist_window_images{{{MODEL}}} 0.0" in lines(meter, "ray_fmnist_window_images")
+
+
+def test_realized_accuracy_is_exported_and_falls_to_no_image_when_another_model_serves(meter: PrometheusMeter) -> None:
+    metrics = FeedbackMetrics(meter)
+    metrics.set("models:/dev.greys/3", RealizedAccuracy.of(4, 3))
+    assert lines(meter, "ray_fmnist_realized_accuracy") == [f"ray_fmnist_realized_accuracy{{{MODEL}}} 0.75"]
+    assert lines(meter, "ray_fmnist_labelled_images") == [f"ray_fmnist_labelled_images{{{MODEL}}} 4.0"]
+    metrics.set("models:/dev.greys/4", None)
+    assert [line[-3:] for line in lines(meter, "ray_fmnist_labelled_images")] == ["0.0", "0.0"]
+    assert len(lines(meter, "ray_fmnist_realized_accuracy")) == 1
 
 
 def test_requests_are_counted_by_route_and_status(meter: PrometheusMeter) -> None:

@@ -2,17 +2,22 @@
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from fmnist.adapters.fastapi import replica as module
+from fmnist.adapters.fastapi.problems import Problem
 from fmnist.adapters.fastapi.replica import Replica, ReplicaSettings
+from fmnist.adapters.memory.feedback import MemoryFeedback
 from fmnist.adapters.memory.traffic_windows import MemoryTrafficWindows
 from fmnist.adapters.prometheus.meter import PrometheusMeter
 from fmnist.domain.model.errors import StoreUnavailable
+from fmnist.domain.model.traffic.feedback import Answer, Labelling, RealizedAccuracy, TrueClass
 from fmnist.domain.model.traffic.sketch import Statistic
+from fmnist.domain.services.serving.feedback import GivenAnswers
 from fmnist.domain.services.serving.traffic import Traffic
 from tests.unit.adapters.fastapi.support import grey_model, greys
 
@@ -49,14 +54,37 @@ def meter() -> PrometheusMeter:
     return PrometheusMeter()
 
 
+class Flaky(MemoryFeedback):
+    """Fails while `is_down`."""
+
+    is_down = False
+
+    def add(self, answers: Sequence[Answer]) -> None:
+        self._check()
+        super().add(answers)
+
+    def accuracy(self, model_uri: str) -> RealizedAccuracy | None:
+        self._check()
+        return super().accuracy(model_uri)
+
+    def _check(self) -> None:
+        if self.is_down:
+            raise StoreUnavailable("the place is away")
+
+
 @pytest.fixture
-def replica(domain: Domain, meter: PrometheusMeter) -> Replica:
+def feedback() -> Flaky:
+    return Flaky()
+
+
+@pytest.fixture
+def replica(domain: Domain, meter: PrometheusMeter, feedback: Flaky) -> Replica:
     def serving(observe: Any) -> Any:
         domain.observe = observe  # type: ignore[attr-defined]
         return domain
 
     settings = ReplicaSettings(max_batch=10, max_waiting=10, max_seconds=10, poll_seconds=7)
-    return Replica(serving, meter, settings, Traffic(MemoryTrafficWindows(60)))
+    return Replica(serving, meter, settings, Traffic(MemoryTrafficWindows(60)), GivenAnswers(feedback))
 
 
 def test_images_are_classified_by_the_current_model_and_counted(
@@ -94,7 +122,7 @@ def test_polls_go_on_after_an_error(
     pauses: list[float] = []
 
     def sleep(seconds: float) -> None:
-        if threading.current_thread().name == "traffic":
+        if threading.current_thread().name != "keep up":
             threading.Event().wait()
         pauses.append(seconds)
 
@@ -135,3 +163,61 @@ def test_traffic_is_published_and_judged_after_an_error(
     assert judged.wait(30)
     assert 'ray_fmnist_window_images{model_uri="models:/dev.greys/3"} 2.0' in meter.page().decode()
     ended.set()
+
+
+async def answered(replica: Replica, request_id: str, *labels: int) -> None:
+    replica.note(request_id, *await replica.answer(greys(*labels)))
+
+
+def test_feedback_gives_the_realized_accuracy(replica: Replica) -> None:
+    asyncio.run(answered(replica, "a", 3, 4))
+    assert asyncio.run(replica.label([TrueClass("a", 0, 3), TrueClass("a", 1, 5)])) == Labelling(accepted=2)
+    assert asyncio.run(replica.drift()).realized == RealizedAccuracy.of(2, 1)
+
+
+def test_predictions_go_on_while_the_place_is_down(replica: Replica, feedback: Flaky) -> None:
+    feedback.is_down = True
+    asyncio.run(answered(replica, "a", 3))
+    with pytest.raises(Problem) as refused:
+        asyncio.run(replica.label([TrueClass("a", 0, 3)]))
+    assert (refused.value.status, refused.value.headers) == (503, {"retry-after": "15"})
+    drift = asyncio.run(replica.drift())
+    assert (drift.window.sketch.images, drift.realized) == (1, None)
+    feedback.is_down = False
+    assert asyncio.run(replica.label([TrueClass("a", 0, 3)])) == Labelling(accepted=1)
+
+
+def test_answers_are_handed_over_and_measured_after_an_error(
+    replica: Replica, feedback: Flaky, meter: PrometheusMeter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asyncio.run(answered(replica, "a", 3))
+    asyncio.run(replica.label([TrueClass("a", 0, 3)]))
+    asyncio.run(answered(replica, "b", 3))
+    feedback.is_down = True
+    measured, ended, pauses = threading.Event(), threading.Event(), list[float]()
+
+    def sleep(seconds: float) -> None:
+        if threading.current_thread().name == "answers" and not measured.is_set():
+            pauses.append(seconds)
+            feedback.is_down = len(pauses) < 3
+            if "labelled_images{" not in meter.page().decode():
+                return
+            measured.set()
+        ended.wait()
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=sleep))
+    replica.keep_up()
+    assert measured.wait(30)
+    assert pauses == [5.0] * 7
+    assert 'ray_fmnist_realized_accuracy{model_uri="models:/dev.greys/3"} 1.0' in meter.page().decode()
+    assert feedback.label([TrueClass("b", 0, 3)], 0) == Labelling(accepted=1)
+    ended.set()
+
+
+def test_without_a_place_there_is_no_feedback(domain: Domain, meter: PrometheusMeter) -> None:
+    settings = ReplicaSettings(max_batch=10, max_waiting=10, max_seconds=10, poll_seconds=7)
+    replica = Replica(lambda _: domain, meter, settings, Traffic(MemoryTrafficWindows(60)))  # type: ignore[arg-type,return-value]
+    asyncio.run(answered(replica, "a", 3))
+    assert asyncio.run(replica.drift()).realized is None
+    with pytest.raises(Problem, match="takes no feedback"):
+        asyncio.run(replica.label([TrueClass("a", 0, 3)]))

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fmnist.domain.model.evaluation.metrics import FloatArray
+from fmnist.domain.model.traffic.feedback import RealizedAccuracy
 from fmnist.domain.model.traffic.sketch import Sketch, Statistic, TrafficWindow
 
 LEAST_IMAGES = 100
@@ -89,12 +90,14 @@ class Drift:
 
     Attributes:
         distances: of each statistic; empty without a reference or without images.
+        realized: the accuracy on the labelled images of the last answers; None without labels.
     """
 
     model_uri: str
     window: TrafficWindow
     reference: Sketch | None
     distances: Mapping[Statistic, Distance]
+    realized: RealizedAccuracy | None = None
 
     @classmethod
     def of(cls, model_uri: str, window: TrafficWindow, reference: Sketch | None) -> Self:

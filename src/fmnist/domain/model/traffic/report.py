@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Self
 
 from fmnist.domain.model.traffic.drift import Drift
+from fmnist.domain.model.traffic.feedback import RealizedAccuracy
 from fmnist.domain.model.traffic.sketch import EDGES, Statistic
 
 LIMIT = (
@@ -54,6 +55,8 @@ class DriftReport:
         reference_images: images of the model's `val` split; None without a reference.
         expected_accuracy: None without images.
         statistics: by the name of the statistic.
+        realized_accuracy: of the labelled images of the last answers, which may be older than the window. None without
+            labels, or while the feedback does not answer.
     """
 
     model_uri: str
@@ -65,6 +68,7 @@ class DriftReport:
     reference_images: int | None
     expected_accuracy: ExpectedAccuracy | None
     statistics: Mapping[str, StatisticReport]
+    realized_accuracy: RealizedAccuracy | None = None
 
     @classmethod
     def of(cls, drift: Drift) -> Self:
@@ -82,6 +86,7 @@ class DriftReport:
                 ExpectedAccuracy(*window.sketch.expected_accuracy(), LIMIT) if window.sketch.images else None
             ),
             statistics={str(statistic): _statistic(drift, statistic) for statistic in Statistic},
+            realized_accuracy=drift.realized,
         )
 
 

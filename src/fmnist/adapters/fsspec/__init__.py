@@ -1,0 +1,1 @@
+"""`Feedback` as objects in a directory or in S3."""

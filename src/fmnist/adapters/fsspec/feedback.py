@@ -1,0 +1,180 @@
+"""Feedback as objects in a directory or in S3. An object is written once, and never changed.
+
+An object is one hand-over of answers, or the labels of one call: `MILLISECONDS-RANDOM.jsonl`, with a value in each
+line. The feedback is the union of all objects, in any order. Past 200 objects, one with all that is kept replaces them.
+"""
+
+import json
+import os
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from fsspec.implementations.local import LocalFileSystem
+
+from fmnist.adapters.parquet.storage import S3Settings, s3_advice, s3_filesystem, unavailable
+from fmnist.domain.model.address import without_credentials
+from fmnist.domain.model.errors import StoreUnavailable
+from fmnist.domain.model.text import words_of
+from fmnist.domain.model.traffic.feedback import MOST_IMAGES, Answer, Label, Labelling, RealizedAccuracy, TrueClass
+from fmnist.domain.model.traffic.feedback_book import FeedbackBook
+from fmnist.ports.feedback import Feedback
+
+_S3 = "s3://"
+_NAME = re.compile(r"\d{13}-[0-9a-f]{16}\.jsonl")
+_MOST_OBJECTS = 200
+_ATTEMPTS = 2
+# Calls fail at once for so long after a failure. Otherwise they would queue up behind a store that hangs.
+_PAUSE_SECONDS = 10.0
+
+
+class ObjectFeedback(Feedback):
+    """Feedback in a directory, or below `s3://bucket/prefix`. Many threads may call it.
+
+    It opens nothing before a method is called. Several processes may share a place. Each then finds the answers of the
+    others, and of labels that two take at the same time, the earlier one counts.
+
+    Args:
+        clock: seconds of any clock.
+    """
+
+    def __init__(
+        self, place: str, s3: S3Settings, most: int = MOST_IMAGES, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._is_s3 = place.startswith(_S3)
+        self._place = place.rstrip("/")
+        self._root = self._place.removeprefix(_S3)
+        self._s3 = s3
+        self._clock = clock
+        self._opened: Any = None
+        self._lock = threading.Lock()
+        self._book = FeedbackBook(most)
+        self._read: set[str] | None = None
+        self._closed_until = -1.0
+
+    def add(self, answers: Sequence[Answer]) -> None:
+        with self._in_use():
+            if self._read is None:
+                self._catch_up()
+            self._record(self._book.unknown(answers), [])
+
+    def label(self, given: Sequence[TrueClass], milliseconds: int) -> Labelling:
+        with self._in_use():
+            self._catch_up()
+            outcome, labels = self._book.decide(given, milliseconds)
+            self._record([], labels)
+            return outcome
+
+    def accuracy(self, model_uri: str) -> RealizedAccuracy | None:
+        with self._in_use():
+            self._catch_up()
+            return self._book.accuracy(model_uri)
+
+    def _catch_up(self) -> None:
+        """Read new objects of other processes. At the start, these are all objects of earlier ones."""
+        there = {name for name in self._names() if _NAME.fullmatch(name)}
+        answers: list[Answer] = []
+        labels: list[Label] = []
+        new = [f"{self._root}/{name}" for name in sorted(there - (self._read or set()))]
+        for path, content in zip(new, self._store().cat_ranges(new, None, None, on_error="return"), strict=True):
+            if isinstance(content, FileNotFoundError):
+                continue  # another process has just replaced it
+            if isinstance(content, Exception):
+                raise content
+            try:
+                for line in content.splitlines():
+                    kind, *values = json.loads(line)
+                    if kind == "answer":
+                        when, request_id, model_uri, classes, confidences = values
+                        answers.append(Answer(when, request_id, model_uri, tuple(classes), tuple(confidences)))
+                    else:
+                        labels.append(Label(*values))
+            except (ValueError, TypeError) as error:
+                raise ValueError(f"{path} is damaged, remove it: {words_of(error)}") from error
+        # All answers before all labels, so that the order of the objects does not matter.
+        self._book.merge(answers, labels)
+        self._read = there
+
+    def _record(self, answers: Iterable[Answer], labels: Iterable[Label]) -> None:
+        """Write what is new, and only then let it count."""
+        if not (answers or labels):
+            return
+        assert self._read is not None
+        self._read.add(self._write(answers, labels))
+        self._book.merge(answers, labels)
+        if len(self._read) > _MOST_OBJECTS:
+            replaced, self._read = self._read, {self._write(*self._book.content())}
+            for name in replaced:
+                with suppress(FileNotFoundError):
+                    self._store().rm_file(f"{self._root}/{name}")
+
+    def _write(self, answers: Iterable[Answer], labels: Iterable[Label]) -> str:
+        name = f"{int(1000 * time.time()):013}-{secrets.token_hex(8)}.jsonl"
+        # Line by line, because one call for all of them would stop the threads that answer for half a second.
+        content = "".join(f"{_line('answer', each)}\n" for each in answers) + "".join(
+            f"{_line('label', each)}\n" for each in labels
+        )
+        if self._is_s3:
+            self._store().pipe_file(f"{self._root}/{name}", content.encode())
+            return name
+        folder = Path(self._root)
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = folder / f".{name}"
+        with unfinished.open("wb") as file:
+            file.write(content.encode())
+            file.flush()
+            os.fsync(file.fileno())  # otherwise the name may be on the disk before the content
+        unfinished.replace(folder / name)
+        return name
+
+    def _names(self) -> Iterable[str]:
+        # Not fsspec's `walk`, which takes a folder that cannot be read for an empty one.
+        if self._is_s3:
+            return [path.removeprefix(f"{self._root}/") for path in self._store().find(self._root)]
+        with suppress(FileNotFoundError):
+            return [path.name for path in Path(self._root).iterdir()]
+        return []
+
+    def _store(self) -> Any:
+        if self._opened is None:
+            self._opened = s3_filesystem(self._s3, _ATTEMPTS) if self._is_s3 else LocalFileSystem()
+        return self._opened
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        """Let one thread use the place inside of the block, and translate errors of the disk or store."""
+        with self._lock:
+            if self._clock() < self._closed_until:
+                raise StoreUnavailable(f"the feedback at {self._shown} did not answer a moment ago")
+            try:
+                yield
+            except _failures() as error:
+                self._closed_until = self._clock() + _PAUSE_SECONDS
+                words = without_credentials(words_of(error))
+                raise StoreUnavailable(
+                    f"the feedback at {self._shown} is out of reach: {words}; {self._advice(error)}"
+                ) from error
+
+    def _advice(self, error: Exception) -> str:
+        if not self._is_s3:
+            return "check its permissions and the free space"
+        if isinstance(error, FileNotFoundError):
+            return "create the bucket, or correct its name"
+        return s3_advice(self._s3, error)
+
+    @property
+    def _shown(self) -> str:
+        return without_credentials(self._place)
+
+
+def _line(kind: str, value: Answer | Label) -> str:
+    return json.dumps([kind, *(getattr(value, name) for name in value.__slots__)])
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    return *unavailable(), ValueError

@@ -1,0 +1,165 @@
+"""Feedback in a directory: what a restart finds, what several processes share, and a place that is down."""
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from fmnist.adapters.fsspec import feedback as module
+from fmnist.adapters.fsspec.feedback import ObjectFeedback
+from fmnist.adapters.parquet.storage import S3Settings
+from fmnist.domain.model.errors import StoreUnavailable
+from fmnist.domain.model.traffic.feedback import Labelling, RealizedAccuracy, Refusal, TrueClass
+from fmnist.testing.contracts.feedback import FeedbackContract, answer
+
+URI = answer("a").model_uri
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return tmp_path / "new" / "of [a] service*"
+
+
+def opened(place: Path, most: int = 10) -> ObjectFeedback:
+    return ObjectFeedback(str(place), S3Settings(), most)
+
+
+class TestObjectFeedback(FeedbackContract):
+    @pytest.fixture
+    def feedback(self, place: Path) -> ObjectFeedback:
+        return opened(place)
+
+
+class TestObjectFeedbackThatRestartsForEachCall(FeedbackContract):
+    @pytest.fixture
+    def feedback(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectFeedback:
+        feedback = opened(place)
+        catch_up = feedback._catch_up
+
+        def forget_and_catch_up() -> None:
+            feedback._read, feedback._book = None, type(feedback._book)(10)
+            catch_up()
+
+        monkeypatch.setattr(feedback, "_catch_up", forget_and_catch_up)
+        return feedback
+
+
+def test_restart_loses_nothing(place: Path) -> None:
+    first = opened(place)
+    first.add([answer("a", 1, 2)])
+    first.label([TrueClass("a", 0, 1)], 5)
+    second = opened(place)
+    assert second.accuracy(URI) == RealizedAccuracy.of(1, 1)
+    assert second.label([TrueClass("a", 0, 7), TrueClass("a", 1, 7)], 6) == Labelling(accepted=1, ignored=1)
+    assert opened(place).accuracy(URI) == first.accuracy(URI) == RealizedAccuracy.of(2, 1)
+
+
+def test_nothing_is_written_without_news(place: Path) -> None:
+    feedback = opened(place)
+    feedback.add([])
+    feedback.label([TrueClass("a", 0, 1)], 5)
+    assert not place.exists()
+    for _ in range(3):
+        feedback.add([answer("a", 1)])
+        feedback.label([TrueClass("a", 0, 1)], 5)
+    assert len(list(place.iterdir())) == 2
+
+
+def test_objects_are_never_changed_and_their_number_is_bounded(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_OBJECTS", 5)
+    feedback, other, contents = opened(place), opened(place), dict[str, bytes]()
+    for number in range(30):
+        (feedback, other)[number % 2].add([answer(f"a{number}", 1, seconds=number)])
+        feedback.label([TrueClass(f"a{number}", 0, number % 3)], number)
+        for path in place.iterdir():
+            assert contents.setdefault(path.name, path.read_bytes()) == path.read_bytes()
+        assert len(list(place.iterdir())) <= 6
+    assert len(contents) > 40
+    assert opened(place).accuracy(URI) == feedback.accuracy(URI) == other.accuracy(URI) == RealizedAccuracy.of(10, 3)
+    assert len(feedback._book._known) == 10
+
+
+def test_labels_at_the_same_time_of_two_processes_count_once(place: Path) -> None:
+    both = [opened(place, 1000) for _ in range(2)]
+    both[0].add([answer("a", *range(10))])
+    start = threading.Barrier(2)
+
+    def label(which: int) -> None:
+        start.wait()
+        for index in range(10):
+            both[which].label([TrueClass("a", index, which)], 100 * index + which)
+
+    threads = [threading.Thread(target=label, args=(which,)) for which in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert both[0].accuracy(URI) == both[1].accuracy(URI) == opened(place).accuracy(URI)
+
+
+def test_damaged_object_is_named(place: Path) -> None:
+    opened(place).add([answer("a", 1)])
+    (object_,) = place.iterdir()
+    object_.write_text(object_.read_text()[:-2])
+    with pytest.raises(StoreUnavailable, match=rf"{object_.name} is damaged, remove it"):
+        opened(place).add([answer("b", 1)])
+    object_.write_text(json.dumps(["answer", 1, "a", "b", 3]))
+    with pytest.raises(StoreUnavailable, match="is damaged"):
+        opened(place).accuracy(URI)
+    object_.write_text(json.dumps(["label", 1]))
+    with pytest.raises(StoreUnavailable, match="is damaged"):
+        opened(place).accuracy(URI)
+
+
+def test_other_files_are_left_alone(place: Path) -> None:
+    (place / "folder").mkdir(parents=True)
+    for name in ("notes.txt", ".0000000000001-0123456789abcdef.jsonl", "folder/0000000000001-0123456789abcdef.jsonl"):
+        (place / name).write_text("no JSON")
+    assert opened(place).accuracy(URI) is None
+
+
+def test_directory_that_cannot_be_listed_is_not_taken_for_an_empty_one(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(place).add([answer("a", 1)])
+
+    def refuse(_: Path) -> None:
+        raise PermissionError("not yours")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(StoreUnavailable, match="not yours"):
+        opened(place).accuracy(URI)
+
+
+def test_place_that_is_down_is_named_and_spared_for_a_while(tmp_path: Path) -> None:
+    place, now = tmp_path / "file", 0.0
+    place.write_text("in the way")
+    feedback = ObjectFeedback(str(place), S3Settings(), clock=lambda: now)
+    with pytest.raises(StoreUnavailable, match=f"the feedback at {place} is out of reach.*check its permissions"):
+        feedback.add([answer("a", 1)])
+    place.unlink()
+    with pytest.raises(StoreUnavailable, match="did not answer a moment ago"):
+        feedback.add([answer("a", 1)])
+    now = 10.0
+    feedback.add([answer("a", 1)])
+    assert feedback.label([TrueClass("a", 0, 1)], 5) == Labelling(accepted=1)
+
+
+def test_label_that_cannot_be_written_does_not_count(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    feedback = opened(place)
+    feedback.add([answer("a", 1)])
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("the disk is full")))
+        with pytest.raises(StoreUnavailable, match="the disk is full"):
+            feedback.label([TrueClass("a", 0, 1)], 5)
+    feedback._closed_until = 0
+    assert feedback.accuracy(URI) is None
+    assert feedback.label([TrueClass("a", 0, 2)], 6) == Labelling(accepted=1)
+
+
+def test_unknown_answers_of_another_process_are_found(place: Path) -> None:
+    asked = opened(place)
+    assert asked.label([TrueClass("a", 0, 1)], 5).refusal is Refusal.UNKNOWN
+    opened(place).add([answer("a", 1)])
+    assert asked.label([TrueClass("a", 0, 1)], 5) == Labelling(accepted=1)
