@@ -17,6 +17,7 @@ from fmnist.adapters.fastapi.problems import PROBLEM_HANDLERS
 from fmnist.adapters.fastapi.service_routes import service_routes
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
+from fmnist.adapters.fastapi.shadow_route import shadow_route
 
 
 def create_app(serving: Serving, settings: HttpSettings, meter: ExportedMeter | None = None) -> FastAPI:
@@ -50,6 +51,7 @@ def create_app(serving: Serving, settings: HttpSettings, meter: ExportedMeter | 
     app.include_router(metadata_routes(serving, settings))
     if settings.has_drift:
         app.include_router(drift_route(serving, settings))
+    app.include_router(shadow_route(serving, settings))
     if meter is not None:
         app.include_router(metrics_route(meter, settings))
     return app

@@ -7,8 +7,10 @@ from typing import Protocol
 import numpy as np
 
 from fmnist.domain.model.evaluation.metrics import Probabilities
+from fmnist.domain.model.traffic.agreement import Agreement, Pair
 from fmnist.domain.model.traffic.drift import Drift, Verdict
 from fmnist.domain.services.serving.load import ServedModel
+from fmnist.domain.services.serving.shadow import Shadow
 
 _MILLISECONDS = [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000]
 _IMAGES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000]
@@ -97,6 +99,40 @@ class DriftMetrics:
         for statistic, distance in drift.distances.items():
             self._distance.add(distance.value, uri, statistic)
             self._chance.add(distance.chance, uri, statistic)
+
+
+class ShadowMetrics:
+    """Metrics of the shadow of one replica."""
+
+    def __init__(self, meter: Meter) -> None:
+        pair = ("model_uri", "shadow_uri")
+        self._images = meter.counter("fmnist_shadow_images", "Images that the shadow answered too.", pair)
+        self._agreed = meter.counter("fmnist_shadow_agreed", "Images with the same class from the shadow.", pair)
+        self._dropped = meter.counter("fmnist_shadow_dropped", "Images that the shadow did not answer.", pair)
+        self._milliseconds = meter.histogram(
+            "fmnist_shadow_milliseconds", "Time of the shadow for at most 64 images.", _MILLISECONDS, pair
+        )
+        self._runs = meter.gauge("fmnist_shadow_runs", "Whether the shadow answers: 0 or 1.", ("shadow_uri",))
+        self._shadow_uri: str | None = None
+
+    def add(self, pair: Pair, found: Agreement) -> None:
+        """Count a piece of a comparison."""
+        labels = (pair.model_uri, pair.shadow_uri)
+        if images := sum(found.images):
+            self._images.add(images, *labels)
+            self._agreed.add(sum(found.agreed), *labels)
+            self._milliseconds.add(found.shadow_microseconds / 1000, *labels)
+        if found.dropped:
+            self._dropped.add(found.dropped, *labels)
+
+    def set(self, shadow: Shadow | None) -> None:
+        """Set whether the shadow runs. The gauge of an earlier one falls to 0."""
+        uri = None if shadow is None else shadow.uri
+        if self._shadow_uri not in (None, uri):
+            self._runs.add(0, self._shadow_uri)
+        self._shadow_uri = uri
+        if shadow is not None:
+            self._runs.add(shadow.is_running, shadow.uri)
 
 
 class ServingMetrics:
