@@ -23,6 +23,7 @@ from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.domain.model.evaluation.metrics import Probabilities
 from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.traffic.drift import Drift
+from fmnist.domain.model.traffic.shadow_report import ShadowReport
 from fmnist.domain.model.traffic.sketch import Sketch, TrafficWindow
 from fmnist.domain.services.prediction import Prediction
 from fmnist.domain.services.serving.load import ServedModel
@@ -71,6 +72,7 @@ class GreyServing(Serving):
         self.asked = 0
         self.before_answer: Callable[[], Any] | None = None
         self.traffic = Sketch.joined([])
+        self.compared = ShadowReport()
 
     def status(self) -> ServingStatus:
         return ServingStatus(desired="models:/dev.greys@champion", served=self.model, reload_error=self.reload_error)
@@ -94,6 +96,9 @@ class GreyServing(Serving):
             raise StoreUnavailable("no model at store.internal:5000")
         reference = self.model.package.reference
         return Drift.of(self.model.version.uri, TrafficWindow(self.traffic, 27_000_000, 27_000_005), reference)
+
+    async def shadow(self) -> ShadowReport:
+        return self.compared
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,7 @@ def test_keys_are_documented_only_if_the_service_has_keys(guarded: Service, serv
     assert guarded_routes == {
         "/drift",
         "/predict",
+        "/shadow",
         "/v2/models/{name}/infer",
         "/v2/models/{name}/versions/{version}/infer",
     }

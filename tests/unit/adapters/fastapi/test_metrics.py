@@ -1,12 +1,14 @@
 """Metrics of one process: what is counted, under which labels, and who may read it."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from fmnist.adapters.fastapi.metrics import DriftMetrics, ServingMetrics
+from fmnist.adapters.fastapi.metrics import DriftMetrics, ServingMetrics, ShadowMetrics
 from fmnist.adapters.prometheus.meter import PrometheusMeter
+from fmnist.domain.model.traffic.agreement import Agreement, Pair
 from fmnist.domain.model.traffic.drift import Drift
 from fmnist.domain.model.traffic.sketch import Sketch, TrafficWindow
 from fmnist.testing.data import toy_sketch
@@ -75,6 +77,25 @@ def test_drift_is_exported_and_falls_when_another_model_serves(meter: Prometheus
     metrics.set(Drift.of("models:/dev.greys/4", TrafficWindow(Sketch.joined([]), None, None), other))
     assert f"ray_fmnist_drifted{{{MODEL}}} 0.0" in lines(meter, "ray_fmnist_drifted")
     assert f"ray_fmnist_window_images{{{MODEL}}} 0.0" in lines(meter, "ray_fmnist_window_images")
+
+
+def test_shadow_is_counted_by_pair_and_its_gauge_falls_with_it(meter: PrometheusMeter) -> None:
+    metrics, pair = ShadowMetrics(meter), Pair("models:/dev.greys/3", "models:/dev.greys/8")
+    rows = np.eye(10, dtype=np.float32)
+    metrics.add(pair, Agreement.of(rows, rows[[0, 1, *8 * [2]]], seconds=1, shadow_seconds=0.0035))
+    metrics.add(pair, Agreement(dropped=4))
+    labels = f'{MODEL},shadow_uri="models:/dev.greys/8"'
+    for name, value in ("images", 10.0), ("agreed", 3.0), ("dropped", 4.0):
+        assert lines(meter, f"ray_fmnist_shadow_{name}") == [f"ray_fmnist_shadow_{name}_total{{{labels}}} {value}"]
+    assert lines(meter, "ray_fmnist_shadow_milliseconds") == [
+        f"ray_fmnist_shadow_milliseconds_count{{{labels}}} 1.0",
+        f"ray_fmnist_shadow_milliseconds_sum{{{labels}}} 3.5",
+    ]
+    for uri, runs in ("models:/dev.greys/8", 1), ("models:/dev.greys/9", 0):
+        metrics.set(SimpleNamespace(uri=uri, is_running=bool(runs)))  # type: ignore[arg-type]
+        assert lines(meter, "ray_fmnist_shadow_runs")[-1] == f'ray_fmnist_shadow_runs{{shadow_uri="{uri}"}} {runs}.0'
+    metrics.set(None)
+    assert {line[-3:] for line in lines(meter, "ray_fmnist_shadow_runs")} == {"0.0"}
 
 
 def test_requests_are_counted_by_route_and_status(meter: PrometheusMeter) -> None:
