@@ -118,12 +118,12 @@ class ShadowMetrics:
     def add(self, pair: Pair, found: Agreement) -> None:
         """Count a piece of a comparison."""
         labels = (pair.model_uri, pair.shadow_uri)
-        if images := sum(found.images):
-            self._images.add(images, *labels)
-            self._agreed.add(sum(found.agreed), *labels)
+        images, agreed = sum(found.images), sum(found.agreed)
+        for counter, count in ((self._images, images), (self._agreed, agreed), (self._dropped, found.dropped)):
+            if count:  # Ray refuses to count 0
+                counter.add(count, *labels)
+        if images:
             self._milliseconds.add(found.shadow_microseconds / 1000, *labels)
-        if found.dropped:
-            self._dropped.add(found.dropped, *labels)
 
     def set(self, shadow: Shadow | None) -> None:
         """Set whether the shadow runs. The gauge of an earlier one falls to 0."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.integration.apps.serving.cluster import Cluster
-from tests.integration.apps.serving.host import Host, Load, free_port, wait_until
+from tests.integration.apps.serving.host import Host, Load, wait_until
 from tests.integration.apps.serving.local import Local, local
 from tests.integration.apps.serving.models import CORRUPT, GOOD, NAME, Models, uri
 

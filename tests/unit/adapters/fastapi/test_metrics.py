@@ -86,7 +86,9 @@ def test_shadow_is_counted_by_pair_and_its_gauge_falls_with_it(meter: Prometheus
     metrics.add(pair, Agreement(dropped=4))
     labels = f'{MODEL},shadow_uri="models:/dev.greys/8"'
     for name, value in ("images", 10.0), ("agreed", 3.0), ("dropped", 4.0):
-        assert lines(meter, f"ray_fmnist_shadow_{name}") == [f"ray_fmnist_shadow_{name}_total{{{labels}}} {value}"]
+        assert lines(meter, f"ray_fmnist_shadow_{name}_total") == [
+            f"ray_fmnist_shadow_{name}_total{{{labels}}} {value}"
+        ]
     assert lines(meter, "ray_fmnist_shadow_milliseconds") == [
         f"ray_fmnist_shadow_milliseconds_count{{{labels}}} 1.0",
         f"ray_fmnist_shadow_milliseconds_sum{{{labels}}} 3.5",
@@ -96,6 +98,14 @@ def test_shadow_is_counted_by_pair_and_its_gauge_falls_with_it(meter: Prometheus
         assert lines(meter, "ray_fmnist_shadow_runs")[-1] == f'ray_fmnist_shadow_runs{{shadow_uri="{uri}"}} {runs}.0'
     metrics.set(None)
     assert {line[-3:] for line in lines(meter, "ray_fmnist_shadow_runs")} == {"0.0"}
+
+
+def test_nothing_is_counted_as_0_because_ray_refuses_it(meter: PrometheusMeter) -> None:
+    rows = np.eye(10, dtype=np.float32)
+    found = Agreement.of(rows, rows[::-1], seconds=1, shadow_seconds=1)
+    ShadowMetrics(meter).add(Pair("models:/dev.greys/3", "models:/dev.greys/8"), found)
+    assert lines(meter, "ray_fmnist_shadow_images_total")[0].endswith(" 10.0")
+    assert lines(meter, "ray_fmnist_shadow_agreed_total") == lines(meter, "ray_fmnist_shadow_dropped_total") == []
 
 
 def test_requests_are_counted_by_route_and_status(meter: PrometheusMeter) -> None:
