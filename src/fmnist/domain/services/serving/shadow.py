@@ -9,9 +9,10 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -26,6 +27,8 @@ from fmnist.ports.agreements import Agreements
 
 _PIECE = 64  # images between two looks whether callers wait
 _PAUSE_SECONDS = 0.002
+# Images of several requests are answered together: one by one, they would cost the callers most of the processor.
+_GATHER_SECONDS = 0.05
 _RETRY_SECONDS = 15.0
 _LOWEST_PRIORITY = 19
 
@@ -55,6 +58,16 @@ class _Batch:
     images: Images
     probabilities: Probabilities
     seconds: float
+
+    @classmethod
+    def joined(cls, batches: Sequence[Self]) -> Self:
+        """Join batches of one model."""
+        return cls(
+            batches[0].model,
+            np.concatenate([batch.images for batch in batches]),
+            np.concatenate([batch.probabilities for batch in batches]),
+            sum(batch.seconds for batch in batches),
+        )
 
 
 class Shadow:
@@ -206,7 +219,20 @@ class Shadow:
     def _next(self) -> _Batch | None:
         with self._changed:
             self._changed.wait_for(lambda: self._batches or self._ended.is_set())
-            return None if self._ended.is_set() else self._batches.popleft()
+            are_few = self._waiting < _PIECE
+        if are_few:
+            self._ended.wait(_GATHER_SECONDS)
+        taken: list[_Batch] = []
+        size = 0
+        with self._changed:
+            while self._batches and (not taken or self._is_next(taken[0], size)):
+                taken.append(self._batches.popleft())
+                size += len(taken[-1].images)
+        return _Batch.joined(taken) if taken else None
+
+    def _is_next(self, first: _Batch, size: int) -> bool:
+        batch = self._batches[0]
+        return batch.model.version.uri == first.model.version.uri and size + len(batch.images) <= _PIECE
 
     def _compare(self, model: ServedModel, batch: _Batch) -> None:
         size, uri = len(batch.images), batch.model.version.uri

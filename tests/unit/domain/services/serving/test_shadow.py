@@ -143,6 +143,21 @@ def test_large_batches_are_answered_in_small_pieces(house: House) -> None:
     assert answers.sizes == [64, 64, 22]
 
 
+def test_images_of_several_requests_are_answered_together(house: House) -> None:
+    answers = Answers(0)
+    house.is_idle = False
+    shadow = house.running(answers)
+    for size in 10 * [3] + [30, 10]:
+        note(shadow, size * [0])
+    note(shadow, [0], version=4)  # another model serves
+    house.is_idle = True
+    compared(shadow, 1, grey_model(4))
+    assert shadow.report(grey_model()).images == 70
+    assert sum(answers.sizes) == 71
+    assert len(answers.sizes) > 2
+    assert len(answers.sizes) < 13
+
+
 def test_shadow_waits_while_the_model_is_busy(house: House) -> None:
     answers = Answers()
     house.is_idle = False
