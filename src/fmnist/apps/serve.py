@@ -25,6 +25,7 @@ EXAMPLES = examples(
     "fmnist serve --model models:/prod.fashion-mnist-classifier@champion --port 8080",
     "fmnist serve --compute ray",
     "MODEL_POLL_SECONDS=30 fmnist serve --model models:/prod.fashion-mnist-classifier@champion",
+    "fmnist serve --model models:/NAME/3 --shadow models:/NAME/4",
     "curl -H 'Content-Type: image/png' --data-binary @shoe.png localhost:8000/predict",
 )
 
@@ -40,6 +41,13 @@ def __getattr__(name: str) -> Any:
 
 def serve(
     model: ModelUri = None,
+    shadow: Annotated[
+        str | None,
+        typer.Option(
+            help="Second model, which answers the same images later; /shadow compares both. As --model.  "
+            "\\[default: none]"
+        ),
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 or :: means all interfaces.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
     route_prefix: Annotated[str, typer.Option(help="Path prefix of all routes.")] = "/",
@@ -55,6 +63,8 @@ def serve(
     settings = begin()
     if not route_prefix.startswith("/"):
         raise InvalidSetting(f"--route-prefix {route_prefix!r} must begin with /")
+    if shadow is not None:
+        _check_uri(shadow)
     prefix = route_prefix.rstrip("/")
     where = compute or ("ray" if settings.ray_address else "local")
     with ExitStack() as stack:
@@ -66,9 +76,16 @@ def serve(
             container.find_version(uri=model)  # fails before the slow start if there is no such model
             service = container.host()
             stack.callback(_stop, service)
-            service.start(model, host=host, port=port, prefix=prefix)
+            service.start(model, host=host, port=port, prefix=prefix, shadow_uri=shadow)
         _tell(container, url, next(iter(settings.api_keys), None))  # pragma: no cover - runs in a child process
         service.wait()  # pragma: no cover - runs in a child process
+
+
+def _check_uri(uri: str) -> None:
+    """Refuse a text that is no model URI. Later, it would only switch the shadow off."""
+    from fmnist.domain.model.model import ModelUri
+
+    ModelUri.parse(uri)
 
 
 def _tell(container: Any, url: str, key: str | None) -> None:  # pragma: no cover - runs in a child process

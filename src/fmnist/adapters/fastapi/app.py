@@ -22,6 +22,7 @@ from fmnist.adapters.fastapi.problems import PROBLEM_HANDLERS
 from fmnist.adapters.fastapi.service_routes import service_routes
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
+from fmnist.adapters.fastapi.shadow_route import shadow_route
 from fmnist.adapters.fastapi.tracing import TracedServing, Tracer
 
 
@@ -65,6 +66,7 @@ def create_app(
         app.include_router(drift_route(serving, settings))
     if settings.has_feedback:
         app.include_router(feedback_route(serving, settings))
+    app.include_router(shadow_route(serving, settings))
     if meter is not None:
         app.include_router(metrics_route(meter, settings))
     return app

@@ -49,7 +49,7 @@ class BatchQueue:
     Args:
         classify: called with a uint8 batch (n, 28, 28), by up to two threads. One prepares the next batch while the
             model is busy with the other's, and waits for the model then.
-        observe: called with each answer, the number of its requests, and the seconds that it took.
+        observe: called with each batch, its answer, the number of its requests, and the seconds that it took.
         max_batch: most images in a batch. A larger request makes a batch of its own.
         max_waiting: most images that may wait, beside the batches that are handed over. A request may exceed it if none
             waits.
@@ -59,7 +59,7 @@ class BatchQueue:
     def __init__(
         self,
         classify: Callable[[Images], Answer],
-        observe: Callable[[Answer, int, float], None],
+        observe: Callable[[Images, Answer, int, float], None],
         *,
         max_batch: int,
         max_waiting: int,
@@ -77,6 +77,16 @@ class BatchQueue:
         self._is_scheduled = False
         self._seconds_per_image: float | None = None
         self._last_end = 0.0
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether images wait for the model, beside the batches that are handed over. Any thread may ask."""
+        return self._waiting > 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the model has nothing to do. Any thread may ask."""
+        return not self._waiting and not self._running
 
     def forget_speed(self) -> None:
         """Forget how fast the model is, because another one serves now."""
@@ -170,7 +180,7 @@ class BatchQueue:
         begin = max(started, self._last_end)
         self._last_end = end = time.perf_counter()
         seconds = end - begin
-        self._observe(answer, requests, seconds)
+        self._observe(images, answer, requests, seconds)
         found, before = seconds / len(images), self._seconds_per_image
         # One batch that was held up says little. A model that stays slow is known after a few batches.
         self._seconds_per_image = found if before is None else min(found, _MOST_SLOWER * before)

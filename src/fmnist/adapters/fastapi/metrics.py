@@ -7,9 +7,11 @@ from typing import Protocol
 import numpy as np
 
 from fmnist.domain.model.evaluation.metrics import Probabilities
+from fmnist.domain.model.traffic.agreement import Agreement, Pair
 from fmnist.domain.model.traffic.drift import Drift, Verdict
 from fmnist.domain.model.traffic.feedback import RealizedAccuracy
 from fmnist.domain.services.serving.load import ServedModel
+from fmnist.domain.services.serving.shadow import Shadow
 
 _MILLISECONDS = [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000]
 _IMAGES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000]
@@ -117,6 +119,40 @@ class FeedbackMetrics:
         self._labelled.add(accuracy.labelled if accuracy else 0, model_uri)
         if accuracy:
             self._realized.add(accuracy.value, model_uri)
+
+
+class ShadowMetrics:
+    """Metrics of the shadow of one replica."""
+
+    def __init__(self, meter: Meter) -> None:
+        pair = ("model_uri", "shadow_uri")
+        self._images = meter.counter("fmnist_shadow_images", "Images that the shadow answered too.", pair)
+        self._agreed = meter.counter("fmnist_shadow_agreed", "Images with the same class from the shadow.", pair)
+        self._dropped = meter.counter("fmnist_shadow_dropped", "Images that the shadow did not answer.", pair)
+        self._milliseconds = meter.histogram(
+            "fmnist_shadow_milliseconds", "Time of the shadow for at most 64 images.", _MILLISECONDS, pair
+        )
+        self._runs = meter.gauge("fmnist_shadow_runs", "Whether the shadow answers: 0 or 1.", ("shadow_uri",))
+        self._shadow_uri: str | None = None
+
+    def add(self, pair: Pair, found: Agreement) -> None:
+        """Count a piece of a comparison."""
+        labels = (pair.model_uri, pair.shadow_uri)
+        images, agreed = sum(found.images), sum(found.agreed)
+        for counter, count in ((self._images, images), (self._agreed, agreed), (self._dropped, found.dropped)):
+            if count:  # Ray refuses to count 0
+                counter.add(count, *labels)
+        if images:
+            self._milliseconds.add(found.shadow_microseconds / 1000, *labels)
+
+    def set(self, shadow: Shadow | None) -> None:
+        """Set whether the shadow runs. The gauge of an earlier one falls to 0."""
+        uri = None if shadow is None else shadow.uri
+        if self._shadow_uri not in (None, uri):
+            self._runs.add(0, self._shadow_uri)
+        self._shadow_uri = uri
+        if shadow is not None:
+            self._runs.add(shadow.is_running, shadow.uri)
 
 
 class ServingMetrics:

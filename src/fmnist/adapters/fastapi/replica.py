@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from fmnist.adapters.fastapi.batches import Answer, BatchQueue, Watch
-from fmnist.adapters.fastapi.metrics import DriftMetrics, FeedbackMetrics, Meter, ServingMetrics
+from fmnist.adapters.fastapi.metrics import DriftMetrics, FeedbackMetrics, Meter, ServingMetrics, ShadowMetrics
 from fmnist.adapters.fastapi.problems import Problem
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.domain.model.data.images import Images
@@ -22,10 +22,15 @@ from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.domain.model.evaluation.metrics import Probabilities, softmax
 from fmnist.domain.model.traffic.drift import Drift
 from fmnist.domain.model.traffic.feedback import Labelling, RealizedAccuracy, TrueClass
+from fmnist.domain.model.traffic.shadow_report import ShadowReport
 from fmnist.domain.services.serving.feedback import GivenAnswers
 from fmnist.domain.services.serving.load import ServedModel
 from fmnist.domain.services.serving.reload import ModelServing, ReloadObserver, ServingStatus
+from fmnist.domain.services.serving.shadow import Shadow, ShadowObserver
 from fmnist.domain.services.serving.traffic import Traffic
+
+ShadowMaker = Callable[[Callable[[], bool], ShadowObserver, str], Shadow]
+"""Makes the shadow of a deploy: whether no caller waits, what observes it, and the URI of its model."""
 
 _RETRY_SECONDS = 15.0
 _PUBLISH_SECONDS = 5.0
@@ -59,6 +64,7 @@ class Replica(Serving):
         serving: makes the domain's service from an observer of reloads.
         traffic: notes what comes in; None keeps no window.
         given: notes what goes out; None takes no feedback.
+        make_shadow: makes the shadow of a deploy with one; None if there is never one.
     """
 
     def __init__(
@@ -68,6 +74,7 @@ class Replica(Serving):
         settings: ReplicaSettings,
         traffic: Traffic | None,
         given: GivenAnswers | None = None,
+        make_shadow: ShadowMaker | None = None,
     ) -> None:
         self._serving = serving(self._note_reload)
         self._metrics = ServingMetrics(meter)
@@ -77,6 +84,9 @@ class Replica(Serving):
         self._given = given
         # Threads of its own: a place that hangs must not take those that decode images.
         self._labelling = ThreadPoolExecutor(max_workers=2, thread_name_prefix="feedback")
+        self._shadow_metrics = ShadowMetrics(meter)
+        self._make_shadow = make_shadow
+        self._shadow: Shadow | None = None
         self._poll_seconds = settings.poll_seconds
         self._queue = BatchQueue(
             self._classify,
@@ -124,18 +134,34 @@ class Replica(Serving):
             logger.warning("the realized accuracy is unknown: %s", error)
             return None
 
-    def deploy(self, uri: str | None) -> None:
-        """Load and serve a model; None is the newest version. It blocks. The result is in the status."""
+    async def shadow(self) -> ShadowReport:
+        shadow = self._shadow
+        if shadow is None:
+            return ShadowReport(model_uri=self._serving.status.served_uri)
+        return await asyncio.to_thread(shadow.report, self._serving.current)
+
+    def deploy(self, uri: str | None, shadow_uri: str | None = None) -> None:
+        """Load and serve a model; None is the newest version. It blocks. The result is in the status.
+
+        Then load the shadow, if there is one. It does not wait for that.
+        """
+        shadow, before = None, self._shadow
+        if shadow_uri is not None and self._make_shadow is not None:
+            shadow = self._make_shadow(lambda: self._queue.is_idle, self._shadow_metrics.add, shadow_uri)
+        self._shadow = shadow
+        if before is not None:
+            before.end()
         self._serving.deploy(uri)
+        if shadow is not None:
+            shadow.start()
 
     def keep_up(self) -> None:
         """Start a thread that follows an alias, and repeats a load that failed for a temporary reason.
 
-        Another one publishes the traffic, and a third one the answers.
+        Another one publishes the traffic and the comparison with the shadow, and a third one the answers.
         """
         threading.Thread(target=self._keep_up, name="keep up", daemon=True).start()
-        if self._traffic is not None:
-            threading.Thread(target=self._publish, args=(self._traffic,), name="traffic", daemon=True).start()
+        threading.Thread(target=self._publish, name="traffic", daemon=True).start()
         if self._given is not None:
             threading.Thread(target=self._hand_over, args=(self._given,), name="answers", daemon=True).start()
 
@@ -148,17 +174,31 @@ class Replica(Serving):
             except Exception:
                 logger.exception("checking for a newer model failed; the next check is in %s s", pause)
 
-    def _publish(self, traffic: Traffic) -> None:
+    def _publish(self) -> None:
         for times in itertools.count(1):
             time.sleep(_PUBLISH_SECONDS)
-            try:
-                model = self._serving.current
-                if model is None or times % _JUDGED_EVERY:
-                    traffic.publish()
-                else:
-                    self._drift_metrics.set(traffic.judge(model))
-            except Exception:
-                logger.exception("the window of traffic is not up to date; the next try is in %s s", _PUBLISH_SECONDS)
+            for what, publish in (("shadow", self._publish_shadow), ("window of traffic", self._publish_traffic)):
+                try:
+                    publish(times)
+                except Exception:
+                    logger.exception("the %s is not up to date; the next try is in %s s", what, _PUBLISH_SECONDS)
+
+    def _publish_traffic(self, times: int) -> None:
+        if self._traffic is None:
+            return
+        model = self._serving.current
+        if model is None or times % _JUDGED_EVERY:
+            self._traffic.publish()
+        else:
+            self._drift_metrics.set(self._traffic.judge(model))
+
+    def _publish_shadow(self, _: int) -> None:
+        shadow = self._shadow
+        try:
+            if shadow is not None:
+                shadow.publish()
+        finally:
+            self._shadow_metrics.set(shadow)
 
     def _hand_over(self, given: GivenAnswers) -> None:
         for times in itertools.count(1):
@@ -188,6 +228,8 @@ class Replica(Serving):
             raise StoreUnavailable("no model serves yet")
         return model
 
-    def _observe(self, answer: Answer, requests: int, seconds: float) -> None:
+    def _observe(self, images: Images, answer: Answer, requests: int, seconds: float) -> None:
         model, probabilities = answer
         self._metrics.batch(model, requests, probabilities, 1000 * seconds)
+        if self._shadow is not None:
+            self._shadow.note(model, images, probabilities, seconds, is_busy=self._queue.has_waiting)

@@ -6,8 +6,11 @@ from typing import Protocol
 
 from fmnist.adapters.fastapi.batches import Answer, Watch
 from fmnist.domain.model.data.images import Images
+from fmnist.domain.model.evaluation.metrics import Probabilities
 from fmnist.domain.model.traffic.drift import Drift
 from fmnist.domain.model.traffic.feedback import Labelling, TrueClass
+from fmnist.domain.model.traffic.shadow_report import ShadowReport
+from fmnist.domain.services.serving.load import ServedModel
 from fmnist.domain.services.serving.reload import ServingStatus
 
 
@@ -55,4 +58,12 @@ class Serving(Protocol):
 
         Raises:
             StoreUnavailable: no model serves yet, or the windows of the replicas do not answer.
+        """
+
+    @abstractmethod
+    async def shadow(self) -> ShadowReport:
+        """Compare the model that serves with its shadow, over all replicas. Without a shadow, say so.
+
+        Raises:
+            StoreUnavailable: the counts of the replicas do not answer.
         """

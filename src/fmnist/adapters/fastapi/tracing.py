@@ -17,6 +17,7 @@ from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.evaluation.metrics import Probabilities
 from fmnist.domain.model.traffic.drift import Drift
 from fmnist.domain.model.traffic.feedback import Labelling, TrueClass
+from fmnist.domain.model.traffic.shadow_report import ShadowReport
 from fmnist.domain.services.serving.load import ServedModel
 from fmnist.domain.services.serving.reload import ServingStatus
 
@@ -91,6 +92,9 @@ class TracedServing(Serving):
 
     async def drift(self) -> Drift:
         return await self._serving.drift()
+
+    async def shadow(self) -> ShadowReport:
+        return await self._serving.shadow()
 
     def note(self, request_id: str, model: ServedModel, rows: Probabilities) -> None:
         self._serving.note(request_id, model, rows)

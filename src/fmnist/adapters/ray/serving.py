@@ -11,7 +11,7 @@ from ray import serve
 from ray.serve.config import AutoscalingConfig, BackpressureConfig
 from ray.serve.schema import LoggingConfig
 
-from fmnist.adapters.fastapi.replica import Replica, ReplicaSettings
+from fmnist.adapters.fastapi.replica import Replica, ReplicaSettings, ShadowMaker
 from fmnist.adapters.ray.serving_metrics import RayMeter
 from fmnist.domain.services.serving.feedback import GivenAnswers
 from fmnist.domain.services.serving.reload import ModelServing, ReloadObserver
@@ -34,6 +34,7 @@ class ReplicaParts:
             observer of reloads.
         traffic: makes the traffic of a replica from the application's name; it may be None.
         given: makes the noted answers of a replica from the application's name; it may be None.
+        shadow: returns the maker of shadows from the application's name.
         http: makes the ASGI application of a replica.
         replica: settings of the replica.
         request_seconds: time limit of a request.
@@ -43,6 +44,7 @@ class ReplicaParts:
     serving: Callable[[str, int, ReloadObserver], ModelServing]
     traffic: Callable[[str], Traffic | None]
     given: Callable[[str], GivenAnswers | None]
+    shadow: Callable[[str], ShadowMaker]
     http: Callable[[Replica], Any]
     replica: ReplicaSettings
     request_seconds: float
@@ -63,6 +65,7 @@ class RayReplica:  # pragma: no cover - runs in a Ray worker
             parts.replica,
             parts.traffic(name),
             parts.given(name),
+            parts.shadow(name),
         )
         self._replica.keep_up()
 
@@ -77,30 +80,31 @@ class RayReplica:  # pragma: no cover - runs in a Ray worker
         because Serve would then start another replica, which fails in the same way.
         """
         del rank
-        deploy = asyncio.to_thread(self._replica.deploy, self._desired(user_config))
+        deploy = asyncio.to_thread(self._replica.deploy, self._desired(user_config), _shadow(user_config))
         self._reload = asyncio.get_running_loop().create_task(deploy)
         if self._replica.status().served is None:
             await self._reload
 
     def _desired(self, user_config: Mapping[str, Any] | None) -> str | None:
         config = user_config or {}
-        if unknown := set(config) - {"model_uri"}:
+        if unknown := set(config) - {"model_uri", "shadow"}:
             # Returned as an invalid URI, so that it is refused and reported like one.
             return f"user_config.{min(unknown)}"
         uri = config.get("model_uri") or self._default_uri
         return None if uri is None else str(uri)
 
 
-def application(parts: ReplicaParts, model_uri: str | None) -> Any:
+def application(parts: ReplicaParts, model_uri: str | None, shadow_uri: str | None = None) -> Any:
     """Return the Serve application, with default options that a Serve config file may override.
 
     `model_uri` is the model to serve if `user_config` names none; None is the newest version.
     """
+    shadow = {} if shadow_uri is None else {"shadow": {"model_uri": shadow_uri}}
     ingress = serve.ingress()(RayReplica)
     deployment = serve.deployment(
         ingress,
         name=DEPLOYMENT,
-        user_config={"model_uri": model_uri},
+        user_config={"model_uri": model_uri, **shadow},
         # Fractions, so that three replicas fit on a laptop's two cores.
         ray_actor_options={"num_cpus": 0.5},
         autoscaling_config=AutoscalingConfig(min_replicas=1, max_replicas=3, target_ongoing_requests=2),
@@ -115,6 +119,16 @@ def application(parts: ReplicaParts, model_uri: str | None) -> Any:
         logging_config=LoggingConfig(log_level=parts.log_level, enable_access_log=False),
     )
     return deployment.bind(parts, model_uri)
+
+
+def _shadow(user_config: Mapping[str, Any] | None) -> str | None:  # pragma: no cover - runs in a Ray worker
+    config = (user_config or {}).get("shadow")
+    if config is None:
+        return None
+    if not isinstance(config, Mapping) or set(config) != {"model_uri"}:
+        # An invalid URI, so that it is refused and reported like one.
+        return "user_config.shadow"
+    return str(config["model_uri"])
 
 
 def _threads() -> int:  # pragma: no cover - runs in a Ray worker

@@ -27,7 +27,7 @@ class RayHost:
     """The service on a Ray cluster.
 
     Args:
-        application: makes the Serve application from the URI of a model.
+        application: makes the Serve application from the URIs of a model and its shadow.
         cluster: the cluster to join, or to start.
         request_seconds: time limit of a request. The proxy's own limit is a few seconds longer.
         proxy: import path of the function that returns the proxy's middleware.
@@ -35,7 +35,7 @@ class RayHost:
 
     def __init__(
         self,
-        application: Callable[[str | None], Any],
+        application: Callable[[str | None, str | None], Any],
         *,
         cluster: ClusterSettings,
         request_seconds: float,
@@ -47,7 +47,7 @@ class RayHost:
         self._proxy = proxy
         self._runs = False
 
-    def start(self, model_uri: str | None, *, host: str, port: int, prefix: str) -> None:
+    def start(self, model_uri: str | None, *, host: str, port: int, prefix: str, shadow_uri: str | None = None) -> None:
         """Join or start a cluster, listen, and return when the first replica is ready.
 
         Raises:
@@ -73,7 +73,7 @@ class RayHost:
             logging_config=LoggingConfig(log_level=level),
         )
         try:
-            serve.run(self._application(model_uri), name=_APPLICATION, route_prefix=prefix or "/")
+            serve.run(self._application(model_uri, shadow_uri), name=_APPLICATION, route_prefix=prefix or "/")
         except RuntimeError as error:
             raise StoreUnavailable(f"Ray Serve did not start the service: {error}") from error
         self._runs = True

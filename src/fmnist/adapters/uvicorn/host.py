@@ -74,8 +74,10 @@ class LocalHost:
         self._server: _Server | None = None
         self._switch_seconds = sys.getswitchinterval()
 
-    def start(self, model_uri: str | None, *, host: str, port: int, prefix: str) -> None:
+    def start(self, model_uri: str | None, *, host: str, port: int, prefix: str, shadow_uri: str | None = None) -> None:
         """Load a model, or the newest version for None, and answer requests. Those that come earlier wait.
+
+        A shadow is loaded later, while the model answers.
 
         If the model does not load, the service answers that it is not ready.
 
@@ -84,7 +86,7 @@ class LocalHost:
         """
         sys.setswitchinterval(_SWITCH_SECONDS)
         listening = listen(host, port)
-        self._replica.deploy(model_uri)
+        self._replica.deploy(model_uri, shadow_uri)
         self._replica.keep_up()
         server = _Server(
             uvicorn.Config(

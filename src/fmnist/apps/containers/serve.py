@@ -17,6 +17,7 @@ from fmnist.adapters.fastapi.tracing import Tracer
 from fmnist.adapters.fsspec.feedback import ObjectFeedback
 from fmnist.adapters.http.address import address_of
 from fmnist.adapters.http.service import HttpService
+from fmnist.adapters.memory.agreements import MemoryAgreements
 from fmnist.adapters.memory.serving_memory import MemoryServingMemory
 from fmnist.adapters.memory.traffic_windows import MemoryTrafficWindows
 from fmnist.adapters.mlflow.connection import MlflowConnection
@@ -29,11 +30,15 @@ from fmnist.apps.settings import Settings
 from fmnist.domain.services.serving.feedback import GivenAnswers
 from fmnist.domain.services.serving.load import ModelSources, NormalizationCheck
 from fmnist.domain.services.serving.reload import ModelServing
+from fmnist.domain.services.serving.shadow import Shadow, ShadowObserver
 from fmnist.domain.services.serving.traffic import Traffic
+from fmnist.ports.agreements import Agreements
 from fmnist.ports.serving_memory import ServingMemory
 
 # More threads slow single images down. ADR 21 has the figures.
 LOCAL_THREADS = 1
+# A shadow takes one core at most.
+SHADOW_THREADS = 1
 
 
 def model_sources(
@@ -104,14 +109,27 @@ def tracer_of(settings: Settings) -> Tracer | None:
     return OtlpTracer(__version__)
 
 
+def shadow_of(
+    sources: ModelSources,
+    agreements: Agreements,
+    is_idle: Callable[[], bool],
+    observe: ShadowObserver,
+    uri: str,
+) -> Shadow:
+    """Make the shadow of one deploy, with sources of its own."""
+    return Shadow(ModelServing(sources), agreements, is_idle, observe, uri)
+
+
 def _local_host(settings: Settings, connection: MlflowConnection, registry: RegistrySettings) -> LocalHost:
     meter = PrometheusMeter()
-    sources = sources_of(settings, connection, registry)(MemoryServingMemory(), LOCAL_THREADS)
+    sources = sources_of(settings, connection, registry)
+    serving = partial(ModelServing, sources(MemoryServingMemory(), LOCAL_THREADS))
+    shadow = partial(shadow_of, sources(MemoryServingMemory(), SHADOW_THREADS), MemoryAgreements())
     minutes = settings.drift_window_minutes
     traffic = Traffic(MemoryTrafficWindows(minutes)) if minutes else None
     place = settings.feedback_place
     given = GivenAnswers(ObjectFeedback(place, s3_settings(settings))) if place else None
-    replica = Replica(partial(ModelServing, sources), meter, replica_settings(settings), traffic, given)
+    replica = Replica(serving, meter, replica_settings(settings), traffic, given, shadow)
     http = replace(http_settings(settings), api_keys=settings.api_keys)
     app = create_app(replica, http, meter, tracer_of(settings))
     return LocalHost(replica, app, request_seconds=settings.request_timeout_seconds)

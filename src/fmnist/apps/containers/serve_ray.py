@@ -15,17 +15,27 @@ from dependency_injector import providers
 from fmnist.adapters.dvc.settings import RegistrySettings
 from fmnist.adapters.fastapi.app import create_app
 from fmnist.adapters.fastapi.proxy import proxy_middleware
+from fmnist.adapters.fastapi.replica import ShadowMaker
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.parquet.storage import S3Settings
+from fmnist.adapters.ray.agreements import RayAgreements
 from fmnist.adapters.ray.feedback import RayFeedback
 from fmnist.adapters.ray.serving import ReplicaParts, application
 from fmnist.adapters.ray.serving_host import RayHost
 from fmnist.adapters.ray.serving_memory import RayServingMemory
 from fmnist.adapters.ray.settings import ClusterSettings
 from fmnist.adapters.ray.traffic_windows import RayTrafficWindows
-from fmnist.apps.containers.serve import ServeContainer, http_settings, replica_settings, sources_of, tracer_of
+from fmnist.apps.containers.serve import (
+    SHADOW_THREADS,
+    ServeContainer,
+    http_settings,
+    replica_settings,
+    shadow_of,
+    sources_of,
+    tracer_of,
+)
 from fmnist.apps.settings import Settings
 from fmnist.domain.model.errors import InvalidSetting
 from fmnist.domain.services.serving.feedback import GivenAnswers
@@ -57,6 +67,12 @@ def given(name: str, *, place: str | None, s3: S3Settings) -> GivenAnswers | Non
     return GivenAnswers(RayFeedback(name, place, s3)) if place else None
 
 
+def shadow(name: str, *, sources: Callable[[ServingMemory, int], ModelSources], deploy: str) -> ShadowMaker:
+    """Return the maker of shadows for a replica of the application `name`. Called in the replica's process."""
+    memory = RayServingMemory(f"{name}:shadow", deploy)
+    return partial(shadow_of, sources(memory, SHADOW_THREADS), RayAgreements(name))
+
+
 def without_secrets(registry: RegistrySettings) -> RegistrySettings:
     """Remove the S3 keys. The reader of the registry takes them from its own environment."""
     return replace(registry, s3=replace(registry.s3, access_key_id=None, secret_access_key=None))
@@ -64,13 +80,12 @@ def without_secrets(registry: RegistrySettings) -> RegistrySettings:
 
 def _replica_parts(settings: Settings, connection: MlflowConnection, registry: RegistrySettings) -> ReplicaParts:
     """Return the parts from which a replica is made in its own process."""
+    sources = sources_of(settings, connection, without_secrets(registry))
+    # New for each deployment, so that each deployment resolves an alias anew.
+    deploy = uuid.uuid4().hex
     return ReplicaParts(
-        serving=partial(
-            model_serving,
-            sources=sources_of(settings, connection, without_secrets(registry)),
-            # New for each deployment, so that each deployment resolves an alias anew.
-            deploy=uuid.uuid4().hex,
-        ),
+        serving=partial(model_serving, sources=sources, deploy=deploy),
+        shadow=partial(shadow, sources=sources, deploy=deploy),
         traffic=partial(traffic, minutes=settings.drift_window_minutes),
         given=partial(given, place=settings.feedback_place, s3=without_secrets(registry).s3),
         http=partial(http_application, settings=http_settings(settings), has_keys=bool(settings.api_keys)),

@@ -108,6 +108,14 @@ def test_only_the_model_changes_in_a_serve_config(tmp_path: Path, text: str) -> 
     assert not ServingManifest(path).point_at(NEW)
 
 
+def test_shadow_stays_in_the_manifest(tmp_path: Path) -> None:
+    path = tmp_path / "serve.yaml"
+    shadow = f'user_config:\n          shadow: {{model_uri: "{OLD}"}}  # compared\n'
+    text = SERVE.replace("user_config:\n", shadow, 1)
+    assert manifest(path, text).point_at(NEW)
+    assert path.read_text() == SERVE.replace(OLD, NEW).replace("user_config:\n", shadow, 1)
+
+
 def test_only_model_and_image_change_in_a_ray_service(tmp_path: Path) -> None:
     path = tmp_path / "service.yaml"
     assert manifest(path, SERVICE).point_at(NEW, IMAGE)

@@ -76,11 +76,11 @@ class Local(Host):
 
 
 @contextmanager
-def local(models: Models, first: int) -> Iterator[Local]:
-    """Serve the alias `served`, which stands for version `first`."""
+def local(models: Models, first: int, *arguments: str) -> Iterator[Local]:
+    """Serve the alias `served`, which stands for version `first`, with more arguments of the command."""
     models.point("served", first)
     port = free_port()
-    served = Served(models.command, port, "--compute", "local", "--model", SERVED)
+    served = Served(models.command, port, "--compute", "local", "--model", SERVED, *arguments)
     try:
         wait_until(lambda: served.printed("serving "), "the service is up")
         with closing(Local(models, served, port)) as started:

@@ -27,6 +27,7 @@ from fmnist.domain.model.evaluation.metrics import Probabilities
 from fmnist.domain.model.model import ModelVersion
 from fmnist.domain.model.traffic.drift import Drift
 from fmnist.domain.model.traffic.feedback import Labelling, TrueClass
+from fmnist.domain.model.traffic.shadow_report import ShadowReport
 from fmnist.domain.model.traffic.sketch import Sketch, TrafficWindow
 from fmnist.domain.services.prediction import Prediction
 from fmnist.domain.services.serving.feedback import GivenAnswers
@@ -77,6 +78,7 @@ class GreyServing(Serving):
         self.before_answer: Callable[[], Any] | None = None
         self.traffic = Sketch.joined([])
         self.given = GivenAnswers(MemoryFeedback())
+        self.compared = ShadowReport()
 
     def status(self) -> ServingStatus:
         return ServingStatus(desired="models:/dev.greys@champion", served=self.model, reload_error=self.reload_error)
@@ -108,6 +110,9 @@ class GreyServing(Serving):
         uri = self.model.version.uri
         drift = Drift.of(uri, TrafficWindow(self.traffic, 27_000_000, 27_000_005), reference)
         return replace(drift, realized=self.given.accuracy(uri))
+
+    async def shadow(self) -> ShadowReport:
+        return self.compared
 
 
 @dataclass(frozen=True)

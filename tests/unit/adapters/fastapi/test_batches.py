@@ -37,12 +37,12 @@ class Model:
             raise self._error
         return MODEL, images[:, 0, :1].astype(np.float32)
 
-    def observe(self, answer: Answer, requests: int, seconds: float) -> None:
+    def observe(self, _: Images, answer: Answer, requests: int, seconds: float) -> None:
         assert seconds >= 0
         self.batches.append((len(answer[1]), requests))
 
 
-def ignore(answer: Answer, requests: int, seconds: float) -> None:
+def ignore(*_: object) -> None:
     """Observe nothing."""
 
 
@@ -176,7 +176,7 @@ def test_time_of_a_batch_is_without_the_wait_for_the_one_before(monkeypatch: pyt
         clock.now += 3
         return MODEL, np.zeros((len(images), 10), np.float32)
 
-    def observe(answer: Answer, requests: int, seconds: float) -> None:
+    def observe(_: Images, answer: Answer, requests: int, seconds: float) -> None:
         times.append(seconds)
         first_ended.set()
 

@@ -103,6 +103,7 @@ def test_keys_are_documented_only_if_the_service_has_keys(guarded: Service, serv
         "/drift",
         "/feedback",
         "/predict",
+        "/shadow",
         "/v2/models/{name}/infer",
         "/v2/models/{name}/versions/{version}/infer",
     }

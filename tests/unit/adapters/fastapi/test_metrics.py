@@ -1,12 +1,14 @@
 """Metrics of one process: what is counted, under which labels, and who may read it."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from fmnist.adapters.fastapi.metrics import DriftMetrics, FeedbackMetrics, ServingMetrics
+from fmnist.adapters.fastapi.metrics import DriftMetrics, FeedbackMetrics, ServingMetrics, ShadowMetrics
 from fmnist.adapters.prometheus.meter import PrometheusMeter
+from fmnist.domain.model.traffic.agreement import Agreement, Pair
 from fmnist.domain.model.traffic.drift import Drift
 from fmnist.domain.model.traffic.feedback import RealizedAccuracy
 from fmnist.domain.model.traffic.sketch import Sketch, TrafficWindow
@@ -86,6 +88,35 @@ def test_realized_accuracy_is_exported_and_falls_to_no_image_when_another_model_
     metrics.set("models:/dev.greys/4", None)
     assert [line[-3:] for line in lines(meter, "ray_fmnist_labelled_images")] == ["0.0", "0.0"]
     assert len(lines(meter, "ray_fmnist_realized_accuracy")) == 1
+
+
+def test_shadow_is_counted_by_pair_and_its_gauge_falls_with_it(meter: PrometheusMeter) -> None:
+    metrics, pair = ShadowMetrics(meter), Pair("models:/dev.greys/3", "models:/dev.greys/8")
+    rows = np.eye(10, dtype=np.float32)
+    metrics.add(pair, Agreement.of(rows, rows[[0, 1, *8 * [2]]], seconds=1, shadow_seconds=0.0035))
+    metrics.add(pair, Agreement(dropped=4))
+    labels = f'{MODEL},shadow_uri="models:/dev.greys/8"'
+    for name, value in ("images", 10.0), ("agreed", 3.0), ("dropped", 4.0):
+        assert lines(meter, f"ray_fmnist_shadow_{name}_total") == [
+            f"ray_fmnist_shadow_{name}_total{{{labels}}} {value}"
+        ]
+    assert lines(meter, "ray_fmnist_shadow_milliseconds") == [
+        f"ray_fmnist_shadow_milliseconds_count{{{labels}}} 1.0",
+        f"ray_fmnist_shadow_milliseconds_sum{{{labels}}} 3.5",
+    ]
+    for uri, runs in ("models:/dev.greys/8", 1), ("models:/dev.greys/9", 0):
+        metrics.set(SimpleNamespace(uri=uri, is_running=bool(runs)))  # type: ignore[arg-type]
+        assert lines(meter, "ray_fmnist_shadow_runs")[-1] == f'ray_fmnist_shadow_runs{{shadow_uri="{uri}"}} {runs}.0'
+    metrics.set(None)
+    assert {line[-3:] for line in lines(meter, "ray_fmnist_shadow_runs")} == {"0.0"}
+
+
+def test_nothing_is_counted_as_0_because_ray_refuses_it(meter: PrometheusMeter) -> None:
+    rows = np.eye(10, dtype=np.float32)
+    found = Agreement.of(rows, rows[::-1], seconds=1, shadow_seconds=1)
+    ShadowMetrics(meter).add(Pair("models:/dev.greys/3", "models:/dev.greys/8"), found)
+    assert lines(meter, "ray_fmnist_shadow_images_total")[0].endswith(" 10.0")
+    assert lines(meter, "ray_fmnist_shadow_agreed_total") == lines(meter, "ray_fmnist_shadow_dropped_total") == []
 
 
 def test_requests_are_counted_by_route_and_status(meter: PrometheusMeter) -> None:

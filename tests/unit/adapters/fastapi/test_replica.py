@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,10 +14,15 @@ from fmnist.adapters.fastapi.replica import Replica, ReplicaSettings
 from fmnist.adapters.memory.feedback import MemoryFeedback
 from fmnist.adapters.memory.traffic_windows import MemoryTrafficWindows
 from fmnist.adapters.prometheus.meter import PrometheusMeter
+from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.errors import StoreUnavailable
+from fmnist.domain.model.evaluation.metrics import Probabilities
 from fmnist.domain.model.traffic.feedback import Answer, Labelling, RealizedAccuracy, TrueClass
+from fmnist.domain.model.traffic.shadow_report import ShadowReport
 from fmnist.domain.model.traffic.sketch import Statistic
 from fmnist.domain.services.serving.feedback import GivenAnswers
+from fmnist.domain.services.serving.load import ServedModel
+from fmnist.domain.services.serving.shadow import ShadowObserver
 from fmnist.domain.services.serving.traffic import Traffic
 from tests.unit.adapters.fastapi.support import grey_model, greys
 
@@ -42,6 +47,35 @@ class Domain:
             raise RuntimeError("a fault of the first poll")
         self.polled_again.set()
         threading.Event().wait()  # no third one
+
+
+class FakeShadow:
+    """Takes the place of `Shadow`."""
+
+    is_running = True
+
+    def __init__(self, is_idle: Callable[[], bool], observe: ShadowObserver, uri: str) -> None:
+        self.is_idle = is_idle
+        self.observe = observe
+        self.uri = uri
+        self.events: list[str] = []
+        self.noted: list[tuple[ServedModel, int, float, bool]] = []
+
+    def start(self) -> None:
+        self.events.append("start")
+
+    def end(self) -> None:
+        self.events.append("end")
+
+    def note(self, model: ServedModel, images: Images, rows: Probabilities, seconds: float, *, is_busy: bool) -> None:
+        assert images.shape == (len(rows), 28, 28)
+        self.noted.append((model, len(rows), seconds, is_busy))
+
+    def publish(self) -> None:
+        self.events.append("publish")
+
+    def report(self, model: ServedModel) -> ShadowReport:
+        return ShadowReport(state="running", model_uri=model.version.uri, shadow_uri=self.uri)
 
 
 @pytest.fixture
@@ -84,7 +118,7 @@ def replica(domain: Domain, meter: PrometheusMeter, feedback: Flaky) -> Replica:
         return domain
 
     settings = ReplicaSettings(max_batch=10, max_waiting=10, max_seconds=10, poll_seconds=7)
-    return Replica(serving, meter, settings, Traffic(MemoryTrafficWindows(60)), GivenAnswers(feedback))
+    return Replica(serving, meter, settings, Traffic(MemoryTrafficWindows(60)), GivenAnswers(feedback), FakeShadow)  # type: ignore[arg-type]
 
 
 def test_images_are_classified_by_the_current_model_and_counted(
@@ -221,3 +255,81 @@ def test_without_a_place_there_is_no_feedback(domain: Domain, meter: PrometheusM
     assert asyncio.run(replica.drift()).realized is None
     with pytest.raises(Problem, match="takes no feedback"):
         asyncio.run(replica.label([TrueClass("a", 0, 3)]))
+
+
+SHADOW = "models:/dev.greys/8"
+
+
+def test_shadow_gets_the_images_and_the_answer(replica: Replica, domain: Domain) -> None:
+    replica.deploy(None, SHADOW)
+    shadow: Any = replica._shadow
+    asyncio.run(replica.answer(greys(3, 4)))
+    ((model, images, seconds, is_busy),) = shadow.noted
+    assert (model, images, is_busy) == (domain.current, 2, False)
+    assert 0 < seconds < 60
+    assert asyncio.run(replica.shadow()).shadow_uri == SHADOW
+
+
+def test_shadow_sees_whether_callers_wait(replica: Replica) -> None:
+    replica.deploy(None, SHADOW)
+    shadow: Any = replica._shadow
+    assert shadow.is_idle()
+
+    async def work() -> None:
+        asked = [asyncio.create_task(replica.answer(greys(*count * [3]))) for count in (7, 3)]
+        await asyncio.sleep(0)
+        assert not shadow.is_idle()
+        await asyncio.gather(*asked)
+
+    asyncio.run(work())
+    assert [(images, is_busy) for _, images, _, is_busy in shadow.noted] == [(10, False)]
+    assert shadow.is_idle()
+
+
+def test_shadow_is_loaded_after_the_model_and_ends_with_the_next_deploy(replica: Replica, domain: Domain) -> None:
+    before: list[str] = []
+
+    def deploy(_: str | None) -> None:
+        shadow: Any = replica._shadow
+        before.extend(shadow.events if shadow else ["none"])
+
+    domain.deploy = deploy  # type: ignore[method-assign]
+    replica.deploy(None, SHADOW)
+    shadow: Any = replica._shadow
+    assert (before, shadow.events) == ([], ["start"])
+    replica.deploy(None)
+    assert (before, shadow.events) == (["none"], ["start", "end"])
+
+
+def test_without_a_shadow_the_replica_says_so(replica: Replica, domain: Domain) -> None:
+    domain.status = SimpleNamespace(served_uri="models:/dev.greys/3")  # type: ignore[assignment]
+    found = asyncio.run(replica.shadow())
+    assert (found.state, found.model_uri, found.shadow_uri) == ("none", "models:/dev.greys/3", None)
+
+
+def test_comparison_is_published_and_an_error_keeps_no_window_from_it(
+    replica: Replica, meter: PrometheusMeter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    replica.deploy(None, SHADOW)
+    asyncio.run(replica.answer(greys(3, 4)))
+
+    def fail(_: Any) -> None:
+        raise StoreUnavailable("the head node is away")
+
+    monkeypatch.setattr(FakeShadow, "publish", fail)
+    passes, ended = iter(range(6)), threading.Event()
+
+    def sleep(_: float) -> None:
+        if threading.current_thread().name != "traffic":
+            threading.Event().wait()
+        if next(passes, None) is None:
+            ended.set()
+            threading.Event().wait()
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=sleep))
+    replica.keep_up()
+    assert ended.wait(30)
+    page = meter.page().decode()
+    assert f'ray_fmnist_shadow_runs{{shadow_uri="{SHADOW}"}} 1.0' in page
+    assert 'ray_fmnist_window_images{model_uri="models:/dev.greys/3"} 2.0' in page
+    assert "the shadow is not up to date; the next try is in 5.0 s" in caplog.text

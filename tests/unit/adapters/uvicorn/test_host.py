@@ -34,8 +34,8 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 class NoReplica:
     """A replica that has nothing to load."""
 
-    def deploy(self, uri: str | None) -> None:
-        assert uri is None
+    def deploy(self, uri: str | None, shadow_uri: str | None) -> None:
+        assert (uri, shadow_uri) == (None, None)
 
     def keep_up(self) -> None:
         pass

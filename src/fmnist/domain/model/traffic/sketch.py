@@ -19,7 +19,8 @@ Counts = tuple[int, ...]
 Features = npt.NDArray[np.int64]
 
 _INK = 32  # from this level on, a pixel belongs to the article
-_MILLION = 1_000_000
+MILLION = 1_000_000
+"""Sums of fractions are kept in millionths."""
 
 
 class Statistic(StrEnum):
@@ -90,9 +91,8 @@ class Sketch:
         return cls(
             images=len(features),
             counts={statistic: _histogram(values[statistic], edges) for statistic, edges in EDGES.items()},
-            # Rounded for each image, so that the sum does not depend on the order of the images.
-            confidence=_millionths(confidence),
-            variance=_millionths(confidence * (1 - confidence)),
+            confidence=millionths(confidence),
+            variance=millionths(confidence * (1 - confidence)),
         )
 
     @classmethod
@@ -102,7 +102,7 @@ class Sketch:
         return cls(
             images=sum(sketch.images for sketch in each),
             counts={
-                statistic: _sum([(len(edges) - 1) * (0,), *(sketch.counts[statistic] for sketch in each)])
+                statistic: added([(len(edges) - 1) * (0,), *(sketch.counts[statistic] for sketch in each)])
                 for statistic, edges in EDGES.items()
             },
             confidence=sum(sketch.confidence for sketch in each),
@@ -116,8 +116,8 @@ class Sketch:
         Distributions": the mean of calibrated confidences. The interval is that of a sum of independent answers, each
         right with its confidence. It knows nothing of confidences that are wrong.
         """
-        value = self.confidence / _MILLION / self.images
-        half = 1.96 * np.sqrt(self.variance / _MILLION) / self.images
+        value = self.confidence / MILLION / self.images
+        half = 1.96 * np.sqrt(self.variance / MILLION) / self.images
         return value, max(0.0, value - half), min(1.0, value + half)
 
 
@@ -140,9 +140,11 @@ def _histogram(values: FloatArray, edges: FloatArray) -> Counts:
     return tuple(np.bincount(places, minlength=bins).tolist())
 
 
-def _sum(each: list[Counts]) -> Counts:
+def added(each: list[Counts]) -> Counts:
+    """Add histograms of one length."""
     return tuple(np.sum(each, axis=0).tolist())
 
 
-def _millionths(values: FloatArray) -> int:
-    return int(np.rint(values * _MILLION).astype(np.int64).sum())
+def millionths(values: FloatArray) -> int:
+    """Sum values (n,) in millionths, each rounded for itself, so that the sum does not depend on their order."""
+    return int(np.rint(values * MILLION).astype(np.int64).sum())

@@ -1,0 +1,30 @@
+"""`GET /shadow`: how far another model agrees with the serving one. It needs a key where there are keys."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fmnist.adapters.fastapi.documents import ErrorDocument, json_reply
+from fmnist.adapters.fastapi.keys import documented_keys, key_needed, may_predict
+from fmnist.adapters.fastapi.serving import Serving
+from fmnist.adapters.fastapi.settings import HttpSettings
+from fmnist.domain.model.traffic.shadow_report import ShadowReport
+
+
+def shadow_route(serving: Serving, settings: HttpSettings) -> APIRouter:
+    """Return the route over `serving`."""
+    router = APIRouter(tags=["service"], dependencies=documented_keys(settings.api_keys))
+    statuses = [401, 503] if settings.api_keys else [503]
+    problems: dict[int | str, dict[str, Any]] = {status: {"model": ErrorDocument} for status in statuses}
+
+    @router.get(
+        "/shadow", summary="Comparison with a second model", responses={200: {"model": ShadowReport}, **problems}
+    )
+    async def shadow(request: Request) -> Response:
+        if not may_predict(request.scope, settings.api_keys):
+            raise key_needed()
+        return json_reply(await serving.shadow())
+
+    return router
