@@ -1,4 +1,4 @@
-"""Measures the window of recent traffic: its alarms, its expected accuracy, and what it costs the service.
+"""Measures the window of recent traffic: its alarms, its expected accuracy, and what it and others cost the service.
 
 `FMNIST_HOME` names the state directory with the models. The cost needs `pip install 'fmnist[bench]'`.
 """
@@ -10,6 +10,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ PARTS = ("alarms", "accuracy", "cost")
 SIZES, WINDOWS = (100, 300, 500, 1000, 3000), 100
 SHOWN = (1, 3, 5)
 CONNECTIONS, SECONDS, ALTERNATIONS, REQUESTS = 16, 6, 10, 20_000
+NOTHING, NO_COLLECTOR = "nothing", "http://127.0.0.1:9"
 
 
 def main() -> None:
@@ -111,26 +113,32 @@ class Traffic:
 
 
 def cost(prediction: Prediction, uri: str, images: Images, environment: dict[str, str]) -> list[list[str]]:
-    """Compare CPU seconds of one-image requests with the window and without, in turns."""
+    """Compare CPU seconds of one-image requests with each part and without any, in turns."""
     classes = prediction.probabilities(images[:16]).argmax(axis=1).tolist()
-    server = servers(prediction.info.normalization, Path())["fmnist"]
+    plain = servers(prediction.info.normalization, Path())["fmnist"]
+    shadowed = replace(plain, command=[*plain.command, "--shadow", uri])
     with tempfile.TemporaryDirectory(prefix="fmnist-benchmark-") as directory, ExitStack() as stack:
         body, started = Path(directory, "body"), dict[str, Running]()
         body.write_bytes(pixels_as_json(images[:1]))
-        load = {"BODY": str(body), "CONTENT_TYPE": "application/json", "CONNECTIONS": str(CONNECTIONS)}
-        for name, minutes in (("on", "60"), ("off", "0")):
-            own = {**environment, "DRIFT_WINDOW_MINUTES": minutes}
-            log = Path(directory, f"{name}.log")
+        load = {**environment, "BODY": str(body), "CONTENT_TYPE": "application/json", "CONNECTIONS": str(CONNECTIONS)}
+        without = {"DRIFT_WINDOW_MINUTES": "0"}
+        traced = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.1"}
+        for name, server, variables in (
+            (NOTHING, plain, without),
+            ("window, drift and feedback", plain, {"FEEDBACK_PLACE": str(Path(directory, "feedback"))}),
+            ("shadow", shadowed, without),
+            ("traces of a tenth", plain, {**without, **traced, "OTEL_EXPORTER_OTLP_ENDPOINT": NO_COLLECTOR}),
+        ):
+            log = Path(directory, f"{len(started)}.log")
+            own = {**environment, **variables}
             started[name] = stack.enter_context(running(server, uri, images[:16], classes, own, log))
-            _cpu_seconds(started[name], {**environment, **load})  # warm-up
-        turns = [
-            {name: _cpu_seconds(each, {**environment, **load}) for name, each in started.items()}
-            for _ in range(ALTERNATIONS)
-        ]
-    ratios = [turn["on"] / turn["off"] for turn in turns]
-    rows = [[f"CPU seconds of {REQUESTS:,} requests", "median", "min", "max"]]
-    for name, found in (("on", [t["on"] for t in turns]), ("off", [t["off"] for t in turns]), ("on / off", ratios)):
-        rows.append([name, *(f"{figure(found):.3f}" for figure in (statistics.median, min, max))])
+            _cpu_seconds(started[name], load)  # warm-up
+        turns = [{name: _cpu_seconds(each, load) for name, each in started.items()} for _ in range(ALTERNATIONS)]
+    rows = [[f"CPU seconds of {REQUESTS:,} requests", "median", "over nothing: median", "min", "max"]]
+    for name in started:
+        ratios = [turn[name] / turn[NOTHING] for turn in turns]
+        figures = (statistics.median(turn[name] for turn in turns), statistics.median(ratios), min(ratios), max(ratios))
+        rows.append([name, *(f"{figure:.3f}" for figure in figures)])
     return rows
 
 
