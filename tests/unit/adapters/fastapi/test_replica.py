@@ -286,6 +286,14 @@ def test_shadow_sees_whether_callers_wait(replica: Replica) -> None:
     assert shadow.is_idle()
 
 
+def test_shadow_is_told_that_callers_wait(replica: Replica, domain: Domain) -> None:
+    replica.deploy(None, SHADOW)
+    shadow: Any = replica._shadow
+    replica._queue._waiting = 1
+    replica._observe(greys(3), replica._classify(greys(3)), 1, 0.5)
+    assert shadow.noted == [(domain.current, 1, 0.5, True)]
+
+
 def test_shadow_is_loaded_after_the_model_and_ends_with_the_next_deploy(replica: Replica, domain: Domain) -> None:
     before: list[str] = []
 

@@ -57,9 +57,10 @@ class Loaded:
         package = replace(grey_model().package, version=replace(grey_model().version, version=8))
         model = ServedModel(package, Prediction(classifier), None)
         self.status = ServingStatus(desired=URI, served=model, reload_error=None)
+        self.deployed: list[str] = []
 
     def deploy(self, uri: str) -> None:
-        pass
+        self.deployed.append(uri)
 
 
 class House:
@@ -193,16 +194,19 @@ def test_full_queue_drops_images(house: House) -> None:
 def test_shadow_that_hangs_delays_nobody_and_is_switched_off(house: House) -> None:
     answers, gate = Answers(), threading.Event()
     answers.act = gate.wait
-    shadow = house.running(answers, queue=10, seconds=0.05)
+    shadow = house.running(answers, queue=100, seconds=0.05)
+    note(shadow, 64 * [3])
+    until(lambda: answers.sizes)
     started = time.monotonic()
     for _ in range(1000):
         note(shadow, [3])
+    assert len(shadow._batches) == 36
     assert time.monotonic() - started < 5
     until(lambda: shadow.report(grey_model()).state == "off")
     found = shadow.report(grey_model())
     assert found.reason == "it takes longer than 0.05 s for 64 images"
     assert (found.faults, found.images) == ((found.reason,), 0)
-    assert found.dropped >= 989
+    assert found.dropped == 964
     assert not shadow._batches  # so that it holds no images for ever
     gate.set()
     until(lambda: not any(thread.name == "shadow" for thread in threading.enumerate()))
@@ -309,10 +313,13 @@ def test_without_a_serving_model_there_is_nothing_to_compare(house: House) -> No
 
 
 def test_shadow_that_has_ended_does_not_start(house: House) -> None:
-    shadow = house.shadow(Loaded(Answers()))
+    loaded = Loaded(Answers())
+    shadow = house.shadow(loaded)
     shadow.end()
     shadow.start()
     note(shadow, [3])
+    time.sleep(0.05)
+    assert loaded.deployed == []
     assert (shadow.report(grey_model()).state, shadow._waiting) == ("off", 0)
 
 
@@ -333,6 +340,7 @@ def test_deploy_is_loaded_like_a_model_that_serves(house: House, deployment: Dep
 
 
 def test_shadow_that_does_not_load_is_off_with_the_reason(house: House, deployment: Deployment) -> None:
+    deployment.keep(deployment.add())  # the last good shadow loads, but is not the desired one
     uri = deployment.add(spoilt=True)
     shadow = house.shadow(deployment.replica(), uri)
     shadow.start()
