@@ -10,7 +10,7 @@ from pathlib import Path
 # Variables that vendors read by themselves, and that matter for our settings too.
 _OF_VENDORS = re.compile(r"(AWS|DVC|MLFLOW|RAY)_.+|(ALL|HTTPS?|NO)_PROXY|(CURL|REQUESTS)_CA_BUNDLE|SSL_CERT_(DIR|FILE)")
 _PATHS = re.compile(
-    r"FMNIST_(HOME|RAW_DIR|PRESET)|(DVC|GITOPS)_REPO_URL|DVC_REMOTE_URL|RAY_TMPDIR|.+_CA_BUNDLE|SSL_CERT_(DIR|FILE)|.+_CERT_PATH"
+    r"FEEDBACK_PLACE|FMNIST_(HOME|RAW_DIR|PRESET)|(DVC|GITOPS)_REPO_URL|DVC_REMOTE_URL|RAY_TMPDIR|.+_CA_BUNDLE|SSL_CERT_(DIR|FILE)|.+_CERT_PATH"
 )
 _KEYS = {"FMNIST_API_KEY", "FMNIST_API_KEYS"}  # an empty one is a mistake, and would leave a service open
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # the last range: surrogates, for bytes that are not UTF-8

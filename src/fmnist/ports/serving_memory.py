@@ -2,8 +2,8 @@
 
 import pickle
 from abc import abstractmethod
-from dataclasses import dataclass
-from typing import Protocol, Self
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, Self
 
 from fmnist.ports.model_store import ModelPackage
 
@@ -26,8 +26,10 @@ class KeptModel:
 
     def package(self) -> ModelPackage:
         """Unpickle the package. May raise any error if another release of fmnist pickled it."""
-        package: ModelPackage = pickle.loads(self.pickled)  # noqa: S301 - our own bytes, written by `of`
-        return package
+        kept: ModelPackage = pickle.loads(self.pickled)  # noqa: S301 - our own bytes, written by `of`
+        # A package of an earlier release lacks newer fields.
+        values: dict[str, Any] = {each.name: getattr(kept, each.name, each.default) for each in fields(ModelPackage)}
+        return ModelPackage(**values)
 
 
 class ServingMemory(Protocol):

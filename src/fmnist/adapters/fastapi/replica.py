@@ -18,13 +18,13 @@ from fmnist.adapters.fastapi.metrics import DriftMetrics, FeedbackMetrics, Meter
 from fmnist.adapters.fastapi.problems import Problem
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.domain.model.data.images import Images
-from fmnist.domain.model.errors import StoreUnavailable
+from fmnist.domain.model.errors import FmnistError, StoreUnavailable
 from fmnist.domain.model.evaluation.metrics import Probabilities, softmax
 from fmnist.domain.model.traffic.drift import Drift
 from fmnist.domain.model.traffic.feedback import Labelling, RealizedAccuracy, TrueClass
 from fmnist.domain.model.traffic.shadow_report import ShadowReport
 from fmnist.domain.services.serving.feedback import GivenAnswers
-from fmnist.domain.services.serving.load import ServedModel
+from fmnist.domain.services.serving.load import ServedModel, short_reason
 from fmnist.domain.services.serving.reload import ModelServing, ReloadObserver, ServingStatus
 from fmnist.domain.services.serving.shadow import Shadow, ShadowObserver
 from fmnist.domain.services.serving.traffic import Traffic
@@ -36,6 +36,7 @@ _RETRY_SECONDS = 15.0
 _PUBLISH_SECONDS = 5.0
 _JUDGED_EVERY = 6  # times of publishing
 _FEEDBACK_RETRY = "15"
+_ACCURACY_SECONDS = 2.0
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ class Replica(Serving):
         self._shadow_metrics = ShadowMetrics(meter)
         self._make_shadow = make_shadow
         self._shadow: Shadow | None = None
+        self._faults: dict[str, str] = {}  # the last reason why each kind of publishing failed
         self._poll_seconds = settings.poll_seconds
         self._queue = BatchQueue(
             self._classify,
@@ -128,10 +130,11 @@ class Replica(Serving):
     async def _realized(self, model_uri: str) -> RealizedAccuracy | None:
         if self._given is None:
             return None
+        asked = asyncio.get_running_loop().run_in_executor(self._labelling, self._given.accuracy, model_uri)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._labelling, self._given.accuracy, model_uri)
-        except StoreUnavailable as error:
-            logger.warning("the realized accuracy is unknown: %s", error)
+            return await asyncio.wait_for(asked, _ACCURACY_SECONDS)
+        except (StoreUnavailable, TimeoutError) as error:
+            logger.warning("the realized accuracy is unknown: %s", error or "the place does not answer")
             return None
 
     async def shadow(self) -> ShadowReport:
@@ -163,7 +166,7 @@ class Replica(Serving):
         threading.Thread(target=self._keep_up, name="keep up", daemon=True).start()
         threading.Thread(target=self._publish, name="traffic", daemon=True).start()
         if self._given is not None:
-            threading.Thread(target=self._hand_over, args=(self._given,), name="answers", daemon=True).start()
+            threading.Thread(target=self._hand_over, name="answers", daemon=True).start()
 
     def _keep_up(self) -> None:
         pause = self._poll_seconds or _RETRY_SECONDS
@@ -178,10 +181,19 @@ class Replica(Serving):
         for times in itertools.count(1):
             time.sleep(_PUBLISH_SECONDS)
             for what, publish in (("shadow", self._publish_shadow), ("window of traffic", self._publish_traffic)):
-                try:
-                    publish(times)
-                except Exception:
-                    logger.exception("the %s is not up to date; the next try is in %s s", what, _PUBLISH_SECONDS)
+                self._attempt(what, publish, times)
+
+    def _attempt(self, what: str, publish: Callable[[int], None], times: int) -> None:
+        try:
+            publish(times)
+            self._faults.pop(what, None)
+        except Exception as error:
+            reason = short_reason(error)
+            if self._faults.get(what) != reason:
+                self._faults[what] = reason
+                unforeseen = None if isinstance(error, FmnistError) else error
+                text = "the %s is not up to date, and is tried every %g s: %s"
+                logger.warning(text, what, _PUBLISH_SECONDS, reason, exc_info=unforeseen)
 
     def _publish_traffic(self, times: int) -> None:
         if self._traffic is None:
@@ -200,16 +212,17 @@ class Replica(Serving):
         finally:
             self._shadow_metrics.set(shadow)
 
-    def _hand_over(self, given: GivenAnswers) -> None:
+    def _hand_over(self) -> None:
         for times in itertools.count(1):
             time.sleep(_PUBLISH_SECONDS)
-            try:
-                given.publish()
-                model = self._serving.current
-                if model is not None and not times % _JUDGED_EVERY:
-                    self._feedback_metrics.set(model.version.uri, given.accuracy(model.version.uri))
-            except Exception:
-                logger.exception("answers wait for their place; the next try is in %s s", _PUBLISH_SECONDS)
+            self._attempt("feedback", self._publish_answers, times)
+
+    def _publish_answers(self, times: int) -> None:
+        assert self._given is not None
+        self._given.publish()
+        model = self._serving.current
+        if model is not None and not times % _JUDGED_EVERY:
+            self._feedback_metrics.set(model.version.uri, self._given.accuracy(model.version.uri))
 
     def _note_reload(self, uri: str, error: str | None) -> None:
         self._metrics.reload(uri, error)

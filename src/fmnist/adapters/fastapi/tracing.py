@@ -50,12 +50,13 @@ class Tracer(Protocol):
         """Send the last traces. It takes at most a few seconds."""
 
 
+_PREDICTIONS = ("/predict", "/infer")
 _current: ContextVar[Trace] = ContextVar("trace")
 
 
 def begin_trace(tracer: Tracer, scope: Scope) -> Trace | None:
-    """Begin the trace of a prediction. Probes and scrapes, which are no POST, would only fill the store of traces."""
-    if scope["method"] != "POST":
+    """Begin the trace of a prediction. Probes, scrapes and feedback would only fill the store of traces."""
+    if scope["method"] != "POST" or not scope["path"].endswith(_PREDICTIONS):
         return None
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     trace = tracer.begin(scope["method"], headers, scope["state"]["request_id"])

@@ -29,6 +29,7 @@ _S3 = "s3://"
 _NAME = re.compile(r"\d{13}-[0-9a-f]{16}\.jsonl")
 _MOST_OBJECTS = 200
 _ATTEMPTS = 2
+_LISTINGS = 5
 # Calls fail at once for so long after a failure. Otherwise they would queue up behind a store that hangs.
 _PAUSE_SECONDS = 10.0
 
@@ -77,13 +78,10 @@ class ObjectFeedback(Feedback):
 
     def _catch_up(self) -> None:
         """Read new objects of other processes. At the start, these are all objects of earlier ones."""
-        there = {name for name in self._names() if _NAME.fullmatch(name)}
+        there, contents = self._new_objects()
         answers: list[Answer] = []
         labels: list[Label] = []
-        new = [f"{self._root}/{name}" for name in sorted(there - (self._read or set()))]
-        for path, content in zip(new, self._store().cat_ranges(new, None, None, on_error="return"), strict=True):
-            if isinstance(content, FileNotFoundError):
-                continue  # another process has just replaced it
+        for path, content in contents.items():
             if isinstance(content, Exception):
                 raise content
             try:
@@ -99,6 +97,17 @@ class ObjectFeedback(Feedback):
         # All answers before all labels, so that the order of the objects does not matter.
         self._book.merge(answers, labels)
         self._read = there
+
+    def _new_objects(self) -> tuple[set[str], dict[str, Any]]:
+        """Return the names of all objects, and the contents or errors of the new ones by path."""
+        for _ in range(_LISTINGS):
+            there = {name for name in self._names() if _NAME.fullmatch(name)}
+            new = [f"{self._root}/{name}" for name in sorted(there - (self._read or set()))]
+            found = self._store().cat_ranges(new, None, None, on_error="return")
+            # Otherwise another process has just replaced an object, and the others alone would not be the whole.
+            if not any(isinstance(content, FileNotFoundError) for content in found):
+                return there, dict(zip(new, found, strict=True))
+        raise ValueError("its objects are replaced faster than they can be read")
 
     def _record(self, answers: Iterable[Answer], labels: Iterable[Label]) -> None:
         """Write what is new, and only then let it count."""

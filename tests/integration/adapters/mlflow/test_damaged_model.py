@@ -71,6 +71,13 @@ def test_reference_with_other_counts_is_refused(store: MlflowModelStore, saved: 
         store.download(store.versions(saved.name)[0])
 
 
+def test_reference_of_a_later_layout_counts_as_none(
+    store: MlflowModelStore, saved: ModelVersion, spoilable: Path
+) -> None:
+    (spoilable / REFERENCE_FILE).write_text('{"layout": 2, "else": []}')
+    assert store.download(store.versions(saved.name)[0]).reference is None
+
+
 def test_model_of_an_earlier_release_has_no_reference(
     store: MlflowModelStore, saved: ModelVersion, spoilable: Path
 ) -> None:

@@ -17,6 +17,7 @@ from fmnist.adapters.prometheus.meter import PrometheusMeter
 from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.domain.model.evaluation.metrics import Probabilities
+from fmnist.domain.model.traffic.drift import Drift
 from fmnist.domain.model.traffic.feedback import Answer, Labelling, RealizedAccuracy, TrueClass
 from fmnist.domain.model.traffic.shadow_report import ShadowReport
 from fmnist.domain.model.traffic.sketch import Statistic
@@ -248,6 +249,23 @@ def test_answers_are_handed_over_and_measured_after_an_error(
     ended.set()
 
 
+def test_drift_does_not_wait_for_a_place_that_hangs(
+    replica: Replica, feedback: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asyncio.run(answered(replica, "a", 3))
+    ended = threading.Event()
+    monkeypatch.setattr(module, "_ACCURACY_SECONDS", 0.05)
+    monkeypatch.setattr(feedback, "accuracy", lambda _: ended.wait(30))
+
+    async def ask() -> Drift:
+        drift = await replica.drift()
+        ended.set()
+        return drift
+
+    found = asyncio.run(ask())
+    assert (found.window.sketch.images, found.realized) == (1, None)
+
+
 def test_without_a_place_there_is_no_feedback(domain: Domain, meter: PrometheusMeter) -> None:
     settings = ReplicaSettings(max_batch=10, max_waiting=10, max_seconds=10, poll_seconds=7)
     replica = Replica(lambda _: domain, meter, settings, Traffic(MemoryTrafficWindows(60)))  # type: ignore[arg-type,return-value]
@@ -340,4 +358,4 @@ def test_comparison_is_published_and_an_error_keeps_no_window_from_it(
     page = meter.page().decode()
     assert f'ray_fmnist_shadow_runs{{shadow_uri="{SHADOW}"}} 1.0' in page
     assert 'ray_fmnist_window_images{model_uri="models:/dev.greys/3"} 2.0' in page
-    assert "the shadow is not up to date; the next try is in 5.0 s" in caplog.text
+    assert "the shadow is not up to date, and is tried every 5 s: the head node is away" in caplog.text

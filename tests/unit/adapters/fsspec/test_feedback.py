@@ -80,6 +80,26 @@ def test_objects_are_never_changed_and_their_number_is_bounded(place: Path, monk
     assert len(feedback._book._known) == 10
 
 
+def test_label_counts_although_another_process_replaces_objects_meanwhile(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_OBJECTS", 2)
+    first, second = opened(place), opened(place)
+    second.add([answer("z", 1)])
+    first.add([answer("a", 1)])
+    names = ObjectFeedback._names
+
+    def and_then_replace(self: ObjectFeedback) -> list[str]:
+        found = list(names(self))
+        monkeypatch.setattr(ObjectFeedback, "_names", names)
+        assert first.label([TrueClass("a", 0, 1)], 5) == Labelling(accepted=1)  # it replaces all objects by one
+        return found
+
+    monkeypatch.setattr(ObjectFeedback, "_names", and_then_replace)
+    assert second.accuracy(URI) == RealizedAccuracy.of(1, 1)
+    assert opened(place).accuracy(URI) == RealizedAccuracy.of(1, 1)
+
+
 def test_labels_at_the_same_time_of_two_processes_count_once(place: Path) -> None:
     both = [opened(place, 1000) for _ in range(2)]
     both[0].add([answer("a", *range(10))])

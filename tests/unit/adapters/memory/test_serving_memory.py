@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from fmnist.adapters.memory.serving_memory import MemoryServingMemory
+from fmnist.ports.model_store import ModelPackage
 from fmnist.ports.serving_memory import KeptModel
 from fmnist.testing.contracts.serving_memory import ServingMemoryContract, make_package
 
@@ -29,3 +30,14 @@ def test_model_that_cannot_be_pickled_raises() -> None:
     bound = replace(make_package(2), factory=lambda: make_package(2).load())
     with pytest.raises(Exception, match="pickle"):
         KeptModel.of(bound, compared=True)
+
+
+def test_package_of_an_earlier_release_has_no_reference_and_can_be_kept_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    package = make_package(2)
+    state = [getattr(package, name) for name in ("version", "uuid", "signature", "created", "factory")]
+    with monkeypatch.context() as earlier:
+        earlier.setattr(ModelPackage, "__getstate__", lambda _: state)
+        kept = KeptModel.of(package, compared=True)
+    found = kept.package()
+    assert (found.version, found.reference) == (package.version, None)
+    assert KeptModel.of(found, compared=True).package().reference is None

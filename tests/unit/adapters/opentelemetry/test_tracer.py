@@ -120,8 +120,9 @@ def test_a_failed_request_is_marked_as_an_error() -> None:
     assert [span.name for span in phases] == ["decode", "wait"]
 
 
-def test_probes_and_scrapes_are_not_traced() -> None:
+def test_probes_scrapes_and_feedback_are_not_traced() -> None:
     traced = Traced()
+    traced.service.post("/feedback", b"{}")
     for path in ("/health", "/info", "/v2/health/ready"):
         assert traced.service.get(path).status == 200
     assert traced.spans() == []

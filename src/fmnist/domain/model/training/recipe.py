@@ -17,7 +17,7 @@ Precision = Literal["float32", "bfloat16"]
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
 # Batch normalization needs two values per channel; the last layers of `resnet18` have one for each image.
 _LEAST_BATCH: Mapping[Architecture, int] = {"resnet18": 2}
-_MOST_FADED = 127  # black stays darker than white
+_MOST_FADED = 126  # black stays darker than white
 _LARGEST = 1e38  # the range of float32, in which networks compute, ends near this
 
 
@@ -90,6 +90,10 @@ class Recipe:
             InvalidSetting: a name is not an attribute, or a value is not allowed.
         """
         return cls(**known_fields(cls, "a recipe", values))
+
+    def identity(self) -> dict[str, Any]:
+        """Return the values that name this training. Without fading, they are those of earlier releases."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name != "fade" or value}
 
     def override(self, **values: Any) -> Self:
         """Return a copy of this recipe with those given values that are not None."""

@@ -36,7 +36,7 @@ class TuningTask:
 
     def study(self, dataset: DatasetVersion) -> str:
         """Return the name of the study. Another recipe, space or data give another study, the budget does not."""
-        identity = json.dumps([dataclasses.asdict(self.start), str(self.space), dataset.digest])
+        identity = json.dumps([self.start.identity(), str(self.space), dataset.digest])
         digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
         return f"{self.label}-v{dataset.version.removeprefix(TAG_PREFIX)}-{digest}"
 

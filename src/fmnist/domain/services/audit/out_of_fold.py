@@ -1,6 +1,5 @@
 """Predicts every image of a data version by a model that was trained on neither this image nor an equal one."""
 
-import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -49,7 +48,7 @@ class OutOfFold:
         for fold in range(FOLDS):
             held, step = folds == fold, f"fold {fold + 1} of {FOLDS}"
             on_step(step, 0.0)
-            recipe = sorted(dataclasses.asdict(self.recipe).items())
+            recipe = sorted(self.recipe.identity().items())
             key = f"audit-{fold}-{hashlib.sha256(repr((digest, FOLDS, recipe)).encode()).hexdigest()[:16]}"
             found = self.recall(key)
             if found is None or found.shape != (held.sum(), 10):

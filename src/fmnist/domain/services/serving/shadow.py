@@ -144,10 +144,13 @@ class Shadow:
             return
         size, uri = len(images), model.version.uri
         with self._changed:
+            if self._ended.is_set():
+                return
             is_full = bool(self._waiting) and self._waiting + size > self._limits.queue
             if is_busy or is_full:
                 self._dropped[uri] = self._dropped.get(uri, 0) + size
-                self._refused += 0 if is_busy else size
+                # A shadow that waits for its turn is not slow.
+                self._refused += 0 if is_busy or self._began is None else size
                 return
             self._waiting += size
             self._batches.append(_Batch(model, images, probabilities, seconds))

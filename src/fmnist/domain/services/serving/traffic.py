@@ -59,7 +59,9 @@ class Traffic:
             ready = list(self._unpublished)
         for key in ready:
             with self._lock:
-                sketch = self._unpublished.pop(key)
+                sketch = self._unpublished.pop(key, None)
+            if sketch is None:  # another thread publishes it
+                continue
             try:
                 self._windows.add(*key, sketch)
             except BaseException:

@@ -252,17 +252,31 @@ def test_shadow_that_is_too_slow_is_switched_off(house: House) -> None:
     shadow = house.running(answers, queue=1, judged=10)
     for _ in range(3):  # as many are answered as dropped
         note(shadow, [3])
+        until(lambda: shadow._began is not None)
         note(shadow, [3])
         gate.release()
         until(lambda: shadow._waiting == 0)
     assert (shadow.report(grey_model()).images, shadow.report(grey_model()).dropped) == (3, 3)
     note(shadow, [3])
+    until(lambda: shadow._began is not None)
     for _ in range(4):
         note(shadow, [3])
     found = shadow.report(grey_model())
     assert (found.state, found.dropped) == ("off", 7)
     assert found.reason == "too slow: its queue refused more than it answered, of 10 images or more"
     gate.release()
+
+
+def test_shadow_that_gets_no_turn_drops_images_and_is_not_called_slow(house: House) -> None:
+    house.is_idle = False
+    shadow = house.running(Answers(), queue=5, judged=10)
+    for _ in range(30):
+        note(shadow, 5 * [3])
+    found = shadow.report(grey_model())
+    assert (found.state, found.images) == ("running", 0)
+    assert found.dropped >= 140
+    house.is_idle = True
+    until(lambda: shadow.report(grey_model()).images)
 
 
 def test_each_model_that_serves_is_compared_anew(house: House) -> None:

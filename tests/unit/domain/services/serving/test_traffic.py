@@ -1,7 +1,9 @@
 """The traffic of a replica: sketched in any number of batches, published, and kept while the windows are away."""
 
 import itertools
+import threading
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -102,6 +104,31 @@ def test_model_is_judged_with_its_own_reference(traffic: Traffic) -> None:
     found = traffic.judge(model)
     assert (found.model_uri, found.reference) == (URI, toy_sketch(500))
     assert found.distances
+
+
+def test_threads_may_publish_at_the_same_time(
+    traffic: Traffic, windows: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, go_on = threading.Event(), threading.Event()
+    add = Flaky.add
+
+    def slow(self: Flaky, model_uri: str, minute: int, sketch: Sketch) -> None:
+        entered.set()
+        go_on.wait(30)
+        add(self, model_uri, minute, sketch)
+
+    note(traffic, 0, 10)
+    note(traffic, 10, 30, version=4)
+    monkeypatch.setattr(Flaky, "add", slow)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(traffic.publish)  # it has listed both sketches, and added none
+        assert entered.wait(30)
+        monkeypatch.setattr(Flaky, "add", add)
+        traffic.publish()
+        go_on.set()
+        first.result(30)
+    assert windows.window(URI).sketch.images == 10
+    assert windows.window("models:/dev.greys/4").sketch.images == 20
 
 
 @pytest.mark.soak
