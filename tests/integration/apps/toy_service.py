@@ -18,6 +18,7 @@ from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.evaluation.metrics import Probabilities
 from fmnist.domain.model.traffic.drift import Drift
 from fmnist.domain.model.traffic.feedback import Labelling, RealizedAccuracy, TrueClass
+from fmnist.domain.model.traffic.shadow_report import ShadowReport
 from fmnist.domain.model.traffic.sketch import Sketch, TrafficWindow
 from fmnist.domain.services.serving.load import ServedModel
 from fmnist.domain.services.serving.reload import ServingStatus
@@ -49,6 +50,9 @@ class OneModel(Serving):
 
     async def label(self, given: Sequence[TrueClass]) -> Labelling:
         raise AssertionError("this service takes no feedback")
+
+    async def shadow(self) -> ShadowReport:
+        return ShadowReport()
 
     async def drift(self) -> Drift:
         assert self.model is not None

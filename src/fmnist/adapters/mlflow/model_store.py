@@ -66,7 +66,7 @@ class MlflowModelStore(ModelStore):
         model = Model(run_id=run_id)
         with tempfile.TemporaryDirectory(prefix="fmnist-model-") as scratch:
             # Built and checked before anything is stored, so that a bad model leaves nothing in MLflow.
-            folder = build_artifact(model, weights, info, golden, reference, card, Path(scratch))
+            folder = build_artifact(model, weights, info, golden, card, Path(scratch), reference)
             logged = self._upload(run, model, folder, info)
         return self._register(name, logged.artifact_location, run_id, info.lineage, card, logged.model_id)
 

@@ -29,9 +29,9 @@ def build_artifact(
     weights: TrainedWeights,
     info: ModelInfo,
     golden: Images,
-    reference: Sketch | None,
     card: str | None,
     scratch: Path,
+    reference: Sketch | None = None,
 ) -> Path:
     """Write all forms of the model below `scratch`, fill in `model` (its MLmodel), and return the artifact's folder.
 

@@ -32,7 +32,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def host(cluster: ClusterSettings = SHARED) -> RayHost:
-    return RayHost(lambda _: "application", cluster=cluster, request_seconds=30, proxy="a:b")
+    return RayHost(lambda *_: "application", cluster=cluster, request_seconds=30, proxy="a:b")
 
 
 def start() -> None:
