@@ -13,7 +13,7 @@ _LAYOUT = 1  # raise it with the edges of the bins or the statistics
 
 
 class _Layout(BaseModel):
-    layout: int
+    layout: int = 0
 
 
 class _Document(BaseModel):
