@@ -125,6 +125,7 @@ def cost(prediction: Prediction, uri: str, images: Images, environment: dict[str
         traced = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.1"}
         for name, server, variables in (
             (NOTHING, plain, without),
+            ("window and drift", plain, {}),
             ("window, drift and feedback", plain, {"FEEDBACK_PLACE": str(Path(directory, "feedback"))}),
             ("shadow", shadowed, without),
             ("traces of a tenth", plain, {**without, **traced, "OTEL_EXPORTER_OTLP_ENDPOINT": NO_COLLECTOR}),
