@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fmnist.adapters.fastapi.documents import ErrorDocument, json_reply
-from fmnist.adapters.fastapi.keys import documented_keys, key_needed, may_predict
+from fmnist.adapters.fastapi.keys import check_key, documented_keys
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.domain.model.traffic.report import DriftReport
@@ -21,8 +21,7 @@ def drift_route(serving: Serving, settings: HttpSettings) -> APIRouter:
 
     @router.get("/drift", summary="Recent traffic", responses={200: {"model": DriftReport}, **problems})
     async def drift(request: Request) -> Response:
-        if not may_predict(request.scope, settings.api_keys):
-            raise key_needed()
+        check_key(request.scope, settings.api_keys)
         return json_reply(DriftReport.of(await serving.drift()))
 
     return router

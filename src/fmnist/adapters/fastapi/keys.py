@@ -32,6 +32,16 @@ def may_predict(scope: Scope, api_keys: Sequence[str]) -> bool:
     return sum(hmac.compare_digest(key.encode(), candidate) for key in api_keys for candidate in given) > 0
 
 
+def check_key(scope: Scope, api_keys: Sequence[str]) -> None:
+    """Check the key of a request that the gate admits without one, because it has no body.
+
+    Raises:
+        Problem: no key, or an unknown one (401).
+    """
+    if not may_predict(scope, api_keys):
+        raise key_needed()
+
+
 def key_needed() -> Problem:
     """Return the error for a request without a key, or with an unknown one."""
     detail = "an API key is needed: send it as 'Authorization: Bearer KEY' or as 'X-API-Key: KEY'"

@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from fmnist.adapters.fastapi.documents import ErrorDocument
-from fmnist.adapters.fastapi.keys import documented_keys, key_needed, may_predict
+from fmnist.adapters.fastapi.keys import check_key, documented_keys
 from fmnist.adapters.fastapi.metrics import ExportedMeter
 from fmnist.adapters.fastapi.settings import HttpSettings
 
@@ -23,8 +23,7 @@ def metrics_route(meter: ExportedMeter, settings: HttpSettings) -> APIRouter:
         responses={401: {"model": ErrorDocument}} if settings.api_keys else {},
     )
     async def metrics(request: Request) -> Response:
-        if not may_predict(request.scope, settings.api_keys):
-            raise key_needed()
+        check_key(request.scope, settings.api_keys)
         return Response(meter.page(), media_type=_TEXT)
 
     return router

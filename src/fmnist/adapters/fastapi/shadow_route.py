@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fmnist.adapters.fastapi.documents import ErrorDocument, json_reply
-from fmnist.adapters.fastapi.keys import documented_keys, key_needed, may_predict
+from fmnist.adapters.fastapi.keys import check_key, documented_keys
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.domain.model.traffic.shadow_report import ShadowReport
@@ -23,8 +23,7 @@ def shadow_route(serving: Serving, settings: HttpSettings) -> APIRouter:
         "/shadow", summary="Comparison with a second model", responses={200: {"model": ShadowReport}, **problems}
     )
     async def shadow(request: Request) -> Response:
-        if not may_predict(request.scope, settings.api_keys):
-            raise key_needed()
+        check_key(request.scope, settings.api_keys)
         return json_reply(await serving.shadow())
 
     return router
