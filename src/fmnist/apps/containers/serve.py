@@ -17,8 +17,8 @@ from fmnist.adapters.fastapi.tracing import Tracer
 from fmnist.adapters.fsspec.feedback import ObjectFeedback
 from fmnist.adapters.http.address import address_of
 from fmnist.adapters.http.service import HttpService
-from fmnist.adapters.memory.agreements import MemoryAgreements
 from fmnist.adapters.memory.serving_memory import MemoryServingMemory
+from fmnist.adapters.memory.tallies import MemoryTallies
 from fmnist.adapters.memory.traffic_windows import MemoryTrafficWindows
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.model_store import MlflowModelStore
@@ -27,13 +27,14 @@ from fmnist.adapters.uvicorn.host import LocalHost
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.containers.s3 import s3_settings
 from fmnist.apps.settings import Settings
+from fmnist.domain.model.traffic.agreement import Agreement
 from fmnist.domain.services.serving.feedback import GivenAnswers
 from fmnist.domain.services.serving.load import ModelSources, NormalizationCheck
 from fmnist.domain.services.serving.reload import ModelServing
 from fmnist.domain.services.serving.shadow import Shadow, ShadowObserver
 from fmnist.domain.services.serving.traffic import Traffic
-from fmnist.ports.agreements import Agreements
 from fmnist.ports.serving_memory import ServingMemory
+from fmnist.ports.tallies import Tallies
 
 # More threads slow single images down. ADR 21 has the figures.
 LOCAL_THREADS = 1
@@ -111,7 +112,7 @@ def tracer_of(settings: Settings) -> Tracer | None:
 
 def shadow_of(
     sources: ModelSources,
-    agreements: Agreements,
+    agreements: Tallies[Agreement],
     is_idle: Callable[[], bool],
     observe: ShadowObserver,
     uri: str,
@@ -124,7 +125,7 @@ def _local_host(settings: Settings, connection: MlflowConnection, registry: Regi
     meter = PrometheusMeter()
     sources = sources_of(settings, connection, registry)
     serving = partial(ModelServing, sources(MemoryServingMemory(), LOCAL_THREADS))
-    shadow = partial(shadow_of, sources(MemoryServingMemory(), SHADOW_THREADS), MemoryAgreements())
+    shadow = partial(shadow_of, sources(MemoryServingMemory(), SHADOW_THREADS), MemoryTallies(Agreement))
     minutes = settings.drift_window_minutes
     traffic = Traffic(MemoryTrafficWindows(minutes)) if minutes else None
     place = settings.feedback_place

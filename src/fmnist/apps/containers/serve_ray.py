@@ -20,12 +20,12 @@ from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.parquet.storage import S3Settings
-from fmnist.adapters.ray.agreements import RayAgreements
 from fmnist.adapters.ray.feedback import RayFeedback
 from fmnist.adapters.ray.serving import ReplicaParts, application
 from fmnist.adapters.ray.serving_host import RayHost
 from fmnist.adapters.ray.serving_memory import RayServingMemory
 from fmnist.adapters.ray.settings import ClusterSettings
+from fmnist.adapters.ray.tallies import RayTallies
 from fmnist.adapters.ray.traffic_windows import RayTrafficWindows
 from fmnist.apps.containers.serve import (
     SHADOW_THREADS,
@@ -38,6 +38,7 @@ from fmnist.apps.containers.serve import (
 )
 from fmnist.apps.settings import Settings
 from fmnist.domain.model.errors import InvalidSetting
+from fmnist.domain.model.traffic.agreement import Agreement
 from fmnist.domain.services.serving.feedback import GivenAnswers
 from fmnist.domain.services.serving.load import ModelSources
 from fmnist.domain.services.serving.reload import ModelServing, ReloadObserver
@@ -70,7 +71,7 @@ def given(name: str, *, place: str | None, s3: S3Settings) -> GivenAnswers | Non
 def shadow(name: str, *, sources: Callable[[ServingMemory, int], ModelSources], deploy: str) -> ShadowMaker:
     """Return the maker of shadows for a replica of the application `name`. Called in the replica's process."""
     memory = RayServingMemory(f"{name}:shadow", deploy)
-    return partial(shadow_of, sources(memory, SHADOW_THREADS), RayAgreements(name))
+    return partial(shadow_of, sources(memory, SHADOW_THREADS), RayTallies(name, Agreement))
 
 
 def without_secrets(registry: RegistrySettings) -> RegistrySettings:

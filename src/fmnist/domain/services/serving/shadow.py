@@ -20,7 +20,8 @@ from fmnist.domain.model.traffic.agreement import Agreement, Pair
 from fmnist.domain.model.traffic.shadow_report import ShadowReport, ShadowState
 from fmnist.domain.services.serving.load import ServedModel, short_reason
 from fmnist.domain.services.serving.reload import ModelServing
-from fmnist.ports.agreements import Agreements
+from fmnist.domain.services.serving.unpublished import Unpublished
+from fmnist.ports.tallies import Tallies
 
 _PIECE = 64  # images between two looks whether callers wait
 _PAUSE_SECONDS = 0.002
@@ -81,7 +82,7 @@ class Shadow:
     def __init__(
         self,
         serving: ModelServing,
-        agreements: Agreements,
+        agreements: Tallies[Agreement],
         is_idle: Callable[[], bool],
         observe: ShadowObserver,
         uri: str,
@@ -103,8 +104,7 @@ class Shadow:
         self._ended = threading.Event()
         self._began: float | None = None  # the piece that the shadow answers now
         self._model_uri = ""  # the version that it is compared with
-        self._counting = threading.Lock()
-        self._unpublished: dict[str, Agreement] = {}
+        self._unpublished = Unpublished[Pair, Agreement](Agreement.joined)
 
     @property
     def uri(self) -> str:
@@ -167,14 +167,7 @@ class Shadow:
             dropped, self._dropped = self._dropped, {}
         for uri, images in dropped.items():
             self._count(uri, Agreement(dropped=images))
-        for uri in list(self._unpublished):
-            with self._counting:
-                found = self._unpublished.pop(uri, Agreement())
-            try:
-                self._agreements.add(Pair(uri, self._uri), found)
-            except BaseException:
-                self._keep(uri, found)
-                raise
+        self._unpublished.publish(self._agreements.add)
 
     def report(self, model: ServedModel | None) -> ShadowReport:
         """Publish, and return the comparison with the model that serves; raises as `publish` does."""
@@ -275,9 +268,6 @@ class Shadow:
             self._count(self._model_uri, Agreement(faults=(reason,)))
 
     def _count(self, uri: str, found: Agreement) -> None:
-        self._keep(uri, found)
-        self._observe(Pair(uri, self._uri), found)
-
-    def _keep(self, uri: str, found: Agreement) -> None:
-        with self._counting:
-            self._unpublished[uri] = Agreement.joined([found, *filter(None, [self._unpublished.get(uri)])])
+        pair = Pair(uri, self._uri)
+        self._unpublished.add(pair, found)
+        self._observe(pair, found)

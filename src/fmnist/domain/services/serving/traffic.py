@@ -11,15 +11,18 @@ from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.traffic.drift import Drift
 from fmnist.domain.model.traffic.sketch import Features, Sketch, features_of
 from fmnist.domain.services.serving.load import ServedModel
+from fmnist.domain.services.serving.unpublished import Unpublished
 from fmnist.ports.traffic_windows import TrafficWindows
 
 # Images are sketched together, because numpy takes almost as long for one image as for many.
 _TOGETHER = 1000
 _MOST_UNPUBLISHED = 120
 
+_Minute = tuple[str, int]
+
 
 class Traffic:
-    """The traffic of one replica. It keeps no image. Safe to call from many threads.
+    """The traffic of one replica, by model version and minute. It keeps no image. Safe to call from many threads.
 
     Args:
         clock: seconds since 1970 (UTC).
@@ -29,21 +32,15 @@ class Traffic:
         self._windows = windows
         self._clock = clock
         self._lock = threading.Lock()
-        self._minute = ("", 0)
-        self._features: list[Features] = []
-        self._logits: list[npt.NDArray[np.float32]] = []
+        self._pieces: dict[_Minute, list[tuple[Features, npt.NDArray[np.float32]]]] = {}
         self._rows = 0
-        self._unpublished: dict[tuple[str, int], Sketch] = {}
+        self._unpublished = Unpublished[_Minute, Sketch](Sketch.joined)
 
     def note(self, model: ServedModel, images: Images, logits: npt.NDArray[np.float32]) -> None:
         """Note a batch uint8 (n, 28, 28), n >= 1, and the model's logits float32 (n, classes)."""
         features, minute = features_of(images), (model.version.uri, int(self._clock() // 60))
         with self._lock:
-            if minute != self._minute:
-                self._sketch()
-                self._minute = minute
-            self._features.append(features)
-            self._logits.append(logits)
+            self._pieces.setdefault(minute, []).append((features, logits))
             self._rows += len(images)
             if self._rows >= _TOGETHER:
                 self._sketch()
@@ -56,17 +53,7 @@ class Traffic:
         """
         with self._lock:
             self._sketch()
-            ready = list(self._unpublished)
-        for key in ready:
-            with self._lock:
-                sketch = self._unpublished.pop(key, None)
-            if sketch is None:  # another thread publishes it
-                continue
-            try:
-                self._windows.add(*key, sketch)
-            except BaseException:
-                self._keep(key, sketch)
-                raise
+        self._unpublished.publish(lambda minute, sketch: self._windows.add(*minute, sketch))
 
     def judge(self, model: ServedModel) -> Drift:
         """Publish, and compare the window of this model with its reference; raises as `publish` does."""
@@ -75,17 +62,9 @@ class Traffic:
         return Drift.of(uri, self._windows.window(uri), model.package.reference)
 
     def _sketch(self) -> None:
-        if self._rows:
-            made = Sketch.of(np.concatenate(self._features), np.concatenate(self._logits))
-            self._features, self._logits, self._rows = [], [], 0
-            self._add(self._minute, made)
-
-    def _keep(self, key: tuple[str, int], sketch: Sketch) -> None:
-        with self._lock:
-            self._add(key, sketch)
-
-    def _add(self, key: tuple[str, int], sketch: Sketch) -> None:
-        before = self._unpublished.pop(key, None)
-        self._unpublished[key] = sketch if before is None else Sketch.joined([before, sketch])
-        if len(self._unpublished) > _MOST_UNPUBLISHED:  # windows that stay away must not fill the memory
-            del self._unpublished[min(self._unpublished, key=lambda each: each[1])]
+        pieces, self._pieces, self._rows = self._pieces, {}, 0
+        for minute, each in pieces.items():
+            features, logits = zip(*each, strict=True)
+            self._unpublished.add(minute, Sketch.of(np.concatenate(features), np.concatenate(logits)))
+        # Windows that stay away must not fill the memory.
+        self._unpublished.keep(_MOST_UNPUBLISHED, lambda minute: minute[1])

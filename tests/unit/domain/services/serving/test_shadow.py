@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from fmnist.adapters.memory.agreements import MemoryAgreements
+from fmnist.adapters.memory.tallies import MemoryTallies
 from fmnist.domain.model.data.images import CLASS_NAMES
 from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.domain.model.traffic.agreement import Agreement, Pair
@@ -67,7 +67,7 @@ class House:
     """Makes shadows, and ends them."""
 
     def __init__(self) -> None:
-        self.agreements = MemoryAgreements()
+        self.agreements = MemoryTallies(Agreement)
         self.observed: list[tuple[Pair, Agreement]] = []
         self.is_idle = True
         self.made: list[Shadow] = []
