@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fmnist.adapters.fastapi.batches import Watch
 from fmnist.adapters.http.endpoint import Reply
 from fmnist.adapters.http.service import HttpService
 from fmnist.adapters.memory.classifier import MeanClassifier
@@ -67,11 +68,13 @@ class Toy(OneModel):
         self.before: dict[int, Callable[[], Any]] = {}
         self.count = 0
 
-    async def answer(self, images: Images) -> tuple[ServedModel, Probabilities]:
+    async def answer(
+        self, images: Images, request_id: str | None = None, watch: Watch | None = None
+    ) -> tuple[ServedModel, Probabilities]:
         self.count += 1
         if self.count in self.before and (awaited := self.before[self.count]()):
             await awaited
-        return await super().answer(images)
+        return await super().answer(images, request_id, watch)
 
 
 class Altered(HttpService):

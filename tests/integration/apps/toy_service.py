@@ -16,6 +16,7 @@ from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.evaluation.metrics import Probabilities
+from fmnist.domain.model.traffic.canary_report import CanaryReport
 from fmnist.domain.model.traffic.drift import Drift
 from fmnist.domain.model.traffic.feedback import Labelling, RealizedAccuracy, TrueClass
 from fmnist.domain.model.traffic.shadow_report import ShadowReport
@@ -41,7 +42,9 @@ class OneModel(Serving):
     def check_room(self) -> None:
         pass
 
-    async def answer(self, images: Images, watch: Watch | None = None) -> tuple[ServedModel, Probabilities]:
+    async def answer(
+        self, images: Images, request_id: str | None = None, watch: Watch | None = None
+    ) -> tuple[ServedModel, Probabilities]:
         assert self.model is not None
         return self.model, self.model.prediction.probabilities(images)
 
@@ -50,6 +53,9 @@ class OneModel(Serving):
 
     async def label(self, given: Sequence[TrueClass]) -> Labelling:
         raise AssertionError("this service takes no feedback")
+
+    async def canary(self) -> CanaryReport:
+        return CanaryReport()
 
     async def shadow(self) -> ShadowReport:
         return ShadowReport()

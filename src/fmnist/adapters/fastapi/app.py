@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 
 from fmnist.adapters.fastapi import descriptions
+from fmnist.adapters.fastapi.canary_route import canary_route
 from fmnist.adapters.fastapi.drift_route import drift_route
 from fmnist.adapters.fastapi.feedback_route import feedback_route
 from fmnist.adapters.fastapi.formats import ImageFormats
@@ -67,6 +68,7 @@ def create_app(
     if settings.has_feedback:
         app.include_router(feedback_route(serving, settings))
     app.include_router(shadow_route(serving, settings))
+    app.include_router(canary_route(serving, settings))
     if meter is not None:
         app.include_router(metrics_route(meter, settings))
     return app

@@ -36,6 +36,7 @@ class _Request:
     images: Images
     answer: "asyncio.Future[Answer]"
     watch: Watch | None
+    model: ServedModel | None  # None for the one that serves when the batch starts
 
 
 class BatchQueue:
@@ -47,8 +48,8 @@ class BatchQueue:
     classified in the event loop, because handing it over would cost as much.
 
     Args:
-        classify: called with a uint8 batch (n, 28, 28), by up to two threads. One prepares the next batch while the
-            model is busy with the other's, and waits for the model then.
+        classify: called with a uint8 batch (n, 28, 28) and the model that its requests named, if any, by up to two
+            threads. One prepares the next batch while the model is busy with the other's, and waits for the model then.
         observe: called with each batch, its answer, the number of its requests, and the seconds that it took.
         max_batch: most images in a batch. A larger request makes a batch of its own.
         max_waiting: most images that may wait, beside the batches that are handed over. A request may exceed it if none
@@ -58,7 +59,7 @@ class BatchQueue:
 
     def __init__(
         self,
-        classify: Callable[[Images], Answer],
+        classify: Callable[[Images, ServedModel | None], Answer],
         observe: Callable[[Images, Answer, int, float], None],
         *,
         max_batch: int,
@@ -107,16 +108,16 @@ class BatchQueue:
             detail = f"{self._waiting} images wait for the model, of at most {limit}: try again in a moment"
             raise Problem(429, "too_many_requests", detail, {"retry-after": _RETRY_SECONDS})
 
-    async def answer(self, images: Images, watch: Watch | None = None) -> Answer:
+    async def answer(self, images: Images, watch: Watch | None = None, model: ServedModel | None = None) -> Answer:
         """Classify a uint8 batch (n, 28, 28), n >= 1. A cancelled call leaves the queue.
 
-        `watch` is called in the event loop, before this returns.
+        `watch` is called in the event loop, before this returns. Without `model`, the one that serves by then answers.
 
         Raises:
             Problem: too many images wait already (429).
         """
         self.check_room(len(images))
-        request = _Request(images, asyncio.get_running_loop().create_future(), watch)
+        request = _Request(images, asyncio.get_running_loop().create_future(), watch, model)
         self._requests.append(request)
         self._waiting += len(images)
         if self._may_start():
@@ -146,11 +147,16 @@ class BatchQueue:
 
     def _start_batch(self) -> None:
         batch: list[_Request] = []
-        size = 0
+        others: list[_Request] = []
+        size, model = 0, self._requests[0].model
         while self._requests and (not batch or self._fits(size + len(self._requests[0].images))):
             request = self._requests.popleft()
+            if request.model is not model:
+                others.append(request)
+                continue
             batch.append(request)
             size += len(request.images)
+        self._requests.extendleft(reversed(others))
         self._waiting -= size
         self._running += 1
         loop = asyncio.get_running_loop()
@@ -158,9 +164,9 @@ class BatchQueue:
         try:
             images = batch[0].images if len(batch) == 1 else np.concatenate([request.images for request in batch])
             if self._running == 1 and self._is_short(batch):
-                work.set_result(self._timed(images, len(batch)))
+                work.set_result(self._timed(images, model, len(batch)))
             else:
-                work = loop.run_in_executor(self._thread, self._timed, images, len(batch))
+                work = loop.run_in_executor(self._thread, self._timed, images, model, len(batch))
         except Exception as error:  # noqa: BLE001 - such as no memory: the next batch must start all the same
             work.set_exception(error)
         work.add_done_callback(partial(self._finish, batch))
@@ -173,9 +179,9 @@ class BatchQueue:
             return False
         return len(batch[0].images) * self._seconds_per_image < _SHORT_SECONDS
 
-    def _timed(self, images: Images, requests: int) -> _Timed:
+    def _timed(self, images: Images, model: ServedModel | None, requests: int) -> _Timed:
         started = time.perf_counter()
-        answer = self._classify(images)
+        answer = self._classify(images, model)
         # The model takes one batch after the other. The other thread may end meanwhile, so look at its end first.
         begin = max(started, self._last_end)
         self._last_end = end = time.perf_counter()

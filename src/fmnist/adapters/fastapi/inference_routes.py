@@ -92,7 +92,8 @@ def inference_routes(serving: Serving, settings: HttpSettings) -> APIRouter:
         asked = InferenceRequest.parse(
             *split_body(await request.body(), request.headers.get(LENGTH_HEADER)), settings.max_images
         )
-        served, rows = await serving.answer(asked.images)
+        # A version in the path is that of the model that serves, and never of a canary.
+        served, rows = await serving.answer(asked.images, None if version else request.state.request_id)
         # A reload may have replaced the model in between.
         _check_version(served, version)
         serving.note(request.state.request_id, served, rows)

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from fmnist.domain.model.evaluation.metrics import Probabilities
+from fmnist.domain.model.promotion.canary import Canary
 from fmnist.domain.model.traffic.agreement import Agreement, Pair
 from fmnist.domain.model.traffic.drift import Drift, Verdict
 from fmnist.domain.model.traffic.feedback import RealizedAccuracy
@@ -153,6 +154,24 @@ class ShadowMetrics:
         self._shadow_uri = uri
         if shadow is not None:
             self._runs.add(shadow.is_running, shadow.uri)
+
+
+class CanaryMetrics:
+    """Metric of the canary of one replica."""
+
+    def __init__(self, meter: Meter) -> None:
+        name, label = "fmnist_canary_percent", ("challenger_uri",)
+        self._percent = meter.gauge(name, "Percent of the requests that the challenger answers.", label)
+        self._challenger_uri: str | None = None
+
+    def set(self, canary: Canary | None) -> None:
+        """Set the share. That of an earlier challenger falls to 0."""
+        uri = None if canary is None else canary.model_uri
+        if self._challenger_uri not in (None, uri):
+            self._percent.add(0, self._challenger_uri)
+        self._challenger_uri = uri
+        if canary is not None:
+            self._percent.add(canary.percent, canary.model_uri)
 
 
 class ServingMetrics:

@@ -42,7 +42,7 @@ def predict_route(serving: Serving, settings: HttpSettings, formats: ImageFormat
             raise Problem(503, "not_ready", NO_MODEL)
         serving.check_room()  # before the body is decoded, which may cost more than the model
         images = await formats.decode(media_type, await request.body())
-        model, rows = await serving.answer(images)
+        model, rows = await serving.answer(images, request.state.request_id)
         serving.note(request.state.request_id, model, rows)
         document = Predictions(
             predictions=_predictions(model, rows, query),

@@ -5,26 +5,35 @@ serving.
 """
 
 import asyncio
-import itertools
 import logging
-import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from fmnist.adapters.fastapi.batches import Answer, BatchQueue, Watch
-from fmnist.adapters.fastapi.metrics import DriftMetrics, FeedbackMetrics, Meter, ServingMetrics, ShadowMetrics
+from fmnist.adapters.fastapi.metrics import (
+    CanaryMetrics,
+    DriftMetrics,
+    FeedbackMetrics,
+    Meter,
+    ServingMetrics,
+    ShadowMetrics,
+)
 from fmnist.adapters.fastapi.problems import Problem
+from fmnist.adapters.fastapi.repeated import repeat
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.domain.model.data.images import Images
-from fmnist.domain.model.errors import FmnistError, StoreUnavailable
+from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.domain.model.evaluation.metrics import Probabilities, softmax
+from fmnist.domain.model.promotion.canary import Canary
+from fmnist.domain.model.traffic.canary_report import ArmReport, CanaryReport
 from fmnist.domain.model.traffic.drift import Drift
 from fmnist.domain.model.traffic.feedback import Labelling, RealizedAccuracy, TrueClass
 from fmnist.domain.model.traffic.shadow_report import ShadowReport
+from fmnist.domain.model.traffic.trial import Arm
+from fmnist.domain.services.serving.challenger import Challenger
 from fmnist.domain.services.serving.feedback import GivenAnswers
-from fmnist.domain.services.serving.load import ServedModel, short_reason
+from fmnist.domain.services.serving.load import ServedModel
 from fmnist.domain.services.serving.reload import ModelServing, ReloadObserver, ServingStatus
 from fmnist.domain.services.serving.shadow import Shadow, ShadowObserver
 from fmnist.domain.services.serving.traffic import Traffic
@@ -66,6 +75,7 @@ class Replica(Serving):
         traffic: notes what comes in; None keeps no window.
         given: notes what goes out; None takes no feedback.
         make_shadow: makes the shadow of a deploy with one; None if there is never one.
+        challenger: answers the share of a canary; None if there is never one.
     """
 
     def __init__(
@@ -76,6 +86,7 @@ class Replica(Serving):
         traffic: Traffic | None,
         given: GivenAnswers | None = None,
         make_shadow: ShadowMaker | None = None,
+        challenger: Challenger | None = None,
     ) -> None:
         self._serving = serving(self._note_reload)
         self._metrics = ServingMetrics(meter)
@@ -88,7 +99,8 @@ class Replica(Serving):
         self._shadow_metrics = ShadowMetrics(meter)
         self._make_shadow = make_shadow
         self._shadow: Shadow | None = None
-        self._faults: dict[str, str] = {}  # the last reason why each kind of publishing failed
+        self._canary_metrics = CanaryMetrics(meter)
+        self._challenger = challenger
         self._poll_seconds = settings.poll_seconds
         self._queue = BatchQueue(
             self._classify,
@@ -104,8 +116,11 @@ class Replica(Serving):
     def check_room(self) -> None:
         self._queue.check_room()
 
-    async def answer(self, images: Images, watch: Watch | None = None) -> Answer:
-        return await self._queue.answer(images, watch)
+    async def answer(self, images: Images, request_id: str | None = None, watch: Watch | None = None) -> Answer:
+        chosen = None
+        if self._challenger is not None and request_id is not None:
+            chosen = self._challenger.choose(request_id)
+        return await self._queue.answer(images, watch, chosen)
 
     async def drift(self) -> Drift:
         if self._traffic is None:
@@ -143,57 +158,84 @@ class Replica(Serving):
             return ShadowReport(model_uri=self._serving.status.served_uri)
         return await asyncio.to_thread(shadow.report, self._serving.current)
 
+    async def canary(self) -> CanaryReport:
+        challenger, champion = self._challenger, self._serving.current
+        canary = None if challenger is None else challenger.canary
+        if challenger is None or canary is None or champion is None:
+            return CanaryReport()
+        uri = champion.version.uri
+        counts = await asyncio.to_thread(challenger.total, uri)
+        state, reason, model = challenger.standing()
+        report = CanaryReport(
+            state=str(state),
+            reason=reason,
+            model_uri=uri,
+            challenger_uri=canary.model_uri,
+            percent=canary.percent,
+            began=counts.began,
+        )
+        if model is None:
+            return report
+        shadow = await self.shadow()
+        is_pair = (shadow.model_uri, shadow.shadow_uri) == (uri, canary.model_uri)
+        return replace(
+            report,
+            champion=await self._arm(champion, counts.champion),
+            challenger=await self._arm(model, counts.challenger),
+            compared=shadow.images if is_pair else 0,
+            agreed=sum(each.agreed for each in shadow.classes) if is_pair else 0,
+        )
+
+    async def _arm(self, model: ServedModel, arm: Arm) -> ArmReport:
+        drift = None if self._traffic is None else await asyncio.to_thread(self._traffic.judge, model)
+        return ArmReport.of(model.version.uri, arm, drift, await self._realized(model.version.uri))
+
     def deploy(self, uri: str | None, shadow_uri: str | None = None) -> None:
         """Load and serve a model; None is the newest version. It blocks. The result is in the status.
 
         Then load the shadow, if there is one. It does not wait for that.
         """
+        self.expect(uri, shadow_uri)()
+
+    def expect(self, uri: str | None, shadow_uri: str | None, canary: Canary | None = None) -> Callable[[], None]:
+        """Begin a deploy, which supersedes all earlier ones, and return what loads its models. It does not block."""
         shadow, before = None, self._shadow
         if shadow_uri is not None and self._make_shadow is not None:
             shadow = self._make_shadow(lambda: self._queue.is_idle, self._shadow_metrics.add, shadow_uri)
         self._shadow = shadow
         if before is not None:
             before.end()
-        self._serving.deploy(uri)
+        loads = [self._serving.expect(uri)]
+        if self._challenger is not None:
+            loads.append(self._challenger.expect(canary))
         if shadow is not None:
-            shadow.start()
+            loads.append(shadow.start)
+
+        def load() -> None:
+            for each in loads:
+                each()
+
+        return load
 
     def keep_up(self) -> None:
         """Start a thread that follows an alias, and repeats a load that failed for a temporary reason.
 
-        Another one publishes the traffic and the comparison with the shadow, and a third one the answers.
+        Others publish the traffic, the comparisons with shadow and canary, and the answers.
         """
-        threading.Thread(target=self._keep_up, name="keep up", daemon=True).start()
-        threading.Thread(target=self._publish, name="traffic", daemon=True).start()
+        repeat("keep up", self._poll_seconds or _RETRY_SECONDS, {"checking for a newer model": self._poll})
+        published = {
+            "publishing the shadow": self._publish_shadow,
+            "publishing the canary": self._publish_canary,
+            "publishing the window of traffic": self._publish_traffic,
+        }
+        repeat("traffic", _PUBLISH_SECONDS, published)
         if self._given is not None:
-            threading.Thread(target=self._hand_over, name="answers", daemon=True).start()
+            repeat("answers", _PUBLISH_SECONDS, {"publishing the answers": self._publish_answers})
 
-    def _keep_up(self) -> None:
-        pause = self._poll_seconds or _RETRY_SECONDS
-        while True:
-            time.sleep(pause)
-            try:
-                self._serving.poll(self._poll_seconds)
-            except Exception:
-                logger.exception("checking for a newer model failed; the next check is in %s s", pause)
-
-    def _publish(self) -> None:
-        for times in itertools.count(1):
-            time.sleep(_PUBLISH_SECONDS)
-            for what, publish in (("shadow", self._publish_shadow), ("window of traffic", self._publish_traffic)):
-                self._attempt(what, publish, times)
-
-    def _attempt(self, what: str, publish: Callable[[int], None], times: int) -> None:
-        try:
-            publish(times)
-            self._faults.pop(what, None)
-        except Exception as error:
-            reason = short_reason(error)
-            if self._faults.get(what) != reason:
-                self._faults[what] = reason
-                unforeseen = None if isinstance(error, FmnistError) else error
-                text = "the %s is not up to date, and is tried every %g s: %s"
-                logger.warning(text, what, _PUBLISH_SECONDS, reason, exc_info=unforeseen)
+    def _poll(self, _: int) -> None:
+        self._serving.poll(self._poll_seconds)
+        if self._challenger is not None:
+            self._challenger.poll()
 
     def _publish_traffic(self, times: int) -> None:
         if self._traffic is None:
@@ -212,10 +254,10 @@ class Replica(Serving):
         finally:
             self._shadow_metrics.set(shadow)
 
-    def _hand_over(self) -> None:
-        for times in itertools.count(1):
-            time.sleep(_PUBLISH_SECONDS)
-            self._attempt("feedback", self._publish_answers, times)
+    def _publish_canary(self, _: int) -> None:
+        if self._challenger is not None:
+            self._canary_metrics.set(self._challenger.canary)
+            self._challenger.publish()
 
     def _publish_answers(self, times: int) -> None:
         assert self._given is not None
@@ -228,9 +270,13 @@ class Replica(Serving):
         self._metrics.reload(uri, error)
         self._queue.forget_speed()
 
-    def _classify(self, images: Images) -> Answer:
-        model = self._model()
-        logits = model.prediction.logits(images)
+    def _classify(self, images: Images, chosen: ServedModel | None) -> Answer:
+        model = chosen or self._model()
+        try:
+            logits = model.prediction.logits(images)
+        except Exception:
+            self._note_call(model, None)
+            raise
         if self._traffic is not None:
             self._traffic.note(model, images, logits)
         return model, softmax(logits)
@@ -244,5 +290,12 @@ class Replica(Serving):
     def _observe(self, images: Images, answer: Answer, requests: int, seconds: float) -> None:
         model, probabilities = answer
         self._metrics.batch(model, requests, probabilities, 1000 * seconds)
-        if self._shadow is not None:
+        self._note_call(model, probabilities, seconds)
+        if self._shadow is not None and model is self._serving.current:
             self._shadow.note(model, images, probabilities, seconds, is_busy=self._queue.has_waiting)
+
+    def _note_call(self, model: ServedModel, probabilities: Probabilities | None, seconds: float = 0.0) -> None:
+        champion = self._serving.current
+        if self._challenger is not None and champion is not None:
+            labels = None if probabilities is None else probabilities.argmax(axis=1)
+            self._challenger.note(champion.version.uri, model, labels, seconds)

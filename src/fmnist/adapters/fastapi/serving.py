@@ -7,6 +7,7 @@ from typing import Protocol
 from fmnist.adapters.fastapi.batches import Answer, Watch
 from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.evaluation.metrics import Probabilities
+from fmnist.domain.model.traffic.canary_report import CanaryReport
 from fmnist.domain.model.traffic.drift import Drift
 from fmnist.domain.model.traffic.feedback import Labelling, TrueClass
 from fmnist.domain.model.traffic.shadow_report import ShadowReport
@@ -30,10 +31,11 @@ class Serving(Protocol):
         """
 
     @abstractmethod
-    async def answer(self, images: Images, watch: Watch | None = None) -> Answer:
+    async def answer(self, images: Images, request_id: str | None = None, watch: Watch | None = None) -> Answer:
         """Classify a whole uint8 batch (n, 28, 28), n >= 1, with one model.
 
-        Returns that model and the probabilities, float32 (n, classes). `watch` is called before.
+        Returns that model and the probabilities, float32 (n, classes). `watch` is called before. Without `request_id`
+        the model that serves answers. With it, a canary may answer.
 
         Raises:
             StoreUnavailable: no model serves yet.
@@ -58,6 +60,14 @@ class Serving(Protocol):
 
         Raises:
             StoreUnavailable: no model serves yet, or the windows of the replicas do not answer.
+        """
+
+    @abstractmethod
+    async def canary(self) -> CanaryReport:
+        """Compare the model that serves with a canary, over all replicas. Without a canary, say so.
+
+        Raises:
+            StoreUnavailable: the counts of the replicas do not answer.
         """
 
     @abstractmethod

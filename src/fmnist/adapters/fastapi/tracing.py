@@ -15,6 +15,7 @@ from fmnist.adapters.fastapi.batches import Answer, Watch
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.evaluation.metrics import Probabilities
+from fmnist.domain.model.traffic.canary_report import CanaryReport
 from fmnist.domain.model.traffic.drift import Drift
 from fmnist.domain.model.traffic.feedback import Labelling, TrueClass
 from fmnist.domain.model.traffic.shadow_report import ShadowReport
@@ -77,7 +78,7 @@ class TracedServing(Serving):
         self._serving.check_room()
         _current.get().phase("decode", time.perf_counter())
 
-    async def answer(self, images: Images, watch: Watch | None = None) -> Answer:
+    async def answer(self, images: Images, request_id: str | None = None, watch: Watch | None = None) -> Answer:
         trace = _current.get()
         trace.note({"fmnist.images": len(images)})
         trace.phase("wait", time.perf_counter())
@@ -89,10 +90,13 @@ class TracedServing(Serving):
             trace.note({"fmnist.batch_images": len(rows)})
             trace.phase("encode", ended)
 
-        return await self._serving.answer(images, inferred)
+        return await self._serving.answer(images, request_id, inferred)
 
     async def drift(self) -> Drift:
         return await self._serving.drift()
+
+    async def canary(self) -> CanaryReport:
+        return await self._serving.canary()
 
     async def shadow(self) -> ShadowReport:
         return await self._serving.shadow()

@@ -13,6 +13,9 @@ from ray.serve.schema import LoggingConfig
 
 from fmnist.adapters.fastapi.replica import Replica, ReplicaSettings, ShadowMaker
 from fmnist.adapters.ray.serving_metrics import RayMeter
+from fmnist.domain.model.errors import InvalidSetting
+from fmnist.domain.model.promotion.canary import Canary
+from fmnist.domain.services.serving.challenger import Challenger
 from fmnist.domain.services.serving.feedback import GivenAnswers
 from fmnist.domain.services.serving.reload import ModelServing, ReloadObserver
 from fmnist.domain.services.serving.traffic import Traffic
@@ -35,6 +38,7 @@ class ReplicaParts:
         traffic: makes the traffic of a replica from the application's name; it may be None.
         given: makes the noted answers of a replica from the application's name; it may be None.
         shadow: returns the maker of shadows from the application's name.
+        challenger: makes the challenger of a replica from the application's name and the number of threads.
         http: makes the ASGI application of a replica.
         replica: settings of the replica.
         request_seconds: time limit of a request.
@@ -45,6 +49,7 @@ class ReplicaParts:
     traffic: Callable[[str], Traffic | None]
     given: Callable[[str], GivenAnswers | None]
     shadow: Callable[[str], ShadowMaker]
+    challenger: Callable[[str, int], Challenger]
     http: Callable[[Replica], Any]
     replica: ReplicaSettings
     request_seconds: float
@@ -66,6 +71,7 @@ class RayReplica:  # pragma: no cover - runs in a Ray worker
             parts.traffic(name),
             parts.given(name),
             parts.shadow(name),
+            parts.challenger(name, threads),
         )
         self._replica.keep_up()
 
@@ -80,14 +86,15 @@ class RayReplica:  # pragma: no cover - runs in a Ray worker
         because Serve would then start another replica, which fails in the same way.
         """
         del rank
-        deploy = asyncio.to_thread(self._replica.deploy, self._desired(user_config), _shadow(user_config))
-        self._reload = asyncio.get_running_loop().create_task(deploy)
+        # Begun here, because threads might begin two deploys in another order than that of the commands.
+        load = self._replica.expect(self._desired(user_config), _shadow(user_config), _canary(user_config))
+        self._reload = asyncio.get_running_loop().create_task(asyncio.to_thread(load))
         if self._replica.status().served is None:
             await self._reload
 
     def _desired(self, user_config: Mapping[str, Any] | None) -> str | None:
         config = user_config or {}
-        if unknown := set(config) - {"model_uri", "shadow"}:
+        if unknown := set(config) - {"model_uri", "shadow", "canary"}:
             # Returned as an invalid URI, so that it is refused and reported like one.
             return f"user_config.{min(unknown)}"
         uri = config.get("model_uri") or self._default_uri
@@ -129,6 +136,16 @@ def _shadow(user_config: Mapping[str, Any] | None) -> str | None:  # pragma: no 
         # An invalid URI, so that it is refused and reported like one.
         return "user_config.shadow"
     return str(config["model_uri"])
+
+
+def _canary(user_config: Mapping[str, Any] | None) -> Canary | None:  # pragma: no cover - runs in a Ray worker
+    """Return the canary of the configuration. Without a valid one, the champion answers everything."""
+    config = (user_config or {}).get("canary")
+    try:
+        return None if config is None else Canary.parse(config)
+    except InvalidSetting as error:
+        logging.getLogger(__name__).warning("no canary, because user_config is wrong: %s", error)
+        return None
 
 
 def _threads() -> int:  # pragma: no cover - runs in a Ray worker

@@ -39,6 +39,8 @@ from fmnist.apps.containers.serve import (
 from fmnist.apps.settings import Settings
 from fmnist.domain.model.errors import InvalidSetting
 from fmnist.domain.model.traffic.agreement import Agreement
+from fmnist.domain.model.traffic.trial import TrialCounts
+from fmnist.domain.services.serving.challenger import Challenger
 from fmnist.domain.services.serving.feedback import GivenAnswers
 from fmnist.domain.services.serving.load import ModelSources
 from fmnist.domain.services.serving.reload import ModelServing, ReloadObserver
@@ -74,6 +76,14 @@ def shadow(name: str, *, sources: Callable[[ServingMemory, int], ModelSources], 
     return partial(shadow_of, sources(memory, SHADOW_THREADS), RayTallies(name, Agreement))
 
 
+def challenger(
+    name: str, threads: int, *, sources: Callable[[ServingMemory, int], ModelSources], deploy: str
+) -> Challenger:
+    """Make the challenger of a replica of the application `name`. Called in the replica's process."""
+    own = sources(RayServingMemory(f"{name}:canary", deploy), threads)
+    return Challenger(partial(ModelServing, own), RayTallies(name, TrialCounts))
+
+
 def without_secrets(registry: RegistrySettings) -> RegistrySettings:
     """Remove the S3 keys. The reader of the registry takes them from its own environment."""
     return replace(registry, s3=replace(registry.s3, access_key_id=None, secret_access_key=None))
@@ -87,6 +97,7 @@ def _replica_parts(settings: Settings, connection: MlflowConnection, registry: R
     return ReplicaParts(
         serving=partial(model_serving, sources=sources, deploy=deploy),
         shadow=partial(shadow, sources=sources, deploy=deploy),
+        challenger=partial(challenger, sources=sources, deploy=deploy),
         traffic=partial(traffic, minutes=settings.drift_window_minutes),
         given=partial(given, place=settings.feedback_place, s3=without_secrets(registry).s3),
         http=partial(http_application, settings=http_settings(settings), has_keys=bool(settings.api_keys)),

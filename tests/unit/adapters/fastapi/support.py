@@ -25,6 +25,7 @@ from fmnist.domain.model.data.images import PIXELS, Images
 from fmnist.domain.model.errors import StoreUnavailable
 from fmnist.domain.model.evaluation.metrics import Probabilities
 from fmnist.domain.model.model import ModelVersion
+from fmnist.domain.model.traffic.canary_report import CanaryReport
 from fmnist.domain.model.traffic.drift import Drift
 from fmnist.domain.model.traffic.feedback import Labelling, TrueClass
 from fmnist.domain.model.traffic.shadow_report import ShadowReport
@@ -87,7 +88,9 @@ class GreyServing(Serving):
         if self.is_full:
             raise Problem(429, "too_many_requests", "many images wait", {"retry-after": "1"})
 
-    async def answer(self, images: Images, watch: Watch | None = None) -> tuple[ServedModel, Probabilities]:
+    async def answer(
+        self, images: Images, request_id: str | None = None, watch: Watch | None = None
+    ) -> tuple[ServedModel, Probabilities]:
         self.asked += 1
         if self.before_answer is not None:
             waiting = self.before_answer()
@@ -110,6 +113,9 @@ class GreyServing(Serving):
         uri = self.model.version.uri
         drift = Drift.of(uri, TrafficWindow(self.traffic, 27_000_000, 27_000_005), reference)
         return replace(drift, realized=self.given.accuracy(uri))
+
+    async def canary(self) -> CanaryReport:
+        return CanaryReport()
 
     async def shadow(self) -> ShadowReport:
         return self.compared

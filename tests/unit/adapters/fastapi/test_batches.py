@@ -31,7 +31,7 @@ class Model:
         self.batches: list[tuple[int, int]] = []
         self._error = error
 
-    def __call__(self, images: Images) -> Answer:
+    def __call__(self, images: Images, _: object = None) -> Answer:
         assert self.go.wait(30)
         if self._error is not None:
             raise self._error
@@ -116,7 +116,7 @@ def test_only_a_long_batch_leaves_the_event_loop(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(batches, "time", SimpleNamespace(perf_counter=lambda: clock.now))
     in_loop = []
 
-    def classify(images: Images) -> Answer:
+    def classify(images: Images, _: object) -> Answer:
         in_loop.append(threading.current_thread() is threading.main_thread())
         clock.now += clock.seconds_per_image * len(images)
         return MODEL, np.zeros((len(images), 10), np.float32)
@@ -141,7 +141,7 @@ def test_slow_model_is_not_asked_for_more_than_it_can_answer_in_time(monkeypatch
     monkeypatch.setattr(batches, "time", SimpleNamespace(perf_counter=lambda: clock.now))
     model = Model()
 
-    def classify(images: Images) -> Answer:
+    def classify(images: Images, _: object) -> Answer:
         clock.now += 0.1 * len(images)
         return model(images)
 
@@ -169,7 +169,7 @@ def test_time_of_a_batch_is_without_the_wait_for_the_one_before(monkeypatch: pyt
     both, first_ended, order = threading.Barrier(2, timeout=30), threading.Event(), itertools.count()
     times: list[float] = []
 
-    def classify(images: Images) -> Answer:
+    def classify(images: Images, _: object) -> Answer:
         is_second = next(order)
         both.wait()
         assert not is_second or first_ended.wait(30)  # the model takes one batch at a time
@@ -193,7 +193,7 @@ def test_one_batch_that_is_held_up_does_not_shorten_the_queue(monkeypatch: pytes
     clock = SimpleNamespace(now=0.0, seconds=0.001)
     monkeypatch.setattr(batches, "time", SimpleNamespace(perf_counter=lambda: clock.now))
 
-    def classify(images: Images) -> Answer:
+    def classify(images: Images, _: object) -> Answer:
         clock.now += clock.seconds
         return MODEL, np.zeros((len(images), 10), np.float32)
 

@@ -100,6 +100,7 @@ def test_keys_are_documented_only_if_the_service_has_keys(guarded: Service, serv
         path for path, methods in document["paths"].items() for route in methods.values() if "security" in route
     }
     assert guarded_routes == {
+        "/canary",
         "/drift",
         "/feedback",
         "/predict",

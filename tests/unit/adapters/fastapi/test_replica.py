@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fmnist.adapters.fastapi import repeated
 from fmnist.adapters.fastapi import replica as module
 from fmnist.adapters.fastapi.problems import Problem
 from fmnist.adapters.fastapi.replica import Replica, ReplicaSettings
@@ -38,9 +39,9 @@ class Domain:
         self.polled: list[float | None] = []
         self.polled_again = threading.Event()
 
-    def deploy(self, uri: str | None) -> None:
+    def expect(self, uri: str | None) -> Callable[[], None]:
         self.deployed.append(uri)
-        self.observe(uri, None)
+        return lambda: self.observe(uri, None)
 
     def poll(self, max_age: float | None) -> None:
         self.polled.append(max_age)
@@ -161,11 +162,11 @@ def test_polls_go_on_after_an_error(
             threading.Event().wait()
         pauses.append(seconds)
 
-    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(repeated, "time", SimpleNamespace(sleep=sleep))
     replica.keep_up()
     assert domain.polled_again.wait(30)
     assert (pauses, domain.polled) == ([7, 7], [7, 7])
-    assert "checking for a newer model failed; the next check is in 7 s" in caplog.text
+    assert "checking for a newer model failed, and is tried every 7 s: RuntimeError: a fault" in caplog.text
 
 
 def test_window_has_what_was_answered(replica: Replica) -> None:
@@ -193,7 +194,7 @@ def test_traffic_is_published_and_judged_after_an_error(
             ended.wait()
 
     monkeypatch.setattr(Traffic, "publish", fail_once)
-    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(repeated, "time", SimpleNamespace(sleep=sleep))
     replica.keep_up()
     assert judged.wait(30)
     assert 'ray_fmnist_window_images{model_uri="models:/dev.greys/3"} 2.0' in meter.page().decode()
@@ -240,7 +241,7 @@ def test_answers_are_handed_over_and_measured_after_an_error(
             measured.set()
         ended.wait()
 
-    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(repeated, "time", SimpleNamespace(sleep=sleep))
     replica.keep_up()
     assert measured.wait(30)
     assert pauses == [5.0] * 7
@@ -308,18 +309,18 @@ def test_shadow_is_told_that_callers_wait(replica: Replica, domain: Domain) -> N
     replica.deploy(None, SHADOW)
     shadow: Any = replica._shadow
     replica._queue._waiting = 1
-    replica._observe(greys(3), replica._classify(greys(3)), 1, 0.5)
+    replica._observe(greys(3), replica._classify(greys(3), None), 1, 0.5)
     assert shadow.noted == [(domain.current, 1, 0.5, True)]
 
 
 def test_shadow_is_loaded_after_the_model_and_ends_with_the_next_deploy(replica: Replica, domain: Domain) -> None:
     before: list[str] = []
 
-    def deploy(_: str | None) -> None:
+    def load() -> None:
         shadow: Any = replica._shadow
         before.extend(shadow.events if shadow else ["none"])
 
-    domain.deploy = deploy  # type: ignore[method-assign]
+    domain.expect = lambda _: load  # type: ignore[method-assign,assignment]
     replica.deploy(None, SHADOW)
     shadow: Any = replica._shadow
     assert (before, shadow.events) == ([], ["start"])
@@ -352,10 +353,10 @@ def test_comparison_is_published_and_an_error_keeps_no_window_from_it(
             ended.set()
             threading.Event().wait()
 
-    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(repeated, "time", SimpleNamespace(sleep=sleep))
     replica.keep_up()
     assert ended.wait(30)
     page = meter.page().decode()
     assert f'ray_fmnist_shadow_runs{{shadow_uri="{SHADOW}"}} 1.0' in page
     assert 'ray_fmnist_window_images{model_uri="models:/dev.greys/3"} 2.0' in page
-    assert "the shadow is not up to date, and is tried every 5 s: the head node is away" in caplog.text
+    assert "publishing the shadow failed, and is tried every 5 s: the head node is away" in caplog.text

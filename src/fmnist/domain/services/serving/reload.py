@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from fmnist.domain.model.errors import CorruptModel, FmnistError
 from fmnist.domain.services.serving.load import Attempt, ModelSources, ServedModel, short_reason
@@ -76,11 +77,15 @@ class ModelServing:
         The result is in `status`. Errors of a URI, a model or a store are not raised. A deploy that begins while
         another one runs supersedes it.
         """
+        self.expect(desired)()
+
+    def expect(self, desired: str | None) -> Callable[[], None]:
+        """Begin a deploy, which supersedes all earlier ones, and return what loads the model. It does not block."""
         attempt = Attempt(self._sources, desired)
         with self._lock:
             self._running = self._deployed = attempt
             self._status = replace(self._status, desired=attempt.desired, reload_error=None, refused=None)
-        self._run(attempt, self._reload)
+        return partial(self._run, attempt, self._reload)
 
     def poll(self, max_age: float | None) -> None:
         """Retry what failed for a reason that may pass, and follow an alias or the newest version.

@@ -46,6 +46,3 @@ class Unpublished(Generic[_K, _V]):
         with self._lock:
             while len(self._waiting) > most:
                 del self._waiting[min(self._waiting, key=order)]
-
-    def __len__(self) -> int:
-        return len(self._waiting)

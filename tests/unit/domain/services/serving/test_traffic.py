@@ -87,15 +87,19 @@ def test_nothing_is_lost_while_the_windows_are_away(traffic: Traffic, windows: F
     assert traffic.judge(grey_model()).window.sketch == Sketch.of(features_of(IMAGES), LOGITS)
 
 
-def test_memory_is_bounded_while_the_windows_are_away(traffic: Traffic, windows: Flaky, clock: Clock) -> None:
+def test_memory_is_bounded_while_the_windows_are_away(
+    traffic: Traffic, windows: Flaky, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     windows.is_down = True
     for _ in range(300):
         note(traffic, 0, 1)
         clock.now += 60
     with pytest.raises(StoreUnavailable):
         traffic.publish()
-    assert len(traffic._unpublished) == 120
-    assert min(minute for _, minute in traffic._unpublished) == 1180
+    handed: list[int] = []
+    monkeypatch.setattr(windows, "add", lambda _uri, minute, _sketch: handed.append(minute))
+    traffic.publish()
+    assert (len(handed), min(handed)) == (120, 1180)
 
 
 def test_model_is_judged_with_its_own_reference(traffic: Traffic) -> None:
