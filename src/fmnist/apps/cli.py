@@ -5,7 +5,20 @@ from typing import Annotated
 import typer
 
 from fmnist import __version__
-from fmnist.apps import data, deploy, drift, evaluate, predict, predict_batch, promote, serve, smoke, train, tune
+from fmnist.apps import (
+    canary,
+    data,
+    deploy,
+    drift,
+    evaluate,
+    predict,
+    predict_batch,
+    promote,
+    serve,
+    smoke,
+    train,
+    tune,
+)
 from fmnist.apps.process import ReportingGroup
 
 app = typer.Typer(
@@ -25,6 +38,7 @@ app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.command("predict-batch", epilog=predict_batch.EXAMPLES)(predict_batch.predict_batch)
 app.add_typer(promote.app, name="promote")
 app.command("deploy", epilog=deploy.EXAMPLES)(deploy.deploy)
+app.add_typer(canary.app, name="canary")
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("drift", epilog=drift.EXAMPLES)(drift.drift)
 app.command("smoke", epilog=smoke.EXAMPLES)(smoke.smoke)

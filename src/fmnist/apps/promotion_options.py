@@ -3,8 +3,9 @@
 import logging
 import os
 import pwd
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from fmnist.apps.settings import Settings
     from fmnist.domain.model.model import ModelVersion
 
+_Policy = TypeVar("_Policy")
 logger = logging.getLogger(__name__)
 
 # Panels of the help: each table is as wide as its own options need.
@@ -103,16 +105,19 @@ OutputDir = Annotated[
 
 def read_policy(file: Path | None, **overrides: Any) -> PromotionPolicy:
     """Read the policy file. Flags override its values."""
+    return policy_from(file, PromotionPolicy.from_mapping, **overrides)
+
+
+def policy_from(file: Path | None, parse: Callable[[Mapping[str, Any]], _Policy], **overrides: Any) -> _Policy:
+    """Read the policy file of the kind that `parse` makes. Without a file, it has its defaults."""
     try:
         values = read_toml(file) if file else {}
     except (OSError, ValueError) as error:
         raise InvalidSetting(f"policy file {file} cannot be read: {error}") from error
     try:
-        return PromotionPolicy.from_mapping(
-            {**values, **{name: value for name, value in overrides.items() if value is not None}}
-        )
+        return parse({**values, **{name: value for name, value in overrides.items() if value is not None}})
     except InvalidSetting as error:
-        raise InvalidSetting(f"the promotion policy cannot be used: {error}") from error
+        raise InvalidSetting(f"the policy cannot be used: {error}") from error
 
 
 def find_challenger(container: "PromoteContainer", uri: str | None) -> "ModelVersion":

@@ -12,6 +12,7 @@ from fmnist.adapters.git.remote import clone, push, references
 from fmnist.adapters.yaml.manifest import ServingManifest
 from fmnist.domain.model.address import Address
 from fmnist.domain.model.errors import Conflict, InvalidSetting, StoreUnavailable
+from fmnist.domain.model.promotion.canary import Canary
 from fmnist.domain.model.text import words_of
 from fmnist.ports.desired_state import Desired, DesiredState
 
@@ -32,18 +33,21 @@ class GitDesiredState(DesiredState):
 
     def read(self) -> Desired:
         with self._checkout() as work:
-            return Desired(model_uri=self._open(work).model_uri(), revision=_head(work))
+            file = self._open(work)
+            return Desired(model_uri=file.model_uri(), canary=file.canary(), revision=_head(work))
 
-    def write(self, model_uri: str, image: str | None, *, after: str, message: str) -> Desired:
+    def write(
+        self, model_uri: str, image: str | None, *, canary: Canary | None = None, after: str, message: str
+    ) -> Desired:
         with self._checkout() as work:
             found = _head(work)
             if found != after:
                 raise self._overtaken(after, found)
             file = self._open(work)
-            if file.point_at(model_uri, image):
+            if file.point_at(model_uri, image, canary):
                 git(work, "commit", "--quiet", "--all", "--message", message)
                 self._push(work, after)
-            return Desired(model_uri=model_uri, revision=_head(work))
+            return Desired(model_uri=model_uri, canary=canary, revision=_head(work))
 
     @contextmanager
     def _checkout(self) -> Iterator[Path]:

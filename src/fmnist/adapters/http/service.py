@@ -12,6 +12,7 @@ from fmnist.adapters.http.endpoint import HttpEndpoint, Reply
 from fmnist.adapters.pillow.files import encode_picture
 from fmnist.domain.model.data.images import PIXELS, SIDE, Images
 from fmnist.domain.model.errors import UnexpectedReply
+from fmnist.domain.model.traffic.canary_report import CanaryReport
 from fmnist.domain.model.traffic.report import DriftReport
 
 _PREDICT = "/predict"
@@ -111,6 +112,10 @@ class HttpService(HttpEndpoint):
     def drift(self) -> DriftReport:
         """Return what the service says of its recent traffic."""
         return self.ask("GET", "/drift").expect(200).read(DriftReport)
+
+    def canary(self) -> CanaryReport:
+        """Return what the service says of its canary."""
+        return self.ask("GET", "/canary").expect(200).read(CanaryReport)
 
     def answers(self, form: str, images: Images, batch: int) -> Answers:
         """Return the predicted classes. A request holds `batch` images, or one image for PNG and JPEG."""

@@ -1,6 +1,7 @@
 """Reads and sets the model in a Serve config or RayService manifest. Comments, order and indentation stay."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from ruamel.yaml.error import YAMLError
 from fmnist.adapters.yaml.round_trip import block, dump, load, quoted
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 from fmnist.domain.model.files import read_file
+from fmnist.domain.model.promotion.canary import Canary
 from fmnist.domain.model.text import words_of
 
 _MOST_BYTES = 1_000_000
@@ -37,14 +39,25 @@ class ServingManifest:
         places = [place for part in load(self._text) for config in _configs(part) for place in _places(config)]
         return next((str(place["model_uri"]) for place in places if isinstance(place.get("model_uri"), str)), None)
 
-    def point_at(self, model_uri: str, image: str | None = None) -> bool:
-        """Write this model, and this image if given, into the file, and return whether the file changed.
+    def canary(self) -> Canary | None:
+        """Return the canary of the first deployment that has a valid one, or None."""
+        for place in (
+            place for part in load(self._text) for config in _configs(part) for place in _user_configs(config)
+        ):
+            with suppress(InvalidSetting):
+                found = Canary.parse(place.get("canary"))
+                return Canary(str(found.model_uri), found.percent)  # without the type of the YAML library
+        return None
+
+    def point_at(self, model_uri: str, image: str | None = None, canary: Canary | None = None) -> bool:
+        """Write this model, this image if given, and this canary or none. Return whether the file changed.
 
         Raises:
-            InvalidSetting: no container of the file uses an image with this name.
+            InvalidSetting: no container of the file uses an image with this name, or no deployment of the file can have
+                the canary.
             StoreUnavailable: the file cannot be written.
         """
-        text = self._pointed_at(model_uri, image)
+        text = self._pointed_at(model_uri, image, canary)
         if text == self._text:
             return False
         try:
@@ -54,10 +67,10 @@ class ServingManifest:
         self._text = text
         return True
 
-    def _pointed_at(self, model_uri: str, image: str | None = None) -> str:
+    def _pointed_at(self, model_uri: str, image: str | None = None, canary: Canary | None = None) -> str:
         try:
             documents = load(self._text)
-            found = [self._point(each, model_uri, image) for each in documents]
+            found = [self._point(each, model_uri, image, canary) for each in documents]
             if not any(found):
                 raise InvalidSetting(
                     f"manifest {self._path} serves no model of ours: expected a Serve config with a deployment "
@@ -68,12 +81,21 @@ class ServingManifest:
         except YAMLError as error:
             raise InvalidSetting(f"manifest {self._path} is not valid YAML: {words_of(error)}") from error
 
-    def _point(self, part: Any, model_uri: str, image: str | None) -> bool:
+    def _point(self, part: Any, model_uri: str, image: str | None, canary: Canary | None) -> bool:
         """Change one document in place, and return whether it serves our model."""
         configs, before = _configs(part), _inner_config(part)
         places = [place for config in configs for place in _places(config)]
         for place in places:
             place["model_uri"] = quoted(model_uri)
+        configurable = [place for config in configs for place in _user_configs(config)]
+        if places and canary is not None and not configurable:
+            raise InvalidSetting(
+                f"manifest {self._path} has no deployment {_DEPLOYMENT}, which a canary needs: list it there"
+            )
+        for place in configurable:
+            place.pop("canary", None)
+            if canary is not None:
+                place["canary"] = {"model_uri": quoted(canary.model_uri), "percent": canary.percent}
         if places and before is not None:
             if configs != load(before):
                 part["spec"]["serveConfigV2"] = block(dump(configs, before))
@@ -112,14 +134,19 @@ def _places(config: Any) -> Iterator[dict[str, Any]]:
     A user_config comes first, because it overrides arguments.
     """
     for application in _mappings(config, "applications"):
+        yield from _user_configs({"applications": [application]})
+        if isinstance(arguments := application.get("args"), dict) and "model_uri" in arguments:
+            yield arguments
+
+
+def _user_configs(config: Any) -> Iterator[dict[str, Any]]:
+    for application in _mappings(config, "applications"):
         for deployment in _mappings(application, "deployments"):
             is_ours = deployment.get("name") == _DEPLOYMENT
             if is_ours and not isinstance(deployment.get("user_config"), dict):
                 deployment["user_config"] = {}
             if isinstance(found := deployment.get("user_config"), dict) and (is_ours or "model_uri" in found):
                 yield found
-        if isinstance(arguments := application.get("args"), dict) and "model_uri" in arguments:
-            yield arguments
 
 
 def _containers(spec: Any) -> Iterator[dict[str, Any]]:

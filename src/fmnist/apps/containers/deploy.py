@@ -3,8 +3,10 @@
 from dependency_injector import providers
 
 from fmnist.adapters.git.desired_state import GitDesiredState
+from fmnist.adapters.http.service import HttpService
 from fmnist.apps.containers.models import ModelsContainer
 from fmnist.apps.settings import Settings
+from fmnist.domain.services.promotion.canary import CanaryRelease
 from fmnist.domain.services.promotion.deploy import ModelDeployment
 
 
@@ -13,9 +15,13 @@ def _desired_state(settings: Settings) -> GitDesiredState:
 
 
 class DeployContainer(ModelsContainer):
-    """`deployment()` deploys a released model."""
+    """`deployment()` deploys a released model, `canary()` leads a canary, and `service(url)` is a client of its service."""
 
     desired_state = providers.Factory(_desired_state, settings=ModelsContainer.settings)
     deployment = providers.Factory(
         ModelDeployment, store=ModelsContainer.model_store, state=desired_state, source=ModelsContainer.source
     )
+    canary = providers.Factory(
+        CanaryRelease, store=ModelsContainer.model_store, state=desired_state, source=ModelsContainer.source
+    )
+    service = providers.Factory(HttpService)

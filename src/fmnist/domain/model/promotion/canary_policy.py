@@ -35,6 +35,7 @@ class Finding(StrEnum):
 class Action(StrEnum):
     """What becomes of a canary."""
 
+    START = "start"
     WAIT = "wait"
     ADVANCE = "advance"
     FINISH = "finish"

@@ -1,7 +1,9 @@
 """Deploys a released model by writing the desired state. Only the cluster changes what runs."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from fmnist.domain.model.errors import Conflict, InvalidSetting
 from fmnist.domain.model.model import ModelUri, ModelVersion
@@ -12,10 +14,10 @@ from fmnist.domain.services.promotion.state import check_said
 from fmnist.ports.desired_state import Desired, DesiredState
 from fmnist.ports.model_store import ModelStore
 
-logger = logging.getLogger(__name__)
-
 # Each failed attempt means that another writer succeeded, so that all writers make progress.
 _ATTEMPTS = 10
+_T = TypeVar("_T")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,10 @@ class Deployment:
         """One line for a person."""
         if not self.changed:
             return f"revision {self.after.revision} already has {self.version.uri}: nothing changed"
-        instead = f" in place of {self.before.model_uri}" if self.before.model_uri else ""
-        return f"{self.version.uri} is to be served{instead}, by revision {self.after.revision}"
+        before = self.before
+        instead = f" in place of {before.model_uri}" if before.model_uri not in (None, self.version.uri) else ""
+        removed = f"; the canary {before.canary} is removed" if before.canary else ""
+        return f"{self.version.uri} is to be served{instead}, by revision {self.after.revision}{removed}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,8 @@ class ModelDeployment:
     def run(self, uri: str | None = None, *, by: str, image: str | None = None) -> Deployment:
         """Deploy the version at `uri` (None: the champion) in `image` (None: the image that it was released with).
 
-        If another deployment writes first, the champion is read again. So the last writer never brings back an older
-        champion.
+        A canary is removed. If another deployment writes first, the champion is read again. So the last writer never
+        brings back an older champion.
 
         Raises:
             InvalidSetting: the version is not of `prod.NAME`, `by` is empty, or the service has no such image.
@@ -65,19 +69,28 @@ class ModelDeployment:
         wanted = ModelUri.parse(uri or f"models:/{prod}@{Alias.CHAMPION}")
         if wanted.name != prod:
             raise InvalidSetting(f"{uri} was not released: expected a version of {prod}, or its alias champion")
-        for attempt in range(1, _ATTEMPTS + 1):
+
+        def write() -> Deployment:
             version, before = self.store.resolve(str(wanted)), self.state.read()
             message = f"Serve {version.uri}\n\nDeployed-by: {one_line(by.strip())}"
-            try:
-                after = self.state.write(
-                    version.uri, image or version.tags.get(Tag.SERVING_IMAGE), after=before.revision, message=message
-                )
-            except Conflict as error:
-                if attempt == _ATTEMPTS:
-                    raise
-                logger.info("%s; attempt %d of %d", error, attempt + 1, _ATTEMPTS)
-            else:
-                deployment = Deployment(version, before, after)
-                logger.info("%s", deployment.message)
-                return deployment
-        raise AssertionError("the last attempt returns or raises")
+            released_with = version.tags.get(Tag.SERVING_IMAGE)
+            after = self.state.write(version.uri, image or released_with, after=before.revision, message=message)
+            return Deployment(version, before, after)
+
+        deployment = until_written(write)
+        logger.info("%s", deployment.message)
+        return deployment
+
+
+def until_written(write: Callable[[], _T]) -> _T:
+    """Read the desired state and write the next one, again if another writer was faster.
+
+    Raises:
+        Conflict: another writer was faster at every attempt.
+    """
+    for attempt in range(2, _ATTEMPTS + 1):
+        try:
+            return write()
+        except Conflict as error:
+            logger.info("%s; attempt %d of %d", error, attempt, _ATTEMPTS)
+    return write()
