@@ -15,7 +15,7 @@ def _desired_state(settings: Settings) -> GitDesiredState:
 
 
 class DeployContainer(ModelsContainer):
-    """`deployment()` deploys a released model, `canary()` leads a canary, and `service(url)` is a client of its service."""
+    """`deployment()` deploys a released model, and `canary()` leads the canary that `service(url)` asks about."""
 
     desired_state = providers.Factory(_desired_state, settings=ModelsContainer.settings)
     deployment = providers.Factory(

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from types import UnionType
 from typing import Any, get_args
 
 from fmnist.domain.model.errors import InvalidSetting
@@ -82,4 +83,5 @@ def parse_fields(kind: type, texts: Mapping[str, str]) -> dict[str, Any]:
 
 def scalar_type(annotation: Any) -> type | None:
     """Return int, float or bool if the annotation is that type or its optional form, else None."""
-    return next((kind for kind in (int, float, bool) if kind in (get_args(annotation) or (annotation,))), None)
+    kinds = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    return next((kind for kind in (int, float, bool) if kind in kinds), None)

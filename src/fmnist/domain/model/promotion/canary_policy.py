@@ -59,7 +59,7 @@ class CanaryPolicy:
         steps: shares of the challenger in percent, one after the other. After the last one it gets all requests.
         confidence: probability that a challenger within the limits is not aborted.
         max_error_rise: largest allowed rise of the share of failed calls, in [0, 1]. A step ends only when the rise is
-            shown to be smaller. Without failures, that takes about 1,200 calls of the challenger for 0.01.
+            shown to be smaller. Without failures, that takes about 520 calls of the challenger for 0.02.
         max_class_shift: largest allowed difference in the share of a class among all answers, in [0, 1].
         max_accuracy_drop: largest allowed fall of the accuracy on labelled images, in [0, 1].
         min_agreement: required share of images with the same class from both, if a shadow compares them, in [0, 1].
@@ -68,7 +68,7 @@ class CanaryPolicy:
 
     steps: tuple[int, ...] = (5, 25, 50)
     confidence: float = 0.95
-    max_error_rise: float = 0.01
+    max_error_rise: float = 0.02
     max_class_shift: float = 0.05
     max_accuracy_drop: float = 0.02
     min_agreement: float = 0.8

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 _PRIOR = 0.5
-_STEPS = 60
+_STEPS = 40
 
 
 def share_interval(hits: int, trials: int, level: float) -> tuple[float, float]:
