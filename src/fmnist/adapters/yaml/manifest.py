@@ -7,7 +7,7 @@ from typing import Any
 
 from ruamel.yaml.error import YAMLError
 
-from fmnist.adapters.yaml.round_trip import block, dump, load, quoted
+from fmnist.adapters.yaml.round_trip import block, dump, load, plain, quoted
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
 from fmnist.domain.model.files import read_file
 from fmnist.domain.model.promotion.canary import Canary
@@ -41,12 +41,10 @@ class ServingManifest:
 
     def canary(self) -> Canary | None:
         """Return the canary of the first deployment that has a valid one, or None."""
-        for place in (
-            place for part in load(self._text) for config in _configs(part) for place in _user_configs(config)
-        ):
+        configs = [config for part in load(self._text) for config in _configs(part)]
+        for place in (place for config in configs for place in _user_configs(config)):
             with suppress(InvalidSetting):
-                found = Canary.parse(place.get("canary"))
-                return Canary(str(found.model_uri), found.percent)  # without the type of the YAML library
+                return Canary.parse(plain(place.get("canary")))
         return None
 
     def point_at(self, model_uri: str, image: str | None = None, canary: Canary | None = None) -> bool:

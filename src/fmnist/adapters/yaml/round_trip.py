@@ -52,6 +52,16 @@ def block(text: str) -> Any:
     return LiteralScalarString(text)
 
 
+def plain(value: Any) -> Any:
+    """Return a mapping's texts and numbers without the types of ruamel.yaml, which keep their notation."""
+    if not isinstance(value, dict):
+        return value
+    kinds = {
+        name: next((kind for kind in (bool, int, str) if isinstance(each, kind)), None) for name, each in value.items()
+    }
+    return {name: each if (kind := kinds[name]) is None else kind(each) for name, each in value.items()}
+
+
 def _dump(before: str, layout: tuple[int, int, int], documents: list[Any]) -> str:
     # ruamel loses comments before the first `---`, because they belong to no document.
     found = _HEAD.match(before)

@@ -1,11 +1,15 @@
 """The contract of every `DesiredState`, wherever it is stored."""
 
+from dataclasses import replace
+
 import pytest
 
 from fmnist.domain.model.errors import Conflict
+from fmnist.domain.model.promotion.canary import Canary
 from fmnist.ports.desired_state import DesiredState
 
 _FIRST, _SECOND = "models:/prod.contract/1", "models:/prod.contract/2"
+_CANARY = Canary("models:/staging.contract/7", 5)
 
 
 class DesiredStateContract:
@@ -43,3 +47,15 @@ class DesiredStateContract:
         back = state.write(_FIRST, None, after=second.revision, message="back")
         assert back.model_uri == _FIRST
         assert len({first.revision, second.revision, back.revision}) == 3
+
+    def test_canary_comes_changes_its_share_and_goes(self, state: DesiredState) -> None:
+        before = state.write(_FIRST, None, after=state.read().revision, message="first")
+        assert before.canary is None
+        for canary in (_CANARY, replace(_CANARY, percent=50), replace(_CANARY, percent=0), None):
+            after = state.write(_FIRST, None, canary=canary, after=before.revision, message="a canary")
+            assert after == state.read()
+            assert (after.model_uri, after.canary) == (_FIRST, canary)
+            assert after.revision != before.revision
+            again = state.write(_FIRST, None, canary=canary, after=after.revision, message="again")
+            assert again == after
+            before = after

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from fmnist.adapters.yaml.manifest import ServingManifest
 from fmnist.domain.model.errors import InvalidSetting, StoreUnavailable
+from fmnist.domain.model.promotion.canary import Canary
 
 OLD, NEW = "models:/prod.fashion-mnist-classifier/1", "models:/prod.fashion-mnist-classifier/2"
 SERVE = f"""\
@@ -268,3 +270,40 @@ def test_a_damaged_file_is_refused_or_gets_the_model(tmp_path: Path, text: str, 
         return
     damaged.point_at(NEW)
     assert NEW in path.read_text(encoding="utf-8")
+
+
+CANARY = Canary("models:/staging.toy/4", 5)
+
+
+@pytest.mark.parametrize("text", [SERVE, FLAT, SERVICE])
+def test_canary_comes_and_goes_and_leaves_the_file_as_it_was(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "manifest.yaml"
+    file.write_text(text)
+    manifest = ServingManifest(file)
+    assert manifest.canary() is None
+    assert manifest.point_at(OLD, canary=CANARY)
+    for share in (0, 5, 100):
+        manifest.point_at(OLD, canary=replace(CANARY, percent=share))
+        assert ServingManifest(file).canary() == replace(CANARY, percent=share)
+        assert ServingManifest(file).model_uri() == OLD
+    assert "threshold: 0x1F" in file.read_text() or text is not SERVE
+    assert manifest.point_at(OLD)
+    assert file.read_text() == text
+
+
+def test_file_without_a_deployment_can_have_no_canary(tmp_path: Path) -> None:
+    file = tmp_path / "manifest.yaml"
+    file.write_text(f'applications: [{{name: app, args: {{model_uri: "{OLD}"}}}}]\n')
+    with pytest.raises(InvalidSetting, match="no deployment FashionMNISTClassifier, which a canary needs"):
+        ServingManifest(file).point_at(OLD, canary=CANARY)
+    assert ServingManifest(file).canary() is None
+
+
+@pytest.mark.parametrize("canary", ["5", "{percent: 5}", '{model_uri: "models:/a/1", percent: "5"}', "[1]"])
+def test_canary_that_is_not_valid_counts_as_none_and_is_removed(tmp_path: Path, canary: str) -> None:
+    file = tmp_path / "manifest.yaml"
+    file.write_text(FLAT + f"      canary: {canary}\n")
+    manifest = ServingManifest(file)
+    assert manifest.canary() is None
+    assert manifest.point_at(OLD)
+    assert file.read_text() == FLAT

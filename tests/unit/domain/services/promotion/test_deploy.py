@@ -1,11 +1,13 @@
 """The champion at the time of writing is deployed, even if several processes write at the same time."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from fmnist.adapters.memory.desired_state import MemoryDesiredState
 from fmnist.domain.model.errors import Conflict, InvalidSetting, ModelNotFound
+from fmnist.domain.model.promotion.canary import Canary
 from fmnist.domain.services.promotion.deploy import ModelDeployment
 from fmnist.ports.desired_state import Desired
 from tests.unit.domain.services.promotion_support import PROD, SOURCE, House
@@ -18,9 +20,9 @@ class Busy(MemoryDesiredState):
         super().__init__()
         self._meanwhile = meanwhile
 
-    def write(self, model_uri: str, image: str | None, *, after: str, message: str) -> Desired:
+    def write(self, model_uri: str, image: str | None, **of: Any) -> Desired:
         self._meanwhile(self)
-        return super().write(model_uri, image, after=after, message=message)
+        return super().write(model_uri, image, **of)
 
 
 def deployment(promotions: House, state: MemoryDesiredState) -> ModelDeployment:
@@ -111,3 +113,16 @@ def test_a_version_that_was_not_released_is_not_deployed(promotions: House) -> N
     with pytest.raises(InvalidSetting, match="needs the name of a person"):
         deployment(promotions, state).run(by=" ")
     assert state.written == []
+
+
+def test_canary_is_removed_and_named_even_if_the_model_stays(promotions: House) -> None:
+    promotions.promote(promotions.train(5))
+    state = MemoryDesiredState()
+    deployment(promotions, state).run(by="tester")
+    canary = Canary("models:/staging.toy/4", 25)
+    state.write(f"models:/{PROD}/1", None, canary=canary, after="1", message="a canary")
+    done = deployment(promotions, state).run(by="tester")
+    assert state.read().canary is None
+    assert done.message == (
+        f"models:/{PROD}/1 is to be served, by revision 3; the canary models:/staging.toy/4 at 25 % is removed"
+    )
