@@ -72,10 +72,14 @@ class OutputTensor(TypedDict):
 
 
 class Inference(TypedDict):
-    """The requested outputs; by default both: `class_id` INT64 [n] and `probabilities` FP32 [n, 10]."""
+    """The requested outputs; by default both: `class_id` INT64 [n] and `probabilities` FP32 [n, 10].
+
+    The parameter `model_uri` names the model, because versions of two registered models may have one number.
+    """
 
     model_name: str
     model_version: str
+    parameters: dict[str, str]
     id: NotRequired[str]
     outputs: list[OutputTensor]
 

@@ -101,6 +101,7 @@ def inference_routes(serving: Serving, settings: HttpSettings) -> APIRouter:
         document = documents.Inference(
             model_name=name,
             model_version=str(served.version.version),
+            parameters={"model_uri": served.version.uri},
             outputs=[_tensor(output, array, binary=asked.outputs[output]) for output, array in arrays.items()],
         )
         if asked.id is not None:

@@ -5,16 +5,17 @@ serving.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
+
 from fmnist.adapters.fastapi.batches import Answer, BatchQueue, Watch
+from fmnist.adapters.fastapi.feedback_desk import FeedbackDesk
 from fmnist.adapters.fastapi.metrics import (
     CanaryMetrics,
     DriftMetrics,
-    FeedbackMetrics,
     Meter,
     ServingMetrics,
     ShadowMetrics,
@@ -23,12 +24,12 @@ from fmnist.adapters.fastapi.problems import Problem
 from fmnist.adapters.fastapi.repeated import repeat
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.domain.model.data.images import Images
-from fmnist.domain.model.errors import StoreUnavailable
+from fmnist.domain.model.errors import CorruptModel, StoreUnavailable
 from fmnist.domain.model.evaluation.metrics import Probabilities, softmax
 from fmnist.domain.model.promotion.canary import Canary
 from fmnist.domain.model.traffic.canary_report import ArmReport, CanaryReport
 from fmnist.domain.model.traffic.drift import Drift
-from fmnist.domain.model.traffic.feedback import Labelling, RealizedAccuracy, TrueClass
+from fmnist.domain.model.traffic.feedback import Labelling, TrueClass
 from fmnist.domain.model.traffic.shadow_report import ShadowReport
 from fmnist.domain.model.traffic.trial import Arm
 from fmnist.domain.services.serving.challenger import Challenger
@@ -44,10 +45,6 @@ ShadowMaker = Callable[[Callable[[], bool], ShadowObserver, str], Shadow]
 _RETRY_SECONDS = 15.0
 _PUBLISH_SECONDS = 5.0
 _JUDGED_EVERY = 6  # times of publishing
-_FEEDBACK_RETRY = "15"
-_ACCURACY_SECONDS = 2.0
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +89,7 @@ class Replica(Serving):
         self._metrics = ServingMetrics(meter)
         self._drift_metrics = DriftMetrics(meter)
         self._traffic = traffic
-        self._feedback_metrics = FeedbackMetrics(meter)
-        self._given = given
-        # Threads of its own: a place that hangs must not take those that decode images.
-        self._labelling = ThreadPoolExecutor(max_workers=2, thread_name_prefix="feedback")
+        self._feedback = FeedbackDesk(given, meter)
         self._shadow_metrics = ShadowMetrics(meter)
         self._make_shadow = make_shadow
         self._shadow: Shadow | None = None
@@ -126,31 +120,13 @@ class Replica(Serving):
         if self._traffic is None:
             raise Problem(404, "not_found", "this service keeps no window of its traffic")
         drift = await asyncio.to_thread(self._traffic.judge, self._model())
-        return replace(drift, realized=await self._realized(drift.model_uri))
+        return replace(drift, realized=await self._feedback.accuracy(drift.model_uri))
 
     def note(self, request_id: str, model: ServedModel, rows: Probabilities) -> None:
-        if self._given is not None:
-            self._given.note(request_id, model.version.uri, rows)
+        self._feedback.note(request_id, model, rows)
 
     async def label(self, given: Sequence[TrueClass]) -> Labelling:
-        if self._given is None:
-            raise Problem(404, "not_found", "this service takes no feedback")
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._labelling, self._given.label, given)
-        except StoreUnavailable as error:
-            logger.warning("feedback is refused: %s", error)
-            detail = "the place of the feedback does not answer: send it again later"
-            raise Problem(503, "feedback_unavailable", detail, {"retry-after": _FEEDBACK_RETRY}) from error
-
-    async def _realized(self, model_uri: str) -> RealizedAccuracy | None:
-        if self._given is None:
-            return None
-        asked = asyncio.get_running_loop().run_in_executor(self._labelling, self._given.accuracy, model_uri)
-        try:
-            return await asyncio.wait_for(asked, _ACCURACY_SECONDS)
-        except (StoreUnavailable, TimeoutError) as error:
-            logger.warning("the realized accuracy is unknown: %s", error or "the place does not answer")
-            return None
+        return await self._feedback.label(given)
 
     async def shadow(self) -> ShadowReport:
         shadow = self._shadow
@@ -188,7 +164,7 @@ class Replica(Serving):
 
     async def _arm(self, model: ServedModel, arm: Arm) -> ArmReport:
         drift = None if self._traffic is None else await asyncio.to_thread(self._traffic.judge, model)
-        return ArmReport.of(model.version.uri, arm, drift, await self._realized(model.version.uri))
+        return ArmReport.of(model.version.uri, arm, drift, await self._feedback.accuracy(model.version.uri))
 
     def deploy(self, uri: str | None, shadow_uri: str | None = None) -> None:
         """Load and serve a model; None is the newest version. It blocks. The result is in the status.
@@ -229,7 +205,7 @@ class Replica(Serving):
             "publishing the window of traffic": self._publish_traffic,
         }
         repeat("traffic", _PUBLISH_SECONDS, published)
-        if self._given is not None:
+        if self._feedback.is_open:
             repeat("answers", _PUBLISH_SECONDS, {"publishing the answers": self._publish_answers})
 
     def _poll(self, _: int) -> None:
@@ -260,11 +236,7 @@ class Replica(Serving):
             self._challenger.publish()
 
     def _publish_answers(self, times: int) -> None:
-        assert self._given is not None
-        self._given.publish()
-        model = self._serving.current
-        if model is not None and not times % _JUDGED_EVERY:
-            self._feedback_metrics.set(model.version.uri, self._given.accuracy(model.version.uri))
+        self._feedback.publish(None if times % _JUDGED_EVERY else self._serving.current)
 
     def _note_reload(self, uri: str, error: str | None) -> None:
         self._metrics.reload(uri, error)
@@ -273,7 +245,7 @@ class Replica(Serving):
     def _classify(self, images: Images, chosen: ServedModel | None) -> Answer:
         model = chosen or self._model()
         try:
-            logits = model.prediction.logits(images)
+            logits = _finite_logits(model, images)
         except Exception:
             self._note_call(model, None)
             raise
@@ -299,3 +271,10 @@ class Replica(Serving):
         if self._challenger is not None and champion is not None:
             labels = None if probabilities is None else probabilities.argmax(axis=1)
             self._challenger.note(champion.version.uri, model, labels, seconds)
+
+
+def _finite_logits(model: ServedModel, images: Images) -> npt.NDArray[np.float32]:
+    logits = model.prediction.logits(images)
+    if not np.isfinite(logits).all():
+        raise CorruptModel(f"{model.version.uri} gives logits that are not finite")
+    return logits

@@ -80,6 +80,8 @@ class GreyServing(Serving):
         self.traffic = Sketch.joined([])
         self.given = GivenAnswers(MemoryFeedback())
         self.compared = ShadowReport()
+        self.trial = CanaryReport()
+        self.request_ids: list[str | None] = []
 
     def status(self) -> ServingStatus:
         return ServingStatus(desired="models:/dev.greys@champion", served=self.model, reload_error=self.reload_error)
@@ -92,6 +94,7 @@ class GreyServing(Serving):
         self, images: Images, request_id: str | None = None, watch: Watch | None = None
     ) -> tuple[ServedModel, Probabilities]:
         self.asked += 1
+        self.request_ids.append(request_id)
         if self.before_answer is not None:
             waiting = self.before_answer()
             if waiting is not None:
@@ -115,7 +118,7 @@ class GreyServing(Serving):
         return replace(drift, realized=self.given.accuracy(uri))
 
     async def canary(self) -> CanaryReport:
-        return CanaryReport()
+        return self.trial
 
     async def shadow(self) -> ShadowReport:
         return self.compared

@@ -18,6 +18,7 @@ from fmnist.adapters.fastapi.batches import Answer, BatchQueue
 from fmnist.adapters.fastapi.problems import Problem
 from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.errors import StoreUnavailable
+from fmnist.domain.services.serving.load import ServedModel
 from tests.unit.adapters.fastapi.support import grey_model
 
 MODEL = grey_model()
@@ -324,3 +325,34 @@ def test_failed_batch_fails_each_of_its_requests_and_no_later_one() -> None:
         await queue.answer(request(0, 1))
 
     run(work)
+
+
+def test_requests_of_different_models_share_no_batch_and_keep_their_answers() -> None:
+    other = grey_model()
+    batches: list[tuple[object, list[int]]] = []
+    go = threading.Event()
+
+    def classify(images: Images, model: ServedModel | None) -> Answer:
+        assert go.wait(30)
+        batches.append((model, images[:, 0, 0].tolist()))
+        return model or MODEL, images[:, 0, :1].astype(np.float32)
+
+    queue = BatchQueue(classify, ignore, max_batch=100, max_waiting=1000, max_seconds=60)
+    models = [None, other, None, other, other, None]
+
+    async def work() -> list[Answer]:
+        first = asyncio.ensure_future(queue.answer(request(100, 1)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        asked = [
+            asyncio.ensure_future(queue.answer(request(number, 1), model=model)) for number, model in enumerate(models)
+        ]
+        await asyncio.sleep(0)
+        go.set()
+        await first
+        return list(await asyncio.gather(*asked))
+
+    found = asyncio.run(work())
+    assert [model for model, _ in found] == [each or MODEL for each in models]
+    assert [rows.item() for _, rows in found] == list(range(6))
+    assert batches == [(None, [100]), (None, [0, 2, 5]), (other, [1, 3, 4])]

@@ -91,7 +91,9 @@ def test_images_are_answered_as_tensors(service: Service, serving: GreyServing, 
     assert reply.status == 200
     document = reply.json()
     class_id, probabilities = document.pop("outputs")
-    assert document == {"model_name": "fashion-mnist-classifier", "model_version": "3", "id": "mine"}
+    parameters = {"model_uri": "models:/dev.greys/3"}
+    name = "fashion-mnist-classifier"
+    assert document == {"model_name": name, "model_version": "3", "parameters": parameters, "id": "mine"}
     assert class_id == {"name": "class_id", "datatype": "INT64", "shape": [2], "data": [4, 7]}
     assert serving.model is not None
     expected = serving.model.prediction.probabilities(images)
@@ -103,6 +105,7 @@ def test_a_default_answer_has_these_bytes(service: Service) -> None:
     reply = service.infer({"id": "7", **request(outputs=[{"name": "class_id"}])})
     assert reply.body == (
         b'{"model_name":"fashion-mnist-classifier","model_version":"3",'
+        b'"parameters":{"model_uri":"models:/dev.greys/3"},'
         b'"outputs":[{"name":"class_id","datatype":"INT64","shape":[1],"data":[4]}],"id":"7"}'
     )
     assert reply.headers["content-type"] == "application/json"
@@ -252,3 +255,10 @@ DOCUMENTS = st.fixed_dictionaries(
 @given(document=DOCUMENTS)
 def test_any_json_document_gets_an_answer(service: Service, document: Any) -> None:
     assert 400 <= service.infer(document).problem[0] < 500
+
+
+def test_a_canary_may_answer_unless_a_version_is_requested(service: Service, serving: GreyServing) -> None:
+    body = json.dumps(request()).encode()
+    for path in (INFER, f"{MODEL}/versions/3/infer"):
+        assert service.post(path, body, **{"x-request-id": "mine"}).status == 200
+    assert serving.request_ids == ["mine", None]

@@ -3,25 +3,32 @@
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from fmnist.adapters.fastapi import repeated
-from fmnist.adapters.fastapi import replica as module
+from fmnist.adapters.fastapi import feedback_desk, repeated
 from fmnist.adapters.fastapi.problems import Problem
 from fmnist.adapters.fastapi.replica import Replica, ReplicaSettings
 from fmnist.adapters.memory.feedback import MemoryFeedback
+from fmnist.adapters.memory.tallies import MemoryTallies
 from fmnist.adapters.memory.traffic_windows import MemoryTrafficWindows
 from fmnist.adapters.prometheus.meter import PrometheusMeter
 from fmnist.domain.model.data.images import Images
-from fmnist.domain.model.errors import StoreUnavailable
+from fmnist.domain.model.errors import CorruptModel, StoreUnavailable
 from fmnist.domain.model.evaluation.metrics import Probabilities
+from fmnist.domain.model.promotion.canary import Canary
+from fmnist.domain.model.traffic.agreement import Agreement
+from fmnist.domain.model.traffic.canary_report import CanaryReport
 from fmnist.domain.model.traffic.drift import Drift
 from fmnist.domain.model.traffic.feedback import Answer, Labelling, RealizedAccuracy, TrueClass
-from fmnist.domain.model.traffic.shadow_report import ShadowReport
+from fmnist.domain.model.traffic.shadow_report import ShadowReport, ShadowState
 from fmnist.domain.model.traffic.sketch import Statistic
+from fmnist.domain.model.traffic.trial import TrialCounts
+from fmnist.domain.services.serving.challenger import Challenger
 from fmnist.domain.services.serving.feedback import GivenAnswers
 from fmnist.domain.services.serving.load import ServedModel
 from fmnist.domain.services.serving.shadow import ShadowObserver
@@ -255,7 +262,7 @@ def test_drift_does_not_wait_for_a_place_that_hangs(
 ) -> None:
     asyncio.run(answered(replica, "a", 3))
     ended = threading.Event()
-    monkeypatch.setattr(module, "_ACCURACY_SECONDS", 0.05)
+    monkeypatch.setattr(feedback_desk, "_ACCURACY_SECONDS", 0.05)
     monkeypatch.setattr(feedback, "accuracy", lambda _: ended.wait(30))
 
     async def ask() -> Drift:
@@ -360,3 +367,121 @@ def test_comparison_is_published_and_an_error_keeps_no_window_from_it(
     assert f'ray_fmnist_shadow_runs{{shadow_uri="{SHADOW}"}} 1.0' in page
     assert 'ray_fmnist_window_images{model_uri="models:/dev.greys/3"} 2.0' in page
     assert "publishing the shadow failed, and is tried every 5 s: the head node is away" in caplog.text
+
+
+CHALLENGER = "models:/dev.greys/9"
+
+
+@pytest.fixture
+def with_challenger(domain: Domain, meter: PrometheusMeter, feedback: Flaky) -> Replica:
+    """A replica whose challenger, version 9, is loaded and gets all requests with an id that the canary takes."""
+    model = grey_model()
+    model = replace(model, package=replace(model.package, version=replace(model.version, version=9)))
+
+    class Loaded(Domain):
+        def __init__(self) -> None:
+            super().__init__()
+            self.observe = lambda *_: None
+            self.current = model
+
+    settings = ReplicaSettings(max_batch=10, max_waiting=10, max_seconds=10, poll_seconds=7)
+    found = Replica(
+        lambda _: domain,  # type: ignore[arg-type,return-value]
+        meter,
+        settings,
+        Traffic(MemoryTrafficWindows(60)),
+        GivenAnswers(feedback),
+        FakeShadow,  # type: ignore[arg-type]
+        Challenger(Loaded, MemoryTallies(TrialCounts)),  # type: ignore[arg-type]
+    )
+    domain.observe = lambda *_: None  # type: ignore[attr-defined]
+    domain.status = SimpleNamespace(served_uri="models:/dev.greys/3")  # type: ignore[assignment]
+    return found
+
+
+def answering(replica: Replica, request_id: str | None, *labels: int) -> str:
+    return asyncio.run(replica.answer(greys(*labels), request_id))[0].version.uri
+
+
+def test_canary_answers_its_share_and_both_models_are_reported(with_challenger: Replica, domain: Domain) -> None:
+    replica, canary = with_challenger, Canary(CHALLENGER, 50)
+    replica.expect(None, CHALLENGER, canary)()
+    shadow: Any = replica._shadow
+    ids = [f"id {number}" for number in range(20)]
+    taken = [canary.takes(each) for each in ids]
+    uris = [answering(replica, each, 3, 4) for each in ids]
+    assert uris == [CHALLENGER if each else "models:/dev.greys/3" for each in taken]
+    assert answering(replica, None, 5) == "models:/dev.greys/3"
+    assert len(shadow.noted) == 21 - sum(taken)  # a shadow compares with the champion only
+    replica.note("x", domain.current, np.eye(10, dtype=np.float32)[3:4])
+    asyncio.run(replica.label([TrueClass("x", 0, 3)]))
+
+    found = asyncio.run(replica.canary())
+    assert (found.state, found.percent, found.model_uri, found.challenger_uri) == (
+        "running",
+        50,
+        "models:/dev.greys/3",
+        CHALLENGER,
+    )
+    assert found.champion is not None
+    assert found.challenger is not None
+    assert (found.champion.calls, found.challenger.calls) == (21 - sum(taken), sum(taken))
+    assert found.challenger.classes[3:5] == (sum(taken), sum(taken))
+    assert (found.champion.labelled, found.champion.right, found.challenger.labelled) == (1, 1, 0)
+    assert (found.champion.drift, found.challenger.drift) == ("unknown", "unknown")
+
+
+@pytest.mark.parametrize("canary", [None, Canary(CHALLENGER, 0)])
+def test_canary_at_0_percent_equals_none(with_challenger: Replica, canary: Canary | None) -> None:
+    with_challenger.expect(None, None, Canary(CHALLENGER, 100))()
+    with_challenger.expect(None, None, canary)()
+    assert {answering(with_challenger, f"id {number}", 3) for number in range(20)} == {"models:/dev.greys/3"}
+    assert asyncio.run(with_challenger.canary()) == CanaryReport()
+
+
+def test_failed_call_of_a_challenger_is_counted(with_challenger: Replica) -> None:
+    with_challenger.expect(None, None, Canary(CHALLENGER, 100))()
+    challenger: Any = with_challenger._challenger
+    broken = challenger.choose("any")
+    for logits, error in ((lambda _: 1 / 0, ZeroDivisionError), (lambda _: np.full((1, 10), np.nan), CorruptModel)):
+        object.__setattr__(broken, "prediction", SimpleNamespace(logits=logits))
+        with pytest.raises(error):
+            answering(with_challenger, "any", 3)
+    found = asyncio.run(with_challenger.canary())
+    assert found.challenger is not None
+    assert (found.challenger.calls, found.challenger.failed) == (2, 2)
+
+
+def test_agreement_of_a_shadow_with_the_challengers_model_is_reported(
+    with_challenger: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = Agreement.of(*np.eye(10, dtype=np.float32)[None, :8].repeat(2, 0), seconds=1, shadow_seconds=1)
+
+    def report(shadow: FakeShadow, model: ServedModel) -> ShadowReport:
+        state, uri = ShadowState.RUNNING, model.version.uri
+        return ShadowReport.of(compared, state=state, reason=None, model_uri=uri, shadow_uri=shadow.uri)
+
+    monkeypatch.setattr(FakeShadow, "report", report)
+    for shadow, images in ((CHALLENGER, 8), ("models:/dev.greys/7", 0)):
+        with_challenger.expect(None, shadow, Canary(CHALLENGER, 100))()
+        found = asyncio.run(with_challenger.canary())
+        assert (found.compared, found.agreed) == (images, images)
+
+
+def test_share_is_exported_and_counts_are_published(
+    with_challenger: Replica, meter: PrometheusMeter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes, ended = iter(range(3)), threading.Event()
+
+    def sleep(_: float) -> None:
+        if threading.current_thread().name != "traffic":
+            threading.Event().wait()
+        if next(passes, None) is None:
+            ended.set()
+            threading.Event().wait()
+
+    monkeypatch.setattr(repeated, "time", SimpleNamespace(sleep=sleep))
+    with_challenger.expect(None, None, Canary(CHALLENGER, 25))()
+    with_challenger.keep_up()
+    assert ended.wait(30)
+    assert f'ray_fmnist_canary_percent{{challenger_uri="{CHALLENGER}"}} 25.0' in meter.page().decode()
