@@ -15,7 +15,7 @@ import yaml
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"
 BASE, OVERLAY = "base", "overlays/minikube"
-ENTRIES = ("fmnist-pipeline", "fmnist-rollback")
+ENTRIES = ("fmnist-pipeline", "fmnist-rollback", "fmnist-canary")
 
 Document = Mapping[str, Any]
 

@@ -74,3 +74,31 @@ def test_delivery_stops_at_the_step_that_fails(entry: str, template: str) -> Non
     assert steps[1:] == ["deploy", "smoke-test"]
     for at, name in enumerate(steps):
         assert ran(tasks(entry, template), "automatic", {name: FAILED}) == steps[: at + 1]
+
+
+CANARY = ["start", "step", "deliver"]
+FINISHED, ABORTED = {"action": "finish"}, {"action": "abort"}
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ({"step": FINISHED}, CANARY),
+        ({"step": ABORTED}, CANARY[:2]),
+        ({"start": FAILED}, CANARY[:1]),
+        ({"step": FAILED}, [*CANARY[:2], "abort"]),
+        ({"step": FINISHED, "deliver": FAILED}, [*CANARY, "abort"]),
+    ],
+)
+def test_finished_canary_is_delivered_and_a_failed_one_aborted(
+    outcomes: dict[str, dict[str, str] | None], expected: list[str]
+) -> None:
+    assert ran(tasks("fmnist-canary", "canary"), "automatic", outcomes) == expected
+
+
+def test_canary_holds_the_mutex_only_for_its_release() -> None:
+    held = {
+        task["name"]: "synchronization" in called("fmnist-canary", task).body
+        for task in tasks("fmnist-canary", "canary")
+    }
+    assert held == {"start": False, "step": False, "deliver": True, "abort": False}

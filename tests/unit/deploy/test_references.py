@@ -81,14 +81,10 @@ def test_every_variable_is_defined(template: Template) -> None:
     of_the_run = {name for name in used if name.startswith("workflow.")}
     assert used - of_the_run <= inputs, f"{template.name} has no such input"
     assert inputs <= used, f"{template.name} does not use an input"
-    assert of_the_run <= {
-        "workflow.name",
-        "workflow.uid",
-        *(f"workflow.parameters.{name}" for name in PIPELINE_INPUTS),
-    } | {
-        f"workflow.parameters.{each['name']}"
-        for each in spec("WorkflowTemplate", "fmnist-rollback")["arguments"]["parameters"]
+    declared = {
+        each["name"] for entry in ENTRIES for each in spec("WorkflowTemplate", entry)["arguments"]["parameters"]
     }
+    assert of_the_run <= {"workflow.name", "workflow.uid", *(f"workflow.parameters.{name}" for name in declared)}
 
 
 @pytest.mark.parametrize("entry", ENTRIES)

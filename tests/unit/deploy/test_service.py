@@ -187,9 +187,9 @@ def test_no_secret_is_in_a_manifest(name: str) -> None:
             assert "secretKeyRef" in variable["valueFrom"]
 
 
-def test_only_a_deployment_gets_the_token_for_pushes() -> None:
+def test_only_steps_that_commit_get_the_token_for_pushes() -> None:
     holders = {name for name, each in containers().items() if "GITOPS_REPO_URL" in str(each["env"])}
-    assert holders == {"fmnist-steps/deploy"}
+    assert holders == {f"fmnist-steps/{name}" for name in ("deploy", "canary-start", "canary-step", "canary-abort")}
 
 
 def environment(name: str) -> dict[str, str]:
