@@ -16,6 +16,8 @@ from fmnist.domain.model.address import Address
 from fmnist.domain.model.data.dataset import LabeledImages
 from fmnist.domain.model.data.metadata import describe
 
+ROOT = Path(__file__).parents[2]
+MANIFEST = "deploy/base/rayservice.yaml"
 _IDENTITY = ("-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgSign=false")
 
 

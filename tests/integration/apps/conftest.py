@@ -19,7 +19,7 @@ from fmnist.domain.services.serving.load import ServedModel
 from fmnist.testing.data import toy_splits
 from tests.integration.apps.command import PATIENCE_SECONDS, Command
 from tests.integration.apps.here import Here
-from tests.integration.support import make_dvc_registry
+from tests.integration.support import MANIFEST, ROOT, git, make_dvc_registry
 
 # Three epochs of 20 steps. The second epoch is the best.
 RECIPE = ("--batch-size", "8", "--lr", "0.02", "--max-epochs", "3", "--seed", "7")
@@ -101,6 +101,19 @@ def run_in(surroundings: Surroundings, command: Command, *arguments: str) -> Com
 def here(command: Command) -> Here:
     """The command with a state directory for one test."""
     return Here(command)
+
+
+@pytest.fixture
+def repository(command: Command) -> Path:
+    """The default GitOps repository with the platform's own manifest."""
+    work, bare = command.home / "work", command.home / "gitops.git"
+    git(command.home, "init", "--quiet", "--initial-branch=main", str(work))
+    (work / MANIFEST).parent.mkdir(parents=True)
+    (work / MANIFEST).write_text((ROOT / MANIFEST).read_text())
+    git(work, "add", "--all")
+    git(work, "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "--quiet", "--message", "Begin")
+    git(command.home, "clone", "--quiet", "--bare", str(work), str(bare))
+    return bare
 
 
 @pytest.fixture

@@ -7,24 +7,9 @@ import pytest
 
 from tests.integration.apps.command import Command
 from tests.integration.apps.here import Here
-from tests.integration.support import git
+from tests.integration.support import MANIFEST, git
 
-ROOT = Path(__file__).parents[3]
 NAME = "prod.fashion-mnist-classifier"
-MANIFEST = "deploy/base/rayservice.yaml"
-
-
-@pytest.fixture
-def repository(command: Command) -> Path:
-    """The default GitOps repository with the platform's own manifest."""
-    work, bare = command.home / "work", command.home / "gitops.git"
-    git(command.home, "init", "--quiet", "--initial-branch=main", str(work))
-    (work / MANIFEST).parent.mkdir(parents=True)
-    (work / MANIFEST).write_text((ROOT / MANIFEST).read_text())
-    git(work, "add", "--all")
-    git(work, "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "--quiet", "--message", "Begin")
-    git(command.home, "clone", "--quiet", "--bare", str(work), str(bare))
-    return bare
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ class OneModel(Serving):
         self.reload_error: str | None = None
         self.traffic = Sketch.joined([])
         self.realized: RealizedAccuracy | None = None
+        self.trials = [CanaryReport()]
 
     def status(self) -> ServingStatus:
         return ServingStatus(desired="newest", served=self.model, reload_error=self.reload_error)
@@ -55,7 +56,7 @@ class OneModel(Serving):
         raise AssertionError("this service takes no feedback")
 
     async def canary(self) -> CanaryReport:
-        return CanaryReport()
+        return self.trials.pop(0) if len(self.trials) > 1 else self.trials[0]
 
     async def shadow(self) -> ShadowReport:
         return ShadowReport()
