@@ -67,17 +67,28 @@ def test_feedback_outlives_a_replica(on_ray: Cluster) -> None:
     assert tell(on_ray, sent, 2, 1).json() == {"accepted": 1, "ignored": 1}
 
 
-def test_answers_of_another_replica_are_found_within_seconds(on_ray: Cluster) -> None:
+def test_two_replicas_share_one_window_and_feedback(on_ray: Cluster) -> None:
+    sent = list[str]()
+    # While there is one replica, it knows of all images.
+    images, labelled = on_ray.client.get("/drift").json()["images"], realized(on_ray)["labelled"]
+
+    def both_answer() -> bool:
+        sent.append(predict(on_ray))
+        logs = [path.read_text() for path in on_ray.replica_logs()]
+        return sum(any(each in log for each in sent) for log in logs) == 2
+
     on_ray.deploy(uri(GOOD[0]), num_replicas=2)
-    wait_until(lambda: len(on_ray.processes()) == 2, "two replicas run")
-    sent = [predict(on_ray) for _ in range(10)]
+    wait_until(both_answer, "both replicas answer")
     for request_id in sent:
         wait_until(lambda each=request_id: tell(on_ray, each, 1).status_code == 200, "the answer is found", 60)  # type: ignore[misc]
     # Each connection may reach another replica.
     again = [
         httpx.post(f"{on_ray.url}/feedback", json={"labels": [{"request_id": each, "class_id": 2}]}) for each in sent
     ]
-    assert [reply.json() for reply in again] == [{"accepted": 0, "ignored": 1}] * 10
+    assert [reply.json() for reply in again] == [{"accepted": 0, "ignored": 1}] * len(sent)
+    assert realized(on_ray)["labelled"] == labelled + len(sent)
+    all_images = images + len(sent) * len(IMAGES)
+    wait_until(lambda: on_ray.client.get("/drift").json()["images"] == all_images, "the window has all images", 60)
 
 
 def test_feedback_outlives_its_process(models: Models, in_process: Local) -> None:
