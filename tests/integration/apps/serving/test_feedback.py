@@ -1,6 +1,5 @@
 """True classes of answers, in both hosts."""
 
-import re
 import uuid
 from typing import Any
 
@@ -42,9 +41,6 @@ def test_feedback_gives_the_realized_accuracy(service: Host) -> None:
     after = realized(service)
     assert (after["labelled"] - before["labelled"], after["right"] - before["right"]) == (3, 2)
     assert after["low"] < after["value"] < after["high"]
-    line = re.compile(rf'ray_fmnist_labelled_images\{{[^}}]*model_uri="{uri(GOOD[0])}"[^}}]*\}} [1-9]')
-    wait_until(lambda: line.search(service.metrics()) is not None, "the labelled images are exported")
-    assert 0 < service.metric("ray_fmnist_realized_accuracy") <= 1
 
 
 def test_refused_feedback_changes_nothing(service: Host) -> None:
