@@ -20,6 +20,7 @@ from fmnist.testing.data import toy_images
 from tests.integration.apps.command import Command
 from tests.integration.apps.conftest import Trained
 from tests.integration.apps.here import Here
+from tests.integration.apps.serving.host import wait_until
 
 DATA = toy_images(30)
 
@@ -107,8 +108,12 @@ def test_interrupted_run_is_finished_by_the_same_command(trained: Trained, tmp_p
     command = Command(tmp_path, trained.command.registry, {"FMNIST_HOME": str(trained.command.home)})
     given = ("predict-batch", str(tmp_path / "in"), str(tmp_path / "out"), "--compute", compute)
     started = command.start(*given)
-    while not (tmp_path / "out" / "00.parquet").exists():
+
+    def has_begun() -> bool:
         assert started.process.poll() is None, started.end()
+        return (tmp_path / "out" / "00.parquet").exists()
+
+    wait_until(has_begun, "the first part is done")
     family = psutil.Process(started.process.pid).children(recursive=True)
     started.send(signal.SIGTERM)
     code, said = started.end()

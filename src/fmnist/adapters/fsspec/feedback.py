@@ -1,7 +1,8 @@
 """Feedback as objects in a directory or in S3. An object is written once, and never changed.
 
-An object is one hand-over of answers, or the labels of one call: `MILLISECONDS-RANDOM.jsonl`, with a value in each
-line. The feedback is the union of all objects, in any order. Past 200 objects, one with all that is kept replaces them.
+An object is one hand-over of answers, or the labels of one call: `MILLISECONDS-RANDOM.jsonl`. A line is a label, or
+columns of up to 500 answers of one model. Objects of earlier releases have a line for each answer. The feedback is the
+union of all objects, in any order. Past 200 objects, one with all that is kept replaces them.
 """
 
 import json
@@ -12,6 +13,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import astuple
+from itertools import chain, groupby, islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +32,7 @@ from fmnist.ports.feedback import Feedback
 _S3 = "s3://"
 _NAME = re.compile(r"\d{13}-[0-9a-f]{16}\.jsonl")
 _MOST_OBJECTS = 200
+_MOST_ANSWERS = 500  # in a line
 _ATTEMPTS = 2
 _LISTINGS = 5
 # Calls fail at once for so long after a failure. Otherwise they would queue up behind a store that hangs.
@@ -85,13 +90,7 @@ class ObjectFeedback(Feedback):
             if isinstance(content, Exception):
                 raise content
             try:
-                for line in content.splitlines():
-                    kind, *values = json.loads(line)
-                    if kind == "answer":
-                        when, request_id, model_uri, classes, confidences = values
-                        answers.append(Answer(when, request_id, model_uri, tuple(classes), tuple(confidences)))
-                    else:
-                        labels.append(Label(*values))
+                _read(content, answers, labels)
             except (ValueError, TypeError) as error:
                 raise ValueError(f"{path} is damaged, remove it: {words_of(error)}") from error
         # All answers before all labels, so that the order of the objects does not matter.
@@ -125,9 +124,8 @@ class ObjectFeedback(Feedback):
     def _write(self, answers: Iterable[Answer], labels: Iterable[Label]) -> str:
         name = f"{int(1000 * time.time()):013}-{secrets.token_hex(8)}.jsonl"
         # Line by line, because one call for all of them would stop the threads that answer for half a second.
-        content = "".join(f"{_line('answer', each)}\n" for each in answers) + "".join(
-            f"{_line('label', each)}\n" for each in labels
-        )
+        lines = (json.dumps(line) for line in chain(_columns(answers), (["label", *astuple(each)] for each in labels)))
+        content = "".join(f"{line}\n" for line in lines)
         if self._is_s3:
             self._store().pipe_file(f"{self._root}/{name}", content.encode())
             return name
@@ -181,8 +179,35 @@ class ObjectFeedback(Feedback):
         return without_credentials(self._place)
 
 
-def _line(kind: str, value: Answer | Label) -> str:
-    return json.dumps([kind, *(getattr(value, name) for name in value.__slots__)])
+def _read(content: bytes, answers: list[Answer], labels: list[Label]) -> None:
+    for line in content.splitlines():
+        kind, *values = json.loads(line)
+        if kind == "label":
+            labels.append(Label(*values))
+        elif kind == "answers":
+            answers.extend(_of_columns(*values))
+        elif kind == "answer":
+            answers.append(_of_earlier_release(*values))
+        else:
+            raise ValueError(f"{kind!r} is no kind of line")
+
+
+def _columns(answers: Iterable[Answer]) -> Iterator[list[Any]]:
+    for model_uri, own in groupby(answers, attrgetter("model_uri")):
+        while some := list(islice(own, _MOST_ANSWERS)):
+            when, request_ids, _, classes, confidences = zip(*some, strict=True)
+            yield ["answers", model_uri, when, request_ids, classes, confidences]
+
+
+def _of_columns(model_uri: str, *columns: Any) -> Iterator[Answer]:
+    whens, request_ids, classes, confidences = columns
+    rows = zip(whens, request_ids, map(tuple, classes), map(tuple, confidences), strict=True)
+    return (Answer(when, request_id, model_uri, *lists) for when, request_id, *lists in rows)
+
+
+def _of_earlier_release(when: int, request_id: str, model_uri: str, *lists: Any) -> Answer:
+    classes, confidences = map(tuple, lists)
+    return Answer(when, request_id, model_uri, classes, confidences)
 
 
 def _failures() -> tuple[type[Exception], ...]:

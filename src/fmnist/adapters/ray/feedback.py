@@ -9,7 +9,7 @@ from fmnist.domain.model.traffic.feedback import Answer, Labelling, RealizedAccu
 from fmnist.ports.feedback import Feedback
 
 # Raise the number when a value or a method changes: an actor of an earlier release may still run on the cluster.
-_ACTOR = "feedback-1"
+_ACTOR = "feedback-2"
 
 
 class RayFeedback(Feedback):

@@ -79,8 +79,12 @@ class Cluster(Host):
                 found.append(process)
         return found
 
+    def replica_logs(self) -> list[Path]:
+        """Return the log of each replica that there is or was."""
+        return list(self.session.glob("session_latest/logs/serve/replica_*.log"))
+
     def logs(self) -> str:
-        return "".join(path.read_text() for path in self.session.glob("session_latest/logs/serve/replica_*.log"))
+        return "".join(path.read_text() for path in self.replica_logs())
 
     def metrics(self) -> str:
         return httpx.get(f"http://127.0.0.1:{self.exporter}/metrics", timeout=60, trust_env=False).text

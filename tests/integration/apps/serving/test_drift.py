@@ -26,10 +26,17 @@ def test_window_has_the_answers_of_the_serving_model(service: Host) -> None:
     assert (after["verdict"], after["reference_images"]) == ("drifted", 500)
 
 
-def test_metrics_have_the_verdict(service: Host) -> None:
-    assert service.client.post("/predict", content=NOISE.tobytes(), headers=OCTETS).status_code == 200
-    line = re.compile(rf'ray_fmnist_drifted\{{[^}}]*model_uri="{uri(GOOD[0])}"[^}}]*\}} 1\.0')
-    wait_until(lambda: line.search(service.metrics()) is not None, "the verdict is exported")
+def test_metrics_have_the_verdict_and_the_realized_accuracy(in_process: Local, on_ray: Cluster) -> None:
+    """Both hosts at once, because each judges its traffic only every 30 s."""
+    model, hosts = rf'\{{[^}}]*model_uri="{uri(GOOD[0])}"[^}}]*\}}', (in_process, on_ray)
+    for host in hosts:
+        reply = host.client.post("/predict", content=NOISE.tobytes(), headers=OCTETS)
+        label = {"request_id": reply.headers["x-request-id"], "class_id": GOOD[0]}
+        assert host.client.post("/feedback", json={"labels": [label]}).json()["accepted"] == 1
+    for host in hosts:
+        for line in (rf"ray_fmnist_drifted{model} 1\.0", rf"ray_fmnist_labelled_images{model} [1-9]"):
+            wait_until(lambda host=host, line=line: re.search(line, host.metrics()) is not None, f"it exports {line}")  # type: ignore[misc]
+        assert 0 < host.metric("ray_fmnist_realized_accuracy") <= 1
 
 
 def test_each_model_has_a_window_of_its_own(in_process: Local) -> None:

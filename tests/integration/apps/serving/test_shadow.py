@@ -55,6 +55,7 @@ def test_second_model_is_compared_and_never_agrees(shadowed: Host, models: Model
     document = found(shadowed)
     assert (document["model_uri"], document["shadow_uri"]) == (uri(GOOD[0]), uri(GOOD[1]))
     assert (document["agreement"]["value"], document["agreement"]["low"], document["dropped"]) == (0, 0, 0)
+    assert f"{uri(GOOD[1])} is loaded after" in shadowed.logs()
     assert 0 < document["agreement"]["high"] < 0.1
     rows = [row for row in document["classes"] if row["images"]]
     assert rows == [{"class_name": "Trouser", "images": before + 100, "agreed": 0}]

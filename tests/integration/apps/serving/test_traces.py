@@ -2,24 +2,21 @@
 
 import signal
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.integration.apps.serving.cluster import Cluster
+from tests.integration.apps.serving.collector import ENDPOINT, Collector, attributes
 from tests.integration.apps.serving.host import free_port, wait_until
 from tests.integration.apps.serving.local import Served
 from tests.integration.apps.serving.models import GOOD, Models, uri
 
-VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT"
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 HEADERS = {
     "Content-Type": "application/octet-stream",
@@ -29,58 +26,21 @@ HEADERS = {
 CLOSE_SECONDS = 30  # `fmnist serve` ends in a second, and gives a collector three more; busy cores take longer
 
 
-class Collector(ThreadingHTTPServer):
-    """An OTLP receiver: parses the protobuf of each export, and keeps its spans."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.services: set[str] = set()
-        self.spans: list[Any] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def of_trace(self) -> dict[str, Any]:
-        """The spans of the caller's trace, by name."""
-        return {span.name: span for span in self.spans if span.trace_id.hex() == TRACE}
-
-    def take(self, body: bytes) -> None:
-        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-            self.services.add(attributes(resource.resource)["service.name"])
-            self.spans.extend(span for scope in resource.scope_spans for span in scope.spans)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.path == "/v1/traces":
-            self.server.take(body)  # type: ignore[attr-defined]
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-def attributes(of: Any) -> dict[str, Any]:
-    return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in of.attributes}
-
-
 @pytest.fixture(scope="module")
 def collector() -> Iterator[Collector]:
-    with Collector() as receiver:
-        thread = threading.Thread(target=receiver.serve_forever)
-        thread.start()
+    with Collector().running() as receiver:
         yield receiver
-        receiver.shutdown()
-        thread.join()
+
+
+def of_trace(collector: Collector) -> dict[str, Any]:
+    """Return the spans of the caller's trace, by name."""
+    return {span.name: span for span in collector.spans if span.trace_id.hex() == TRACE}
 
 
 @contextmanager
 def tracing(models: Models, endpoint: str, *arguments: str) -> Iterator[Served]:
     """`fmnist serve`, which sends its traces to this endpoint."""
-    command = replace(models.command, variables={**models.command.variables, VARIABLE: endpoint})
+    command = replace(models.command, variables={**models.command.variables, ENDPOINT: endpoint})
     served = Served(command, free_port(), "--compute", "local", "--model", uri(GOOD[0]), *arguments)
     try:
         wait_until(lambda: served.printed("serving "), "the service is up")
@@ -112,18 +72,18 @@ def test_one_process_sends_its_traces_and_the_last_ones_at_its_end(models: Model
         assert ask(f"{served.url}/fashion").status_code == 200
         # At once: the SDK's thread would send them some seconds later.
         assert served.end(signal.SIGTERM) == 143
-    check(collector.of_trace(), "/fashion/predict")
+    check(of_trace(collector), "/fashion/predict")
     assert collector.services == {"fmnist"}
 
 
 def test_a_replica_of_ray_serve_sends_its_traces(on_ray: Cluster, collector: Collector) -> None:
     collector.spans.clear()
-    variables = {"runtime_env": {"env_vars": {VARIABLE: collector.url}}}
+    variables = {"runtime_env": {"env_vars": {ENDPOINT: collector.url}}}
     on_ray.deploy(uri(GOOD[0]), ray_actor_options={"num_cpus": 0.5, **variables})
     wait_until(lambda: on_ray.serves(uri(GOOD[0])), "the first model serves")
     assert ask(on_ray.url).status_code == 200
-    wait_until(lambda: "POST /predict" in collector.of_trace(), "the collector has the request")
-    check(collector.of_trace(), "/predict")
+    wait_until(lambda: "POST /predict" in of_trace(collector), "the collector has the request")
+    check(of_trace(collector), "/predict")
 
 
 @pytest.mark.parametrize("how", ["refuses", "is silent"])

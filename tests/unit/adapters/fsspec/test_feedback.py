@@ -10,7 +10,7 @@ from fmnist.adapters.fsspec import feedback as module
 from fmnist.adapters.fsspec.feedback import ObjectFeedback
 from fmnist.adapters.parquet.storage import S3Settings
 from fmnist.domain.model.errors import StoreUnavailable
-from fmnist.domain.model.traffic.feedback import Labelling, RealizedAccuracy, Refusal, TrueClass
+from fmnist.domain.model.traffic.feedback import Answer, Labelling, RealizedAccuracy, Refusal, TrueClass
 from fmnist.testing.contracts.feedback import FeedbackContract, answer
 
 URI = answer("a").model_uri
@@ -55,6 +55,30 @@ def test_restart_loses_nothing(place: Path) -> None:
     assert opened(place).accuracy(URI) == first.accuracy(URI) == RealizedAccuracy.of(2, 1)
 
 
+def test_restart_finds_every_answer_of_a_large_hand_over(place: Path) -> None:
+    first = opened(place, 10_000)
+    uris = [f"models:/m/{number // 700 % 2}" for number in range(1800)]
+    given = [answer(f"a{n}", *range(1 + n % 3), seconds=n, model_uri=uri) for n, uri in enumerate(uris)]
+    first.add(given)
+    again = opened(place, 10_000)
+    again.add(given)
+    assert sorted(again._book.content()[0]) == given
+    assert len(list(place.iterdir())) == 1
+
+
+def test_object_of_an_earlier_release_counts(place: Path) -> None:
+    place.mkdir(parents=True)
+    (place / "1796124874083-4d1c9b7b0e5d6c3f.jsonl").write_text(
+        '["answer", 1796124871000, "a", "models:/prod.contract/3", [3, 5], [0.9, 0.75]]\n'
+        '["label", 1796124872000, "a", 0, 3, 1796124871000]\n'
+    )
+    feedback = opened(place)
+    assert feedback.accuracy(URI) == RealizedAccuracy.of(1, 1)
+    assert feedback.label([TrueClass("a", 0, 7), TrueClass("a", 1, 7)], 6) == Labelling(accepted=1, ignored=1)
+    feedback.add([Answer(1796124871000, "a", URI, (3, 5), (0.9, 0.75))])  # the same answer once more
+    assert feedback.accuracy(URI) == RealizedAccuracy.of(2, 1)
+
+
 def test_nothing_is_written_without_news(place: Path) -> None:
     feedback = opened(place)
     feedback.add([])
@@ -77,7 +101,7 @@ def test_objects_are_never_changed_and_their_number_is_bounded(place: Path, monk
         assert len(list(place.iterdir())) <= 6
     assert len(contents) > 40
     assert opened(place).accuracy(URI) == feedback.accuracy(URI) == other.accuracy(URI) == RealizedAccuracy.of(10, 3)
-    assert len(feedback._book._known) == 10
+    assert len(feedback._book._kept) == 10
 
 
 def test_label_counts_although_another_process_replaces_objects_meanwhile(
@@ -127,9 +151,15 @@ def test_damaged_object_is_named(place: Path) -> None:
     object_.write_text(json.dumps(["answer", 1, "a", "b", 3]))
     with pytest.raises(StoreUnavailable, match="is damaged"):
         opened(place).accuracy(URI)
-    object_.write_text(json.dumps(["label", 1]))
-    with pytest.raises(StoreUnavailable, match="is damaged"):
-        opened(place).accuracy(URI)
+    for line in (
+        ["label", 1],
+        ["answers", URI],
+        ["answers", URI, [1, 2], ["a", "b"], [[1], [2]], [[0.5]]],
+        ["later", 1, "a", 0, 1, 5],
+    ):
+        object_.write_text(json.dumps(line))
+        with pytest.raises(StoreUnavailable, match="is damaged"):
+            opened(place).accuracy(URI)
 
 
 def test_other_files_are_left_alone(place: Path) -> None:

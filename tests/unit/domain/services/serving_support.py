@@ -167,7 +167,9 @@ class Deployment:
     def move(self, alias: str, uri: str) -> None:
         self.store.label(MemoryModelStore.resolve(self.store, uri), alias=alias)
 
-    def replica(self, normalization: NormalizationCheck = "recorded", patience: float = 30.0) -> ModelServing:
+    def replica(
+        self, normalization: NormalizationCheck = "recorded", patience: float = 30.0, *, is_shadow: bool = False
+    ) -> ModelServing:
         sources = ModelSources(
             store=self.store,
             registry=self.registry,
@@ -176,7 +178,7 @@ class Deployment:
             normalization=normalization,
             patience=patience,
         )
-        return ModelServing(sources, lambda uri, error: self.reloads.append((uri, error)))
+        return ModelServing(sources, lambda uri, error: self.reloads.append((uri, error)), is_shadow=is_shadow)
 
     def other_normalization(self) -> Normalization:
         return Normalization(self.normalization.mean, self.normalization.std / 2)

@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
+from sys import intern
 
 import numpy as np
 
@@ -80,6 +81,6 @@ def _answers(given: Iterable[_Given]) -> list[Answer]:
     classes = iter(rows.argmax(axis=1).tolist())
     confidences = iter(rows.max(axis=1).astype(np.float64).round(_DIGITS).tolist())
     return [
-        Answer(when, request_id, uri, tuple(islice(classes, len(own))), tuple(islice(confidences, len(own))))
+        Answer(when, request_id, intern(uri), tuple(islice(classes, len(own))), tuple(islice(confidences, len(own))))
         for when, request_id, uri, own in given
     ]

@@ -48,11 +48,17 @@ class ModelServing:
 
     The replicas of a deployment share a memory. The first replica resolves an alias and downloads the model. The others
     take both from the memory, even if the store is down by then.
+
+    Args:
+        is_shadow: whether callers never see its answers. The log says so.
     """
 
-    def __init__(self, sources: ModelSources, observe: ReloadObserver = lambda _uri, _error: None) -> None:
+    def __init__(
+        self, sources: ModelSources, observe: ReloadObserver = lambda _uri, _error: None, *, is_shadow: bool = False
+    ) -> None:
         self._sources = sources
         self._observe = observe
+        self._is_shadow = is_shadow
         self._status = ServingStatus(desired=Attempt(sources, None).desired, served=None, reload_error=None)
         # Guards the status and the attempts. Only the running attempt, which is the newest, may change the status.
         self._lock = threading.Lock()
@@ -176,8 +182,12 @@ class ModelServing:
             after = replace(after, reload_error=None, refused=None)
         if not self._change(attempt, after):
             return
-        instead = f"in place of {before.served_uri}" if before.served else "as the first model"
-        logger.info("%s is in service after %.1f s, %s", uri, time.monotonic() - attempt.started, instead)
+        seconds = time.monotonic() - attempt.started
+        if self._is_shadow:
+            logger.info("%s is loaded after %.1f s, as the shadow", uri, seconds)
+        else:
+            instead = f"in place of {before.served_uri}" if before.served else "as the first model"
+            logger.info("%s is in service after %.1f s, %s", uri, seconds, instead)
         if model.degraded is not None:
             logger.warning("degraded: %s", model.degraded)
         self._observe(uri, None)
@@ -189,8 +199,9 @@ class ModelServing:
             return
         if line != before.reload_error:
             now = f"{before.served_uri} continues to serve" if before.served else "no model serves yet"
+            result = "is not loaded as the shadow" if self._is_shadow else f"did not go into service, {now}"
             unforeseen = None if isinstance(error, FmnistError) else error
-            logger.error("%s did not go into service, %s: %s", target, now, line, exc_info=unforeseen)
+            logger.error("%s %s: %s", target, result, line, exc_info=unforeseen)
         self._observe(target, line)
 
     def _change(self, attempt: Attempt, status: ServingStatus) -> bool:

@@ -8,7 +8,15 @@ from fmnist.adapters.memory.classifier import MeanClassifier
 from fmnist.adapters.pillow.corruptions import corrupt
 from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.evaluation.robustness import Corruption
-from fmnist.domain.model.traffic.drift import FALSE_ALARMS, LEAST_IMAGES, Drift, Verdict, jensen_shannon
+from fmnist.domain.model.traffic.drift import (
+    FALSE_ALARMS,
+    LEAST_IMAGES,
+    Drift,
+    Verdict,
+    chances,
+    jensen_shannon,
+    size_for_chance,
+)
 from fmnist.domain.model.traffic.sketch import Sketch, Statistic, TrafficWindow, features_of
 from fmnist.domain.services.prediction import Prediction
 from fmnist.testing.data import toy_images, toy_info, toy_sketch
@@ -78,4 +86,21 @@ def test_small_windows_and_models_without_a_reference_have_no_verdict() -> None:
 
 def test_the_same_window_has_the_same_judgement() -> None:
     window = sketch(TEST.images[:200])
-    assert judged(window) == judged(window)
+    first = judged(window)
+    chances.cache_clear()
+    assert judged(window) == first
+
+
+def test_chance_is_resampled_once_for_windows_of_nearly_the_same_size() -> None:
+    chances.cache_clear()
+    for images in (1008, 1009, 1023):
+        judged(toy_sketch(images))
+    judged(toy_sketch(1008), toy_sketch(500))
+    assert chances.cache_info()[:2] == (2, 2)
+
+
+def test_chance_is_that_of_a_window_that_is_at_most_slightly_smaller() -> None:
+    for images in range(1, 10_000):
+        size = size_for_chance(images)
+        assert images * 31 / 32 < size <= images
+    assert len({size_for_chance(images) for images in range(1024, 2048)}) == 32

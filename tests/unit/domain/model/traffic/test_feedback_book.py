@@ -120,6 +120,13 @@ def test_label_means_the_newer_answer_when_the_older_one_came_late_and_is_forgot
     assert book.accuracy(newer.model_uri) == RealizedAccuracy.of(1, 1)
 
 
+def test_repeated_hand_over_of_answers_under_one_id_changes_nothing() -> None:
+    book, both = FeedbackBook(10), [answer("a", 1), answer("a", 2, seconds=1)]
+    for each in (both, both[:1], both[1:]):
+        book.merge(each, [])
+    assert book.content() == (both, [])
+
+
 def test_memory_is_bounded_also_for_one_id() -> None:
     book = FeedbackBook(100)
     for number in range(1000):
@@ -127,7 +134,10 @@ def test_memory_is_bounded_also_for_one_id() -> None:
         tell(book, TrueClass(str(number), 0, 1), number)
     assert len(book.content()[0]) == 100
     assert len(book.content()[1]) == 50
-    assert max(map(len, (book._oldest, book._known, book._newest, book._times, book._labels))) == 100
+    assert len(book._kept) == 100
+    assert len(book._newest) == 51
+    assert [len(older) for older in book._older.values()] == [49]
+    assert len(book._labels) == 50
     assert tell(book, TrueClass("same", 0, 1), 1).refusal is Refusal.REPEATED_ID
 
 

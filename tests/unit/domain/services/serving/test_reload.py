@@ -165,6 +165,21 @@ def test_log_of_a_reload_names_the_new_and_the_replaced_model(
     assert messages[1].endswith(f"in place of {first}")
 
 
+def test_log_of_a_shadow_never_says_that_it_is_in_service(
+    deployment: Deployment, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    good, bad = deployment.add(), deployment.add(spoilt=True)
+    shadow = deployment.replica(is_shadow=True)
+    shadow.deploy(good)
+    shadow.deploy(bad)
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 2
+    assert messages[0].startswith(f"{good} is loaded after 0.")
+    assert messages[0].endswith("as the shadow")
+    assert messages[1].startswith(f"{bad} is not loaded as the shadow: ")
+
+
 def test_deploy_of_the_serving_model_loads_nothing(deployment: Deployment) -> None:
     uri = deployment.add("champion")
     replica = deployment.replica()
