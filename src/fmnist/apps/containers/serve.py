@@ -118,7 +118,7 @@ def shadow_of(
     uri: str,
 ) -> Shadow:
     """Make the shadow of one deploy, with sources of its own."""
-    return Shadow(ModelServing(sources, is_shadow=True), agreements, is_idle, observe, uri)
+    return Shadow(ModelServing(sources, role="shadow"), agreements, is_idle, observe, uri)
 
 
 def _local_host(settings: Settings, connection: MlflowConnection, registry: RegistrySettings) -> LocalHost:

@@ -81,7 +81,7 @@ def challenger(
 ) -> Challenger:
     """Make the challenger of a replica of the application `name`. Called in the replica's process."""
     own = sources(RayServingMemory(f"{name}:canary", deploy), threads)
-    return Challenger(partial(ModelServing, own), RayTallies(name, TrialCounts))
+    return Challenger(partial(ModelServing, own, role="challenger"), RayTallies(name, TrialCounts))
 
 
 def without_secrets(registry: RegistrySettings) -> RegistrySettings:

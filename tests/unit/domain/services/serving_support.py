@@ -168,7 +168,7 @@ class Deployment:
         self.store.label(MemoryModelStore.resolve(self.store, uri), alias=alias)
 
     def replica(
-        self, normalization: NormalizationCheck = "recorded", patience: float = 30.0, *, is_shadow: bool = False
+        self, normalization: NormalizationCheck = "recorded", patience: float = 30.0, *, role: str | None = None
     ) -> ModelServing:
         sources = ModelSources(
             store=self.store,
@@ -178,7 +178,7 @@ class Deployment:
             normalization=normalization,
             patience=patience,
         )
-        return ModelServing(sources, lambda uri, error: self.reloads.append((uri, error)), is_shadow=is_shadow)
+        return ModelServing(sources, lambda uri, error: self.reloads.append((uri, error)), role=role)
 
     def other_normalization(self) -> Normalization:
         return Normalization(self.normalization.mean, self.normalization.std / 2)

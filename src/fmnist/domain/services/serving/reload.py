@@ -50,15 +50,15 @@ class ModelServing:
     take both from the memory, even if the store is down by then.
 
     Args:
-        is_shadow: whether callers never see its answers. The log says so.
+        role: what the log calls a model that is not the service's own, such as `shadow`.
     """
 
     def __init__(
-        self, sources: ModelSources, observe: ReloadObserver = lambda _uri, _error: None, *, is_shadow: bool = False
+        self, sources: ModelSources, observe: ReloadObserver = lambda _uri, _error: None, *, role: str | None = None
     ) -> None:
         self._sources = sources
         self._observe = observe
-        self._is_shadow = is_shadow
+        self._role = role
         self._status = ServingStatus(desired=Attempt(sources, None).desired, served=None, reload_error=None)
         # Guards the status and the attempts. Only the running attempt, which is the newest, may change the status.
         self._lock = threading.Lock()
@@ -183,8 +183,8 @@ class ModelServing:
         if not self._change(attempt, after):
             return
         seconds = time.monotonic() - attempt.started
-        if self._is_shadow:
-            logger.info("%s is loaded after %.1f s, as the shadow", uri, seconds)
+        if self._role is not None:
+            logger.info("%s is loaded after %.1f s, as the %s", uri, seconds, self._role)
         else:
             instead = f"in place of {before.served_uri}" if before.served else "as the first model"
             logger.info("%s is in service after %.1f s, %s", uri, seconds, instead)
@@ -199,7 +199,7 @@ class ModelServing:
             return
         if line != before.reload_error:
             now = f"{before.served_uri} continues to serve" if before.served else "no model serves yet"
-            result = "is not loaded as the shadow" if self._is_shadow else f"did not go into service, {now}"
+            result = f"is not loaded as the {self._role}" if self._role else f"did not go into service, {now}"
             unforeseen = None if isinstance(error, FmnistError) else error
             logger.error("%s %s: %s", target, result, line, exc_info=unforeseen)
         self._observe(target, line)

@@ -170,7 +170,7 @@ def test_log_of_a_shadow_never_says_that_it_is_in_service(
 ) -> None:
     caplog.set_level(logging.INFO)
     good, bad = deployment.add(), deployment.add(spoilt=True)
-    shadow = deployment.replica(is_shadow=True)
+    shadow = deployment.replica(role="shadow")
     shadow.deploy(good)
     shadow.deploy(bad)
     messages = [record.getMessage() for record in caplog.records]
