@@ -156,15 +156,16 @@ class Replica(Serving):
         is_pair = (shadow.model_uri, shadow.shadow_uri) == (uri, canary.model_uri)
         return replace(
             report,
-            champion=await self._arm(champion, counts.champion),
-            challenger=await self._arm(model, counts.challenger),
+            champion=await self._arm(champion, counts.champion, counts.began),
+            challenger=await self._arm(model, counts.challenger, counts.began),
             compared=shadow.images if is_pair else 0,
             agreed=sum(each.agreed for each in shadow.classes) if is_pair else 0,
         )
 
-    async def _arm(self, model: ServedModel, arm: Arm) -> ArmReport:
+    async def _arm(self, model: ServedModel, arm: Arm, began: int | None) -> ArmReport:
         drift = None if self._traffic is None else await asyncio.to_thread(self._traffic.judge, model)
-        return ArmReport.of(model.version.uri, arm, drift, await self._feedback.accuracy(model.version.uri))
+        realized = await self._feedback.accuracy(model.version.uri, 1000 * (began or 0))
+        return ArmReport.of(model.version.uri, arm, drift, realized)
 
     def deploy(self, uri: str | None, shadow_uri: str | None = None) -> None:
         """Load and serve a model; None is the newest version. It blocks. The result is in the status.

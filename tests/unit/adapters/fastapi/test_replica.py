@@ -106,9 +106,9 @@ class Flaky(MemoryFeedback):
         self._check()
         super().add(answers)
 
-    def accuracy(self, model_uri: str) -> RealizedAccuracy | None:
+    def accuracy(self, model_uri: str, since: int = 0) -> RealizedAccuracy | None:
         self._check()
-        return super().accuracy(model_uri)
+        return super().accuracy(model_uri, since)
 
     def _check(self) -> None:
         if self.is_down:
@@ -263,7 +263,7 @@ def test_drift_does_not_wait_for_a_place_that_hangs(
     asyncio.run(answered(replica, "a", 3))
     ended = threading.Event()
     monkeypatch.setattr(feedback_desk, "_ACCURACY_SECONDS", 0.05)
-    monkeypatch.setattr(feedback, "accuracy", lambda _: ended.wait(30))
+    monkeypatch.setattr(feedback, "accuracy", lambda *_: ended.wait(30))
 
     async def ask() -> Drift:
         drift = await replica.drift()
