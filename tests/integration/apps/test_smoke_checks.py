@@ -67,7 +67,7 @@ class Toy(OneModel):
         self.before: dict[int, Callable[[], Any]] = {}
         self.count = 0
 
-    async def answer(self, images: Images) -> tuple[ServedModel, Probabilities]:
+    async def answer(self, images: Images, *_: object, **__: object) -> tuple[ServedModel, Probabilities]:
         self.count += 1
         if self.count in self.before and (awaited := self.before[self.count]()):
             await awaited

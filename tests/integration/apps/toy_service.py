@@ -41,7 +41,9 @@ class OneModel(Serving):
     def check_room(self) -> None:
         pass
 
-    async def answer(self, images: Images, watch: Watch | None = None) -> tuple[ServedModel, Probabilities]:
+    async def answer(
+        self, images: Images, watch: Watch | None = None, *, is_traffic: bool = True
+    ) -> tuple[ServedModel, Probabilities]:
         assert self.model is not None
         return self.model, self.model.prediction.probabilities(images)
 

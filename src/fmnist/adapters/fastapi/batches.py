@@ -36,6 +36,7 @@ class _Request:
     images: Images
     answer: "asyncio.Future[Answer]"
     watch: Watch | None
+    is_traffic: bool
 
 
 class BatchQueue:
@@ -46,10 +47,13 @@ class BatchQueue:
     the model never waits for the event loop. One request that should take less than half a millisecond is
     classified in the event loop, because handing it over would cost as much.
 
+    Traffic and other images, such as those of an explanation, share the queue and its limit, but never a batch.
+
     Args:
-        classify: called with a uint8 batch (n, 28, 28), by up to two threads. One prepares the next batch while the
-            model is busy with the other's, and waits for the model then.
-        observe: called with each batch, its answer, the number of its requests, and the seconds that it took.
+        classify: called with a uint8 batch (n, 28, 28), and whether it is traffic, by up to two threads. One prepares
+            the next batch while the model is busy with the other's, and waits for the model then.
+        observe: called with each batch of traffic, its answer, the number of its requests, and the seconds that it
+            took.
         max_batch: most images in a batch. A larger request makes a batch of its own.
         max_waiting: most images that may wait, beside the batches that are handed over. A request may exceed it if none
             waits.
@@ -58,7 +62,7 @@ class BatchQueue:
 
     def __init__(
         self,
-        classify: Callable[[Images], Answer],
+        classify: Callable[[Images, bool], Answer],
         observe: Callable[[Images, Answer, int, float], None],
         *,
         max_batch: int,
@@ -107,7 +111,7 @@ class BatchQueue:
             detail = f"{self._waiting} images wait for the model, of at most {limit}: try again in a moment"
             raise Problem(429, "too_many_requests", detail, {"retry-after": _RETRY_SECONDS})
 
-    async def answer(self, images: Images, watch: Watch | None = None) -> Answer:
+    async def answer(self, images: Images, watch: Watch | None = None, *, is_traffic: bool = True) -> Answer:
         """Classify a uint8 batch (n, 28, 28), n >= 1. A cancelled call leaves the queue.
 
         `watch` is called in the event loop, before this returns.
@@ -116,7 +120,7 @@ class BatchQueue:
             Problem: too many images wait already (429).
         """
         self.check_room(len(images))
-        request = _Request(images, asyncio.get_running_loop().create_future(), watch)
+        request = _Request(images, asyncio.get_running_loop().create_future(), watch, is_traffic)
         self._requests.append(request)
         self._waiting += len(images)
         if self._may_start():
@@ -147,7 +151,7 @@ class BatchQueue:
     def _start_batch(self) -> None:
         batch: list[_Request] = []
         size = 0
-        while self._requests and (not batch or self._fits(size + len(self._requests[0].images))):
+        while self._requests and (not batch or self._joins(batch, size)):
             request = self._requests.popleft()
             batch.append(request)
             size += len(request.images)
@@ -155,17 +159,23 @@ class BatchQueue:
         self._running += 1
         loop = asyncio.get_running_loop()
         work: asyncio.Future[_Timed] = loop.create_future()
+        is_traffic = batch[0].is_traffic
         try:
             images = batch[0].images if len(batch) == 1 else np.concatenate([request.images for request in batch])
             if self._running == 1 and self._is_short(batch):
-                work.set_result(self._timed(images, len(batch)))
+                work.set_result(self._timed(images, len(batch), is_traffic))
             else:
-                work = loop.run_in_executor(self._thread, self._timed, images, len(batch))
+                work = loop.run_in_executor(self._thread, self._timed, images, len(batch), is_traffic)
         except Exception as error:  # noqa: BLE001 - such as no memory: the next batch must start all the same
             work.set_exception(error)
         work.add_done_callback(partial(self._finish, batch))
 
-    def _fits(self, size: int) -> bool:
+    def _joins(self, batch: Sequence[_Request], size: int) -> bool:
+        """Return whether the next request may share a batch of `size` images."""
+        request = self._requests[0]
+        size += len(request.images)
+        if request.is_traffic != batch[0].is_traffic:
+            return False
         return size <= self._max_batch and size * (self._seconds_per_image or 0) <= _LONG_SECONDS
 
     def _is_short(self, batch: Sequence[_Request]) -> bool:
@@ -173,14 +183,15 @@ class BatchQueue:
             return False
         return len(batch[0].images) * self._seconds_per_image < _SHORT_SECONDS
 
-    def _timed(self, images: Images, requests: int) -> _Timed:
+    def _timed(self, images: Images, requests: int, is_traffic: bool) -> _Timed:  # noqa: FBT001 - for an executor
         started = time.perf_counter()
-        answer = self._classify(images)
+        answer = self._classify(images, is_traffic)
         # The model takes one batch after the other. The other thread may end meanwhile, so look at its end first.
         begin = max(started, self._last_end)
         self._last_end = end = time.perf_counter()
         seconds = end - begin
-        self._observe(images, answer, requests, seconds)
+        if is_traffic:
+            self._observe(images, answer, requests, seconds)
         found, before = seconds / len(images), self._seconds_per_image
         # One batch that was held up says little. A model that stays slow is known after a few batches.
         self._seconds_per_image = found if before is None else min(found, _MOST_SLOWER * before)

@@ -104,8 +104,8 @@ class Replica(Serving):
     def check_room(self) -> None:
         self._queue.check_room()
 
-    async def answer(self, images: Images, watch: Watch | None = None) -> Answer:
-        return await self._queue.answer(images, watch)
+    async def answer(self, images: Images, watch: Watch | None = None, *, is_traffic: bool = True) -> Answer:
+        return await self._queue.answer(images, watch, is_traffic=is_traffic)
 
     async def drift(self) -> Drift:
         if self._traffic is None:
@@ -228,10 +228,10 @@ class Replica(Serving):
         self._metrics.reload(uri, error)
         self._queue.forget_speed()
 
-    def _classify(self, images: Images) -> Answer:
+    def _classify(self, images: Images, is_traffic: bool) -> Answer:  # noqa: FBT001 - a callback of the queue
         model = self._model()
         logits = model.prediction.logits(images)
-        if self._traffic is not None:
+        if is_traffic and self._traffic is not None:
             self._traffic.note(model, images, logits)
         return model, softmax(logits)
 

@@ -30,10 +30,12 @@ class Serving(Protocol):
         """
 
     @abstractmethod
-    async def answer(self, images: Images, watch: Watch | None = None) -> Answer:
+    async def answer(self, images: Images, watch: Watch | None = None, *, is_traffic: bool = True) -> Answer:
         """Classify a whole uint8 batch (n, 28, 28), n >= 1, with one model.
 
-        Returns that model and the probabilities, float32 (n, classes). `watch` is called before.
+        Returns that model and the probabilities, float32 (n, classes). `watch` is called before. Images that are no
+        traffic, such as those of an explanation, are admitted alike, but not counted: not in the window of traffic, in
+        the metrics of predictions or by a shadow.
 
         Raises:
             StoreUnavailable: no model serves yet.

@@ -50,7 +50,7 @@ class Tracer(Protocol):
         """Send the last traces. It takes at most a few seconds."""
 
 
-_PREDICTIONS = ("/predict", "/infer")
+_PREDICTIONS = ("/predict", "/infer", "/explain")
 _current: ContextVar[Trace] = ContextVar("trace")
 
 
@@ -77,7 +77,7 @@ class TracedServing(Serving):
         self._serving.check_room()
         _current.get().phase("decode", time.perf_counter())
 
-    async def answer(self, images: Images, watch: Watch | None = None) -> Answer:
+    async def answer(self, images: Images, watch: Watch | None = None, *, is_traffic: bool = True) -> Answer:
         trace = _current.get()
         trace.note({"fmnist.images": len(images)})
         trace.phase("wait", time.perf_counter())
@@ -89,7 +89,7 @@ class TracedServing(Serving):
             trace.note({"fmnist.batch_images": len(rows)})
             trace.phase("encode", ended)
 
-        return await self._serving.answer(images, inferred)
+        return await self._serving.answer(images, inferred, is_traffic=is_traffic)
 
     async def drift(self) -> Drift:
         return await self._serving.drift()

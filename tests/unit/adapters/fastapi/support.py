@@ -75,6 +75,7 @@ class GreyServing(Serving):
         self.reload_error: str | None = None
         self.is_full = False
         self.asked = 0
+        self.sizes: list[tuple[int, bool]] = []
         self.before_answer: Callable[[], Any] | None = None
         self.traffic = Sketch.joined([])
         self.given = GivenAnswers(MemoryFeedback())
@@ -87,8 +88,11 @@ class GreyServing(Serving):
         if self.is_full:
             raise Problem(429, "too_many_requests", "many images wait", {"retry-after": "1"})
 
-    async def answer(self, images: Images, watch: Watch | None = None) -> tuple[ServedModel, Probabilities]:
+    async def answer(
+        self, images: Images, watch: Watch | None = None, *, is_traffic: bool = True
+    ) -> tuple[ServedModel, Probabilities]:
         self.asked += 1
+        self.sizes.append((len(images), is_traffic))
         if self.before_answer is not None:
             waiting = self.before_answer()
             if waiting is not None:

@@ -31,7 +31,7 @@ class Model:
         self.batches: list[tuple[int, int]] = []
         self._error = error
 
-    def __call__(self, images: Images) -> Answer:
+    def __call__(self, images: Images, _: bool = True) -> Answer:
         assert self.go.wait(30)
         if self._error is not None:
             raise self._error
@@ -111,12 +111,43 @@ def test_requests_that_arrive_together_share_a_batch() -> None:
     assert model.batches == [(20, 10)]
 
 
+def test_other_images_wait_in_the_same_queue_and_never_share_a_batch_with_traffic() -> None:
+    found = []
+
+    def classify(images: Images, is_traffic: bool) -> Answer:
+        found.append((images[:, 0, 0].tolist(), is_traffic))
+        return MODEL, np.zeros((len(images), 10), np.float32)
+
+    queue = BatchQueue(classify, ignore, max_batch=100, max_waiting=1000, max_seconds=60)
+
+    async def work() -> None:
+        kinds = [True, True, False, False, True]
+        await asyncio.gather(*(queue.answer(request(row, 1), is_traffic=kind) for row, kind in enumerate(kinds)))
+
+    run(work)
+    assert found == [([0, 1], True), ([2, 3], False), ([4], True)]
+
+
+def test_other_images_are_refused_like_traffic() -> None:
+    model = Model()
+    queue = BatchQueue(model, model.observe, max_batch=10, max_waiting=20, max_seconds=60)
+
+    async def work() -> None:
+        asked = await all_waiting(queue, [request(0, 10)] * 4)
+        with pytest.raises(Problem, match="20 images wait"):
+            await queue.answer(request(0, 10), is_traffic=False)
+        model.go.set()
+        await asyncio.gather(*asked)
+
+    run(work)
+
+
 def test_only_a_long_batch_leaves_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now=0.0, seconds_per_image=0.0001)
     monkeypatch.setattr(batches, "time", SimpleNamespace(perf_counter=lambda: clock.now))
     in_loop = []
 
-    def classify(images: Images) -> Answer:
+    def classify(images: Images, _: bool) -> Answer:
         in_loop.append(threading.current_thread() is threading.main_thread())
         clock.now += clock.seconds_per_image * len(images)
         return MODEL, np.zeros((len(images), 10), np.float32)
@@ -141,7 +172,7 @@ def test_slow_model_is_not_asked_for_more_than_it_can_answer_in_time(monkeypatch
     monkeypatch.setattr(batches, "time", SimpleNamespace(perf_counter=lambda: clock.now))
     model = Model()
 
-    def classify(images: Images) -> Answer:
+    def classify(images: Images, _: bool) -> Answer:
         clock.now += 0.1 * len(images)
         return model(images)
 
@@ -169,7 +200,7 @@ def test_time_of_a_batch_is_without_the_wait_for_the_one_before(monkeypatch: pyt
     both, first_ended, order = threading.Barrier(2, timeout=30), threading.Event(), itertools.count()
     times: list[float] = []
 
-    def classify(images: Images) -> Answer:
+    def classify(images: Images, _: bool) -> Answer:
         is_second = next(order)
         both.wait()
         assert not is_second or first_ended.wait(30)  # the model takes one batch at a time
@@ -193,7 +224,7 @@ def test_one_batch_that_is_held_up_does_not_shorten_the_queue(monkeypatch: pytes
     clock = SimpleNamespace(now=0.0, seconds=0.001)
     monkeypatch.setattr(batches, "time", SimpleNamespace(perf_counter=lambda: clock.now))
 
-    def classify(images: Images) -> Answer:
+    def classify(images: Images, _: bool) -> Answer:
         clock.now += clock.seconds
         return MODEL, np.zeros((len(images), 10), np.float32)
 

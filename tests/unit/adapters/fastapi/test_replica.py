@@ -176,6 +176,24 @@ def test_window_has_what_was_answered(replica: Replica) -> None:
     assert found.window.sketch.counts[Statistic.CLASS][3:5] == (2, 1)
 
 
+def test_images_that_are_no_traffic_are_answered_and_not_counted(replica: Replica, meter: PrometheusMeter) -> None:
+    replica.deploy(None, SHADOW)
+    shadow: Any = replica._shadow
+    before = meter.page()
+
+    async def work() -> None:
+        _, rows = await replica.answer(greys(3, 4), is_traffic=False)
+        assert rows.argmax(axis=1).tolist() == [3, 4]
+        assert (await replica.drift()).window.sketch.images == 0
+        assert (meter.page(), shadow.noted) == (before, [])
+        await asyncio.gather(replica.answer(greys(3)), replica.answer(greys(3, 4), is_traffic=False))
+        assert (await replica.drift()).window.sketch.images == 1
+
+    asyncio.run(work())
+    assert [images for _, images, _, _ in shadow.noted] == [1]
+    assert 'ray_fmnist_images_total{model_uri="models:/dev.greys/3"} 1.0' in meter.page().decode()
+
+
 def test_traffic_is_published_and_judged_after_an_error(
     replica: Replica, domain: Domain, meter: PrometheusMeter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -308,7 +326,7 @@ def test_shadow_is_told_that_callers_wait(replica: Replica, domain: Domain) -> N
     replica.deploy(None, SHADOW)
     shadow: Any = replica._shadow
     replica._queue._waiting = 1
-    replica._observe(greys(3), replica._classify(greys(3)), 1, 0.5)
+    replica._observe(greys(3), replica._classify(greys(3), True), 1, 0.5)
     assert shadow.noted == [(domain.current, 1, 0.5, True)]
 
 
