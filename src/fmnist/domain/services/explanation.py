@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from fmnist.domain.model.data.images import SIDE, Images
 from fmnist.domain.model.evaluation.metrics import Probabilities
+from fmnist.domain.services.prediction import Prediction
 
 # docs/explain.md has the measurements that chose these.
 PATCH, _STRIDE, _NEAR = 4, 3, 7
@@ -44,6 +45,11 @@ class Explanation:
         patches = _patches()
         sums = np.tensordot(falls, patches, axes=1)
         return cls(class_id, float(rows[0, class_id]), (sums / patches.sum(axis=0)).astype(np.float32), len(rows))
+
+
+def explain(prediction: Prediction, image: Images) -> Explanation:
+    """Explain the answer for one image uint8 (28, 28)."""
+    return Explanation.of(prediction.probabilities(covered_copies(image)))
 
 
 def covered_copies(image: Images) -> Images:
