@@ -9,8 +9,6 @@ from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 
 from fmnist.adapters.fastapi import descriptions
-from fmnist.adapters.fastapi.canary_route import canary_route
-from fmnist.adapters.fastapi.drift_route import drift_route
 from fmnist.adapters.fastapi.explain_route import explain_route
 from fmnist.adapters.fastapi.feedback_route import feedback_route
 from fmnist.adapters.fastapi.formats import ImageFormats
@@ -24,8 +22,8 @@ from fmnist.adapters.fastapi.problems import PROBLEM_HANDLERS
 from fmnist.adapters.fastapi.service_routes import service_routes
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
-from fmnist.adapters.fastapi.shadow_route import shadow_route
 from fmnist.adapters.fastapi.tracing import TracedServing, Tracer
+from fmnist.adapters.fastapi.traffic_routes import traffic_routes
 
 
 def create_app(
@@ -66,12 +64,9 @@ def create_app(
     app.include_router(service_routes(serving, settings))
     app.include_router(inference_routes(serving, settings))
     app.include_router(metadata_routes(serving, settings))
-    if settings.has_drift:
-        app.include_router(drift_route(serving, settings))
     if settings.has_feedback:
         app.include_router(feedback_route(serving, settings))
-    app.include_router(shadow_route(serving, settings))
-    app.include_router(canary_route(serving, settings))
+    app.include_router(traffic_routes(serving, settings))
     if meter is not None:
         app.include_router(metrics_route(meter, settings))
     return app
