@@ -13,6 +13,7 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from fmnist.domain.model.data.images import SIDE
+from fmnist.domain.model.data.photograph import Done
 from fmnist.domain.services.prediction import ClassPrediction
 
 Numbers = Annotated[Any, WithJsonSchema({"type": "array", "items": {"type": "number"}})]
@@ -94,10 +95,18 @@ class ImagePrediction(TypedDict):
     probabilities: NotRequired[Numbers]
 
 
+class Preparation(TypedDict):
+    """A prepared photograph: 784 pixels in 0-255, row by row, and what each step did."""
+
+    image: list[int]
+    steps: list[Done]
+
+
 class Predictions(TypedDict):
     """One prediction per image, in the order of the images. `model_uri` names the model of all predictions."""
 
     predictions: list[ImagePrediction]
+    preparation: NotRequired[Preparation]
     model_uri: str
     timestamp: str
     processing_time_ms: float

@@ -1,8 +1,10 @@
 """The formats of request bodies: each content type, and how its body is decoded to a uint8 batch."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
 
 from fmnist.adapters.fastapi.json_bodies import check_count, images_from_json
 from fmnist.adapters.fastapi.npy import images_from_npy
@@ -10,7 +12,9 @@ from fmnist.adapters.fastapi.problems import Problem
 from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.adapters.pillow.files import UnreadablePicture, decode_picture
 from fmnist.domain.model.data.images import Images, images_from_bytes
+from fmnist.domain.model.data.photograph import Prepared, Step
 
+_T = TypeVar("_T")
 JSON, OCTETS, NPY, PNG, JPEG = (
     "application/json",
     "application/octet-stream",
@@ -61,8 +65,22 @@ class ImageFormats:
             images = self._arrays[media_type](body)
             check_count(len(images), self._max_images)
             return images
+        return await self._read(partial(decode_picture, body, self._max_picture_pixels))
+
+    async def prepare(self, media_type: str, body: bytes, without: Set[Step]) -> Prepared:
+        """Prepare a photograph by all steps, but those in `without`; raises as `decode` does.
+
+        Raises:
+            Problem: the body is no picture (422).
+        """
+        from fmnist.adapters.pillow.photographs import prepare_photograph  # only where it is asked for
+
+        if media_type not in (PNG, JPEG):
+            raise Problem(422, "invalid_parameter", "query prepare: only a picture, PNG or JPEG, can be prepared")
+        return await self._read(partial(prepare_photograph, body, self._max_picture_pixels, without))
+
+    async def _read(self, read: Callable[[], _T]) -> _T:
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._one_picture, decode_picture, body, self._max_picture_pixels)
+            return await asyncio.get_running_loop().run_in_executor(self._one_picture, read)
         except UnreadablePicture as error:
             raise Problem(400, "malformed_picture", "not a readable PNG or JPEG picture") from error

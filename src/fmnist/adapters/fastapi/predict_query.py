@@ -1,12 +1,15 @@
 """The query parameters of `POST /predict`."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import Request
 
 from fmnist.adapters.fastapi.problems import Problem
 from fmnist.domain.model.data.images import CLASS_NAMES
+from fmnist.domain.model.data.photograph import OPTIONAL, Step
+
+_NAMES = "|".join(OPTIONAL)
 
 
 class PredictQuery(BaseModel, frozen=True):
@@ -19,6 +22,22 @@ class PredictQuery(BaseModel, frozen=True):
     probabilities: Annotated[bool, Field(description="Return the probability of every class, in the order of ids.")] = (
         False
     )
+    prepare: Annotated[
+        Literal["photo"] | None,
+        Field(description="`photo`: make an image like those of the training from a photograph, PNG or JPEG."),
+    ] = None
+    without: Annotated[
+        str,
+        Field(
+            pattern=f"^({_NAMES})(,({_NAMES}))*$",
+            description=f"Steps of the preparation to leave out, with commas: {', '.join(OPTIONAL)}.",
+        ),
+    ] = ""
+
+    @property
+    def left_out(self) -> frozenset[Step]:
+        """The steps of the preparation to leave out."""
+        return frozenset(Step(name) for name in self.without.split(",") if name)
 
     @classmethod
     def of(cls, request: Request) -> Self:
@@ -30,10 +49,13 @@ class PredictQuery(BaseModel, frozen=True):
         if not request.scope["query_string"]:
             return cls()
         try:
-            return cls.model_validate(dict(request.query_params))
+            query = cls.model_validate(dict(request.query_params))
         except ValidationError as error:
             wrong = "; ".join(f"query {each['loc'][0]}: {each['msg']}" for each in error.errors())
             raise Problem(422, "invalid_parameter", wrong) from None
+        if query.without and query.prepare is None:
+            raise Problem(422, "invalid_parameter", "query without: it needs prepare=photo")
+        return query
 
     @classmethod
     def documented(cls) -> list[dict[str, Any]]:

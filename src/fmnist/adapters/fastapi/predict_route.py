@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
@@ -41,7 +42,12 @@ def predict_route(serving: Serving, settings: HttpSettings, formats: ImageFormat
         if serving.status().served is None:
             raise Problem(503, "not_ready", NO_MODEL)
         serving.check_room()  # before the body is decoded, which may cost more than the model
-        images = await formats.decode(media_type, await request.body())
+        prepared = None
+        if query.prepare is None:
+            images = await formats.decode(media_type, await request.body())
+        else:
+            prepared = await formats.prepare(media_type, await request.body(), query.left_out)
+            images = prepared.image[np.newaxis]
         model, rows = await serving.answer(images, request.state.request_id)
         serving.note(request.state.request_id, model, rows)
         document = Predictions(
@@ -50,6 +56,8 @@ def predict_route(serving: Serving, settings: HttpSettings, formats: ImageFormat
             timestamp=datetime.now(UTC).isoformat(timespec="milliseconds"),
             processing_time_ms=round(1000 * (time.perf_counter() - started), 3),
         )
+        if prepared is not None:
+            document["preparation"] = {"image": prepared.image.ravel().tolist(), "steps": list(prepared.steps)}
         return json_reply(document)
 
     return _DirectRoute(

@@ -9,6 +9,8 @@ would be wrong for some pictures. The caller must decide.
 import io
 import re
 import warnings
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
@@ -32,6 +34,9 @@ _MAX_CHUNKS = 50_000
 _STEPS = {"L;2": 85, "L;4": 17}
 
 
+_T = TypeVar("_T")
+
+
 class UnreadablePicture(InvalidImages):
     """The content is not PNG or JPEG, or it is damaged."""
 
@@ -46,6 +51,11 @@ def decode_picture(content: bytes | bytearray, max_pixels: int) -> Images:
         UnreadablePicture: it is not PNG or JPEG, or is damaged.
         InvalidImages: it has more than `max_pixels` pixels, which is checked before decoding, or is an animation.
     """
+    return read_picture(content, max_pixels, _as_it_is)[np.newaxis]
+
+
+def read_picture(content: bytes | bytearray, max_pixels: int, use: Callable[[ImageFile.ImageFile], _T]) -> _T:
+    """Open a PNG or JPEG, check its limits, and return what `use` makes of it. Raises as `decode_picture` does."""
     if content.startswith(JPEG):
         _check_scans(content)
     elif content.startswith(PNG):
@@ -54,7 +64,7 @@ def decode_picture(content: bytes | bytearray, max_pixels: int) -> Images:
         with warnings.catch_warnings():
             # Pillow warns of oddities, such as damaged EXIF data, in files that it then reads or refuses anyway.
             warnings.simplefilter("ignore")
-            return _read_picture(io.BytesIO(content), max_pixels)[np.newaxis]
+            return _read_picture(io.BytesIO(content), max_pixels, use)
     except InvalidImages:
         raise
     except UnidentifiedImageError as error:
@@ -97,7 +107,7 @@ def _check_chunks(png: bytes | bytearray) -> None:
     raise UnreadablePicture(f"a PNG of more than {_MAX_CHUNKS} chunks")
 
 
-def _read_picture(source: io.BytesIO, max_pixels: int) -> Images:
+def _read_picture(source: io.BytesIO, max_pixels: int, use: Callable[[ImageFile.ImageFile], _T]) -> _T:
     with Image.open(source, formats=("PNG", "JPEG")) as picture:
         if picture.width * picture.height > max_pixels:
             raise InvalidImages(
@@ -108,9 +118,13 @@ def _read_picture(source: io.BytesIO, max_pixels: int) -> Images:
         if picture.format == "PNG" and frames > 1:
             raise InvalidImages(f"an animation of {frames} pictures, expected one")
         _scale_key(picture)
-        # In place, to save the memory of a copy.
-        ImageOps.exif_transpose(picture, in_place=True)
-        return _fit(_grey(picture))
+        return use(picture)
+
+
+def _as_it_is(picture: ImageFile.ImageFile) -> Images:
+    # In place, to save the memory of a copy.
+    ImageOps.exif_transpose(picture, in_place=True)
+    return _fit(grey_on(picture, 0))
 
 
 def _scale_key(picture: ImageFile.ImageFile) -> None:
@@ -125,18 +139,18 @@ def _scale_key(picture: ImageFile.ImageFile) -> None:
         picture.info["transparency"] = tuple(part >> 8 for part in key)
 
 
-def _grey(picture: Image.Image) -> Image.Image:
-    """Return the picture in 8 bits of grey, on black where it is transparent."""
+def grey_on(picture: Image.Image, behind: int) -> Image.Image:
+    """Return the picture in 8 bits of grey, with the level `behind` where it is transparent."""
     if picture.mode == "I;16":
         # Pillow would clip values at 255, and ignore the transparent value.
         deep = np.asarray(picture)
         shown = (deep >> 8).astype(np.uint8)
-        shown[deep == picture.info.get("transparency")] = 0
+        shown[deep == picture.info.get("transparency")] = behind
         return Image.fromarray(shown)
     if picture.has_transparency_data:
         # Paste in grey, which takes a quarter of the memory of RGBA.
         colours = picture.convert("RGBA")
-        grey = Image.new("L", picture.size, 0)
+        grey = Image.new("L", picture.size, behind)
         grey.paste(colours.convert("L"), mask=colours.getchannel("A"))
         return grey
     return picture.convert("L")

@@ -1,0 +1,46 @@
+"""Prepares a photograph for the model: the steps that need Pillow, and then those of the domain."""
+
+from collections.abc import Set
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from fmnist.adapters.pillow.files import grey_on, read_picture
+from fmnist.domain.model.data.photograph import Done, Prepared, Step, prepare_grey
+
+# Enough for 28 pixels, and small enough for arithmetic with floats.
+_LONGEST = 1024
+_BORDER = 16  # as a part of the shorter side
+_ORIENTATION, _UPRIGHT = 0x0112, 1  # of EXIF
+_OPAQUE, _MIDDLE, _WHITE = 128, 128, 255
+
+
+def prepare_photograph(content: bytes, max_pixels: int, without: Set[Step]) -> Prepared:
+    """Prepare a PNG or JPEG by all steps, but those in `without`. Raises as `decode_picture` does."""
+    return read_picture(content, max_pixels, lambda picture: _prepare(picture, without))
+
+
+def _prepare(picture: Image.Image, without: Set[Step]) -> Prepared:
+    steps = []
+    if Step.ORIENTATION not in without and picture.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT:
+        ImageOps.exif_transpose(picture, in_place=True)
+        steps.append(Done(Step.ORIENTATION, "turned upright, as the file says"))
+    behind, is_cut_out = 0, picture.has_transparency_data
+    if is_cut_out:
+        behind = _behind(picture)
+        steps.append(Done(Step.TRANSPARENCY, f"laid on {'white' if behind else 'black'}"))
+    if picture.mode != "L":
+        steps.append(Done(Step.GREY, f"made grey, from {picture.mode}"))
+    grey = grey_on(picture, behind)
+    grey.thumbnail((_LONGEST, _LONGEST), Image.Resampling.BOX)
+    if is_cut_out:  # the article may fill the picture, so give it a border of background
+        grey = ImageOps.expand(grey, 1 + min(grey.size) // _BORDER, behind)
+    return prepare_grey(np.asarray(grey), without, tuple(steps))
+
+
+def _behind(picture: Image.Image) -> int:
+    """Return the grey to lay a cut-out picture on: white, unless the article is light."""
+    small = picture.convert("RGBA")
+    small.thumbnail((_LONGEST, _LONGEST), Image.Resampling.BOX)
+    seen = np.asarray(small.convert("L"))[np.asarray(small.getchannel("A")) >= _OPAQUE]
+    return 0 if seen.size and seen.mean() >= _MIDDLE else _WHITE
