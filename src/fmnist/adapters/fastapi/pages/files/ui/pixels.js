@@ -1,0 +1,33 @@
+// Draws images of 28 x 28 pixels on canvases.
+
+export const SIDE = 28;
+const FOR = [255, 157, 46];
+const AGAINST = [61, 139, 255];
+
+export function fromBase64(text) {
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+}
+
+export function drawGrey(canvas, pixels) {
+  draw(canvas, (index) => [pixels[index], pixels[index], pixels[index]]);
+}
+
+// The image, dimmed, with a colour where a part speaks for the class or against it. The strongest part has the full
+// colour.
+export function drawMap(canvas, pixels, map) {
+  const most = Math.max(...map.map(Math.abs), 1e-6);
+  draw(canvas, (index) => {
+    const strength = Math.min(1, Math.abs(map[index]) / most);
+    const colour = map[index] > 0 ? FOR : AGAINST;
+    return colour.map((part) => 0.45 * pixels[index] * (1 - strength) + strength * part * (0.35 + 0.65 * pixels[index] / 255));
+  });
+}
+
+function draw(canvas, colourOf) {
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(SIDE, SIDE);
+  for (let index = 0; index < SIDE * SIDE; index += 1) {
+    image.data.set([...colourOf(index), 255], 4 * index);
+  }
+  context.putImageData(image, 0, 0);
+}
