@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fmnist.domain.model.data.image_rows import InputPart
     from fmnist.domain.model.data.images import Images
     from fmnist.domain.model.model import ModelInfo
+    from fmnist.domain.services.explanation import Explanation
     from fmnist.domain.services.prediction import ClassPrediction, Prediction
     from fmnist.ports.image_source import ImageSource
 
@@ -25,6 +26,7 @@ EXAMPLES = examples(
     "fmnist predict shoe.png coat.jpg",
     "fmnist predict pictures/ 's3://bucket/images/*.parquet'",
     "fmnist predict --split test --index 0-4,17",
+    "fmnist predict --explain shoe.png",
     "fmnist predict --model models:/prod.fashion-mnist-classifier@champion --top-k 3 --json batch.npy",
 )
 
@@ -48,6 +50,12 @@ def predict(
     index: Annotated[str, typer.Option(help="Row numbers of the images in --split, such as 0-4,17.")] = "0-4",
     top_k: Annotated[int, typer.Option(min=1, max=10, help="Number of classes to list for each image.")] = 1,
     *,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain", help="Show which parts of each image speak for its class. Each takes as long as 82 images."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Classify up to 1000 images, and show the confidence of each answer."""
@@ -63,11 +71,12 @@ def predict(
         prediction: Prediction = container.prediction(uri)
         chosen = chosen or _Chosen.from_split(container, prediction.info, str(split), index)
     answers = prediction.top_k(chosen.images, top_k)
+    explanations = _explained(prediction, chosen.images) if explain else None
     truths = [None if label is None else prediction.info.class_names[label] for label in chosen.labels]
     if as_json:
-        _print_answers(uri, chosen.names, answers, truths)
+        _print_answers(uri, chosen.names, answers, truths, explanations)
     else:
-        _print_pictures(uri, chosen, answers, truths, listed=bool(files) or top_k > 1)
+        _print_pictures(uri, chosen, answers, truths, explanations, listed=bool(files) or top_k > 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,18 +144,39 @@ def parse_indices(text: str, length: int) -> list[int]:
     return rows
 
 
+def _explained(prediction: "Prediction", images: "Images") -> "list[Explanation]":
+    from fmnist.domain.services.explanation import explain
+
+    with stderr().status("explaining"):
+        return [explain(prediction, image) for image in images]
+
+
 def _print_answers(
-    uri: str, names: list[str], answers: list[list["ClassPrediction"]], truths: list[str | None]
+    uri: str,
+    names: list[str],
+    answers: list[list["ClassPrediction"]],
+    truths: list[str | None],
+    explanations: "list[Explanation] | None",
 ) -> None:
     rows: list[dict[str, Any]] = []
-    for name, ranked, true in zip(names, answers, truths, strict=True):
-        truth = {} if true is None else {"truth": true}
-        rows.append({"image": name, "predictions": [asdict(answer) for answer in ranked], **truth})
+    for row, (name, ranked, true) in enumerate(zip(names, answers, truths, strict=True)):
+        document: dict[str, Any] = {"image": name, "predictions": [asdict(answer) for answer in ranked]}
+        if true is not None:
+            document["truth"] = true
+        if explanations is not None:
+            document["explanation"] = {"map": explanations[row].map.tolist(), "images": explanations[row].images}
+        rows.append(document)
     print_json({"model_uri": uri, "images": rows})
 
 
 def _print_pictures(
-    uri: str, chosen: _Chosen, answers: list[list["ClassPrediction"]], truths: list[str | None], *, listed: bool
+    uri: str,
+    chosen: _Chosen,
+    answers: list[list["ClassPrediction"]],
+    truths: list[str | None],
+    explanations: "list[Explanation] | None",
+    *,
+    listed: bool,
 ) -> None:
     """Draw the images with their best class. `listed` adds a line per image with its name and the top classes."""
     from fmnist.apps.pictures import Answer, draw_answers
@@ -156,7 +186,8 @@ def _print_pictures(
     captions = [
         Answer(ranked[0].class_name, ranked[0].confidence, truth) for ranked, truth in zip(answers, truths, strict=True)
     ]
-    draw_answers(console, chosen.images, captions)
+    maps = None if explanations is None else [each.map for each in explanations]
+    draw_answers(console, chosen.images, captions, maps)
     if listed:
         for name, ranked in zip(chosen.names, answers, strict=True):
             classes = ", ".join(f"{answer.class_name} {answer.confidence:.1%}" for answer in ranked)

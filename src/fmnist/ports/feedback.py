@@ -23,5 +23,8 @@ class Feedback(Protocol):
         """Accept true classes 0-9 that came at this time since 1970 (UTC): all of them, or none if one is refused."""
 
     @abstractmethod
-    def accuracy(self, model_uri: str) -> RealizedAccuracy | None:
-        """Return the accuracy of this version on its labelled images; None without any."""
+    def accuracy(self, model_uri: str, since: int = 0) -> RealizedAccuracy | None:
+        """Return the accuracy of this version on its labelled images, if any.
+
+        Only answers count that were given from `since` on, in milliseconds since 1970 (UTC).
+        """

@@ -131,3 +131,13 @@ def test_top_classes_of_each_image_are_listed_below_the_pictures(there: Here, tr
     told = there.told("predict", "--split", "val", "--index", "3", "--top-k", "2")
     classes = ", ".join(f"{each['class_name']} {each['confidence']:.1%}" for each in expected["predictions"])
     assert told.splitlines()[-1] == f"val[3]  {classes}"
+
+
+def test_explanations_are_in_the_document_and_beside_the_pictures(there: Here) -> None:
+    (explained,) = as_json(there, "--split", "val", "--index", "3", "--explain")
+    assert np.shape(explained["explanation"]["map"]) == (28, 28)
+    assert explained["explanation"]["images"] == 82
+    (plain,) = as_json(there, "--split", "val", "--index", "3")
+    assert {**plain, "explanation": explained["explanation"]} == explained
+    largest = 100 * np.max(explained["explanation"]["map"])
+    assert f"falls by up to {largest:.0f} %" in there.told("predict", "--split", "val", "--index", "3", "--explain")

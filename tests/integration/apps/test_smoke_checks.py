@@ -69,12 +69,12 @@ class Toy(OneModel):
         self.count = 0
 
     async def answer(
-        self, images: Images, request_id: str | None = None, watch: Watch | None = None
+        self, images: Images, request_id: str | None = None, watch: Watch | None = None, *, is_traffic: bool = True
     ) -> tuple[ServedModel, Probabilities]:
         self.count += 1
         if self.count in self.before and (awaited := self.before[self.count]()):
             await awaited
-        return await super().answer(images, request_id, watch)
+        return await super().answer(images, request_id, watch, is_traffic=is_traffic)
 
 
 class Altered(HttpService):

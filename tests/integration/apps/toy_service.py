@@ -44,7 +44,7 @@ class OneModel(Serving):
         pass
 
     async def answer(
-        self, images: Images, request_id: str | None = None, watch: Watch | None = None
+        self, images: Images, request_id: str | None = None, watch: Watch | None = None, *, is_traffic: bool = True
     ) -> tuple[ServedModel, Probabilities]:
         assert self.model is not None
         return self.model, self.model.prediction.probabilities(images)

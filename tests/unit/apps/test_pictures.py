@@ -22,10 +22,18 @@ UNKNOWN = Answer("Bag", 1.0)
 COLOUR = {"force_terminal": True, "color_system": "truecolor", "no_color": False}
 
 
-def drawn(images: Images, answers: list[Answer], *, encoding: str = "utf-8", width: int = 100, **options: Any) -> str:
+def drawn(
+    images: Images,
+    answers: list[Answer],
+    *,
+    encoding: str = "utf-8",
+    width: int = 100,
+    maps: Any = None,
+    **options: Any,
+) -> str:
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding=encoding, newline="")
-    draw_answers(Console(file=file, width=width, legacy_windows=False, **options), images, answers)
+    draw_answers(Console(file=file, width=width, legacy_windows=False, **options), images, answers, maps)
     file.flush()
     return raw.getvalue().decode(encoding)
 
@@ -115,3 +123,35 @@ def test_no_line_is_wider_than_the_terminal(answers: list[Answer], width: int, o
 def test_every_image_needs_a_prediction() -> None:
     with pytest.raises(BadInput, match="1 images and 2 answers"):
         drawn(RAMP, [RIGHT, WRONG])
+
+
+FALLS = np.zeros((28, 28), np.float32)
+FALLS[0, 0], FALLS[1, 1] = 0.5, -0.5
+
+
+def test_an_explanation_is_beside_its_picture_with_the_largest_fall() -> None:
+    lines = drawn(RAMP.repeat(2, axis=0), [UNKNOWN, RIGHT], width=60, maps=[FALLS, FALLS / 2]).splitlines()
+    captions = [line.split("  ") for line in lines if "falls" in line]
+    assert [[part.strip() for part in line if part.strip()] for line in captions] == [
+        ["Bag 100 %", "falls by up to 50 %"],
+        ["Sneaker 98 % ✓", "falls by up to 25 %"],
+    ]
+
+
+def test_what_speaks_for_the_class_is_orange_and_what_speaks_against_it_blue() -> None:
+    black = np.zeros((1, 28, 28), np.uint8)
+    cells = drawn(black, [UNKNOWN], maps=[FALLS], **COLOUR).split("▀")
+    first, second = cells[28:30]
+    assert "38;2;213;94;0;48;2;0;0;0m" in first
+    assert "38;2;0;0;0;48;2;0;114;178m" in second
+
+
+def test_in_plain_text_the_brightest_character_speaks_most_for_the_class() -> None:
+    falls = np.linspace(-0.2, 0.1, 28, dtype=np.float32).repeat(28).reshape(28, 28)
+    lines = drawn(RAMP, [UNKNOWN], maps=[falls]).splitlines()[:14]
+    glyphs = [line.ljust(59)[31] for line in lines]
+    assert (glyphs[:8], glyphs[-1]) == ([" "] * 8, "@")
+
+
+def test_an_explanation_in_which_nothing_matters_is_plain() -> None:
+    assert "falls by up to 0 %" in drawn(RAMP, [UNKNOWN], maps=[np.zeros((28, 28), np.float32)], **COLOUR)

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 from fmnist.adapters.fastapi import descriptions
 from fmnist.adapters.fastapi.canary_route import canary_route
 from fmnist.adapters.fastapi.drift_route import drift_route
+from fmnist.adapters.fastapi.explain_route import explain_route
 from fmnist.adapters.fastapi.feedback_route import feedback_route
 from fmnist.adapters.fastapi.formats import ImageFormats
 from fmnist.adapters.fastapi.gate import Gate
@@ -67,7 +68,9 @@ def create_app(
         lifespan=None if tracer is None else partial(_closing, tracer),
     )
     # Not in a router to include: FastAPI would match each request twice.
-    app.router.routes.append(predict_route(serving, settings, ImageFormats(settings)))
+    formats = ImageFormats(settings)
+    app.router.routes.append(predict_route(serving, settings, formats))
+    app.include_router(explain_route(serving, settings, formats))
     app.include_router(service_routes(serving, settings))
     app.include_router(inference_routes(serving, settings))
     app.include_router(metadata_routes(serving, settings))

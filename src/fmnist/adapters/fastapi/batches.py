@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,12 +32,27 @@ _LONG_SECONDS = 1.0
 _Timed = tuple[Answer, float, float]
 
 
+class Purpose(NamedTuple):
+    """What images are for. Images of different purposes share the queue and its limit, but never a batch.
+
+    Attributes:
+        model: the model that must answer; None for the one that serves when the batch starts.
+        is_traffic: whether they are counted. Those of an explanation are not.
+    """
+
+    model: ServedModel | None = None
+    is_traffic: bool = True
+
+
+TRAFFIC = Purpose()
+
+
 @dataclass(eq=False, slots=True)
 class _Request:
     images: Images
     answer: "asyncio.Future[Answer]"
     watch: Watch | None
-    model: ServedModel | None  # None for the one that serves when the batch starts
+    purpose: Purpose
 
 
 class BatchQueue:
@@ -48,9 +64,9 @@ class BatchQueue:
     classified in the event loop, because handing it over would cost as much.
 
     Args:
-        classify: called with a uint8 batch (n, 28, 28) and the model that its requests named, if any, by up to two
-            threads. One prepares the next batch while the model is busy with the other's, and waits for the model then.
-        observe: called with each batch, its answer, the number of its requests, and the seconds that it took.
+        classify: called with a uint8 batch (n, 28, 28) and its purpose, by up to two threads. One prepares the next
+            batch while the model is busy with the other's, and waits for the model then.
+        observe: called with each batch of traffic, its answer, the number of its requests, and the seconds it took.
         max_batch: most images in a batch. A larger request makes a batch of its own.
         max_waiting: most images that may wait, beside the batches that are handed over. A request may exceed it if none
             waits.
@@ -59,7 +75,7 @@ class BatchQueue:
 
     def __init__(
         self,
-        classify: Callable[[Images, ServedModel | None], Answer],
+        classify: Callable[[Images, Purpose], Answer],
         observe: Callable[[Images, Answer, int, float], None],
         *,
         max_batch: int,
@@ -108,16 +124,16 @@ class BatchQueue:
             detail = f"{self._waiting} images wait for the model, of at most {limit}: try again in a moment"
             raise Problem(429, "too_many_requests", detail, {"retry-after": _RETRY_SECONDS})
 
-    async def answer(self, images: Images, watch: Watch | None = None, model: ServedModel | None = None) -> Answer:
+    async def answer(self, images: Images, watch: Watch | None = None, purpose: Purpose = TRAFFIC) -> Answer:
         """Classify a uint8 batch (n, 28, 28), n >= 1. A cancelled call leaves the queue.
 
-        `watch` is called in the event loop, before this returns. Without `model`, the one that serves by then answers.
+        `watch` is called in the event loop, before this returns.
 
         Raises:
             Problem: too many images wait already (429).
         """
         self.check_room(len(images))
-        request = _Request(images, asyncio.get_running_loop().create_future(), watch, model)
+        request = _Request(images, asyncio.get_running_loop().create_future(), watch, purpose)
         self._requests.append(request)
         self._waiting += len(images)
         if self._may_start():
@@ -148,10 +164,10 @@ class BatchQueue:
     def _start_batch(self) -> None:
         batch: list[_Request] = []
         others: list[_Request] = []
-        size, model = 0, self._requests[0].model
+        size, purpose = 0, self._requests[0].purpose
         while self._requests and (not batch or self._fits(size + len(self._requests[0].images))):
             request = self._requests.popleft()
-            if request.model is not model:
+            if not _are_alike(request.purpose, purpose):
                 others.append(request)
                 continue
             batch.append(request)
@@ -164,9 +180,9 @@ class BatchQueue:
         try:
             images = batch[0].images if len(batch) == 1 else np.concatenate([request.images for request in batch])
             if self._running == 1 and self._is_short(batch):
-                work.set_result(self._timed(images, model, len(batch)))
+                work.set_result(self._timed(images, purpose, len(batch)))
             else:
-                work = loop.run_in_executor(self._thread, self._timed, images, model, len(batch))
+                work = loop.run_in_executor(self._thread, self._timed, images, purpose, len(batch))
         except Exception as error:  # noqa: BLE001 - such as no memory: the next batch must start all the same
             work.set_exception(error)
         work.add_done_callback(partial(self._finish, batch))
@@ -179,14 +195,15 @@ class BatchQueue:
             return False
         return len(batch[0].images) * self._seconds_per_image < _SHORT_SECONDS
 
-    def _timed(self, images: Images, model: ServedModel | None, requests: int) -> _Timed:
+    def _timed(self, images: Images, purpose: Purpose, requests: int) -> _Timed:
         started = time.perf_counter()
-        answer = self._classify(images, model)
+        answer = self._classify(images, purpose)
         # The model takes one batch after the other. The other thread may end meanwhile, so look at its end first.
         begin = max(started, self._last_end)
         self._last_end = end = time.perf_counter()
         seconds = end - begin
-        self._observe(images, answer, requests, seconds)
+        if purpose.is_traffic:
+            self._observe(images, answer, requests, seconds)
         found, before = seconds / len(images), self._seconds_per_image
         # One batch that was held up says little. A model that stays slow is known after a few batches.
         self._seconds_per_image = found if before is None else min(found, _MOST_SLOWER * before)
@@ -211,3 +228,7 @@ class BatchQueue:
                 request.answer.set_result((model, probabilities[start:end]))
         if is_next_short:  # the answers come first
             self._start_soon()
+
+
+def _are_alike(one: Purpose, other: Purpose) -> bool:
+    return one.model is other.model and one.is_traffic == other.is_traffic

@@ -29,6 +29,13 @@ PREDICT = """
 Returns one prediction for each image, in the same order. `content-type` names the format: JSON is easy to try, and
 `application/octet-stream` is the fastest. A pixel must be an integer from 0 to 255; the error names the first bad one.
 """
+EXPLAIN = """
+Says which parts of one image speak for its class. `map` has, for each pixel, how far the probability of the class falls
+when a patch of 4x4 pixels over it is covered, as a mean over its patches (occlusion, Zeiler and Fergus 2014).
+
+The model answers the image and its covered copies; `images` says how many. They wait in the queue and are refused like
+those of predictions. Drift, feedback and metrics of predictions do not count them.
+"""
 
 _PROBLEMS = {
     400: "The body is malformed: not valid JSON, not a file of its content type, or truncated.",
@@ -60,8 +67,8 @@ def predict_responses(settings: HttpSettings) -> Responses:
     }
 
 
-def predict_body(settings: HttpSettings) -> dict[str, Any]:
-    """Return the request body of `/predict` for OpenAPI, in every format."""
+def images_body(max_images: int) -> dict[str, Any]:
+    """Return a request body of 1 to `max_images` images for OpenAPI, in every format."""
     pixel = {"type": "integer", "minimum": 0, "maximum": 255}
     row = {"type": "array", "items": pixel, "minItems": SIDE, "maxItems": SIDE}
     image = {
@@ -70,17 +77,16 @@ def predict_body(settings: HttpSettings) -> dict[str, Any]:
             {"title": "Flat", "type": "array", "items": pixel, "minItems": PIXELS, "maxItems": PIXELS},
         ]
     }
+    count = "1 image" if max_images == 1 else f"1 to {max_images} images"
     return {
         "required": True,
         "content": {
             JSON: {
                 "schema": {
                     "title": "Images",
-                    "description": f"1 to {settings.max_images} images, each as 28 rows of 28 pixels or as 784 pixels.",
+                    "description": f"{count}, each as 28 rows of 28 pixels or as 784 pixels.",
                     "type": "object",
-                    "properties": {
-                        "images": {"type": "array", "items": image, "minItems": 1, "maxItems": settings.max_images}
-                    },
+                    "properties": {"images": {"type": "array", "items": image, "minItems": 1, "maxItems": max_images}},
                     "required": ["images"],
                     "additionalProperties": False,
                 },

@@ -12,10 +12,16 @@ from pydantic import WithJsonSchema
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
+from fmnist.domain.model.data.images import SIDE
 from fmnist.domain.services.prediction import ClassPrediction
 
 Numbers = Annotated[Any, WithJsonSchema({"type": "array", "items": {"type": "number"}})]
 """A C-contiguous array, which becomes a flat list in JSON."""
+
+Rows = Annotated[
+    Any, WithJsonSchema({"type": "array", "items": {"type": "array", "items": {"type": "number"}}, "maxItems": SIDE})
+]
+"""A C-contiguous array (28, 28), which becomes 28 lists of 28 in JSON."""
 
 
 class Service(TypedDict):
@@ -92,6 +98,19 @@ class Predictions(TypedDict):
     """One prediction per image, in the order of the images. `model_uri` names the model of all predictions."""
 
     predictions: list[ImagePrediction]
+    model_uri: str
+    timestamp: str
+    processing_time_ms: float
+
+
+class ImageExplanation(TypedDict):
+    """What speaks for the class of one image: a map of 28x28 pixels, each in [-1, 1], from `images` answered images."""
+
+    class_id: int
+    class_name: str
+    confidence: float
+    map: Rows
+    images: int
     model_uri: str
     timestamp: str
     processing_time_ms: float

@@ -53,11 +53,11 @@ class FeedbackDesk:
             detail = "the place of the feedback does not answer: send it again later"
             raise Problem(503, "feedback_unavailable", detail, {"retry-after": _RETRY_SECONDS}) from error
 
-    async def accuracy(self, model_uri: str) -> RealizedAccuracy | None:
-        """Return the accuracy of a version on its labelled images. None also if the place does not answer in time."""
+    async def accuracy(self, model_uri: str, since: int = 0) -> RealizedAccuracy | None:
+        """Return the accuracy as `GivenAnswers` does. It is None also if the place does not answer in time."""
         if self._given is None:
             return None
-        asked = asyncio.get_running_loop().run_in_executor(self._threads, self._given.accuracy, model_uri)
+        asked = asyncio.get_running_loop().run_in_executor(self._threads, self._given.accuracy, model_uri, since)
         try:
             return await asyncio.wait_for(asked, _ACCURACY_SECONDS)
         except (StoreUnavailable, TimeoutError) as error:

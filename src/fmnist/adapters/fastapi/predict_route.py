@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fmnist.adapters.fastapi.descriptions import PREDICT, predict_body, predict_responses
+from fmnist.adapters.fastapi.descriptions import PREDICT, images_body, predict_responses
 from fmnist.adapters.fastapi.documents import ImagePrediction, Predictions, json_reply
 from fmnist.adapters.fastapi.formats import ImageFormats
 from fmnist.adapters.fastapi.keys import documented_keys
@@ -62,7 +62,7 @@ def predict_route(serving: Serving, settings: HttpSettings, formats: ImageFormat
         operation_id="predict_predict",
         dependencies=documented_keys(settings.api_keys),
         responses=predict_responses(settings),
-        openapi_extra={"parameters": PredictQuery.documented(), "requestBody": predict_body(settings)},
+        openapi_extra={"parameters": PredictQuery.documented(), "requestBody": images_body(settings.max_images)},
     )
 
 

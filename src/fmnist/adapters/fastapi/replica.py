@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from fmnist.adapters.fastapi.batches import Answer, BatchQueue, Watch
+from fmnist.adapters.fastapi.batches import Answer, BatchQueue, Purpose, Watch
 from fmnist.adapters.fastapi.feedback_desk import FeedbackDesk
 from fmnist.adapters.fastapi.metrics import (
     CanaryMetrics,
@@ -110,11 +110,13 @@ class Replica(Serving):
     def check_room(self) -> None:
         self._queue.check_room()
 
-    async def answer(self, images: Images, request_id: str | None = None, watch: Watch | None = None) -> Answer:
+    async def answer(
+        self, images: Images, request_id: str | None = None, watch: Watch | None = None, *, is_traffic: bool = True
+    ) -> Answer:
         chosen = None
         if self._challenger is not None and request_id is not None:
             chosen = self._challenger.choose(request_id)
-        return await self._queue.answer(images, watch, chosen)
+        return await self._queue.answer(images, watch, Purpose(chosen, is_traffic))
 
     async def drift(self) -> Drift:
         if self._traffic is None:
@@ -156,15 +158,16 @@ class Replica(Serving):
         is_pair = (shadow.model_uri, shadow.shadow_uri) == (uri, canary.model_uri)
         return replace(
             report,
-            champion=await self._arm(champion, counts.champion),
-            challenger=await self._arm(model, counts.challenger),
+            champion=await self._arm(champion, counts.champion, counts.began),
+            challenger=await self._arm(model, counts.challenger, counts.began),
             compared=shadow.images if is_pair else 0,
             agreed=sum(each.agreed for each in shadow.classes) if is_pair else 0,
         )
 
-    async def _arm(self, model: ServedModel, arm: Arm) -> ArmReport:
+    async def _arm(self, model: ServedModel, arm: Arm, began: int | None) -> ArmReport:
         drift = None if self._traffic is None else await asyncio.to_thread(self._traffic.judge, model)
-        return ArmReport.of(model.version.uri, arm, drift, await self._feedback.accuracy(model.version.uri))
+        realized = await self._feedback.accuracy(model.version.uri, 1000 * (began or 0))
+        return ArmReport.of(model.version.uri, arm, drift, realized)
 
     def deploy(self, uri: str | None, shadow_uri: str | None = None) -> None:
         """Load and serve a model; None is the newest version. It blocks. The result is in the status.
@@ -242,14 +245,15 @@ class Replica(Serving):
         self._metrics.reload(uri, error)
         self._queue.forget_speed()
 
-    def _classify(self, images: Images, chosen: ServedModel | None) -> Answer:
-        model = chosen or self._model()
+    def _classify(self, images: Images, purpose: Purpose) -> Answer:
+        model = purpose.model or self._model()
         try:
             logits = _finite_logits(model, images)
         except Exception:
-            self._note_call(model, None)
+            if purpose.is_traffic:
+                self._note_call(model, None)
             raise
-        if self._traffic is not None:
+        if purpose.is_traffic and self._traffic is not None:
             self._traffic.note(model, images, logits)
         return model, softmax(logits)
 

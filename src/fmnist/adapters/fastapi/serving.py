@@ -31,11 +31,14 @@ class Serving(Protocol):
         """
 
     @abstractmethod
-    async def answer(self, images: Images, request_id: str | None = None, watch: Watch | None = None) -> Answer:
+    async def answer(
+        self, images: Images, request_id: str | None = None, watch: Watch | None = None, *, is_traffic: bool = True
+    ) -> Answer:
         """Classify a whole uint8 batch (n, 28, 28), n >= 1, with one model.
 
         Returns that model and the probabilities, float32 (n, classes). `watch` is called before. Without `request_id`
-        the model that serves answers. With it, a canary may answer.
+        the model that serves answers. With it, a canary may answer. Images that are no traffic, such as those of an
+        explanation, are admitted alike, but counted nowhere.
 
         Raises:
             StoreUnavailable: no model serves yet.

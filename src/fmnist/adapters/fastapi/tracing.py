@@ -51,7 +51,7 @@ class Tracer(Protocol):
         """Send the last traces. It takes at most a few seconds."""
 
 
-_PREDICTIONS = ("/predict", "/infer")
+_PREDICTIONS = ("/predict", "/infer", "/explain")
 _current: ContextVar[Trace] = ContextVar("trace")
 
 
@@ -78,7 +78,9 @@ class TracedServing(Serving):
         self._serving.check_room()
         _current.get().phase("decode", time.perf_counter())
 
-    async def answer(self, images: Images, request_id: str | None = None, watch: Watch | None = None) -> Answer:
+    async def answer(
+        self, images: Images, request_id: str | None = None, watch: Watch | None = None, *, is_traffic: bool = True
+    ) -> Answer:
         trace = _current.get()
         trace.note({"fmnist.images": len(images)})
         trace.phase("wait", time.perf_counter())
@@ -90,7 +92,7 @@ class TracedServing(Serving):
             trace.note({"fmnist.batch_images": len(rows)})
             trace.phase("encode", ended)
 
-        return await self._serving.answer(images, request_id, inferred)
+        return await self._serving.answer(images, request_id, inferred, is_traffic=is_traffic)
 
     async def drift(self) -> Drift:
         return await self._serving.drift()

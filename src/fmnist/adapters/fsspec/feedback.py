@@ -76,10 +76,10 @@ class ObjectFeedback(Feedback):
             self._record([], labels)
             return outcome
 
-    def accuracy(self, model_uri: str) -> RealizedAccuracy | None:
+    def accuracy(self, model_uri: str, since: int = 0) -> RealizedAccuracy | None:
         with self._in_use():
             self._catch_up()
-            return self._book.accuracy(model_uri)
+            return self._book.accuracy(model_uri, since)
 
     def _catch_up(self) -> None:
         """Read new objects of other processes. At the start, these are all objects of earlier ones."""

@@ -25,6 +25,6 @@ class MemoryFeedback(Feedback):
             self._book.merge([], labels)
             return outcome
 
-    def accuracy(self, model_uri: str) -> RealizedAccuracy | None:
+    def accuracy(self, model_uri: str, since: int = 0) -> RealizedAccuracy | None:
         with self._lock:
-            return self._book.accuracy(model_uri)
+            return self._book.accuracy(model_uri, since)

@@ -28,6 +28,6 @@ class RayFeedback(Feedback):
         outcome: Labelling = self._actor.ask("label", given, milliseconds)
         return outcome
 
-    def accuracy(self, model_uri: str) -> RealizedAccuracy | None:
-        found: RealizedAccuracy | None = self._actor.ask("accuracy", model_uri)
+    def accuracy(self, model_uri: str, since: int = 0) -> RealizedAccuracy | None:
+        found: RealizedAccuracy | None = self._actor.ask("accuracy", model_uri, since)
         return found

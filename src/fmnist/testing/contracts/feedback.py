@@ -36,6 +36,12 @@ class FeedbackContract:
         assert feedback.accuracy(_URI) == RealizedAccuracy.of(2, 1)
         assert feedback.accuracy("models:/prod.contract/4") == RealizedAccuracy.of(1, 1)
 
+    def test_answers_before_a_time_can_be_left_out(self, feedback: Feedback) -> None:
+        feedback.add([answer("a", 1), answer("b", 2, 3, seconds=5)])
+        feedback.label([TrueClass("a", 0, 9), TrueClass("b", 0, 2), TrueClass("b", 1, 3)], _NOW + 9000)
+        assert feedback.accuracy(_URI, _NOW + 5000) == RealizedAccuracy.of(2, 2)
+        assert feedback.accuracy(_URI, _NOW + 5001) is None
+
     def test_first_label_of_an_image_counts(self, feedback: Feedback) -> None:
         feedback.add([answer("a", 1, 2)])
         assert feedback.label([TrueClass("a", 0, 1), TrueClass("a", 0, 7)], _NOW) == Labelling(accepted=1, ignored=1)

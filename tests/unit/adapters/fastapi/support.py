@@ -82,6 +82,7 @@ class GreyServing(Serving):
         self.compared = ShadowReport()
         self.trial = CanaryReport()
         self.request_ids: list[str | None] = []
+        self.sizes: list[tuple[int, bool]] = []
 
     def status(self) -> ServingStatus:
         return ServingStatus(desired="models:/dev.greys@champion", served=self.model, reload_error=self.reload_error)
@@ -91,10 +92,11 @@ class GreyServing(Serving):
             raise Problem(429, "too_many_requests", "many images wait", {"retry-after": "1"})
 
     async def answer(
-        self, images: Images, request_id: str | None = None, watch: Watch | None = None
+        self, images: Images, request_id: str | None = None, watch: Watch | None = None, *, is_traffic: bool = True
     ) -> tuple[ServedModel, Probabilities]:
         self.asked += 1
         self.request_ids.append(request_id)
+        self.sizes.append((len(images), is_traffic))
         if self.before_answer is not None:
             waiting = self.before_answer()
             if waiting is not None:

@@ -14,11 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmnist.adapters.fastapi import batches
-from fmnist.adapters.fastapi.batches import Answer, BatchQueue
+from fmnist.adapters.fastapi.batches import Answer, BatchQueue, Purpose
 from fmnist.adapters.fastapi.problems import Problem
 from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.errors import StoreUnavailable
-from fmnist.domain.services.serving.load import ServedModel
 from tests.unit.adapters.fastapi.support import grey_model
 
 MODEL = grey_model()
@@ -332,8 +331,9 @@ def test_requests_of_different_models_share_no_batch_and_keep_their_answers() ->
     batches: list[tuple[object, list[int]]] = []
     go = threading.Event()
 
-    def classify(images: Images, model: ServedModel | None) -> Answer:
+    def classify(images: Images, purpose: Purpose) -> Answer:
         assert go.wait(30)
+        model = purpose.model
         batches.append((model, images[:, 0, 0].tolist()))
         return model or MODEL, images[:, 0, :1].astype(np.float32)
 
@@ -345,7 +345,8 @@ def test_requests_of_different_models_share_no_batch_and_keep_their_answers() ->
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         asked = [
-            asyncio.ensure_future(queue.answer(request(number, 1), model=model)) for number, model in enumerate(models)
+            asyncio.ensure_future(queue.answer(request(number, 1), purpose=Purpose(model)))
+            for number, model in enumerate(models)
         ]
         await asyncio.sleep(0)
         go.set()
@@ -356,3 +357,40 @@ def test_requests_of_different_models_share_no_batch_and_keep_their_answers() ->
     assert [model for model, _ in found] == [each or MODEL for each in models]
     assert [rows.item() for _, rows in found] == list(range(6))
     assert batches == [(None, [100]), (None, [0, 2, 5]), (other, [1, 3, 4])]
+
+
+def test_images_that_are_no_traffic_share_no_batch_with_traffic_and_are_not_observed() -> None:
+    found: list[tuple[list[int], bool]] = []
+    observed: list[int] = []
+
+    def classify(images: Images, purpose: Purpose) -> Answer:
+        found.append((images[:, 0, 0].tolist(), purpose.is_traffic))
+        return MODEL, np.zeros((len(images), 10), np.float32)
+
+    def observe(images: Images, *_: object) -> None:
+        observed.append(len(images))
+
+    queue = BatchQueue(classify, observe, max_batch=100, max_waiting=1000, max_seconds=60)
+    kinds = [True, True, False, False, True]
+
+    async def work() -> None:
+        asked = (queue.answer(request(row, 1), purpose=Purpose(is_traffic=kind)) for row, kind in enumerate(kinds))
+        await asyncio.gather(*asked)
+
+    run(work)
+    assert found == [([0, 1, 4], True), ([2, 3], False)]
+    assert observed == [3]
+
+
+def test_images_that_are_no_traffic_are_refused_like_traffic() -> None:
+    model = Model()
+    queue = BatchQueue(model, model.observe, max_batch=10, max_waiting=20, max_seconds=60)
+
+    async def work() -> None:
+        asked = await all_waiting(queue, [request(0, 10)] * 4)
+        with pytest.raises(Problem, match="20 images wait"):
+            await queue.answer(request(0, 10), purpose=Purpose(is_traffic=False))
+        model.go.set()
+        await asyncio.gather(*asked)
+
+    run(work)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fmnist.adapters.fastapi.keys import may_predict
 from tests.unit.adapters.fastapi.support import INFER, SETTINGS, GreyServing, Service, greys
 
-PREDICTING = ("/predict", "/feedback", INFER, INFER.replace("/infer", "/versions/3/infer"))
+PREDICTING = ("/predict", "/explain", "/feedback", INFER, INFER.replace("/infer", "/versions/3/infer"))
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +103,7 @@ def test_keys_are_documented_only_if_the_service_has_keys(guarded: Service, serv
         "/canary",
         "/drift",
         "/feedback",
+        "/explain",
         "/predict",
         "/shadow",
         "/v2/models/{name}/infer",

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fmnist.adapters.fastapi import feedback_desk, repeated
+from fmnist.adapters.fastapi.batches import Purpose
 from fmnist.adapters.fastapi.problems import Problem
 from fmnist.adapters.fastapi.replica import Replica, ReplicaSettings
 from fmnist.adapters.memory.feedback import MemoryFeedback
@@ -106,9 +107,9 @@ class Flaky(MemoryFeedback):
         self._check()
         super().add(answers)
 
-    def accuracy(self, model_uri: str) -> RealizedAccuracy | None:
+    def accuracy(self, model_uri: str, since: int = 0) -> RealizedAccuracy | None:
         self._check()
-        return super().accuracy(model_uri)
+        return super().accuracy(model_uri, since)
 
     def _check(self) -> None:
         if self.is_down:
@@ -263,7 +264,7 @@ def test_drift_does_not_wait_for_a_place_that_hangs(
     asyncio.run(answered(replica, "a", 3))
     ended = threading.Event()
     monkeypatch.setattr(feedback_desk, "_ACCURACY_SECONDS", 0.05)
-    monkeypatch.setattr(feedback, "accuracy", lambda _: ended.wait(30))
+    monkeypatch.setattr(feedback, "accuracy", lambda *_: ended.wait(30))
 
     async def ask() -> Drift:
         drift = await replica.drift()
@@ -284,6 +285,24 @@ def test_without_a_place_there_is_no_feedback(domain: Domain, meter: PrometheusM
 
 
 SHADOW = "models:/dev.greys/8"
+
+
+def test_images_that_are_no_traffic_are_answered_and_not_counted(replica: Replica, meter: PrometheusMeter) -> None:
+    replica.deploy(None, SHADOW)
+    shadow: Any = replica._shadow
+    before = meter.page()
+
+    async def work() -> None:
+        _, rows = await replica.answer(greys(3, 4), is_traffic=False)
+        assert rows.argmax(axis=1).tolist() == [3, 4]
+        assert (await replica.drift()).window.sketch.images == 0
+        assert (meter.page(), shadow.noted) == (before, [])
+        await asyncio.gather(replica.answer(greys(3)), replica.answer(greys(3, 4), is_traffic=False))
+        assert (await replica.drift()).window.sketch.images == 1
+
+    asyncio.run(work())
+    assert [images for _, images, _, _ in shadow.noted] == [1]
+    assert 'ray_fmnist_images_total{model_uri="models:/dev.greys/3"} 1.0' in meter.page().decode()
 
 
 def test_shadow_gets_the_images_and_the_answer(replica: Replica, domain: Domain) -> None:
@@ -316,7 +335,7 @@ def test_shadow_is_told_that_callers_wait(replica: Replica, domain: Domain) -> N
     replica.deploy(None, SHADOW)
     shadow: Any = replica._shadow
     replica._queue._waiting = 1
-    replica._observe(greys(3), replica._classify(greys(3), None), 1, 0.5)
+    replica._observe(greys(3), replica._classify(greys(3), Purpose()), 1, 0.5)
     assert shadow.noted == [(domain.current, 1, 0.5, True)]
 
 

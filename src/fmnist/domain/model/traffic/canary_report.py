@@ -27,7 +27,7 @@ class ArmReport:
         times, failed, classes: calls and images, as in `Arm`.
         drift: verdict on the model's recent traffic: `ok`, `drifted` or `unknown`. None without a window.
         expected_accuracy: accuracy that the confidences of this traffic promise; None without images.
-        labelled, right: labelled images among its last answers, and how many of them were answered right.
+        labelled, right: labelled images of its answers, and how many of them were answered right.
     """
 
     model_uri: str

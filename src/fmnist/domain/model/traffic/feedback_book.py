@@ -62,12 +62,12 @@ class FeedbackBook:
                 labels.setdefault(key, Label(milliseconds, *key, each.class_id, answer.milliseconds))
         return Labelling(len(labels), len(given) - len(labels)), list(labels.values())
 
-    def accuracy(self, model_uri: str) -> RealizedAccuracy | None:
-        """Return the accuracy of this version on its labelled images; None without any."""
+    def accuracy(self, model_uri: str, since: int = 0) -> RealizedAccuracy | None:
+        """Return the accuracy of this version on labelled images of answers from `since` on; None without any."""
         labelled = right = 0
         for request_id, own in self._labels.items():
             answer = self._newest[request_id]
-            if answer.model_uri == model_uri:
+            if answer.model_uri == model_uri and answer.milliseconds >= since:
                 labelled += len(own)
                 right += sum(answer.classes[index] == label.class_id for index, label in own.items())
         return RealizedAccuracy.of(labelled, right)

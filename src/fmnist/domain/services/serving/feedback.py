@@ -66,9 +66,9 @@ class GivenAnswers:
         self.publish()
         return self._feedback.label(given, int(1000 * self._clock()))
 
-    def accuracy(self, model_uri: str) -> RealizedAccuracy | None:
-        """Return the accuracy of a version on its labelled images; raises as `publish` does."""
-        return self._feedback.accuracy(model_uri)
+    def accuracy(self, model_uri: str, since: int = 0) -> RealizedAccuracy | None:
+        """Return the accuracy of a version on its labelled images since then; raises as `publish` does."""
+        return self._feedback.accuracy(model_uri, since)
 
     def _bound(self) -> None:
         while self._images > MOST_IMAGES:  # feedback that stays away must not fill the memory
