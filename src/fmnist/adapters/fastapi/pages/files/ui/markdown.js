@@ -8,7 +8,7 @@ export function markdown(text) {
 
 function block(text) {
   const lines = text.split("\n");
-  if (lines[0].startsWith("#")) return element("h4", {}, inline(lines.join(" ").replace(/^#+\s*/, "")));
+  if (lines[0].startsWith("#")) return element("h3", {}, inline(lines.join(" ").replace(/^#+\s*/, "")));
   if (lines.every((line) => line.startsWith("* "))) {
     return element("ul", {}, lines.map((line) => element("li", {}, inline(line.slice(2)))));
   }

@@ -17,9 +17,9 @@ export function drawGrey(canvas, pixels) {
 export function drawMap(canvas, pixels, map) {
   const most = Math.max(...map.map(Math.abs), 1e-6);
   draw(canvas, (index) => {
-    const strength = Math.min(1, Math.abs(map[index]) / most);
+    const strength = 0.9 * (Math.abs(map[index]) / most) ** 0.75;
     const colour = map[index] > 0 ? FOR : AGAINST;
-    return colour.map((part) => 0.45 * pixels[index] * (1 - strength) + strength * part * (0.35 + 0.65 * pixels[index] / 255));
+    return colour.map((part) => 0.5 * pixels[index] * (1 - strength) + part * strength);
   });
 }
 
