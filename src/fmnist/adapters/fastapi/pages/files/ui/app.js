@@ -59,13 +59,23 @@ async function look(input) {
     showOriginal(bitmap);
     showSeen(pixels);
     showSteps(prepared ? prepared.steps.map((step) => `${step.step}: ${step.what}`) : input.steps);
-    showTime(answer.processing_time_ms, inAll);
-    const [energy, explanation] = await Promise.all([
-      ask("ui/energy", { body: pixels, type: RAW, signal }),
-      ask("explain", { body: pixels, type: RAW, signal }),
-    ]);
-    showEnergy(energy);
-    showWhy(explanation, pixels);
+    showTime(answer, inAll);
+    let energy = null;
+    let explanation = null;
+    try {
+      // What another model says of the image does not explain this answer.
+      [energy, explanation] = (
+        await Promise.all([
+          ask("ui/energy", { body: pixels, type: RAW, signal }),
+          ask("explain", { body: pixels, type: RAW, signal }),
+        ])
+      ).map((each) => (each.model_uri === answer.model_uri ? each : null));
+    } finally {
+      if (!signal.aborted) {
+        showEnergy(energy);
+        showWhy(explanation, pixels);
+      }
+    }
   } catch (error) {
     failed(error);
   } finally {

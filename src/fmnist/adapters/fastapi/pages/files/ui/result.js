@@ -109,6 +109,8 @@ export function showSteps(steps) {
   byId("steps").replaceChildren(...steps.map((step) => element("li", {}, [step])));
 }
 
-export function showTime(inService, inAll) {
-  byId("time").textContent = `${inService.toFixed(1)} ms in the service, ${Math.round(inAll)} ms with the way there and back.`;
+export function showTime(answer, inAll) {
+  const inService = answer.processing_time_ms.toFixed(1);
+  byId("time").textContent =
+    `${inService} ms in the service, ${Math.round(inAll)} ms with the way there and back, by ${answer.model_uri}.`;
 }
