@@ -15,8 +15,8 @@ from tests.integration.apps.ui.screen import Screen, screen
 from tests.integration.apps.ui.toy_model import SETTINGS, ToyServing
 
 
-# Not for the whole session: Playwright's event loop would be in the way of other tests' loops.
-@pytest.fixture(scope="package")
+# For one module, because Playwright keeps an event loop running, in which other tests could not start theirs.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if chromium is None:
@@ -30,7 +30,7 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def shared() -> Iterator[tuple[ToyServing, str]]:
     serving = ToyServing()
     with service(serving, SETTINGS) as url:

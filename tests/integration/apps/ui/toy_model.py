@@ -51,7 +51,7 @@ def toy_model(version: int = 1) -> ServedModel:
 
 
 class ToyServing(toy_service.OneModel):
-    """Serves a toy model. `problem` is raised instead of the next answers, and `seen` has each image of a prediction."""
+    """Serves a toy model. `problem` is raised instead of answers, and `seen` has the images of predictions."""
 
     def __init__(self) -> None:
         super().__init__(None)

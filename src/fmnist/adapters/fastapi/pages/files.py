@@ -1,4 +1,4 @@
-"""Answers with the files of the pages. Every page has one strict Content-Security-Policy, and loads nothing from elsewhere.
+"""Answers with the files of the pages. They have one strict Content-Security-Policy, and load nothing from elsewhere.
 
 Each file is read at its first request, and kept.
 """

@@ -18,7 +18,7 @@ from fmnist.domain.model.evaluation.report import (
     TrainingStory,
 )
 from fmnist.domain.model.evaluation.robustness import Corrupt
-from fmnist.domain.model.model import ModelVersion
+from fmnist.domain.model.model import CARD_FILE, ModelVersion
 from fmnist.domain.model.training.run import EPOCH_METRICS, best_epoch
 from fmnist.domain.services.evaluation.robustness import OnCell, measure_robustness
 from fmnist.domain.services.prediction import answer

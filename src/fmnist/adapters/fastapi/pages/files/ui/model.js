@@ -13,15 +13,13 @@ export function showModel(model) {
     Model: `${name}, version ${version}`,
     Architecture: model.architecture,
     "Trained on": model.data_version ?? "unknown",
-    [model.accuracy ? `Accuracy on ${model.accuracy.split}` : "Accuracy"]: model.accuracy
-      ? `${model.accuracy.text.replace("(", "(95 % interval ").replace("-", " – ")}`
-      : "not measured",
+    [model.accuracy ? `Accuracy on ${model.accuracy.split}` : "Accuracy"]: accuracy(model.accuracy),
     Registered: times.format(new Date(model.registered)),
     "Answers since": times.format(new Date(model.since)),
   };
   byId("facts").replaceChildren(
     ...Object.entries(facts).map(([term, text]) =>
-      element("div", {}, [element("dt", {}, [term]), element("dd", {}, [text])]),
+      element("div", {}, [element("dt", {}, [term]), element("dd", {}, [text].flat())]),
     ),
   );
   byId("links").replaceChildren(
@@ -31,6 +29,13 @@ export function showModel(model) {
   );
   byId("card").hidden = !model.card;
   byId("card-text").replaceChildren(...(model.card ? markdown(model.card) : []));
+}
+
+// The card says `92.75% (92.2%-93.2%)`.
+function accuracy(found) {
+  if (!found) return "not measured";
+  const [value, low, high] = found.text.match(/[\d.]+%/g);
+  return [value, " ", element("small", {}, [`95 % interval ${low} to ${high}`])];
 }
 
 export function showSamples(images, chosen) {

@@ -3,6 +3,7 @@
 export const SIDE = 28;
 const FOR = [255, 157, 46];
 const AGAINST = [61, 139, 255];
+const WEAK = 0.12;
 
 export function fromBase64(text) {
   return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
@@ -13,11 +14,11 @@ export function drawGrey(canvas, pixels) {
 }
 
 // The image, dimmed, with a colour where a part speaks for the class or against it. The strongest part has the full
-// colour.
+// colour, and weak ones have none, because a little of it looks like dirt.
 export function drawMap(canvas, pixels, map) {
   const most = Math.max(...map.map(Math.abs), 1e-6);
   draw(canvas, (index) => {
-    const strength = 0.9 * (Math.abs(map[index]) / most) ** 0.75;
+    const strength = 0.95 * Math.max(0, Math.abs(map[index]) / most - WEAK) / (1 - WEAK);
     const colour = map[index] > 0 ? FOR : AGAINST;
     return colour.map((part) => 0.5 * pixels[index] * (1 - strength) + part * strength);
   });

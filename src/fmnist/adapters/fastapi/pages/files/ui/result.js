@@ -19,6 +19,8 @@ export function showPrediction(prediction, names) {
     " ",
     element("span", {}, [percent.format(prediction.confidence)]),
   );
+  byId("short").hidden = false;
+  byId("short").textContent = `${prediction.class_name}, ${percent.format(prediction.confidence)}: see why`;
   const list = byId("bars");
   if (list.children.length !== names.length) list.replaceChildren(...names.map(bar));
   for (const [index, row] of [...list.children].entries()) {
