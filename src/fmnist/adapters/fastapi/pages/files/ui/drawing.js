@@ -91,13 +91,11 @@ export function drawingPad(canvas, announced, toolOf, changed) {
     if ((!step && event.key !== " ") || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     cursor.shown = true;
-    const before = { x: cursor.x, y: cursor.y };
     if (step) {
       cursor.x = Math.min(SIDE - 1, Math.max(0, cursor.x + step[0]));
       cursor.y = Math.min(SIDE - 1, Math.max(0, cursor.y + step[1]));
     }
     if (event.shiftKey || !step) {
-      last = step && toolOf() !== "fill" ? before : null;
       use(cursor);
       last = null;
       changed();
