@@ -46,13 +46,13 @@ async function look(input) {
     const bitmap = picture && (await createImageBitmap(picture));
     const began = performance.now();
     const answer = await ask(
-      `predict?probabilities=true${picture ? "&prepare=photo" : ""}`,
+      "predict?probabilities=true",
       picture ? { body: picture, type: picture.type, signal } : { body: input.pixels, type: RAW, signal },
     );
     const inAll = performance.now() - began;
     if (answer.model_uri !== model?.model_uri) await learn();
     if (signal.aborted) return;
-    const prepared = answer.preparation;
+    const prepared = picture && (await ask("ui/image", { body: picture, type: picture.type, signal }));
     const pixels = prepared ? Uint8Array.from(prepared.image.flat()) : input.pixels;
     tell(null);
     showPrediction(answer.predictions[0], model.class_names);
