@@ -40,6 +40,8 @@ def test_model_is_shown_with_its_accuracy_card_and_report(ui: Screen) -> None:
     ],
 )
 def test_error_is_said_in_words_and_passes(ui: Screen, serving: ToyServing, problem: Problem, words: str) -> None:
+    pick(ui, 2)
+    ui.wait_for_answer("Trouser")
     serving.problem = problem
     pick(ui)
     ui.see("#notice", re.compile(words))
@@ -48,6 +50,15 @@ def test_error_is_said_in_words_and_passes(ui: Screen, serving: ToyServing, prob
     pick(ui)
     ui.wait_for_answer("Pullover")
     expect(ui.page.locator("#notice")).to_be_hidden()
+
+
+def test_answer_stays_if_its_explanation_fails(ui: Screen) -> None:
+    ui.page.route("**/explain", lambda route: route.fulfill(status=429, json={}, headers={"retry-after": "5"}))
+    pick(ui)
+    ui.see("#notice", "Try again in 5 seconds")
+    ui.see("#verdict", "Pullover")
+    expect(ui.page.locator("#why-view")).to_be_hidden()
+    expect(ui.page.locator("#clothing")).to_be_hidden()
 
 
 def test_service_that_is_gone_is_said_in_words(ui: Screen) -> None:

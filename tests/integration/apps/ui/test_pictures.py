@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
-from playwright.sync_api import FilePayload, expect
+from playwright.sync_api import Browser, FilePayload, expect
 
-from tests.integration.apps.ui.screen import Screen
+from tests.integration.apps.ui.screen import Screen, screen
 from tests.integration.apps.ui.toy_model import ToyServing
 
 # What a person drops or pastes, as the browser hands it to the page.
@@ -60,8 +60,14 @@ def test_file_and_photo_are_prepared_and_answered(ui: Screen, serving: ToyServin
     expect(ui.page.locator("#picture")).to_be_visible()
 
 
-def test_photo_asks_a_phone_for_its_camera(ui: Screen) -> None:
-    expect(ui.page.locator("#photo")).to_have_attribute("capture", "environment")
+def test_phone_offers_its_camera_and_a_desktop_does_not(browser: Browser, ui: Screen, url: str) -> None:
+    with screen(browser, url, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True) as phone:
+        for each in (phone, ui):
+            each.open()
+            each.one("Picture", "tab").click()
+        expect(phone.page.get_by_text("Take a photo")).to_be_visible()
+        expect(phone.page.locator("#photo")).to_have_attribute("capture", "environment")
+    expect(ui.page.get_by_text("Take a photo")).to_be_hidden()
 
 
 def test_drop_anywhere_on_the_page(ui: Screen, serving: ToyServing) -> None:

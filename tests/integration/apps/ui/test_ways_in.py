@@ -76,7 +76,7 @@ def test_fill_eraser_and_clear(ui: Screen, serving: ToyServing) -> None:
     pad.focus()
     ui.press(*["ArrowRight", "ArrowDown"] * 4, " ")
     ui.wait_for_answer()
-    assert (serving.seen[-1][14:23, 14:23] > 127).all()
+    assert (serving.seen[-1][14:23, 14:23] == 255).all()
     assert not serving.seen[-1][:11].any()
     ui.page.get_by_text("Eraser", exact=True).click()
     pad.focus()

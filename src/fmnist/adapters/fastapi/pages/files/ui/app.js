@@ -5,7 +5,7 @@ import { byId } from "./elements.js";
 import { showModel, showSamples } from "./model.js";
 import { picturesIn, readable } from "./pictures.js";
 import { Refused, ask, useKey } from "./service.js";
-import { showEnergy, showOriginal, showPrediction, showSeen, showSteps, showTime, showWhy } from "./result.js";
+import { showEnergy, showNothing, showOriginal, showPrediction, showSeen, showSteps, showTime, showWhy } from "./result.js";
 import { tabsIn } from "./tabs.js";
 
 const RAW = "application/octet-stream";
@@ -70,13 +70,15 @@ async function look(input) {
           ask("explain", { body: pixels, type: RAW, signal }),
         ])
       ).map((each) => (each.model_uri === answer.model_uri ? each : null));
-    } finally {
-      if (!signal.aborted) {
-        showEnergy(energy);
-        showWhy(explanation, pixels);
-      }
+    } catch (error) {
+      failed(error); // the answer itself stays
     }
+    if (signal.aborted) return;
+    showEnergy(energy);
+    showWhy(explanation, pixels);
   } catch (error) {
+    // An earlier answer would look like that to this input.
+    if (error.name !== "AbortError") showNothing();
     failed(error);
   } finally {
     if (!signal.aborted) byId("result").setAttribute("aria-busy", "false");

@@ -34,9 +34,11 @@ export function drawingPad(canvas, announced, toolOf, changed) {
     const open = [[x, y]];
     while (open.length) {
       const [column, row] = open.pop();
-      const at = SIDE * row + column;
-      if (column < 0 || row < 0 || column >= SIDE || row >= SIDE || pixels[at] > 127) continue;
-      pixels[at] = 255;
+      if (column < 0 || row < 0 || column >= SIDE || row >= SIDE) continue;
+      const isEdge = pixels[SIDE * row + column] > 127;
+      // The soft edge of a line becomes full, too. Otherwise a seam stays between line and filling.
+      pixels[SIDE * row + column] = 255;
+      if (isEdge) continue;
       open.push([column - 1, row], [column + 1, row], [column, row - 1], [column, row + 1]);
     }
   }

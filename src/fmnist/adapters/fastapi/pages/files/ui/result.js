@@ -11,6 +11,12 @@ const UNUSUAL = 0.05;
 // Below this change of the confidence, a map would show noise.
 const CLEAR = 0.01;
 
+export function showNothing() {
+  byId("empty").hidden = false;
+  byId("answer").hidden = true;
+  byId("short").hidden = true;
+}
+
 export function showPrediction(prediction, names) {
   byId("empty").hidden = true;
   byId("answer").hidden = false;
