@@ -69,6 +69,7 @@ class Settings(BaseSettings):
     model_load_timeout_seconds: float = Field(default=120.0, gt=0)
     drift_window_minutes: int = Field(default=60, ge=0, le=1440)
     feedback_place: str | None = None
+    fmnist_ui: bool = True
     normalization_check: Literal["strict", "recorded"] = "recorded"
     fmnist_api_keys: SecretStr | None = None
     fmnist_api_key: SecretStr | None = None

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -56,6 +56,8 @@ class ModelPackage:
         created: when training registered the artifact, in seconds since 1970 (UTC).
         factory: makes the classifier from the content of the package.
         reference: sketch of the model's `val` split; None for models of earlier releases.
+        card: the model card in Markdown; None for a model without one.
+        golden: images uint8 (n, 28, 28) of `val`, which were saved with the model.
     """
 
     version: ModelVersion
@@ -64,6 +66,9 @@ class ModelPackage:
     created: float
     factory: ClassifierFactory
     reference: Sketch | None = None
+    card: str | None = None
+    # Not compared, because arrays have no single answer. The factory has the same images.
+    golden: Images | None = field(default=None, compare=False)
 
     def load(self) -> Classifier:
         """Make the classifier.

@@ -2,11 +2,15 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cache, partial
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from fmnist.adapters.fastapi import descriptions
 from fmnist.adapters.fastapi.explain_route import explain_route
@@ -24,6 +28,9 @@ from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
 from fmnist.adapters.fastapi.tracing import TracedServing, Tracer
 from fmnist.adapters.fastapi.traffic_routes import traffic_routes
+
+if TYPE_CHECKING:
+    from fmnist.adapters.fastapi.pages.pages import Pages
 
 
 def create_app(
@@ -48,8 +55,9 @@ def create_app(
         description=descriptions.SERVICE,
         version=settings.version,
         openapi_tags=descriptions.TAGS,
+        # `_pages` has its own, because FastAPI's loads Swagger UI from another host.
+        docs_url=None,
         redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
         # A redirect would name our host and scheme, which may be wrong behind a proxy.
         redirect_slashes=False,
         generate_unique_id_function=_operation_id,
@@ -69,7 +77,41 @@ def create_app(
     app.include_router(traffic_routes(serving, settings))
     if meter is not None:
         app.include_router(metrics_route(meter, settings))
+    app.router.routes.extend(_pages(serving, settings))
     return app
+
+
+def _pages(serving: Serving, settings: HttpSettings) -> list[BaseRoute]:
+    """Return the routes of the pages for people. What is behind them is imported at the first request."""
+
+    @cache
+    def pages() -> "Pages":
+        from fmnist.adapters.fastapi.pages.pages import Pages
+
+        return Pages(serving, settings)
+
+    async def docs(request: Request) -> Response:
+        return await pages().docs(request)
+
+    async def ui(request: Request) -> Response:
+        return await pages().ui(request)
+
+    async def energy(request: Request) -> Response:
+        return await pages().energy(request)
+
+    async def image(request: Request) -> Response:
+        return await pages().image(request)
+
+    routes: list[BaseRoute] = [Route("/docs", docs), Route("/docs/{name}", docs)]
+    if settings.has_ui:
+        # In the order of matching.
+        routes += [
+            Route("/ui", ui),
+            Route("/ui/energy", energy, methods=["POST"]),
+            Route("/ui/image", image, methods=["POST"]),
+            Route("/ui/{name:path}", ui),
+        ]
+    return routes
 
 
 @asynccontextmanager

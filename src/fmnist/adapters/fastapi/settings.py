@@ -19,6 +19,8 @@ class HttpSettings:
         request_timeout_seconds: time limit of a whole request. A client cannot change it.
         has_drift: whether the service has `/drift`.
         has_feedback: whether the service has `/feedback`.
+        has_ui: whether the service has the page `/ui`.
+        tracker_url: address of the tracker for people, without credentials; None if it has none over HTTP.
         api_keys: each of them gives access to the prediction routes and to details of errors. Without keys, these are
             open to all. Keys are never shown.
     """
@@ -34,4 +36,6 @@ class HttpSettings:
     request_timeout_seconds: float = 30.0
     has_drift: bool = True
     has_feedback: bool = False
+    has_ui: bool = True
+    tracker_url: str | None = None
     api_keys: tuple[str, ...] = field(default=(), repr=False)

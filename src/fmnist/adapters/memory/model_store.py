@@ -28,6 +28,7 @@ class _Artifact:
     created: float
     card: str | None
     reference: Sketch | None
+    golden: Images
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class _Entry:
 class MemoryModelStore(ModelStore):
     """A `ModelStore` without a disk. Its packages are picklable, like those of real stores.
 
-    `card` shows tests the model card, which the port cannot read back.
+    `card` shows tests the model card of a version without a download.
     """
 
     def __init__(self) -> None:
@@ -59,10 +60,9 @@ class MemoryModelStore(ModelStore):
         reference: Sketch | None = None,
         card: str | None = None,
     ) -> ModelVersion:
-        # A golden batch detects damage by a disk or by another runtime. There is neither here.
-        del golden
+        # The golden batch is not replayed: no disk and no other runtime can damage this model.
         factory = partial(MeanClassifier, load_means(weights.path), info, weights.temperature)
-        artifact = _Artifact(factory, f"m-{uuid.uuid4().hex}", time.time(), card, reference)
+        artifact = _Artifact(factory, f"m-{uuid.uuid4().hex}", time.time(), card, reference, golden)
         return self._register(name, run_id, info.lineage, artifact)
 
     def download(self, version: ModelVersion) -> ModelPackage:
@@ -74,6 +74,8 @@ class MemoryModelStore(ModelStore):
             created=artifact.created,
             factory=artifact.factory,
             reference=artifact.reference,
+            card=artifact.card,
+            golden=artifact.golden,
         )
 
     def resolve(self, uri: str) -> ModelVersion:

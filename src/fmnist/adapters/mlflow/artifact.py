@@ -1,7 +1,7 @@
 """fmnist's own files in a model artifact (layout version 1), written and strictly read back.
 
 The artifact's folder `extra_files` holds the ONNX form, `fmnist.json`, a golden batch with the model's answers, and the
-model card, which no program reads. Newer models have a sketch of `val`, too: see `reference`. This module imports
+model card. Newer models have a sketch of `val`, too: see `reference`. This module imports
 neither torch nor MLflow.
 """
 
@@ -19,7 +19,7 @@ from fmnist.domain.model.data.images import Images, images_from_array
 from fmnist.domain.model.data.normalization import Normalization
 from fmnist.domain.model.errors import CorruptData, CorruptModel
 from fmnist.domain.model.evaluation.metrics import Probabilities, softmax
-from fmnist.domain.model.model import MODEL_LAYOUT_VERSION, ModelInfo
+from fmnist.domain.model.model import CARD_FILE, MODEL_LAYOUT_VERSION, ModelInfo
 from fmnist.ports.model_store import Classifier
 
 FOLDER = "extra_files"  # MLflow's name for it
@@ -35,6 +35,7 @@ MAX_BYTES = {
     INFO_FILE: 2**20,
     GOLDEN_FILE: 2**24,
     REFERENCE_FILE: 2**20,
+    CARD_FILE: 2**20,
     "model.pt2": 2**30,
     "MLmodel": 2**20,
 }
@@ -164,6 +165,17 @@ def read_description(folder: Path) -> tuple[ModelInfo, GoldenBatch]:
     """
     info, golden = (read_file(folder / FOLDER / name) for name in (INFO_FILE, GOLDEN_FILE))
     return info_from_json(info), GoldenBatch.from_bytes(golden)
+
+
+def read_card(folder: Path) -> str | None:
+    """Read the model card from the folder of a downloaded artifact; None if there is none.
+
+    Raises:
+        CorruptModel: it is too large.
+    """
+    file = folder / FOLDER / CARD_FILE
+    # People read it: a damaged character is no reason to refuse the model.
+    return read_file(file).decode(errors="replace") if file.exists() else None
 
 
 def read_file(file: Path) -> bytes:

@@ -23,6 +23,7 @@ from fmnist.adapters.mlflow.connection import MlflowConnection
 from fmnist.adapters.mlflow.errors import translated
 from fmnist.domain.model.address import without_credentials
 from fmnist.domain.model.errors import CorruptModel, InvalidSetting, ModelNotFound
+from fmnist.domain.model.model import CARD_FILE
 
 _DESCRIPTION = (
     f"{artifact.FOLDER}/{artifact.INFO_FILE}",
@@ -31,7 +32,7 @@ _DESCRIPTION = (
 )
 ONNX_FORM = (f"{artifact.FOLDER}/{artifact.ONNX_FILE}", *_DESCRIPTION)
 TORCH_FORM = (artifact.PT2_FILE, *_DESCRIPTION)
-_REFERENCE = f"{artifact.FOLDER}/{artifact.REFERENCE_FILE}"
+_OPTIONAL = {f"{artifact.FOLDER}/{name}" for name in (artifact.REFERENCE_FILE, CARD_FILE)}
 _PART = 2**20
 
 
@@ -40,7 +41,7 @@ def download_artifact(
 ) -> Path:
     """Download files into `scratch`, and return it. `files` are paths inside of the artifact.
 
-    The reference of the traffic is downloaded too, if the artifact has one.
+    The reference of the traffic and the model card are downloaded too, if the artifact has them.
 
     Raises:
         ModelNotFound: no such version.
@@ -60,7 +61,7 @@ def download_artifact(
         for folder, names in wanted.items():
             there |= {f"{folder}/{name}" for name in _expect(f"{root}/{folder}".rstrip("/"), names, tracking_uri)}
         repository = get_artifact_repository(root, tracking_uri=tracking_uri)
-        for file in [*files, *({_REFERENCE} & there)]:
+        for file in [*files, *sorted(_OPTIONAL & there)]:
             _fetch(repository, file, scratch)
     return scratch
 

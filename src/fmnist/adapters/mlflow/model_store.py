@@ -12,6 +12,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.models.model import MLMODEL_FILE_NAME
 
+from fmnist.adapters.mlflow.artifact import read_card
 from fmnist.adapters.mlflow.connection import MlflowConnection, all_pages
 from fmnist.adapters.mlflow.downloading import ONNX_FORM, TORCH_FORM, download_artifact
 from fmnist.adapters.mlflow.errors import translated
@@ -22,7 +23,7 @@ from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.errors import CorruptModel, ModelNotFound, RunNotFound
 from fmnist.domain.model.model import ModelInfo, ModelUri, ModelVersion, check_alias, check_model_name
 from fmnist.domain.model.traffic.sketch import Sketch
-from fmnist.ports.model_store import ClassifierFactory, ModelPackage, ModelStore, TrainedWeights
+from fmnist.ports.model_store import ModelPackage, ModelStore, TrainedWeights
 
 _DESCRIPTION_LENGTH = 5000  # MLflow's database column for a version's description
 _CUT = "\n\nThe rest is in the artifact, `extra_files/model_card.md`.\n"
@@ -77,14 +78,19 @@ class MlflowModelStore(ModelStore):
             try:
                 folder = download_artifact(self._connection, version.name, version.version, Path(scratch), files)
                 uuid, signature, created = read_mlmodel(folder / MLMODEL_FILE_NAME)
-                reference = read_reference(folder)
-                factory: ClassifierFactory = (
-                    PackedNetwork.read(folder) if on_gpu else PackedModel.read(folder, self._threads)
-                )
+                reference, card = read_reference(folder), read_card(folder)
+                factory = PackedNetwork.read(folder) if on_gpu else PackedModel.read(folder, self._threads)
             except CorruptModel as error:
                 raise CorruptModel(f"{version.uri}: {error}") from error
         return ModelPackage(
-            version=version, uuid=uuid, signature=signature, created=created, factory=factory, reference=reference
+            version=version,
+            uuid=uuid,
+            signature=signature,
+            created=created,
+            factory=factory,
+            reference=reference,
+            card=card,
+            golden=factory.golden.images,
         )
 
     def resolve(self, uri: str) -> ModelVersion:

@@ -18,8 +18,7 @@ from fmnist.adapters.torch.classifier import TorchClassifier
 from fmnist.adapters.torch.graph import read_network
 from fmnist.adapters.torch.weights import load_network
 from fmnist.domain.model.data.images import SIDE, Images
-from fmnist.domain.model.evaluation.card import CARD_FILE
-from fmnist.domain.model.model import ModelInfo
+from fmnist.domain.model.model import CARD_FILE, ModelInfo
 from fmnist.domain.model.traffic.sketch import Sketch
 from fmnist.ports.model_store import TrainedWeights
 

@@ -79,6 +79,7 @@ def sources_of(
 
 def http_settings(settings: Settings) -> HttpSettings:
     """Return the limits of the HTTP service, without the API keys."""
+    tracker = str(settings.tracking_uri)
     return HttpSettings(
         version=__version__,
         max_images=settings.request_max_length,
@@ -88,6 +89,8 @@ def http_settings(settings: Settings) -> HttpSettings:
         request_timeout_seconds=settings.request_timeout_seconds,
         has_drift=settings.drift_window_minutes > 0,
         has_feedback=settings.feedback_place is not None,
+        has_ui=settings.fmnist_ui,
+        tracker_url=tracker if tracker.startswith(("http://", "https://")) else None,
     )
 
 

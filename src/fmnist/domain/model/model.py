@@ -12,6 +12,7 @@ from fmnist.domain.model.text import words_of
 
 MODEL_LAYOUT_VERSION = 1
 GOLDEN_IMAGES = 64
+CARD_FILE = "model_card.md"
 
 _NAME_LENGTH = 255  # MLflow's tables take 256 characters, a file system 255
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

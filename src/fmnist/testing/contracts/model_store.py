@@ -89,7 +89,7 @@ class ModelStoreContract:
         assert logits.dtype == np.float32
         np.testing.assert_allclose(logits, classifier.logits(inputs)[:count], rtol=1e-4, atol=1e-4)
 
-    def test_package_tells_what_the_model_is(self, store: ModelStore, saved: ModelVersion) -> None:
+    def test_package_tells_what_the_model_is(self, store: ModelStore, saved: ModelVersion, golden: Images) -> None:
         package = store.download(saved)
         assert package.version == saved
         assert package.uuid
@@ -99,11 +99,13 @@ class ModelStoreContract:
         assert json.loads(json.dumps(package.signature)) == package.signature
         assert saved.created - 3600 < package.created < saved.created + 1
         assert package.reference == toy_sketch()
+        assert package.card == "# A card\n"
+        np.testing.assert_array_equal(package.golden, golden)
 
     def test_package_travels_by_pickle(self, store: ModelStore, saved: ModelVersion, golden: Images) -> None:
         package = store.download(saved)
         travelled = pickle.loads(pickle.dumps(package))  # noqa: S301 - our own bytes, written on this line
-        names = ("version", "uuid", "signature", "created", "reference")
+        names = ("version", "uuid", "signature", "created", "reference", "card")
         assert all(getattr(travelled, name) == getattr(package, name) for name in names)
         loaded = travelled.load()
         inputs = loaded.info.normalization.apply(golden)

@@ -21,7 +21,7 @@ from fmnist.adapters.mlflow.packed import PackedNetwork
 from fmnist.adapters.onnx.export import export_onnx
 from fmnist.adapters.torch.networks import build_network
 from fmnist.domain.model.errors import CorruptModel
-from fmnist.domain.model.model import ModelVersion
+from fmnist.domain.model.model import CARD_FILE, ModelVersion
 from fmnist.ports.model_store import Classifier
 from tests.integration.adapters.mlflow.traps import Trap
 
@@ -78,12 +78,13 @@ def test_reference_of_a_later_layout_counts_as_none(
     assert store.download(store.versions(saved.name)[0]).reference is None
 
 
-def test_model_of_an_earlier_release_has_no_reference(
+def test_model_of_an_earlier_release_has_no_reference_and_no_card(
     store: MlflowModelStore, saved: ModelVersion, spoilable: Path
 ) -> None:
     (spoilable / REFERENCE_FILE).unlink()
+    (spoilable / CARD_FILE).unlink(missing_ok=True)
     package = store.download(store.versions(saved.name)[0])
-    assert package.reference is None
+    assert (package.reference, package.card) == (None, None)
     package.load()
 
 

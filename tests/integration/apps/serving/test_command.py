@@ -60,8 +60,9 @@ def test_service_answers_under_its_prefix_and_prints_its_url(served: Served) -> 
     )
     root = httpx.get(f"{served.url}/fashion/", trust_env=False).json()
     assert root["docs"] == "/fashion/docs"
-    page = httpx.get(f"{served.url}{root['docs']}", trust_env=False).text
-    assert "/fashion/openapi.json" in page
+    for page, file in ((root["docs"], "docs/start.js"), ("/fashion/ui", "ui/app.js")):
+        assert file in httpx.get(f"{served.url}{page}", trust_env=False).text
+        assert httpx.get(f"{served.url}/fashion/{file}", trust_env=False).status_code == 200
     assert httpx.get(f"{served.url}/fashion/openapi.json", trust_env=False).json()["paths"]["/predict"]
 
 

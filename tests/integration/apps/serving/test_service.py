@@ -44,6 +44,8 @@ def test_contract_routes_give_the_answers_of_the_platform_contract(service: Host
     assert info["data_version"] == "1.0.0"
     assert set(info["normalization_params"]) == {"mean", "std"}
     assert service.client.get("/docs").status_code == 200
+    assert service.client.get("/ui").status_code == 200
+    assert service.client.get("/ui/model").json()["model_uri"] == uri(GOOD[0])
     answer = service.client.post("/predict", json={"images": [[0] * 784, [[255] * 28] * 28]}).json()
     assert [each["class_id"] for each in answer["predictions"]] == [GOOD[0]] * 2
     assert answer["model_uri"] == uri(GOOD[0])

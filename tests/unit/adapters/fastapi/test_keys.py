@@ -83,7 +83,7 @@ def test_request_without_a_key_gets_no_other_error_than_401(guarded: Service) ->
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/health", "/health/live", "/health/ready", "/info", "/docs", "/v2", "/v2/health/ready"]
+    "path", ["/", "/health", "/health/live", "/health/ready", "/info", "/docs", "/ui", "/v2", "/v2/health/ready"]
 )
 def test_health_and_information_need_no_key(guarded: Service, path: str) -> None:
     assert guarded.get(path).status == 200

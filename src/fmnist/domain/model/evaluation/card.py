@@ -4,6 +4,7 @@ Its headings follow Mitchell et al. 2019, "Model Cards for Model Reporting". It 
 """
 
 import dataclasses
+import re
 from collections.abc import Iterable
 
 from fmnist.domain.model.evaluation.report import REPEATED, ModelReport
@@ -11,8 +12,6 @@ from fmnist.domain.model.evaluation.robustness import SEVERITIES
 from fmnist.domain.model.markdown import code, table, words
 from fmnist.domain.model.training.recipe import Recipe
 from fmnist.domain.model.training.run import TrainingSpec
-
-CARD_FILE = "model_card.md"
 
 _WEAKEST = 3
 _RECIPE = (
@@ -35,6 +34,12 @@ def model_card(report: ModelReport) -> str:
         "## Lineage": table(("", ""), info.lineage.items()),
     }
     return "\n\n".join(f"{heading}\n\n{body}" for heading, body in sections.items() if body) + "\n"
+
+
+def accuracy_in(card: str) -> tuple[str, str] | None:
+    """Return the split and the accuracy with its interval, as a card of `model_card` states them; None without them."""
+    found = re.search(r"^\|  \| (\w+) \|.*\n\|[ -|]+\n\| accuracy \| ([\d.]+% \([\d.%-]+\)) \|", card, re.MULTILINE)
+    return None if found is None else (found[1], found[2])
 
 
 def _what(report: ModelReport) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fmnist.domain.model.data.dataset import MEASURED_SPLITS, DatasetVersion
 from fmnist.domain.model.data.metadata import split_sizes
 from fmnist.domain.model.errors import CorruptData, FmnistError, InvalidSetting, Remedy, SplitNotFound
-from fmnist.domain.model.evaluation.card import CARD_FILE, model_card
+from fmnist.domain.model.evaluation.card import model_card
 from fmnist.domain.model.evaluation.report import (
     DEVICE_TAG,
     SECONDS_METRIC,
@@ -18,7 +18,7 @@ from fmnist.domain.model.evaluation.report import (
     TrainingStory,
 )
 from fmnist.domain.model.evaluation.robustness import Corrupt
-from fmnist.domain.model.model import ModelVersion
+from fmnist.domain.model.model import CARD_FILE, ModelVersion
 from fmnist.domain.model.training.run import EPOCH_METRICS, best_epoch
 from fmnist.domain.services.evaluation.robustness import OnCell, measure_robustness
 from fmnist.domain.services.prediction import answer

@@ -46,11 +46,13 @@ class ServedModel:
         package: the package it was loaded from.
         degraded: why its normalization could not be compared with the data registry's; None if they agree. If a late
             comparison finds a difference, it says how they differ.
+        since: when it was ready to serve in this process, in seconds since 1970 (UTC).
     """
 
     package: ModelPackage
     prediction: Prediction
     degraded: str | None
+    since: float = field(default_factory=time.time)
 
     @property
     def version(self) -> ModelVersion:

@@ -1,0 +1,89 @@
+"""Answers requests to `/docs` and `/ui`, and what the page `/ui` asks below it.
+
+`/ui/model`, `/ui/samples` and `/ui/energy` need a key where there are keys. The pages themselves hold no secret.
+"""
+
+import asyncio
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from fmnist.adapters.fastapi.documents import json_reply
+from fmnist.adapters.fastapi.formats import ImageFormats
+from fmnist.adapters.fastapi.keys import check_key
+from fmnist.adapters.fastapi.pages import files, model
+from fmnist.adapters.fastapi.problems import NO_MODEL, Problem
+from fmnist.adapters.fastapi.serving import Serving
+from fmnist.adapters.fastapi.settings import HttpSettings
+from fmnist.domain.model.data.images import images_from_bytes
+from fmnist.domain.model.errors import InvalidImages
+from fmnist.domain.services.serving.load import ServedModel
+
+
+class Pages:
+    """The pages over one service."""
+
+    def __init__(self, serving: Serving, settings: HttpSettings) -> None:
+        self._serving = serving
+        self._settings = settings
+        self._formats = ImageFormats(settings)
+
+    async def docs(self, request: Request) -> Response:
+        """Answer a request for Swagger UI, or one of its files.
+
+        Raises:
+            HTTPException: no such file (404).
+        """
+        name = request.path_params.get("name")
+        return files.page("docs.html") if name is None else files.file(request, "docs", name)
+
+    async def ui(self, request: Request) -> Response:
+        """Answer a request for the page, one of its files, or the model.
+
+        Raises:
+            HTTPException: no such file (404).
+            Problem: no key (401), or no model yet (503).
+        """
+        match request.path_params.get("name"):
+            case None:
+                return files.page("ui.html", key="needed" if self._settings.api_keys else "none")
+            case "":
+                # Relative, because our own host and prefix may be others outside.
+                return RedirectResponse("../ui")
+            case "model":
+                return json_reply(model.describe(self._model(request), self._settings.tracker_url))
+            case "samples":
+                return json_reply(model.samples(self._model(request)))
+            case name:
+                return files.file(request, "ui", str(name))
+
+    async def image(self, request: Request) -> Response:
+        """Answer with the image that `/predict` makes of a picture. The gate has checked the key.
+
+        Raises:
+            Problem: not a PNG or JPEG (415), or a damaged one (400).
+        """
+        media_type = self._formats.check(request.headers.get("content-type"))
+        images = await self._formats.decode(media_type, await request.body())
+        return json_reply(model.prepared(images))
+
+    async def energy(self, request: Request) -> Response:
+        """Answer with the energy of one image of 784 bytes. The gate has checked the key.
+
+        Raises:
+            Problem: no model yet (503), or too many images wait (429).
+            InvalidImages: not one image.
+        """
+        served = self._model(request)
+        self._serving.check_room()
+        images = images_from_bytes(await request.body())
+        if len(images) != 1:
+            raise InvalidImages(f"{len(images)} images, expected one")
+        return json_reply(await asyncio.to_thread(model.energy, served, images))
+
+    def _model(self, request: Request) -> ServedModel:
+        check_key(request.scope, self._settings.api_keys)
+        served = self._serving.status().served
+        if served is None:
+            raise Problem(503, "not_ready", NO_MODEL)
+        return served
