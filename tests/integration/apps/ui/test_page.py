@@ -57,6 +57,7 @@ def test_answer_stays_if_its_explanation_fails(ui: Screen) -> None:
     pick(ui)
     ui.see("#notice", "Try again in 5 seconds")
     ui.see("#verdict", "Pullover")
+    expect(ui.page.locator("#answer")).to_be_visible()
     expect(ui.page.locator("#why-view")).to_be_hidden()
     expect(ui.page.locator("#clothing")).to_be_hidden()
 
