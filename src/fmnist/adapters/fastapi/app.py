@@ -99,18 +99,10 @@ def _pages(serving: Serving, settings: HttpSettings) -> list[BaseRoute]:
     async def energy(request: Request) -> Response:
         return await pages().energy(request)
 
-    async def image(request: Request) -> Response:
-        return await pages().image(request)
-
     routes: list[BaseRoute] = [Route("/docs", docs), Route("/docs/{name}", docs)]
     if settings.has_ui:
         # In the order of matching.
-        routes += [
-            Route("/ui", ui),
-            Route("/ui/energy", energy, methods=["POST"]),
-            Route("/ui/image", image, methods=["POST"]),
-            Route("/ui/{name:path}", ui),
-        ]
+        routes += [Route("/ui", ui), Route("/ui/energy", energy, methods=["POST"]), Route("/ui/{name:path}", ui)]
     return routes
 
 

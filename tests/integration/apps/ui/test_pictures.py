@@ -1,6 +1,9 @@
 """Each way in for a picture: a file, a photo, a drop and the clipboard; and pictures that the service refuses."""
 
 import io
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +11,8 @@ import pytest
 from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, FilePayload, expect
 
+from fmnist.adapters.fastapi.pages import files
+from fmnist.domain.model.data.photograph import OPTIONAL, Step
 from tests.integration.apps.ui.screen import Screen, screen
 from tests.integration.apps.ui.toy_model import ToyServing
 
@@ -117,3 +122,26 @@ def test_drop_of_something_else_is_refused_in_words(ui: Screen, serving: ToyServ
     ui.page.dispatch_event("#drop", "drop", {"dataTransfer": transfer(ui, b"text", "text/plain")})
     ui.see("#notice", "That was no picture")
     assert serving.seen == []
+
+
+def test_step_of_the_preparation_can_be_left_out_and_done_again_by_keys(ui: Screen, serving: ToyServing) -> None:
+    ui.page.locator("#file").set_input_files(payload(shirt()))
+    check_answer(ui, serving)
+    crop = ui.page.get_by_role("checkbox", name=re.compile("Crop: cut to rows"))
+    crop.focus()
+    ui.press(" ")
+    left_out = ui.page.get_by_role("checkbox", name="Crop: left out")
+    expect(left_out).not_to_be_checked()
+    expect(left_out).to_be_focused()
+    first, second = serving.seen
+    assert np.flatnonzero(second.any(axis=1))[0] > np.flatnonzero(first.any(axis=1))[0]  # smaller in the frame
+    ui.press(" ")
+    expect(crop).to_be_checked()
+    np.testing.assert_array_equal(serving.seen[2], first)
+    assert ui.violations() == []
+
+
+def test_steps_that_can_be_left_out_are_those_of_the_service() -> None:
+    script = (Path(files.__file__).parent / "files/ui/steps.js").read_text(encoding="utf-8")
+    assert f"ORDER = {json.dumps(list(Step))};" in script
+    assert f"OPTIONAL = {json.dumps(OPTIONAL)};" in script

@@ -16,7 +16,7 @@ from fmnist.domain.model.evaluation.card import model_card
 from fmnist.domain.model.evaluation.robustness import energies
 from fmnist.domain.model.traffic.sketch import EDGES, Sketch, Statistic
 from fmnist.testing.data import toy_sketch
-from tests.unit.adapters.fastapi.support import SETTINGS, GreyServing, Service, grey_model, greys, picture
+from tests.unit.adapters.fastapi.support import SETTINGS, GreyServing, Service, grey_model, greys
 from tests.unit.reports import a_report
 
 OCTETS = "application/octet-stream"
@@ -172,10 +172,3 @@ def test_run_with_an_odd_id_gets_no_link(serving: GreyServing) -> None:
     odd = grey_model()
     odd = named(odd, version=replace(odd.version, run_id="../x"))
     assert model.describe(odd, "https://tracker.example")["run_url"] is None
-
-
-def test_image_of_a_picture_is_the_one_that_is_classified(service: Service, guarded: Service) -> None:
-    content = picture(greys(5)[0], "PNG")
-    assert service.post("/ui/image", content, "image/png").json()["image"] == greys(5)[0].tolist()
-    assert service.post("/ui/image", b"nothing", "image/png").problem == (400, "malformed_picture")
-    assert guarded.post("/ui/image", content, "image/png").problem == (401, "unauthorized")

@@ -39,13 +39,6 @@ class Samples(TypedDict):
     images: list[str]
 
 
-class Prepared(TypedDict):
-    """The image of 28 rows and columns that a picture becomes, and each step to it."""
-
-    image: list[list[int]]
-    steps: list[dict[str, str]]
-
-
 class Energy(TypedDict):
     """How much an image looks like those of the training.
 

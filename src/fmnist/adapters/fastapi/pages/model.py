@@ -5,7 +5,7 @@ from base64 import b64encode
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from fmnist.adapters.fastapi.pages.documents import Accuracy, Energy, ModelDocument, Prepared, Samples
+from fmnist.adapters.fastapi.pages.documents import Accuracy, Energy, ModelDocument, Samples
 from fmnist.domain.model.data.images import Images
 from fmnist.domain.model.evaluation.card import accuracy_in
 from fmnist.domain.model.evaluation.robustness import energies
@@ -37,15 +37,6 @@ def samples(model: ServedModel) -> Samples:
     golden = model.package.golden
     images = [] if golden is None else [b64encode(image.tobytes()).decode() for image in golden]
     return {"model_uri": model.version.uri, "images": images}
-
-
-def prepared(images: Images) -> Prepared:
-    """Describe what `/predict` makes of a picture."""
-    steps = [
-        {"step": "grey", "what": "colours become grey"},
-        {"step": "resize", "what": "the longer side is scaled to 28 pixels, and the rest is black"},
-    ]
-    return {"image": images[0].tolist(), "steps": steps}
 
 
 def energy(model: ServedModel, images: Images) -> Energy:

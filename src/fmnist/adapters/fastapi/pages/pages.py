@@ -9,7 +9,6 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from fmnist.adapters.fastapi.documents import json_reply
-from fmnist.adapters.fastapi.formats import ImageFormats
 from fmnist.adapters.fastapi.keys import check_key
 from fmnist.adapters.fastapi.pages import files, model
 from fmnist.adapters.fastapi.problems import NO_MODEL, Problem
@@ -26,7 +25,6 @@ class Pages:
     def __init__(self, serving: Serving, settings: HttpSettings) -> None:
         self._serving = serving
         self._settings = settings
-        self._formats = ImageFormats(settings)
 
     async def docs(self, request: Request) -> Response:
         """Answer a request for Swagger UI, or one of its files.
@@ -56,16 +54,6 @@ class Pages:
                 return json_reply(model.samples(self._model(request)))
             case name:
                 return files.file(request, "ui", str(name))
-
-    async def image(self, request: Request) -> Response:
-        """Answer with the image that `/predict` makes of a picture. The gate has checked the key.
-
-        Raises:
-            Problem: not a PNG or JPEG (415), or a damaged one (400).
-        """
-        media_type = self._formats.check(request.headers.get("content-type"))
-        images = await self._formats.decode(media_type, await request.body())
-        return json_reply(model.prepared(images))
 
     async def energy(self, request: Request) -> Response:
         """Answer with the energy of one image of 784 bytes. The gate has checked the key.

@@ -5,7 +5,8 @@ import { byId } from "./elements.js";
 import { showModel, showSamples } from "./model.js";
 import { picturesIn, readable } from "./pictures.js";
 import { Refused, ask, useKey } from "./service.js";
-import { showEnergy, showNothing, showOriginal, showPrediction, showSeen, showSteps, showTime, showWhy } from "./result.js";
+import { showEnergy, showNothing, showOriginal, showPrediction, showSeen, showTime, showWhy } from "./result.js";
+import { showPreparation, showSteps } from "./steps.js";
 import { tabsIn } from "./tabs.js";
 
 const RAW = "application/octet-stream";
@@ -35,7 +36,14 @@ async function learn() {
   );
 }
 
-// `input` has pixels of 28 x 28, or a picture as a blob.
+function query({ blob, without }) {
+  const wanted = new URLSearchParams({ probabilities: true });
+  if (blob) wanted.set("prepare", "photo");
+  if (without?.size) wanted.set("without", [...without].join(","));
+  return wanted;
+}
+
+// `input` has pixels of 28 x 28 and steps in words; or a picture as a blob, and steps of its preparation to leave out.
 async function look(input) {
   running.abort();
   running = new AbortController();
@@ -46,19 +54,20 @@ async function look(input) {
     const bitmap = picture && (await createImageBitmap(picture));
     const began = performance.now();
     const answer = await ask(
-      "predict?probabilities=true",
+      `predict?${query(input)}`,
       picture ? { body: picture, type: picture.type, signal } : { body: input.pixels, type: RAW, signal },
     );
     const inAll = performance.now() - began;
     if (answer.model_uri !== model?.model_uri) await learn();
     if (signal.aborted) return;
-    const prepared = picture && (await ask("ui/image", { body: picture, type: picture.type, signal }));
-    const pixels = prepared ? Uint8Array.from(prepared.image.flat()) : input.pixels;
+    const prepared = answer.preparation;
+    const pixels = prepared ? Uint8Array.from(prepared.image) : input.pixels;
     tell(null);
     showPrediction(answer.predictions[0], model.class_names);
     showOriginal(bitmap);
     showSeen(pixels);
-    showSteps(prepared ? prepared.steps.map((step) => `${step.step}: ${step.what}`) : input.steps);
+    if (prepared) showPreparation(prepared.steps, input.without, (without) => look({ ...input, without }));
+    else showSteps(input.steps);
     showTime(answer, inAll);
     let energy = null;
     let explanation = null;
@@ -97,7 +106,7 @@ picturesIn({
   pasteButton: byId("paste"),
   given(blob) {
     select("tab-picture");
-    look({ blob });
+    look({ blob, without: new Set() });
   },
   refused: tell,
 });

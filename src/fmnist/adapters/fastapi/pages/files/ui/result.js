@@ -113,10 +113,6 @@ function where(map, value) {
   return column ? `${row} ${column}` : row;
 }
 
-export function showSteps(steps) {
-  byId("steps").replaceChildren(...steps.map((step) => element("li", {}, [step])));
-}
-
 export function showTime(answer, inAll) {
   const inService = answer.processing_time_ms.toFixed(1);
   byId("time").textContent =
