@@ -34,7 +34,7 @@ from fmnist.apps.containers.predict_batch import PredictBatchContainer
 from fmnist.apps.containers.predict_batch_ray import on_ray
 from fmnist.apps.containers.promote import PromoteContainer
 from fmnist.apps.containers.ray_compute import checkpoint_storage
-from fmnist.apps.containers.serve import ServeContainer
+from fmnist.apps.containers.serve import ServeContainer, http_settings
 from fmnist.apps.containers.serve_ray import RayServeContainer
 from fmnist.apps.containers.smoke import SmokeContainer
 from fmnist.apps.containers.train import TrainContainer
@@ -276,7 +276,7 @@ TRACING_MODULES = """
 import sys, fastapi, mlflow, ray.serve
 
 theirs = set(sys.modules)
-from fmnist.apps.containers.serve import ServeContainer
+from fmnist.apps.containers.serve import ServeContainer, http_settings
 from fmnist.apps.containers.serve_ray import http_application, http_settings
 from fmnist.apps.settings import load_environment
 
@@ -302,3 +302,17 @@ def test_serving_imports_opentelemetry_only_to_send_traces(tmp_path: Path, colle
     tracing = {"fmnist.adapters.opentelemetry.tracer", "opentelemetry.exporter.otlp.proto.http.trace_exporter"}
     found = set(done.stdout.split())
     assert tracing <= found if collector else not found
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        (None, None),
+        ("http://user:secret@tracker:5000", "http://tracker:5000"),
+        ("https://tracker.example", "https://tracker.example"),
+    ],
+)
+def test_page_knows_the_tracker_without_its_credentials(uri: str | None, shown: str | None) -> None:
+    settings = http_settings(Settings(mlflow_tracking_uri=uri))
+    assert (settings.tracker_url, settings.has_ui) == (shown, True)
+    assert not http_settings(Settings(fmnist_ui=False)).has_ui

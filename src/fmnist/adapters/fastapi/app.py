@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from fmnist.adapters.fastapi import descriptions
 from fmnist.adapters.fastapi.explain_route import explain_route
@@ -99,10 +99,12 @@ def _pages(serving: Serving, settings: HttpSettings) -> list[BaseRoute]:
     async def energy(request: Request) -> Response:
         return await pages().energy(request)
 
-    routes: list[BaseRoute] = [Route("/docs", docs), Route("/docs/{name}", docs)]
+    # Not Starlette's routes, which metrics could not name.
+    route = partial(APIRoute, include_in_schema=False)
+    routes: list[BaseRoute] = [route("/docs", docs), route("/docs/{name}", docs)]
     if settings.has_ui:
         # In the order of matching.
-        routes += [Route("/ui", ui), Route("/ui/energy", energy, methods=["POST"]), Route("/ui/{name:path}", ui)]
+        routes += [route("/ui", ui), route("/ui/energy", energy, methods=["POST"]), route("/ui/{name:path}", ui)]
     return routes
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from fmnist.adapters.fastapi.pages import files, model
+from fmnist.adapters.prometheus.meter import PrometheusMeter
 from fmnist.domain.model.evaluation.card import model_card
 from fmnist.domain.model.evaluation.robustness import energies
 from fmnist.domain.model.traffic.sketch import EDGES, Sketch, Statistic
@@ -172,3 +173,13 @@ def test_run_with_an_odd_id_gets_no_link(serving: GreyServing) -> None:
     odd = grey_model()
     odd = named(odd, version=replace(odd.version, run_id="../x"))
     assert model.describe(odd, "https://tracker.example")["run_url"] is None
+
+
+def test_requests_of_the_page_are_counted_by_route(serving: GreyServing) -> None:
+    meter = PrometheusMeter()
+    service = Service(serving, meter=meter)
+    for path in ("/ui", "/ui/app.js", "/ui/model", "/docs"):
+        service.get(path)
+    text = meter.page().decode()
+    for route, count in (("/ui", 1), ("/ui/{name}", 2), ("/docs", 1)):
+        assert re.search(rf'num_http_requests_total{{[^}}]*route="{re.escape(route)}"[^}}]*}} {count}', text), text

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import example, given
 from markdown_it import MarkdownIt
 
-from fmnist.domain.model.evaluation.card import model_card
+from fmnist.domain.model.evaluation.card import accuracy_in, model_card
 from fmnist.domain.model.evaluation.report import ModelReport
 from fmnist.domain.model.text import one_line
 from tests.unit.hostile import MARKUP, names, texts
@@ -58,3 +58,11 @@ def test_card_is_readable_as_plain_text() -> None:
     for word in ("T-shirt/top", "dvc_data_version", "fashion-mnist-v1.0.0", "https://example.com/registry.git"):
         assert word in card
     assert "\\" not in card
+
+
+def test_accuracy_is_read_back_as_the_card_states_it() -> None:
+    measured = REPORT.measured
+    low, high = measured.accuracy_interval
+    expected = f"{measured.evaluation.accuracy:.2%} ({low:.1%}-{high:.1%})"
+    assert accuracy_in(model_card(REPORT)) == (measured.split, expected)
+    assert accuracy_in("# Another card\n\n| accuracy | 99% |\n") is None
