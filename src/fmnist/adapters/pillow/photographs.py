@@ -25,22 +25,24 @@ def _prepare(picture: Image.Image, without: Set[Step]) -> Prepared:
     if Step.ORIENTATION not in without and picture.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT:
         ImageOps.exif_transpose(picture, in_place=True)
         steps.append(Done(Step.ORIENTATION, "turned upright, as the file says"))
-    behind, is_cut_out = 0, picture.has_transparency_data
-    if is_cut_out:
-        behind = _behind(picture)
+    behind = _behind(picture) if picture.has_transparency_data else None
+    if behind is not None:
         steps.append(Done(Step.TRANSPARENCY, f"laid on {'white' if behind else 'black'}"))
     if picture.mode != "L":
         steps.append(Done(Step.GREY, f"made grey, from {picture.mode}"))
-    grey = grey_on(picture, behind)
+    grey = grey_on(picture, behind or 0)
     grey.thumbnail((_LONGEST, _LONGEST), Image.Resampling.BOX)
-    if is_cut_out:  # the article may fill the picture, so give it a border of background
+    if behind is not None:  # the article may fill the picture, so give it a border of background
         grey = ImageOps.expand(grey, 1 + min(grey.size) // _BORDER, behind)
     return prepare_grey(np.asarray(grey), without, tuple(steps))
 
 
-def _behind(picture: Image.Image) -> int:
-    """Return the grey to lay a cut-out picture on: white, unless the article is light."""
+def _behind(picture: Image.Image) -> int | None:
+    """Return the grey to lay a cut-out picture on: white, unless the article is light. None if nothing is cut out."""
     small = picture.convert("RGBA")
     small.thumbnail((_LONGEST, _LONGEST), Image.Resampling.BOX)
-    seen = np.asarray(small.convert("L"))[np.asarray(small.getchannel("A")) >= _OPAQUE]
+    is_seen = np.asarray(small.getchannel("A")) >= _OPAQUE
+    if is_seen.all():
+        return None
+    seen = np.asarray(small.convert("L"))[is_seen]
     return 0 if seen.size and seen.mean() >= _MIDDLE else _WHITE

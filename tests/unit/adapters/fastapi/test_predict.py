@@ -127,3 +127,42 @@ def test_body_is_not_decoded_while_too_many_images_wait(service: Service, servin
     assert reply.headers["retry-after"] == "1"
     assert serving.asked == 0
     assert service.get("/health").status == 200
+
+
+def dark_on_white() -> bytes:
+    grey = np.full((100, 140), 250, np.uint8)
+    grey[20:80, 30:90] = 40
+    return picture(grey, "PNG")
+
+
+def test_photograph_is_prepared_and_the_answer_says_how(service: Service, serving: GreyServing) -> None:
+    plain = service.post("/predict", dark_on_white(), "image/png").json()
+    assert "preparation" not in plain
+    document = service.post("/predict?prepare=photo", dark_on_white(), "image/png").json()
+    image = np.array(document["preparation"]["image"]).reshape(28, 28)
+    assert image.min() > 200  # the article fills the image
+    assert [step["step"] for step in document["preparation"]["steps"]] == ["background", "inversion", "crop", "resize"]
+    left = service.post("/predict?prepare=photo&without=crop,inversion", dark_on_white(), "image/png").json()
+    assert [step["step"] for step in left["preparation"]["steps"]] == ["background", "resize"]
+    assert np.max(left["preparation"]["image"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "kind", "problem"),
+    [
+        ("prepare=photo", "application/octet-stream", "only a picture, PNG or JPEG, can be prepared"),
+        ("prepare=photograph", "image/png", "query prepare"),
+        ("prepare=photo&without=resize", "image/png", "query without"),
+        ("without=crop", "image/png", "it needs prepare=photo"),
+    ],
+)
+def test_preparation_that_cannot_be_is_refused(service: Service, query: str, kind: str, problem: str) -> None:
+    body = dark_on_white() if kind == "image/png" else bytes(784)
+    reply = service.post(f"/predict?{query}", body, kind)
+    assert reply.problem == (422, "invalid_parameter")
+    assert problem in reply.json()["detail"]
+
+
+def test_damaged_photograph_is_refused_like_any_picture(service: Service) -> None:
+    reply = service.post("/predict?prepare=photo", dark_on_white()[:60], "image/png")
+    assert reply.problem == (400, "malformed_picture")

@@ -47,6 +47,12 @@ def test_cut_out_article_is_laid_on_what_it_differs_from(is_light: bool, told: s
     np.testing.assert_allclose(found.image, ARTICLE, atol=6)
 
 
+def test_opaque_picture_with_an_alpha_channel_is_not_cut_out() -> None:
+    found = prepare_photograph(file(Image.fromarray(photo(240)).convert("RGBA")), MOST, NOTHING)
+    assert [done.step for done in found.steps] == ["grey", "background", "inversion", "crop", "resize"]
+    np.testing.assert_allclose(found.image, ARTICLE, atol=6)
+
+
 def test_large_photograph_is_made_smaller_first() -> None:
     large = photo(230).repeat(5, 0).repeat(5, 1)
     found = prepare_photograph(file(Image.fromarray(large)), 10**7, NOTHING)
