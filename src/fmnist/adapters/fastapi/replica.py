@@ -31,7 +31,7 @@ from fmnist.domain.model.traffic.canary_report import ArmReport, CanaryReport
 from fmnist.domain.model.traffic.drift import Drift
 from fmnist.domain.model.traffic.feedback import Labelling, TrueClass
 from fmnist.domain.model.traffic.shadow_report import ShadowReport
-from fmnist.domain.model.traffic.trial import Arm
+from fmnist.domain.model.traffic.trial import Arm, Trial
 from fmnist.domain.services.serving.challenger import Challenger
 from fmnist.domain.services.serving.feedback import GivenAnswers
 from fmnist.domain.services.serving.load import ServedModel
@@ -142,7 +142,7 @@ class Replica(Serving):
         if challenger is None or canary is None or champion is None:
             return CanaryReport()
         uri = champion.version.uri
-        counts = await asyncio.to_thread(challenger.total, uri)
+        counts = await asyncio.to_thread(challenger.total, Trial(uri, canary.model_uri, canary.percent))
         state, reason, model = challenger.standing()
         report = CanaryReport(
             state=str(state),

@@ -114,13 +114,10 @@ class Challenger:
             self._unpublished.add(trial, _counts(each, began[trial]))
         self._unpublished.publish(self._tallies.add)
 
-    def total(self, champion_uri: str) -> TrialCounts:
-        """Publish, and return the counts of all replicas for the present share; raises as `publish` does."""
+    def total(self, trial: Trial) -> TrialCounts:
+        """Publish, and return the counts of all replicas; raises as `publish` does."""
         self.publish()
-        canary = self.canary
-        if canary is None:
-            return TrialCounts()
-        return self._tallies.total(Trial(champion_uri, canary.model_uri, canary.percent))
+        return self._tallies.total(trial)
 
     def standing(self) -> tuple[CanaryState, str | None, ServedModel | None]:
         """Return the state of this replica, the reason if the challenger does not answer, and its model if it does."""

@@ -122,10 +122,11 @@ def test_calls_of_both_are_counted_for_the_share_of_the_time(
     assert (sum(found.champion.times), found.champion.failed, found.champion.classes[3]) == (1, 0, 1)
     assert (found.challenger.times[9], found.challenger.failed, found.challenger.classes[3:5]) == (1, 1, (2, 1))
     assert found.began == 7
-    assert sum(challenger.total(CHAMPION).challenger.times) == 1  # of the present share
+    half = Trial(CHAMPION, SECOND, 50)
+    assert sum(challenger.total(half).challenger.times) == 1
     challenger.expect(None)()
     challenger.note(CHAMPION, model, LABELS)
-    assert challenger.total(CHAMPION) == TrialCounts()
+    assert sum(challenger.total(half).challenger.times) == 1
 
 
 def test_counts_are_kept_while_the_tallies_are_away(
@@ -145,4 +146,4 @@ def test_counts_are_kept_while_the_tallies_are_away(
             with pytest.raises(StoreUnavailable):
                 challenger.publish()
     challenger.note(CHAMPION, model, LABELS)
-    assert sum(challenger.total(CHAMPION).challenger.times) == 2
+    assert sum(challenger.total(Trial(CHAMPION, SECOND, 100)).challenger.times) == 2
