@@ -21,7 +21,7 @@ from tests.unit.adapters.fastapi.support import SETTINGS, GreyServing, Service, 
 from tests.unit.reports import a_report
 
 OCTETS = "application/octet-stream"
-FOLDER = Path(files.__file__).parent / "files"
+FOLDER = Path(files.__file__).parent / "assets"
 SCRIPT = """
 import sys
 opened = []

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-_OURS = Path(__file__).parent / "files"
+_OURS = Path(__file__).parent / "assets"
 _SWAGGER = "fastapi_swagger"  # a package that carries the files of Swagger UI; its code is not imported
 _TYPES = {
     ".html": "text/html; charset=utf-8",
