@@ -13,7 +13,7 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from fmnist.domain.model.data.images import SIDE
-from fmnist.domain.model.data.photograph import Done
+from fmnist.domain.model.data.photograph import Done, Prepared
 from fmnist.domain.services.prediction import ClassPrediction
 
 Numbers = Annotated[Any, WithJsonSchema({"type": "array", "items": {"type": "number"}})]
@@ -102,6 +102,11 @@ class Preparation(TypedDict):
     steps: list[Done]
 
 
+def preparation_of(prepared: Prepared) -> Preparation:
+    """Return what a prepared photograph has become."""
+    return {"image": prepared.image.ravel().tolist(), "steps": list(prepared.steps)}
+
+
 class Predictions(TypedDict):
     """One prediction per image, in the order of the images. `model_uri` names the model of all predictions."""
 
@@ -120,6 +125,7 @@ class ImageExplanation(TypedDict):
     confidence: float
     map: Rows
     images: int
+    preparation: NotRequired[Preparation]
     model_uri: str
     timestamp: str
     processing_time_ms: float

@@ -9,9 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fmnist.adapters.fastapi.descriptions import EXPLAIN, images_body, problem_responses
-from fmnist.adapters.fastapi.documents import ImageExplanation, json_reply
+from fmnist.adapters.fastapi.documents import ImageExplanation, json_reply, preparation_of
 from fmnist.adapters.fastapi.formats import ImageFormats
 from fmnist.adapters.fastapi.keys import documented_keys
+from fmnist.adapters.fastapi.predict_query import PictureQuery
 from fmnist.adapters.fastapi.problems import NO_MODEL, Problem
 from fmnist.adapters.fastapi.serving import Serving
 from fmnist.adapters.fastapi.settings import HttpSettings
@@ -33,15 +34,16 @@ def explain_route(serving: Serving, settings: HttpSettings, formats: ImageFormat
         summary="Explain a prediction",
         description=EXPLAIN,
         responses={**problem_responses(settings), 200: {"model": ImageExplanation}},
-        openapi_extra={"requestBody": images_body(1)},
+        openapi_extra={"parameters": PictureQuery.documented(), "requestBody": images_body(1)},
     )
     async def explain(request: Request) -> Response:
         started = time.perf_counter()
+        query = PictureQuery.of(request)
         media_type = formats.check(request.headers.get("content-type"))
         if serving.status().served is None:
             raise Problem(503, "not_ready", NO_MODEL)
         serving.check_room()
-        images = await formats.decode(media_type, await request.body())
+        images, prepared = await formats.read(media_type, await request.body(), query.left_out)
         if len(images) != 1:
             raise InvalidImages(f"{len(images)} images, expected one: an explanation is of one image")
         model, rows = await _answer(serving, covered_copies(images[0]), settings.max_images)
@@ -56,6 +58,8 @@ def explain_route(serving: Serving, settings: HttpSettings, formats: ImageFormat
             timestamp=datetime.now(UTC).isoformat(timespec="milliseconds"),
             processing_time_ms=round(1000 * (time.perf_counter() - started), 3),
         )
+        if prepared is not None:
+            document["preparation"] = preparation_of(prepared)
         return json_reply(document)
 
     return router

@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
+import numpy as np
+
 from fmnist.adapters.fastapi.json_bodies import check_count, images_from_json
 from fmnist.adapters.fastapi.npy import images_from_npy
 from fmnist.adapters.fastapi.problems import Problem
@@ -67,17 +69,20 @@ class ImageFormats:
             return images
         return await self._read(partial(decode_picture, body, self._max_picture_pixels))
 
-    async def prepare(self, media_type: str, body: bytes, without: Set[Step]) -> Prepared:
-        """Prepare a photograph by all steps, but those in `without`; raises as `decode` does.
+    async def read(self, media_type: str, body: bytes, left_out: Set[Step] | None) -> tuple[Images, Prepared | None]:
+        """Decode a body, or prepare a photograph by all steps but those that are left out; raises as `decode` does.
 
         Raises:
-            Problem: the body is no picture (422).
+            Problem: what is to be prepared is no picture (422).
         """
+        if left_out is None:
+            return await self.decode(media_type, body), None
         from fmnist.adapters.pillow.photographs import prepare_photograph  # only where it is asked for
 
         if media_type not in (PNG, JPEG):
             raise Problem(422, "invalid_parameter", "query prepare: only a picture, PNG or JPEG, can be prepared")
-        return await self._read(partial(prepare_photograph, body, self._max_picture_pixels, without))
+        prepared = await self._read(partial(prepare_photograph, body, self._max_picture_pixels, left_out))
+        return prepared.image[np.newaxis], prepared
 
     async def _read(self, read: Callable[[], _T]) -> _T:
         try:

@@ -1,4 +1,4 @@
-"""The query parameters of `POST /predict`."""
+"""The query parameters of `POST /predict` and `POST /explain`."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -12,16 +12,9 @@ from fmnist.domain.model.data.photograph import OPTIONAL, Step
 _NAMES = "|".join(OPTIONAL)
 
 
-class PredictQuery(BaseModel, frozen=True):
-    """What a caller wants beside the class of each image."""
+class PictureQuery(BaseModel, frozen=True):
+    """How a picture becomes an image."""
 
-    top_k: Annotated[
-        int | None,
-        Field(ge=1, le=len(CLASS_NAMES), description="Number of classes to return per image, best first."),
-    ] = None
-    probabilities: Annotated[bool, Field(description="Return the probability of every class, in the order of ids.")] = (
-        False
-    )
     prepare: Annotated[
         Literal["photo"] | None,
         Field(description="`photo`: make an image like those of the training from a photograph, PNG or JPEG."),
@@ -35,8 +28,10 @@ class PredictQuery(BaseModel, frozen=True):
     ] = ""
 
     @property
-    def left_out(self) -> frozenset[Step]:
-        """The steps of the preparation to leave out."""
+    def left_out(self) -> frozenset[Step] | None:
+        """The steps of the preparation to leave out. None: there is no preparation."""
+        if self.prepare is None:
+            return None
         return frozenset(Step(name) for name in self.without.split(",") if name)
 
     @classmethod
@@ -65,3 +60,15 @@ class PredictQuery(BaseModel, frozen=True):
             {"name": name, "in": "query", "required": False, "description": schema["description"], "schema": schema}
             for name, schema in properties.items()
         ]
+
+
+class PredictQuery(PictureQuery, frozen=True):
+    """What a caller wants beside the class of each image."""
+
+    top_k: Annotated[
+        int | None,
+        Field(ge=1, le=len(CLASS_NAMES), description="Number of classes to return per image, best first."),
+    ] = None
+    probabilities: Annotated[bool, Field(description="Return the probability of every class, in the order of ids.")] = (
+        False
+    )

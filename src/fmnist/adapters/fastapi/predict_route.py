@@ -5,13 +5,12 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
 from fmnist.adapters.fastapi.descriptions import PREDICT, images_body, predict_responses
-from fmnist.adapters.fastapi.documents import ImagePrediction, Predictions, json_reply
+from fmnist.adapters.fastapi.documents import ImagePrediction, Predictions, json_reply, preparation_of
 from fmnist.adapters.fastapi.formats import ImageFormats
 from fmnist.adapters.fastapi.keys import documented_keys
 from fmnist.adapters.fastapi.predict_query import PredictQuery
@@ -42,12 +41,7 @@ def predict_route(serving: Serving, settings: HttpSettings, formats: ImageFormat
         if serving.status().served is None:
             raise Problem(503, "not_ready", NO_MODEL)
         serving.check_room()  # before the body is decoded, which may cost more than the model
-        prepared = None
-        if query.prepare is None:
-            images = await formats.decode(media_type, await request.body())
-        else:
-            prepared = await formats.prepare(media_type, await request.body(), query.left_out)
-            images = prepared.image[np.newaxis]
+        images, prepared = await formats.read(media_type, await request.body(), query.left_out)
         model, rows = await serving.answer(images, request.state.request_id)
         serving.note(request.state.request_id, model, rows)
         document = Predictions(
@@ -57,7 +51,7 @@ def predict_route(serving: Serving, settings: HttpSettings, formats: ImageFormat
             processing_time_ms=round(1000 * (time.perf_counter() - started), 3),
         )
         if prepared is not None:
-            document["preparation"] = {"image": prepared.image.ravel().tolist(), "steps": list(prepared.steps)}
+            document["preparation"] = preparation_of(prepared)
         return json_reply(document)
 
     return _DirectRoute(

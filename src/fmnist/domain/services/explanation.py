@@ -56,7 +56,7 @@ def covered_copies(image: Images) -> Images:
     """Return an image uint8 (28, 28), and then a copy for each patch that is covered, uint8 (1 + COPIES, 28, 28).
 
     A patch is covered by the mean of each pixel's surroundings. It removes the details, but brings no new edge, as
-    black would. So empty background stays as it is, and cannot matter.
+    black would. Background far from the article stays as it is, and so cannot matter.
     """
     return np.concatenate([image[np.newaxis], np.where(_patches().astype(bool), surroundings(image), image)])
 

@@ -142,6 +142,8 @@ def test_photograph_is_prepared_and_the_answer_says_how(service: Service, servin
     image = np.array(document["preparation"]["image"]).reshape(28, 28)
     assert image.min() > 200  # the article fills the image
     assert [step["step"] for step in document["preparation"]["steps"]] == ["background", "inversion", "crop", "resize"]
+    explained = service.post("/explain?prepare=photo", dark_on_white(), "image/png").json()
+    assert explained["preparation"] == document["preparation"]
     left = service.post("/predict?prepare=photo&without=crop,inversion", dark_on_white(), "image/png").json()
     assert [step["step"] for step in left["preparation"]["steps"]] == ["background", "resize"]
     assert np.max(left["preparation"]["image"]) == 0

@@ -6,9 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fmnist.domain.model.data.images import Images
+from fmnist.adapters.memory.classifier import MeanClassifier
+from fmnist.domain.model.data.images import PIXELS, Images
 from fmnist.domain.model.evaluation.metrics import Probabilities
-from fmnist.domain.services.explanation import COPIES, PATCH, Explanation, covered_copies, surroundings
+from fmnist.domain.services.explanation import COPIES, PATCH, Explanation, covered_copies, explain, surroundings
+from fmnist.domain.services.prediction import Prediction
+from fmnist.testing.data import toy_images, toy_info
 
 MEDIUM = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
 
@@ -72,3 +75,20 @@ def test_a_plain_image_stays_as_it_is(level: int) -> None:
 def test_surroundings_are_the_mean_of_the_pixels_within_seven_rows_and_columns(row: int, column: int) -> None:
     near = MEDIUM[max(0, row - 7) : row + 8, max(0, column - 7) : column + 8]
     assert abs(surroundings(MEDIUM)[row, column] - near.mean()) <= 0.5001
+
+
+@pytest.mark.parametrize("cover", ["surroundings", "black", "grey"])
+def test_covering_what_is_marked_lowers_the_answer_more_than_covering_as_much_elsewhere(cover: str) -> None:
+    data, info = toy_images(200, seed=1), toy_info()
+    means = info.normalization.apply(toy_images(10).images).reshape(10, PIXELS)
+    prediction = Prediction(MeanClassifier(means, info, temperature=400))
+    random, marked, elsewhere = np.random.default_rng(0), [], []
+    for image in data.images:
+        found = explain(prediction, image)
+        fill = {"surroundings": surroundings(image), "black": 0, "grey": 73}[cover]
+        most = np.argsort(-found.map, axis=None, kind="stable")
+        for pixels, falls in ((most[:78], marked), (random.permutation(most[78:])[:78], elsewhere)):
+            there = np.isin(np.arange(PIXELS), pixels).reshape(28, 28)
+            covered = np.where(there, fill, image).astype(np.uint8)[np.newaxis]
+            falls.append(found.confidence - prediction.probabilities(covered)[0, found.class_id])
+    assert np.mean(marked) > 1.4 * np.mean(elsewhere) > 0
