@@ -69,6 +69,19 @@ def test_every_body_format_gives_the_same_answer(service: Host) -> None:
     assert all(answer == answers[0] for answer in answers)
 
 
+def test_an_image_is_explained_and_a_photograph_prepared(service: Host) -> None:
+    photo, picture = np.full((90, 120), 250, np.uint8), io.BytesIO()
+    photo[20:70, 30:80] = 75
+    Image.fromarray(photo).save(picture, "PNG")
+    for route in ("/explain", "/explain?prepare=photo", "/predict?prepare=photo"):
+        headers = {"Content-Type": "image/png"}
+        answer = service.client.post(route, content=picture.getvalue(), headers=headers).json()
+        assert answer["model_uri"] == uri(GOOD[0])
+        assert ("preparation" in answer) == ("?" in route)
+        if route.startswith("/explain"):
+            assert (answer["class_id"], answer["images"], np.shape(answer["map"])) == (GOOD[0], 82, (28, 28))
+
+
 def test_clients_of_the_open_inference_protocol_get_answers(service: Host) -> None:
     model = "/v2/models/fashion-mnist-classifier"
     assert service.client.get(f"{model}/ready").status_code == 200
