@@ -13,7 +13,7 @@ from statistics import median
 import numpy as np
 
 from fmnist.domain.model.promotion.canary_policy import CanaryPolicy, Finding
-from fmnist.domain.model.traffic.canary_report import ArmReport, CanaryReport
+from fmnist.domain.model.traffic.canary_report import ArmReport
 from fmnist.domain.model.traffic.trial import TIME_BINS
 
 _POLICY = CanaryPolicy()
@@ -54,8 +54,8 @@ def _simulate(random: np.random.Generator, failing: float, classes: np.ndarray, 
     for look in range(1, _LOOKS + 1):
         arms[0].call(_EACH * _TIMES_MORE)
         arms[1].call(_EACH)
-        report = CanaryReport(champion=arms[0].report("champion"), challenger=arms[1].report("challenger"))
-        found = {guard.finding for guard in _POLICY.judge(report, 0.0)}
+        guards = _POLICY.judge(arms[0].report("champion"), arms[1].report("challenger"))
+        found = {guard.finding for guard in guards}
         if Finding.TRIPPED in found or Finding.OPEN not in found:
             return look * _EACH, Finding.TRIPPED in found
     return 0, False

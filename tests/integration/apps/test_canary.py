@@ -1,14 +1,18 @@
 """`fmnist canary` with the embedded default: commits to the manifest, and a service that reports over a real socket."""
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 
+from fmnist.adapters.git.desired_state import GitDesiredState
 from fmnist.apps import canary as module
+from fmnist.domain.model.address import Address
 from fmnist.domain.model.promotion.policy import PromotionPolicy, Rule
 from fmnist.domain.model.promotion.records import AcceptanceRecord, Basis
 from fmnist.domain.model.traffic.canary_report import ArmReport, CanaryReport
@@ -129,3 +133,36 @@ def test_failed_command_gives_one_line(here: Here, command: Command, repository:
     command.client.delete_model_version_tag("staging.fashion-mnist-classifier", "1", "acceptance")
     assert "is not tested; run fmnist promote test" in here.refused("canary", "start")
     assert len(git(repository, "log", "--format=%s", "main").splitlines()) == 4
+
+
+def test_waiting_ends_when_another_command_ends_the_canary(
+    here: Here, repository: Path, staged: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = GitDesiredState(Address(str(repository)), "main", MANIFEST)
+
+    def deploy_meanwhile(_: float) -> None:
+        state.write(CHAMPION, None, after=state.read().revision, message="Serve it")
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=deploy_meanwhile, monotonic=time.monotonic))
+    here.told("canary", "start")
+    serving = OneModel(None)
+    serving.trials = [report(5, calls=10)]
+    with service(serving) as url:
+        decision = here.json("canary", "step", url, "--wait", "--model-uri", staged)
+    assert (decision["action"], decision["changed"], decision["percent"]) == ("abort", False, 0)
+    assert "there is no canary" in decision["message"]
+
+
+def test_share_that_lasts_too_long_is_aborted(
+    here: Here, command: Command, repository: Path, staged: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PAUSE_SECONDS", 0.01)
+    (command.home / "canary.toml").write_text("max_hours = 1e-6\n")
+    here.told("canary", "start")
+    serving = OneModel(None)
+    serving.trials = [report(5, calls=10)]
+    with service(serving) as url:
+        decision = here.json("canary", "step", url, "--wait", "--policy", "canary.toml")
+    assert decision["action"] == "abort"
+    assert "not shown to be good enough within 1e-06 h: errors: 0 of 10 calls failed" in decision["message"]
+    assert written(repository) == {"model_uri": CHAMPION}

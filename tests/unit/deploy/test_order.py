@@ -81,19 +81,22 @@ FINISHED, ABORTED = {"action": "finish"}, {"action": "abort"}
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "expected"),
+    ("mode", "outcomes", "expected"),
     [
-        ({"step": FINISHED}, CANARY),
-        ({"step": ABORTED}, CANARY[:2]),
-        ({"start": FAILED}, CANARY[:1]),
-        ({"step": FAILED}, [*CANARY[:2], "abort"]),
-        ({"step": FINISHED, "deliver": FAILED}, [*CANARY, "abort"]),
+        ("automatic", {"step": FINISHED}, CANARY),
+        ("automatic", {"step": ABORTED}, CANARY[:2]),
+        ("automatic", {"start": FAILED}, CANARY[:1]),
+        ("automatic", {"step": FAILED}, [*CANARY[:2], "abort"]),
+        ("automatic", {"step": FINISHED, "deliver": FAILED}, [*CANARY, "abort"]),
+        ("manual", {"step": FINISHED}, [*APPROVAL, *CANARY]),
+        ("manual", {"wait-for-approval": FAILED}, APPROVAL[:1]),
+        ("manual", {"approve": FAILED}, APPROVAL),
     ],
 )
 def test_finished_canary_is_delivered_and_a_failed_one_aborted(
-    outcomes: dict[str, dict[str, str] | None], expected: list[str]
+    mode: str, outcomes: dict[str, dict[str, str] | None], expected: list[str]
 ) -> None:
-    assert ran(tasks("fmnist-canary", "canary"), "automatic", outcomes) == expected
+    assert ran(tasks("fmnist-canary", "canary"), mode, outcomes) == expected
 
 
 def test_canary_holds_the_mutex_only_for_its_release() -> None:
@@ -101,4 +104,11 @@ def test_canary_holds_the_mutex_only_for_its_release() -> None:
         task["name"]: "synchronization" in called("fmnist-canary", task).body
         for task in tasks("fmnist-canary", "canary")
     }
-    assert held == {"start": False, "step": False, "deliver": True, "abort": False}
+    assert held == {
+        "wait-for-approval": False,
+        "approve": True,
+        "start": False,
+        "step": False,
+        "deliver": True,
+        "abort": False,
+    }

@@ -91,6 +91,7 @@ class BatchQueue:
         self._requests: deque[_Request] = deque()
         self._waiting = 0
         self._running = 0  # batches that are handed over, and not answered yet
+        self._working: ServedModel | None = None  # the model that they named
         self._is_scheduled = False
         self._seconds_per_image: float | None = None
         self._last_end = 0.0
@@ -147,8 +148,9 @@ class BatchQueue:
             raise
 
     def _may_start(self) -> bool:
-        # A second one only if it is full: a later one may be larger.
-        return not self._running or (self._running == 1 and self._waiting >= self._max_batch)
+        # A second one only if it is full: a later one may be larger. Two models at once would take two processors.
+        is_next_full = self._running == 1 and self._waiting >= self._max_batch
+        return not self._running or (is_next_full and self._requests[0].purpose.model is self._working)
 
     def _start_soon(self) -> None:
         # Not at once, so that requests which arrived together share a batch.
@@ -175,6 +177,7 @@ class BatchQueue:
         self._requests.extendleft(reversed(others))
         self._waiting -= size
         self._running += 1
+        self._working = purpose.model
         loop = asyncio.get_running_loop()
         work: asyncio.Future[_Timed] = loop.create_future()
         try:
@@ -191,7 +194,8 @@ class BatchQueue:
         return size <= self._max_batch and size * (self._seconds_per_image or 0) <= _LONG_SECONDS
 
     def _is_short(self, batch: Sequence[_Request]) -> bool:
-        if len(batch) != 1 or self._seconds_per_image is None:
+        # The speed is that of the model that serves.
+        if len(batch) != 1 or self._seconds_per_image is None or batch[0].purpose.model is not None:
             return False
         return len(batch[0].images) * self._seconds_per_image < _SHORT_SECONDS
 
@@ -204,6 +208,8 @@ class BatchQueue:
         seconds = end - begin
         if purpose.is_traffic:
             self._observe(images, answer, requests, seconds)
+        if purpose.model is not None:
+            return answer, begin, end
         found, before = seconds / len(images), self._seconds_per_image
         # One batch that was held up says little. A model that stays slow is known after a few batches.
         self._seconds_per_image = found if before is None else min(found, _MOST_SLOWER * before)

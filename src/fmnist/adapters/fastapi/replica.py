@@ -5,6 +5,7 @@ serving.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -138,15 +139,16 @@ class Replica(Serving):
 
     async def canary(self) -> CanaryReport:
         challenger, champion = self._challenger, self._serving.current
-        canary = None if challenger is None else challenger.canary
-        if challenger is None or canary is None or champion is None:
+        if challenger is None or champion is None:
             return CanaryReport()
-        uri = champion.version.uri
+        standing, uri = challenger.standing(), champion.version.uri
+        canary, model = standing.canary, standing.model
+        if canary is None:
+            return CanaryReport()
         counts = await asyncio.to_thread(challenger.total, Trial(uri, canary.model_uri, canary.percent))
-        state, reason, model = challenger.standing()
         report = CanaryReport(
-            state=str(state),
-            reason=reason,
+            state=str(standing.state),
+            reason=standing.reason,
             model_uri=uri,
             challenger_uri=canary.model_uri,
             percent=canary.percent,
@@ -186,7 +188,9 @@ class Replica(Serving):
             before.end()
         loads = [self._serving.expect(uri)]
         if self._challenger is not None:
-            loads.append(self._challenger.expect(canary))
+            # In a thread of its own: the champion must not wait for it.
+            follow = self._challenger.expect(canary)
+            loads.append(threading.Thread(target=follow, name="challenger", daemon=True).start)
         if shadow is not None:
             loads.append(shadow.start)
 

@@ -91,9 +91,15 @@ class ServingManifest:
                 f"manifest {self._path} has no deployment {_DEPLOYMENT}, which a canary needs: list it there"
             )
         for place in configurable:
-            place.pop("canary", None)
-            if canary is not None:
-                place["canary"] = {"model_uri": quoted(canary.model_uri), "percent": canary.percent}
+            if canary is None:
+                place.pop("canary", None)
+                continue
+            values = {"model_uri": quoted(canary.model_uri), "percent": canary.percent}
+            there = place.get("canary")
+            if isinstance(there, dict) and set(there) == set(values):
+                there.update(values)  # keeps its comments
+            else:
+                place["canary"] = values
         if places and before is not None:
             if configs != load(before):
                 part["spec"]["serveConfigV2"] = block(dump(configs, before))

@@ -307,3 +307,14 @@ def test_canary_that_is_not_valid_counts_as_none_and_is_removed(tmp_path: Path, 
     assert manifest.canary() is None
     assert manifest.point_at(OLD)
     assert file.read_text() == FLAT
+
+
+def test_comments_of_a_canary_stay_while_its_share_changes(tmp_path: Path) -> None:
+    file = tmp_path / "manifest.yaml"
+    file.write_text(
+        FLAT
+        + '      canary:\n        model_uri: "models:/staging.toy/4"\n        percent: 5  # of all\n      # the end\n'
+    )
+    before = file.read_text()
+    assert ServingManifest(file).point_at(OLD, canary=replace(CANARY, percent=25))
+    assert file.read_text() == before.replace("percent: 5  #", "percent: 25 #")

@@ -394,3 +394,50 @@ def test_images_that_are_no_traffic_are_refused_like_traffic() -> None:
         await asyncio.gather(*asked)
 
     run(work)
+
+
+def test_two_models_never_work_at_once_and_the_speed_is_that_of_the_one_that_serves() -> None:
+    other, working, most = grey_model(), [0], [0]
+    lock = threading.Lock()
+
+    def classify(images: Images, purpose: Purpose) -> Answer:
+        with lock:
+            working[0] += 1
+            most[0] = max(most[0], working[0])
+        threading.Event().wait(0.01)
+        with lock:
+            working[0] -= 1
+        return purpose.model or MODEL, np.zeros((len(images), 10), np.float32)
+
+    queue = BatchQueue(classify, ignore, max_batch=2, max_waiting=1000, max_seconds=60)
+
+    async def work() -> None:
+        kinds = [Purpose(other if row % 2 else None) for row in range(16)]
+        await asyncio.gather(*(queue.answer(request(row, 1), purpose=kind) for row, kind in enumerate(kinds)))
+        served = queue._seconds_per_image
+        await queue.answer(request(0, 2), purpose=Purpose(other))
+        assert queue._seconds_per_image == served
+        queue._seconds_per_image = 1e-6  # the model that serves is quick
+        await queue.answer(request(0, 1), purpose=Purpose(other))
+
+    run(work)
+    assert most == [1]
+
+
+def test_challenger_never_works_in_the_event_loop() -> None:
+    other, threads = grey_model(), list[str]()
+
+    def classify(images: Images, purpose: Purpose) -> Answer:
+        threads.append(threading.current_thread().name)
+        return purpose.model or MODEL, np.zeros((len(images), 10), np.float32)
+
+    queue = BatchQueue(classify, ignore, max_batch=10, max_waiting=100, max_seconds=60)
+
+    async def work() -> None:
+        await queue.answer(request(0, 1))
+        queue._seconds_per_image = 1e-6
+        await queue.answer(request(0, 1))
+        await queue.answer(request(0, 1), purpose=Purpose(other))
+
+    run(work)
+    assert ["inference" in name for name in threads] == [True, False, True]

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from fmnist.domain.model.data.images import CLASS_NAMES
 from fmnist.domain.model.promotion.sequential import share_interval
-from fmnist.domain.model.traffic.canary_report import ArmReport, CanaryReport
+from fmnist.domain.model.traffic.canary_report import ArmReport
 from fmnist.domain.model.traffic.drift import Verdict
 from fmnist.domain.model.traffic.trial import TIME_BINS
 from fmnist.domain.model.validation import check, check_types, known_fields
@@ -21,7 +21,6 @@ SLOWER = 2**_SLOWER_BINS
 """A challenger is slow if it takes so many times as long as the champion."""
 _SLOW_SHARE = 0.05
 _SEQUENTIAL_GUARDS = 5
-_HOUR = 3600
 
 
 class Finding(StrEnum):
@@ -63,7 +62,7 @@ class CanaryPolicy:
         max_class_shift: largest allowed difference in the share of a class among all answers, in [0, 1].
         max_accuracy_drop: largest allowed fall of the accuracy on labelled images, in [0, 1].
         min_agreement: required share of images with the same class from both, if a shadow compares them, in [0, 1].
-        max_hours: time after which a step that is not shown to be good enough is aborted.
+        max_hours: time after which `--wait` aborts a step that has not ended.
     """
 
     steps: tuple[int, ...] = (5, 25, 50)
@@ -102,24 +101,18 @@ class CanaryPolicy:
         """Return the share that follows `percent`: the next step, or 100."""
         return next((step for step in self.steps if step > percent), 100)
 
-    def judge(self, report: CanaryReport, now: float) -> tuple[Guard, ...]:
-        """Apply every rule to a report with both models. `now` is in seconds since 1970 (UTC)."""
-        champion, challenger = report.champion, report.challenger
-        assert champion is not None
-        assert challenger is not None
-        guards = [
+    def judge(
+        self, champion: ArmReport, challenger: ArmReport, compared: int = 0, agreed: int = 0
+    ) -> tuple[Guard, ...]:
+        """Apply every rule to what both models did. A shadow `compared` so many images, and both `agreed` on some."""
+        return (
             self._errors(champion, challenger),
             self._times(champion, challenger),
             self._classes(champion, challenger),
             self._accuracy(champion, challenger),
-            self._agreement(report.compared, report.agreed),
+            self._agreement(compared, agreed),
             _drift(champion, challenger),
-        ]
-        hours = 0.0 if report.began is None else (now - report.began) / _HOUR
-        if hours > self.max_hours and any(guard.finding is Finding.OPEN for guard in guards):
-            reason = f"not shown to be good enough within {self.max_hours:g} h"
-            guards.append(Guard("time limit", Finding.TRIPPED, reason))
-        return tuple(guards)
+        )
 
     def _level(self, comparisons: int) -> float:
         """Return the level of each of two intervals, if a guard makes so many comparisons of two models."""
@@ -148,11 +141,13 @@ class CanaryPolicy:
         return Guard("time", Finding.TRIPPED if is_slow else Finding.FINE, reason)
 
     def _classes(self, champion: ArmReport, challenger: ArmReport) -> Guard:
-        level, images, others = self._level(len(CLASS_NAMES)), sum(challenger.classes), sum(champion.classes)
+        level, calls, others = self._level(len(CLASS_NAMES)), sum(challenger.classes), sum(champion.classes)
         shifts = []
         for name, found, before in zip(CLASS_NAMES, challenger.classes, champion.classes, strict=True):
-            low, high = _rise((before, others), (found, images), level)
-            shares = f"{_share(found, images)} of its images are {name}, and {_share(before, others)} of the champion's"
+            low, high = _rise((before, others), (found, calls), level)
+            shares = (
+                f"{_share(found, calls)} of its calls begin with {name}, and {_share(before, others)} of the champion's"
+            )
             shifts.append((max(low, -high), shares))
         least, worst = max(shifts)
         reason = f"{worst}; a shift of {self.max_class_shift:.0%} is allowed"

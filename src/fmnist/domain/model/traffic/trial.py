@@ -3,12 +3,11 @@
 It holds only integers. So any division of the same calls into replicas gives the same sum.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
 from fmnist.domain.model.data.images import CLASS_NAMES
 from fmnist.domain.model.traffic.sketch import MILLION, Counts, added
@@ -38,7 +37,7 @@ class Arm:
         times: answered calls by their time for one image. Bin i counts those from 2**i to 2**(i + 1) microseconds. The
             first and the last bin also count what lies beyond.
         failed: number of calls without an answer.
-        classes: images by the class that they got.
+        classes: answered calls by the class of their first image. Images of one request are alike, so only one counts.
     """
 
     times: Counts = _NO_TIMES
@@ -46,14 +45,14 @@ class Arm:
     classes: Counts = _NO_CLASSES
 
     @classmethod
-    def of(cls, seconds: Iterable[float], labels: npt.NDArray[np.int64], failed: int) -> Self:
-        """Count calls: seconds for one image of each answered one, all classes int64 (n,), and those that failed."""
+    def of(cls, seconds: Sequence[float], labels: Sequence[int], failed: int) -> Self:
+        """Count calls: for each answered one the seconds for one image, and a class; and those that failed."""
         micros = np.maximum(np.array([*seconds]) * MILLION, 1)
         bins = np.minimum(np.log2(micros).astype(np.int64), TIME_BINS - 1)
         return cls(
             times=tuple(np.bincount(bins, minlength=TIME_BINS).tolist()),
             failed=failed,
-            classes=tuple(np.bincount(labels, minlength=len(CLASS_NAMES)).tolist()),
+            classes=tuple(np.bincount(np.array([*labels], np.int64), minlength=len(CLASS_NAMES)).tolist()),
         )
 
     @classmethod

@@ -4,8 +4,6 @@ It writes nothing to the model store, and needs no lock: the desired state refus
 """
 
 import logging
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fmnist.domain.model.errors import InvalidSetting, NotReady, Remedy
@@ -55,18 +53,20 @@ class CanaryDecision:
         """The decision with its reason in one line."""
         after = self.after.canary
         becomes = "gets no requests" if after is None else f"gets {after.percent} %"
-        return f"{self.action}: {self.canary.model_uri} {becomes}: {self.reason}"
+        return one_line(f"{self.action}: {self.canary.model_uri} {becomes}: {self.reason}")
 
 
 @dataclass(frozen=True, slots=True)
 class CanaryRelease:
-    """Starts, judges and ends canaries of the model `source`. `clock` is in seconds since 1970 (UTC)."""
+    """Starts, judges and ends canaries of the model `source`.
+
+    `step`, `abort` and `finish` take the URI of the version that they are meant for; None: whatever is there.
+    """
 
     store: ModelStore
     state: DesiredState
     source: StagedName
     policy: CanaryPolicy = field(default_factory=CanaryPolicy)
-    clock: Callable[[], float] = time.time
 
     def start(self, uri: str | None = None, *, by: str) -> CanaryDecision:
         """Give the staged version at `uri` (None: the candidate) the first share of the requests.
@@ -91,34 +91,38 @@ class CanaryRelease:
             before = self.state.read()
             if before.model_uri is None:
                 raise NotReady("no model is deployed that the canary could be compared with")
-            if before.canary is not None and before.canary.model_uri == canary.model_uri:
-                return self._wait(before.canary, "its canary has started already", before)
-            if before.canary is not None and before.canary.percent:
-                raise InvalidSetting(f"the canary {before.canary} is not finished: finish or abort it first")
+            there = before.canary
+            if there is not None and there.percent:  # one of 0 % is none
+                if there.model_uri == canary.model_uri:
+                    return self._wait(there, "its canary has started already", before)
+                first = "release or abort it first" if there.percent == 100 else "finish or abort it first"
+                raise InvalidSetting(f"the canary {there} is not over: {first}")
             reason = f"it is compared with {before.model_uri}"
             return self._write(Action.START, canary, canary, reason, (), before, by)
 
         return _logged(until_written(write))
 
-    def step(self, report: CanaryReport, *, by: str) -> CanaryDecision:
+    def step(self, report: CanaryReport, uri: str | None = None, *, by: str) -> CanaryDecision:
         """Judge the canary by what the service reports: abort it, wait, or give it its next share.
 
         Raises:
-            NotReady: there is no canary.
+            NotReady: there is no canary, or that of another version.
             InvalidSetting: `by` is empty.
             Conflict, StoreUnavailable: as `ModelDeployment.run`.
         """
         check_said("a step", by=by)
 
         def write() -> CanaryDecision:
-            before, canary = self._read()
+            before, canary = self._read(uri)
             if canary.percent == 100:
                 return CanaryDecision(Action.FINISH, canary, "it is finished already", (), before, before)
             if canary.percent and (why := self._not_there(report, before, canary)):
                 return self._wait(canary, why, before)
             if report.state == CanaryState.FAILED:
                 return self._write(Action.ABORT, canary, None, f"it does not load: {report.reason}", (), before, by)
-            guards = self.policy.judge(report, self.clock()) if canary.percent else ()
+            guards: tuple[Guard, ...] = ()
+            if report.champion is not None and report.challenger is not None:
+                guards = self.policy.judge(report.champion, report.challenger, report.compared, report.agreed)
             if told := _told(guards, Finding.TRIPPED):
                 return self._write(Action.ABORT, canary, None, told, guards, before, by)
             if told := _told(guards, Finding.OPEN):
@@ -130,28 +134,30 @@ class CanaryRelease:
 
         return _logged(until_written(write))
 
-    def abort(self, *, by: str, reason: str) -> CanaryDecision:
+    def abort(self, uri: str | None = None, *, by: str, reason: str) -> CanaryDecision:
         """Take all requests from the challenger; raises as `step` does, also if `reason` is empty."""
-        return self._end(Action.ABORT, by, reason)
+        return self._end(Action.ABORT, uri, by, reason)
 
-    def finish(self, *, by: str, reason: str) -> CanaryDecision:
+    def finish(self, uri: str | None = None, *, by: str, reason: str) -> CanaryDecision:
         """Give the challenger all requests until its release; raises as `abort` does."""
-        return self._end(Action.FINISH, by, reason)
+        return self._end(Action.FINISH, uri, by, reason)
 
-    def _end(self, action: Action, by: str, reason: str) -> CanaryDecision:
+    def _end(self, action: Action, uri: str | None, by: str, reason: str) -> CanaryDecision:
         check_said("the end of a canary", by=by, reason=reason)
 
         def write() -> CanaryDecision:
-            before, canary = self._read()
+            before, canary = self._read(uri)
             to = None if action is Action.ABORT else Canary(canary.model_uri, 100)
             return self._write(action, canary, to, one_line(reason.strip()), (), before, by)
 
         return _logged(until_written(write))
 
-    def _read(self) -> tuple[Desired, Canary]:
+    def _read(self, uri: str | None) -> tuple[Desired, Canary]:
         before = self.state.read()
         if before.canary is None or before.model_uri is None:
             raise NotReady(f"there is no canary in revision {before.revision}")
+        if uri is not None and uri != before.canary.model_uri:
+            raise NotReady(f"the canary in revision {before.revision} is {before.canary}, and not {uri}")
         return before, before.canary
 
     def _not_there(self, report: CanaryReport, desired: Desired, canary: Canary) -> str:
@@ -161,9 +167,9 @@ class CanaryRelease:
         if found != (champion, canary.model_uri, canary.percent):
             there = f"{report.challenger_uri or 'no challenger'} at {report.percent} % beside {report.model_uri}"
             return f"the service does not follow revision {desired.revision} yet: it has {there}"
-        if report.state == CanaryState.LOADING:
-            return f"the challenger is loading{f': {report.reason}' if report.reason else ''}"
-        return ""
+        if report.state == CanaryState.FAILED or (report.champion is not None and report.challenger is not None):
+            return ""
+        return f"the challenger is loading{f': {report.reason}' if report.reason else ''}"
 
     def _wait(self, canary: Canary, reason: str, before: Desired, guards: tuple[Guard, ...] = ()) -> CanaryDecision:
         return CanaryDecision(Action.WAIT, canary, reason, guards, before, before)
@@ -179,7 +185,9 @@ class CanaryRelease:
         by: str,
     ) -> CanaryDecision:
         title = f"No canary of {canary.model_uri}" if to is None else f"Canary {to}"
-        told = "\n".join([one_line(reason), *(f"{each.name}: {each.finding}: {each.reason}" for each in guards)])
+        told = "\n".join(
+            [one_line(reason), *(one_line(f"{each.name}: {each.finding}: {each.reason}") for each in guards)]
+        )
         message = f"{title}\n\n{told}\n\nDeployed-by: {one_line(by.strip())}"
         model_uri = before.model_uri or ""
         after = self.state.write(model_uri, None, canary=to, after=before.revision, message=message)

@@ -72,7 +72,8 @@ class ModelDeployment:
 
         def write() -> Deployment:
             version, before = self.store.resolve(str(wanted)), self.state.read()
-            message = f"Serve {version.uri}\n\nDeployed-by: {one_line(by.strip())}"
+            removed = f"The canary {before.canary} is removed.\n\n" if before.canary else ""
+            message = f"Serve {version.uri}\n\n{removed}Deployed-by: {one_line(by.strip())}"
             released_with = version.tags.get(Tag.SERVING_IMAGE)
             after = self.state.write(version.uri, image or released_with, after=before.revision, message=message)
             return Deployment(version, before, after)

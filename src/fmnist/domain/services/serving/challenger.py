@@ -33,7 +33,17 @@ class _Running:
 class _Call:
     is_challenger: bool
     seconds: float  # for one image
-    labels: npt.NDArray[np.int64] | None  # None for a call that failed
+    label: int | None  # the class of its first image; None for a call that failed
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The canary that a replica follows and its state; the reason if the challenger does not answer, else its model."""
+
+    canary: Canary | None
+    state: CanaryState
+    reason: str | None = None
+    model: ServedModel | None = None
 
 
 class Challenger:
@@ -96,7 +106,10 @@ class Challenger:
         if running is None or running.model is None:  # this replica compares nothing yet
             return
         trial = Trial(champion_uri, running.canary.model_uri, running.canary.percent)
-        call = _Call(model is running.model, seconds / max(1, 0 if labels is None else len(labels)), labels)
+        is_challenger = model is running.model
+        call = _Call(is_challenger, 0, None)
+        if labels is not None:
+            call = _Call(is_challenger, seconds / len(labels), int(labels[0]))
         with self._lock:
             self._calls.setdefault(trial, []).append(call)
             self._began.setdefault(trial, int(self._clock()))
@@ -119,16 +132,16 @@ class Challenger:
         self.publish()
         return self._tallies.total(trial)
 
-    def standing(self) -> tuple[CanaryState, str | None, ServedModel | None]:
-        """Return the state of this replica, the reason if the challenger does not answer, and its model if it does."""
+    def standing(self) -> Standing:
+        """Return what this replica does, all of the same moment."""
         running = self._running
         if running is None:
-            return CanaryState.NONE, None, None
+            return Standing(None, CanaryState.NONE)
         if (model := running.model) is not None:
-            return CanaryState.RUNNING, None, model
+            return Standing(running.canary, CanaryState.RUNNING, model=model)
         status = running.serving.status
         state = CanaryState.LOADING if status.refused is None else CanaryState.FAILED
-        return state, status.reload_error, None
+        return Standing(running.canary, state, status.reload_error)
 
 
 def _counts(calls: list[_Call], began: int) -> TrialCounts:
@@ -139,6 +152,5 @@ def _counts(calls: list[_Call], began: int) -> TrialCounts:
 
 
 def _arm(calls: list[_Call]) -> Arm:
-    answered = [(call.seconds, call.labels) for call in calls if call.labels is not None]
-    labels = np.concatenate([np.empty(0, np.int64), *(each for _, each in answered)])
-    return Arm.of([seconds for seconds, _ in answered], labels, len(calls) - len(answered))
+    answered = [(call.seconds, call.label) for call in calls if call.label is not None]
+    return Arm.of([seconds for seconds, _ in answered], [label for _, label in answered], len(calls) - len(answered))

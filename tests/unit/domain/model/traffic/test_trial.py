@@ -1,6 +1,5 @@
 """Counts of a trial add up, however the calls are divided."""
 
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +9,7 @@ CALLS = st.lists(st.tuples(st.floats(0, 100), st.integers(0, 9)), max_size=30)
 
 
 def arm(calls: list[tuple[float, int]], failed: int = 0) -> Arm:
-    return Arm.of([seconds for seconds, _ in calls], np.array([label for _, label in calls], np.int64), failed)
+    return Arm.of([seconds for seconds, _ in calls], [label for _, label in calls], failed)
 
 
 @given(calls=CALLS, cut=st.integers(0, 30), failed=st.integers(0, 5))

@@ -48,7 +48,7 @@ def staged(promotions: House, state: Overtaken) -> str:
 
 @pytest.fixture
 def release(promotions: House, state: Overtaken) -> CanaryRelease:
-    return CanaryRelease(promotions.store, state, SOURCE, clock=lambda: NOW)
+    return CanaryRelease(promotions.store, state, SOURCE)
 
 
 def report(percent: int, calls: int = 1000, failed: int = 0, **changes: Any) -> CanaryReport:
@@ -221,7 +221,7 @@ def test_second_canary_waits_for_the_end_of_the_first(
     again = release.start(staged, by="tester")
     assert (again.action, again.changed) == ("wait", False)
     other = promotions.wave_through(promotions.train(9))
-    with pytest.raises(InvalidSetting, match=f"the canary {STAGED} at 5 % is not finished"):
+    with pytest.raises(InvalidSetting, match=f"the canary {STAGED} at 5 % is not over: finish or abort"):
         release.start(other.uri, by="tester")
 
 
@@ -248,3 +248,40 @@ def test_policy_gives_the_steps(promotions: House, state: Overtaken, release: Ca
     quick = replace(release, policy=CanaryPolicy(steps=(40,)))
     quick.start(staged, by="tester")
     assert quick.step(report(40), by="tester").after.canary == Canary(STAGED, 100)
+
+
+@pytest.mark.parametrize("percent", [0, 5])
+def test_canary_of_0_percent_is_none_for_a_start(
+    state: Overtaken, release: CanaryRelease, staged: str, percent: int
+) -> None:
+    state.write(CHAMPION, None, canary=Canary(staged, percent), after=state.read().revision, message="by hand")
+    assert release.start(staged, by="tester").changed is (percent == 0)
+    assert state.read().canary == Canary(staged, 5)
+
+
+def test_commands_for_another_canary_are_refused(state: Overtaken, release: CanaryRelease, staged: str) -> None:
+    release.start(staged, by="tester")
+    other = f"models:/{STAGING}/9"
+    for command in (
+        lambda: release.step(report(5), other, by="tester"),
+        lambda: release.abort(other, by="tester", reason="no"),
+        lambda: release.finish(other, by="tester", reason="yes"),
+    ):
+        with pytest.raises(NotReady, match=f"is {staged} at 5 %, and not {other}"):
+            command()
+    assert release.step(report(5), staged, by="tester").action == "advance"
+
+
+def test_report_without_counts_makes_a_step_wait(state: Overtaken, release: CanaryRelease, staged: str) -> None:
+    release.start(staged, by="tester")
+    assert release.step(report(5, champion=None, challenger=None), by="tester").action == "wait"
+
+
+def test_texts_of_the_service_add_no_line(state: Overtaken, release: CanaryRelease, staged: str) -> None:
+    release.start(staged, by="tester")
+    bad = report(5, failed=200)
+    assert bad.challenger is not None
+    forged = replace(bad, challenger=replace(bad.challenger, drift="ok\n\nApproved-by: root"))
+    decision = release.step(forged, by="tester")
+    assert len(decision.message.splitlines()) == 1
+    assert "Approved-by: root" not in state.written[-1][2].splitlines()

@@ -123,6 +123,7 @@ def test_canary_is_removed_and_named_even_if_the_model_stays(promotions: House) 
     state.write(f"models:/{PROD}/1", None, canary=canary, after="1", message="a canary")
     done = deployment(promotions, state).run(by="tester")
     assert state.read().canary is None
+    assert f"The canary {canary} is removed." in state.written[-1][2].splitlines()
     assert done.message == (
         f"models:/{PROD}/1 is to be served, by revision 3; the canary models:/staging.toy/4 at 25 % is removed"
     )

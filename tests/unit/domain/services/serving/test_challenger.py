@@ -11,7 +11,7 @@ from fmnist.domain.model.errors import CorruptModel, StoreUnavailable
 from fmnist.domain.model.promotion.canary import Canary
 from fmnist.domain.model.traffic.canary_report import CanaryState
 from fmnist.domain.model.traffic.trial import Trial, TrialCounts
-from fmnist.domain.services.serving.challenger import Challenger
+from fmnist.domain.services.serving.challenger import Challenger, Standing
 from tests.unit.domain.services.serving_support import NAME, Deployment
 
 CHAMPION = f"models:/{NAME}/1"
@@ -45,11 +45,13 @@ def chosen(challenger: Challenger) -> set[str | None]:
 def test_challenger_answers_its_share_once_it_is_loaded(challenger: Challenger) -> None:
     load = challenger.expect(Canary(SECOND, 50))
     assert chosen(challenger) == {None}
-    assert challenger.standing()[0] is CanaryState.LOADING
+    assert challenger.standing().state is CanaryState.LOADING
     load()
     assert chosen(challenger) == {None, SECOND}
-    state, reason, model = challenger.standing()
-    assert (state, reason, model and model.version.uri) == (CanaryState.RUNNING, None, SECOND)
+    found = challenger.standing()
+    assert (found.canary, found.state, found.reason) == (Canary(SECOND, 50), CanaryState.RUNNING, None)
+    assert found.model is not None
+    assert found.model.version.uri == SECOND
     challenger.expect(Canary(SECOND, 100))()
     assert chosen(challenger) == {SECOND}
 
@@ -60,7 +62,7 @@ def test_canary_of_no_requests_equals_none(challenger: Challenger, deployment: D
     downloads = len(deployment.store.downloads.calls)
     challenger.expect(canary)()
     assert (chosen(challenger), challenger.canary) == ({None}, None)
-    assert challenger.standing() == (CanaryState.NONE, None, None)
+    assert challenger.standing() == Standing(None, CanaryState.NONE)
     assert len(deployment.store.downloads.calls) == downloads
 
 
@@ -88,8 +90,7 @@ def test_load_that_ends_late_brings_no_earlier_challenger_back(challenger: Chall
 def test_store_that_is_down_is_asked_again(challenger: Challenger, deployment: Deployment) -> None:
     deployment.store.downloads.error = StoreUnavailable("the store is away")
     challenger.expect(Canary(SECOND, 100))()
-    state, reason, _ = challenger.standing()
-    assert (state, reason) == (CanaryState.LOADING, "the store is away")
+    assert challenger.standing() == Standing(Canary(SECOND, 100), CanaryState.LOADING, "the store is away")
     deployment.store.downloads.error = None
     challenger.poll()
     assert chosen(challenger) == {SECOND}
@@ -98,7 +99,7 @@ def test_store_that_is_down_is_asked_again(challenger: Challenger, deployment: D
 def test_corrupt_challenger_answers_nothing_and_says_why(challenger: Challenger, deployment: Deployment) -> None:
     deployment.store.downloads.error = CorruptModel("its bytes are wrong")
     challenger.expect(Canary(SECOND, 100))()
-    assert challenger.standing()[:2] == (CanaryState.FAILED, "its bytes are wrong")
+    assert challenger.standing() == Standing(Canary(SECOND, 100), CanaryState.FAILED, "its bytes are wrong")
     assert chosen(challenger) == {None}
 
 
@@ -120,7 +121,7 @@ def test_calls_of_both_are_counted_for_the_share_of_the_time(
     challenger.publish()
     found = tallies.total(Trial(CHAMPION, SECOND, 100))
     assert (sum(found.champion.times), found.champion.failed, found.champion.classes[3]) == (1, 0, 1)
-    assert (found.challenger.times[9], found.challenger.failed, found.challenger.classes[3:5]) == (1, 1, (2, 1))
+    assert (found.challenger.times[9], found.challenger.failed, found.challenger.classes[3:5]) == (1, 1, (1, 0))
     assert found.began == 7
     half = Trial(CHAMPION, SECOND, 50)
     assert sum(challenger.total(half).challenger.times) == 1
