@@ -76,7 +76,8 @@ class TracedServing(Serving):
 
     def check_room(self) -> None:
         self._serving.check_room()
-        _current.get().phase("decode", time.perf_counter())
+        if (trace := _current.get(None)) is not None:  # the energy of an image is not traced
+            trace.phase("decode", time.perf_counter())
 
     async def answer(
         self, images: Images, request_id: str | None = None, watch: Watch | None = None, *, is_traffic: bool = True

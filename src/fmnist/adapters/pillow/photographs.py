@@ -26,23 +26,30 @@ def _prepare(picture: Image.Image, without: Set[Step]) -> Prepared:
         ImageOps.exif_transpose(picture, in_place=True)
         steps.append(Done(Step.ORIENTATION, "turned upright, as the file says"))
     behind = _behind(picture) if picture.has_transparency_data else None
-    if behind is not None:
-        steps.append(Done(Step.TRANSPARENCY, f"laid on {'white' if behind else 'black'}"))
-    if picture.mode != "L":
-        steps.append(Done(Step.GREY, f"made grey, from {picture.mode}"))
     grey = grey_on(picture, behind or 0)
-    grey.thumbnail((_LONGEST, _LONGEST), Image.Resampling.BOX)
+    made = [] if picture.mode == "L" else [f"made grey, from {picture.mode}"]
+    if max(grey.size) > _LONGEST:
+        grey.thumbnail((_LONGEST, _LONGEST), Image.Resampling.BOX)
+        made.append(f"reduced to {grey.width}x{grey.height} pixels")
     if behind is not None:  # the article may fill the picture, so give it a border of background
         grey = ImageOps.expand(grey, 1 + min(grey.size) // _BORDER, behind)
+        on = f"laid on {'white' if behind else 'black'}, with a border: {grey.width}x{grey.height} pixels"
+        steps.append(Done(Step.TRANSPARENCY, on))
+    if made:
+        steps.append(Done(Step.GREY, ", ".join(made)))
     return prepare_grey(np.asarray(grey), without, tuple(steps))
 
 
 def _behind(picture: Image.Image) -> int | None:
     """Return the grey to lay a cut-out picture on: white, unless the article is light. None if nothing is cut out."""
-    small = picture.convert("RGBA")
-    small.thumbnail((_LONGEST, _LONGEST), Image.Resampling.BOX)
-    is_seen = np.asarray(small.getchannel("A")) >= _OPAQUE
+    if picture.mode == "I;16":  # Pillow clips it
+        deep = np.asarray(picture)
+        is_seen, levels = deep != picture.info.get("transparency"), deep >> 8
+    else:
+        small = picture.convert("RGBA")
+        small.thumbnail((_LONGEST, _LONGEST), Image.Resampling.BOX)
+        is_seen, levels = np.asarray(small.getchannel("A")) >= _OPAQUE, np.asarray(small.convert("L"))
     if is_seen.all():
         return None
-    seen = np.asarray(small.convert("L"))[is_seen]
+    seen = levels[is_seen]
     return 0 if seen.size and seen.mean() >= _MIDDLE else _WHITE

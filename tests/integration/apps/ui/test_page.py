@@ -59,7 +59,25 @@ def test_answer_stays_if_its_explanation_fails(ui: Screen) -> None:
     ui.see("#verdict", "Pullover")
     expect(ui.page.locator("#answer")).to_be_visible()
     expect(ui.page.locator("#why-view")).to_be_hidden()
+    ui.see("#clothing", "Looks like clothing")  # the energy is known all the same
+    ui.see("#energy", "of the validation images are not more usual")
+
+
+def test_answer_of_another_version_is_not_explained_and_the_page_says_so(ui: Screen) -> None:
+    other = {"model_uri": "models:/prod.clothes/9", "energy": 9.0, "share": 0.5}
+    ui.page.route("**/ui/energy", lambda route: route.fulfill(json=other))
+    pick(ui)
+    ui.see("#notice", "Another version than the one that answered serves now")
     expect(ui.page.locator("#clothing")).to_be_hidden()
+    expect(ui.page.locator("#why-view")).to_be_visible()
+
+
+def test_clearing_the_pad_takes_the_answer_away(ui: Screen) -> None:
+    pick(ui)
+    ui.wait_for_answer("Pullover")
+    ui.one("Draw", "tab").click()
+    ui.one("Clear").click()
+    expect(ui.page.locator("#answer")).to_be_hidden()
 
 
 def test_service_that_is_gone_is_said_in_words(ui: Screen) -> None:

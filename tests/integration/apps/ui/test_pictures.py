@@ -142,6 +142,26 @@ def test_step_of_the_preparation_can_be_left_out_and_done_again_by_keys(ui: Scre
 
 
 def test_steps_that_can_be_left_out_are_those_of_the_service() -> None:
-    script = (Path(files.__file__).parent / "files/ui/steps.js").read_text(encoding="utf-8")
+    script = (Path(files.__file__).parent / "assets/ui/steps.js").read_text(encoding="utf-8")
     assert f"ORDER = {json.dumps(list(Step))};" in script
     assert f"OPTIONAL = {json.dumps(OPTIONAL)};" in script
+
+
+LARGE = """async () => {
+  const { readable } = await import(new URL("ui/pictures.js", document.baseURI));
+  const canvas = new OffscreenCanvas(2400, 1200);
+  const pixels = new ImageData(2400, 1200);
+  for (let start = 0; start < pixels.data.length; start += 65536) {
+    crypto.getRandomValues(pixels.data.subarray(start, Math.min(start + 65536, pixels.data.length)));
+  }
+  canvas.getContext("2d").putImageData(pixels, 0, 0);
+  const blob = await canvas.convertToBlob({ type: "image/png" });
+  const made = await createImageBitmap(await readable(blob));
+  return [blob.size, made.width, made.height];
+}"""
+
+
+def test_large_picture_is_made_smaller_by_the_browser(ui: Screen) -> None:
+    size, width, height = ui.page.evaluate(LARGE)
+    assert size > 4_000_000
+    assert (width, height) == (1600, 800)

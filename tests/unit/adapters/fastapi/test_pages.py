@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from fmnist.adapters.fastapi.pages import files, model
+from fmnist.adapters.fastapi.tracing import Trace, Tracer
 from fmnist.adapters.prometheus.meter import PrometheusMeter
 from fmnist.domain.model.evaluation.card import model_card
 from fmnist.domain.model.evaluation.robustness import energies
@@ -183,3 +184,23 @@ def test_requests_of_the_page_are_counted_by_route(serving: GreyServing) -> None
     text = meter.page().decode()
     for route, count in (("/ui", 1), ("/ui/{name}", 2), ("/docs", 1)):
         assert re.search(rf'num_http_requests_total{{[^}}]*route="{re.escape(route)}"[^}}]*}} {count}', text), text
+
+
+class NoTracer(Tracer):
+    """A tracer whose traces nobody may begin: the energy is not traced."""
+
+    def begin(self, method: str, headers: Any, request_id: str) -> Trace:
+        raise AssertionError("not a prediction")
+
+    def close(self) -> None:
+        pass
+
+
+def test_energy_is_answered_where_predictions_are_traced() -> None:
+    traced = Service(GreyServing(grey_model()), tracer=NoTracer())
+    assert traced.post("/ui/energy", greys(4).tobytes(), OCTETS).status == 200
+
+
+def test_what_needs_a_key_is_kept_by_no_cache(guarded: Service) -> None:
+    for path in ("/ui/model", "/ui/samples"):
+        assert guarded.get(path, authorization="Bearer the-key").headers["cache-control"] == "no-store"

@@ -1,6 +1,7 @@
 """Photographs in files: turned by EXIF, cut out, in colour, large; and how far their preparation helps a model."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from fmnist.adapters.pillow.photographs import prepare_photograph
 from fmnist.domain.model.data.photograph import Step
 from fmnist.domain.model.errors import InvalidImages
 from fmnist.testing.data import toy_images
+from tests.unit.adapters.pillow.pngs import chunk, png
 from tests.unit.domain.model.data.test_photograph import ARTICLE, NOTHING, photo
 
 MOST = 10**6
@@ -43,7 +45,10 @@ def test_cut_out_article_is_laid_on_what_it_differs_from(is_light: bool, told: s
     whole = photo(0 if is_light else 255, is_light=is_light)
     alpha = np.where(whole == (0 if is_light else 255), 0, 255).astype(np.uint8)
     found = prepare_photograph(file(Image.fromarray(np.stack([whole, whole, whole, alpha], axis=2))), MOST, NOTHING)
-    assert [done.what for done in found.steps[:2]] == [told, "made grey, from RGBA"]
+    assert [done.what for done in found.steps[:2]] == [
+        f"{told}, with a border: 352x272 pixels",
+        "made grey, from RGBA",
+    ]
     np.testing.assert_allclose(found.image, ARTICLE, atol=6)
 
 
@@ -53,9 +58,19 @@ def test_opaque_picture_with_an_alpha_channel_is_not_cut_out() -> None:
     np.testing.assert_allclose(found.image, ARTICLE, atol=6)
 
 
+def test_transparent_value_of_16_bits_is_cut_out() -> None:
+    deep = photo(240).astype(np.uint16) * 256 // 2
+    deep[deep == deep[0, 0]] = 30000
+    key = chunk(b"tRNS", struct.pack(">H", 30000))
+    found = prepare_photograph(png(deep[..., np.newaxis], 0, 16, interlaced=False, chunks=[key]), MOST, NOTHING)
+    assert found.steps[0].what.startswith("laid on white")
+    assert "inversion" in [done.step for done in found.steps]
+
+
 def test_large_photograph_is_made_smaller_first() -> None:
     large = photo(230).repeat(5, 0).repeat(5, 1)
     found = prepare_photograph(file(Image.fromarray(large)), 10**7, NOTHING)
+    assert found.steps[0].what == "reduced to 1024x768 pixels"
     np.testing.assert_allclose(found.image, ARTICLE, atol=12)
 
 

@@ -25,6 +25,7 @@ class Pages:
     def __init__(self, serving: Serving, settings: HttpSettings) -> None:
         self._serving = serving
         self._settings = settings
+        self._one = asyncio.Lock()
 
     async def docs(self, request: Request) -> Response:
         """Answer a request for Swagger UI, or one of its files.
@@ -49,9 +50,9 @@ class Pages:
                 # Relative, because our own host and prefix may be others outside.
                 return RedirectResponse("../ui")
             case "model":
-                return json_reply(model.describe(self._model(request), self._settings.tracker_url))
+                return _private(model.describe(self._model(request), self._settings.tracker_url))
             case "samples":
-                return json_reply(model.samples(self._model(request)))
+                return _private(model.samples(self._model(request)))
             case name:
                 return files.file(request, "ui", str(name))
 
@@ -67,7 +68,11 @@ class Pages:
         images = images_from_bytes(await request.body())
         if len(images) != 1:
             raise InvalidImages(f"{len(images)} images, expected one")
-        return json_reply(await asyncio.to_thread(model.energy, served, images))
+        # One at a time, beside the queue of predictions, which has no logits to give.
+        if self._one.locked():
+            raise Problem(429, "too_many_requests", "another image is looked at", {"retry-after": "1"})
+        async with self._one:
+            return _private(await asyncio.to_thread(model.energy, served, images))
 
     def _model(self, request: Request) -> ServedModel:
         check_key(request.scope, self._settings.api_keys)
@@ -75,3 +80,8 @@ class Pages:
         if served is None:
             raise Problem(503, "not_ready", NO_MODEL)
         return served
+
+
+def _private(document: object) -> Response:
+    """Return a reply that no cache keeps, because others may have no key, and the model may change."""
+    return json_reply(document, headers={"cache-control": "no-store"})

@@ -18,18 +18,23 @@ function tell(words) {
   byId("notice").textContent = words ?? "";
 }
 
-function failed(error) {
+// `reading`: the browser was reading a picture.
+function failed(error, reading = false) {
   if (error.name === "AbortError") return;
   if (error.status === 401) {
     byId("key-form").hidden = false;
     byId("key").focus();
   }
-  tell(error instanceof Refused ? error.message : "The browser cannot read this picture. Use a PNG or JPEG file.");
+  if (error instanceof Refused) tell(error.message);
+  else if (reading) tell("The browser cannot read this picture. Use a PNG or JPEG file.");
+  else tell("The page failed. Reload it, and try again.");
 }
 
 async function learn() {
   const [described, samples] = await Promise.all([ask("ui/model"), ask("ui/samples")]);
+  const is_known = described.model_uri === model?.model_uri && described.since === model?.since;
   model = described;
+  if (is_known) return; // a button of a sample may have the focus
   showModel(described);
   showSamples(samples.images, (pixels) =>
     look({ pixels, steps: ["A sample is sent as it is: 28 x 28 grey pixels."] }),
@@ -49,46 +54,52 @@ async function look(input) {
   running = new AbortController();
   const { signal } = running;
   byId("result").setAttribute("aria-busy", "true");
+  let reading = true;
   try {
     const picture = input.blob && (await readable(input.blob));
     const bitmap = picture && (await createImageBitmap(picture));
+    if (signal.aborted) return;
+    reading = false;
     const began = performance.now();
     const answer = await ask(
       `predict?${query(input)}`,
       picture ? { body: picture, type: picture.type, signal } : { body: input.pixels, type: RAW, signal },
     );
     const inAll = performance.now() - began;
-    if (answer.model_uri !== model?.model_uri) await learn();
+    if (answer.model_uri !== model?.model_uri) {
+      await learn().catch((error) => {
+        if (model === null) throw error; // else the answer can be shown with the names of the model before
+      });
+    }
     if (signal.aborted) return;
     const prepared = answer.preparation;
     const pixels = prepared ? Uint8Array.from(prepared.image) : input.pixels;
     tell(null);
     showPrediction(answer.predictions[0], model.class_names);
+    // Those of the input before must not stand beside this answer.
+    showEnergy(null);
+    showWhy(null);
     showOriginal(bitmap);
     showSeen(pixels);
     if (prepared) showPreparation(prepared.steps, input.without, (without) => look({ ...input, without }));
     else showSteps(input.steps);
     showTime(answer, inAll);
-    let energy = null;
-    let explanation = null;
-    try {
-      // What another model says of the image does not explain this answer.
-      [energy, explanation] = (
-        await Promise.all([
-          ask("ui/energy", { body: pixels, type: RAW, signal }),
-          ask("explain", { body: pixels, type: RAW, signal }),
-        ])
-      ).map((each) => (each.model_uri === answer.model_uri ? each : null));
-    } catch (error) {
-      failed(error); // the answer itself stays
-    }
+    const [energy, explanation] = await Promise.allSettled([
+      ask("ui/energy", { body: pixels, type: RAW, signal }),
+      ask("explain", { body: pixels, type: RAW, signal }),
+    ]);
     if (signal.aborted) return;
-    showEnergy(energy);
-    showWhy(explanation, pixels);
+    for (const each of [energy, explanation]) if (each.reason) failed(each.reason); // the answer itself stays
+    // What another model says of the image does not explain this answer.
+    const own = ({ value }) => (value?.model_uri === answer.model_uri ? value : null);
+    showEnergy(own(energy));
+    showWhy(own(explanation), pixels);
+    const other = [energy, explanation].some((each) => each.value && !own(each));
+    if (other) tell("Another version than the one that answered serves now, so this answer is not explained.");
   } catch (error) {
-    // An earlier answer would look like that to this input.
-    if (error.name !== "AbortError") showNothing();
-    failed(error);
+    if (signal.aborted) return;
+    showNothing(); // an earlier answer would look like that to this input
+    failed(error, reading);
   } finally {
     if (!signal.aborted) byId("result").setAttribute("aria-busy", "false");
   }
@@ -99,7 +110,12 @@ const tool = () => document.querySelector('input[name="tool"]:checked').value;
 const pad = drawingPad(byId("pad"), byId("cursor"), tool, () => {
   if (!pad.isBlank()) look({ pixels: pad.pixels(), steps: ["The pad has 28 x 28 pixels: the drawing is sent as it is."] });
 });
-byId("clear").addEventListener("click", () => pad.clear());
+byId("clear").addEventListener("click", () => {
+  running.abort();
+  pad.clear();
+  showNothing();
+  byId("result").setAttribute("aria-busy", "false");
+});
 picturesIn({
   inputs: [byId("file"), byId("photo")],
   drop: byId("drop"),
@@ -123,5 +139,14 @@ if (document.documentElement.dataset.key === "needed") {
   byId("key-form").hidden = false;
   byId("serving").textContent = "Type an API key to begin.";
 } else {
-  learn().catch(failed);
+  begin();
+}
+
+// Until there is a model, ask for it again.
+function begin() {
+  learn().catch((error) => {
+    failed(error);
+    byId("serving").textContent = "No model answers yet.";
+    setTimeout(begin, 5000);
+  });
 }

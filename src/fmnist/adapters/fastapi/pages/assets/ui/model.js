@@ -33,7 +33,7 @@ export function showModel(model) {
 
 // The card says `92.75% (92.2%-93.2%)`.
 function accuracy(found) {
-  if (!found) return "not measured";
+  if (!found) return "not known here";
   const [value, low, high] = found.text.match(/[\d.]+%/g);
   return [value, " ", element("small", {}, [`95 % interval ${low} to ${high}`])];
 }

@@ -44,12 +44,16 @@ function take(transfer, given, refused) {
   else refused("That was no picture. Use a PNG or JPEG file.");
 }
 
-// The service reads PNG and JPEG. What else the browser can read, such as WebP, is sent as PNG.
+// A larger file, or a picture of another format such as WebP, is sent as a PNG of at most this side.
+const MOST_BYTES = 4e6;
+const MOST_SIDE = 1600;
+
 export async function readable(blob) {
-  if (READ.includes(blob.type)) return blob;
+  if (READ.includes(blob.type) && blob.size <= MOST_BYTES) return blob;
   const bitmap = await createImageBitmap(blob);
   const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
-  canvas.getContext("2d").drawImage(bitmap, 0, 0);
+  const scale = Math.min(1, MOST_SIDE / Math.max(bitmap.width, bitmap.height));
+  [canvas.width, canvas.height] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * scale)));
+  canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
 }

@@ -48,6 +48,8 @@ function bar() {
 
 export function showEnergy(energy) {
   const badge = byId("clothing");
+  const figures = byId("energy");
+  figures.textContent = "";
   if (energy === null || energy.share === null) {
     delete badge.dataset.kind;
     badge.textContent = energy === null ? "" : "This model cannot tell whether it is clothing";
@@ -62,7 +64,7 @@ export function showEnergy(energy) {
     unusual: "Unusual for clothing",
     usual: "Looks like clothing",
   }[badge.dataset.kind];
-  badge.title = `${whole.format(share)} of the validation images are not more usual (energy ${energy.energy})`;
+  figures.textContent = `Energy ${energy.energy}: ${whole.format(share)} of the validation images are not more usual.`;
 }
 
 export function showSeen(pixels) {

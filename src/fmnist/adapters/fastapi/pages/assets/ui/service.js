@@ -25,9 +25,10 @@ export async function ask(path, { body, type, signal } = {}) {
     if (error.name === "AbortError") throw error;
     throw new Refused(0, "The service does not answer. Check the connection, and try again.");
   }
-  const document = await reply.json().catch(() => ({}));
+  const document = await reply.json().catch(() => null);
+  if (reply.ok && document === null) throw new Refused(reply.status, "The answer of the service was cut off. Try again.");
   if (reply.ok) return document;
-  throw new Refused(reply.status, words(reply, document));
+  throw new Refused(reply.status, words(reply, document ?? {}));
 }
 
 function words(reply, document) {
