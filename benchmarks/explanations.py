@@ -1,7 +1,7 @@
 """Tests explanations by covering: how far answers fall when the marked tenth of an image is covered, or another tenth.
 
-Covers that the explanation itself does not use, black and the mean of the dataset, show that it does not only mark what
-its own cover changes. `FMNIST_HOME` names the state directory with the model.
+Two covers, black and the mean of the dataset, are not those of the explanation. They show that it does not only mark
+what its own cover changes. `FMNIST_HOME` names the state directory with the model.
 """
 
 import argparse

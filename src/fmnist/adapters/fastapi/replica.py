@@ -275,10 +275,11 @@ class Replica(Serving):
             self._shadow.note(model, images, probabilities, seconds, is_busy=self._queue.has_waiting)
 
     def _note_call(self, model: ServedModel, probabilities: Probabilities | None, seconds: float = 0.0) -> None:
-        champion = self._serving.current
-        if self._challenger is not None and champion is not None:
-            labels = None if probabilities is None else probabilities.argmax(axis=1)
-            self._challenger.note(champion.version.uri, model, labels, seconds)
+        challenger, champion = self._challenger, self._serving.current
+        if challenger is None or challenger.canary is None or champion is None:
+            return
+        labels = None if probabilities is None else probabilities.argmax(axis=1)
+        challenger.note(champion.version.uri, model, labels, seconds)
 
 
 def _finite_logits(model: ServedModel, images: Images) -> npt.NDArray[np.float32]:

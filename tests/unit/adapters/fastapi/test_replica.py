@@ -360,6 +360,21 @@ def test_without_a_shadow_the_replica_says_so(replica: Replica, domain: Domain) 
     assert (found.state, found.model_uri, found.shadow_uri) == ("none", "models:/dev.greys/3", None)
 
 
+def rounds_of_traffic(monkeypatch: pytest.MonkeyPatch, rounds: int) -> threading.Event:
+    """Let the thread that publishes the traffic do so many rounds, and no other thread any. The event is set then."""
+    passes, ended = iter(range(rounds)), threading.Event()
+
+    def sleep(_: float) -> None:
+        if threading.current_thread().name != "traffic":
+            threading.Event().wait()
+        if next(passes, None) is None:
+            ended.set()
+            threading.Event().wait()
+
+    monkeypatch.setattr(repeated, "time", SimpleNamespace(sleep=sleep))
+    return ended
+
+
 def test_comparison_is_published_and_an_error_keeps_no_window_from_it(
     replica: Replica, meter: PrometheusMeter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -370,16 +385,7 @@ def test_comparison_is_published_and_an_error_keeps_no_window_from_it(
         raise StoreUnavailable("the head node is away")
 
     monkeypatch.setattr(FakeShadow, "publish", fail)
-    passes, ended = iter(range(6)), threading.Event()
-
-    def sleep(_: float) -> None:
-        if threading.current_thread().name != "traffic":
-            threading.Event().wait()
-        if next(passes, None) is None:
-            ended.set()
-            threading.Event().wait()
-
-    monkeypatch.setattr(repeated, "time", SimpleNamespace(sleep=sleep))
+    ended = rounds_of_traffic(monkeypatch, 6)
     replica.keep_up()
     assert ended.wait(30)
     page = meter.page().decode()
@@ -490,16 +496,7 @@ def test_agreement_of_a_shadow_with_the_challengers_model_is_reported(
 def test_share_is_exported_and_counts_are_published(
     with_challenger: Replica, meter: PrometheusMeter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    passes, ended = iter(range(3)), threading.Event()
-
-    def sleep(_: float) -> None:
-        if threading.current_thread().name != "traffic":
-            threading.Event().wait()
-        if next(passes, None) is None:
-            ended.set()
-            threading.Event().wait()
-
-    monkeypatch.setattr(repeated, "time", SimpleNamespace(sleep=sleep))
+    ended = rounds_of_traffic(monkeypatch, 3)
     with_challenger.expect(None, None, Canary(CHALLENGER, 25))()
     with_challenger.keep_up()
     assert ended.wait(30)

@@ -71,16 +71,17 @@ def prepare_grey(grey: Grey, without: Set[Step], before: tuple[Done, ...] = ()) 
     darker, lighter = (float(np.maximum(sign * apart - limit, 0).sum()) for sign in (-1, 1))
     is_darker, level = darker > lighter, float(background.mean())
     is_inverted = is_darker and Step.INVERSION not in without
+    article = _ink(apart, background, is_inverted=is_darker)
     if Step.BACKGROUND in without:
         ink = (255.0 - grey if is_inverted else grey).astype(np.float32)
     else:
-        ink = _ink(apart, background, is_inverted=is_inverted)
+        ink = article if is_inverted is is_darker else _ink(apart, background, is_inverted=is_inverted)
         steps.append(Done(Step.BACKGROUND, f"the border's grey, {level:.0f} of 255 in the mean, became black"))
     if is_inverted:
         steps.append(Done(Step.INVERSION, "inverted, because the article is darker than the background"))
     top, bottom, left, right = 0, grey.shape[0], 0, grey.shape[1]
     least = 255 * limit / max(1, level if is_darker else 255 - level)  # as ink
-    if Step.CROP not in without and (box := _article(_ink(apart, background, is_inverted=is_darker), least)):
+    if Step.CROP not in without and (box := _article(article, least)):
         top, bottom, left, right = box
         steps.append(Done(Step.CROP, f"cut to rows {top}-{bottom - 1} and columns {left}-{right - 1}"))
     side = max(bottom - top, right - left)
